@@ -1,0 +1,90 @@
+"""Frames and the cameras they come from; each other module of this room is one way to get them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+RGB = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One exposure of the sensor; its arrays are read-only."""
+
+    seq: int
+    """Rises by one per frame the source delivered; a gap is a dropped (or unreadable) frame."""
+    exposed_ns: int
+    """Middle of the exposure on the clock's monotonic time, ns."""
+    exposure_us: int | None
+    """Length of the exposure, microseconds; None when the source does not say."""
+    rgb: RGB
+    """uint8 (H, W, 3), C-contiguous, red first: the full-resolution picture that cracks are measured on."""
+    lores: RGB | None = None
+    """uint8 (h, w, 3): the same exposure at lower resolution, same field of view; None when there is no second stream."""
+    name: str | None = None
+    """File stem (or ``STEM_000123`` for a video frame); None for a live sensor."""
+    taken_at: datetime | None = None
+    """UTC the source itself gives for the exposure (EXIF); None when it does not say."""
+
+    def __post_init__(self) -> None:
+        for array in (self.rgb, self.lores):
+            if array is not None:
+                _check(array)
+                array.setflags(write=False)
+
+    @property
+    def height_px(self) -> int:
+        """Rows of ``rgb``."""
+        return int(self.rgb.shape[0])
+
+    @property
+    def width_px(self) -> int:
+        """Columns of ``rgb``."""
+        return int(self.rgb.shape[1])
+
+
+def _check(array: RGB) -> None:
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise ValueError(f"a frame is uint8 (H, W, 3), got {array.dtype} {array.shape}")
+    if not array.flags.c_contiguous:
+        raise ValueError("a frame must be C-contiguous; copy it with numpy.ascontiguousarray")
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedFrame:
+    """A frame the source could not deliver: one bad file in a folder of a thousand is counted, not fatal."""
+
+    name: str
+    reason: str
+
+
+class Camera(Protocol):
+    """A source of frames, opened by its module's ``open_camera`` and closed by leaving the ``with`` block."""
+
+    @property
+    def live(self) -> bool:
+        """True for a sensor (the newest frame wins, older ones drop); False for a recording (every frame counts)."""
+
+    @property
+    def frame_count(self) -> int | None:
+        """How many frames a recording holds, as far as it says; None when unknown or live."""
+
+    @property
+    def skipped(self) -> tuple[SkippedFrame, ...]:
+        """What could not be read so far, oldest first."""
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield frames in order; never queues. Ends with a recording; raises DeviceError when a sensor is gone."""
+
+    def __enter__(self) -> Camera: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

@@ -1,0 +1,65 @@
+"""The wire to the ground. Knows only bytes and topics."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the broker said about one message handed to it with ``send``."""
+
+    id: str
+    refused: str | None
+    """None: acknowledged (PUBACK). Otherwise the broker's reason, as ``Not authorized``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command that arrived; answer it on ``reply_to`` with ``correlation`` if both are known."""
+
+    payload: bytes
+    reply_to: str | None
+    """MQTT 5 response topic; None when the asker gave none (then replies go to ``commands/replies``)."""
+    correlation: bytes | None
+
+
+class Publisher(Protocol):
+    """One connection to a broker that reconnects by itself; safe to use from several threads."""
+
+    def send(self, id: str, topic: str, payload: bytes) -> bool:
+        """Hand over at QoS 1; False when it cannot be taken now (not connected, or the window is full)."""
+
+    def announce(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        """Publish state that only matters now (telemetry at QoS 0, or retained status at QoS 1); dropped while offline,
+        but the last retained payload of each topic is published again on reconnection."""
+
+    def receipts(self) -> list[Receipt]:
+        """What the broker has said since the last call, oldest first."""
+
+    def requests(self) -> list[Request]:
+        """Commands that arrived since the last call, oldest first."""
+
+    @property
+    def connected(self) -> bool:
+        """True between CONNACK success and the loss of the connection."""
+
+    @property
+    def sessions(self) -> int:
+        """How often a connection came up; a change means that letters handed over before must be released."""
+
+    @property
+    def wake(self) -> threading.Event:
+        """Set whenever there is something new to read here (receipt, request, connection up or down)."""
+
+    def health(self) -> str | None:
+        """One sentence on what is wrong (refused, unreachable); None when connected."""
+
+    def __enter__(self) -> Publisher: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

@@ -1,0 +1,90 @@
+"""Letters that must not be lost, and the boxes that keep them. Knows only bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message on its way to the ground."""
+
+    id: str
+    """Unique; putting the same id twice keeps the first."""
+    topic: str
+    payload: bytes
+    put_ns: int | None
+    """When it was written down, monotonic ns; None when an earlier run wrote it (its clock means nothing now)."""
+
+
+class LetterState(str, Enum):
+    """Where a letter stands; it is deleted only by ``purge`` or when room is needed."""
+
+    PENDING = "pending"
+    """Written down, not yet handed to the broker."""
+    SENT = "sent"
+    """Handed over, not acknowledged; goes back to pending when the connection is lost."""
+    CONFIRMED = "confirmed"
+    """Acknowledged by whom the configuration trusts (broker or, later, ground)."""
+    PARKED = "parked"
+    """Refused for a reason that a retry will not mend; kept with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLetter:
+    """A letter and its standing, for ``spanhawk outbox list``."""
+
+    letter: Letter
+    state: LetterState
+    attempts: int
+    """How often it was handed to the broker."""
+    reason: str | None
+    """Why it is parked; None otherwise."""
+
+
+class Outbox(Protocol):
+    """Keeps letters until they are confirmed; safe to use from several threads; closed by leaving ``with``."""
+
+    def put(self, letters: Sequence[Letter]) -> None:
+        """Write all of ``letters`` in one transaction, durable on return.
+
+        Raises TryAgainError when the disk is full or failing: then none of them is written, and
+        everything put before is still there.
+        """
+
+    def take(self, count: int) -> list[Letter]:
+        """The oldest pending letters, at most ``count``; each becomes SENT. Letters put after a backlog are not starved."""
+
+    def done(self, ids: Sequence[str]) -> None:
+        """Confirm; unknown ids and ids already confirmed are ignored."""
+
+    def park(self, id: str, reason: str) -> None:
+        """Set a letter aside with the reason; it is not retried until ``retry``."""
+
+    def release(self) -> int:
+        """Make every SENT letter PENDING again (the connection was lost); returns how many."""
+
+    def retry(self) -> int:
+        """Make every PARKED letter PENDING again; returns how many."""
+
+    def counts(self) -> Mapping[LetterState, int]:
+        """How many letters stand in each state (every state is a key)."""
+
+    def list(self, limit: int) -> list[StoredLetter]:
+        """The oldest ``limit`` letters in any state, in the order they were put."""
+
+    def purge(self, *, everything: bool = False) -> int:
+        """Delete confirmed letters (or, with ``everything``, all); returns how many."""
+
+    def health(self) -> str | None:
+        """One sentence on what is wrong with the storage; None when it is well."""
+
+    def __enter__(self) -> Outbox: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

@@ -1,0 +1,133 @@
+"""U-Net definitions in Keras 3: the fast one that flies and the classic one as a yardstick.
+
+Both take float RGB in 0..1 of static size and return *logits* on a coarser grid with `shuffle` squared channels.
+The full picture is made outside the network by depth-to-space: channel index = dy * shuffle + dx. Keeping that step,
+the sigmoid and any large resize out of the graph leaves only operators that integer accelerators take.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+
+FAST_STRIDE = 4
+"""Output stride of `fast_unet` before depth-to-space, in pixels."""
+FAST_MULTIPLE = 32
+"""Input height and width of `fast_unet` must be a multiple of this many pixels."""
+
+
+def fast_unet(
+    height: int,
+    width: int,
+    base: int = 16,
+    shuffle: int = 4,
+    batch_size: int | None = None,
+    dtype: str | None = None,
+) -> keras.Model:
+    """Build the fast U-Net: stride-2 stem, encoder down to stride 32, one top-down path ending at stride 4.
+
+    Input (batch, height, width, 3) float 0..1, output (batch, height / 4, width / 4, shuffle ** 2) logits.
+    Channels are multiples of `base`: 1, 2, 4, 6, 6 times at strides 2, 4, 8, 16, 32. Only 3x3 and 1x1 convolutions,
+    each convolution-BatchNorm-ReLU6, bilinear resizes to constant sizes, and concatenations. `batch_size=1` is needed
+    for export. Raises ValueError where a size is no multiple of 32 or `shuffle` is not 1, 2 or 4.
+    """
+    import keras
+
+    _check_size(height, width, FAST_MULTIPLE)
+    if shuffle not in (1, 2, 4):
+        raise ValueError(f"shuffle must be 1, 2 or 4, not {shuffle}: the network's output has stride {FAST_STRIDE}.")
+    inputs = keras.Input((height, width, 3), batch_size=batch_size, name="rgb")
+    x = _conv(inputs, base, "stem", dtype, strides=2)
+    x = _conv(x, base, "s2_a", dtype)
+    skips = []
+    for stride, factor, convs in ((4, 2, 1), (8, 4, 1), (16, 6, 1), (32, 6, 2)):
+        x = _conv(x, base * factor, f"s{stride}_down", dtype, strides=2)
+        for i in range(convs):
+            x = _conv(x, base * factor, f"s{stride}_{'abc'[i]}", dtype)
+        skips.append(x)
+    skips.pop()
+    for stride, reduced, merged in ((16, 4, 6), (8, 2, 4), (4, 2, 3)):
+        x = _conv(x, base * reduced, f"up{stride}_reduce", dtype, kernel=1)
+        x = _upsample(x, height // stride, width // stride)
+        x = keras.layers.Concatenate(name=f"up{stride}_join", dtype=dtype)([x, skips.pop()])
+        x = _conv(x, base * merged, f"up{stride}_merge", dtype)
+    return keras.Model(inputs, _head(x, shuffle, dtype), name="fast_unet")
+
+
+def classic_unet(
+    height: int, width: int, base: int = 64, depth: int = 4, batch_size: int | None = None
+) -> keras.Model:
+    """Build the classic encoder-decoder of Ronneberger et al. 2015 with padded convolutions and BatchNorm.
+
+    `depth` poolings, `base` channels at full size, doubled at each level; two 3x3 convolutions per stage and one logit
+    per pixel: input (batch, height, width, 3) float 0..1, output (batch, height, width, 1). A yardstick for cost and
+    accuracy, not meant to fly. Raises ValueError where a size is no multiple of 2 ** depth.
+    """
+    import keras
+
+    _check_size(height, width, 2**depth)
+    inputs = keras.Input((height, width, 3), batch_size=batch_size, name="rgb")
+    x: Any = inputs
+    skips = []
+    for level in range(depth):
+        x = _pair(x, base * 2**level, f"down{level}")
+        skips.append(x)
+        x = keras.layers.MaxPooling2D(2, name=f"pool{level}")(x)
+    x = _pair(x, base * 2**depth, "bottom")
+    for level in reversed(range(depth)):
+        x = _upsample(x, height // 2**level, width // 2**level)
+        x = _conv(x, base * 2**level, f"up{level}_reduce", None)
+        x = keras.layers.Concatenate(name=f"up{level}_join")([skips.pop(), x])
+        x = _pair(x, base * 2**level, f"up{level}")
+    return keras.Model(inputs, _head(x, 1, None), name="classic_unet")
+
+
+def gmac(model: keras.Model) -> float:
+    """Return the multiply-accumulates of one picture through the convolutions of `model`, in 1e9 (batch excluded)."""
+    import keras
+
+    total = 0
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            kernel = layer.kernel.shape
+            _, rows, columns, _ = layer.output.shape
+            total += int(rows) * int(columns) * kernel[0] * kernel[1] * kernel[2] * kernel[3]
+    return float(total) / 1e9
+
+
+def _check_size(height: int, width: int, multiple: int) -> None:
+    if height <= 0 or width <= 0 or height % multiple or width % multiple:
+        raise ValueError(f"height and width must be positive multiples of {multiple} px, not {height} x {width}.")
+
+
+def _conv(x: Any, channels: int, name: str, dtype: str | None, kernel: int = 3, strides: int = 1) -> Any:
+    """Convolution without bias, BatchNorm, ReLU6: the order in which the converter folds all three into one operator."""
+    import keras
+
+    x = keras.layers.Conv2D(
+        channels, kernel, strides=strides, padding="same", use_bias=False, name=name,
+        kernel_initializer="he_normal", dtype=dtype,
+    )(x)  # fmt: skip
+    x = keras.layers.BatchNormalization(momentum=0.98, name=f"{name}_bn", dtype=dtype)(x)
+    return keras.layers.ReLU(max_value=6.0, name=f"{name}_relu", dtype=dtype)(x)
+
+
+def _pair(x: Any, channels: int, name: str) -> Any:
+    return _conv(_conv(x, channels, f"{name}_a", None), channels, f"{name}_b", None)
+
+
+def _upsample(x: Any, height: int, width: int) -> Any:
+    """Bilinear resize to a constant size; UpSampling2D would be lowered to TILE and SHAPE operators."""
+    import keras
+
+    return keras.ops.image.resize(x, (height, width), interpolation="bilinear")
+
+
+def _head(x: Any, shuffle: int, dtype: str | None) -> Any:
+    """1x1 convolution to logits, started at the share of crack pixels seen in practice (about 3 %)."""
+    import keras
+
+    bias = keras.initializers.Constant(-3.5)
+    return keras.layers.Conv2D(shuffle**2, 1, bias_initializer=bias, name="logits", dtype=dtype)(x)
