@@ -109,7 +109,7 @@ def _kernel_clock_disciplined() -> bool:
     """True when adjtimex(2) reports a state other than TIME_ERROR."""
     try:
         libc = ctypes.CDLL(None, use_errno=True)
-        state = libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+        state = int(libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))
     except (AttributeError, OSError):  # not Linux: nothing to ask, so nothing to trust
         return False
     return 0 <= state < _TIME_ERROR

@@ -124,7 +124,13 @@ def _array(value: Any, arms: tuple[Any, ...], where: str) -> tuple[Any, ...]:
     return tuple(_convert(item, arm, f"{where}[{i}]") for i, (item, arm) in enumerate(zip(value, arms, strict=True)))
 
 
-_WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
+_WORDS: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    Path: "a path",
+}
 
 
 def _scalar(value: Any, hint: Any, where: str) -> Any:

@@ -48,7 +48,7 @@ def fast_unet(
             x = _conv(x, base * factor, f"s{stride}_{'abc'[i]}", dtype)
         skips.append(x)
     skips.pop()
-    for stride, reduced, merged in ((16, 4, 6), (8, 2, 4), (4, 2, 3)):
+    for stride, reduced, merged in ((16, 4, 6), (8, 2, 4), (4, 2, 2)):
         x = _conv(x, base * reduced, f"up{stride}_reduce", dtype, kernel=1)
         x = _upsample(x, height // stride, width // stride)
         x = keras.layers.Concatenate(name=f"up{stride}_join", dtype=dtype)([x, skips.pop()])

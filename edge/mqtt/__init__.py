@@ -34,8 +34,10 @@ class Publisher(Protocol):
         """Hand over at QoS 1; False when it cannot be taken now (not connected, or the window is full)."""
 
     def announce(self, topic: str, payload: bytes, *, retained: bool) -> None:
-        """Publish state that only matters now (telemetry at QoS 0, or retained status at QoS 1); dropped while offline,
-        but the last retained payload of each topic is published again on reconnection."""
+        """Publish state that only matters now: telemetry (QoS 0) or, retained, status (QoS 1).
+
+        Dropped while offline, but the last retained payload of each topic goes out again on reconnection.
+        """
 
     def receipts(self) -> list[Receipt]:
         """What the broker has said since the last call, oldest first."""

@@ -57,7 +57,7 @@ class Outbox(Protocol):
         """
 
     def take(self, count: int) -> list[Letter]:
-        """The oldest pending letters, at most ``count``; each becomes SENT. Letters put after a backlog are not starved."""
+        """Pending letters, at most ``count``, each becoming SENT: a backlog never starves what was just put."""
 
     def done(self, ids: Sequence[str]) -> None:
         """Confirm; unknown ids and ids already confirmed are ignored."""
