@@ -113,3 +113,8 @@ def _kernel_clock_disciplined() -> bool:
     except (AttributeError, OSError):  # not Linux: nothing to ask, so nothing to trust
         return False
     return 0 <= state < _TIME_ERROR
+
+
+def stopwatch_ns() -> int:
+    """Real nanoseconds for measuring our own speed, also in a replay whose Clock moves by frame times."""
+    return time.perf_counter_ns()

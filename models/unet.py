@@ -7,7 +7,11 @@ the sigmoid and any large resize out of the graph leaves only operators that int
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from models import DataError
 
 if TYPE_CHECKING:
     import keras
@@ -82,6 +86,22 @@ def classic_unet(
         x = keras.layers.Concatenate(name=f"up{level}_join")([skips.pop(), x])
         x = _pair(x, base * 2**level, f"up{level}")
     return keras.Model(inputs, _head(x, 1, None), name="classic_unet")
+
+
+def load_fast_unet(path: Path, height: int, width: int, batch_size: int | None = None) -> keras.Model:
+    """Load a `.keras` file of a `fast_unet` and rebuild it with another input size; the weights fit any size.
+
+    Raises DataError where the file is not a fast U-Net.
+    """
+    import keras
+
+    saved = keras.models.load_model(path, compile=False)
+    if saved.name != "fast_unet":
+        raise DataError(f"{path} holds a {saved.name}, not a fast_unet; only that one is made to fly.")
+    base, shuffle = saved.get_layer("stem").filters, math.isqrt(saved.get_layer("logits").filters)
+    model = fast_unet(height, width, base=base, shuffle=shuffle, batch_size=batch_size)
+    model.set_weights(saved.get_weights())
+    return model
 
 
 def gmac(model: keras.Model) -> float:

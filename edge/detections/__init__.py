@@ -52,6 +52,8 @@ class Detection:
     frame_seq: int
     frame_name: str | None
     """File stem of the frame in a replay; None in flight."""
+    frame_width_px: int
+    frame_height_px: int
     crack: Crack
     nav: NavState
     size: CrackSize | None

@@ -27,7 +27,7 @@ class Frame:
     rgb: RGB
     """uint8 (H, W, 3), C-contiguous, red first: the full-resolution picture that cracks are measured on."""
     lores: RGB | None = None
-    """uint8 (h, w, 3): the same exposure at lower resolution, same field of view; None when there is no second stream."""
+    """uint8 (h, w, 3): the same exposure and field of view at lower resolution; None without a second stream."""
     name: str | None = None
     """File stem (or ``STEM_000123`` for a video frame); None for a live sensor."""
     taken_at: datetime | None = None

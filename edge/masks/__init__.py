@@ -65,6 +65,10 @@ class Segmenter(Protocol):
     def runtime(self) -> Runtime:
         """What really runs."""
 
+    @property
+    def degraded(self) -> str | None:
+        """One sentence when this is not what the operator asked for; None when it is."""
+
     def segment(self, frame: Frame) -> Mask:
         """Score every pixel of ``frame``. Raises DeviceError when the accelerator is gone."""
 

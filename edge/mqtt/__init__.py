@@ -39,6 +39,9 @@ class Publisher(Protocol):
         Dropped while offline, but the last retained payload of each topic goes out again on reconnection.
         """
 
+    def reply(self, request: Request, default_topic: str, payload: bytes) -> None:
+        """Answer a command at QoS 1 where it asked to be answered, else on ``default_topic``; dropped while offline."""
+
     def receipts(self) -> list[Receipt]:
         """What the broker has said since the last call, oldest first."""
 

@@ -1,0 +1,54 @@
+# make demo   fly a rendered bridge: no hardware, no network beyond the package index
+# make test   everything CI runs: lint, types, import rules, tests
+# make lint   ruff, mypy and the import rules alone
+# make bench  host glue against the bare network
+# make wheel  the wheel that goes on the drone
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+OUT    ?= spanhawk-demo
+
+.PHONY: demo test lint bench wheel clean system-packages
+
+demo: $(VENV)/.flies
+	$(BIN)/spanhawk demo --out $(OUT)
+
+test: system-packages lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.builds
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.flies
+	$(BIN)/python benchmarks/loop.py
+
+wheel: $(VENV)/.builds
+	$(BIN)/python -m build --wheel
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 10) and "spanhawk needs Python 3.10 or newer, this is %d.%d; set PYTHON=" % v[:2])'
+	$(PYTHON) -m venv $(VENV) || { echo "no venv module: apt install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+
+# What flies, and a broker in process for the demo.
+$(VENV)/.flies: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[demo]'
+	@touch $@
+
+# What builds and tests: TensorFlow, linters, oracles.
+$(VENV)/.builds: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[demo,workstation]' --group dev
+	@touch $@ $(VENV)/.flies
+
+# The real broker and the real GPS daemon that tests talk to. Without root, missing ones are skipped and named.
+PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl
+system-packages:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  dpkg -s $(PACKAGES) >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(PACKAGES) >/dev/null; }; \
+	fi
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

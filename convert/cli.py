@@ -1,0 +1,104 @@
+"""Command line of the conversion room. Heavy libraries are imported by the commands, not by `--help`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edge.errors import EXIT_DONE, SpanhawkError
+from models import DataError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. Bad input is answered with one sentence on stderr."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    arguments = _parser().parse_args(argv)
+    arguments.command = "python -m convert " + shlex.join(sys.argv[1:] if argv is None else argv)
+    try:
+        return int(arguments.run(arguments))
+    except SpanhawkError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m convert", description="Turn a trained model into a bundle.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    quantize = commands.add_parser("quantize", help="float Keras model to an int8 bundle")
+    quantize.add_argument("model", type=Path, help="model.keras of a training, with run.json beside it")
+    quantize.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR",
+                          help="folders of real frames that set the ranges, crack-free ones among them")  # fmt: skip
+    quantize.add_argument("-o", "--out", type=Path, required=True, metavar="BUNDLE")
+    quantize.add_argument("--height", type=int, default=512)
+    quantize.add_argument("--width", type=int, default=512)
+    quantize.add_argument("--name", help="name on the card (default: the bundle folder's name)")
+    quantize.add_argument("--licence", default="not stated", help="what the weights may be used for, for the card")
+    quantize.add_argument("--test", nargs=3, action="append", default=[], metavar=("NAME", "IMAGES", "MASKS"),
+                          help="set scored with the float and the int8 model for the card; MASKS - for crack-free")  # fmt: skip
+    quantize.set_defaults(run=_quantize)
+    check = commands.add_parser("check", help="list the operators of a .tflite file and refuse what will not map")
+    check.add_argument("model", type=Path)
+    check.set_defaults(run=_check)
+    return parser
+
+
+def _quantize(arguments: argparse.Namespace) -> int:
+    record = _run_record(arguments.model)
+    from convert.bundle import write_bundle, write_card
+    from convert.quantize import quantize, representative_frames
+    from models.unet import load_fast_unet
+
+    height, width = arguments.height, arguments.width
+    frames = representative_frames(arguments.data, height, width)
+    model = load_fast_unet(arguments.model, height, width, batch_size=1)
+    quantized = quantize(model, frames)
+    name = arguments.name or arguments.out.resolve().name
+    curve = arguments.model.parent / "curve.png"
+    card = write_bundle(arguments.out, quantized, record, name, arguments.licence, arguments.command, curve)
+    for title, images, masks in arguments.test:
+        card["metrics"][title] = _compare(arguments, title, Path(images), None if masks == "-" else Path(masks))
+        write_card(arguments.out, card)
+    print(json.dumps({"bundle": str(arguments.out), "bytes": len(quantized.content), **quantized.inventory.operators}))
+    return EXIT_DONE
+
+
+def _compare(arguments: argparse.Namespace, title: str, images: Path, masks: Path | None) -> dict[str, Any]:
+    """Score one set with the float and the int8 model, through the same tiling."""
+    from models.evaluate import evaluate
+    from models.scoring import open_scorer
+
+    size = (arguments.height, arguments.width)
+    found: dict[str, Any] = {}
+    for kind, path in (("float", arguments.model), ("int8", arguments.out)):
+        scorer = open_scorer(path, size)
+        result = evaluate(scorer, images, masks) if masks is not None else evaluate(scorer, None, None, images)
+        found[kind] = {key: value for key, value in result.items() if key not in ("model", "threshold", "definitions")}
+        logging.getLogger(__name__).info("%s %s: %s", title, kind, found[kind].get("pooled") or found[kind]["crack_free"])
+    return found
+
+
+def _run_record(model: Path) -> dict[str, Any]:
+    if not model.is_file():
+        raise DataError(f"The model {model} does not exist; train one with python -m models train.")
+    path = model.parent / "run.json"
+    record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if "score_threshold" not in record:
+        raise DataError(f"{path} is missing or holds no score_threshold: a bundle needs the record of a finished training.")
+    return dict(record)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    if not arguments.model.is_file():
+        raise DataError(f"The file {arguments.model} does not exist.")
+    from convert.quantize import inspect
+
+    found = inspect(arguments.model.read_bytes())
+    print(json.dumps({"verdict": "expected to map", **found.inventory.operators, "weight_bytes": found.inventory.weight_bytes,
+                      "largest_tensor_bytes": found.inventory.largest_tensor_bytes}))  # fmt: skip
+    return EXIT_DONE

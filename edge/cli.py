@@ -1,0 +1,199 @@
+"""The ``spanhawk`` command: one function per verb; what a verb needs is imported when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge import __version__
+from edge.errors import EXIT_DONE, SpanhawkError
+
+_EPILOG = """\
+exit codes: 0 done, 2 usage, 69 device unavailable, 75 try again, 78 configuration
+
+examples:
+  spanhawk demo                                     fly a rendered bridge; no hardware, no network
+  spanhawk replay photos/ --nav track.csv --masks   find the cracks in a folder of photos
+  spanhawk replay flight.mp4 --mqtt mqtt://localhost
+  spanhawk run --config /etc/spanhawk/spanhawk.toml
+  spanhawk outbox list
+"""
+
+_DEFAULT_CONFIG = Path("/etc/spanhawk/spanhawk.toml")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    level = logging.DEBUG if arguments.verbose else logging.INFO
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        return int(arguments.verb(arguments))
+    except SpanhawkError as error:
+        print(f"spanhawk: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("spanhawk: interrupted; what was written so far is intact", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output (head, less) has seen enough
+        sys.stderr.close()
+        return EXIT_DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="spanhawk",
+        description="Onboard crack inspection for drones.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"spanhawk {__version__}")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log more")
+    verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add in (_add_demo, _add_run, _add_replay, _add_outbox, _add_config):
+        add(verbs)
+    return parser
+
+
+_Verbs = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def _add_demo(verbs: _Verbs) -> None:
+    verb = verbs.add_parser("demo", help="fly a rendered bridge through the real pipeline; no hardware, no network")
+    verb.add_argument("--out", type=Path, default=Path("spanhawk-demo"), metavar="DIR", help="default: %(default)s")
+    verb.add_argument("--seconds", type=float, default=20.0, metavar="S", help="length of the flight (%(default)s)")
+    verb.set_defaults(verb=_demo)
+
+
+def _add_run(verbs: _Verbs) -> None:
+    verb = verbs.add_parser("run", help="the daemon: camera in, detections out (what systemd starts)")
+    _config_option(verb)
+    verb.set_defaults(verb=_run)
+
+
+def _add_replay(verbs: _Verbs) -> None:
+    verb = verbs.add_parser(
+        "replay",
+        help="recorded pictures through the pipeline that flies",
+        description="Find the cracks in a folder of images, one image, or a video, exactly as the drone does.",
+    )
+    verb.add_argument("source", type=Path, metavar="SOURCE", help="a folder of images, one image, or a video")
+    verb.add_argument("--nav", type=Path, metavar="FILE", help="a MAVLink tlog, an NMEA log, or CSV with a header")
+    verb.add_argument(
+        "--nav-offset", type=float, default=0.0, metavar="S", help="the first frame stands S seconds into the log (0)"
+    )
+    verb.add_argument("--fps", type=float, default=1.0, metavar="F", help="frames per second of images (%(default)s)")
+    verb.add_argument("--bundle", type=Path, metavar="DIR", help="a model bundle; default: the one that ships")
+    verb.add_argument("--backend", metavar="NAME", help="what runs the network: litert (default), edgetpu, dark, …")
+    verb.add_argument("--threads", type=int, metavar="N", help="threads of the network on the CPU")
+    verb.add_argument("--mqtt", metavar="URL", help="also deliver to this broker, as mqtt://localhost:1883")
+    verb.add_argument("--vehicle", default="replay", metavar="NAME", help="name in the topics (%(default)s)")
+    verb.add_argument("--masks", action="store_true", help="write a 0/255 PNG of the reported cracks per frame")
+    verb.add_argument("--overlays", action="store_true", help="write each frame with its cracks drawn on")
+    verb.add_argument("--config", type=Path, metavar="FILE", help="take [masks], [cracks], [scale], [mqtt] from here")
+    verb.add_argument(
+        "--out", type=Path, default=Path("spanhawk-replay"), metavar="DIR", help="where to write (%(default)s)"
+    )
+    verb.set_defaults(verb=_replay)
+
+
+def _add_outbox(verbs: _Verbs) -> None:
+    verb = verbs.add_parser("outbox", help="what waits for the ground: list it, send it, clear what arrived")
+    verb.add_argument("action", choices=("list", "flush", "purge"), help="see below")
+    verb.description = (
+        "list: one JSON object per letter. flush: send everything that waits or was refused, now. "
+        "purge: delete what the ground has (--all: everything, also what it has not)."
+    )
+    _config_option(verb)
+    verb.add_argument("--outbox", type=Path, metavar="FILE", help="this outbox file rather than the configured one")
+    verb.add_argument("--mqtt", metavar="URL", help="with flush: this broker rather than the configured one")
+    verb.add_argument("--limit", type=int, default=1000, metavar="N", help="with list: at most N letters (%(default)s)")
+    verb.add_argument("--all", action="store_true", help="with purge: also letters that never reached the ground")
+    verb.set_defaults(verb=_outbox)
+
+
+def _add_config(verbs: _Verbs) -> None:
+    verb = verbs.add_parser("config", help="check a configuration, or show the one in force")
+    actions = verb.add_subparsers(required=True, metavar="ACTION")
+    check = actions.add_parser("check", help="say whether FILE would be accepted")
+    check.add_argument("file", type=Path, metavar="FILE")
+    check.set_defaults(verb=_config_check)
+    show = actions.add_parser("show", help="print the configuration in force, defaults included")
+    _config_option(show)
+    show.set_defaults(verb=_config_show)
+
+
+def _config_option(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--config", type=Path, metavar="FILE", help=f"configuration ({_DEFAULT_CONFIG})")
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from edge import demo
+
+    print(demo.run(arguments.out, arguments.seconds))
+    return EXIT_DONE
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from edge.daemon.service import serve
+
+    return serve(arguments.config or _DEFAULT_CONFIG)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from edge.replay.run import Job, replay
+
+    job = Job(
+        source=arguments.source,
+        out=arguments.out,
+        nav=arguments.nav,
+        nav_offset_s=arguments.nav_offset,
+        fps=arguments.fps,
+        bundle=arguments.bundle,
+        backend=arguments.backend,
+        threads=arguments.threads,
+        mqtt_url=arguments.mqtt,
+        vehicle=arguments.vehicle,
+        masks=arguments.masks,
+        overlays=arguments.overlays,
+        config=arguments.config,
+    )
+    print(replay(job), file=sys.stderr)
+    return EXIT_DONE
+
+
+def _outbox(arguments: argparse.Namespace) -> int:
+    from edge.daemon import letters
+
+    box = letters.Box(arguments.config or _DEFAULT_CONFIG, arguments.outbox, arguments.mqtt)
+    if arguments.action == "list":
+        for line in letters.listing(box, arguments.limit):
+            print(line)
+    elif arguments.action == "flush":
+        print(letters.flush(box), file=sys.stderr)
+    else:
+        print(letters.purge(box, everything=arguments.all), file=sys.stderr)
+    return EXIT_DONE
+
+
+def _config_check(arguments: argparse.Namespace) -> int:
+    from edge.daemon import settings
+
+    settings.read(arguments.file)
+    print(f"{arguments.file}: good", file=sys.stderr)
+    return EXIT_DONE
+
+
+def _config_show(arguments: argparse.Namespace) -> int:
+    from edge.daemon import settings
+
+    path = arguments.config
+    if path is None and not _DEFAULT_CONFIG.exists():
+        in_force = settings.from_table({}, "built-in defaults: there is no /etc/spanhawk/spanhawk.toml")
+    else:
+        in_force = settings.read(path or _DEFAULT_CONFIG)
+    print(settings.effective(in_force), end="")
+    return EXIT_DONE

@@ -1,0 +1,73 @@
+"""Commands from the ground: parsed strictly, carried out between frames, always answered."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from edge.errors import SpanhawkError
+from edge.mqtt import Publisher, Request
+from edge.mqtt.commands import Command, CommandError, parse, reply
+
+log = logging.getLogger(__name__)
+
+Action = Callable[[], Mapping[str, Any]]
+"""Does one thing and returns what the reply shows; raises SpanhawkError or OSError when it cannot."""
+
+
+class Switch:
+    """Flying or not: set by commands, read by the inference loop."""
+
+    def __init__(self, *, flying: bool) -> None:
+        self._flying = threading.Event()
+        if flying:
+            self._flying.set()
+
+    @property
+    def flying(self) -> bool:
+        """True while frames are to be processed."""
+        return self._flying.is_set()
+
+    def start(self) -> Mapping[str, Any]:
+        """Process frames from now on."""
+        self._flying.set()
+        return {"flying": True}
+
+    def stop(self) -> Mapping[str, Any]:
+        """Process no more frames; devices stay open and the outbox goes on delivering."""
+        self._flying.clear()
+        return {"flying": False}
+
+
+class Control:
+    """Answers requests with the actions it was given."""
+
+    def __init__(self, publisher: Publisher, reply_topic: str, actions: Mapping[str, Action]) -> None:
+        self._publisher = publisher
+        self._reply_topic = reply_topic
+        self._actions = actions
+
+    def step(self) -> int:
+        """Carry out and answer what has arrived; returns how many requests there were."""
+        requests = self._publisher.requests()
+        for request in requests:
+            self._publisher.reply(request, self._reply_topic, self._answer(request))
+        return len(requests)
+
+    def _answer(self, request: Request) -> bytes:
+        try:
+            command = parse(request.payload, known=tuple(self._actions))
+        except CommandError as error:
+            log.warning("refused a command: %s", error)
+            return reply(None, error=str(error))
+        return self._carry_out(command)
+
+    def _carry_out(self, command: Command) -> bytes:
+        log.info("command %s", command.name)
+        try:
+            return reply(command, result=self._actions[command.name]())
+        except (SpanhawkError, OSError) as error:
+            log.warning("command %s failed: %s", command.name, error)
+            return reply(command, error=str(error))

@@ -1,0 +1,104 @@
+"""The ground thread: deliver letters, answer commands, keep status and telemetry current."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from types import TracebackType
+
+from edge.clock import Clock
+from edge.daemon.control import Control, Switch
+from edge.daemon.notify import Systemd
+from edge.daemon.status import Reporter
+from edge.delivery import Delivery
+from edge.mqtt import Publisher
+from edge.mqtt.topics import status_topic, telemetry_topic
+
+log = logging.getLogger(__name__)
+
+TELEMETRY_EVERY_S = 1.0
+
+# A clean stop waits this long for the broker to acknowledge what is on its way; the rest stays in the outbox.
+GOODBYE_S = 3.0
+
+
+class Ground:
+    """Runs from entering the ``with`` block to leaving it; leaving says ``offline`` and delivers what it can."""
+
+    def __init__(
+        self,
+        vehicle: str,
+        publisher: Publisher,
+        delivery: Delivery,
+        control: Control,
+        reporter: Reporter,
+        switch: Switch,
+        systemd: Systemd,
+        clock: Clock,
+    ) -> None:
+        self._vehicle = vehicle
+        self._publisher = publisher
+        self._delivery = delivery
+        self._control = control
+        self._reporter = reporter
+        self._switch = switch
+        self._systemd = systemd
+        self._clock = clock
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ground", daemon=True)
+        self._turned_ns = clock.monotonic_ns()
+        self._told: bytes | None = None
+        self._reasons: list[str] = []
+
+    def __enter__(self) -> Ground:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._publisher.wake.set()
+        self._thread.join(timeout=2 * GOODBYE_S)
+
+    def turning_within(self, limit_s: float) -> bool:
+        """True when the thread went round within the last ``limit_s`` seconds."""
+        return self._clock.monotonic_ns() - self._turned_ns < limit_s * 1e9
+
+    def _run(self) -> None:
+        due_ns = self._clock.monotonic_ns()
+        while not self._stop.is_set():
+            self._publisher.wake.clear()
+            pause_s = self._delivery.step()
+            if self._control.step():
+                due_ns = self._clock.monotonic_ns()  # a command may have changed the status: say so at once
+            now_ns = self._clock.monotonic_ns()
+            if now_ns >= due_ns:
+                self._report()
+                due_ns = now_ns + round(TELEMETRY_EVERY_S * 1e9)
+            self._turned_ns = now_ns
+            self._clock.wait(self._publisher.wake, max(0.0, min(pause_s, (due_ns - now_ns) / 1e9)))
+        self._say_goodbye()
+
+    def _report(self) -> None:
+        reasons = self._reporter.reasons()
+        for sentence in reasons:
+            if sentence not in self._reasons:
+                log.warning("degraded: %s", sentence)
+        self._reasons = reasons
+        status = self._reporter.status(flying=self._switch.flying, reasons=reasons)
+        if status != self._told:
+            self._publisher.announce(status_topic(self._vehicle), status, retained=True)
+            self._told = status
+        self._publisher.announce(telemetry_topic(self._vehicle), self._reporter.telemetry(), retained=False)
+        away = self._publisher.health()
+        self._systemd.status("; ".join([*reasons, *([away] if away else [])]) or "flying" if self._switch.flying else "online")
+
+    def _say_goodbye(self) -> None:
+        """Give what is in the outbox a last, short chance; what stays is sent by the next flight."""
+        until_ns = self._clock.monotonic_ns() + round(GOODBYE_S * 1e9)
+        while self._publisher.connected and self._delivery.waiting and self._clock.monotonic_ns() < until_ns:
+            self._publisher.wake.clear()
+            self._clock.wait(self._publisher.wake, min(0.1, self._delivery.step()))
+        offline = self._reporter.farewell()
+        self._publisher.announce(status_topic(self._vehicle), offline, retained=True)

@@ -1,0 +1,107 @@
+"""``spanhawk outbox``: look into the box of a daemon, send what waits, clear what arrived."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge.clock import SystemClock
+from edge.daemon.settings import Settings, from_table, read
+from edge.daemon.status import status_payload
+from edge.delivery import Delivery
+from edge.detections.wire import mark_historical
+from edge.errors import TryAgainError, UsageError
+from edge.outbox import LetterState, Outbox
+
+# A broker that acknowledges nothing for this long is called absent.
+PATIENCE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Which outbox, and which broker."""
+
+    config: Path
+    outbox: Path | None
+    """A file rather than the configured one."""
+    mqtt_url: str | None
+    """A broker rather than the configured one."""
+
+    def settings(self) -> Settings:
+        """The configuration, with the command line's words over it. Raises ConfigError."""
+        settings = from_table({}, "defaults") if self.outbox is not None and not self.config.exists() else read(self.config)
+        if self.outbox is not None:
+            options = replace(settings.outbox.options, path=self.outbox)
+            settings = replace(settings, outbox=replace(settings.outbox, options=options))
+        if self.mqtt_url is not None:
+            options = replace(settings.mqtt.options, url=self.mqtt_url)
+            settings = replace(settings, mqtt=replace(settings.mqtt, options=options))
+        return settings
+
+
+def listing(box: Box, limit: int) -> Iterator[str]:
+    """One JSON object per letter, oldest first; readable while the daemon runs."""
+    with _open(box.settings(), readonly=True) as outbox:
+        for stored in outbox.list(limit):
+            yield json.dumps(
+                {
+                    "id": stored.letter.id,
+                    "topic": stored.letter.topic,
+                    "state": stored.state.value,
+                    "attempts": stored.attempts,
+                    "reason": stored.reason,
+                    "bytes": len(stored.letter.payload),
+                }
+            )
+
+
+def purge(box: Box, *, everything: bool) -> str:
+    """Delete what the ground has (or everything); returns one sentence."""
+    with _open(box.settings(), readonly=False) as outbox:
+        gone, counts = outbox.purge(everything=everything), outbox.counts()
+    return f"{gone} letters deleted, {sum(counts.values())} kept"
+
+
+def flush(box: Box) -> str:
+    """Send everything that waits or was refused; returns one sentence. Raises TryAgainError when some are left."""
+    settings, clock, stop = box.settings(), SystemClock(), threading.Event()
+    with _open(settings, readonly=False) as outbox:
+        outbox.retry()
+        before = _waiting(outbox)
+        if not before:
+            return "nothing waits"
+        will = status_payload(settings.vehicle, "", "offline", [], flying=False)
+        opener = settings.mqtt.module.open_publisher
+        with opener(settings.mqtt.options, clock, vehicle=settings.vehicle, last_will=will) as publisher:
+            delivery = Delivery(outbox, publisher, clock, late=mark_historical)
+            silent_s, left = 0.0, before
+            while left and silent_s < PATIENCE_S:
+                pause_s = min(0.05, delivery.step())
+                clock.wait(stop, pause_s)
+                now = _waiting(outbox)
+                silent_s = 0.0 if now < left else silent_s + pause_s
+                left = now
+            why = publisher.health() or "the broker does not acknowledge"
+        parked = outbox.counts()[LetterState.PARKED]
+    if left or parked:
+        raise TryAgainError(f"{before - left - parked} of {before} letters delivered, {left} wait, {parked} refused ({why})")
+    return f"{before} letters delivered"
+
+
+def _waiting(outbox: Outbox) -> int:
+    counts = outbox.counts()
+    return counts[LetterState.PENDING] + counts[LetterState.SENT]
+
+
+def _open(settings: Settings, *, readonly: bool) -> Outbox:
+    options = settings.outbox.options
+    path: Path | None = getattr(options, "path", None)
+    if path is None:
+        raise UsageError(f"[outbox] backend = {settings.outbox.name!r} keeps no file; name one with --outbox FILE")
+    if not path.exists():
+        raise UsageError(f"{path}: there is no outbox; name one with --outbox FILE or --config FILE")
+    opened: Outbox = settings.outbox.module.open_outbox(replace(options, readonly=readonly), SystemClock())
+    return opened

@@ -1,0 +1,86 @@
+"""Counts and latencies of the last seconds, written by the inference thread and read by the ground thread."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+# At 30 frames a second this looks back ten seconds: long enough for a 90th percentile, short enough to be news.
+WINDOW = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the meter shows at one moment."""
+
+    frames: int
+    dropped: int
+    detections: int
+    fps: float | None
+    """Frames processed per second over the window; None before two frames."""
+    stage_ms: Mapping[str, Mapping[str, float]]
+    """Stage -> p50, p90, max in milliseconds."""
+    last_frame_ns: int | None
+    """When the newest frame was finished, monotonic; None before the first."""
+
+
+class Meter:
+    """Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._frames = self._dropped = self._detections = 0
+        self._finished_ns: deque[int] = deque(maxlen=WINDOW)
+        self._stages: deque[Mapping[str, float]] = deque(maxlen=WINDOW)
+
+    def add(self, finished_ns: int, stage_ms: Mapping[str, float], detections: int, dropped: int) -> None:
+        """Count one processed frame."""
+        with self._lock:
+            self._frames += 1
+            self._dropped += dropped
+            self._detections += detections
+            self._finished_ns.append(finished_ns)
+            self._stages.append(stage_ms)
+
+    def read(self) -> Reading:
+        """The state now."""
+        with self._lock:
+            finished, stages = list(self._finished_ns), list(self._stages)
+            counts = self._frames, self._dropped, self._detections
+        last = finished[-1] if finished else None
+        return Reading(*counts, _rate(finished), percentiles(columns(stages)), last)
+
+
+def percentiles(columns: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
+    """Per stage the median, 90th and 99th percentile and the maximum of its column, ms; empty columns are left out."""
+    table = {}
+    for stage, values in columns.items():
+        if not len(values):
+            continue
+        p50, p90, p99 = np.percentile(values, (50, 90, 99))
+        table[stage] = {
+            "p50": round(float(p50), 3),
+            "p90": round(float(p90), 3),
+            "p99": round(float(p99), 3),
+            "max": round(max(values), 3),
+        }
+    return table
+
+
+def columns(rows: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
+    """Rows of stage times as one column per stage."""
+    table: dict[str, list[float]] = {}
+    for row in rows:
+        for stage, took_ms in row.items():
+            table.setdefault(stage, []).append(took_ms)
+    return table
+
+
+def _rate(finished_ns: Sequence[int]) -> float | None:
+    if len(finished_ns) < 2 or finished_ns[-1] == finished_ns[0]:
+        return None
+    return (len(finished_ns) - 1) / ((finished_ns[-1] - finished_ns[0]) / 1e9)

@@ -1,0 +1,181 @@
+"""``spanhawk run``: devices open in the order in which losing them hurts, frames move, the ground is told.
+
+Threads: capture (newest frame wins), inference (the main thread), navigation (its own reader), ground
+(delivery, commands, status). Each owns its object; only frames, states and letters cross.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import signal
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from edge import evidence
+from edge.clock import Clock, SystemClock
+from edge.daemon.control import Control, Switch
+from edge.daemon.ground import Ground
+from edge.daemon.meter import Meter
+from edge.daemon.notify import Systemd
+from edge.daemon.settings import Settings, read
+from edge.daemon.status import Reporter, Sources, status_payload
+from edge.detections.wire import mark_historical
+from edge.delivery import Delivery
+from edge.errors import DeviceError
+from edge.frames import Frame
+from edge.frames.newest import NewestFrame
+from edge.masks import Segmenter
+from edge.mqtt import Publisher
+from edge.mqtt.topics import detections_topic, replies_topic
+from edge.navigation import Navigator
+from edge.outbox import Outbox
+from edge.pipeline import Flight, Measures, Outcome, Pipeline
+
+log = logging.getLogger(__name__)
+
+# How long the loop waits for a frame before it looks at the world again.
+FRAME_WAIT_S = 0.5
+
+
+def serve(path: Path) -> int:
+    """Run with the configuration at ``path`` until SIGTERM or SIGINT; returns 0. Raises SpanhawkError."""
+    stop = threading.Event()
+
+    def ask_to_stop(number: int, _: FrameType | None) -> None:
+        log.info("%s: stopping", signal.Signals(number).name)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask_to_stop)
+    Service(read(path), SystemClock(), Systemd()).run(stop)
+    return 0
+
+
+class Service:
+    """One run of the daemon, one flight."""
+
+    def __init__(self, settings: Settings, clock: Clock, systemd: Systemd) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._systemd = systemd
+        self._meter = Meter()
+        self._switch = Switch(flying=settings.flight.start_flying)
+        self._flight = Flight(settings.vehicle, flight_id(clock), detections_topic(settings.vehicle))
+        self._newest: Outcome | None = None
+        self._beat_ns = clock.monotonic_ns()
+
+    def run(self, stop: threading.Event) -> None:
+        """Open everything, work until ``stop`` is set, close everything; what was recorded is kept."""
+        with ExitStack() as stack:
+            outbox: Outbox = stack.enter_context(self._open("outbox", "open_outbox"))
+            publisher = stack.enter_context(self._open_publisher())
+            navigator: Navigator = stack.enter_context(self._open("navigation", "open_navigator"))
+            segmenter: Segmenter = stack.enter_context(self._open("masks", "open_segmenter"))
+            pipeline = self._pipeline(segmenter, navigator, outbox)
+            camera = stack.enter_context(NewestFrame(lambda: self._open("camera", "open_camera"), self._clock))
+            ground = self._ground(publisher, outbox, pipeline, segmenter, navigator, camera)
+            stack.enter_context(ground)
+            self._systemd.ready(f"{self._flight.flight_id}: {segmenter.model} on {segmenter.runtime.accelerator}")
+            self._fly(stop, camera, pipeline, ground)
+            self._systemd.stopping()
+
+    def _fly(self, stop: threading.Event, camera: NewestFrame, pipeline: Pipeline, ground: Ground) -> None:
+        """The inference loop."""
+        while not stop.is_set():
+            frame = camera.take(FRAME_WAIT_S)
+            if frame is None or not self._switch.flying:
+                pipeline.store_again()
+            else:
+                self._process(frame, pipeline)
+            self._hold_off_watchdog(camera, ground)
+        if not pipeline.store_again():
+            log.error("stopped with detections that a full disk did not take: %s", pipeline.storage_trouble)
+
+    def _process(self, frame: Frame, pipeline: Pipeline) -> None:
+        outcome = pipeline.process(frame)
+        self._newest = outcome
+        now_ns = self._clock.monotonic_ns()
+        self._meter.add(now_ns, outcome.stage_ms, len(outcome.features), outcome.dropped_before)
+
+    def _hold_off_watchdog(self, camera: NewestFrame, ground: Ground) -> None:
+        """Tell systemd we live, but only while frames move (or their absence is known) and the ground thread turns."""
+        limit_s = self._systemd.watchdog_s
+        now_ns = self._clock.monotonic_ns()
+        if limit_s is None or now_ns - self._beat_ns < limit_s / 4 * 1e9:
+            return
+        last_ns = self._meter.read().last_frame_ns
+        moving = last_ns is not None and now_ns - last_ns < limit_s * 1e9
+        if (moving or not self._switch.flying or camera.reopening) and ground.turning_within(limit_s):
+            self._systemd.alive()
+            self._beat_ns = now_ns
+
+    def _open(self, room: str, opener: str, **extra: Any) -> Any:
+        backend = getattr(self._settings, room)
+        return getattr(backend.module, opener)(backend.options, self._clock, **extra)
+
+    def _open_publisher(self) -> Publisher:
+        vehicle = self._settings.vehicle
+        will = status_payload(vehicle, self._flight.flight_id, "offline", [], flying=False)
+        publisher: Publisher = self._open("mqtt", "open_publisher", vehicle=vehicle, last_will=will)
+        return publisher
+
+    def _pipeline(self, segmenter: Segmenter, navigator: Navigator, outbox: Outbox) -> Pipeline:
+        settings = self._settings
+        measures = Measures(trace=settings.cracks, scale=settings.scale, evidence_dir=settings.flight.evidence_dir)
+        return Pipeline(segmenter, navigator, outbox, self._flight, measures, self._clock)
+
+    def _ground(
+        self,
+        publisher: Publisher,
+        outbox: Outbox,
+        pipeline: Pipeline,
+        segmenter: Segmenter,
+        navigator: Navigator,
+        camera: NewestFrame,
+    ) -> Ground:
+        complaints = (
+            lambda: camera.health() if self._switch.flying else None,
+            lambda: segmenter.degraded,
+            navigator.health,
+            outbox.health,
+            lambda: pipeline.storage_trouble,
+        )
+        sources = Sources(self._meter, navigator, outbox, segmenter.runtime, self._settings.flight, complaints)
+        actions = {
+            "start": self._switch.start,
+            "stop": self._switch.stop,
+            "snapshot": lambda: self._snapshot(camera),
+            "ping": lambda: {"flight_id": self._flight.flight_id, "flying": self._switch.flying},
+            "flush": lambda: {"retried": outbox.retry()},
+        }
+        return Ground(
+            self._settings.vehicle,
+            publisher,
+            Delivery(outbox, publisher, self._clock, late=mark_historical),
+            Control(publisher, replies_topic(self._settings.vehicle), actions),
+            Reporter(self._settings.vehicle, self._flight.flight_id, sources, self._clock),
+            self._switch,
+            self._systemd,
+            self._clock,
+        )
+
+    def _snapshot(self, camera: NewestFrame) -> Mapping[str, Any]:
+        """Keep the newest processed frame as JPEG. Raises DeviceError before the first frame, OSError on a full disk."""
+        newest = self._newest
+        if newest is None:
+            why = camera.health() or "send start and try again"
+            raise DeviceError(f"no frame has been processed yet, so there is nothing to keep ({why})")
+        folder, seen_at = self._settings.flight.snapshot_dir, self._clock.utc()
+        name = f"{self._flight.flight_id}-{newest.frame.seq:08d}.jpg"
+        picture = evidence.save(newest.frame, newest.nav, seen_at, folder, name)
+        return {"file": str(folder / picture.file), "sha256": picture.sha256}
+
+
+def flight_id(clock: Clock) -> str:
+    """A name no other flight has, even where the clock stands in 1970: the time and six random hex digits."""
+    return f"{clock.utc():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"

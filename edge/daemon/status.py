@@ -1,0 +1,129 @@
+"""What the ground hears of the daemon itself: retained status, and telemetry once a second."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge.clock import Clock
+from edge.daemon import board
+from edge.daemon.meter import Meter
+from edge.daemon.settings import FlightOptions
+from edge.detections.wire import rfc3339
+from edge.masks import Runtime
+from edge.navigation import Navigator
+from edge.outbox import LetterState, Outbox
+
+STATUS_SCHEMA = "spanhawk/status/1"
+TELEMETRY_SCHEMA = "spanhawk/telemetry/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What is asked for the state of things."""
+
+    meter: Meter
+    navigator: Navigator
+    outbox: Outbox
+    runtime: Runtime
+    flight: FlightOptions
+    complaints: Sequence[Callable[[], str | None]]
+    """Each returns one sentence on what is wrong, or None."""
+
+
+class Reporter:
+    """Composes status and telemetry; holds no connection."""
+
+    def __init__(self, vehicle: str, flight_id: str, sources: Sources, clock: Clock) -> None:
+        self._vehicle = vehicle
+        self._flight_id = flight_id
+        self._sources = sources
+        self._clock = clock
+
+    def reasons(self) -> list[str]:
+        """Everything that is wrong now, one sentence each; empty when all is well."""
+        sentences = [complaint() for complaint in self._sources.complaints]
+        return [sentence for sentence in (*sentences, *self._board()) if sentence]
+
+    def status(self, *, flying: bool, reasons: Sequence[str]) -> bytes:
+        """The retained status: ``flying`` or ``online``, or ``degraded`` with the reasons."""
+        state = "degraded" if reasons else "flying" if flying else "online"
+        return status_payload(self._vehicle, self._flight_id, state, reasons, flying=flying)
+
+    def farewell(self) -> bytes:
+        """The retained status of a clean stop."""
+        return status_payload(self._vehicle, self._flight_id, "offline", [], flying=False)
+
+    def telemetry(self) -> bytes:
+        """Once a second: frames, drops, latencies, fix, backend, temperature, disk, outbox."""
+        reading, now_ns = self._sources.meter.read(), self._clock.monotonic_ns()
+        fix = self._sources.navigator.at(now_ns).fix
+        temperature, free = board.temperature_deg_c(), board.free_bytes(self._sources.flight.snapshot_dir)
+        resident = board.resident_bytes()
+        runtime = self._sources.runtime
+        document = {
+            "schema": TELEMETRY_SCHEMA,
+            "vehicle": self._vehicle,
+            "flight_id": self._flight_id,
+            "at": rfc3339(self._clock.utc()),
+            "clock_synced": self._clock.synced(),
+            "frames": reading.frames,
+            "dropped": reading.dropped,
+            "detections": reading.detections,
+            "fps": None if reading.fps is None else round(reading.fps, 2),
+            "stage_ms": reading.stage_ms,
+            "fix": {
+                "kind": "NONE" if fix is None else fix.kind.name,
+                "h_accuracy_m": None if fix is None else fix.h_accuracy_m,
+                "age_ms": None if fix is None else fix.age_ms,
+            },
+            "backend": {
+                "name": runtime.backend,
+                "library": runtime.library,
+                "accelerator": runtime.accelerator,
+                "threads": runtime.threads,
+            },
+            "temperature_deg_c": None if temperature is None else round(temperature, 1),
+            "under_voltage": board.under_voltage(),
+            "disk_free_mb": None if free is None else free // 1_000_000,
+            "resident_mb": None if resident is None else resident // 1_000_000,
+            "outbox": _depths(self._sources.outbox.counts()),
+        }
+        return _json(document)
+
+    def _board(self) -> list[str | None]:
+        options = self._sources.flight
+        temperature, free = board.temperature_deg_c(), board.free_bytes(options.snapshot_dir)
+        return [
+            f"processor at {temperature:.0f} °C, above {options.max_temperature_deg_c:.0f}: give it air"
+            if temperature is not None and temperature > options.max_temperature_deg_c
+            else None,
+            f"disk has {free // 1_000_000} MB left, below {options.min_free_mb}: land and make room"
+            if free is not None and free < options.min_free_mb * 1_000_000
+            else None,
+            "supply voltage below 4.63 V: use a stronger supply or a shorter cable" if board.under_voltage() else None,
+        ]
+
+
+def status_payload(vehicle: str, flight_id: str, state: str, reasons: Sequence[str], *, flying: bool) -> bytes:
+    """A status message; also the last will, which the broker sends as ``offline`` when we vanish."""
+    return _json(
+        {
+            "schema": STATUS_SCHEMA,
+            "vehicle": vehicle,
+            "flight_id": flight_id,
+            "state": state,
+            "flying": flying,
+            "reasons": list(reasons),
+        }
+    )
+
+
+def _depths(counts: Mapping[LetterState, int]) -> dict[str, int]:
+    return {state.value: counts.get(state, 0) for state in LetterState}
+
+
+def _json(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

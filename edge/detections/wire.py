@@ -1,0 +1,149 @@
+"""A detection as bytes: one RFC 7946 GeoJSON Feature, schema ``spanhawk/detection/1``.
+
+The JSON Schema is ``edge/detections/schema/detection-1.json``; every payload made here validates against it.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import datetime, timezone
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from edge.cracks import Crack
+from edge.detections import CrackSize, Detection
+from edge.navigation import Fix, NavState
+
+SCHEMA = "spanhawk/detection/1"
+
+# Ids are UUIDs of version 5 under this namespace, so that the same detection always gets the same id.
+_NAMESPACE = uuid.UUID("6f0c4b0e-5d2c-5b0e-9a53-0c7c5f6d1e42")
+
+
+def detection_id(vehicle: str, flight_id: str, seq: int) -> str:
+    """The id of detection ``seq`` of a flight: a UUID (version 5, RFC 9562), the same each time it is asked."""
+    return str(uuid.uuid5(_NAMESPACE, f"{vehicle}/{flight_id}/{seq}"))
+
+
+def to_bytes(document: dict[str, Any]) -> bytes:
+    """Compact UTF-8 JSON; the same document always gives the same bytes. Raises ValueError for NaN and infinity."""
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def mark_historical(payload: bytes) -> bytes:
+    """The same Feature with ``historical`` true: for what is delivered late."""
+    document = json.loads(payload)
+    document["properties"]["historical"] = True
+    return to_bytes(document)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) every payload validates against."""
+    text = resources.files("edge.detections").joinpath("schema/detection-1.json").read_text(encoding="utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+def feature(detection: Detection) -> dict[str, Any]:
+    """The Feature as a dict; geometry is null without a fix, never 0,0."""
+    return {
+        "type": "Feature",
+        "id": detection.id,
+        "geometry": _geometry(detection.nav.fix),
+        "properties": {
+            "schema": SCHEMA,
+            "id": detection.id,
+            "vehicle": detection.vehicle,
+            "flight_id": detection.flight_id,
+            "seq": detection.seq,
+            "seen_at": rfc3339(detection.seen_at),
+            "clock_synced": detection.clock_synced,
+            "frame_seq": detection.frame_seq,
+            "frame_name": detection.frame_name,
+            "frame_width_px": detection.frame_width_px,
+            "frame_height_px": detection.frame_height_px,
+            "score": round(detection.crack.score, 4),
+            "crack": _crack(detection.crack),
+            "size": None if detection.size is None else _size(detection.size),
+            "nav": _nav(detection.nav),
+            "model": {"name": detection.model, "sha256": detection.model_sha256},
+            "evidence": _evidence(detection),
+            "historical": detection.historical,
+        },
+    }
+
+
+def rfc3339(moment: datetime) -> str:
+    """UTC as RFC 3339 with milliseconds and a Z."""
+    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _geometry(fix: Fix | None) -> dict[str, Any] | None:
+    if fix is None:
+        return None
+    # 7 decimals of a degree are 1 cm.
+    place = [round(fix.lon_deg, 7), round(fix.lat_deg, 7)]
+    if fix.alt_amsl_m is not None:
+        place.append(round(fix.alt_amsl_m, 2))
+    return {"type": "Point", "coordinates": place}
+
+
+def _crack(crack: Crack) -> dict[str, Any]:
+    low, high = crack.path_px.min(axis=0), crack.path_px.max(axis=0)
+    width = crack.width_px.astype(np.float64)
+    return {
+        "path_px": [[round(float(x), 1), round(float(y), 1)] for x, y in crack.path_px],
+        "length_px": round(crack.length_px, 1),
+        "width_px": {
+            "mean": round(float(width.mean()), 2),
+            "p95": round(float(np.percentile(width, 95)), 2),
+            "max": round(float(width.max()), 2),
+            "sigma": _rounded(crack.width_sigma_px, 2),
+            "method": crack.width_method,
+        },
+        "bbox_px": [round(float(value), 1) for value in (*low, *high)],
+        "component": crack.component,
+    }
+
+
+def _size(size: CrackSize) -> dict[str, Any]:
+    return {
+        "gsd_mm_per_px": round(size.gsd_mm_per_px, 4),
+        "length_mm": round(size.length_mm, 1),
+        "width_mm": _rounded(size.width_mm, 3),
+        "width_sigma_mm": _rounded(size.width_sigma_mm, 3),
+        "width_at_most_mm": _rounded(size.width_at_most_mm, 3),
+        "incidence_deg": _rounded(size.incidence_deg, 1),
+    }
+
+
+def _nav(nav: NavState) -> dict[str, Any]:
+    fix, attitude = nav.fix, nav.attitude
+    return {
+        "fix": "NONE" if fix is None else fix.kind.name,
+        "alt_amsl_m": None if fix is None else _rounded(fix.alt_amsl_m, 2),
+        "h_accuracy_m": None if fix is None else _rounded(fix.h_accuracy_m, 3),
+        "v_accuracy_m": None if fix is None else _rounded(fix.v_accuracy_m, 3),
+        "age_ms": None if fix is None else fix.age_ms,
+        "attitude": None
+        if attitude is None
+        else {
+            "roll_deg": round(attitude.roll_deg, 2),
+            "pitch_deg": round(attitude.pitch_deg, 2),
+            "yaw_deg": round(attitude.yaw_deg, 2),
+        },
+        "range_m": _rounded(nav.range_m, 3),
+    }
+
+
+def _evidence(detection: Detection) -> dict[str, Any] | None:
+    if detection.evidence is None:
+        return None
+    return {"file": detection.evidence.file, "sha256": detection.evidence.sha256}
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

@@ -1,0 +1,100 @@
+"""The look of cast concrete: tones, weather and light on a coarse colour map, grain and board marks on fine tiles."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+UInt8 = npt.NDArray[np.uint8]
+Float32 = npt.NDArray[np.float32]
+
+TONE_MM_PER_PX = 2.0
+"""Scale of the colour map: everything on it is soft; all that has sharp edges is drawn into each frame."""
+GRAIN_MM_PER_PX = 0.35
+TILE_PX = 2048
+"""Fine tiles repeat after this many rows."""
+BOARD_STRETCH = 8
+"""A column of the board tile is this many times as wide as a row is high."""
+_BOARDS_PER_TILE = 6
+NEUTRAL = 128.0
+"""Tile value that leaves the tone as it is; a tile multiplies by value / NEUTRAL."""
+
+
+def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cell_px: tuple[float, float]) -> Float32:
+    """Return float32 noise of ``shape``, mean 0 and deviation about 1, with blobs of ``cell_px`` (down, across)."""
+    cells = [math.ceil(side / cell) + 3 for side, cell in zip(shape, cell_px, strict=True)]
+    grid = rng.standard_normal(cells, dtype=np.float32)
+    return np.asarray(cv2.resize(grid, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC) * 1.35, np.float32)
+
+
+def clouds(rng: np.random.Generator, shape: tuple[int, int], coarsest_px: float, octaves: int, gain: float) -> Float32:
+    """Return octaves of smooth noise, each half as coarse and ``gain`` times as strong, of deviation about 1."""
+    total = np.zeros(shape, np.float32)
+    strength, power, cell = 1.0, 0.0, coarsest_px
+    for _ in range(octaves):
+        total += strength * smooth_noise(rng, shape, (cell, cell))
+        power += strength**2
+        strength, cell = strength * gain, cell / 2
+    return total / np.float32(math.sqrt(power))
+
+
+def grain_tile(rng: np.random.Generator) -> UInt8:
+    """Cement paste, sand and pin holes: uint8 (TILE_PX, TILE_PX) that repeats without a seam."""
+    tone = np.zeros((TILE_PX, TILE_PX), np.float32)
+    for sigma_px, strength in ((0.7, 3.2), (1.8, 3.4), (5.0, 2.6), (14.0, 2.0)):
+        tone += strength * _wrapped_blur(rng.standard_normal(tone.shape, dtype=np.float32), sigma_px, 1.0)
+    tone += 34 * _specks(rng, 2600, (0.8, 2.2)) - 62 * _specks(rng, 1500, (0.9, 2.6)) - 40 * _specks(rng, 5000, (0.5, 1.2))
+    return _as_tile(tone)
+
+
+def board_tile(rng: np.random.Generator) -> UInt8:
+    """Imprint of sawn boards lying flat: uint8 (TILE_PX, TILE_PX // BOARD_STRETCH), repeats without a seam.
+
+    Its columns are BOARD_STRETCH times as wide as its rows are high: wood grain is long.
+    """
+    tone = np.zeros((TILE_PX, TILE_PX // BOARD_STRETCH), np.float32)
+    for sigma_px, stretch, strength in ((0.8, 9.0, 3.4), (2.5, 8.0, 3.8), (7.0, 5.0, 2.2)):
+        tone += strength * _wrapped_blur(rng.standard_normal(tone.shape, dtype=np.float32), sigma_px, stretch)
+    edges = np.linspace(0, TILE_PX, _BOARDS_PER_TILE + 1).astype(int)
+    for top, bottom in zip(edges[:-1], edges[1:], strict=True):
+        tone[top:bottom] += 3.0 * float(rng.standard_normal())
+        tone[top : top + 4] -= 26 * np.clip(0.6 + 0.5 * smooth_noise(rng, (1, tone.shape[1]), (1, 24)), 0, 1)
+    return _as_tile(tone)
+
+
+def mips(tile: UInt8, levels: int) -> tuple[UInt8, ...]:
+    """The tile at full, half, quarter ... size, so that a distant view averages instead of flickering."""
+    out = [tile]
+    for _ in range(levels - 1):
+        half = (out[-1].shape[1] // 2, out[-1].shape[0] // 2)
+        out.append(np.asarray(cv2.resize(out[-1], half, interpolation=cv2.INTER_AREA), np.uint8))
+    return tuple(out)
+
+
+def _as_tile(tone: Float32) -> UInt8:
+    return np.asarray(np.clip(NEUTRAL + tone - float(tone.mean()), 0, 255), np.uint8)
+
+
+def _wrapped_blur(noise: Float32, sigma_px: float, stretch: float) -> Float32:
+    """Blur with wrap-around, ``stretch`` times as far along the rows; the result has deviation 1."""
+    reach_x, reach_y = math.ceil(3 * sigma_px * stretch), math.ceil(3 * sigma_px)
+    padded = np.pad(noise, ((reach_y, reach_y), (reach_x, reach_x)), mode="wrap")
+    blurred = cv2.GaussianBlur(padded, (0, 0), sigmaX=sigma_px * stretch, sigmaY=sigma_px)
+    inner = blurred[reach_y : reach_y + noise.shape[0], reach_x : reach_x + noise.shape[1]]
+    return np.asarray(inner / max(float(inner.std()), 1e-6), np.float32)
+
+
+def _specks(rng: np.random.Generator, count: int, radius_px: tuple[float, float]) -> Float32:
+    """Sparse round specks, float32 0 to 1, wrapped at the tile's edges."""
+    canvas = np.zeros((TILE_PX, TILE_PX), np.uint8)
+    centres = rng.uniform(0, TILE_PX, (count, 2))
+    radii = rng.uniform(*radius_px, count)
+    for (x, y), radius in zip(centres, radii, strict=True):
+        axes = (max(1, round(radius * 16)), max(1, round(radius * rng.uniform(0.5, 1.0) * 16)))
+        for dx in (0, -TILE_PX) if x > TILE_PX - 8 else (0,):
+            place = (round((x + dx) * 16), round(y * 16))
+            cv2.ellipse(canvas, place, axes, float(rng.uniform(0, 180)), 0, 360, int(rng.integers(90, 256)), -1, cv2.LINE_AA, 4)
+    return np.asarray(cv2.GaussianBlur(canvas, (0, 0), 0.6), np.float32) / np.float32(255)

@@ -1,0 +1,213 @@
+"""A video file, or a network stream (RTSP, HTTP), through OpenCV's FFmpeg.
+
+A file is a recording: every frame counts, its time is the container's. A stream is live: its frames carry the time of
+their arrival, because RTSP says nothing of the exposure; they are later than the truth by the stream's own delay.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+
+from edge.clock import Clock
+from edge.errors import DeviceError, UsageError
+from edge.frames import RGB, Camera, Frame, SkippedFrame
+from edge.frames.decode import quiet_opencv
+
+log = logging.getLogger(__name__)
+
+_SCHEMES = ("rtsp://", "rtsps://", "http://", "https://")
+_TOLERATED_FRAMES = 1  # containers that store a duration instead of a count are off by one
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class Options:
+    """Which video, and how its frames lie in time."""
+
+    source: str
+    """Path of a video file, or a URL: rtsp://, rtsps://, http:// or https://."""
+    fps: float | None = None
+    """Frames per second of a file, in place of its own timestamps; None: as the container says."""
+    start_ns: int = 0
+    """``exposed_ns`` of a file's first frame."""
+    timeout_s: float = 5.0
+    """How long a stream may take to open, or to deliver its next frame, seconds."""
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not 0 < self.fps < float("inf"):
+            raise UsageError(f"fps is {self.fps}; needs a number of frames per second above 0")
+        if not 0 < self.timeout_s < float("inf"):
+            raise UsageError(f"timeout_s is {self.timeout_s}; needs a number of seconds above 0")
+
+    def __repr__(self) -> str:
+        return f"Options(source={masked(self.source)!r}, fps={self.fps}, timeout_s={self.timeout_s})"
+
+
+def masked(source: str) -> str:
+    """``source`` fit for a log: user, password and query of a URL become ``***``, also where they hold an @ or a /."""
+    if not is_url(source):
+        return source
+    return re.sub(r"\?.*", "?***", re.sub(r"://.*@", "://***@", source, flags=re.DOTALL), flags=re.DOTALL)
+
+
+def is_url(source: str) -> bool:
+    """Whether ``source`` names a stream rather than a file."""
+    return source.lower().startswith(_SCHEMES)
+
+
+def open_camera(options: Options, clock: Clock) -> Camera:
+    """Open a file (UsageError when it is no readable video) or a stream (DeviceError when it does not answer)."""
+    quiet_opencv()
+    return _open_stream(options, clock) if is_url(options.source) else _open_file(options)
+
+
+def _open_stream(options: Options, clock: Clock) -> StreamCamera:
+    timeout_ms = round(options.timeout_s * 1000)
+    settings = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
+    capture = cv2.VideoCapture(options.source, cv2.CAP_FFMPEG, settings)
+    name = masked(options.source)
+    if not capture.isOpened():
+        raise DeviceError(f"{name}: no video within {options.timeout_s:g} s; check the address, the password and the link")
+    return StreamCamera(capture, name, clock)
+
+
+def _open_file(options: Options) -> FileCamera:
+    path = Path(options.source).expanduser()
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); give a video file or an rtsp:// URL") from error
+    if not stat.S_ISREG(mode):  # FFmpeg would wait for ever on a pipe
+        raise UsageError(f"{path}: not a file; give a video file (a /dev/video device is read by the camera v4l2)")
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_ORIENTATION_AUTO, 1])
+    ok, first = capture.read()
+    if not ok:
+        capture.release()
+        raise UsageError(
+            f"{path}: no video can be read from it; it is damaged, of an unknown kind, or was cut off before its "
+            "index was written (mp4 and mov have it at the end)"
+        )
+    return FileCamera(capture, first, path, options)
+
+
+class FileCamera:
+    """A recorded video; see ``edge.frames.Camera``. Made by ``open_camera``."""
+
+    def __init__(self, capture: cv2.VideoCapture, first_bgr: RGB, path: Path, options: Options) -> None:
+        self._capture = capture
+        self._first_bgr = first_bgr
+        self._path = path
+        self._options = options
+        self._fps = options.fps or capture.get(cv2.CAP_PROP_FPS) or 30.0
+        self._count = int(max(0, capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        self._skipped: tuple[SkippedFrame, ...] = ()
+        self._open = True
+
+    @property
+    def live(self) -> bool:
+        """False: every frame counts."""
+        return False
+
+    @property
+    def frame_count(self) -> int | None:
+        """As the container says; None when it does not."""
+        return self._count or None
+
+    @property
+    def skipped(self) -> tuple[SkippedFrame, ...]:
+        """The frame at which a damaged file ended, once it did."""
+        return self._skipped
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames once; ``seq`` is the frame's index, ``name`` is STEM_000123."""
+        index, exposed_ns = 0, self._options.start_ns
+        bgr: RGB | None = self._first_bgr
+        while bgr is not None:
+            exposed_ns = max(exposed_ns, self._options.start_ns + self._offset_ns(index))
+            rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+            yield Frame(seq=index, exposed_ns=exposed_ns, exposure_us=None, rgb=rgb, name=self._name(index))
+            bgr, index = self._read(), index + 1
+        self._report_end(index)
+
+    def _read(self) -> RGB | None:
+        if not self._open:
+            raise DeviceError(f"{self._path} was closed; open it again to read on")
+        ok, bgr = self._capture.read()
+        return bgr if ok else None
+
+    def _offset_ns(self, index: int) -> int:
+        """Time of the frame just read from the first one, ns."""
+        stamp_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
+        if self._options.fps is not None or (index > 0 and stamp_ms <= 0):  # a raw stream has no timestamps
+            return round(index * 1e9 / self._fps)
+        return round(stamp_ms * 1e6)
+
+    def _name(self, index: int) -> str:
+        return f"{self._path.stem}_{index:06d}"
+
+    def _report_end(self, index: int) -> None:
+        if index + _TOLERATED_FRAMES < self._count:
+            reason = f"ends after {index} of {self._count} frames: cut off or damaged"
+            log.warning("%s: %s", self._path, reason)
+            self._skipped = (SkippedFrame(name=self._name(index), reason=reason),)
+
+    def __enter__(self) -> FileCamera:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open = False
+        self._capture.release()
+
+
+class StreamCamera:
+    """A live network stream; see ``edge.frames.Camera``. Made by ``open_camera``."""
+
+    def __init__(self, capture: cv2.VideoCapture, name: str, clock: Clock) -> None:
+        self._capture = capture
+        self._name = name
+        self._clock = clock
+
+    @property
+    def live(self) -> bool:
+        """True: the newest frame wins."""
+        return True
+
+    @property
+    def frame_count(self) -> int | None:
+        """None: a stream has no end."""
+        return None
+
+    @property
+    def skipped(self) -> tuple[SkippedFrame, ...]:
+        """Empty: a stream does not name what it lost."""
+        return ()
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield frames as they arrive, ``exposed_ns`` being the moment; raises DeviceError when the stream ends."""
+        seq = 0
+        while True:
+            if not self._capture.grab():
+                raise DeviceError(f"{self._name}: the stream stopped; check the link and the camera's power")
+            arrived_ns = self._clock.monotonic_ns()
+            ok, bgr = self._capture.retrieve()
+            if ok:
+                rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+                yield Frame(seq=seq, exposed_ns=arrived_ns, exposure_us=None, rgb=rgb)
+            seq += 1
+
+    def __enter__(self) -> StreamCamera:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._capture.release()

@@ -1,0 +1,187 @@
+"""card.json: what a model bundle says of itself (schema ``spanhawk/card/1``), parsed strictly."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from edge import config
+from edge.errors import BundleError, ConfigError
+from edge.masks import preprocess
+
+SCHEMA = "spanhawk/card/1"
+CARD = "card.json"
+MODEL = "model.tflite"
+MODEL_EDGETPU = "model_edgetpu.tflite"
+GOLDEN = "golden.npz"
+COPY_AGAIN = "copy the bundle again; it was altered or cut short"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputCard:
+    """The network's input; the names are those of card.json, sizes in pixels."""
+
+    height: int
+    width: int
+    channels: Literal["RGB"]
+    dtype: Literal["int8"]
+    scale: float
+    zero_point: int
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < 1:
+            raise ValueError(f"height and width are at least 1, got {self.height} x {self.width}")
+        preprocess.check_input(self.scale, self.zero_point)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputCard:
+    """The network's output; ``height``, ``width`` and ``channels`` are those of the raw tensor."""
+
+    height: int
+    width: int
+    channels: int
+    dtype: Literal["int8"]
+    scale: float
+    zero_point: int
+    kind: Literal["logits"]
+    pixel_shuffle: int
+    """r: channel dy * r + dx is the logit of row y * r + dy, column x * r + dx; 1 = one logit per cell."""
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width, self.pixel_shuffle) < 1:
+            raise ValueError("height, width and pixel_shuffle are at least 1")
+        if self.channels != self.pixel_shuffle**2:
+            raise ValueError(f"channels is pixel_shuffle squared, got {self.channels} and {self.pixel_shuffle}")
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise ValueError(f"scale is finite and above 0, got {self.scale}")
+        if not -128 <= self.zero_point <= 127:
+            raise ValueError(f"zero_point is an int8, got {self.zero_point}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """One data set the weights were trained on."""
+
+    name: str
+    split: str
+    images: int
+    licence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoldenCard:
+    """How far an interpreter may stray from golden.npz: kernels of different machines round differently."""
+
+    tolerance_lsb: int
+    """A value further off than this counts as different, steps of the int8 output."""
+    max_fraction_above: float
+    """Share of values that may differ, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        if self.tolerance_lsb < 0 or not 0 <= self.max_fraction_above < 1:
+            raise ValueError("tolerance_lsb is at least 0 and max_fraction_above is in 0 to 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What card.json says of a model (schema ``spanhawk/card/1``), field by field."""
+
+    name: str
+    created: str
+    """When the bundle was made, ISO 8601."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """File name to SHA-256 (hex, lower case) of every file of the bundle but the card."""
+    input: InputCard
+    output: OutputCard
+    score_threshold: float
+    """A score at or above this is crack, 0 to 1; chosen with the weights."""
+    classes: tuple[str, ...]
+    training_data: tuple[TrainingData, ...]
+    licence: str
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    made: Mapping[str, Any] = field(default_factory=dict)
+    golden: GoldenCard
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("name is empty")
+        if not 0 < self.score_threshold <= 1:
+            raise ValueError(f"score_threshold is above 0 and at most 1, got {self.score_threshold}")
+        if self.classes != ("crack",):
+            raise ValueError(f"classes is ['crack'], got {list(self.classes)}: this version segments cracks only")
+        _check_strides(self.input, self.output)
+
+
+def read_card(folder: Path) -> Card:
+    """Read the card in ``folder``.
+
+    Raises BundleError naming the field that is missing, unknown, mistyped or impossible; for an unknown schema; and
+    for a file name that leads out of the folder.
+    """
+    path = folder / CARD
+    table = _read_table(folder, path)
+    schema = table.pop("schema", None)
+    if schema != SCHEMA:
+        raise BundleError(
+            f"{path}: schema {schema!r} is unknown, this version reads {SCHEMA}; use a bundle made for it, or update"
+        )
+    files, metrics, made = (_take_object(table, name, path) for name in ("files", "metrics", "made"))
+    try:
+        card = config.build(Card, table, f"{path}: card")
+    except ConfigError as error:
+        raise BundleError(str(error)) from error
+    return replace(card, files=_parse_files(files, path), metrics=metrics, made=made)
+
+
+def _read_table(folder: Path, path: Path) -> dict[str, Any]:
+    if folder.is_file():
+        raise BundleError(f"{folder}: is a file; name the bundle's folder, the one that holds {CARD}")
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+    except OSError as error:
+        raise BundleError(f"{path}: cannot read the card ({error.strerror}); name a bundle's folder") from error
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are both ValueErrors
+        raise BundleError(f"{path}: not JSON ({error}); {COPY_AGAIN}") from error
+    if not isinstance(card, dict):
+        raise BundleError(f"{path}: the card is a JSON object, got {type(card).__name__}")
+    return card
+
+
+def _no_constant(word: str) -> float:
+    raise ValueError(f"{word} is not a JSON number")
+
+
+def _take_object(table: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
+    if name not in table:
+        raise BundleError(f"{path}: card.{name}: missing; it has no default, so give it a value")
+    value = table.pop(name)
+    if not isinstance(value, dict):
+        raise BundleError(f"{path}: card.{name}: got {value!r} ({type(value).__name__}), needs an object")
+    return value
+
+
+def _parse_files(files: dict[str, Any], path: Path) -> dict[str, str]:
+    for name, digest in files.items():
+        if name in ("", ".", "..", CARD) or "/" in name or "\\" in name or "\0" in name:
+            raise BundleError(f"{path}: card.files: {name!r} is not the plain name of a file beside the card")
+        if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
+            raise BundleError(f"{path}: card.files.{name}: got {digest!r}, needs a SHA-256 as 64 lower-case hex digits")
+    for name in (MODEL, GOLDEN):
+        if name not in files:
+            raise BundleError(f"{path}: card.files: {name} is not listed; a bundle without it does not fly")
+    return files
+
+
+def _check_strides(source: InputCard, result: OutputCard) -> None:
+    rows, columns = result.height * result.pixel_shuffle, result.width * result.pixel_shuffle
+    stride = source.height // rows
+    if stride < 1 or (rows * stride, columns * stride) != (source.height, source.width):
+        raise ValueError(
+            f"the logit map {rows} x {columns} and the input {source.height} x {source.width} differ by no whole stride"
+        )

@@ -1,0 +1,188 @@
+"""The door to the TensorFlow Lite interpreters: the only module that imports them.
+
+ai-edge-litert is used wherever it is installed; tflite-runtime is accepted, never preferred.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import BundleError, ConfigError, DeviceError
+from edge.masks.bundle import Bundle, load_golden
+from edge.masks.preprocess import Int8
+
+# Scales travel through JSON as text; any real difference between two calibrations is far larger.
+_SCALE_TOLERANCE = 1e-6
+_DELEGATE_SYMBOL = "tflite_plugin_create_delegate"
+
+
+class Network:
+    """One int8 model, opened and checked against its card; used by one thread."""
+
+    def __init__(self, interpreter: Any, library: str, accelerator: str) -> None:
+        self._interpreter = interpreter
+        self._input = interpreter.tensor(interpreter.get_input_details()[0]["index"])
+        self._output = interpreter.tensor(interpreter.get_output_details()[0]["index"])
+        self.library = library
+        """Interpreter and its version, as ``ai-edge-litert 2.3.0``."""
+        self.accelerator = accelerator
+        """What owns the operators, as ``cpu``."""
+
+    def input(self) -> Int8:
+        """The input tensor itself, int8 (H, W, 3), to be written in full before each ``run``.
+
+        The view must be gone when ``run`` is called: the interpreter refuses to run while one is held.
+        """
+        view: Int8 = self._input()[0]
+        return view
+
+    def run(self) -> None:
+        """Compute. Raises DeviceError when the interpreter or the accelerator fails."""
+        try:
+            self._interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise DeviceError(
+                f"the network failed on {self.accelerator} ({self.library}: {_words(error)}); "
+                "check the accelerator's cable, power and temperature, then start again"
+            ) from error
+
+    def output(self) -> Int8:
+        """The output tensor itself, int8 (h, w, c), valid until the next ``run``; not to be held through it."""
+        view: Int8 = self._output()[0]
+        return view
+
+
+def load_delegate(library: str, options: Mapping[str, str]) -> Any:
+    """Load an external delegate, an accelerator's shared library.
+
+    Raises OSError when the library is absent, does not load or is no delegate; ValueError when it finds no device.
+    """
+    module, _ = _vendor()
+    if not hasattr(
+        ctypes.CDLL(library), _DELEGATE_SYMBOL
+    ):  # looked up here: the vendor's loader leaves a broken object
+        raise OSError(f"{library} has no {_DELEGATE_SYMBOL}: it is not a TensorFlow Lite delegate")
+    return module.load_delegate(library, dict(options))
+
+
+def open_network(
+    path: Path, bundle: Bundle, threads: int, delegate: Any | None = None, accelerator: str = "cpu"
+) -> Network:
+    """Open the model file ``path`` of ``bundle``, on ``delegate`` where given.
+
+    Raises BundleError when the file is not the int8 network its card describes, or does not give the golden answer.
+    """
+    module, library = _vendor()
+    try:
+        interpreter = module.Interpreter(
+            model_path=str(path), num_threads=threads, experimental_delegates=None if delegate is None else [delegate]
+        )
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise BundleError(
+            f"{path}: {library} cannot open it ({_words(error)}); this is no model it can run: convert it again"
+        ) from error
+    except SystemError as error:  # tflite-runtime 2.14 was built for numpy 1 and only fails here
+        raise ConfigError(
+            f"{library} does not work with numpy {np.__version__} ({_words(error)}); "
+            "install ai-edge-litert, or numpy<2 beside tflite-runtime"
+        ) from error
+    _check_against_card(path, interpreter, bundle)
+    network = Network(interpreter, library, accelerator)
+    _check_golden(path, network, bundle)
+    return network
+
+
+def _vendor() -> tuple[Any, str]:
+    """The interpreter's module and its name with version."""
+    try:
+        import ai_edge_litert
+        from ai_edge_litert import interpreter as litert
+    except ImportError as error:
+        return _older_vendor(error)
+    return litert, f"ai-edge-litert {ai_edge_litert.__version__}"
+
+
+def _older_vendor(missing: ImportError) -> tuple[Any, str]:
+    try:
+        import tflite_runtime
+        from tflite_runtime import interpreter as tflite
+    except ImportError:
+        raise ConfigError(
+            f"no TensorFlow Lite interpreter can be imported ({missing}); pip install ai-edge-litert "
+            "(2.0.3 on systems older than glibc 2.34, as Bullseye)"
+        ) from missing
+    return tflite, f"tflite-runtime {tflite_runtime.__version__}"
+
+
+def _check_against_card(path: Path, interpreter: Any, bundle: Bundle) -> None:
+    source, result = bundle.card.input, bundle.card.output
+    _check_tensor(
+        path,
+        "input",
+        interpreter.get_input_details(),
+        (1, source.height, source.width, 3),
+        source.scale,
+        source.zero_point,
+    )
+    _check_tensor(
+        path,
+        "output",
+        interpreter.get_output_details(),
+        (1, result.height, result.width, result.channels),
+        result.scale,
+        result.zero_point,
+    )
+
+
+def _check_tensor(
+    path: Path, name: str, details: list[dict[str, Any]], shape: tuple[int, ...], scale: float, zero_point: int
+) -> None:
+    if len(details) != 1:
+        raise BundleError(f"{path}: the model has {len(details)} {name}s, spanhawk needs one; convert it again")
+    detail = details[0]
+    _compare(path, f"{name} type", np.dtype(detail["dtype"]).name, "int8")
+    _compare(path, f"{name} shape", tuple(int(n) for n in detail["shape_signature"]), shape)  # -1 where it is dynamic
+    actual_scale, actual_zero_point = detail["quantization"]
+    if not np.isclose(actual_scale, scale, rtol=_SCALE_TOLERANCE, atol=0):
+        _compare(path, f"{name} scale", float(actual_scale), scale)
+    _compare(path, f"{name} zero point", int(actual_zero_point), zero_point)
+
+
+def _compare(path: Path, what: str, actual: object, expected: object) -> None:
+    if actual != expected:
+        raise BundleError(
+            f"{path}: {what} is {actual}, the card says {expected}; model and card do not belong together"
+        )
+
+
+def _check_golden(path: Path, network: Network, bundle: Bundle) -> None:
+    golden, limits = load_golden(bundle), bundle.card.golden
+    np.copyto(network.input(), golden.input[0])
+    try:
+        network.run()
+    except DeviceError as error:
+        raise DeviceError(f"{path}: the first run failed: {error}") from error
+    off_lsb = _distance_lsb(network.output(), golden.output[0])
+    share = float(np.mean(off_lsb > limits.tolerance_lsb))
+    if share > limits.max_fraction_above:
+        raise BundleError(
+            f"{path}: {share:.1%} of the golden answer is off by more than {limits.tolerance_lsb} steps (at most "
+            f"{off_lsb.max()}) on {network.accelerator}, the card allows {limits.max_fraction_above:.1%}; "
+            f"{network.library} computes this model wrongly: use the interpreter named in the card, or convert it again"
+        )
+
+
+def _distance_lsb(a: Int8, b: Int8) -> npt.NDArray[np.int16]:
+    return np.abs(a.astype(np.int16) - b.astype(np.int16))
+
+
+def _words(error: BaseException) -> str:
+    """The interpreter's own words on one line."""
+    return " ".join(str(error).split()) or type(error).__name__

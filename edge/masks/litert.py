@@ -1,0 +1,26 @@
+"""The network on the CPU: LiteRT (or tflite-runtime) with its XNNPACK kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.clock import Clock
+from edge.masks import Runtime, Segmenter
+from edge.masks.interpreter import open_network
+from edge.masks.segmenter import NetworkOptions, NetworkSegmenter, open_bundle
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options(NetworkOptions):
+    """Which bundle, how many threads, which picture, how tiles overlap: see ``NetworkOptions``."""
+
+
+def open_segmenter(options: Options, clock: Clock) -> Segmenter:
+    """Open the bundle's model.tflite on the CPU and check it against its card and golden answer.
+
+    Raises BundleError when it must not fly, ConfigError when no interpreter is installed.
+    """
+    bundle = open_bundle(options)
+    network = open_network(bundle.model_path, bundle, options.threads)
+    runtime = Runtime(backend="litert", library=network.library, accelerator="cpu", threads=options.threads)
+    return NetworkSegmenter(network, bundle, options, runtime)

@@ -1,0 +1,171 @@
+"""Frames through an opened network to masks: what every backend that runs a model file shares."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from edge.errors import ConfigError, DeviceError
+from edge.frames import RGB, Frame
+from edge.masks import Mask, Runtime, preprocess, tiles
+from edge.masks.bundle import Bundle, default_bundle_path, load_bundle
+from edge.masks.interpreter import Network
+
+DEFAULT_OVERLAP_PX = 64
+_MAX_THREADS = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkOptions:
+    """What every backend that runs a bundle can be told."""
+
+    bundle: Path | None = None
+    """Folder of the model bundle; None = the one that ships with spanhawk."""
+    threads: int = field(default_factory=lambda: min(_MAX_THREADS, os.cpu_count() or 1))
+    """CPU threads of the interpreter; the default is every core, at most 4."""
+    overlap_px: int | None = None
+    """Smallest overlap of neighbouring tiles where a frame is larger than the network's input, pixels; None = 64, or a
+    quarter of the input where that is less."""
+    source: Literal["main", "lores"] = "main"
+    """``main``: the full picture at native scale; ``lores``: the camera's second stream, then enlarged to the frame."""
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ValueError(f"threads is at least 1, got {self.threads}")
+        if self.overlap_px is not None and self.overlap_px < 0:
+            raise ValueError(f"overlap_px is at least 0, got {self.overlap_px}")
+
+
+def open_bundle(options: NetworkOptions) -> Bundle:
+    """Load the bundle ``options`` name; raises BundleError, or ConfigError where the overlap does not fit its input."""
+    bundle = load_bundle(options.bundle or default_bundle_path())
+    most = _most_overlap_px(bundle)
+    if options.overlap_px is not None and options.overlap_px > most:
+        raise ConfigError(f"overlap_px: got {options.overlap_px}; bundle {bundle.model} allows at most {most}")
+    return bundle
+
+
+class NetworkSegmenter:
+    """A Segmenter over one network: frames of any size, tiled where they are larger than its input."""
+
+    def __init__(
+        self,
+        network: Network,
+        bundle: Bundle,
+        options: NetworkOptions,
+        runtime: Runtime,
+        degraded: str | None = None,
+    ) -> None:
+        card = bundle.card
+        most = _most_overlap_px(bundle)
+        self._network: Network | None = network
+        self._bundle = bundle
+        self._source = options.source
+        self._overlap_px = min(DEFAULT_OVERLAP_PX, most) if options.overlap_px is None else options.overlap_px
+        self._runtime = runtime
+        self._degraded = degraded
+        self._table = preprocess.score_table(card.output.scale, card.output.zero_point)
+        self._threshold_code = preprocess.threshold_code(card.score_threshold)
+        factor = card.output.pixel_shuffle
+        self._cells = np.empty((card.output.height * factor, card.output.width * factor), np.uint8)
+        self._codes = np.empty((card.input.height, card.input.width), np.uint8)
+        self._mosaic: tiles.Mosaic | None = None
+
+    @property
+    def model(self) -> str:
+        """Card name and short hash, as ``fast-unet-1a2b3c4d``."""
+        return self._bundle.model
+
+    @property
+    def sha256(self) -> str | None:
+        """SHA-256 of the bundle's model.tflite, hex."""
+        return self._bundle.sha256
+
+    @property
+    def threshold(self) -> float:
+        """The card's score threshold, 0 to 1."""
+        return self._bundle.card.score_threshold
+
+    @property
+    def runtime(self) -> Runtime:
+        """What really runs."""
+        return self._runtime
+
+    @property
+    def degraded(self) -> str | None:
+        """Why something weaker runs than was configured; None when all is as asked."""
+        return self._degraded
+
+    def segment(self, frame: Frame) -> Mask:
+        """Score every pixel of ``frame``.
+
+        Raises DeviceError when the accelerator is gone, ConfigError when ``source`` is ``lores`` and there is none.
+        """
+        rgb = self._picture(frame)
+        score = np.empty(rgb.shape[:2], np.uint8)
+        codes = self._score_codes(rgb, score)
+        if codes.shape != frame.rgb.shape[:2]:
+            codes = score = preprocess.upsample(codes, frame.height_px, frame.width_px)
+        cv2.LUT(codes, self._table, dst=score)
+        return Mask(frame=frame, score=score, crack=score >= self._threshold_code, model=self.model)
+
+    def __enter__(self) -> NetworkSegmenter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._network = None  # the last reference: interpreter first, then its delegate
+
+    def _picture(self, frame: Frame) -> RGB:
+        if self._source == "main":
+            return frame.rgb
+        if frame.lores is None:
+            raise ConfigError(
+                f"segmenter.source is lores, but frame {frame.seq} has no lores stream; "
+                "give the camera one, or set source to main"
+            )
+        return frame.lores
+
+    def _score_codes(self, rgb: RGB, out: preprocess.UInt8) -> preprocess.UInt8:
+        """Logit codes of all of ``rgb``: in ``out`` when it took several tiles, else a view of the tile."""
+        mosaic = self._fitting_mosaic(rgb)
+        if len(mosaic.tiles) == 1:
+            return self._run(rgb)[: rgb.shape[0], : rgb.shape[1]]
+        for tile in mosaic.tiles:
+            rows, columns = tile.rows, tile.columns
+            seen = rgb[rows.start_px :, columns.start_px :][: rows.size_px, : columns.size_px]
+            mosaic.add(tile, self._run(seen), out)
+        return out
+
+    def _fitting_mosaic(self, rgb: RGB) -> tiles.Mosaic:
+        height, width = rgb.shape[:2]
+        if self._mosaic is None or (self._mosaic.height_px, self._mosaic.width_px) != (height, width):
+            source = self._bundle.card.input
+            self._mosaic = tiles.Mosaic(tiles.plan(height, width, source.height, source.width, self._overlap_px))
+        return self._mosaic
+
+    def _run(self, rgb: RGB) -> preprocess.UInt8:
+        """Logit codes of one tile at the network's full input size; overwritten by the next call."""
+        if self._network is None:
+            raise DeviceError("the segmenter is closed; open it again")
+        _write(rgb, self._network.input())
+        self._network.run()
+        codes = preprocess.to_codes(self._network.output(), self._bundle.card.output.pixel_shuffle, self._cells)
+        return preprocess.upsample(codes, *self._codes.shape, out=self._codes)
+
+
+def _write(rgb: RGB, tensor: preprocess.Int8) -> None:
+    height, width = rgb.shape[:2]
+    preprocess.to_input(rgb, tensor[:height, :width])
+    tiles.fill_reflected(tensor, height, width)
+
+
+def _most_overlap_px(bundle: Bundle) -> int:
+    return min(bundle.card.input.height, bundle.card.input.width) // tiles.MAX_OVERLAP_PART

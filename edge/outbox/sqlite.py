@@ -1,0 +1,191 @@
+"""The outbox as one SQLite file: a letter that was put survives kill -9, a power cut and a full disk.
+
+* Write-ahead log; ``put`` commits with ``synchronous=FULL``, so it is on the disk when it returns. Everything else
+  commits without waiting for the disk: losing a "sent" or a "confirmed" in a power cut only means a repeat.
+* One transaction per ``put``: all letters of a frame or none.
+* Letters that were on their way when the last run ended are pending again at the next opening.
+* Confirmed letters stay until their room is needed, then the oldest go first. Others are never deleted for room:
+  ``put`` raises TryAgainError instead.
+* On a full disk a ballast file is removed so that deliveries can still be written down; until it can be
+  restored, new letters only take the room of confirmed ones.
+
+Who confirms is the caller's business: with a broker's PUBACK ``done(ids)`` follows at once; with receipts from the
+ground the letter stays SENT after the PUBACK, and ``done(ids)`` follows when a receipt names its id.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from edge.clock import Clock
+from edge.errors import ConfigError, TryAgainError
+from edge.outbox import Letter, LetterState, Outbox, StoredLetter
+from edge.outbox.disk import Ballast
+from edge.outbox.ends import BothEnds
+from edge.outbox.room import Room
+from edge.outbox.schema import COUNT, LIST, counted, stored
+from edge.outbox.store import Store
+
+log = logging.getLogger(__name__)
+
+_MIB = 1 << 20
+
+_PUT = "INSERT INTO letter (id, topic, payload, put_ns) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+_PENDING = "SELECT seq, id, topic, payload, put_ns FROM letter WHERE state = 'pending' AND seq > ? ORDER BY seq"
+_SENT = "UPDATE letter SET state = 'sent', attempts = attempts + 1 WHERE seq = ?"
+_DONE = "UPDATE letter SET state = 'confirmed', reason = NULL WHERE id = ? AND state != 'confirmed'"
+_PARK = "UPDATE letter SET state = 'parked', reason = ? WHERE id = ? AND state != 'confirmed'"
+_RELEASE = "UPDATE letter SET state = 'pending' WHERE state = 'sent'"
+_RETRY = "UPDATE letter SET state = 'pending', reason = NULL WHERE state = 'parked'"
+_OLDEST = "SELECT put_ns FROM letter WHERE state = ? AND seq > ? ORDER BY seq LIMIT 1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The ``[outbox]`` table."""
+
+    path: Path = Path("/var/lib/spanhawk/outbox.db")
+    """The file; its folder is created. Beside it stand NAME-wal, NAME-shm, NAME.lock and NAME.ballast."""
+    max_bytes: int = 256 * _MIB
+    """How large the file may grow, bytes; some 100,000 detections by default."""
+    ballast_bytes: int = 4 * _MIB
+    """Room kept free for draining a full disk, bytes; 0 keeps none."""
+    min_free_bytes: int = 64 * _MIB
+    """The file does not grow while less than this is free on its disk, bytes."""
+
+    def __post_init__(self) -> None:
+        if self.max_bytes < _MIB:
+            raise ConfigError(f"max_bytes: got {self.max_bytes}, needs at least {_MIB} (1 MiB)")
+        if self.ballast_bytes < 0 or self.min_free_bytes < 0:
+            raise ConfigError("ballast_bytes and min_free_bytes must not be negative; 0 keeps no room free")
+
+
+def open_outbox(options: Options, clock: Clock) -> Outbox:
+    """Open or create the outbox.
+
+    Raises ConfigError when the place is not writable, in use by another process, or holds something else;
+    TryAgainError when the disk fails or is too full to open it. A damaged file is set aside
+    (``NAME.corrupt-<n>``), said in the log and by ``health``, and a new one is started.
+    """
+    return SqliteOutbox(options, clock)
+
+
+class SqliteOutbox:
+    """See the module; open it with ``open_outbox``."""
+
+    def __init__(self, options: Options, clock: Clock) -> None:
+        self._clock = clock
+        self._ends = BothEnds()
+        self._refused: str | None = None
+        self._run_start = 0
+        ballast = Ballast(
+            options.path.with_name(f"{options.path.name}.ballast"), options.ballast_bytes, options.min_free_bytes
+        )
+        self._room = Room(options.path.parent, options.max_bytes, options.min_free_bytes, ballast)
+        self._store = Store(options.path, ballast, clock, self._begin)
+
+    @property
+    def store_id(self) -> str:
+        """Made once when the file was created; with a row's number it names a letter for ever."""
+        return str(self._store.read(lambda db: db.execute("SELECT id FROM store").fetchone()[0]))
+
+    def put(self, letters: Sequence[Letter]) -> None:
+        """Write all of ``letters`` in one transaction, durable on return; ``put_ns`` is stamped here."""
+        if not letters:
+            return
+        try:
+            self._store.write(lambda db: self._insert(db, letters), durable=True)
+        except _Full as full:
+            if self._refused is None:
+                log.warning("%s", full)
+            self._refused = str(full)
+            raise
+        self._refused = None
+
+    def take(self, count: int) -> list[Letter]:
+        """Pending letters, at most ``count``, in the order they were put: half from each end of what waits."""
+        if count <= 0:
+            return []
+        oldest, newest = self._ends.share(count)
+        return self._store.write(lambda db: self._take(db, oldest, newest))
+
+    def done(self, ids: Sequence[str]) -> None:
+        """Confirm, whatever the state was: a letter released or parked in the meantime did arrive."""
+        if ids:
+            self._store.write(lambda db: db.executemany(_DONE, [(id,) for id in ids]))
+
+    def park(self, id: str, reason: str) -> None:
+        """Set aside with the reason; a confirmed letter stays confirmed."""
+        self._store.write(lambda db: db.execute(_PARK, (reason, id)))
+
+    def release(self) -> int:
+        """Make every SENT letter PENDING again."""
+        return self._store.write(lambda db: db.execute(_RELEASE).rowcount)
+
+    def retry(self) -> int:
+        """Make every PARKED letter PENDING again."""
+        return self._store.write(lambda db: db.execute(_RETRY).rowcount)
+
+    def counts(self) -> Mapping[LetterState, int]:
+        """How many letters stand in each state."""
+        return counted(self._store.read(lambda db: db.execute(COUNT).fetchall()))
+
+    def oldest_ns(self) -> int | None:
+        """``put_ns`` of this run's oldest letter that is pending or sent; None when there is none."""
+
+        def work(db: sqlite3.Connection) -> list[int]:
+            found = (db.execute(_OLDEST, (state, self._run_start)).fetchone() for state in ("pending", "sent"))
+            return [row[0] for row in found if row]
+
+        return min(self._store.read(work), default=None)
+
+    def list(self, limit: int) -> list[StoredLetter]:
+        """The oldest ``limit`` letters in any state, in the order they were put."""
+        rows = self._store.read(lambda db: db.execute(LIST, (limit,)).fetchall())
+        return [stored(row, self._run_start) for row in rows]
+
+    def purge(self, *, everything: bool = False) -> int:
+        """Delete confirmed letters (or all) and give their room back to the disk; returns how many."""
+        command = "DELETE FROM letter" if everything else "DELETE FROM letter WHERE state = 'confirmed'"
+        deleted = self._store.write(lambda db: db.execute(command).rowcount)
+        for shrink in ("PRAGMA incremental_vacuum", "PRAGMA wal_checkpoint(TRUNCATE)"):
+            self._store.read(lambda db, shrink=shrink: db.execute(shrink).fetchall())  # type: ignore[misc]
+        return deleted
+
+    def health(self) -> str | None:
+        """What is wrong with the storage (failing, full, or found damaged); None when it is well."""
+        if self._refused is not None and self.counts()[LetterState.CONFIRMED]:
+            self._refused = None
+        return self._refused or self._room.disk_shortage(0) or self._store.trouble
+
+    def __enter__(self) -> SqliteOutbox:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._store.close()
+
+    def _begin(self, db: sqlite3.Connection) -> None:
+        """A new run on this file: what was on its way may be lost, and older times mean nothing now."""
+        db.execute(_RELEASE)
+        last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'letter'").fetchone()
+        self._run_start = last[0] if last else 0
+
+    def _insert(self, db: sqlite3.Connection, letters: Sequence[Letter]) -> None:
+        self._room.make(db, [len(letter.payload) + len(letter.topic) + len(letter.id) for letter in letters])
+        now_ns = self._clock.monotonic_ns()
+        db.executemany(_PUT, [(letter.id, letter.topic, letter.payload, now_ns) for letter in letters])
+
+    def _take(self, db: sqlite3.Connection, oldest: int, newest: int) -> list[Letter]:
+        rows = db.execute(f"{_PENDING} LIMIT ?", (0, oldest)).fetchall()
+        after = rows[-1][0] if rows else 0
+        rows += reversed(db.execute(f"{_PENDING} DESC LIMIT ?", (after, newest)).fetchall())
+        db.executemany(_SENT, [row[:1] for row in rows])
+        return [Letter(id, topic, payload, put_ns if seq > self._run_start else None)
+                for seq, id, topic, payload, put_ns in rows]  # fmt: skip

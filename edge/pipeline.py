@@ -1,0 +1,207 @@
+"""Frames in, letters out: segment, trace, locate, size, encode, write down.
+
+Knows the rooms' protocols and no device, no thread, no sleep: the daemon, a replay and the demo all fly this.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from edge import evidence
+from edge.clock import Clock, stopwatch_ns
+from edge.cracks.trace import Traced, TraceOptions, trace
+from edge.detections import Detection, Evidence
+from edge.detections.scale import ScaleOptions, size_of
+from edge.detections.wire import detection_id, feature, to_bytes
+from edge.errors import TryAgainError
+from edge.frames import Frame
+from edge.masks import Mask, Segmenter
+from edge.navigation import Navigator, NavState
+from edge.outbox import Letter, Outbox
+
+log = logging.getLogger(__name__)
+
+# What a full disk could not take waits in memory: some minutes of a busy flight, at most about 20 MB.
+MAX_UNSTORED = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """Who flies, and under which name this flight's detections are filed."""
+
+    vehicle: str
+    flight_id: str
+    topic: str
+    """Where detections go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measures:
+    """How masks become cracks with sizes, and what is kept as proof."""
+
+    trace: TraceOptions
+    scale: ScaleOptions
+    evidence_dir: Path | None = None
+    """Where the frame of each detection is kept as JPEG with EXIF GPS; None: no evidence is kept."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What became of one frame."""
+
+    frame: Frame
+    mask: Mask
+    traced: Traced
+    nav: NavState
+    features: tuple[dict[str, Any], ...]
+    """The published Features, in order of ``seq``."""
+    dropped_before: int
+    """Frames the source had between the last processed one and this one."""
+    stage_ms: Mapping[str, float]
+    """Real milliseconds by stage: segment, trace, locate, encode, store."""
+
+
+class Pipeline:
+    """Processes frames one by one; used by one thread."""
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        navigator: Navigator,
+        outbox: Outbox,
+        flight: Flight,
+        measures: Measures,
+        clock: Clock,
+    ) -> None:
+        self._segmenter = segmenter
+        self._navigator = navigator
+        self._outbox = outbox
+        self._flight = flight
+        self._measures = measures
+        self._clock = clock
+        self._seq = 0
+        self._last_frame_seq: int | None = None
+        self._unstored: deque[Letter] = deque()
+        self._lost = 0
+        self._storage_trouble: str | None = None
+
+    @property
+    def storage_trouble(self) -> str | None:
+        """Why the newest detections are not on disk yet; None when all are."""
+        return self._storage_trouble
+
+    @property
+    def detections(self) -> int:
+        """How many detections this flight has made."""
+        return self._seq
+
+    def process(self, frame: Frame) -> Outcome:
+        """Do everything for one frame; on return its detections are on disk, or ``storage_trouble`` says why not.
+
+        Raises DeviceError when the accelerator is gone.
+        """
+        times = [stopwatch_ns()]
+        mask = self._segmenter.segment(frame)
+        times.append(stopwatch_ns())
+        traced = trace(mask, self._measures.trace)
+        times.append(stopwatch_ns())
+        nav = self._navigator.at(frame.exposed_ns)
+        times.append(stopwatch_ns())
+        features = self._describe(frame, mask, traced, nav)
+        letters = [self._letter(found) for found in features]
+        times.append(stopwatch_ns())
+        self._store(letters)
+        times.append(stopwatch_ns())
+        stages = ("segment", "trace", "locate", "encode", "store")
+        took = {stage: (after - before) / 1e6 for stage, before, after in zip(stages, times, times[1:], strict=False)}
+        return Outcome(frame, mask, traced, nav, features, self._gap(frame), took)
+
+    def store_again(self) -> bool:
+        """Try to write down what a full disk refused earlier; True when nothing is left to write."""
+        self._store([])
+        return not self._unstored
+
+    def _gap(self, frame: Frame) -> int:
+        before, self._last_frame_seq = self._last_frame_seq, frame.seq
+        return frame.seq if before is None else max(0, frame.seq - before - 1)
+
+    def _describe(self, frame: Frame, mask: Mask, traced: Traced, nav: NavState) -> tuple[dict[str, Any], ...]:
+        if not traced.cracks:
+            return ()
+        seen_at, synced = self._seen_at(frame)
+        proof = self._proof(frame, nav, seen_at)
+        found = []
+        for crack in traced.cracks:
+            self._seq += 1
+            detection = Detection(
+                id=detection_id(self._flight.vehicle, self._flight.flight_id, self._seq),
+                vehicle=self._flight.vehicle,
+                flight_id=self._flight.flight_id,
+                seq=self._seq,
+                seen_at=seen_at,
+                clock_synced=synced,
+                frame_seq=frame.seq,
+                frame_name=frame.name,
+                frame_width_px=frame.width_px,
+                frame_height_px=frame.height_px,
+                crack=crack,
+                nav=nav,
+                size=size_of(crack, nav, frame.width_px, frame.height_px, self._measures.scale),
+                model=mask.model,
+                model_sha256=self._segmenter.sha256,
+                evidence=proof,
+            )
+            found.append(feature(detection))
+        return tuple(found)
+
+    def _seen_at(self, frame: Frame) -> tuple[datetime, bool]:
+        """UTC of the exposure: the satellites' own time first, then the picture's, then this machine's clock."""
+        satellites = self._navigator.utc_at(frame.exposed_ns)
+        if satellites is not None:
+            return satellites, True
+        if frame.taken_at is not None:
+            return frame.taken_at, False
+        behind_ns = self._clock.monotonic_ns() - frame.exposed_ns
+        return self._clock.utc() - timedelta(microseconds=behind_ns / 1000), self._clock.synced()
+
+    def _proof(self, frame: Frame, nav: NavState, seen_at: datetime) -> Evidence | None:
+        folder = self._measures.evidence_dir
+        if folder is None:
+            return None
+        try:
+            picture = evidence.save(frame, nav, seen_at, folder, f"{self._flight.flight_id}-{frame.seq:08d}.jpg")
+        except OSError as error:  # the detection matters more than its picture
+            self._trouble(f"evidence cannot be written to {folder}: {error.strerror or error}; make room there")
+            return None
+        return Evidence(picture.file, picture.sha256)
+
+    def _letter(self, found: dict[str, Any]) -> Letter:
+        return Letter(str(found["id"]), self._flight.topic, to_bytes(found), self._clock.monotonic_ns())
+
+    def _store(self, letters: list[Letter]) -> None:
+        """Write down the new letters and any a full disk refused before, in order, in one transaction."""
+        self._unstored.extend(letters)
+        if not self._unstored:
+            return
+        try:
+            self._outbox.put(list(self._unstored))
+        except TryAgainError as error:
+            while len(self._unstored) > MAX_UNSTORED:
+                self._unstored.popleft()
+                self._lost += 1
+            lost = f"; {self._lost} oldest given up" if self._lost else ""
+            self._trouble(f"{error} ({len(self._unstored)} detections wait in memory{lost})")
+        else:
+            self._unstored.clear()
+            self._storage_trouble = None
+
+    def _trouble(self, sentence: str) -> None:
+        if self._storage_trouble is None:
+            log.warning("%s", sentence)
+        self._storage_trouble = sentence

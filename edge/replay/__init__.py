@@ -1,0 +1,1 @@
+"""Recorded pictures through the pipeline that flies: the same rooms, a clock that moves by frame times."""

@@ -1,0 +1,118 @@
+"""A replay's way to the ground: a real outbox and publisher with ``--mqtt``, a box in memory without."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from edge import backends
+from edge.clock import SystemClock
+from edge.daemon.status import status_payload
+from edge.delivery import Delivery
+from edge.detections.wire import mark_historical
+from edge.mqtt import Publisher
+from edge.mqtt.topics import status_topic
+from edge.outbox import LetterState, Outbox
+
+# A broker that acknowledges nothing for this long is called absent; what is left stays in outbox.db.
+PATIENCE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How the delivery ended."""
+
+    delivered: int | None
+    """Letters the broker acknowledged; None without --mqtt."""
+    trouble: str | None
+    """One sentence when letters are left; None when all arrived."""
+
+
+class Delivering:
+    """Delivers in the background while the replay flies."""
+
+    def __init__(self, url: str | None, folder: Path, vehicle: str, mqtt_table: dict[str, Any]) -> None:
+        self._url = url
+        self._folder = folder
+        self._vehicle = vehicle
+        self._table = mqtt_table
+        self._clock = SystemClock()
+        self._stop = threading.Event()
+        self._stack = ExitStack()
+        self._publisher: Publisher | None = None
+        self.outbox: Outbox
+
+    def __enter__(self) -> Delivering:
+        with ExitStack() as stack:
+            self.outbox = stack.enter_context(self._open_outbox())
+            if self._url is not None:
+                # Replaying a folder again must send again: what arrived last time is no longer needed.
+                self.outbox.purge()
+                self._publisher = stack.enter_context(self._open_publisher(self._url))
+                self._delivery = Delivery(self.outbox, self._publisher, self._clock, late=mark_historical)
+                thread = threading.Thread(target=self._delivery.run, args=(self._stop,), name="delivery", daemon=True)
+                thread.start()
+                stack.callback(thread.join)
+                stack.callback(self._halt)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def finish(self) -> Told:
+        """Wait until everything is acknowledged, or until the broker has been silent for PATIENCE_S."""
+        if self._publisher is None:
+            return Told(None, None)
+        left, waited_s = self._left(), 0.0
+        while left and waited_s < PATIENCE_S:
+            self._clock.wait(threading.Event(), 0.05)
+            now = self._left()
+            waited_s = 0.0 if now < left else waited_s + 0.05
+            left = now
+        counts = self.outbox.counts()
+        return Told(counts[LetterState.CONFIRMED], self._trouble(left, counts[LetterState.PARKED]))
+
+    def _left(self) -> int:
+        counts = self.outbox.counts()
+        return counts[LetterState.PENDING] + counts[LetterState.SENT]
+
+    def _trouble(self, left: int, parked: int) -> str | None:
+        if not left and not parked:
+            return None
+        assert self._publisher is not None
+        why = self._publisher.health() or "the broker does not acknowledge"
+        refused = f", {parked} were refused by it" if parked else ""
+        return (
+            f"--mqtt {self._url}: {left} detections did not reach the broker{refused} ({why}); "
+            f"they are kept in {self._folder / 'outbox.db'}: replay again, or send them with "
+            f"spanhawk outbox flush --outbox {self._folder / 'outbox.db'} --mqtt {self._url}"
+        )
+
+    def _halt(self) -> None:
+        self._stop.set()
+        if self._publisher is not None:
+            self._publisher.wake.set()
+
+    def _open_outbox(self) -> Outbox:
+        table = {"backend": "memory"} if self._url is None else {"path": str(self._folder / "outbox.db")}
+        outbox: Outbox = backends.open_backend(
+            "edge.outbox", "open_outbox", table, self._clock, where="outbox", default="sqlite"
+        )
+        return outbox
+
+    def _open_publisher(self, url: str) -> Publisher:
+        will = status_payload(self._vehicle, "", "offline", [], flying=False)
+        publisher: Publisher = backends.open_backend(
+            "edge.mqtt", "open_publisher", {**self._table, "url": url}, self._clock,
+            where="mqtt", default="paho", vehicle=self._vehicle, last_will=will,
+        )  # fmt: skip
+        online = status_payload(self._vehicle, "", "online", [], flying=False)
+        publisher.announce(status_topic(self._vehicle), online, retained=True)
+        return publisher

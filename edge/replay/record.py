@@ -1,0 +1,104 @@
+"""What a replay leaves behind: detections.jsonl, summary.json, and on request masks and overlays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+
+from edge.detections.wire import to_bytes
+from edge.errors import TryAgainError, UsageError
+from edge.pipeline import Outcome
+from edge.replay.overlay import draw
+
+
+class Recorder:
+    """Writes each frame's results as they come; a file half written is never left under its final name."""
+
+    def __init__(self, folder: Path, *, masks: bool, overlays: bool) -> None:
+        self._folder = folder
+        self._masks = masks
+        self._overlays = overlays
+        self._lines: IO[bytes] | None = None
+
+    def __enter__(self) -> Recorder:
+        try:
+            for wanted, name in ((True, ""), (self._masks, "masks"), (self._overlays, "overlays")):
+                if wanted:
+                    (self._folder / name).mkdir(parents=True, exist_ok=True)
+            self._lines = (self._folder / "detections.jsonl").open("wb")
+        except OSError as error:
+            raise UsageError(
+                f"--out {self._folder}: cannot write there ({error.strerror}); name another folder"
+            ) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lines is not None:
+            self._lines.close()
+
+    def write(self, outcome: Outcome) -> None:
+        """Record one frame. Raises TryAgainError when the disk is full."""
+        assert self._lines is not None, "use the recorder in a with block"
+        try:
+            for found in outcome.features:
+                self._lines.write(to_bytes(found) + b"\n")
+            self._lines.flush()
+            self._pictures(outcome)
+        except OSError as error:
+            raise full(self._folder, error) from error
+
+    def summary(self, document: Mapping[str, Any]) -> None:
+        """Write summary.json in one piece. Raises TryAgainError when the disk is full."""
+        part = self._folder / "summary.json.part"
+        try:
+            part.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            part.replace(self._folder / "summary.json")
+        except OSError as error:
+            raise full(self._folder, error) from error
+
+    def _pictures(self, outcome: Outcome) -> None:
+        name = outcome.frame.name or f"frame_{outcome.frame.seq:06d}"
+        if self._masks:
+            save_png(self._folder / "masks" / f"{name}.png", outcome.traced.reported().astype(np.uint8) * 255)
+        if self._overlays:
+            save_jpeg(self._folder / "overlays" / f"{name}.jpg", draw(outcome))
+
+
+def full(folder: Path, error: OSError) -> TryAgainError:
+    """The error for a disk that takes no more."""
+    return TryAgainError(f"{folder}: cannot write ({error.strerror or error}); what was written before is intact")
+
+
+def save_png(path: Path, picture: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    """Write a grey or BGR picture as PNG. Raises OSError."""
+    _save(path, ".png", picture, [])
+
+
+def save_jpeg(path: Path, picture: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    """Write a BGR picture as JPEG. Raises OSError."""
+    _save(path, ".jpg", picture, [_jpeg_quality(), 90])
+
+
+def _save(path: Path, kind: str, picture: np.ndarray[Any, np.dtype[np.uint8]], flags: list[int]) -> None:
+    import cv2
+
+    # cv2.imwrite only returns False on a full disk: encode here, write through the operating system.
+    done, data = cv2.imencode(kind, picture, flags)
+    if not done:
+        raise OSError(f"OpenCV could not encode {path.name}")
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data.tobytes())
+    part.replace(path)
+
+
+def _jpeg_quality() -> int:
+    import cv2
+
+    return int(cv2.IMWRITE_JPEG_QUALITY)

@@ -1,0 +1,150 @@
+"""``spanhawk replay``: open the rooms, fly the recording, write the folder, deliver over MQTT where asked."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge import backends
+from edge.clock import Clock, ManualClock, SystemClock
+from edge.cracks.trace import TraceOptions
+from edge.daemon import settings as configuration
+from edge.detections.scale import ScaleOptions
+from edge.errors import TryAgainError, UsageError
+from edge.frames import Camera
+from edge.masks import Segmenter
+from edge.mqtt.topics import detections_topic
+from edge.navigation import Navigator
+from edge.outbox import Outbox
+from edge.pipeline import Flight, Measures, Outcome, Pipeline
+from edge.replay.deliver import Delivering
+from edge.replay.fly import Tally, flight_name, fly, summary
+from edge.replay.record import Recorder
+from edge.replay.source import open_source, recorded_at
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What the command line asked for."""
+
+    source: Path
+    out: Path
+    nav: Path | None = None
+    nav_offset_s: float = 0.0
+    fps: float = 1.0
+    bundle: Path | None = None
+    backend: str | None = None
+    threads: int | None = None
+    mqtt_url: str | None = None
+    vehicle: str = "replay"
+    masks: bool = False
+    overlays: bool = False
+    config: Path | None = None
+    """A daemon's configuration whose [masks], [cracks], [scale] and [mqtt] apply; None: the defaults."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The parts of a daemon's configuration that a replay shares."""
+
+    masks: dict[str, Any]
+    mqtt: dict[str, Any]
+    trace: TraceOptions
+    scale: ScaleOptions
+
+
+def replay(job: Job) -> str:
+    """Fly ``job``; returns one sentence on what came of it. Raises SpanhawkError."""
+    tables = _tables(job)
+    if not job.source.exists():
+        raise UsageError(f"{job.source}: no such file or folder; give a folder of images, an image, or a video")
+    clock = ManualClock(recorded_at(job.source), synced=False)
+    with ExitStack() as stack:
+        camera = stack.enter_context(open_source(job.source, job.fps, clock))
+        navigator = stack.enter_context(open_navigator(job.nav, job.nav_offset_s, clock))
+        segmenter: Segmenter = stack.enter_context(
+            backends.open_backend(
+                "edge.masks", "open_segmenter", tables.masks, SystemClock(), where="masks", default="litert"
+            )
+        )
+        recorder = stack.enter_context(Recorder(job.out, masks=job.masks, overlays=job.overlays))
+        ground = stack.enter_context(Delivering(job.mqtt_url, job.out, job.vehicle, tables.mqtt))
+        flight = Flight(job.vehicle, _flight_id(job, segmenter, tables), detections_topic(job.vehicle))
+        pipeline = _pipeline(segmenter, navigator, ground.outbox, flight, tables, clock)
+        tally = _fly(camera, pipeline, clock, recorder)
+        told = ground.finish()
+        recorder.summary({**summary(tally, segmenter, flight.flight_id, str(job.source)), "delivered": told.delivered})
+    if told.trouble:
+        raise TryAgainError(f"{_sentence(job, tally)}; {told.trouble}")
+    return _sentence(job, tally)
+
+
+def open_navigator(path: Path | None, offset_s: float, clock: Clock) -> Navigator:
+    """The navigator of a replay: the log at ``path``, or nowhere at all without one."""
+    table: dict[str, Any] = {"backend": "fixed"}
+    if path is not None:
+        table = {"backend": "recorded", "path": str(path), "offset_s": offset_s}
+    navigator: Navigator = backends.open_backend(
+        "edge.navigation", "open_navigator", table, clock, where="navigation", default="fixed"
+    )
+    return navigator
+
+
+def _tables(job: Job) -> Tables:
+    """Configuration of the rooms, the command line's words over the file's. Raises ConfigError."""
+    from edge import config
+
+    table: dict[str, Any] = {}
+    if job.config is not None:
+        table = config.load(job.config)
+        configuration.from_table(table, str(job.config))  # refuse what the daemon would refuse
+    masks = dict(table.get("masks", {}))
+    said = {"backend": job.backend, "bundle": None if job.bundle is None else str(job.bundle), "threads": job.threads}
+    masks |= {key: value for key, value in said.items() if value is not None}
+    return Tables(
+        masks,
+        dict(table.get("mqtt", {})),
+        config.build(TraceOptions, table.get("cracks", {}), "cracks"),
+        config.build(ScaleOptions, table.get("scale", {}), "scale"),
+    )
+
+
+def _flight_id(job: Job, segmenter: Segmenter, tables: Tables) -> str:
+    nav = None if job.nav is None else job.nav.name
+    ingredients = (segmenter.model, tables.trace, tables.scale, nav, job.nav_offset_s, job.fps)
+    return flight_name(job.source.resolve().name, job.source.resolve(), *ingredients)
+
+
+def _pipeline(
+    segmenter: Segmenter, navigator: Navigator, outbox: Outbox, flight: Flight, tables: Tables, clock: Clock
+) -> Pipeline:
+    return Pipeline(segmenter, navigator, outbox, flight, Measures(trace=tables.trace, scale=tables.scale), clock)
+
+
+def _fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, recorder: Recorder) -> Tally:
+    from tqdm import tqdm
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    # disable=None: a bar for a person at a terminal, none in a log file.
+    with logging_redirect_tqdm(), tqdm(total=camera.frame_count, unit="frame", file=sys.stderr, disable=None) as bar:
+
+        def see(outcome: Outcome) -> None:
+            recorder.write(outcome)
+            bar.set_postfix(detections=pipeline.detections, refresh=False)
+            bar.update()
+
+        return fly(camera, pipeline, clock, see)
+
+
+def _sentence(job: Job, tally: Tally) -> str:
+    skipped = f", {len(tally.skipped)} unreadable and skipped" if tally.skipped else ""
+    return (
+        f"{tally.frames} frames{skipped}: {tally.detections} detections in {tally.frames_with_cracks} frames, "
+        f"{tally.wall_s:.1f} s; written to {job.out}"
+    )

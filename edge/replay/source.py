@@ -1,0 +1,33 @@
+"""What SOURCE names: a folder of images, one image, or a video; and when it was taken."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from edge import backends
+from edge.clock import Clock
+from edge.errors import UsageError
+from edge.frames import Camera
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".h264", ".mjpeg"})
+
+
+def open_source(path: Path, fps: float, clock: Clock) -> Camera:
+    """The camera that plays ``path`` back. Raises UsageError when it is not there or is nothing we can read."""
+    if not path.exists():
+        raise UsageError(f"{path}: no such file or folder; give a folder of images, an image, or a video")
+    if fps <= 0:
+        raise UsageError(f"--fps: got {fps}, needs a number above 0")
+    video = path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES
+    table: dict[str, Any] = {"backend": "video", "url": str(path)} if video else {"path": str(path), "fps": fps}
+    camera: Camera = backends.open_backend("edge.frames", "open_camera", table, clock, where="camera", default="folder")
+    return camera
+
+
+def recorded_at(path: Path) -> datetime:
+    """When the source was last written, UTC: the label of last resort for pictures without a time of their own."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    times = [file.stat().st_mtime for file in files if file.is_file()]
+    return datetime.fromtimestamp(min(times, default=0.0), timezone.utc)

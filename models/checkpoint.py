@@ -1,0 +1,74 @@
+"""Checkpoints of a training in one .npz file, replaced in one step so that a kill never leaves half a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """State needed to go on after a kill."""
+
+    step: int
+    seconds: float
+    """Wall-clock time spent in training so far."""
+    best: float
+    """Best validation score so far; -inf before the first validation."""
+    weights: list[Array]
+    ema: list[Array]
+    optimizer: list[Array]
+
+
+def save(path: Path, state: Checkpoint) -> None:
+    """Write a checkpoint and rename it into place."""
+    arrays: dict[str, Array] = {
+        "step": np.array(state.step), "seconds": np.array(state.seconds), "best": np.array(state.best)
+    }  # fmt: skip
+    for name, group in (("weights", state.weights), ("ema", state.ema), ("optimizer", state.optimizer)):
+        arrays.update({f"{name}_{i:04d}": array for i, array in enumerate(group)})
+    part = path.with_suffix(".part.npz")
+    with part.open("wb") as stream:
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(path)
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint written by `save`."""
+    with np.load(path) as file:
+        groups = {
+            name: [file[key] for key in sorted(file.files) if key.startswith(f"{name}_")]
+            for name in ("weights", "ema", "optimizer")
+        }
+        step, seconds, best = int(file["step"]), float(file["seconds"]), float(file["best"])
+    return Checkpoint(step=step, seconds=seconds, best=best, **groups)
+
+
+class Average:
+    """Exponential moving average over all weights, with a warm-up so that early averages are not stuck at the start.
+
+    The decay after n updates is min(decay, (1 + n) / (10 + n)). BatchNorm statistics are averaged like the rest.
+    """
+
+    def __init__(self, weights: Sequence[Array], decay: float, every: int) -> None:
+        """`decay` is per training step; `update` is called once every `every` steps."""
+        self.values = [np.array(weight, np.float32) for weight in weights]
+        self._decay = decay**every
+        self._every = every
+
+    def update(self, weights: Sequence[Array], step: int) -> None:
+        """Mix in the weights of a step."""
+        updates = step / self._every
+        decay = min(self._decay, (1 + updates) / (10 + updates))
+        for value, weight in zip(self.values, weights, strict=True):
+            value *= decay
+            value += (1 - decay) * weight

@@ -1,0 +1,97 @@
+"""The run record: everything needed to know, later, how a set of weights came about."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models import Example
+from models.config import Config
+from models.data import content_hash
+from models.unet import gmac
+
+if TYPE_CHECKING:
+    import keras
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that shape a result."""
+    names = ("tensorflow", "keras", "numpy", "opencv-python-headless", "ai-edge-litert")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write_run(
+    path: Path,
+    config: Config,
+    learned: Mapping[str, Sequence[Example]],
+    held: Mapping[str, Sequence[Example]],
+    model: keras.Model,
+) -> None:
+    """Write run.json: configuration, versions, size of the network, and per set the count, hash and held-out names."""
+    from edge.clock import SystemClock
+
+    content: dict[str, Any] = {
+        "created": SystemClock().utc().isoformat(),
+        "config": dataclasses.asdict(config),
+        "versions": versions(),
+        "parameters": model.count_params(),
+        "gmac_512": round(gmac(model) * (512 / config.train.crop_px) ** 2, 3),
+        "train": {name: _describe(examples) for name, examples in learned.items()},
+        "held": {
+            name: {**_describe(examples), "names": [example.image.name for example in examples]}
+            for name, examples in held.items()
+        },
+    }
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def add(path: Path, **facts: Any) -> None:
+    """Add facts that are known only after training to run.json."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**content, **facts}, indent=1) + "\n", encoding="utf-8")
+
+
+def write_history(out: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Write history.csv and its picture curve.png."""
+    if not history:
+        return
+    with (out / "history.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
+    _draw(out / "curve.png", history)
+
+
+def _draw(path: Path, history: Sequence[Mapping[str, float]]) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    steps = [row["step"] for row in history]
+    for key in history[0]:
+        if key in ("step", "minutes"):
+            continue
+        style = ":" if key.startswith("fires/") else "--" if key == "loss" else "-"
+        axes.plot(steps, [row[key] for row in history], style, label=key, linewidth=2.5 if key == "score" else 1.2)
+    axes.set(xlabel="step", ylim=(0, 1), title="pooled F1 and share of crack-free pictures that fire (validation, 0.5)")
+    axes.legend(fontsize=7, ncols=2)
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=80)
+
+
+def _describe(examples: Sequence[Example]) -> dict[str, Any]:
+    return {"images": len(examples), "sha256": content_hash(examples)}

@@ -1,0 +1,99 @@
+"""Score whole pictures of any size: a bundle through the drone's own segmenter, a float model through the same tiling."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.clock import SystemClock
+from edge.frames import Frame
+from edge.masks import Segmenter, preprocess, tiles
+from models import DataError
+from models.monitor import depth_to_space
+
+UInt8 = npt.NDArray[np.uint8]
+
+OVERLAP_PX = 64
+CODE_SCALE = 1 / 16
+"""Float logits are joined as 8-bit codes like the drone's, in steps of this many logits: -8 to 8 (0.0003 to 0.9997)."""
+
+
+class Scorer(Protocol):
+    """Turns a picture into a score map."""
+
+    @property
+    def name(self) -> str:
+        """What is being scored, for the report."""
+
+    @property
+    def threshold(self) -> float:
+        """0..1, fixed with the weights."""
+
+    def score(self, rgb: UInt8) -> UInt8:
+        """Score uint8 RGB (H, W, 3): returns uint8 (H, W), 255 for a sigmoid of 1."""
+
+
+def open_scorer(path: Path, size: tuple[int, int] = (512, 512), threshold: float | None = None) -> Scorer:
+    """Open a bundle folder, or a `.keras` file (tiles of `size` = (height, width) px).
+
+    A `.keras` file takes its threshold from `run.json` beside it unless one is given; a bundle always has its own. Raises
+    DataError where the path is neither or the threshold is not known, BundleError for a bundle that must not fly.
+    """
+    if path.is_dir():
+        if threshold is not None:
+            raise DataError(f"{path} is a bundle: its threshold stands on its card; --threshold is for .keras files.")
+        return _Bundle(path)
+    if path.suffix == ".keras" and path.is_file():
+        return _Keras(path, size, threshold if threshold is not None else _recorded_threshold(path.parent))
+    raise DataError(f"{path} is neither a bundle folder (with card.json) nor a .keras file.")
+
+
+def _recorded_threshold(folder: Path) -> float:
+    record = folder / "run.json"
+    found = json.loads(record.read_text(encoding="utf-8")).get("score_threshold") if record.is_file() else None
+    if found is None:
+        raise DataError(f"{record} gives no score_threshold for the model; finish the training or give --threshold.")
+    return float(found)
+
+
+class _Keras:
+    def __init__(self, path: Path, size: tuple[int, int], threshold: float) -> None:
+        from models.unet import load_fast_unet
+
+        self.name, self.threshold, self._size = str(path), threshold, size
+        self._model = load_fast_unet(path, *size, batch_size=1)
+        self._shuffle = round(self._model.output_shape[-1] ** 0.5)
+        self._table = preprocess.score_table(CODE_SCALE, 0)
+
+    def score(self, rgb: UInt8) -> UInt8:
+        mosaic = tiles.Mosaic(tiles.plan(*rgb.shape[:2], *self._size, OVERLAP_PX))
+        codes = np.empty((mosaic.height_px, mosaic.width_px), np.uint8)
+        for tile in mosaic.tiles:
+            mosaic.add(tile, self._codes(rgb, tile), codes)
+        return self._table[codes]
+
+    def _codes(self, rgb: UInt8, tile: tiles.Tile) -> UInt8:
+        rows, columns = tile.rows, tile.columns
+        window = np.zeros((*self._size, 3), np.int8)
+        seen = rgb[rows.start_px :, columns.start_px :][: rows.size_px, : columns.size_px]
+        preprocess.to_input(seen, window[: rows.size_px, : columns.size_px])
+        tiles.fill_reflected(window, rows.size_px, columns.size_px)
+        image = (window.astype(np.float32) - preprocess.INPUT_ZERO_POINT) * np.float32(preprocess.INPUT_SCALE)
+        logits: npt.NDArray[Any] = np.asarray(self._model.predict_on_batch(image[None]), np.float32)
+        codes = np.clip(np.rint(depth_to_space(logits, self._shuffle)[0] / CODE_SCALE) + 128, 0, 255).astype(np.uint8)
+        return preprocess.upsample(codes, *self._size)
+
+
+class _Bundle:
+    def __init__(self, path: Path) -> None:
+        from edge.masks import litert
+
+        self._segmenter: Segmenter = litert.open_segmenter(litert.Options(bundle=path), SystemClock())
+        self.name, self.threshold = self._segmenter.model, self._segmenter.threshold
+
+    def score(self, rgb: UInt8) -> UInt8:
+        return self._segmenter.segment(Frame(seq=0, exposed_ns=0, exposure_us=None, rgb=rgb)).score

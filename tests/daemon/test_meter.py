@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge.daemon.meter import WINDOW, Meter, percentiles
+
+
+def test_nothing_is_unknown_not_zero() -> None:
+    reading = Meter().read()
+    assert (reading.frames, reading.fps, reading.last_frame_ns, reading.stage_ms) == (0, None, None, {})
+
+
+def test_counts_rate_and_percentiles() -> None:
+    meter = Meter()
+    for i in range(11):
+        meter.add(i * 100_000_000, {"segment": float(i)}, detections=2, dropped=1)
+    reading = meter.read()
+    assert (reading.frames, reading.dropped, reading.detections) == (11, 11, 22)
+    assert reading.fps == pytest.approx(10)
+    assert reading.last_frame_ns == 10**9
+    assert reading.stage_ms["segment"] == {"p50": 5.0, "p90": 9.0, "p99": 9.9, "max": 10.0}
+
+
+def test_the_window_forgets_but_the_counts_do_not() -> None:
+    meter = Meter()
+    for i in range(WINDOW + 50):
+        meter.add(i, {"segment": 1000.0 if i < 50 else 1.0}, 0, 0)
+    assert meter.read().stage_ms["segment"]["max"] == 1.0
+    assert meter.read().frames == WINDOW + 50
+
+
+def test_percentiles_agree_with_a_sort() -> None:
+    values = list(np.random.default_rng(1).uniform(0, 10, 101))
+    table = percentiles({"a": values, "empty": []})
+    assert table["a"]["p50"] == pytest.approx(sorted(values)[50], abs=5e-4)
+    assert "empty" not in table

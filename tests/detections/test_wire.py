@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+import math
+from datetime import datetime, timedelta, timezone
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.detections import CrackSize, Detection
+from edge.detections.wire import detection_id, feature, mark_historical, schema, to_bytes
+from edge.navigation import Attitude, Fix, FixKind, NavState
+from tests.detections.examples import FIX, bare, crack, detection
+
+VALIDATOR = jsonschema.Draft202012Validator(schema())
+
+
+def check(one: Detection) -> dict[str, object]:
+    document: dict[str, object] = json.loads(to_bytes(feature(one)))
+    VALIDATOR.validate(document)
+    return document
+
+
+def test_the_schema_is_itself_valid() -> None:
+    jsonschema.Draft202012Validator.check_schema(schema())
+
+
+def test_full_and_bare_detections_validate() -> None:
+    full, nothing = check(detection()), check(bare())
+    assert full["geometry"] == {"type": "Point", "coordinates": [3.7174, 51.0543, 12.34]}
+    assert nothing["geometry"] is None
+    assert full["properties"]["seen_at"] == "2026-06-01T12:00:00.123Z"  # type: ignore[index]
+
+
+def test_two_dimensional_fix_has_no_altitude() -> None:
+    flat = Fix(FixKind.FIX_2D, 51.0, 3.0, None, None, None, 0)
+    document = check(detection(nav=NavState(0, flat, None, None)))
+    assert document["geometry"] == {"type": "Point", "coordinates": [3.0, 51.0]}
+
+
+def test_every_published_key_is_described_by_the_schema() -> None:
+    described = schema()["properties"]["properties"]["properties"]
+    assert set(feature(detection())["properties"]) == set(described)
+
+
+def test_times_of_any_zone_become_utc() -> None:
+    there = datetime(2026, 6, 1, 14, tzinfo=timezone(timedelta(hours=2)))
+    assert feature(detection(seen_at=there))["properties"]["seen_at"] == "2026-06-01T12:00:00.000Z"
+
+
+def test_id_is_stable_and_distinct() -> None:
+    assert detection_id("a", "f", 1) == detection_id("a", "f", 1)
+    assert len({detection_id(v, f, s) for v in "ab" for f in "fg" for s in range(5)}) == 20
+
+
+def test_historical_changes_nothing_else() -> None:
+    before = feature(detection())
+    after = json.loads(mark_historical(to_bytes(before)))
+    VALIDATOR.validate(after)
+    assert after["properties"].pop("historical") is True
+    assert before["properties"].pop("historical") is False
+    assert after == json.loads(to_bytes(before))
+
+
+def test_nan_never_leaves() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        to_bytes(feature(detection(size=CrackSize(math.nan, 1, 1, 1, None, None))))
+
+
+@pytest.mark.parametrize(
+    ("path", "bad"),
+    [
+        (("geometry",), {"type": "Point", "coordinates": [200, 0]}),
+        (("geometry",), {"type": "Point", "coordinates": [1]}),
+        (("properties", "seq"), 0),
+        (("properties", "seen_at"), "2026-06-01T12:00:00+02:00"),
+        (("properties", "score"), 1.2),
+        (("properties", "crack", "path_px"), [[1, 2]]),
+        (("properties", "nav", "fix"), "GOOD"),
+        (("properties", "nav", "range_m"), 0),
+        (("properties", "model", "sha256"), "abc"),
+        (("id",), "1"),
+    ],
+)
+def test_the_schema_refuses(path: tuple[str, ...], bad: object) -> None:
+    document = feature(detection())
+    place = document
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = bad
+    with pytest.raises(jsonschema.ValidationError):
+        VALIDATOR.validate(json.loads(to_bytes(document)))
+
+
+angles = st.floats(-180, 180)
+maybe = st.one_of(st.none(), st.floats(0, 1e4))
+
+
+@given(
+    st.builds(
+        Fix, st.sampled_from([k for k in FixKind if k]), st.floats(-90, 90), angles, st.one_of(st.none(), angles),
+        maybe, maybe, st.integers(0, 10**6),
+    ),
+    st.one_of(st.none(), st.builds(Attitude, angles, angles, angles)),
+    st.one_of(st.none(), st.floats(0.01, 1e4)),
+    st.floats(0, 500, width=32),
+    maybe,
+)  # fmt: skip
+def test_whatever_is_known_validates(
+    fix: Fix, attitude: Attitude | None, range_m: float | None, width_px: float, sigma_px: float | None
+) -> None:
+    check(detection(nav=NavState(0, fix, attitude, range_m), crack=crack(width_px, sigma_px)))
+
+
+def test_fix_kind_travels_by_name() -> None:
+    assert feature(detection())["properties"]["nav"]["fix"] == FIX.kind.name
+    assert feature(bare())["properties"]["nav"]["fix"] == "NONE"

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timezone
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge import evidence
+from edge.evidence.exif import exif_segment
+from edge.frames import Frame
+from edge.navigation import Attitude, Fix, FixKind, NavState, nowhere
+
+PIL = pytest.importorskip("PIL.Image")
+AT = datetime(2026, 5, 1, 12, 3, 4, 567000, tzinfo=timezone.utc)
+
+
+def frame() -> Frame:
+    rgb = np.zeros((48, 64, 3), np.uint8)
+    rgb[..., 0] = 200
+    return Frame(3, 0, 500, rgb)
+
+
+def nav(lat_deg: float = 51.05, lon_deg: float = -3.72, alt_m: float | None = -12.5) -> NavState:
+    return NavState(0, Fix(FixKind.RTK_FIXED, lat_deg, lon_deg, alt_m, 0.02, None, 3), Attitude(0, -10, 275.5), 2.0)
+
+
+def degrees(parts: tuple[float, float, float], ref: str) -> float:
+    value = parts[0] + parts[1] / 60 + parts[2] / 3600
+    return float(-value if ref in "SW" else value)
+
+
+def read(data: bytes, tmp_path: Path) -> tuple[dict[int, object], dict[int, object]]:
+    path = tmp_path / "e.jpg"
+    path.write_bytes(data)
+    with PIL.open(path) as picture:
+        exif = picture.getexif()
+        return dict(exif.get_ifd(0x8769)), dict(exif.get_ifd(0x8825))
+
+
+def test_picture_is_on_disk_with_place_and_time(tmp_path: Path) -> None:
+    picture = evidence.save(frame(), nav(), AT, tmp_path / "new", "a.jpg")
+    data = (tmp_path / "new" / "a.jpg").read_bytes()
+    assert picture == evidence.Picture("a.jpg", hashlib.sha256(data).hexdigest())
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.jpg"]
+    exif, gps = read(data, tmp_path)
+    assert exif[0x9003] == "2026:05:01 12:03:04"
+    assert exif[0x829A] == 0.0005
+    assert degrees(gps[2], gps[1]) == pytest.approx(51.05, abs=1e-7)  # type: ignore[arg-type]
+    assert degrees(gps[4], gps[3]) == pytest.approx(-3.72, abs=1e-7)  # type: ignore[arg-type]
+    assert (gps[5], gps[6], gps[17]) == (b"\x01", 12.5, 275.5)
+    back = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert back[10, 10, 2] > 190, "red stays red"
+
+
+def test_no_fix_no_gps(tmp_path: Path) -> None:
+    _, gps = read(evidence.encode(frame(), nowhere(0), AT), tmp_path)
+    assert gps == {}
+
+
+@given(st.floats(-90, 90), st.floats(-180, 180), st.one_of(st.none(), st.floats(-500, 9000)))
+def test_any_place_survives(lat_deg: float, lon_deg: float, alt_m: float | None) -> None:
+    exif = PIL.Exif()
+    exif.load(exif_segment(nav(lat_deg, lon_deg, alt_m), AT, None)[4:])
+    gps = exif.get_ifd(0x8825)
+    assert degrees(gps[2], gps[1]) == pytest.approx(lat_deg, abs=2e-8)
+    assert degrees(gps[4], gps[3]) == pytest.approx(lon_deg, abs=2e-8)
+    assert (6 in gps) is (alt_m is not None)
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        evidence.save(frame(), nav(), AT, tmp_path, "a.jpg")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jpg"]

@@ -1,0 +1,51 @@
+"""Training configurations, right and wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from models import DataError
+from models.config import load_config
+
+CONFIGS = Path(__file__).parents[2] / "models" / "configs"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_configurations_load(path):
+    config = load_config(path)
+    assert config.train.steps > 0
+    assert all(not Path(source.images).is_absolute() for source in config.sources)
+
+
+def test_shipped_training_never_touches_test_or_validation_pictures():
+    config = load_config(CONFIGS / "fast-unet.toml")
+    folders = [source.images for source in config.sources]
+    assert not [one for one in folders if "test" in one or "val" in one]
+    assert not {source.images for source in config.validation} & set(folders)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[train]\nsteps = 1\nsped = 2\n", r"\[train\] has an unknown key 'sped'; known are .*seed"),
+        ("[train]\nsteps = 'many'\n", r"\[train\] steps must be int, not 'many'"),
+        ("[train]\nsteps = 1.5\n", r"steps must be int, not 1.5"),
+        ("[train]\nsteps = true\n", r"steps must be int, not True"),
+        ("[train]\nseed = 1\n", r"\[train\] lacks 'steps'"),
+        ("[train]\nsteps = 1\n[[sources]]\nimages = 'a'\n", r"\[sources\] lacks 'name'"),
+        ("[train]\nsteps = 1\n[extra]\n", r"unknown table \[extra\]"),
+        ("[train\n", r"not valid TOML"),
+    ],
+)
+def test_wrong_file_is_answered_with_table_and_key(tmp_path, text, message):
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        load_config(path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(DataError, match=r"gone\.toml does not exist"):
+        load_config(tmp_path / "gone.toml")

@@ -1,0 +1,138 @@
+"""A training of a few steps: it learns, leaves its record, resumes, and stops on a broken loss."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from models import DataError, checkpoint
+from models.cli import main
+from models.rendered import write_set
+
+keras = pytest.importorskip("keras")
+pytest.importorskip("tensorflow")
+
+from models.losses import crack_loss  # noqa: E402
+from models.train import learning_rate, train  # noqa: E402
+
+CONFIG = """
+[train]
+steps = {steps}
+batch = 2
+crop_px = 64
+warmup_steps = 2
+ema = 0.9
+validate_every = 5
+validate_pictures = 3
+learning_rate = {rate}
+[model]
+base = 8
+[mix]
+rendered_cracks = 0.5
+rendered_clean = 0.2
+[[sources]]
+name = "set"
+images = "images"
+masks = "masks"
+licence = "rendered"
+holdout = 0.3
+"""
+
+
+@pytest.fixture
+def root(tmp_path):
+    write_set(tmp_path / "data", 8, 96, seed=1)
+    return tmp_path / "data"
+
+
+def configure(root, steps, rate="1e-3"):
+    path = root / "config.toml"
+    path.write_text(CONFIG.format(steps=steps, rate=rate))
+    return path
+
+
+def oracle_loss(target, logits, bce_weight, dice_weight):
+    label, weight = np.split(target.astype(np.float64), 2, axis=-1)
+    score = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    entropy = -(label * np.log(score) + (1 - label) * np.log(1 - score))
+    bce = (weight * entropy).sum() / (weight.sum() + 1)
+    dice = 1 - (2 * (weight * score * label).sum() + 1) / ((weight * score).sum() + (weight * label).sum() + 1)
+    return bce_weight * bce + dice_weight * dice
+
+
+def test_loss_against_numpy():
+    rng = np.random.default_rng(0)
+    label, weight = (rng.random((2, 3, 3, 4)) < 0.3).astype(np.float32), rng.random((2, 3, 3, 4), np.float32)
+    target, logits = np.concatenate([label, weight], -1), rng.normal(0, 3, (2, 3, 3, 4)).astype(np.float32)
+    found = float(crack_loss(1.5, 0.7)(keras.ops.convert_to_tensor(target), keras.ops.convert_to_tensor(logits)))
+    assert found == pytest.approx(oracle_loss(target, logits, 1.5, 0.7), rel=1e-4)
+
+
+def test_loss_does_not_see_labels_of_weight_zero():
+    label = np.zeros((1, 2, 2, 1), np.float32)
+    weight = np.ones_like(label)
+    weight[0, 0, 0] = 0
+    logits = np.full_like(label, -4.0)
+    other = logits.copy()
+    other[0, 0, 0] = 9.0
+    target = keras.ops.convert_to_tensor(np.concatenate([label, weight], -1))
+    assert float(crack_loss()(target, keras.ops.convert_to_tensor(logits))) == pytest.approx(
+        float(crack_loss()(target, keras.ops.convert_to_tensor(other)))
+    )
+
+
+def test_learning_rate_warms_up_and_falls():
+    rates = [learning_rate(step, step / 100, 1.0, 10) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == pytest.approx(rates[9], rel=0.05)
+    assert rates[99] < 0.02
+    assert learning_rate(50, 7.0, 1.0, 10) == pytest.approx(0.01)
+
+
+def test_average_follows_the_weights_and_is_not_stuck_at_the_start():
+    average = checkpoint.Average([np.zeros(3, np.float32)], decay=0.999, every=5)
+    for step in range(5, 505, 5):
+        average.update([np.full(3, 2.0, np.float32)], step)
+    assert average.values[0] == pytest.approx(2.0, abs=0.01)
+
+
+def test_training_leaves_weights_record_and_curve_and_resumes(root, tmp_path, caplog):
+    out = tmp_path / "out"
+    caplog.set_level("INFO")
+    train(configure(root, 5), root, out)
+    assert checkpoint.load(out / "checkpoint.npz").step == 5
+    scores = train(configure(root, 10), root, out)
+    assert "resumed at step 5" in caplog.text
+    assert checkpoint.load(out / "checkpoint.npz").step == 10
+    record = json.loads((out / "run.json").read_text())
+    assert record["steps"] == 10
+    assert record["score_threshold"] == scores["score_threshold"]
+    assert set(record["held"]) == {"set/held"}
+    assert record["train"]["set"]["images"] + record["held"]["set/held"]["images"] == 8
+    assert len(record["train"]["set"]["sha256"]) == 64
+    assert record["versions"]["keras"]
+    assert (out / "model.keras").is_file()
+    assert (out / "curve.png").read_bytes()[:4] == b"\x89PNG"
+    lines = (out / "history.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["step", "5", "10"]
+
+
+def test_loss_that_is_not_finite_stops_and_keeps_the_last_good_weights(root, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    train(configure(root, 5), root, out)
+    before = (out / "best.weights.h5").read_bytes()
+    monkeypatch.setattr(keras.Model, "train_on_batch", lambda self, *a, **k: math.nan)
+    with pytest.raises(DataError, match=r"loss became nan at step 5; the last good weights are in"):
+        train(configure(root, 10), root, out)
+    assert (out / "best.weights.h5").read_bytes() == before
+
+
+def test_command_line_answers_bad_input_with_one_sentence(root, tmp_path, capsys):
+    config = configure(root, 5)
+    assert main(["train", str(config), "--data", str(tmp_path / "nowhere"), "--out", str(tmp_path / "o")]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: The image folder")
+    assert message.count("\n") == 1
