@@ -28,7 +28,13 @@ GOLDEN_LIMIT_BYTES = 400_000
 
 
 def write_bundle(
-    out: Path, quantized: Quantized, run_record: Mapping[str, Any], name: str, licence: str, command: str, curve: Path | None
+    out: Path,
+    quantized: Quantized,
+    run_record: Mapping[str, Any],
+    name: str,
+    licence: str,
+    command: str,
+    curve: Path | None,
 ) -> dict[str, Any]:
     """Write all files of a bundle, the card last, and return the card (metrics still empty).
 
@@ -59,7 +65,7 @@ def write_card(out: Path, card: dict[str, Any]) -> None:
 def golden(quantized: Quantized) -> tuple[Int8, Int8]:
     """Return a rendered int8 input and the network's int8 output for it.
 
-    The picture has few grey levels and no noise, so that it compresses; it shows two cracks, a joint, a hole and a stain.
+    The picture has few grey levels and no noise, so that it compresses; it shows two cracks, a joint, a hole, a stain.
     """
     image = golden_picture(*quantized.input_shape[1:3])
     source = (image ^ 0x80).view(np.int8)[None]
@@ -68,8 +74,8 @@ def golden(quantized: Quantized) -> tuple[Int8, Int8]:
     apart = np.abs(fast.astype(np.int16) - slow) > GOLDEN_TOLERANCE_LSB
     if apart.mean() > GOLDEN_MAX_FRACTION_ABOVE:
         raise ConversionError(
-            f"{apart.mean():.2%} of the golden answer differ by more than {GOLDEN_TOLERANCE_LSB} steps between the fast and "
-            "the reference kernels; the quantisation is not trustworthy."
+            f"{apart.mean():.2%} of the golden answer differ by more than {GOLDEN_TOLERANCE_LSB} steps between the "
+            "fast and the reference kernels; the quantisation is not trustworthy."
         )
     return source, fast
 
@@ -88,9 +94,7 @@ def golden_picture(height: int, width: int) -> UInt8:
     return np.asarray(cv2.cvtColor(steps, cv2.COLOR_GRAY2RGB), np.uint8)
 
 
-def _card(
-    quantized: Quantized, run_record: Mapping[str, Any], name: str, licence: str, command: str
-) -> dict[str, Any]:
+def _card(quantized: Quantized, run_record: Mapping[str, Any], name: str, licence: str, command: str) -> dict[str, Any]:
     _, height, width, _ = quantized.input_shape
     _, rows, columns, channels = quantized.output_shape
     return {
@@ -130,5 +134,5 @@ def _training_data(run_record: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
     ]
     mix = run_record["config"]["mix"]
     if mix["rendered_cracks"] or mix["rendered_clean"]:
-        listed.append({"name": "rendered", "split": "train", "images": 0, "licence": "made by models/render.py while training"})
+        listed.append({"name": "rendered", "split": "train", "images": 0, "licence": "made while training"})
     return listed

@@ -14,6 +14,8 @@ from typing import Any
 from edge.errors import EXIT_DONE, SpanhawkError
 from models import DataError
 
+log = logging.getLogger(__name__)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Bad input is answered with one sentence on stderr."""
@@ -40,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     quantize.add_argument("--name", help="name on the card (default: the bundle folder's name)")
     quantize.add_argument("--licence", default="not stated", help="what the weights may be used for, for the card")
     quantize.add_argument("--test", nargs=3, action="append", default=[], metavar=("NAME", "IMAGES", "MASKS"),
-                          help="set scored with the float and the int8 model for the card; MASKS - for crack-free")  # fmt: skip
+                          help="set scored for the card, float and int8; MASKS is - where crack-free")  # fmt: skip
     quantize.set_defaults(run=_quantize)
     check = commands.add_parser("check", help="list the operators of a .tflite file and refuse what will not map")
     check.add_argument("model", type=Path)
@@ -79,7 +81,7 @@ def _compare(arguments: argparse.Namespace, title: str, images: Path, masks: Pat
         scorer = open_scorer(path, size)
         result = evaluate(scorer, images, masks) if masks is not None else evaluate(scorer, None, None, images)
         found[kind] = {key: value for key, value in result.items() if key not in ("model", "threshold", "definitions")}
-        logging.getLogger(__name__).info("%s %s: %s", title, kind, found[kind].get("pooled") or found[kind]["crack_free"])
+        log.info("%s %s: %s", title, kind, found[kind].get("pooled") or found[kind]["crack_free"])
     return found
 
 
@@ -89,7 +91,7 @@ def _run_record(model: Path) -> dict[str, Any]:
     path = model.parent / "run.json"
     record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if "score_threshold" not in record:
-        raise DataError(f"{path} is missing or holds no score_threshold: a bundle needs the record of a finished training.")
+        raise DataError(f"{path} is missing or holds no score_threshold: a bundle needs a finished training's record.")
     return dict(record)
 
 
@@ -98,7 +100,7 @@ def _check(arguments: argparse.Namespace) -> int:
         raise DataError(f"The file {arguments.model} does not exist.")
     from convert.quantize import inspect
 
-    found = inspect(arguments.model.read_bytes())
-    print(json.dumps({"verdict": "expected to map", **found.inventory.operators, "weight_bytes": found.inventory.weight_bytes,
-                      "largest_tensor_bytes": found.inventory.largest_tensor_bytes}))  # fmt: skip
+    found = inspect(arguments.model.read_bytes()).inventory
+    sizes = {"weight_bytes": found.weight_bytes, "largest_tensor_bytes": found.largest_tensor_bytes}
+    print(json.dumps({"verdict": "expected to map", "operators": found.operators, **sizes}))
     return EXIT_DONE

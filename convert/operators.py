@@ -86,11 +86,14 @@ def _check_tensor(tensor: Any, size: int, constant: bool, schema: Any) -> None:
     if tensor.type not in (schema.TensorType.INT8, schema.TensorType.INT32):
         raise ConversionError(f"Tensor {name} is neither int8 nor a constant int32; quantise the whole network.")
     if tensor.type == schema.TensorType.INT32 and not constant:
-        raise ConversionError(f"Tensor {name} is computed in int32; a shape is worked out at run time, use a static batch of 1.")
+        raise ConversionError(
+            f"Tensor {name} is computed in int32: a shape worked out at run time; use a static batch of 1."
+        )
     if tensor.shapeSignature is not None and min(tensor.shapeSignature, default=1) < 0:
-        raise ConversionError(f"Tensor {name} has a dynamic shape {list(tensor.shapeSignature)}; use a static batch of 1.")
+        shape = list(tensor.shapeSignature)
+        raise ConversionError(f"Tensor {name} has a dynamic shape {shape}; use a static batch of 1.")
     scales = tensor.quantization.scale if tensor.quantization is not None else None
     if scales is not None and any(not math.isfinite(scale) or scale <= 0 for scale in scales):
-        raise ConversionError(f"Tensor {name} has a scale that is zero or not finite; its channel is dead, train again.")
+        raise ConversionError(f"Tensor {name} has a scale that is zero or not finite; a channel is dead, train again.")
     if not constant and size > LARGEST_TENSOR_BYTES:
-        raise ConversionError(f"Tensor {name} takes {size} bytes; at most {LARGEST_TENSOR_BYTES} map. Use a smaller size.")
+        raise ConversionError(f"Tensor {name} takes {size} bytes; at most {LARGEST_TENSOR_BYTES} map.")

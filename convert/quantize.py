@@ -1,7 +1,7 @@
 """Post-training quantisation of the fast U-Net to pure int8, with the picture set that sets the ranges.
 
-Ranges come from real frames that went through the same preprocessing as on the drone; the input range is 0..1, so that the
-drone's whole preprocessing is one XOR (uint8 value v becomes int8 v - 128).
+Ranges come from real frames that went through the same preprocessing as on the drone; the input range is 0..1, so
+that the drone's whole preprocessing is one XOR (uint8 value v becomes int8 v - 128).
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ class Quantized:
 def quantize(model: keras.Model, frames: Sequence[UInt8]) -> Quantized:
     """Convert a Keras model of static batch 1 to int8, calibrated on uint8 RGB frames of the model's size.
 
-    Raises ConversionError where the result is not pure int8, uses an operator that accelerators refuse, or does not take
-    uint8 XOR 0x80 as its input.
+    Raises ConversionError where the result is not pure int8, uses an operator that accelerators refuse, or does not
+    take uint8 XOR 0x80 as its input.
     """
     import tensorflow as tf
 
     def representative() -> Iterator[list[Float]]:
         for frame in frames:
-            yield [frame[None].astype(np.float32) / 255]
+            yield [frame[None].astype(np.float32) / np.float32(255)]
 
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -112,8 +112,8 @@ def representative_frames(
 ) -> list[UInt8]:
     """Pick about `count` pictures evenly over the folders (searched below, masks left out) at the network's size.
 
-    Every third is darkened or brightened as weather does. One rendered ramp from black to white is added, which pins the
-    input range. Raises DataError where a folder is missing or holds no pictures.
+    Every third is darkened or brightened as weather does. One rendered ramp from black to white is added, which pins
+    the input range. Raises DataError where a folder is missing or holds no pictures.
     """
     rng = np.random.default_rng(seed)
     frames = [_ramp(height, width)]

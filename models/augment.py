@@ -37,7 +37,9 @@ def random_crop(
     if scale < 0.8:  # without it, thin lines alias away when shrinking
         rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), 0.35 / scale), np.uint8)
     out = cv2.warpPerspective(rgb, warp, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    soft = cv2.warpPerspective(mask * 255, warp, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    soft = cv2.warpPerspective(
+        mask * 255, warp, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+    )
     return np.asarray(out, np.uint8), (soft > 115).astype(np.uint8)
 
 
@@ -117,5 +119,5 @@ def _blur(rng: np.random.Generator, rgb: UInt8) -> UInt8:
 def _sensor_noise(rng: np.random.Generator, rgb: UInt8) -> UInt8:
     noise = np.empty(rgb.shape, np.int16)
     cv2.setRNGSeed(int(rng.integers(2**31)))
-    cv2.randn(noise, (0.0, 0.0, 0.0), (float(rng.uniform(1, 12)),) * 3)
+    cv2.randn(noise, np.zeros(3), np.full(3, rng.uniform(1, 12)))
     return np.asarray(np.clip(rgb + noise, 0, 255), np.uint8)

@@ -6,11 +6,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,9 +23,9 @@ class Checkpoint:
     """Wall-clock time spent in training so far."""
     best: float
     """Best validation score so far; -inf before the first validation."""
-    weights: list[Array]
-    ema: list[Array]
-    optimizer: list[Array]
+    weights: Sequence[Array]
+    ema: Sequence[Array]
+    optimizer: Sequence[Array]
 
 
 def save(path: Path, state: Checkpoint) -> None:

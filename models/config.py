@@ -107,7 +107,8 @@ def load_config(path: Path) -> Config:
         raise DataError(f"The configuration {path} is not valid TOML: {error}.") from None
     unknown = set(raw) - {item.name for item in dataclasses.fields(Config)}
     if unknown:
-        raise DataError(f"{path} has an unknown table [{min(unknown)}]; known are train, model, mix, sources, validation.")
+        known = "train, model, mix, sources, validation"
+        raise DataError(f"{path} has an unknown table [{min(unknown)}]; known are {known}.")
     return Config(
         train=_read(TrainConfig, raw.get("train", {}), path, "train"),
         model=_read(ModelConfig, raw.get("model", {}), path, "model"),
@@ -123,9 +124,7 @@ def _read(kind: type[T], table: dict[str, Any], path: Path, name: str) -> T:
         if key not in fields:
             raise DataError(f"{path}: [{name}] has an unknown key {key!r}; known are {', '.join(sorted(fields))}.")
         wanted = str(fields[key].type)
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        good = isinstance(value, int) and number if wanted == "int" else number if "float" in wanted else isinstance(value, str)
-        if not good:
+        if not _fits(value, wanted):
             raise DataError(f"{path}: [{name}] {key} must be {wanted}, not {value!r}.")
     missing = [
         key for key, item in fields.items()
@@ -134,3 +133,11 @@ def _read(kind: type[T], table: dict[str, Any], path: Path, name: str) -> T:
     if missing:
         raise DataError(f"{path}: [{name}] lacks {missing[0]!r}.")
     return kind(**table)
+
+
+def _fits(value: object, wanted: str) -> bool:
+    if isinstance(value, bool):
+        return False
+    if "float" in wanted:
+        return isinstance(value, (int, float))
+    return isinstance(value, int if wanted == "int" else str)

@@ -13,11 +13,13 @@ from models.data import find_examples, read_example
 from models.scoring import Scorer
 
 
-def evaluate(scorer: Scorer, images: Path | None, masks: Path | None, negatives: Path | None = None) -> dict[str, object]:
+def evaluate(
+    scorer: Scorer, images: Path | None, masks: Path | None, negatives: Path | None = None
+) -> dict[str, object]:
     """Return one JSON-ready object: model, threshold, and the reports of `models.metrics`.
 
-    Pictures whose mask is empty count in the pooled scores and again, with those of `negatives`, as crack-free ones. The
-    threshold is the scorer's own and never depends on what is scored. Raises DataError for unusable data.
+    Pictures whose mask is empty count in the pooled scores and again, with those of `negatives`, as crack-free ones.
+    The threshold is the scorer's own and never depends on what is scored. Raises DataError for unusable data.
     """
     labelled = [] if images is None else count_all(scorer, find_examples(images, masks))
     empty = [one for one in labelled if one.true_positive + one.false_negative == 0]

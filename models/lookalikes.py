@@ -7,12 +7,13 @@ thing covers the surface, so that a crack below it can no longer be seen and mus
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models.render import SUPERSAMPLE, fractal_noise
+from models.render import SUPERSAMPLE, average_down, fractal_noise
 
 UInt8 = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
@@ -48,13 +49,13 @@ def planks(rng: np.random.Generator, rgb: UInt8) -> tuple[UInt8, Bool]:
     """Imprint of rough boards: fine, nearly parallel grain and a line between the boards."""
     size = rgb.shape[0]
     grain = rng.standard_normal((size, 4), dtype=np.float32)
-    field = cv2.resize(grain, (size, size), interpolation=cv2.INTER_CUBIC)
-    field = cv2.GaussianBlur(field, (0, 0), sigmaX=3, sigmaY=float(rng.uniform(0.5, 1.5)))
+    lines = cv2.resize(grain, (size, size), interpolation=cv2.INTER_CUBIC)
+    field = np.asarray(cv2.GaussianBlur(lines, (0, 0), sigmaX=3, sigmaY=float(rng.uniform(0.5, 1.5))), np.float32)
     pitch = int(rng.integers(20, 90))
-    field[:: pitch, :] -= float(rng.uniform(1, 4))
+    field[::pitch, :] -= float(rng.uniform(1, 4))
     turn = cv2.getRotationMatrix2D((size / 2, size / 2), float(rng.choice([0, 90, rng.uniform(0, 180)])), 1.5)
-    field = cv2.warpAffine(field, turn, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    return _clip(rgb + float(rng.uniform(3, 14)) * field[..., None]), _nothing(rgb)
+    turned = cv2.warpAffine(field, turn, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return _clip(rgb + float(rng.uniform(3, 14)) * turned[..., None]), _nothing(rgb)
 
 
 def holes(rng: np.random.Generator, rgb: UInt8) -> tuple[UInt8, Bool]:
@@ -84,7 +85,9 @@ def cable(rng: np.random.Generator, rgb: UInt8) -> tuple[UInt8, Bool]:
     cv2.polylines(core, [path], False, 255, width, cv2.LINE_AA, 3)
     cv2.polylines(light, [path - width], False, 255, max(1, width // 3), cv2.LINE_AA, 3)
     cv2.polylines(shade, [path + int(rng.integers(8, 80))], False, 255, width, cv2.LINE_AA, 3)
-    out = rgb * (1 - float(rng.uniform(0, 0.45)) * cv2.GaussianBlur(shade, (0, 0), 1.5).astype(np.float32)[..., None] / 255)
+    out = rgb * (
+        1 - float(rng.uniform(0, 0.45)) * cv2.GaussianBlur(shade, (0, 0), 1.5).astype(np.float32)[..., None] / 255
+    )
     share = core.astype(np.float32)[..., None] / 255
     out = out * (1 - share) + share * rng.uniform(10, 120)
     out += float(rng.uniform(0, 70)) * share * light.astype(np.float32)[..., None] / 255
@@ -96,7 +99,7 @@ def stain(rng: np.random.Generator, rgb: UInt8) -> tuple[UInt8, Bool]:
     size = rgb.shape[0]
     field = fractal_noise(rng, size, 2, 4)
     if rng.random() < 0.6:  # streaks run in one direction
-        field = cv2.resize(field[: size // 8], (size, size), interpolation=cv2.INTER_LINEAR)
+        field = np.asarray(cv2.resize(field[: size // 8], (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
         field = field if rng.random() < 0.8 else np.ascontiguousarray(field.T)
     sharp = float(rng.choice([1.5, 4, 20]))
     share = 0.5 + 0.5 * np.tanh(0.5 * sharp * (field - float(rng.uniform(0.2, 1.2))))
@@ -132,7 +135,9 @@ def marking(rng: np.random.Generator, rgb: UInt8) -> tuple[UInt8, Bool]:
         cv2.line(canvas, p, q, 255, width, cv2.LINE_AA)
     elif kind == 1:
         axes = rng.integers(8, size, 2).tolist()
-        cv2.ellipse(canvas, p, axes, float(rng.uniform(0, 180)), 0, float(rng.uniform(40, 360)), 255, width, cv2.LINE_AA)
+        cv2.ellipse(
+            canvas, p, axes, float(rng.uniform(0, 180)), 0, float(rng.uniform(40, 360)), 255, width, cv2.LINE_AA
+        )
     else:
         text = "".join(chr(int(c)) for c in rng.integers(48, 91, int(rng.integers(1, 6))))
         cv2.putText(canvas, text, p, int(rng.integers(0, 4)), float(rng.uniform(0.5, 3)), 255, width, cv2.LINE_AA)
@@ -149,7 +154,7 @@ def edge(rng: np.random.Generator, rgb: UInt8) -> tuple[UInt8, Bool]:
     canvas = np.zeros((size * SUPERSAMPLE,) * 2, np.uint8)
     angle, offset = float(rng.uniform(0, np.pi)), float(rng.uniform(-0.4, 0.4)) * size
     _line(canvas, angle, offset + size, 2.0 * size)
-    side = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32)[..., None] / 255
+    side = average_down(canvas, size)[..., None]
     out = _clip(rgb * (1 + float(rng.uniform(-0.5, 0.4)) * side))
     if rng.random() < 0.5:
         canvas[:] = 0
@@ -174,8 +179,7 @@ def _line(canvas: UInt8, angle: float, offset_px: float, width_px: float) -> Non
 
 def _darken(rng: np.random.Generator, rgb: UInt8, fine: UInt8, depth: float) -> UInt8:
     size = rgb.shape[0]
-    share = cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    share = cv2.GaussianBlur(share, (0, 0), float(rng.uniform(0.3, 1.0)))
+    share = cv2.GaussianBlur(average_down(fine, size), (0, 0), float(rng.uniform(0.3, 1.0)))
     uneven = np.clip(1 + float(rng.uniform(0, 0.35)) * fractal_noise(rng, size, 6, 3), 0, 1.5)
     factor = 1 - np.clip(depth * uneven, 0, 0.95) * share
     if rng.random() < 0.3:  # lit edge beside the groove
@@ -183,7 +187,7 @@ def _darken(rng: np.random.Generator, rgb: UInt8, fine: UInt8, depth: float) -> 
     return _clip(rgb * factor[..., None])
 
 
-def _clip(values: npt.NDArray[np.float32] | npt.NDArray[np.float64]) -> UInt8:
+def _clip(values: npt.NDArray[np.floating[Any]]) -> UInt8:
     return np.asarray(np.clip(values, 0, 255), np.uint8)
 
 

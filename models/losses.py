@@ -11,7 +11,7 @@ def crack_loss(bce_weight: float = 1.0, dice_weight: float = 1.0) -> Callable[[A
 
     The target has twice the channels of the logits: labels 0..1 first, then the weight of each label (less than 1 where
     the annotator's edge is uncertain). Dice (Milletari et al. 2016, V-Net) is pooled over the whole batch, so that a
-    false alarm on a crack-free picture costs as much as one beside a crack; a per-picture Dice is blind or undefined there.
+    false alarm on a crack-free picture costs as much as one beside a crack; a per-picture Dice is blind there.
     """
 
     def loss(target: Any, logits: Any) -> Any:

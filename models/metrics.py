@@ -1,8 +1,8 @@
 """Crack-class scores of binary masks, counted per picture so that they can be pooled, averaged and bootstrapped.
 
 All scores are about the crack class alone; a mean over crack and background would flatter every model by 10 points or
-more. Pooled scores sum the counts over all pictures first (Liu et al. 2019, DeepCrack, Neurocomputing 338: 139-153, at one
-fixed threshold). Per-picture scores average over the pictures that hold a crack.
+more. Pooled scores sum the counts over all pictures first (Liu et al. 2019, DeepCrack, Neurocomputing 338: 139-153, at
+one fixed threshold). Per-picture scores average over the pictures that hold a crack.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ def iou(c: Floats) -> Floats:
 def f1_2px(c: Floats) -> Floats:
     """F1 with a tolerance: a pixel is right when a pixel of the other mask lies within 2 px (a disk).
 
-    Precision over predicted and recall over true pixels, as in the CrackForest protocol (Shi et al. 2016, IEEE T-ITS 17:
-    3434-3445, which allows 5 px).
+    Precision over predicted and recall over true pixels, as in the CrackForest protocol (Shi et al. 2016, IEEE T-ITS
+    17: 3434-3445, which allows 5 px).
     """
     p = _ratio(_of(c, "near_predicted"), _of(c, "true_positive") + _of(c, "false_positive"))
     r = _ratio(_of(c, "near_true"), _of(c, "true_positive") + _of(c, "false_negative"))
@@ -132,9 +132,11 @@ POOLED: Mapping[str, Callable[[Floats], Floats]] = {
 def report(counts: Sequence[Counts], seed: int = 0) -> dict[str, object]:
     """Score pictures with masks: pooled over all of them, and averaged over those that hold a crack.
 
-    Each score is {value, low, high}: low and high bound the 95 % percentile interval of 1,000 bootstrap resamples of the
-    pictures (Efron 1979). Scores are null where no picture holds a crack.
+    Each score is {value, low, high}: low and high bound the 95 % percentile interval of 1,000 bootstrap resamples of
+    the pictures (Efron 1979). Scores are null where no picture holds a crack.
     """
+    if not counts:
+        return {"images": 0, "images_with_crack": 0, "pixels": 0, "pooled": None, "per_image": None}
     table = _table(counts)
     cracked = table[_of(table, "true_positive") + _of(table, "false_negative") > 0]
     found: dict[str, object] = {
@@ -144,9 +146,7 @@ def report(counts: Sequence[Counts], seed: int = 0) -> dict[str, object]:
         return {**found, "pooled": None, "per_image": None}
     rng = np.random.default_rng(seed)
     drawn = table[rng.integers(len(table), size=(RESAMPLES, len(table)))].sum(axis=1)
-    found["pooled"] = {
-        name: _interval(float(score(table.sum(axis=0))), score(drawn)) for name, score in POOLED.items()
-    }
+    found["pooled"] = {name: _interval(float(score(table.sum(axis=0))), score(drawn)) for name, score in POOLED.items()}
     again = rng.integers(len(cracked), size=(RESAMPLES, len(cracked)))
     found["per_image"] = {
         name: _interval(float(score(cracked).mean()), score(cracked)[again].mean(axis=1))

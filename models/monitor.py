@@ -1,4 +1,4 @@
-"""Validation while training: a small fixed set of pictures per source, scored at score 0.5 with the averaged weights."""
+"""Validation while training: a small fixed set of pictures per source, scored at 0.5 with the averaged weights."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.masks.preprocess import pixel_shuffle
 from models import Example
 from models.data import read_example
 
@@ -75,20 +76,13 @@ def _summary(panels: Sequence[Panel], masks: Sequence[npt.NDArray[np.bool_]]) ->
     return found
 
 
-def depth_to_space(logits: npt.NDArray[np.generic], shuffle: int) -> npt.NDArray[np.generic]:
-    """Turn (N, h, w, shuffle ** 2) into (N, h * shuffle, w * shuffle); channel = dy * shuffle + dx."""
-    count, rows, columns, _ = logits.shape
-    cells = logits.reshape(count, rows, columns, shuffle, shuffle).transpose(0, 1, 3, 2, 4)
-    return cells.reshape(count, rows * shuffle, columns * shuffle)
-
-
 def _predict(model: keras.Model, images: UInt8, shuffle: int, batch: int = 8) -> npt.NDArray[np.float16]:
     found: list[npt.NDArray[np.float32]] = []
     for first in range(0, len(images), batch):
         part = images[first : first + batch].astype(np.float32) / 255
         short = batch - len(part)  # pad the last batch: a new shape would compile a new graph
         logits = model.predict_on_batch(np.pad(part, ((0, short), (0, 0), (0, 0), (0, 0))))[: len(part)]
-        full = depth_to_space(np.asarray(logits, np.float32), shuffle)
+        full = [pixel_shuffle(one, shuffle) for one in np.asarray(logits, np.float32)]
         found += [cv2.resize(one, (CANVAS_PX, CANVAS_PX), interpolation=cv2.INTER_LINEAR) for one in full]
     return np.stack(found).astype(np.float16)
 

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import importlib.metadata
 import json
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -68,10 +69,15 @@ def write_history(out: Path, history: Sequence[Mapping[str, float]]) -> None:
     if not history:
         return
     with (out / "history.csv").open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(history[0]))
+        writer = csv.DictWriter(stream, fieldnames=_columns(history))
         writer.writeheader()
         writer.writerows(history)
     _draw(out / "curve.png", history)
+
+
+def _columns(history: Sequence[Mapping[str, float]]) -> list[str]:
+    """Names of all scores, step and minutes first; a set added in a resumed training is missing in older rows."""
+    return list(dict.fromkeys(key for row in history for key in row))
 
 
 def _draw(path: Path, history: Sequence[Mapping[str, float]]) -> None:
@@ -82,11 +88,15 @@ def _draw(path: Path, history: Sequence[Mapping[str, float]]) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     steps = [row["step"] for row in history]
-    for key in history[0]:
-        if key in ("step", "minutes"):
-            continue
+    for key in _columns(history)[2:]:
         style = ":" if key.startswith("fires/") else "--" if key == "loss" else "-"
-        axes.plot(steps, [row[key] for row in history], style, label=key, linewidth=2.5 if key == "score" else 1.2)
+        axes.plot(
+            steps,
+            [row.get(key, math.nan) for row in history],
+            style,
+            label=key,
+            linewidth=2.5 if key == "score" else 1.2,
+        )
     axes.set(xlabel="step", ylim=(0, 1), title="pooled F1 and share of crack-free pictures that fire (validation, 0.5)")
     axes.legend(fontsize=7, ncols=2)
     axes.grid(alpha=0.3)

@@ -1,7 +1,7 @@
 """Rendered surfaces, cracks, and things that look like cracks and are none. Everything follows from the generator.
 
-Rendered pictures fill two gaps of real sets: exact masks for hairlines, and crack-free surfaces full of straight joints,
-holes, stains, shadows and drawn lines.
+Rendered pictures fill two gaps of real sets: exact masks for hairlines, and crack-free surfaces full of straight
+joints, holes, stains, shadows and drawn lines.
 """
 
 from __future__ import annotations
@@ -53,15 +53,20 @@ def draw_crack(rng: np.random.Generator, rgb: UInt8) -> tuple[UInt8, UInt8]:
     for _ in range(int(rng.choice([0, 0, 1, 2]))):
         branch = _wander(rng, size, path[int(rng.integers(len(path)))])
         _stroke(rng, cover, label, branch[: len(branch) // 2 + 2], width_px * float(rng.uniform(0.4, 0.8)))
-    shape = (size, size)
-    share = cv2.resize(cover, shape, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    share = cv2.GaussianBlur(share, (0, 0), float(rng.uniform(0.3, 0.8)))
+    share = average_down(cover, size)
+    share = np.asarray(cv2.GaussianBlur(share, (0, 0), float(rng.uniform(0.3, 0.8))), np.float32)
     depth = float(rng.uniform(0.3, 0.9)) * (1 + 0.12 * fractal_noise(rng, size, 8, 2))
     dark = 1 - np.clip(depth, 0.15, 0.95) * share
     if rng.random() < 0.15:  # washed-out or limed rim
         dark += float(rng.uniform(0.04, 0.2)) * cv2.GaussianBlur(share, (0, 0), width_px + 1.5)
-    mask = cv2.resize(label, shape, interpolation=cv2.INTER_AREA) > 127
+    mask = average_down(label, size) >= 0.5
     return np.asarray(np.clip(rgb * dark[..., None], 0, 255), np.uint8), mask.astype(np.uint8)
+
+
+def average_down(fine: UInt8, size: int) -> Float:
+    """Average a fine canvas (0 to 255) down to (size, size): the covered share of each pixel, 0 to 1."""
+    share = cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA)
+    return np.asarray(share, np.float32) / np.float32(255)
 
 
 def _pores(rng: np.random.Generator, size: int) -> Float:
@@ -69,11 +74,15 @@ def _pores(rng: np.random.Generator, size: int) -> Float:
     for _ in range(int(rng.integers(3, 50))):
         centre = (int(rng.integers(size)), int(rng.integers(size)))
         axes = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
-        cv2.ellipse(canvas, centre, axes, float(rng.uniform(0, 180)), 0, 360, int(rng.integers(100, 256)), -1, cv2.LINE_AA)
-    return cv2.GaussianBlur(canvas, (0, 0), 0.7).astype(np.float32) / 255
+        cv2.ellipse(
+            canvas, centre, axes, float(rng.uniform(0, 180)), 0, 360, int(rng.integers(100, 256)), -1, cv2.LINE_AA
+        )
+    return np.asarray(cv2.GaussianBlur(canvas, (0, 0), 0.7), np.float32) / np.float32(255)
 
 
-def _wander(rng: np.random.Generator, size: int, start: npt.NDArray[np.float64] | None = None) -> npt.NDArray[np.float64]:
+def _wander(
+    rng: np.random.Generator, size: int, start: npt.NDArray[np.float64] | None = None
+) -> npt.NDArray[np.float64]:
     """Return a path (N, 2) in pixels: a slow change of direction plus midpoint displacement at all scales."""
     first = rng.uniform(0, size, 2) if start is None else start
     angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(0.35, 1.4) * size

@@ -1,4 +1,4 @@
-"""Score whole pictures of any size: a bundle through the drone's own segmenter, a float model through the same tiling."""
+"""Score whole pictures of any size: a bundle by the drone's own segmenter, a float model by the same tiling."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ import numpy.typing as npt
 from edge.clock import SystemClock
 from edge.frames import Frame
 from edge.masks import Segmenter, preprocess, tiles
+from edge.masks.segmenter import DEFAULT_OVERLAP_PX
 from models import DataError
-from models.monitor import depth_to_space
 
 UInt8 = npt.NDArray[np.uint8]
 
-OVERLAP_PX = 64
 CODE_SCALE = 1 / 16
 """Float logits are joined as 8-bit codes like the drone's, in steps of this many logits: -8 to 8 (0.0003 to 0.9997)."""
 
@@ -40,8 +39,8 @@ class Scorer(Protocol):
 def open_scorer(path: Path, size: tuple[int, int] = (512, 512), threshold: float | None = None) -> Scorer:
     """Open a bundle folder, or a `.keras` file (tiles of `size` = (height, width) px).
 
-    A `.keras` file takes its threshold from `run.json` beside it unless one is given; a bundle always has its own. Raises
-    DataError where the path is neither or the threshold is not known, BundleError for a bundle that must not fly.
+    A `.keras` file takes its threshold from `run.json` beside it unless one is given; a bundle always has its own.
+    Raises DataError where the path is neither or the threshold is unknown, BundleError for a bundle that must not fly.
     """
     if path.is_dir():
         if threshold is not None:
@@ -70,7 +69,8 @@ class _Keras:
         self._table = preprocess.score_table(CODE_SCALE, 0)
 
     def score(self, rgb: UInt8) -> UInt8:
-        mosaic = tiles.Mosaic(tiles.plan(*rgb.shape[:2], *self._size, OVERLAP_PX))
+        overlap_px = min(DEFAULT_OVERLAP_PX, min(self._size) // tiles.MAX_OVERLAP_PART)
+        mosaic = tiles.Mosaic(tiles.plan(rgb.shape[0], rgb.shape[1], *self._size, overlap_px))
         codes = np.empty((mosaic.height_px, mosaic.width_px), np.uint8)
         for tile in mosaic.tiles:
             mosaic.add(tile, self._codes(rgb, tile), codes)
@@ -83,8 +83,9 @@ class _Keras:
         preprocess.to_input(seen, window[: rows.size_px, : columns.size_px])
         tiles.fill_reflected(window, rows.size_px, columns.size_px)
         image = (window.astype(np.float32) - preprocess.INPUT_ZERO_POINT) * np.float32(preprocess.INPUT_SCALE)
-        logits: npt.NDArray[Any] = np.asarray(self._model.predict_on_batch(image[None]), np.float32)
-        codes = np.clip(np.rint(depth_to_space(logits, self._shuffle)[0] / CODE_SCALE) + 128, 0, 255).astype(np.uint8)
+        raw: npt.NDArray[Any] = np.asarray(self._model.predict_on_batch(image[None]), np.float32)
+        logits = preprocess.pixel_shuffle(raw[0], self._shuffle)
+        codes = np.clip(np.rint(logits / CODE_SCALE) + 128, 0, 255).astype(np.uint8)
         return preprocess.upsample(codes, *self._size)
 
 

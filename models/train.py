@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 AVERAGE_EVERY = 5
 """Steps between updates of the averaged weights; every step would copy all weights for nothing."""
 
+RENDERED_PICTURES = 24
+"""Rendered pictures in validation, at most: as many with a crack as without."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataSplit:
@@ -72,7 +75,7 @@ def finish(config: Config, panels: Sequence[monitor.Panel], out: Path) -> dict[s
     return {"score_threshold": threshold, **scores}
 
 
-def _rendered_panels(config: Config, count: int = 24) -> list[monitor.Panel]:
+def _rendered_panels(config: Config, count: int) -> list[monitor.Panel]:
     """Rendered validation pictures, with cracks and crack-free; always there, so that a threshold sees clean ones."""
     panels = []
     for name, cracked in (("rendered", True), ("rendered_clean", False)):
@@ -114,7 +117,7 @@ def _load(config: Config, parts: DataSplit) -> tuple[batches.Mix, list[monitor.P
     )  # fmt: skip
     limit = config.train.validate_pictures
     panels = [monitor.load_panel(name, examples, limit) for name, examples in parts.held.items()]
-    return mix, [*panels, *_rendered_panels(config)]
+    return mix, [*panels, *_rendered_panels(config, min(limit, RENDERED_PICTURES))]
 
 
 def _build(config: Config, folder: Path) -> keras.Model:
@@ -236,4 +239,5 @@ def _read_history(path: Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as stream:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(stream)]
+        rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(stream)]
+    return [{**row, "step": int(row["step"])} for row in rows]

@@ -60,9 +60,7 @@ def fast_unet(
     return keras.Model(inputs, _head(x, shuffle, dtype), name="fast_unet")
 
 
-def classic_unet(
-    height: int, width: int, base: int = 64, depth: int = 4, batch_size: int | None = None
-) -> keras.Model:
+def classic_unet(height: int, width: int, base: int = 64, depth: int = 4, batch_size: int | None = None) -> keras.Model:
     """Build the classic encoder-decoder of Ronneberger et al. 2015 with padded convolutions and BatchNorm.
 
     `depth` poolings, `base` channels at full size, doubled at each level; two 3x3 convolutions per stage and one logit
@@ -123,7 +121,7 @@ def _check_size(height: int, width: int, multiple: int) -> None:
 
 
 def _conv(x: Any, channels: int, name: str, dtype: str | None, kernel: int = 3, strides: int = 1) -> Any:
-    """Convolution without bias, BatchNorm, ReLU6: the order in which the converter folds all three into one operator."""
+    """Convolution without bias, BatchNorm, ReLU6: in this order the converter folds all three into one operator."""
     import keras
 
     x = keras.layers.Conv2D(

@@ -87,8 +87,11 @@ class Graph:
             if not {a, b} & {*into, *into.values()}:
                 into[b], self.nodes[a] = a, _between(self.nodes[a], self.nodes.pop(b))
                 gone.add(i)
-        moved = [(line, *(into.get(end, end) for end in line.ends)) for i, line in enumerate(self.lines) if i not in gone]
-        self.lines = [self._line(line.xy, (a, b), line.closed) for line, a, b in moved]
+        kept = [line for i, line in enumerate(self.lines) if i not in gone]
+        moved = [
+            self._line(x.xy, (into.get(x.ends[0], x.ends[0]), into.get(x.ends[1], x.ends[1])), x.closed) for x in kept
+        ]
+        self.lines = [line for line in moved if not self._is_coil(line)]
 
     def join_straight(self, max_turn_deg: float) -> None:
         """In every node join the two lines that continue each other best, then the next two, while they turn little."""
@@ -112,6 +115,11 @@ class Graph:
         if a == b or OPEN in line.ends:
             return False
         return line.length_px < self.nodes[a].half_width_px + self.nodes[b].half_width_px
+
+    def _is_coil(self, line: Line) -> bool:
+        """True for the second of two bridges between the same nodes, once these are one."""
+        a, b = line.ends
+        return a == b != OPEN and line.length_px < 4 * self.nodes[a].half_width_px
 
     def _spurs(self, spur_half_widths: float) -> set[int]:
         spurs: set[int] = set()
@@ -176,7 +184,9 @@ def _between(a: Node, b: Node) -> Node:
     return Node((a.x + b.x) / 2, (a.y + b.y) / 2, half_width)
 
 
-def _straightest(lines: list[Line], meeting: list[End], half_width: float, max_turn_deg: float) -> list[tuple[End, End]]:
+def _straightest(
+    lines: list[Line], meeting: list[End], half_width: float, max_turn_deg: float
+) -> list[tuple[End, End]]:
     """Pairs of ends to join, straightest first; every end at most once."""
     directions = {end: _direction(lines[end[0]].xy, end[1], half_width) for end in meeting}
     turns = []

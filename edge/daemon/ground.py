@@ -92,7 +92,9 @@ class Ground:
             self._told = status
         self._publisher.announce(telemetry_topic(self._vehicle), self._reporter.telemetry(), retained=False)
         away = self._publisher.health()
-        self._systemd.status("; ".join([*reasons, *([away] if away else [])]) or "flying" if self._switch.flying else "online")
+        self._systemd.status(
+            "; ".join([*reasons, *([away] if away else [])]) or "flying" if self._switch.flying else "online"
+        )
 
     def _say_goodbye(self) -> None:
         """Give what is in the outbox a last, short chance; what stays is sent by the next flight."""

@@ -32,7 +32,9 @@ class Box:
 
     def settings(self) -> Settings:
         """The configuration, with the command line's words over it. Raises ConfigError."""
-        settings = from_table({}, "defaults") if self.outbox is not None and not self.config.exists() else read(self.config)
+        settings = (
+            from_table({}, "defaults") if self.outbox is not None and not self.config.exists() else read(self.config)
+        )
         if self.outbox is not None:
             options = replace(settings.outbox.options, path=self.outbox)
             settings = replace(settings, outbox=replace(settings.outbox, options=options))
@@ -87,7 +89,9 @@ def flush(box: Box) -> str:
             why = publisher.health() or "the broker does not acknowledge"
         parked = outbox.counts()[LetterState.PARKED]
     if left or parked:
-        raise TryAgainError(f"{before - left - parked} of {before} letters delivered, {left} wait, {parked} refused ({why})")
+        raise TryAgainError(
+            f"{before - left - parked} of {before} letters delivered, {left} wait, {parked} refused ({why})"
+        )
     return f"{before} letters delivered"
 
 

@@ -18,7 +18,6 @@ class Reading:
     """What the meter shows at one moment."""
 
     frames: int
-    dropped: int
     detections: int
     fps: float | None
     """Frames processed per second over the window; None before two frames."""
@@ -33,15 +32,14 @@ class Meter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._frames = self._dropped = self._detections = 0
+        self._frames = self._detections = 0
         self._finished_ns: deque[int] = deque(maxlen=WINDOW)
         self._stages: deque[Mapping[str, float]] = deque(maxlen=WINDOW)
 
-    def add(self, finished_ns: int, stage_ms: Mapping[str, float], detections: int, dropped: int) -> None:
+    def add(self, finished_ns: int, stage_ms: Mapping[str, float], detections: int) -> None:
         """Count one processed frame."""
         with self._lock:
             self._frames += 1
-            self._dropped += dropped
             self._detections += detections
             self._finished_ns.append(finished_ns)
             self._stages.append(stage_ms)
@@ -50,7 +48,7 @@ class Meter:
         """The state now."""
         with self._lock:
             finished, stages = list(self._finished_ns), list(self._stages)
-            counts = self._frames, self._dropped, self._detections
+            counts = self._frames, self._detections
         last = finished[-1] if finished else None
         return Reading(*counts, _rate(finished), percentiles(columns(stages)), last)
 

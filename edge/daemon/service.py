@@ -85,8 +85,8 @@ class Service:
             self._systemd.stopping()
 
     def _fly(self, stop: threading.Event, camera: NewestFrame, pipeline: Pipeline, ground: Ground) -> None:
-        """The inference loop."""
-        while not stop.is_set():
+        """The inference loop; a recording given as camera ends it."""
+        while not stop.is_set() and not camera.ended:
             frame = camera.take(FRAME_WAIT_S)
             if frame is None or not self._switch.flying:
                 pipeline.store_again()
@@ -100,7 +100,7 @@ class Service:
         outcome = pipeline.process(frame)
         self._newest = outcome
         now_ns = self._clock.monotonic_ns()
-        self._meter.add(now_ns, outcome.stage_ms, len(outcome.features), outcome.dropped_before)
+        self._meter.add(now_ns, outcome.stage_ms, len(outcome.features))
 
     def _hold_off_watchdog(self, camera: NewestFrame, ground: Ground) -> None:
         """Tell systemd we live, but only while frames move (or their absence is known) and the ground thread turns."""
@@ -110,7 +110,7 @@ class Service:
             return
         last_ns = self._meter.read().last_frame_ns
         moving = last_ns is not None and now_ns - last_ns < limit_s * 1e9
-        if (moving or not self._switch.flying or camera.reopening) and ground.turning_within(limit_s):
+        if (moving or not self._switch.flying or camera.health() is not None) and ground.turning_within(limit_s):
             self._systemd.alive()
             self._beat_ns = now_ns
 
@@ -145,7 +145,8 @@ class Service:
             outbox.health,
             lambda: pipeline.storage_trouble,
         )
-        sources = Sources(self._meter, navigator, outbox, segmenter.runtime, self._settings.flight, complaints)
+        flight = self._settings.flight
+        sources = Sources(self._meter, lambda: camera.dropped, navigator, outbox, segmenter.runtime, flight, complaints)
         actions = {
             "start": self._switch.start,
             "stop": self._switch.stop,
@@ -165,7 +166,7 @@ class Service:
         )
 
     def _snapshot(self, camera: NewestFrame) -> Mapping[str, Any]:
-        """Keep the newest processed frame as JPEG. Raises DeviceError before the first frame, OSError on a full disk."""
+        """Keep the newest processed frame as JPEG. Raises DeviceError before the first, OSError on a full disk."""
         newest = self._newest
         if newest is None:
             why = camera.health() or "send start and try again"

@@ -158,6 +158,9 @@ def _toml(value: Any) -> str:
         return _toml(value.value)
     if isinstance(value, (int, float)):
         return repr(value)
+    if dataclasses.is_dataclass(value):
+        inner = {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+        return "{ " + ", ".join(f"{key} = {_toml(each)}" for key, each in inner.items() if each is not None) + " }"
     if isinstance(value, tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
     text = re.sub(r'(["\\])', r"\\\1", str(value))

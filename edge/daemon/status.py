@@ -25,6 +25,8 @@ class Sources:
     """What is asked for the state of things."""
 
     meter: Meter
+    dropped: Callable[[], int]
+    """Frames the camera had that nobody looked at."""
     navigator: Navigator
     outbox: Outbox
     runtime: Runtime
@@ -70,7 +72,7 @@ class Reporter:
             "at": rfc3339(self._clock.utc()),
             "clock_synced": self._clock.synced(),
             "frames": reading.frames,
-            "dropped": reading.dropped,
+            "dropped": self._sources.dropped(),
             "detections": reading.detections,
             "fps": None if reading.fps is None else round(reading.fps, 2),
             "stage_ms": reading.stage_ms,

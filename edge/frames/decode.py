@@ -41,7 +41,7 @@ def quiet_opencv() -> None:
     A level set by the user in OPENCV_FFMPEG_LOGLEVEL stays.
     """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
-    cv2.setLogLevel(0)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def decode(data: bytes, orientation: int) -> npt.NDArray[Any]:
@@ -68,10 +68,14 @@ def decode(data: bytes, orientation: int) -> npt.NDArray[Any]:
 
 def upright(rgb: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
     """Undo an EXIF orientation (CIPA DC-008, tag 0x0112); the result is C-contiguous."""
-    if orientation in (5, 6, 7, 8):
-        rgb = cv2.transpose(rgb)
+    turned = cv2.transpose(rgb) if orientation in (5, 6, 7, 8) else rgb
     flip = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)
-    return rgb if flip is None else cv2.flip(rgb, flip)
+    return np.asarray(turned if flip is None else cv2.flip(turned, flip))
+
+
+def rgb_from_bgr(bgr: npt.NDArray[Any] | cv2.Mat) -> RGB:
+    """OpenCV's 8-bit order of colours to ours."""
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def significant_bits(rgb: npt.NDArray[np.uint16]) -> int:
@@ -82,7 +86,7 @@ def significant_bits(rgb: npt.NDArray[np.uint16]) -> int:
 
 def to_eight_bits(rgb: npt.NDArray[np.uint16], bits: int) -> RGB:
     """Keep the upper 8 of ``bits`` bits; a sample beyond ``bits`` becomes 255."""
-    return np.minimum(rgb >> (bits - 8), 255).astype(np.uint8)
+    return np.asarray(np.minimum(rgb >> (bits - 8), 255), np.uint8)
 
 
 def _ends_early(data: bytes) -> str | None:

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 _ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
 _EXPOSURE_TIME, _TAKEN, _TAKEN_OFFSET, _TAKEN_SUBSEC = 0x829A, 0x9003, 0x9011, 0x9291
@@ -182,7 +182,7 @@ class _Tiff:
         data = field.raw[:size] if size <= 4 else self._read(self._unpack("I", field.raw)[0], size)
         return data if len(data) == size else None
 
-    def _unpack(self, layout: str, data: bytes) -> tuple[int, ...]:
+    def _unpack(self, layout: str, data: bytes) -> tuple[Any, ...]:
         return struct.unpack(self._order + layout, data)
 
 
@@ -192,7 +192,7 @@ def _interpret(tiff: _Tiff) -> Exif:
     orientation = tiff.number(tiff.main, _ORIENTATION)
     local = _local_time(tiff.text(exif, _TAKEN), tiff.text(exif, _TAKEN_SUBSEC))
     return Exif(
-        orientation=orientation if orientation in range(1, 9) else 1,
+        orientation=orientation if orientation is not None and 1 <= orientation <= 8 else 1,
         taken_local=local,
         taken_at=_utc(local, tiff.text(exif, _TAKEN_OFFSET))
         or _gps_time(tiff.text(gps, _GPS_DATE), tiff.ratios(gps, _GPS_TIME)),
@@ -206,7 +206,8 @@ def _local_time(text: str, subsec: str) -> datetime | None:
         return None
     digits = subsec if subsec.isascii() and subsec.isdigit() else ""
     try:
-        return datetime(*map(int, match.groups()), int(f"{digits:0<6}"[:6]))  # type: ignore[arg-type]
+        year, month, day, hour, minute, second = map(int, match.groups())
+        return datetime(year, month, day, hour, minute, second, int(f"{digits:0<6}"[:6]))
     except ValueError:  # 0000:00:00 is how a camera says that its clock was never set
         return None
 

@@ -67,7 +67,7 @@ class _Shot:
 
 
 def open_camera(options: Options, clock: Clock) -> FolderCamera:
-    """Open the folder; raises UsageError when there is nothing in it to read. A recording does not look at ``clock``."""
+    """Open the folder; raises UsageError when there is nothing in it to read. ``clock`` is not asked."""
     quiet_opencv()
     shots = _shots(_image_files(options.path))
     offsets_ns = _exif_offsets_ns(shots)
@@ -248,7 +248,7 @@ def _exif_offsets_ns(shots: list[_Shot]) -> list[int] | None:
         backwards = next((i for i, (a, b) in enumerate(pairwise(known)) if b < a), None)
         if backwards is not None:
             first, second = good[backwards], good[backwards + 1]
-            log.warning("%s is older than %s by EXIF: EXIF times do not space these images", second.path, first.name)
+            log.warning("%s is older than %s by EXIF: EXIF times do not space these images", second.path, first.path.name)
             return None
         if len(known) > 1 and known[0] == known[-1]:
             return None

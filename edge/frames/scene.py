@@ -76,12 +76,14 @@ class Scene:
     """Board tile at GRAIN_MM_PER_PX (rows) and its halvings."""
 
     def __post_init__(self) -> None:
-        for array in (self.holes_mm, self.pores_mm, self.tone, *self.grain, *self.board):
-            array.setflags(write=False)
+        for place in (self.holes_mm, self.pores_mm):
+            place.setflags(write=False)
+        for picture in (self.tone, *self.grain, *self.board):
+            picture.setflags(write=False)
 
 
 def build_scene(seed: int, width_mm: float = WIDTH_MM, height_mm: float = HEIGHT_MM) -> Scene:
-    """Build the surface that belongs to ``seed``; the same seed and size give the same surface on every machine."""
+    """Build the surface that belongs to ``seed``; the same seed and size give the same surface."""
     rng = np.random.default_rng([seed, 1])
     cracks = grow(np.random.default_rng([seed, 2]), _seedlings(np.random.default_rng([seed, 3]), width_mm, height_mm))
     panels = _panels(width_mm, height_mm)
@@ -120,9 +122,13 @@ def _seedlings(rng: np.random.Generator, width: float, height: float) -> tuple[S
         Seedling(start_mm=at(0.64, 1), end_mm=at(0.655, 0.52), width_mm=thick(0.8, 1.1)),
         Seedling(start_mm=at(0.90, 1), end_mm=at(0.76, 0.25), width_mm=thick(2.3, 2.9), branches=3),
         Seedling(start_mm=at(0.05, 0.30), end_mm=at(0.17, 0.62), width_mm=thick(0.35, 0.5), taper_start=True),
-        Seedling(start_mm=at(0.30, 0.55), end_mm=at(0.48, 0.66), width_mm=thick(0.9, 1.2), taper_start=True, branches=1),
+        Seedling(
+            start_mm=at(0.30, 0.55), end_mm=at(0.48, 0.66), width_mm=thick(0.9, 1.2), taper_start=True, branches=1
+        ),
         Seedling(start_mm=at(0.60, 0.30), end_mm=at(0.72, 0.36), width_mm=thick(0.4, 0.6), taper_start=True),
-        Seedling(start_mm=at(0.86, 0.30), end_mm=at(0.97, 0.56), width_mm=thick(0.6, 0.9), taper_start=True, branches=1),
+        Seedling(
+            start_mm=at(0.86, 0.30), end_mm=at(0.97, 0.56), width_mm=thick(0.6, 0.9), taper_start=True, branches=1
+        ),
         Seedling(start_mm=at(0.33, 0.15), end_mm=at(0.36, 0.42), width_mm=thick(0.3, 0.4), taper_start=True),
     )
 
@@ -136,9 +142,7 @@ def _panels(width: float, height: float) -> tuple[tuple[float, float, float, flo
     )
 
 
-def _joints(
-    rng: np.random.Generator, panels: tuple[tuple[float, float, float, float], ...]
-) -> tuple[Joint, ...]:
+def _joints(rng: np.random.Generator, panels: tuple[tuple[float, float, float, float], ...]) -> tuple[Joint, ...]:
     """Lines along the upper and left side of every inner panel; each a little crooked, open, closed or a fin."""
     joints = []
     for x, y, across, down in panels:
@@ -183,7 +187,7 @@ def _chalk(rng: np.random.Generator, cracks: tuple[SurfaceCrack, ...]) -> tuple[
     strokes = []
     for crack in sorted(cracks, key=lambda crack: -float(crack.width_mm.mean()))[:3]:
         middle = crack.path_mm[len(crack.path_mm) // 2]
-        side = middle + (float(rng.uniform(60, 110)), float(rng.uniform(-40, 40)))
+        side = middle + np.array([rng.uniform(60, 110), rng.uniform(-40, 40)])
         slant = np.array([[0.0, 0.0], [rng.uniform(50, 120), rng.uniform(-70, 70)]])
         strokes.append(_stroke(rng, side + slant))
     turn = np.linspace(0.3, 6.4, 60)

@@ -102,7 +102,9 @@ def along_noise(rng: np.random.Generator, count: int, spacing: int) -> Float64:
 def _crack(rng: np.random.Generator, seedling: Seedling, id: int, parent: int | None) -> SurfaceCrack:
     path = wander(rng, np.array(seedling.start_mm), np.array(seedling.end_mm), seedling.roughness)
     count = len(path)
-    swing = np.exp(0.26 * along_noise(rng, count, 120) + 0.16 * along_noise(rng, count, 12) + 0.20 * along_noise(rng, count, 3))
+    swing = np.exp(
+        0.26 * along_noise(rng, count, 120) + 0.16 * along_noise(rng, count, 12) + 0.20 * along_noise(rng, count, 3)
+    )
     width = seedling.width_mm * swing * _taper(count, seedling.taper_start)
     filled = np.clip(0.5 * along_noise(rng, count, 90) - 0.55, 0, 0.55)
     spalled = (along_noise(rng, count, 40) > 1.0) & (width > 0.9)

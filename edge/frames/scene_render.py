@@ -29,12 +29,12 @@ _SUN = (-0.6, -0.8)
 
 
 def tone(scene: Scene, surface_to_frame: Float64, shape: tuple[int, int]) -> UInt8:
-    """Return the soft colours, uint8 RGB (height, width, 3) for ``shape`` (height, width); mm-to-pixel homography given."""
+    """Return the soft colours, uint8 RGB of ``shape`` (height, width); the homography leads from mm to pixels."""
     return _warp(scene.tone, surface_to_frame @ np.diag([TONE_MM_PER_PX, TONE_MM_PER_PX, 1.0]), shape)
 
 
 def gain(scene: Scene, surface_to_frame: Float64, shape: tuple[int, int]) -> Float32:
-    """Return what the colours are multiplied by, float32 ``shape``: grain, boards, joints, pores, holes, chalk, cracks."""
+    """Return what the colours are multiplied by, float32 ``shape``: grain, joints, pores, holes, chalk, cracks."""
     out = _tile(scene.grain, 1, surface_to_frame, shape).astype(np.float32) * np.float32(1 / NEUTRAL)
     _boards(out, scene, surface_to_frame)
     for joint in scene.joints:
@@ -49,7 +49,7 @@ def gain(scene: Scene, surface_to_frame: Float64, shape: tuple[int, int]) -> Flo
 
 
 def px_per_mm(surface_to_frame: Float64, shape: tuple[int, int]) -> float:
-    """Pixels per millimetre in the middle of a frame of ``shape``: the square root of the homography's area scale there."""
+    """Pixels per millimetre in the middle of a frame of ``shape``: the root of the homography's area scale there."""
     middle = project(np.linalg.inv(surface_to_frame), np.array([[(shape[1] - 1) / 2, (shape[0] - 1) / 2]]))[0]
     corner = project(surface_to_frame, middle + np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
     (a, b), (c, d) = corner[1] - corner[0], corner[2] - corner[0]
@@ -198,7 +198,9 @@ def _draw(layer: Float32, seen: Trace, strength: Float64) -> None:
     flat = layer.reshape(-1)
     places = np.arange(len(seen.path_px))
     for run in seen.runs:
-        for near in nearby(seen.path_px, run, float(seen.half_px[run].max()) + KERNEL_PX, (layer.shape[0], layer.shape[1])):
+        for near in nearby(
+            seen.path_px, run, float(seen.half_px[run].max()) + KERNEL_PX, (layer.shape[0], layer.shape[1])
+        ):
             half = np.interp(near.place, places, seen.half_px).astype(np.float32)
             share = covered(near.distance_px, half) * np.interp(near.place, places, strength)
             np.maximum.at(flat, near.pixel, share.astype(np.float32))
@@ -210,7 +212,9 @@ def _chip(layer: Float32, seen: Trace, crack: SurfaceCrack, scale: float) -> Non
     places = np.arange(len(seen.path_px))
     reach_px = scale * crack.spalled * (2.2 + 1.8 * np.sin(0.9 * places) + 1.2 * np.sin(0.37 * places))
     for run in runs_of(crack.spalled & seen.inside):
-        for near in nearby(seen.path_px, run, float(seen.half_px[run].max()) + 6 * scale, (layer.shape[0], layer.shape[1])):
+        for near in nearby(
+            seen.path_px, run, float(seen.half_px[run].max()) + 6 * scale, (layer.shape[0], layer.shape[1])
+        ):
             beyond = near.distance_px - np.interp(near.place, places, seen.half_px)
             reach = np.interp(near.place, places, reach_px)
             chipped = gathered((reach - beyond).astype(np.float32)) * (near.side > 0) * (reach > 0.3)

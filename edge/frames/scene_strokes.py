@@ -15,8 +15,9 @@ import numpy.typing as npt
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
-KERNEL_PX = 1.1
-"""Half width of the gathering kernel 0.75 (1 - t²), pixels: its deviation is 0.49 pixel, that of a good lens and sensor."""
+KERNEL_PX = 1.5
+"""Reach of the gathering kernel, the quadratic B-spline: deviation 0.5 pixel, as of a good lens and sensor. Its values
+on a pixel grid add up to one wherever the grid lies, so the darkness of a stroke does not depend on its phase."""
 _CHUNK = 1500
 
 
@@ -33,9 +34,9 @@ class Nearby(NamedTuple):
     """Position along the path in points: 3.25 lies a quarter of the way from point 3 to point 4."""
 
 
-def project(homography: Float64, points: Float64) -> Float64:
+def project(homography: npt.ArrayLike, points: Float64) -> Float64:
     """Map points (N, 2) through a 3x3 homography."""
-    mapped = np.column_stack([points, np.ones(len(points))]) @ homography.T
+    mapped = np.column_stack([points, np.ones(len(points))]) @ np.asarray(homography).T
     return np.asarray(mapped[:, :2] / mapped[:, 2:], np.float64)
 
 
@@ -53,8 +54,10 @@ def half_widths_px(homography: Float64, path_mm: Float64, width_mm: Float64) -> 
 
 def gathered(edge_px: Float32) -> Float32:
     """Share of the kernel inside a straight edge ``edge_px`` away (positive: the pixel's centre lies inside)."""
-    t = np.clip(edge_px / np.float32(KERNEL_PX), -1, 1)
-    return np.asarray(0.5 + t * (0.75 - 0.25 * t * t), np.float32)
+    away = np.minimum(np.abs(edge_px), np.float32(KERNEL_PX))
+    inner = away * (np.float32(0.75) - away * away * np.float32(1 / 3))
+    outer = np.float32(0.5) - (np.float32(KERNEL_PX) - away) ** 3 * np.float32(1 / 6)
+    return np.asarray(0.5 + np.copysign(np.where(away < 0.5, inner, outer), edge_px), np.float32)
 
 
 def covered(distance_px: Float32, half_px: Float32) -> Float32:
@@ -78,7 +81,8 @@ def trace(homography: Float64, path_mm: Float64, width_mm: Float64, shape: tuple
     """Project a stroke into a frame of ``shape``; None when nothing of it is seen."""
     path_px = project(homography, path_mm)
     margin = 24.0
-    inside = ((path_px > -margin) & (path_px < np.array([shape[1], shape[0]]) + margin)).all(axis=1)
+    within = (path_px > -margin) & (path_px < np.array([shape[1], shape[0]]) + margin)
+    inside = within[:, 0] & within[:, 1]
     if not inside.any():
         return None
     return Trace(path_px, half_widths_px(homography, path_mm, width_mm), inside, runs_of(inside))
@@ -94,7 +98,9 @@ def nearby(path_px: Float64, run: slice, reach_px: float, shape: tuple[int, int]
     """Find the pixels of a frame of ``shape`` within about ``reach_px`` of each segment of one run of a path (N, 2)."""
     stop = min(run.stop, len(path_px))
     chunks = [slice(i, min(i + _CHUNK + 1, stop)) for i in range(run.start, stop - 1, _CHUNK)]
-    return [_near(path_px[c.start : c.stop - 1], path_px[c.start + 1 : c.stop], c.start, reach_px, shape) for c in chunks]
+    return [
+        _near(path_px[c.start : c.stop - 1], path_px[c.start + 1 : c.stop], c.start, reach_px, shape) for c in chunks
+    ]
 
 
 def around(points_px: Float64, reach_px: float, shape: tuple[int, int]) -> Nearby:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import cv2
@@ -46,7 +47,9 @@ def grain_tile(rng: np.random.Generator) -> UInt8:
     tone = np.zeros((TILE_PX, TILE_PX), np.float32)
     for sigma_px, strength in ((0.7, 3.2), (1.8, 3.4), (5.0, 2.6), (14.0, 2.0)):
         tone += strength * _wrapped_blur(rng.standard_normal(tone.shape, dtype=np.float32), sigma_px, 1.0)
-    tone += 34 * _specks(rng, 2600, (0.8, 2.2)) - 62 * _specks(rng, 1500, (0.9, 2.6)) - 40 * _specks(rng, 5000, (0.5, 1.2))
+    tone += (
+        34 * _specks(rng, 2600, (0.8, 2.2)) - 62 * _specks(rng, 1500, (0.9, 2.6)) - 40 * _specks(rng, 5000, (0.5, 1.2))
+    )
     return _as_tile(tone)
 
 
@@ -59,7 +62,7 @@ def board_tile(rng: np.random.Generator) -> UInt8:
     for sigma_px, stretch, strength in ((0.8, 9.0, 3.4), (2.5, 8.0, 3.8), (7.0, 5.0, 2.2)):
         tone += strength * _wrapped_blur(rng.standard_normal(tone.shape, dtype=np.float32), sigma_px, stretch)
     edges = np.linspace(0, TILE_PX, _BOARDS_PER_TILE + 1).astype(int)
-    for top, bottom in zip(edges[:-1], edges[1:], strict=True):
+    for top, bottom in itertools.pairwise(edges):
         tone[top:bottom] += 3.0 * float(rng.standard_normal())
         tone[top : top + 4] -= 26 * np.clip(0.6 + 0.5 * smooth_noise(rng, (1, tone.shape[1]), (1, 24)), 0, 1)
     return _as_tile(tone)
@@ -88,13 +91,11 @@ def _wrapped_blur(noise: Float32, sigma_px: float, stretch: float) -> Float32:
 
 
 def _specks(rng: np.random.Generator, count: int, radius_px: tuple[float, float]) -> Float32:
-    """Sparse round specks, float32 0 to 1, wrapped at the tile's edges."""
+    """Sparse round specks, float32 0 to 1; the few on the tile's edge are cut off there."""
     canvas = np.zeros((TILE_PX, TILE_PX), np.uint8)
     centres = rng.uniform(0, TILE_PX, (count, 2))
     radii = rng.uniform(*radius_px, count)
-    for (x, y), radius in zip(centres, radii, strict=True):
-        axes = (max(1, round(radius * 16)), max(1, round(radius * rng.uniform(0.5, 1.0) * 16)))
-        for dx in (0, -TILE_PX) if x > TILE_PX - 8 else (0,):
-            place = (round((x + dx) * 16), round(y * 16))
-            cv2.ellipse(canvas, place, axes, float(rng.uniform(0, 180)), 0, 360, int(rng.integers(90, 256)), -1, cv2.LINE_AA, 4)
+    greys = rng.integers(90, 256, count)
+    for (x, y), radius, grey in zip((centres * 16).astype(int).tolist(), radii.tolist(), greys.tolist(), strict=True):
+        cv2.circle(canvas, (x, y), max(4, round(radius * 16)), grey, -1, cv2.LINE_AA, 4)
     return np.asarray(cv2.GaussianBlur(canvas, (0, 0), 0.6), np.float32) / np.float32(255)

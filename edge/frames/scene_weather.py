@@ -29,7 +29,7 @@ def paint(
     holes_mm: npt.NDArray[np.float64],
     cracks: Sequence[SurfaceCrack],
 ) -> UInt8:
-    """Paint the colour map, uint8 RGB of ``shape`` at TONE_MM_PER_PX: panels (x, y, width, height), tie holes (x, y)."""
+    """Paint the colour map, uint8 RGB of ``shape`` at TONE_MM_PER_PX; a panel is x, y, width, height."""
     tone = 1 + 0.035 * clouds(rng, shape, _px(1400), 4, 0.75) + 0.022 * clouds(rng, shape, _px(120), 5, 0.8)
     for panel in panels_mm:
         tone[_window(panel)] *= 1 + 0.028 * float(rng.standard_normal())
@@ -92,7 +92,7 @@ def _run(
     across = (left + np.arange(part.shape[1], dtype=np.float32)) * TONE_MM_PER_PX - np.float32(start[0]) - drift
     spread = half * (0.55 + 0.6 * down) * (1 + 0.18 * smooth_noise(rng, (part.shape[0], 1), (_px(70), 1.0)))
     patchy = 1 + 0.28 * clouds(rng, (part.shape[0], part.shape[1]), _px(40), 3, 0.8)
-    part += np.float32(strength) * np.exp(-np.abs(across / spread) ** 2.4) * (1 - down) ** 0.8 * patchy
+    part += np.float32(strength) * np.exp(-(np.abs(across / spread) ** 2.4)) * (1 - down) ** 0.8 * patchy
 
 
 def _splash(rng: np.random.Generator, shape: tuple[int, int]) -> Float32:
@@ -155,13 +155,17 @@ def _shadow(rng: np.random.Generator, shape: tuple[int, int]) -> Float32:
     rail = edge + _px(260)
     deck = [(0, 0), (width, 0), (width, edge + slope * width), (0, edge)]
     cv2.fillPoly(canvas, [_fixed(deck)], 255, cv2.LINE_AA, 4)
-    cv2.line(canvas, *_fixed([(0, rail), (width, rail + slope * width)]).tolist(), 255, round(_px(42)), cv2.LINE_AA, 4)
+    _bar(canvas, (0, rail), (width, rail + slope * width), 42)
     lean = float(rng.uniform(-0.35, 0.35))
     for x in np.arange(-rail, width + rail, _px(1150)):
-        foot, top = (x, edge + slope * x), (x + lean * (rail - edge), rail + slope * x)
-        cv2.line(canvas, *_fixed([foot, top]).tolist(), 255, round(_px(36)), cv2.LINE_AA, 4)
+        _bar(canvas, (x, edge + slope * x), (x + lean * (rail - edge), rail + slope * x), 36)
     soft = cv2.GaussianBlur(canvas, (0, 0), _px(7))
     return np.asarray(soft, np.float32) / np.float32(255)
+
+
+def _bar(canvas: UInt8, start: tuple[float, float], end: tuple[float, float], width_mm: float) -> None:
+    begin, stop = _fixed([start, end])
+    cv2.line(canvas, begin.tolist(), stop.tolist(), 255, round(_px(width_mm)), cv2.LINE_AA, 4)
 
 
 def _fixed(points: Sequence[tuple[float, float]]) -> npt.NDArray[np.int32]:

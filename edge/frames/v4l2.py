@@ -22,7 +22,7 @@ import numpy.typing as npt
 from edge.clock import Clock
 from edge.errors import DeviceError, UsageError
 from edge.frames import RGB, Frame, SkippedFrame
-from edge.frames.decode import UnreadableImageError, decode, quiet_opencv
+from edge.frames.decode import UnreadableImageError, decode, quiet_opencv, rgb_from_bgr
 from edge.frames.stamps import on_monotonic, suspended_ns
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def open_camera(options: Options, clock: Clock) -> V4l2Camera:
     os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", _SELECT_TIMEOUT_S)
     capture = cv2.VideoCapture(str(path), cv2.CAP_V4L2)
     if not capture.isOpened():
-        raise DeviceError(f"{path} does not open as a camera; stop whatever else uses it, or choose another: {_others()}")
+        raise DeviceError(f"{path} does not open as a camera; stop what else uses it, or choose another: {_others()}")
     try:
         configure(capture, path, options)
     except DeviceError:
@@ -139,7 +139,7 @@ def configure(capture: Capture, path: Path, options: Options) -> None:
         for control, value in wanted:
             if not capture.set(control, value):
                 raise DeviceError(f"{path}: the camera does not take {name}; leave it out of the configuration")
-    _check_size(capture, path, options)
+    _check_format(capture, path, options)
     given_fps = capture.get(cv2.CAP_PROP_FPS)
     if options.fps is not None and abs(given_fps - options.fps) > 0.5:
         log.warning("%s: asked for %g frames per second, the camera gives %g", path, options.fps, given_fps)
@@ -156,7 +156,10 @@ def _controls(options: Options) -> Iterator[tuple[str, Sequence[tuple[int, float
         yield "focus", ((cv2.CAP_PROP_AUTOFOCUS, 0), (cv2.CAP_PROP_FOCUS, options.focus))
 
 
-def _check_size(capture: Capture, path: Path, options: Options) -> None:
+def _check_format(capture: Capture, path: Path, options: Options) -> None:
+    fourcc = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("ascii", "replace")
+    if fourcc != options.fourcc:
+        raise DeviceError(f"{path}: asked for {options.fourcc}, the camera gives {fourcc}; set fourcc to what it has")
     given = f"{capture.get(cv2.CAP_PROP_FRAME_WIDTH):.0f}x{capture.get(cv2.CAP_PROP_FRAME_HEIGHT):.0f}"
     if given == f"{options.width_px}x{options.height_px}":
         return
@@ -211,7 +214,7 @@ class V4l2Camera:
         if not ok:
             return None
         if buffer.ndim == 3 and buffer.shape[2] == 3:
-            return cv2.cvtColor(buffer, cv2.COLOR_BGR2RGB)
+            return rgb_from_bgr(buffer)
         try:
             return decode(np.ravel(buffer).tobytes(), orientation=1)
         except UnreadableImageError:

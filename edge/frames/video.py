@@ -13,13 +13,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import cv2
+import numpy.typing as npt
 
 from edge.clock import Clock
 from edge.errors import DeviceError, UsageError
-from edge.frames import RGB, Camera, Frame, SkippedFrame
-from edge.frames.decode import quiet_opencv
+from edge.frames import Camera, Frame, SkippedFrame
+from edge.frames.decode import quiet_opencv, rgb_from_bgr
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +76,7 @@ def _open_stream(options: Options, clock: Clock) -> StreamCamera:
     capture = cv2.VideoCapture(options.source, cv2.CAP_FFMPEG, settings)
     name = masked(options.source)
     if not capture.isOpened():
-        raise DeviceError(f"{name}: no video within {options.timeout_s:g} s; check the address, the password and the link")
+        raise DeviceError(f"{name}: no video within {options.timeout_s:g} s; check address, password and link")
     return StreamCamera(capture, name, clock)
 
 
@@ -86,7 +88,8 @@ def _open_file(options: Options) -> FileCamera:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); give a video file or an rtsp:// URL") from error
     if not stat.S_ISREG(mode):  # FFmpeg would wait for ever on a pipe
         raise UsageError(f"{path}: not a file; give a video file (a /dev/video device is read by the camera v4l2)")
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_ORIENTATION_AUTO, 1])
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # phones film sideways and say so in the container
     ok, first = capture.read()
     if not ok:
         capture.release()
@@ -100,9 +103,14 @@ def _open_file(options: Options) -> FileCamera:
 class FileCamera:
     """A recorded video; see ``edge.frames.Camera``. Made by ``open_camera``."""
 
-    def __init__(self, capture: cv2.VideoCapture, first_bgr: RGB, path: Path, options: Options) -> None:
+    def __init__(
+        self, capture: cv2.VideoCapture, first_bgr: npt.NDArray[Any] | cv2.Mat, path: Path, options: Options
+    ) -> None:
         self._capture = capture
-        self._first_bgr = first_bgr
+        self._first_bgr: npt.NDArray[Any] | cv2.Mat | None = (
+            first_bgr  # read ahead to know that there is a video at all
+        )
+        self._index = 0
         self._path = path
         self._options = options
         self._fps = options.fps or capture.get(cv2.CAP_PROP_FPS) or 30.0
@@ -127,18 +135,20 @@ class FileCamera:
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames once; ``seq`` is the frame's index, ``name`` is STEM_000123."""
-        index, exposed_ns = 0, self._options.start_ns
-        bgr: RGB | None = self._first_bgr
-        while bgr is not None:
+        exposed_ns = self._options.start_ns
+        while (bgr := self._read()) is not None:
+            index, self._index = self._index, self._index + 1
             exposed_ns = max(exposed_ns, self._options.start_ns + self._offset_ns(index))
-            rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+            rgb = rgb_from_bgr(bgr)
             yield Frame(seq=index, exposed_ns=exposed_ns, exposure_us=None, rgb=rgb, name=self._name(index))
-            bgr, index = self._read(), index + 1
-        self._report_end(index)
+        self._report_end()
 
-    def _read(self) -> RGB | None:
+    def _read(self) -> npt.NDArray[Any] | cv2.Mat | None:
         if not self._open:
             raise DeviceError(f"{self._path} was closed; open it again to read on")
+        first, self._first_bgr = self._first_bgr, None
+        if first is not None:
+            return first
         ok, bgr = self._capture.read()
         return bgr if ok else None
 
@@ -152,11 +162,11 @@ class FileCamera:
     def _name(self, index: int) -> str:
         return f"{self._path.stem}_{index:06d}"
 
-    def _report_end(self, index: int) -> None:
-        if index + _TOLERATED_FRAMES < self._count:
-            reason = f"ends after {index} of {self._count} frames: cut off or damaged"
+    def _report_end(self) -> None:
+        if self._index + _TOLERATED_FRAMES < self._count:
+            reason = f"ends after {self._index} of {self._count} frames: cut off or damaged"
             log.warning("%s: %s", self._path, reason)
-            self._skipped = (SkippedFrame(name=self._name(index), reason=reason),)
+            self._skipped = (SkippedFrame(name=self._name(self._index), reason=reason),)
 
     def __enter__(self) -> FileCamera:
         return self
@@ -200,7 +210,7 @@ class StreamCamera:
             arrived_ns = self._clock.monotonic_ns()
             ok, bgr = self._capture.retrieve()
             if ok:
-                rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+                rgb = rgb_from_bgr(bgr)
                 yield Frame(seq=seq, exposed_ns=arrived_ns, exposure_us=None, rgb=rgb)
             seq += 1
 

@@ -88,7 +88,7 @@ def load_golden(bundle: Bundle) -> Golden:
     """Read golden.npz; raises BundleError where it is not the two int8 arrays of the card's sizes."""
     path, source, result = bundle.folder / GOLDEN, bundle.card.input, bundle.card.output
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             golden = Golden(arrays["input"], arrays["output"])
     except _UNREADABLE as error:
         raise BundleError(f"{path}: not an .npz with the arrays input and output ({error}); {COPY_AGAIN}") from error

@@ -93,4 +93,4 @@ def score_table(scale: float, zero_point: int) -> UInt8:
 
 def threshold_code(threshold: float) -> int:
     """The smallest uint8 score that counts as crack: the first s with s / 255 >= ``threshold`` (0 to 1)."""
-    return math.ceil(threshold * 255 - 1e-6)  # 140/255 must give 140, whatever the last bit of the product is
+    return math.ceil(threshold * 255)  # s / 255 * 255 is s exactly in float64, for every s

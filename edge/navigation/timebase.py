@@ -12,6 +12,7 @@ UTC = timezone.utc
 
 # GPS time began in 1980; a receiver that has lost the count of 1024-week rollovers reports earlier than this.
 EARLIEST_RECORDED_UTC = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST_UTC = datetime(2200, 1, 1, tzinfo=UTC)
 _REACH_NS = 60_000_000_000
 _STEP = timedelta(seconds=1)
 _AGREEING = 3
@@ -39,7 +40,7 @@ class UtcTrack:
     def hear(self, at_ns: int, utc: datetime) -> None:
         """At monotonic ``at_ns`` the source's UTC was ``utc`` (timezone-aware)."""
         with self._lock:
-            if utc >= self._earliest and self._agrees(at_ns, utc):
+            if self._earliest <= utc < _LATEST_UTC and self._agrees(at_ns, utc):
                 self._track.add(at_ns, utc)
 
     def _agrees(self, at_ns: int, utc: datetime) -> bool:
@@ -72,22 +73,21 @@ class BootClock:
 
     def __init__(self) -> None:
         self._least: deque[tuple[int, int]] = deque()  # (arrival, difference), differences rising
-        self._newest_ms: int | None = None
+        self._newest_ms = 0
         self._sync: tuple[int, int, int] | None = None  # (round trip, offset, arrival), ns
 
     def restarted(self, boot_ms: int, now_ns: int) -> bool:
         """True when ``boot_ms`` shows that the autopilot's clock began anew; then the old offset is forgotten."""
-        if self._newest_ms is None:
-            return False
         ahead = bool(self._least) and now_ns - boot_ms * 1_000_000 < self._least[0][1] - _AHEAD_NS
-        if boot_ms > self._newest_ms - _REBOOT_BACK_MS and not ahead:
+        if boot_ms >= self._newest_ms - _REBOOT_BACK_MS and not ahead:
             return False
-        self.__init__()  # type: ignore[misc]
+        self._least.clear()
+        self._newest_ms, self._sync = 0, None
         return True
 
     def local_ns(self, boot_ms: int, now_ns: int) -> int:
         """Monotonic time of what was measured at ``boot_ms`` and arrived at ``now_ns``; never later than that."""
-        self._newest_ms = max(boot_ms, self._newest_ms or 0)
+        self._newest_ms = max(boot_ms, self._newest_ms)
         difference = now_ns - boot_ms * 1_000_000
         while self._least and self._least[-1][1] >= difference:
             self._least.pop()

@@ -18,7 +18,10 @@ class Letter:
     topic: str
     payload: bytes
     put_ns: int | None
-    """When it was written down, monotonic ns; None when an earlier run wrote it (its clock means nothing now)."""
+    """When it was written down, monotonic ns; None when an earlier run wrote it (its clock means nothing now).
+
+    The outbox stamps it with its own clock; what it holds when it is put does not matter.
+    """
 
 
 class LetterState(str, Enum):
@@ -57,10 +60,14 @@ class Outbox(Protocol):
         """
 
     def take(self, count: int) -> list[Letter]:
-        """Pending letters, at most ``count``, each becoming SENT: a backlog never starves what was just put."""
+        """Pending letters, at most ``count``, in the order they were put, each becoming SENT.
+
+        Half of them come from the oldest end and half from the newest (one place goes to them in turn), so that
+        a backlog never starves what was just put, nor the other way round.
+        """
 
     def done(self, ids: Sequence[str]) -> None:
-        """Confirm; unknown ids and ids already confirmed are ignored."""
+        """Confirm, in whatever state; unknown ids and ids already confirmed are ignored."""
 
     def park(self, id: str, reason: str) -> None:
         """Set a letter aside with the reason; it is not retried until ``retry``."""
@@ -73,6 +80,9 @@ class Outbox(Protocol):
 
     def counts(self) -> Mapping[LetterState, int]:
         """How many letters stand in each state (every state is a key)."""
+
+    def oldest_ns(self) -> int | None:
+        """``put_ns`` of the oldest letter of this run that is pending or sent; None when there is none."""
 
     def list(self, limit: int) -> list[StoredLetter]:
         """The oldest ``limit`` letters in any state, in the order they were put."""

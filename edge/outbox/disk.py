@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import errno
+import logging
 import os
 from pathlib import Path
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, TryAgainError
+
+log = logging.getLogger(__name__)
+
+# So that taking the ballast back does not at once fill the disk again.
+_MARGIN_BYTES = 1 << 20
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes an ordinary user may still write on the file system of ``folder``."""
-    room = os.statvfs(folder)
+    """Bytes an ordinary user may still write on the file system of ``folder``. Raises TryAgainError if it is gone."""
+    try:
+        room = os.statvfs(folder)
+    except OSError as error:
+        raise TryAgainError(f"{folder}: the disk does not answer ({error.strerror}); mount or replace it") from error
     return room.f_bavail * room.f_frsize
 
 
@@ -56,32 +64,34 @@ class Ballast:
         self._size_bytes = size_bytes
 
     @property
-    def complete(self) -> bool:
-        """True when nothing is missing (always with a size of 0)."""
+    def missing_bytes(self) -> int:
+        """What is not there at the moment; always 0 for a ballast of 0."""
         try:
-            return self._path.stat().st_size >= self._size_bytes
-        except FileNotFoundError:
-            return self._size_bytes == 0
+            return max(0, self._size_bytes - self._path.stat().st_size)
+        except OSError:
+            return self._size_bytes
 
     def drop(self) -> bool:
         """Give the room back to the file system; returns whether there was any to give."""
         try:
             self._path.unlink()
-        except FileNotFoundError:
+        except OSError:
             return False
         return True
 
-    def restore(self) -> bool:
-        """Take the room again; returns False, leaving nothing behind, when the disk does not have it."""
-        if self.complete:
+    def restore(self, keep_free_bytes: int) -> bool:
+        """Take the room again if ``keep_free_bytes`` stay free beside it; returns whether it is all there."""
+        missing = self.missing_bytes
+        if not missing:
             return True
+        if free_bytes(self._path.parent) < missing + keep_free_bytes + _MARGIN_BYTES:
+            return False
         try:
             with self._path.open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, self._size_bytes)
                 os.fsync(file.fileno())
         except OSError as error:
-            self._path.unlink(missing_ok=True)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                return False
-            raise
+            log.warning("%s: cannot write the ballast (%s)", self._path, error.strerror)
+            self.drop()
+            return False
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -30,7 +31,8 @@ class Lock:
                 f"{guarded} is in use by process {holder}: stop that one first (systemctl stop spanhawk), "
                 "or give this one another outbox.path"
             ) from error
-        os.pwrite(self._descriptor, f"{os.getpid():<{_PID_BYTES - 1}}\n".encode("ascii"), 0)
+        with contextlib.suppress(OSError):  # a full disk: the lock holds all the same, only nameless
+            os.pwrite(self._descriptor, f"{os.getpid():<{_PID_BYTES - 1}}\n".encode("ascii"), 0)
 
     def _open(self, guarded: Path) -> int:
         try:

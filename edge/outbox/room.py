@@ -39,7 +39,8 @@ class Room:
         Raises FullError when deleting them all would not be enough.
         """
         page_bytes = pragma(db, "page_size")
-        need = _SPARE_PAGES + sum(1 + (size + _ROW_OVERHEAD_BYTES) // page_bytes for size in sizes_bytes)
+        # Twice the bytes: a letter of just over half a page takes a whole one.
+        need = _SPARE_PAGES + 2 * sum(size + _ROW_OVERHEAD_BYTES for size in sizes_bytes) // page_bytes
         while (shortage := self._shortage(db, need, page_bytes)) is not None:
             if not db.execute(_RECYCLE, (_RECYCLED_AT_ONCE,)).rowcount:
                 raise FullError(shortage)
@@ -47,11 +48,12 @@ class Room:
     def disk_shortage(self, growth_bytes: int) -> str | None:
         """Why the file must not grow by so much on this disk; None when it may."""
         free = free_bytes(self._folder)
-        if free >= self._min_free_bytes + growth_bytes and self._ballast.complete:
+        wanted = self._min_free_bytes + self._ballast.missing_bytes + growth_bytes
+        if free >= wanted:
             return None
         return (
             f"storage is full: {megabytes(free)} free on the disk of {self._folder}, the outbox needs "
-            f"{megabytes(self._min_free_bytes + growth_bytes)}; delete files there, or land and put in a larger card"
+            f"{megabytes(wanted)}; delete files there, or land and put in a larger card"
         )
 
     def _shortage(self, db: sqlite3.Connection, need: int, page_bytes: int) -> str | None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import itertools
 import secrets
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from edge.errors import ConfigError
+from edge.outbox import Letter, LetterState, StoredLetter
 from edge.outbox.disk import sync_folder
 
 VERSION = 1
@@ -43,8 +46,26 @@ _TABLES = (
 )
 
 
-def open_file(path: Path) -> sqlite3.Connection:
-    """Open or create the file at ``path`` for writing.
+COUNT = "SELECT state, count(*) FROM letter GROUP BY state"
+"""Rows for ``counted``."""
+LIST = "SELECT seq, id, topic, payload, put_ns, state, attempts, reason FROM letter ORDER BY seq LIMIT ?"
+"""Rows for ``stored``."""
+
+
+def counted(rows: Sequence[Sequence[Any]]) -> dict[LetterState, int]:
+    """Every state with its count, from the rows of ``COUNT``."""
+    return dict.fromkeys(LetterState, 0) | {LetterState(state): number for state, number in rows}
+
+
+def stored(row: Sequence[Any], run_start: int) -> StoredLetter:
+    """A row of ``LIST``; the times of rows up to ``run_start`` belong to another run's clock and become None."""
+    seq, id, topic, payload, put_ns, state, attempts, reason = row
+    letter = Letter(id, topic, payload, put_ns if seq > run_start else None)
+    return StoredLetter(letter, LetterState(state), attempts, reason)
+
+
+def open_file(path: Path, *, thorough: bool = False) -> sqlite3.Connection:
+    """Open or create the file at ``path`` for writing; ``thorough`` compares its indexes with its table too.
 
     Raises ConfigError when it belongs to another program or a newer spanhawk, sqlite3.DatabaseError
     when it is damaged (``is_damage``) or the disk does not let it open.
@@ -52,6 +73,7 @@ def open_file(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         _claim(db, path)
+        _check(db, "integrity_check" if thorough else "quick_check")
     except BaseException:
         db.close()
         raise
@@ -69,7 +91,10 @@ def _claim(db: sqlite3.Connection, path: Path) -> None:
     db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
     if not tables:
         _create(db)
-    verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+
+
+def _check(db: sqlite3.Connection, depth: str) -> None:
+    verdict = db.execute(f"PRAGMA {depth}(1)").fetchone()[0]
     if verdict != "ok":
         raise sqlite3.DatabaseError(f"database disk image is malformed ({verdict})")
 

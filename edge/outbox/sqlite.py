@@ -27,13 +27,14 @@ from edge.errors import ConfigError, TryAgainError
 from edge.outbox import Letter, LetterState, Outbox, StoredLetter
 from edge.outbox.disk import Ballast
 from edge.outbox.ends import BothEnds
-from edge.outbox.room import Room
-from edge.outbox.schema import COUNT, LIST, counted, stored
+from edge.outbox.room import FullError, Room
+from edge.outbox.schema import COUNT, LIST, counted, pragma, stored
 from edge.outbox.store import Store
 
 log = logging.getLogger(__name__)
 
 _MIB = 1 << 20
+_PURGED_AT_ONCE = 256
 
 _PUT = "INSERT INTO letter (id, topic, payload, put_ns) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 _PENDING = "SELECT seq, id, topic, payload, put_ns FROM letter WHERE state = 'pending' AND seq > ? ORDER BY seq"
@@ -42,6 +43,8 @@ _DONE = "UPDATE letter SET state = 'confirmed', reason = NULL WHERE id = ? AND s
 _PARK = "UPDATE letter SET state = 'parked', reason = ? WHERE id = ? AND state != 'confirmed'"
 _RELEASE = "UPDATE letter SET state = 'pending' WHERE state = 'sent'"
 _RETRY = "UPDATE letter SET state = 'pending', reason = NULL WHERE state = 'parked'"
+_PURGE = "DELETE FROM letter WHERE seq IN (SELECT seq FROM letter WHERE state = 'confirmed' LIMIT ?)"
+_PURGE_ALL = "DELETE FROM letter WHERE seq IN (SELECT seq FROM letter LIMIT ?)"
 _OLDEST = "SELECT put_ns FROM letter WHERE state = ? AND seq > ? ORDER BY seq LIMIT 1"
 
 
@@ -83,11 +86,9 @@ class SqliteOutbox:
         self._ends = BothEnds()
         self._refused: str | None = None
         self._run_start = 0
-        ballast = Ballast(
-            options.path.with_name(f"{options.path.name}.ballast"), options.ballast_bytes, options.min_free_bytes
-        )
+        ballast = Ballast(options.path.with_name(f"{options.path.name}.ballast"), options.ballast_bytes)
         self._room = Room(options.path.parent, options.max_bytes, options.min_free_bytes, ballast)
-        self._store = Store(options.path, ballast, clock, self._begin)
+        self._store = Store(options.path, ballast, options.min_free_bytes, clock, self._begin)
 
     @property
     def store_id(self) -> str:
@@ -100,7 +101,7 @@ class SqliteOutbox:
             return
         try:
             self._store.write(lambda db: self._insert(db, letters), durable=True)
-        except _Full as full:
+        except FullError as full:
             if self._refused is None:
                 log.warning("%s", full)
             self._refused = str(full)
@@ -112,7 +113,7 @@ class SqliteOutbox:
         if count <= 0:
             return []
         oldest, newest = self._ends.share(count)
-        return self._store.write(lambda db: self._take(db, oldest, newest))
+        return self._store.write(lambda db: _take(db, oldest, newest, self._run_start))
 
     def done(self, ids: Sequence[str]) -> None:
         """Confirm, whatever the state was: a letter released or parked in the meantime did arrive."""
@@ -150,18 +151,26 @@ class SqliteOutbox:
         return [stored(row, self._run_start) for row in rows]
 
     def purge(self, *, everything: bool = False) -> int:
-        """Delete confirmed letters (or all) and give their room back to the disk; returns how many."""
-        command = "DELETE FROM letter" if everything else "DELETE FROM letter WHERE state = 'confirmed'"
-        deleted = self._store.write(lambda db: db.execute(command).rowcount)
-        for shrink in ("PRAGMA incremental_vacuum", "PRAGMA wal_checkpoint(TRUNCATE)"):
-            self._store.read(lambda db, shrink=shrink: db.execute(shrink).fetchall())  # type: ignore[misc]
+        """Delete confirmed letters (or all) and give their room back to the disk; returns how many.
+
+        In small transactions, so that it works on a full disk too.
+        """
+        command, deleted = _PURGE_ALL if everything else _PURGE, 0
+        while gone := self._store.write(lambda db: db.execute(command, (_PURGED_AT_ONCE,)).rowcount):
+            deleted += gone
+        while self._store.read(_shrink):
+            continue
+        self._refused = None
         return deleted
 
     def health(self) -> str | None:
-        """What is wrong with the storage (failing, full, or found damaged); None when it is well."""
-        if self._refused is not None and self.counts()[LetterState.CONFIRMED]:
-            self._refused = None
-        return self._refused or self._room.disk_shortage(0) or self._store.trouble
+        """What is wrong with the storage (full, failing, or found damaged); None when it is well."""
+        try:
+            if self._refused is not None and self.counts()[LetterState.CONFIRMED]:
+                self._refused = None
+            return self._refused or self._room.disk_shortage(0) or self._store.trouble
+        except TryAgainError as error:
+            return str(error)
 
     def __enter__(self) -> SqliteOutbox:
         return self
@@ -182,10 +191,18 @@ class SqliteOutbox:
         now_ns = self._clock.monotonic_ns()
         db.executemany(_PUT, [(letter.id, letter.topic, letter.payload, now_ns) for letter in letters])
 
-    def _take(self, db: sqlite3.Connection, oldest: int, newest: int) -> list[Letter]:
-        rows = db.execute(f"{_PENDING} LIMIT ?", (0, oldest)).fetchall()
-        after = rows[-1][0] if rows else 0
-        rows += reversed(db.execute(f"{_PENDING} DESC LIMIT ?", (after, newest)).fetchall())
-        db.executemany(_SENT, [row[:1] for row in rows])
-        return [Letter(id, topic, payload, put_ns if seq > self._run_start else None)
-                for seq, id, topic, payload, put_ns in rows]  # fmt: skip
+
+def _take(db: sqlite3.Connection, oldest: int, newest: int, run_start: int) -> list[Letter]:
+    rows = db.execute(f"{_PENDING} LIMIT ?", (0, oldest)).fetchall()
+    after = rows[-1][0] if rows else 0
+    rows += reversed(db.execute(f"{_PENDING} DESC LIMIT ?", (after, newest)).fetchall())
+    db.executemany(_SENT, [row[:1] for row in rows])
+    return [Letter(id, topic, payload, put_ns if seq > run_start else None) for seq, id, topic, payload, put_ns in rows]
+
+
+def _shrink(db: sqlite3.Connection) -> bool:
+    """Give some free pages back to the disk; returns whether there are more."""
+    before = pragma(db, "freelist_count")
+    db.execute(f"PRAGMA incremental_vacuum({_PURGED_AT_ONCE})").fetchall()
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return 0 < pragma(db, "freelist_count") < before

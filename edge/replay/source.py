@@ -21,7 +21,7 @@ def open_source(path: Path, fps: float, clock: Clock) -> Camera:
     if fps <= 0:
         raise UsageError(f"--fps: got {fps}, needs a number above 0")
     video = path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES
-    table: dict[str, Any] = {"backend": "video", "url": str(path)} if video else {"path": str(path), "fps": fps}
+    table: dict[str, Any] = {"backend": "video", "source": str(path)} if video else {"path": str(path), "fps": fps}
     camera: Camera = backends.open_backend("edge.frames", "open_camera", table, clock, where="camera", default="folder")
     return camera
 

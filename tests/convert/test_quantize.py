@@ -16,6 +16,8 @@ from models.rendered import write_set
 
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
+"""Keras 3.15 under numpy 2.4 warns about itself."""
 
 from convert.operators import check_operators  # noqa: E402
 from convert.quantize import open_interpreter, quantize, representative_frames, run  # noqa: E402
@@ -32,6 +34,7 @@ crop_px = 64
 warmup_steps = 5
 ema = 0.8
 validate_every = 40
+validate_pictures = 4
 learning_rate = 4e-3
 [model]
 base = 8

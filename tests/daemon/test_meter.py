@@ -14,9 +14,9 @@ def test_nothing_is_unknown_not_zero() -> None:
 def test_counts_rate_and_percentiles() -> None:
     meter = Meter()
     for i in range(11):
-        meter.add(i * 100_000_000, {"segment": float(i)}, detections=2, dropped=1)
+        meter.add(i * 100_000_000, {"segment": float(i)}, detections=2)
     reading = meter.read()
-    assert (reading.frames, reading.dropped, reading.detections) == (11, 11, 22)
+    assert (reading.frames, reading.detections) == (11, 22)
     assert reading.fps == pytest.approx(10)
     assert reading.last_frame_ns == 10**9
     assert reading.stage_ms["segment"] == {"p50": 5.0, "p90": 9.0, "p99": 9.9, "max": 10.0}
@@ -25,7 +25,7 @@ def test_counts_rate_and_percentiles() -> None:
 def test_the_window_forgets_but_the_counts_do_not() -> None:
     meter = Meter()
     for i in range(WINDOW + 50):
-        meter.add(i, {"segment": 1000.0 if i < 50 else 1.0}, 0, 0)
+        meter.add(i, {"segment": 1000.0 if i < 50 else 1.0}, 0)
     assert meter.read().stage_ms["segment"]["max"] == 1.0
     assert meter.read().frames == WINDOW + 50
 

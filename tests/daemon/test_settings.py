@@ -68,4 +68,10 @@ def test_what_config_show_prints_is_itself_a_configuration() -> None:
 
 def test_defaults_fly_a_raspberry_pi() -> None:
     defaults = settings.from_table({}, "defaults")
-    assert [getattr(defaults, room).name for room in settings.ROOMS] == ["picamera", "litert", "mavlink", "sqlite", "paho"]
+    assert [getattr(defaults, room).name for room in settings.ROOMS] == [
+        "picamera",
+        "litert",
+        "mavlink",
+        "sqlite",
+        "paho",
+    ]

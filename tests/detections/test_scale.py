@@ -16,7 +16,9 @@ HFOV_DEG = 60.0
 FOCAL_PX = W / 2 / math.tan(math.radians(HFOV_DEG) / 2)
 
 
-def crack_on_plane(normal: np.ndarray, distance_mm: float, length_mm: float, width_mm: float, angle_deg: float) -> Crack:
+def crack_on_plane(
+    normal: np.ndarray, distance_mm: float, length_mm: float, width_mm: float, angle_deg: float
+) -> Crack:
     """Oracle: a straight crack of known size drawn on a plane, its edges projected one by one."""
     normal = normal / np.linalg.norm(normal)
     first = np.cross(normal, [0.0, 1.0, 0.0])

@@ -14,6 +14,8 @@ from models.rendered import write_set
 
 keras = pytest.importorskip("keras")
 pytest.importorskip("tensorflow")
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
+"""Keras 3.15 under numpy 2.4 warns about itself."""
 
 from models.losses import crack_loss  # noqa: E402
 from models.train import learning_rate, train  # noqa: E402
@@ -99,7 +101,8 @@ def test_average_follows_the_weights_and_is_not_stuck_at_the_start():
     assert average.values[0] == pytest.approx(2.0, abs=0.01)
 
 
-def test_training_leaves_weights_record_and_curve_and_resumes(root, tmp_path, caplog):
+def test_training_leaves_its_record_resumes_and_survives_a_broken_loss(root, tmp_path, caplog, monkeypatch):
+    """One story, because building the training graph is what takes the time."""
     out = tmp_path / "out"
     caplog.set_level("INFO")
     train(configure(root, 5), root, out)
@@ -119,14 +122,10 @@ def test_training_leaves_weights_record_and_curve_and_resumes(root, tmp_path, ca
     lines = (out / "history.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["step", "5", "10"]
 
-
-def test_loss_that_is_not_finite_stops_and_keeps_the_last_good_weights(root, tmp_path, monkeypatch):
-    out = tmp_path / "out"
-    train(configure(root, 5), root, out)
     before = (out / "best.weights.h5").read_bytes()
     monkeypatch.setattr(keras.Model, "train_on_batch", lambda self, *a, **k: math.nan)
-    with pytest.raises(DataError, match=r"loss became nan at step 5; the last good weights are in"):
-        train(configure(root, 10), root, out)
+    with pytest.raises(DataError, match=r"loss became nan at step 10; the last good weights are in"):
+        train(configure(root, 15), root, out)
     assert (out / "best.weights.h5").read_bytes() == before
 
 

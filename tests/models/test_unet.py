@@ -9,6 +9,8 @@ from models import DataError
 from models.unet import classic_unet, fast_unet, gmac, load_fast_unet
 
 pytest.importorskip("tensorflow")
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
+"""Keras 3.15 under numpy 2.4 warns about itself."""
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (96, 160)])

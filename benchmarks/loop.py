@@ -1,0 +1,200 @@
+"""What the host costs beside the network: a whole replay loop against the bare ``invoke``, in one interleaved run.
+
+One thread; per frame the process's CPU time, minimum over the rounds, so that other load does not count.
+The model's input covers the whole frame (one tile) when ``--bundle`` says so; otherwise the bare time is that of
+all the tiles the frame takes.
+
+    python benchmarks/loop.py --bundle models/bundles/fast-unet-720p --rounds 60
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge import backends
+from edge.clock import ManualClock
+from edge.cracks.trace import TraceOptions
+from edge.detections.scale import ScaleOptions
+from edge.frames import Camera, Frame
+from edge.masks import tiles
+from edge.masks.bundle import default_bundle_path, load_bundle
+from edge.masks.interpreter import open_network
+from edge.masks.segmenter import DEFAULT_OVERLAP_PX
+from edge.pipeline import Flight, Measures, Outcome, Pipeline
+from edge.replay.record import Recorder
+
+HEIGHT_PX, WIDTH_PX = 720, 1280
+
+
+def main() -> None:
+    """Measure and print a table, or one JSON object with --json."""
+    arguments = _arguments()
+    cv2.setNumThreads(1)
+    bundle = load_bundle(arguments.bundle or default_bundle_path())
+    network = open_network(bundle.model_path, bundle, 1)
+    tile = bundle.card.input
+    count = len(tiles.plan(HEIGHT_PX, WIDTH_PX, tile.height, tile.width, DEFAULT_OVERLAP_PX).tiles)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        loops = {
+            name: stack.enter_context(_Loop(source, arguments.bundle, folder / name.replace(" ", "-")))
+            for name, source in _sources(arguments.picture, folder).items()
+        }
+        bare: list[float] = []
+        whole: dict[str, list[float]] = {name: [] for name in loops}
+        for _ in range(arguments.rounds):
+            bare.append(_cpu_ms(lambda: [network.run() for _ in range(count)]))
+            for name, loop in loops.items():
+                whole[name].append(_cpu_ms(loop.step))
+        found = next(iter(loops.values())).detections
+    _print(arguments.json, bundle.model, count, bare, whole, found)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, help="default: the one that ships")
+    parser.add_argument("--picture", type=Path, help="a 1280x720 photo to fly over; default: a rendered frame")
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
+def _sources(picture: Path | None, folder: Path) -> dict[str, dict[str, object]]:
+    """The same frame as a video, as JPEG files, and in memory."""
+    bgr = _rendered() if picture is None else cv2.imread(str(picture))
+    if bgr is None:
+        sys.exit(f"{picture}: not a picture OpenCV can read")
+    if bgr.shape[:2] != (HEIGHT_PX, WIDTH_PX):
+        sys.exit(f"{picture}: {bgr.shape[1]} x {bgr.shape[0]}, needs {WIDTH_PX} x {HEIGHT_PX}")
+    photos = folder / "photos"
+    photos.mkdir()
+    for i in range(8):
+        cv2.imwrite(str(photos / f"{i}.jpg"), bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    writer = cv2.VideoWriter(str(folder / "v.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (WIDTH_PX, HEIGHT_PX))
+    for _ in range(50):
+        writer.write(bgr)
+    writer.release()
+    rgb = np.ascontiguousarray(bgr[..., ::-1])
+    return {
+        "in memory": {"rgb": rgb},
+        "video": {"backend": "video", "source": str(folder / "v.mp4")},
+        "jpeg": {"path": str(photos)},
+    }
+
+
+def _rendered() -> np.ndarray:
+    camera = _open(
+        {"backend": "synthetic", "width_px": WIDTH_PX, "height_px": HEIGHT_PX, "seconds": 3.0, "live": False}
+    )
+    with camera:
+        frames = list(camera.frames())
+    return cv2.cvtColor(frames[len(frames) // 2].rgb, cv2.COLOR_RGB2BGR)
+
+
+def _open(table: dict[str, object]) -> Camera:
+    camera: Camera = backends.open_backend(
+        "edge.frames", "open_camera", table, _clock(), where="camera", default="folder"
+    )
+    return camera
+
+
+def _clock() -> ManualClock:
+    return ManualClock(datetime(2026, 1, 1, tzinfo=timezone.utc))
+
+
+class _Loop:
+    """A replay that goes on for ever, one frame per ``step``: what ``spanhawk replay`` does for each."""
+
+    def __init__(self, source: dict[str, object], bundle: Path | None, out: Path) -> None:
+        self._source, self._bundle, self._out = source, bundle, out
+        self.detections = 0
+
+    def __enter__(self) -> _Loop:
+        with ExitStack() as stack:
+            clock = _clock()
+            table = {"threads": 1, **({} if self._bundle is None else {"bundle": str(self._bundle)})}
+            parts = [
+                stack.enter_context(backends.open_backend(room, opener, settings, clock, where=room, default=default))
+                for room, opener, settings, default in (
+                    ("edge.masks", "open_segmenter", table, "litert"),
+                    ("edge.navigation", "open_navigator", {}, "fixed"),
+                    ("edge.outbox", "open_outbox", {}, "memory"),
+                )
+            ]
+            self._recorder = stack.enter_context(Recorder(self._out, masks=False, overlays=False))
+            flight = Flight("bench", "bench", "spanhawk/bench/detections")
+            measures = Measures(trace=TraceOptions(), scale=ScaleOptions())
+            self._pipeline = Pipeline(*parts, flight, measures, clock)
+            self._frames = self._endless()
+            next(self._frames)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._frames.close()
+        self._stack.close()
+
+    def step(self) -> None:
+        """Read, process and record one frame."""
+        outcome: Outcome = self._pipeline.process(next(self._frames))
+        self._recorder.write(outcome)
+        self.detections = len(outcome.features)
+
+    def _endless(self) -> Iterator[Frame]:
+        rgb = self._source.get("rgb")
+        seq = 0
+        while True:
+            if rgb is not None:
+                yield Frame(seq, seq, None, rgb)  # type: ignore[arg-type]
+                seq += 1
+                continue
+            with _open(self._source) as camera:
+                yield from camera.frames()
+
+
+def _cpu_ms(work: Callable[[], object]) -> float:
+    before = time.process_time_ns()
+    work()
+    return (time.process_time_ns() - before) / 1e6
+
+
+def _print(
+    as_json: bool, model: str, tiles_per_frame: int, bare: list[float], whole: dict[str, list[float]], found: int
+) -> None:
+    rows = {"bare invoke": min(bare), **{f"loop, {name}": min(times) for name, times in whole.items()}}
+    resident_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    if as_json:
+        ratios = {name: round(value / min(bare), 3) for name, value in rows.items()}
+        print(
+            json.dumps(
+                {
+                    "model": model,
+                    "tiles": tiles_per_frame,
+                    "cpu_ms": rows,
+                    "ratio": ratios,
+                    "detections": found,
+                    "peak_mb": resident_mb,
+                }
+            )
+        )
+        return
+    print(f"{model}, {WIDTH_PX} x {HEIGHT_PX}, {tiles_per_frame} tile(s), 1 thread, {found} detections per frame")
+    for name, value in rows.items():
+        print(f"  {name:22} {value:8.2f} ms   {value / min(bare):5.2f} x")
+    print(f"  peak resident memory   {resident_mb:8.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

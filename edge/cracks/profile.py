@@ -1,0 +1,176 @@
+"""Grey values read across a centreline, and the valleys in them.
+
+A valley is dark with a brighter surface on *both* sides. Its borders lie where the profile crosses half of its depth,
+each side against its own background: for an evenly dark crack with a sharp or symmetrically blurred border that is the
+true border, also where the surface is brighter on one side. A step (an edge, the rim of a shadow) is no valley.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.cracks.path import Floats, sample
+from edge.cracks.skeleton import Bits, Points
+
+Flags = npt.NDArray[np.bool_]
+Columns = npt.NDArray[np.intp]
+
+GAP_PX = 2.5
+"""The background is read from this far outside the border of the crack, where its blur has ended ..."""
+SPAN_PX = 6.0
+"""... over this length."""
+LEAST_DEPTH = 3.0
+"""A valley is at least this many grey levels deep on both sides, ..."""
+LEAST_SNR = 3.0
+"""... at least this many standard errors, ..."""
+LEAST_BALANCE = 0.2
+"""... and on its shallow side at least this share of the deep side; less is a step."""
+
+
+class Picture(NamedTuple):
+    """What a crack is measured on."""
+
+    grey: npt.NDArray[np.float32]
+    """float32 (H, W): luma of the frame, 0 to 255."""
+    mask: Bits
+    """uint8 (H, W): 0 or 255."""
+
+
+class Across(NamedTuple):
+    """Readings along the normals of a centreline."""
+
+    t: Floats
+    """(M,): distance from the centreline, pixels: evenly spaced, symmetrical, positive along the normal."""
+    values: Floats
+    """(N, M)."""
+    inside: Flags
+    """(N, M): the reading lies in the picture."""
+
+    @property
+    def step_px(self) -> float:
+        """Distance between neighbouring readings."""
+        return float(self.t[1] - self.t[0])
+
+    @property
+    def centre(self) -> int:
+        """Column of t = 0."""
+        return len(self.t) // 2
+
+    def averaged(self, points: float) -> Across:
+        """The same, averaged along the crack with a Gaussian of ``points`` points."""
+        rows = 2 * round(3 * points) + 1
+        values = cv2.GaussianBlur(self.values, (1, rows), sigmaX=1.0, sigmaY=points, borderType=cv2.BORDER_REFLECT_101)
+        return self._replace(values=values.reshape(self.values.shape))
+
+
+class Valleys(NamedTuple):
+    """One valley per point of a centreline; where there is none ``found`` is False and the numbers may be NaN."""
+
+    left: Floats
+    """(N,): border at half depth, on the scale of ``Across.t``."""
+    right: Floats
+    dark: Floats
+    """(N,): grey value of the floor."""
+    surface_left: Floats
+    """(N,): grey value of the background on that side."""
+    surface_right: Floats
+    found: Flags
+
+    @property
+    def width(self) -> Floats:
+        """Full width at half depth, pixels."""
+        return self.right - self.left
+
+    @property
+    def middle(self) -> Floats:
+        """Half way between the borders."""
+        return (self.left + self.right) / 2
+
+
+def normals(xy: Points, closed: bool) -> Points:
+    """Unit normals (N, 2) of an evenly spaced line: its direction turned by 90 degrees, x towards y."""
+    around = np.concatenate((xy[-2:-1], xy, xy[1:2])) if closed else np.concatenate((xy[:1], xy, xy[-1:]))
+    tangent = around[2:] - around[:-2]
+    size = np.maximum(np.sqrt((tangent * tangent).sum(axis=1)), 1e-9)
+    return np.column_stack((-tangent[:, 1] / size, tangent[:, 0] / size))
+
+
+def read(image: npt.NDArray[np.generic], xy: Points, normal: Points, reach_px: float, step_px: float) -> Across:
+    """Read ``image`` (H, W) along each normal as far as ``reach_px``: a mask linearly, a float picture by bicubics."""
+    half = int(np.ceil(reach_px / step_px))
+    t = np.arange(-half, half + 1) * step_px
+    x, y = (xy[:, k, None] + normal[:, k, None] * t for k in (0, 1))
+    height, width = image.shape
+    inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    if image.dtype == np.uint8:
+        return Across(t, sample(image, x, y, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT), inside)
+    return Across(t, sample(image, x, y, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE), inside)
+
+
+def borders(above: Floats, start: Columns, across: Across) -> tuple[Floats, Floats]:
+    """Left and right end of the stretch around the columns ``start`` (N,) where ``above`` (N, M) is positive.
+
+    Interpolated between readings; NaN where there is no such stretch or it does not end.
+    """
+    mirrored = _right(above[:, ::-1], above.shape[1] - 1 - start, across)
+    return -mirrored, _right(above, start, across)
+
+
+def _right(above: Floats, start: Columns, across: Across) -> Floats:
+    falls = (above <= 0) & (np.arange(above.shape[1]) > start[:, None])
+    k = np.argmax(falls, axis=1)
+    rows = np.arange(len(above))
+    upper, lower = above[rows, k - 1], above[rows, k]
+    good = falls[rows, k] & (upper > 0)
+    share = np.divide(upper, upper - lower, out=np.zeros(len(k)), where=good)
+    return np.where(good, across.t[k - 1] + across.step_px * share, np.nan)
+
+
+def background(across: Across, border: Floats, side: int) -> Floats:
+    """Median reading beyond ``border`` (N,) on one side (-1 left, 1 right); NaN where that is not in the picture."""
+    count = round(SPAN_PX / across.step_px)
+    first = (np.nan_to_num(border) + side * GAP_PX - across.t[0]) / across.step_px
+    columns = np.rint(first).astype(np.intp)[:, None] + side * np.arange(count)
+    fits = (columns.min(axis=1) >= 0) & (columns.max(axis=1) < len(across.t))
+    columns = np.where(fits[:, None], columns, 0)
+    rows = np.arange(len(border))[:, None]
+    fits &= across.inside[rows, columns].all(axis=1) & np.isfinite(border)
+    return np.where(fits, np.median(across.values[rows, columns], axis=1), np.nan)
+
+
+def noise_of(across: Across) -> float:
+    """Standard deviation of a single reading, from the differences of neighbouring profiles beside the crack."""
+    beside = np.abs(across.t) >= across.t[-1] - SPAN_PX
+    steps = np.abs(np.diff(across.values[:, beside], axis=0))
+    return float(1.4826 / np.sqrt(2) * np.median(steps)) if steps.size else 0.0
+
+
+def _floor(across: Across, start: Columns, reach: Floats) -> Floats:
+    """Value at the columns ``start`` of the parabola through the readings within ``reach`` (N,), at least 1 px."""
+    offset = (np.arange(len(across.t)) - start[:, None]).astype(np.float64)
+    core = np.abs(offset) <= np.rint(np.maximum(reach, 1.0) / across.step_px)[:, None]
+    square = offset * offset * core
+    count, second, fourth = core.sum(axis=1), square.sum(axis=1), (square * square).sum(axis=1)
+    weight = (fourth[:, None] * core - square * second[:, None]) / (count * fourth - second**2)[:, None]
+    return np.asarray((across.values * weight).sum(axis=1))
+
+
+def valleys(across: Across, left: Floats, right: Floats, start: Columns, noise: float) -> Valleys:
+    """Find the valley around each column of ``start``; ``left`` and ``right`` are first guesses of its borders.
+
+    ``noise``: standard error of a reading, grey levels.
+    """
+    surface_left, surface_right = background(across, left, -1), background(across, right, 1)
+    columns = np.arange(len(across.t))
+    dark = _floor(across, start, np.nan_to_num(right - left) / 8)
+    shallow, deep = np.minimum(surface_left, surface_right) - dark, np.maximum(surface_left, surface_right) - dark
+    found = shallow >= np.maximum(max(LEAST_DEPTH, LEAST_SNR * noise), LEAST_BALANCE * deep)
+    surface = np.where(columns < start[:, None], surface_left[:, None], surface_right[:, None])
+    above = np.where(found[:, None], (surface + dark[:, None]) / 2 - across.values, 0.0)
+    low, high = borders(above, start, across)
+    found &= np.isfinite(low) & np.isfinite(high)
+    return Valleys(low, high, dark, surface_left, surface_right, found)

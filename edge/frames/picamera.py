@@ -1,0 +1,278 @@
+"""A Raspberry Pi camera through picamera2 (libcamera).
+
+One request carries the full picture and, where asked for, a smaller one of the same exposure and field of view.
+Facts this module rests on (picamera2's source and manual): format ``BGR888`` has red first in memory;
+``SensorTimestamp`` is when the first row was read out, so its exposure ended then; a request that is not released
+starves the camera; on a Pi 4 the second stream can only be YUV.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from concurrent.futures import TimeoutError as JobTimeoutError
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.clock import Clock
+from edge.errors import DeviceError, UsageError
+from edge.frames import RGB, Frame, SkippedFrame
+from edge.frames.stamps import on_monotonic, suspended_ns
+
+log = logging.getLogger(__name__)
+
+_INSTALL = (
+    "run: sudo apt install python3-picamera2, and use a Python environment made with --system-site-packages "
+    "(on Raspberry Pi OS Bookworm with numpy below 2)"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """Which camera, and what it is asked for. Sizes are even numbers."""
+
+    number: int = 0
+    """Which camera, as rpicam-hello --list-cameras counts them."""
+    width_px: int | None = None
+    """Columns of the picture; None: all the sensor has."""
+    height_px: int | None = None
+    """Rows of the picture; None: all the sensor has."""
+    lores_width_px: int | None = None
+    """Columns of a second, smaller picture in the same shape for the network; None: no second picture."""
+    sensor_width_px: int | None = None
+    """Columns of the sensor mode; None: the full mode, whose field of view is the lens's. Smaller modes are faster
+    but some crop, which changes millimetres per pixel."""
+    sensor_height_px: int | None = None
+    """Rows of the sensor mode; None: the full mode."""
+    fps: float | None = None
+    """Fixed frames per second; None: as fast as the mode and the exposure allow."""
+    exposure_us: int | None = None
+    """Fixed exposure, microseconds; None: automatic."""
+    gain: float | None = None
+    """Fixed analogue gain, 1 or more; None: automatic."""
+    focus_m: float | None = None
+    """Fixed focus distance, metres, for a lens that moves; None: as the camera has it."""
+    autofocus: bool = False
+    """Focus all the time. Not with ``focus_m``."""
+    readout_us: int = 0
+    """Time from the first row's readout to the last one's, microseconds; half of it is added to ``exposed_ns``, which
+    is then the middle row's. 0: unknown or global shutter."""
+    hflip: bool = False
+    """Mirror left and right."""
+    vflip: bool = False
+    """Mirror top and bottom (both flips: mounted upside down)."""
+    buffer_count: int = 4
+    """Buffers the camera cycles through; each holds a full picture."""
+    timeout_s: float = 5.0
+    """Longest wait for a frame, seconds; then the camera counts as gone."""
+
+    def __post_init__(self) -> None:
+        for first, second in (("width_px", "height_px"), ("sensor_width_px", "sensor_height_px")):
+            if (getattr(self, first) is None) != (getattr(self, second) is None):
+                raise UsageError(f"{first} and {second} come together; give both or neither")
+        for name in ("width_px", "height_px", "lores_width_px", "sensor_width_px", "sensor_height_px"):
+            value = getattr(self, name)
+            if value is not None and (value <= 0 or value % 2):
+                raise UsageError(f"{name} is {value}; needs an even number above 0")
+        for name in ("fps", "exposure_us", "gain", "focus_m", "timeout_s", "buffer_count"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise UsageError(f"{name} is {value}; needs a number above 0")
+        if self.autofocus and self.focus_m is not None:
+            raise UsageError("autofocus and focus_m exclude each other; give one of them")
+
+
+def open_camera(options: Options, clock: Clock) -> PiCamera:
+    """Configure and start the camera; raises DeviceError saying what is missing and how to mend it."""
+    try:
+        import libcamera
+        from picamera2 import Picamera2
+    except (ImportError, ValueError) as error:  # ValueError: apt's simplejpeg built for another numpy
+        raise DeviceError(f"picamera2 cannot be imported ({error}); {_INSTALL}") from error
+    found = Picamera2.global_camera_info()
+    if not 0 <= options.number < len(found):
+        raise DeviceError(
+            f"camera {options.number} is not there, {len(found)} found; check the ribbon cable at both ends, then run "
+            "rpicam-hello --list-cameras"
+        )
+    try:
+        device = Picamera2(options.number)
+    except RuntimeError as error:
+        raise DeviceError(f"camera {options.number} does not open ({error}); stop whatever else uses it") from error
+    try:
+        _start(device, libcamera, options)
+    except RuntimeError as error:  # how picamera2 says that a configuration does not fit; DeviceError passes through
+        device.close()
+        raise DeviceError(f"camera {options.number} refuses its configuration ({error})") from error
+    except DeviceError:
+        device.close()
+        raise
+    return PiCamera(device, options, clock)
+
+
+def _start(device: Any, libcamera: Any, options: Options) -> None:
+    sensor = tuple(device.sensor_resolution)
+    main = (options.width_px or sensor[0], options.height_px or sensor[1])
+    controls = _controls(options, libcamera)
+    for control, option in controls.items():
+        if control not in device.camera_controls:
+            raise DeviceError(f"this camera has no {control}; leave {option[0]} out of the configuration")
+    configuration = device.create_video_configuration(
+        main={"size": main, "format": "BGR888"},
+        lores=None if options.lores_width_px is None else _lores(main, options.lores_width_px),
+        # The sensor mode is chosen by the raw stream: without it a small picture may come from a cropped mode.
+        raw={"size": (options.sensor_width_px or sensor[0], options.sensor_height_px or sensor[1])},
+        transform=libcamera.Transform(hflip=int(options.hflip), vflip=int(options.vflip)),
+        colour_space=libcamera.ColorSpace.Sycc(),  # full range: what _rgb_from_yuv420 undoes
+        buffer_count=options.buffer_count,
+        controls={control: value for control, (_, value) in controls.items()},
+        display=None,
+        encode=None,
+    )
+    device.configure(configuration)
+    given = tuple(device.camera_configuration()["main"]["size"])
+    if given != main:
+        raise DeviceError(f"asked the camera for {main[0]}x{main[1]}, it gives {given[0]}x{given[1]}; ask for that")
+    device.start()
+
+
+def _lores(main: tuple[int, int], width_px: int) -> dict[str, Any]:
+    """The second stream in the shape of the first: of another shape it would be stretched or cropped."""
+    return {"size": (width_px, 2 * round(width_px * main[1] / main[0] / 2)), "format": "YUV420"}
+
+
+def _controls(options: Options, libcamera: Any) -> dict[str, tuple[str, Any]]:
+    """libcamera control: (the option behind it, its value)."""
+    controls: dict[str, tuple[str, Any]] = {}
+    if options.fps is not None:
+        frame_us = round(1e6 / options.fps)
+        controls["FrameDurationLimits"] = ("fps", (frame_us, frame_us))
+    if options.exposure_us is not None:
+        controls["ExposureTime"] = ("exposure_us", options.exposure_us)
+    if options.gain is not None:
+        controls["AnalogueGain"] = ("gain", options.gain)
+    if options.exposure_us is not None and options.gain is not None:
+        controls["AeEnable"] = ("exposure_us and gain", False)
+    if options.autofocus:
+        controls["AfMode"] = ("autofocus", libcamera.controls.AfModeEnum.Continuous)
+    if options.focus_m is not None:
+        controls["AfMode"] = ("focus_m", libcamera.controls.AfModeEnum.Manual)
+        controls["LensPosition"] = ("focus_m", 1.0 / options.focus_m)  # dioptres
+    return controls
+
+
+class PiCamera:
+    """See ``edge.frames.Camera``; made by ``open_camera``."""
+
+    def __init__(self, device: Any, options: Options, clock: Clock) -> None:
+        self._device = device
+        self._options = options
+        self._clock = clock
+        self._name = f"camera {options.number}"
+        self._lores = device.camera_configuration()["lores"]
+        self._seq = 0
+        self._last: Mapping[str, Any] | None = None
+        self._stamp_doubted = False
+        self._open = True
+
+    @property
+    def live(self) -> bool:
+        """True: the newest frame wins."""
+        return True
+
+    @property
+    def frame_count(self) -> int | None:
+        """None: a sensor has no end."""
+        return None
+
+    @property
+    def skipped(self) -> tuple[SkippedFrame, ...]:
+        """Empty: a sensor's lost frames have no names; they show as gaps in ``seq``."""
+        return ()
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield each frame the sensor delivers; raises DeviceError when none comes within ``timeout_s``."""
+        while True:
+            request = self._request()
+            try:
+                metadata = request.get_metadata()
+                arrived_ns = self._clock.monotonic_ns()
+                # Copied at once: camera memory is slow to read and the camera wants it back.
+                rgb = np.ascontiguousarray(request.make_array("main"))
+                lores = None if self._lores is None else request.make_buffer("lores")
+            finally:
+                request.release()
+            self._count(metadata)
+            yield Frame(
+                seq=self._seq,
+                exposed_ns=self._exposed_ns(metadata, arrived_ns),
+                exposure_us=metadata.get("ExposureTime"),
+                rgb=rgb,
+                lores=None if lores is None else _rgb_from_yuv420(lores, self._lores["size"], self._lores["stride"]),
+            )
+
+    def _request(self) -> Any:
+        if not self._open:
+            raise DeviceError(f"{self._name} was closed; open it again to read on")
+        job = self._device.capture_request(wait=False)
+        try:
+            return job.get_result(timeout=self._options.timeout_s)
+        except RuntimeError as error:
+            raise DeviceError(f"{self._name} failed ({error}); it has to be opened again") from error
+        except JobTimeoutError as error:
+            self._device.cancel_all_and_flush()  # else closing would wait behind this job for ever
+            raise DeviceError(
+                f"{self._name} gave no frame for {self._options.timeout_s:g} s; check the ribbon cable and the power"
+            ) from error
+
+    def _count(self, metadata: Mapping[str, Any]) -> None:
+        """Advance ``seq`` by the frames the sensor has exposed since the last one, told by its own time stamps."""
+        last, self._last = self._last, metadata
+        if last is None:
+            return
+        steps = 1
+        # The longer of both durations: a frame rate that changes is not taken for a lost frame.
+        frame_us = max(last.get("FrameDuration", 0), metadata.get("FrameDuration", 0))
+        if frame_us and "SensorTimestamp" in last and "SensorTimestamp" in metadata:
+            steps = round((metadata["SensorTimestamp"] - last["SensorTimestamp"]) / (1000 * frame_us))
+        self._seq += max(1, steps)
+
+    def _exposed_ns(self, metadata: Mapping[str, Any], arrived_ns: int) -> int:
+        """Middle of the exposure of the middle row."""
+        stamp_ns = metadata.get("SensorTimestamp")
+        sensor_ns = None if stamp_ns is None else on_monotonic(stamp_ns, arrived_ns, suspended_ns())
+        if sensor_ns is None and not self._stamp_doubted:
+            self._stamp_doubted = True
+            log.warning("%s: SensorTimestamp %s is of no use; frames carry their arrival", self._name, stamp_ns)
+        begun_ns: int = arrived_ns if sensor_ns is None else sensor_ns
+        exposure_us: int = metadata.get("ExposureTime", 0)
+        return begun_ns - 500 * exposure_us + 500 * self._options.readout_us
+
+    def __enter__(self) -> PiCamera:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._open:
+            self._open = False
+            self._device.close()
+
+
+def _rgb_from_yuv420(buffer: npt.NDArray[np.uint8], size: tuple[int, int], stride: int) -> RGB:
+    """Planar YUV 4:2:0 as libcamera lays it out, rows padded to ``stride``, full range, to RGB of ``size``.
+
+    OpenCV's own YUV420 conversion assumes video range (16 to 235) and no padding; its YCrCb is JPEG's, full range.
+    """
+    import cv2
+
+    width, height = size
+    luma, chroma = stride * height, (stride // 2) * (height // 2)
+    y = buffer[:luma].reshape(height, stride)[:, :width]
+    planes = buffer[luma : luma + 2 * chroma].reshape(2, height // 2, stride // 2)[:, :, : width // 2]
+    u, v = (cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in planes)
+    return np.asarray(cv2.cvtColor(cv2.merge((y, v, u)), cv2.COLOR_YCrCb2RGB), np.uint8)

@@ -1,0 +1,86 @@
+"""The names of the topics, and which vehicle names fit into them.
+
+=================================== =============== ====================================================
+``spanhawk/VEHICLE/detections``      QoS 1           a Feature, at least once, same id on a repeat
+``spanhawk/VEHICLE/status``          QoS 1, retained online / flying / degraded / offline; the last will
+``spanhawk/VEHICLE/telemetry``       QoS 0           once a second
+``spanhawk/VEHICLE/receipts``        QoS 1           from the ground: what is safely stored there
+``spanhawk/VEHICLE/commands``        QoS 1           to the vehicle
+``spanhawk/VEHICLE/commands/replies`` QoS 1          answers to askers who named no topic of their own
+=================================== =============== ====================================================
+"""
+
+from __future__ import annotations
+
+from edge.errors import ConfigError
+
+_MAX_VEHICLE_BYTES = 64
+# MQTT 5.0, 4.7.3: a topic name is at most 65,535 bytes of UTF-8; nobody needs more than this.
+_MAX_TOPIC_BYTES = 1024
+
+
+def detections_topic(vehicle: str) -> str:
+    """Where detections go."""
+    return _topic(vehicle, "detections")
+
+
+def status_topic(vehicle: str) -> str:
+    """The retained state of the vehicle, and its last will."""
+    return _topic(vehicle, "status")
+
+
+def telemetry_topic(vehicle: str) -> str:
+    """Once a second, only of interest now."""
+    return _topic(vehicle, "telemetry")
+
+
+def receipts_topic(vehicle: str) -> str:
+    """From the ground: what is safely stored there."""
+    return _topic(vehicle, "receipts")
+
+
+def commands_topic(vehicle: str) -> str:
+    """To the vehicle."""
+    return _topic(vehicle, "commands")
+
+
+def replies_topic(vehicle: str) -> str:
+    """Answers to askers who named no response topic (MQTT 3.1.1 has none)."""
+    return _topic(vehicle, "commands/replies")
+
+
+def check_vehicle(name: str) -> None:
+    """Raise ConfigError unless ``name`` can stand in a topic: 1 to 64 bytes of UTF-8, without + # / and control codes."""
+    reason = _fault(name)
+    if reason is not None:
+        raise ConfigError(f'vehicle: got {name!r}, which {reason}; give it a short name, as vehicle = "drone1"')
+
+
+def may_reply_to(topic: str, vehicle: str) -> bool:
+    """Whether an asker's response topic is used: no wildcard, not absurdly long, none of the vehicle's own topics.
+
+    A reply on ``commands`` would be read as a command, one on ``status`` would be believed.
+    """
+    try:
+        size = len(topic.encode())
+    except UnicodeEncodeError:
+        return False
+    own = topic.startswith(f"spanhawk/{vehicle}/") and not topic.startswith(replies_topic(vehicle))
+    return 0 < size <= _MAX_TOPIC_BYTES and not own and not any(c in topic for c in "+#\0") and topic[0] != "$"
+
+
+def _topic(vehicle: str, what: str) -> str:
+    return f"spanhawk/{vehicle}/{what}"
+
+
+def _fault(name: str) -> str | None:
+    if not name or name != name.strip():
+        return "is empty or begins or ends with a space"
+    forbidden = sorted({c for c in name if c in "+#/"})
+    if forbidden:
+        return f"contains {' '.join(forbidden)} (these have a meaning in MQTT topics)"
+    if not name.isprintable():
+        return "contains a character that cannot be printed"
+    if len(name.encode()) > _MAX_VEHICLE_BYTES:
+        return f"is longer than {_MAX_VEHICLE_BYTES} bytes"
+    return None

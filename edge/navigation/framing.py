@@ -1,0 +1,100 @@
+"""Finds MAVLink 1 and 2 frames in bytes; what is in them is the vendor library's business.
+
+Layout: mavlink.io, "Packet Serialization". Version 1: 0xFE, length, sequence, system, component, message,
+payload, checksum. Version 2: 0xFD, length, incompatible flags, compatible flags, sequence, system, component,
+message (3 bytes, little-endian), payload, checksum, signature of 13 bytes when flagged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+Bytes = bytes | bytearray
+Decode = Callable[[Bytes], Any]
+"""One whole frame to the vendor library's message; None when its checksum is wrong or nobody knows it."""
+
+MAGIC = re.compile(rb"[\xfd\xfe]")
+_V2 = 0xFD
+_SIGNED = 0x01
+_SIGNATURE_BYTES = 13
+
+HEARTBEAT, SYSTEM_TIME, GPS_RAW_INT, ATTITUDE, GLOBAL_POSITION_INT, TIMESYNC, DISTANCE_SENSOR = (
+    0,
+    2,
+    24,
+    30,
+    33,
+    111,
+    132,
+)
+WANTED = frozenset((HEARTBEAT, SYSTEM_TIME, GPS_RAW_INT, ATTITUDE, GLOBAL_POSITION_INT, TIMESYNC, DISTANCE_SENSOR))
+
+
+def frame_bytes(data: Bytes, start: int) -> int | None:
+    """Length of the frame that begins at ``data[start]``; 0 when none can begin there, None when more bytes are needed.
+
+    Only its first bytes are looked at: the frame itself may still be incomplete.
+    """
+    if start >= len(data):
+        return None
+    if data[start] == 0xFE:
+        return None if start + 2 > len(data) else data[start + 1] + 8
+    if data[start] != _V2:
+        return 0
+    if start + 3 > len(data):
+        return None
+    flags = data[start + 2]
+    if flags & ~_SIGNED:  # a receiver must drop frames with a flag it does not know
+        return 0
+    return data[start + 1] + 12 + (_SIGNATURE_BYTES if flags & _SIGNED else 0)
+
+
+def message_id(data: Bytes, start: int) -> int:
+    """The message number of the whole frame at ``start``."""
+    if data[start] == _V2:
+        return int.from_bytes(data[start + 7 : start + 10], "little")
+    return data[start + 5]
+
+
+def source(data: Bytes, start: int) -> tuple[int, int]:
+    """System and component that sent the whole frame at ``start``."""
+    first = start + (5 if data[start] == _V2 else 3)
+    return data[first], data[first + 1]
+
+
+class Splitter:
+    """Turns a stream of bytes into messages; noise and broken frames are stepped over one byte at a time."""
+
+    def __init__(self, decode: Decode) -> None:
+        self._decode = decode
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[Any]:
+        """The wanted messages completed by ``data``, in order."""
+        self._buffer += data
+        messages: list[Any] = []
+        start = 0
+        while (found := MAGIC.search(self._buffer, start)) is not None:
+            start = found.start()
+            size = frame_bytes(self._buffer, start)
+            if size is None or (size and start + size > len(self._buffer)):
+                break
+            start += self._take(start, size, messages) if size else 1
+        else:
+            start = len(self._buffer)
+        del self._buffer[:start]
+        return messages
+
+    def _take(self, start: int, size: int, messages: list[Any]) -> int:
+        """Keep the frame if it is whole and wanted; return how many bytes to step over."""
+        end = start + size
+        if message_id(self._buffer, start) in WANTED:
+            message = self._decode(self._buffer[start:end])
+            if message is None:
+                return 1
+            messages.append(message)
+            return size
+        # The checksum of an unknown message cannot be checked: believe its length if a frame follows it.
+        return size if end == len(self._buffer) or MAGIC.match(self._buffer, end) else 1

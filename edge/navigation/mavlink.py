@@ -1,0 +1,269 @@
+"""An ArduPilot or PX4 autopilot over MAVLink 1 or 2: position, attitude and range while flying.
+
+The only module that knows pymavlink. It listens, and sends three things: its own HEARTBEAT once a second as
+an onboard computer (so that routers and autopilots stream to it), requests for the rates of the messages it
+needs, and TIMESYNC. It never sends a flight command.
+
+A link is believed: anyone who can write to the UDP port can pretend to be the autopilot. So the default listens
+on the loopback only; open it to a radio or a shared network only behind a router that filters.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import warnings
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+from edge.clock import EARLIEST_PLAUSIBLE_UTC, Clock
+from edge.errors import DeviceError
+from edge.navigation import Navigator, NavState, framing
+from edge.navigation.history import History
+from edge.navigation.link import Link, open_link
+from edge.navigation.timebase import UtcTrack
+from edge.navigation.track import Limits
+from edge.navigation.trouble import Trouble
+from edge.navigation.vehicle import Mount, Vehicle
+
+log = logging.getLogger(__name__)
+
+_POLL_S = 0.1
+_BEAT_NS = 1_000_000_000
+_ASK_AGAIN_NS = 10_000_000_000
+_SILENT_NS = 5_000_000_000
+_BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+_CLOSE_S = 5.0
+_UNSETTLED_SYSTEM = 1  # our own system id until the vehicle's is known: then the same, as companions do
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """How to reach the autopilot; checked at construction (ValueError)."""
+
+    device: str = "udp:127.0.0.1:14550"
+    """``udp:HOST:PORT`` listens, ``udpout:HOST:PORT`` and ``tcp:HOST:PORT`` connect, ``/dev/...`` is a serial port."""
+    baud: int = 921600
+    """Bits per second of a serial port, as the autopilot's port is set."""
+    system_id: int | None = None
+    """MAVLink system id of the vehicle, 1 to 255; None: the first autopilot that sends a heartbeat."""
+    component_id: int = 1
+    """MAVLink component id of the autopilot; messages of any other component are ignored."""
+    rate_hz: float = 20.0
+    """How often attitude, position and range are asked for, per second."""
+    mount: Mount = field(default_factory=Mount)
+    """How camera and rangefinder are bolted on."""
+    limits: Limits = field(default_factory=Limits)
+    """What may still be said about a moment."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("system_id", self.system_id), ("component_id", self.component_id)):
+            if value is not None and not 1 <= value <= 255:
+                raise ValueError(f"{name} is 1 to 255, got {value}")
+        if not 0.5 <= self.rate_hz <= 200.0:
+            raise ValueError(f"rate_hz is 0.5 to 200, got {self.rate_hz}")
+
+
+def open_navigator(options: Options, clock: Clock) -> Navigator:
+    """Listen to the autopilot on a thread of its own.
+
+    Raises DeviceError when the port cannot be opened (a UDP port waits for as long as it takes),
+    ConfigError when ``device`` has no known form.
+    """
+    return MavlinkNavigator(options, clock, open_link(options.device, options.baud))
+
+
+def dialect() -> Any:
+    """pymavlink's module of the common messages, MAVLink 2."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations of the generated code are not ours to mend
+        from pymavlink.dialects.v20 import common
+    return common
+
+
+def decoder() -> framing.Decode:
+    """A function from one whole frame to pymavlink's message; None when the checksum or the content is wrong."""
+    common = dialect()
+    parser = common.MAVLink(None)
+
+    def decode(frame: framing.Bytes) -> Any:
+        try:
+            message = parser.decode(bytearray(frame))
+        except common.MAVError:
+            return None
+        return None if message.get_type().startswith("UNKNOWN") else message
+
+    return decode
+
+
+class MavlinkNavigator:
+    """Feeds a history from one autopilot; opened again by itself when the port is lost."""
+
+    def __init__(self, options: Options, clock: Clock, link: Link) -> None:
+        self._options, self._clock = options, clock
+        self._link: Link | None = link
+        self._common = dialect()
+        self._encoder = self._common.MAVLink(None, srcSystem=options.system_id or _UNSETTLED_SYSTEM)
+        self._encoder.srcComponent = self._common.MAV_COMP_ID_ONBOARD_COMPUTER
+        self._decode = decoder()
+        self._splitter = framing.Splitter(self._decode)
+        self._history = History(options.limits)
+        self._utc = UtcTrack(earliest=EARLIEST_PLAUSIBLE_UTC)
+        self._vehicle = Vehicle(
+            self._history,
+            self._utc,
+            options.mount,
+            system_id=options.system_id,
+            component_id=options.component_id,
+        )
+        self._trouble = Trouble(log)
+        self._sent_syncs: deque[int] = deque(maxlen=8)
+        self._beat_ns: int | None = None
+        self._asked_ns: dict[str, int] = {}
+        self._opened_ns = clock.monotonic_ns()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="mavlink", daemon=True)
+        self._thread.start()
+
+    def at(self, exposed_ns: int) -> NavState:
+        """What the autopilot said about ``exposed_ns``, interpolated."""
+        return self._history.at(exposed_ns)
+
+    def utc_at(self, exposed_ns: int) -> datetime | None:
+        """UTC by the autopilot's SYSTEM_TIME; None until it has one from satellites."""
+        return self._utc.at(exposed_ns)
+
+    def health(self) -> str | None:
+        """What is wrong: port, heartbeat, missing messages or implausible fixes."""
+        if not self._thread.is_alive() and not self._stop.is_set():
+            return f"the thread that listens to {self._options.device} has ended; see the log and restart"
+        if self._trouble.sentence is not None:
+            return self._trouble.sentence
+        return self._silence(self._clock.monotonic_ns()) or self._history.doubt()
+
+    def _silence(self, now_ns: int) -> str | None:
+        """Which message is not heard."""
+        heard_ns, device = self._vehicle.heard_ns, self._options.device
+        if "HEARTBEAT" not in heard_ns:
+            whom = f"system {self._options.system_id}" if self._options.system_id else "an autopilot"
+            return f"no heartbeat of {whom} on {device} yet; check wiring, baud rate and the port's protocol"
+        late_s = (now_ns - heard_ns["HEARTBEAT"]) / 1e9
+        if late_s * 1e9 > _SILENT_NS:
+            return f"the autopilot on {device} was last heard {late_s:.0f} s ago; check its power and wiring"
+        for kind in ("GPS_RAW_INT", "GLOBAL_POSITION_INT", "ATTITUDE"):
+            if now_ns - heard_ns.get(kind, self._opened_ns) > _SILENT_NS:
+                return f"the autopilot on {device} sends no {kind}; set its stream rate for this port above 0"
+        return None
+
+    def __enter__(self) -> MavlinkNavigator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(_CLOSE_S)
+
+    def _run(self) -> None:
+        tries = 0  # never forgotten: a port that keeps breaking is opened ever more slowly
+        while not self._stop.is_set():
+            try:
+                if self._link is None:
+                    self._link = open_link(self._options.device, self._options.baud)
+                    self._trouble.over(f"{self._options.device} is open again")
+                self._listen(self._link)
+            except DeviceError as error:
+                self._lost(error, tries)
+                tries += 1
+        self._close()
+
+    def _listen(self, link: Link) -> None:
+        while not self._stop.is_set():
+            data = link.read(_POLL_S)
+            now_ns = self._clock.monotonic_ns()
+            for message in self._splitter.feed(data):
+                self._hear(link, message, now_ns)
+            self._speak(link, now_ns)
+
+    def _lost(self, error: DeviceError, tries: int) -> None:
+        self._close()
+        self._trouble.say(str(error), self._clock.monotonic_ns())
+        self._clock.wait(self._stop, _BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])
+
+    def _close(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def _hear(self, link: Link, message: Any, now_ns: int) -> None:
+        restarts = self._vehicle.restarts
+        self._vehicle.hear(message, now_ns)
+        if message.get_srcSystem() != self._vehicle.system_id:
+            return
+        if self._vehicle.heard_ns.get("HEARTBEAT") == now_ns:
+            link.settle()
+        if self._vehicle.restarts != restarts:
+            self._asked_ns.clear()
+            log.warning("the autopilot on %s restarted", self._options.device)
+        if message.get_type() == "TIMESYNC" and message.tc1 > 0 and message.ts1 in self._sent_syncs:
+            self._vehicle.hear_sync(message.ts1, message, now_ns)
+
+    def _speak(self, link: Link, now_ns: int) -> None:
+        """Once a second: heartbeat, time synchronisation, and requests for what is not heard."""
+        if self._beat_ns is not None and now_ns - self._beat_ns < _BEAT_NS:
+            return
+        self._beat_ns = now_ns
+        common = self._common
+        self._send(
+            link,
+            common.MAVLink_heartbeat_message(
+                common.MAV_TYPE_ONBOARD_CONTROLLER, common.MAV_AUTOPILOT_INVALID, 0, 0, common.MAV_STATE_ACTIVE, 3
+            ),
+        )
+        if self._vehicle.system_id is None or "HEARTBEAT" not in self._vehicle.heard_ns:
+            return
+        self._encoder.srcSystem = self._vehicle.system_id
+        self._sent_syncs.append(now_ns)
+        self._send(link, common.MAVLink_timesync_message(0, now_ns))
+        for kind, number, rate_hz in self._wanted():
+            self._ask(link, kind, number, rate_hz, now_ns)
+
+    def _wanted(self) -> tuple[tuple[str, int, float], ...]:
+        rate_hz = self._options.rate_hz
+        return (
+            ("ATTITUDE", framing.ATTITUDE, rate_hz),
+            ("GLOBAL_POSITION_INT", framing.GLOBAL_POSITION_INT, rate_hz),
+            ("DISTANCE_SENSOR", framing.DISTANCE_SENSOR, rate_hz),
+            ("GPS_RAW_INT", framing.GPS_RAW_INT, min(5.0, rate_hz)),
+            ("SYSTEM_TIME", framing.SYSTEM_TIME, 1.0),
+        )
+
+    def _ask(self, link: Link, kind: str, number: int, rate_hz: float, now_ns: int) -> None:
+        """Ask once, and again every 10 s while the message does not come."""
+        asked_ns = self._asked_ns.get(kind)
+        heard_ns = self._vehicle.heard_ns.get(kind)
+        coming = heard_ns is not None and now_ns - heard_ns < _SILENT_NS
+        if asked_ns is not None and (coming or now_ns - asked_ns < _ASK_AGAIN_NS):
+            return
+        self._asked_ns[kind] = now_ns
+        common = self._common
+        self._send(
+            link,
+            common.MAVLink_command_long_message(
+                self._vehicle.system_id,
+                self._options.component_id,
+                common.MAV_CMD_SET_MESSAGE_INTERVAL,
+                0,
+                float(number),
+                math.ceil(1e6 / rate_hz),
+                *(0.0,) * 5,
+            ),
+        )
+
+    def _send(self, link: Link, message: Any) -> None:
+        link.write(message.pack(self._encoder))
+        self._encoder.seq = (self._encoder.seq + 1) % 256

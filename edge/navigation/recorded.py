@@ -1,0 +1,168 @@
+"""A recorded flight: CSV, an NMEA log or a MAVLink tlog, told apart by what is in them.
+
+The first frame stands at the log's first message, or ``offset_s`` later. The log is read whole when it is opened.
+"""
+
+from __future__ import annotations
+
+import codecs
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+
+from edge.clock import Clock
+from edge.errors import NavFileError
+from edge.navigation import Navigator, NavState, csvlog, nmea
+from edge.navigation.csvlog import Span
+from edge.navigation.history import History
+from edge.navigation.timebase import UtcTrack
+from edge.navigation.track import Limits
+from edge.navigation.vehicle import Mount
+
+log = logging.getLogger(__name__)
+
+_HEAD_BYTES = 65536
+_FOREIGN = (
+    (b"\xa3\x95", "an ArduPilot dataflash log; replay takes the telemetry log (.tlog)"),
+    (b"ULog", "a PX4 ULog; replay takes the telemetry log (.tlog)"),
+    (b"\xb5\x62", "a u-blox UBX log; switch the receiver to NMEA"),
+    (b"PK\x03\x04", "a zip archive (or a spreadsheet); unpack it, or export it as CSV"),
+    (b"\x1f\x8b", "compressed with gzip; unpack it first"),
+    (b"<", "XML or HTML (a GPX or KML track?); convert it to CSV"),
+    (b"{", "JSON; convert it to CSV"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """Which log, and how its time fits the frames; checked at construction (ValueError)."""
+
+    path: Path
+    """The log; CSV as ``csvlog`` describes, NMEA 0183 text, or a MAVLink tlog."""
+    offset_s: float = 0.0
+    """Seconds from the log's first message to the first frame (below 0: the log began later)."""
+    start_ns: int = 0
+    """Monotonic time of the first frame, ns."""
+    mount: Mount = field(default_factory=Mount)
+    """For a tlog: how camera and rangefinder are bolted on."""
+    limits: Limits = field(default_factory=Limits)
+    """What may still be said about a moment."""
+
+    def __post_init__(self) -> None:
+        if not abs(self.offset_s) <= 1e7:
+            raise ValueError(f"offset_s is in seconds, from -1e7 to 1e7, got {self.offset_s}")
+
+
+def open_navigator(options: Options, clock: Clock) -> Navigator:
+    """Read the log. Raises NavFileError naming the file (and row) when it cannot be used."""
+    history = History(options.limits, keep_s=None)
+    utc = UtcTrack(keep_s=None)
+    span = _load(_read(options.path), options, history, utc)
+    _check_overlap(options, span)
+    _report(options.path, history)
+    return RecordedNavigator(options.path, history, utc)
+
+
+class RecordedNavigator:
+    """Answers from a log that has been read."""
+
+    def __init__(self, path: Path, history: History, utc: UtcTrack) -> None:
+        self._path, self._history, self._utc = path, history, utc
+
+    def at(self, exposed_ns: int) -> NavState:
+        """The log at ``exposed_ns``, interpolated."""
+        return self._history.at(exposed_ns)
+
+    def utc_at(self, exposed_ns: int) -> datetime | None:
+        """UTC as the log has it; None for CSV, and more than a minute from any time in the log."""
+        return self._utc.at(exposed_ns)
+
+    def health(self) -> str | None:
+        """A sentence when the whole log holds no fix."""
+        if self._history.fix_count:
+            return None
+        return f"{self._path} holds no fix at all, so nothing in this replay has a position"
+
+    def __enter__(self) -> RecordedNavigator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to close."""
+
+
+def _read(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise NavFileError(f"{path}: cannot be read ({error.strerror}); pass --nav with a file that exists") from error
+    if not data.strip(b"\0\r\n\t "):
+        raise NavFileError(f"{path}: is empty; a CSV track begins with the header {csvlog.HEADER}")
+    return data
+
+
+def _load(data: bytes, options: Options, history: History, utc: UtcTrack) -> Span:
+    path, at_ns, head = options.path, _time_axis(options), data[:_HEAD_BYTES]
+    if _looks_like_frames(head):
+        from edge.navigation import tlog  # and with it pymavlink, only where a tlog is read
+
+        if tlog.looks_like_tlog(head):
+            return tlog.load(data, path, history, utc, options.mount, at_ns)
+    if nmea.SENTENCE.search(head) and b"lat_deg" not in head.split(b"\n", 1)[0]:
+        return nmea.load(data, path, history, utc, at_ns)
+    return csvlog.load(_text(data, path), path, history, at_ns)
+
+
+def _looks_like_frames(head: bytes) -> bool:
+    return b"\xfd" in head or b"\xfe" in head
+
+
+def _time_axis(options: Options) -> Callable[[float], int]:
+    def at_ns(log_s: float) -> int:
+        return options.start_ns + round((log_s - options.offset_s) * 1e9)
+
+    return at_ns
+
+
+def _text(data: bytes, path: Path) -> str:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise NavFileError(f"{path}: is UTF-16 text; save it as CSV in UTF-8")
+    for magic, word in _FOREIGN:
+        if data.startswith(magic):
+            raise NavFileError(f"{path}: is {word}")
+    if b"\0" in data[:_HEAD_BYTES]:
+        raise NavFileError(f"{path}: is binary but no MAVLink tlog; known are tlog, NMEA and CSV")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = data.count(b"\n", 0, error.start) + 1
+        raise NavFileError(f"{path}, row {row}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+
+
+def _check_overlap(options: Options, span: Span) -> None:
+    """A log that ends before the first frame is a mistake in the offset, not a flight without a fix."""
+    if span.last_s < options.offset_s:
+        raise NavFileError(
+            f"{options.path}: ends at {span.last_s:g} s of its own time, before the first frame at "
+            f"{options.offset_s:g} s; --nav-offset is in seconds from the log's first message"
+        )
+
+
+def _report(path: Path, history: History) -> None:
+    """Say in the log what a pilot would otherwise look for in vain."""
+    if history.withheld:
+        log.warning("%s: %d fixes are withheld, because the position jumps there", path, history.withheld)
+    gaps = history.fix_gaps()
+    if gaps:
+        log.warning(
+            "%s: %d times, neighbouring fixes are more than %g s apart; frames there get no position",
+            path,
+            gaps,
+            history.limits.gap_s,
+        )
+    if not history.fix_count:
+        log.warning("%s: holds no fix at all", path)

@@ -1,0 +1,157 @@
+"""Reads a flight track from a MAVLink telemetry log (tlog): records of 8 bytes time and one frame.
+
+The time is the logging computer's, microseconds since 1970, big-endian. Damaged records are stepped over: a
+record counts when its frame's checksum is right or the next record follows it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from edge.errors import NavFileError
+from edge.navigation import FixKind, framing, mavlink
+from edge.navigation.csvlog import Span
+from edge.navigation.history import History
+from edge.navigation.timebase import UtcTrack
+from edge.navigation.vehicle import Mount, Vehicle, is_autopilot
+
+log = logging.getLogger(__name__)
+
+_STAMP_BYTES = 8
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+# Two neighbouring records farther apart than a day: the logging computer's clock was set in between.
+_CLOCK_SET_US = 86_400_000_000
+_LAST_US = 4_102_444_800_000_000  # the year 2100
+_TRACK = frozenset((framing.ATTITUDE, framing.GLOBAL_POSITION_INT, framing.GPS_RAW_INT))
+
+Record = tuple[int, int, int]
+"""Microseconds of its time stamp; first byte and end of its frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Survey:
+    """Whom to listen to in a log."""
+
+    system_id: int
+    component_id: int
+    states_fix: bool
+    """GPS_RAW_INT is in the log."""
+
+
+def looks_like_tlog(head: bytes) -> bool:
+    """True when two records follow each other near the beginning of ``head``."""
+    return any(_followed(head, start) for start in range(min(len(head), 4096)))
+
+
+def load(data: bytes, path: Path, history: History, utc: UtcTrack, mount: Mount, at_ns: Callable[[float], int]) -> Span:
+    """Feed ``history`` and ``utc`` with one vehicle's messages; the first record stands at 0 s.
+
+    The vehicle is the first autopilot whose heartbeat is in the log. Raises NavFileError when no message
+    of a vehicle can be used.
+    """
+    decode = mavlink.decoder()
+    survey = _survey(data, decode)
+    if survey is None:
+        raise NavFileError(f"{path}: is a tlog without a position or attitude of any vehicle; record it in flight")
+    if not survey.states_fix:
+        log.warning("%s: holds no GPS_RAW_INT, so every position in it is believed to be a 3D fix", path)
+    vehicle = Vehicle(
+        history,
+        utc,
+        mount,
+        system_id=survey.system_id,
+        component_id=survey.component_id,
+        unstated=None if survey.states_fix else FixKind.FIX_3D,
+    )
+    return _feed(data, decode, vehicle, utc, at_ns)
+
+
+def _feed(data: bytes, decode: framing.Decode, vehicle: Vehicle, utc: UtcTrack, at_ns: Callable[[float], int]) -> Span:
+    elapsed_us, previous = 0, None
+    satellite_time = False
+    wanted = framing.WANTED
+    for stamp_us, start, end in records(data, decode):
+        step_us = 0 if previous is None else stamp_us - previous
+        elapsed_us += step_us if 0 <= step_us <= _CLOCK_SET_US else 0
+        previous = stamp_us
+        if framing.message_id(data, start) not in wanted:
+            continue
+        message = decode(data[start:end])
+        if message is None:
+            continue
+        now_ns = at_ns(elapsed_us / 1e6)
+        vehicle.hear(message, now_ns)
+        satellite_time = satellite_time or "SYSTEM_TIME" in vehicle.heard_ns
+        if not satellite_time:
+            utc.hear(now_ns, _EPOCH + timedelta(microseconds=stamp_us))
+    return Span(0.0, elapsed_us / 1e6)
+
+
+def records(data: bytes, decode: framing.Decode) -> Iterator[Record]:
+    """The sound records of ``data`` in order, damaged ones left out."""
+    start = 0
+    while start < len(data):
+        record = _record(data, start)
+        if record is not None and _sound(data, record, decode):
+            yield record
+            start = record[2]
+            continue
+        found = framing.MAGIC.search(data, start + _STAMP_BYTES + 1)
+        if found is None:
+            return
+        start = found.start() - _STAMP_BYTES
+
+
+def _record(data: bytes, start: int) -> Record | None:
+    first = start + _STAMP_BYTES
+    size = framing.frame_bytes(data, first)
+    if not size or first + size > len(data):
+        return None
+    stamp_us = int.from_bytes(data[start:first], "big")
+    if not 0 < stamp_us < _LAST_US:
+        return None
+    return stamp_us, first, first + size
+
+
+def _sound(data: bytes, record: Record, decode: framing.Decode) -> bool:
+    _, start, end = record
+    if end == len(data) or framing.MAGIC.match(data, end + _STAMP_BYTES):
+        return True
+    return framing.message_id(data, start) in framing.WANTED and decode(data[start:end]) is not None
+
+
+def _followed(data: bytes, start: int) -> bool:
+    record = _record(data, start)
+    if record is None:
+        return False
+    following = _record(data, record[2])
+    alone = start == 0 and record[2] == len(data)
+    return alone or (following is not None and abs(following[0] - record[0]) <= _CLOCK_SET_US)
+
+
+def _survey(data: bytes, decode: framing.Decode) -> _Survey | None:
+    """The first autopilot's heartbeat says whom to listen to; without any, the first who states a place."""
+    autopilot: tuple[int, int] | None = None
+    first: tuple[int, int] | None = None
+    stating: set[tuple[int, int]] = set()
+    for _, start, end in records(data, decode):
+        number, source = framing.message_id(data, start), framing.source(data, start)
+        if number == framing.HEARTBEAT and autopilot is None and _is_autopilot(decode(data[start:end])):
+            autopilot = source
+        if number in _TRACK:
+            first = first or source
+        if number == framing.GPS_RAW_INT:
+            stating.add(source)
+        if autopilot is not None and autopilot in stating:
+            break
+    chosen = autopilot or first
+    return None if chosen is None or first is None else _Survey(*chosen, chosen in stating)
+
+
+def _is_autopilot(heartbeat: Any) -> bool:
+    return heartbeat is not None and is_autopilot(heartbeat)

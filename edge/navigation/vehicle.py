@@ -1,0 +1,218 @@
+"""What one autopilot says over MAVLink, as fixes, attitudes and ranges of the camera.
+
+Positions are the autopilot's filtered GLOBAL_POSITION_INT, and count as a fix only while GPS_RAW_INT reports one:
+a position that is merely dead-reckoned is none. GPS_RAW_INT itself stands in where there is no filtered position.
+Attitudes are ATTITUDE turned by the camera's mount. Ranges are those of the DISTANCE_SENSOR that looks where
+the camera looks. Messages of any other system or component are ignored.
+
+Field meanings and units: mavlink.io, common.xml. Messages are the vendor library's objects; nothing here imports it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from edge.navigation import Attitude, Fix, FixKind, rotation
+from edge.navigation.history import History
+from edge.navigation.timebase import BootClock, UtcTrack
+from edge.navigation.track import on_null_island
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MAV_TYPE_GCS = 6
+_MAV_AUTOPILOT_INVALID = 8
+# GPS_FIX_TYPE; static (7) and precise point positioning (8) are claimed as no more than a 3D fix.
+_KINDS = {
+    2: FixKind.FIX_2D,
+    3: FixKind.FIX_3D,
+    4: FixKind.DGPS,
+    5: FixKind.RTK_FLOAT,
+    6: FixKind.RTK_FIXED,
+    7: FixKind.FIX_3D,
+    8: FixKind.FIX_3D,
+}
+# MAV_SENSOR_ORIENTATION of the six plain directions: forward, right, down in the vehicle's axes.
+_DIRECTIONS = {
+    0: (1.0, 0.0, 0.0),
+    2: (0.0, 1.0, 0.0),
+    4: (-1.0, 0.0, 0.0),
+    6: (0.0, -1.0, 0.0),
+    24: (0.0, 0.0, -1.0),
+    25: (0.0, 0.0, 1.0),
+}
+_SAME_DIRECTION = math.cos(math.radians(15.0))
+_SIGNAL_INVALID = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mount:
+    """How the camera and the rangefinder are bolted to the vehicle; checked at construction (ValueError)."""
+
+    camera_roll_deg: float = 0.0
+    """Camera's roll in the vehicle's axes, degrees."""
+    camera_pitch_deg: float = 0.0
+    """Camera's pitch in the vehicle's axes, degrees: 0 looks along the nose, -90 out of the belly."""
+    camera_yaw_deg: float = 0.0
+    """Camera's yaw in the vehicle's axes, degrees clockwise from the nose."""
+    range_orientation: int | None = None
+    """MAV_SENSOR_ORIENTATION of the rangefinder (0 forward, 25 down); None: whichever looks where the camera looks."""
+    range_id: int | None = None
+    """Id of the rangefinder in DISTANCE_SENSOR; None: any."""
+    range_offset_m: float = 0.0
+    """Metres added to what the rangefinder measures to get lens to surface."""
+
+    def __post_init__(self) -> None:
+        angles = (self.camera_roll_deg, self.camera_pitch_deg, self.camera_yaw_deg)
+        if not all(abs(angle) <= 360.0 for angle in angles):
+            raise ValueError(f"camera_roll_deg, camera_pitch_deg and camera_yaw_deg are -360 to 360, got {angles}")
+        if not abs(self.range_offset_m) <= 10.0:
+            raise ValueError(f"range_offset_m is -10 to 10, got {self.range_offset_m}")
+
+    def attitude(self) -> Attitude:
+        """The camera's attitude in the vehicle's axes."""
+        return Attitude(self.camera_roll_deg, self.camera_pitch_deg, self.camera_yaw_deg)
+
+    def ranges(self) -> frozenset[int]:
+        """The rangefinder orientations that look along the optical axis, within 15 degrees."""
+        if self.range_orientation is not None:
+            return frozenset((self.range_orientation,))
+        axis = rotation.optical_axis(rotation.canonical(self.attitude()))
+        return frozenset(
+            number
+            for number, direction in _DIRECTIONS.items()
+            if sum(a * b for a, b in zip(axis, direction, strict=True)) >= _SAME_DIRECTION
+        )
+
+
+class Vehicle:
+    """Listens to one autopilot and feeds ``history`` and ``utc``; used by one thread.
+
+    ``system_id`` None: the first autopilot whose heartbeat comes from ``component_id``. ``unstated``: the kind
+    claimed for positions while GPS_RAW_INT has never been heard (None: they are no fix).
+    """
+
+    def __init__(
+        self,
+        history: History,
+        utc: UtcTrack,
+        mount: Mount,
+        *,
+        system_id: int | None = None,
+        component_id: int = 1,
+        unstated: FixKind | None = None,
+    ) -> None:
+        self._history, self._utc, self._mount = history, utc, mount
+        self._mount_attitude, self._orientations = mount.attitude(), mount.ranges()
+        self._component_id = component_id
+        self._unstated = unstated
+        self._clock = BootClock()
+        self._gps: Fix | None = None
+        self._filtered_ns: int | None = None  # when the filter last had a position
+        self._stale_ns = round(history.limits.stale_s * 1e9)
+        self.system_id = system_id
+        self.heard_ns: dict[str, int] = {}
+        """When each kind of message of this vehicle last arrived."""
+        self.restarts = 0
+        """How often the autopilot's clock began anew."""
+        self._readers = {
+            "SYSTEM_TIME": self._system_time,
+            "GPS_RAW_INT": self._gps_raw,
+            "GLOBAL_POSITION_INT": self._global_position,
+            "ATTITUDE": self._attitude,
+            "DISTANCE_SENSOR": self._distance,
+        }
+
+    def hear(self, message: Any, now_ns: int) -> None:
+        """Take in one message that arrived at ``now_ns``."""
+        kind = message.get_type()
+        if message.get_srcComponent() != self._component_id:
+            return
+        if kind == "HEARTBEAT" and not is_autopilot(message):
+            return
+        if kind == "HEARTBEAT" and self.system_id is None:
+            self.system_id = message.get_srcSystem()
+        if message.get_srcSystem() != self.system_id:
+            return
+        self.heard_ns[kind] = now_ns
+        reader = self._readers.get(kind)
+        if reader is not None:
+            reader(message, now_ns)
+
+    def hear_sync(self, sent_ns: int, message: Any, now_ns: int) -> None:
+        """The answer to a TIMESYNC that was sent at ``sent_ns``."""
+        self._clock.hear_sync(sent_ns, message.tc1, now_ns)
+
+    def _lately(self, at_ns: int | None, now_ns: int) -> bool:
+        return at_ns is not None and now_ns - at_ns <= self._stale_ns
+
+    def _measured_ns(self, message: Any, now_ns: int) -> int:
+        """When the message's content was measured; notices a restart of the autopilot."""
+        if self._clock.restarted(message.time_boot_ms, now_ns):
+            self.restarts += 1
+            self._gps = None
+            self._history.lose(now_ns)
+        return self._clock.local_ns(message.time_boot_ms, now_ns)
+
+    def _system_time(self, message: Any, now_ns: int) -> None:
+        at_ns = self._measured_ns(message, now_ns)
+        if 0 < message.time_unix_usec < 10**16:
+            self._utc.hear(at_ns, _EPOCH + timedelta(microseconds=message.time_unix_usec))
+
+    def _gps_raw(self, message: Any, now_ns: int) -> None:
+        kind = _KINDS.get(message.fix_type)
+        if kind is None:
+            self._gps = None
+            self._history.hear_fix(now_ns, None)
+            return
+        self._gps = Fix(
+            kind=kind,
+            lat_deg=message.lat / 1e7,
+            lon_deg=message.lon / 1e7,
+            alt_amsl_m=message.alt / 1e3,
+            h_accuracy_m=message.h_acc / 1e3,  # 0: not stated; the history keeps no such accuracy
+            v_accuracy_m=message.v_acc / 1e3,
+            age_ms=0,
+        )
+        if not self._lately(self._filtered_ns, now_ns):
+            self._history.hear_fix(now_ns, self._gps)
+
+    def _global_position(self, message: Any, now_ns: int) -> None:
+        at_ns = self._measured_ns(message, now_ns)
+        lat_deg, lon_deg, alt_m = message.lat / 1e7, message.lon / 1e7, message.alt / 1e3
+        gps = self._gps if self._lately(self.heard_ns.get("GPS_RAW_INT"), now_ns) else None
+        if on_null_island(lat_deg, lon_deg) and gps is not None:
+            self._filtered_ns = None  # the filter has no position: the receiver's own stands in
+            return
+        self._filtered_ns = now_ns
+        if gps is not None:
+            fix = Fix(gps.kind, lat_deg, lon_deg, alt_m, gps.h_accuracy_m, gps.v_accuracy_m, 0)
+        elif self._unstated is not None and "GPS_RAW_INT" not in self.heard_ns:
+            fix = Fix(self._unstated, lat_deg, lon_deg, alt_m, None, None, 0)
+        else:
+            fix = None
+        self._history.hear_fix(at_ns, fix)
+
+    def _attitude(self, message: Any, now_ns: int) -> None:
+        at_ns = self._measured_ns(message, now_ns)
+        angles = (message.roll, message.pitch, message.yaw)
+        if not all(map(math.isfinite, angles)):
+            self._history.hear_attitude(at_ns, None)
+            return
+        vehicle = Attitude(*map(math.degrees, angles))
+        self._history.hear_attitude(at_ns, rotation.compose(vehicle, self._mount_attitude))
+
+    def _distance(self, message: Any, now_ns: int) -> None:
+        at_ns = self._measured_ns(message, now_ns)
+        if message.orientation not in self._orientations or self._mount.range_id not in (None, message.id):
+            return
+        cm, low, high = message.current_distance, message.min_distance, message.max_distance
+        # A sensor that sees nothing reports 0 or its own limit.
+        outside = cm == 0 or cm < low or (high > 0 and cm >= high) or message.signal_quality == _SIGNAL_INVALID
+        self._history.hear_range(at_ns, None if outside else cm / 100.0 + self._mount.range_offset_m)
+
+
+def is_autopilot(heartbeat: Any) -> bool:
+    """True for the heartbeat of an autopilot: not a ground station, gimbal or companion computer."""
+    return bool(heartbeat.autopilot != _MAV_AUTOPILOT_INVALID and heartbeat.type != _MAV_TYPE_GCS)

@@ -1,0 +1,65 @@
+"""Looking into an outbox that a running daemon owns: reads only, takes no lock, hinders nobody."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+from urllib.parse import quote
+
+from edge.errors import ConfigError, TryAgainError
+from edge.outbox import LetterState, StoredLetter
+from edge.outbox.schema import BUSY_S, COUNT, LIST, check_owner, counted, stored
+
+T = TypeVar("T")
+
+# Another run's clock means nothing here, so that every row counts as written by an earlier one.
+_NO_RUN = 2**63 - 1
+
+
+def open_reader(path: Path) -> Reader:
+    """Open the file at ``path`` for looking.
+
+    Raises ConfigError when there is no outbox there or it is not one, TryAgainError when it cannot be read.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{path}: there is no outbox; nothing was put yet, or outbox.path is another")
+    return Reader(path)
+
+
+class Reader:
+    """Counts and lists letters; closed by leaving the ``with`` block."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        uri = f"file:{quote(str(path))}?mode=ro"
+        self._db = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
+        try:
+            self._read(lambda db: check_owner(db, path, empty=False))
+        except BaseException:
+            self._db.close()
+            raise
+
+    def counts(self) -> Mapping[LetterState, int]:
+        """How many letters stand in each state."""
+        return counted(self._read(lambda db: db.execute(COUNT).fetchall()))
+
+    def list(self, limit: int) -> list[StoredLetter]:
+        """The oldest ``limit`` letters in any state, in the order they were put; ``put_ns`` is always None."""
+        return [stored(row, _NO_RUN) for row in self._read(lambda db: db.execute(LIST, (limit,)).fetchall())]
+
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return work(self._db)
+        except sqlite3.DatabaseError as error:
+            raise TryAgainError(f"{self._path}: cannot be read as an outbox ({error})") from error
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()

@@ -1,0 +1,86 @@
+"""Cracks drawn with exact geometry, by a slow way that shares nothing with the code under test.
+
+Coverage is exact along x (where the outline crosses a line of the picture) and supersampled along y.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.frames import Frame
+from edge.masks import Mask
+
+Floats = npt.NDArray[np.float64]
+
+SUPERSAMPLE = 16
+SURFACE, DARK = 170.0, 45.0
+
+
+def outline(centre: Floats, width_px: Floats | float) -> Floats:
+    """The polygon of a stroke along ``centre`` (N, 2) with butt ends."""
+    tangent = np.gradient(centre, axis=0)
+    tangent /= np.hypot(*tangent.T)[:, None]
+    side = np.column_stack((-tangent[:, 1], tangent[:, 0])) * (np.broadcast_to(width_px, len(centre)) / 2)[:, None]
+    return np.concatenate((centre + side, (centre - side)[::-1]))
+
+
+def cover(polygon: Floats, shape: tuple[int, int]) -> Floats:
+    """The share of every pixel that lies inside ``polygon`` (even-odd); pixel (0, 0) has its centre at (0, 0)."""
+    height, width = shape
+    share = np.zeros(shape)
+    x0, y0 = polygon.T
+    x1, y1 = np.roll(polygon, -1, axis=0).T
+    left = np.arange(width) - 0.5
+    for line in range(height * SUPERSAMPLE):
+        y = (line + 0.5) / SUPERSAMPLE - 0.5
+        cut = (y0 <= y) != (y1 <= y)
+        if cut.any():
+            crossings = np.sort(x0[cut] + (y - y0[cut]) / (y1[cut] - y0[cut]) * (x1[cut] - x0[cut]))
+            for a, b in zip(crossings[::2], crossings[1::2], strict=True):
+                share[line // SUPERSAMPLE] += np.clip(np.minimum(left + 1, b) - np.maximum(left, a), 0, 1) / SUPERSAMPLE
+    return share
+
+
+def straight(middle: tuple[float, float], angle_deg: float, length_px: float, points: int = 200) -> Floats:
+    """Points along a straight line."""
+    angle = np.radians(angle_deg)
+    along = np.linspace(-length_px / 2, length_px / 2, points)[:, None]
+    return np.asarray(middle) + along * np.array([np.cos(angle), np.sin(angle)])
+
+
+def arc(middle: tuple[float, float], radius_px: float, from_deg: float, to_deg: float, points: int = 400) -> Floats:
+    """Points along a circle."""
+    angle = np.radians(np.linspace(from_deg, to_deg, points))
+    return np.asarray(middle) + radius_px * np.column_stack((np.cos(angle), np.sin(angle)))
+
+
+def picture(
+    share: Floats,
+    *,
+    surface: float | Floats = SURFACE,
+    dark: float = DARK,
+    blur: float = 0,
+    noise: float = 0,
+    jpeg: int | None = None,
+    seed: int = 0,
+) -> npt.NDArray[np.uint8]:
+    """Grey (H, W, 3) of a surface with a crack of that cover, as a lens, a sensor and a file make it."""
+    grey = surface * (1 - share) + dark * share
+    if blur:
+        grey = cv2.GaussianBlur(grey, (0, 0), blur, borderType=cv2.BORDER_REPLICATE)
+    grey = grey + np.random.default_rng(seed).normal(0, noise, grey.shape) if noise else grey
+    rgb = np.repeat(np.clip(np.rint(grey), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    if jpeg is not None:
+        rgb = cv2.imdecode(cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, jpeg])[1], cv2.IMREAD_COLOR)
+    return np.ascontiguousarray(rgb)
+
+
+def mask_of(crack: npt.NDArray[np.bool_], rgb: npt.NDArray[np.uint8] | None = None) -> Mask:
+    """A mask as a network would hand it over; without a picture the frame is flat grey (no valley anywhere)."""
+    shape = crack.shape
+    rgb = np.full((*shape, 3), 128, np.uint8) if rgb is None else rgb
+    frame = Frame(seq=1, exposed_ns=0, exposure_us=None, rgb=np.ascontiguousarray(rgb))
+    score = np.where(crack, 204, 10).astype(np.uint8)
+    return Mask(frame=frame, score=score, crack=np.array(crack, bool), model="drawn-00000000")

@@ -1,0 +1,251 @@
+"""``spanhawk run`` as a process, against a real broker: what the ground sees, and what a signal does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from edge.clock import SystemClock
+from edge.detections.wire import schema
+from edge.outbox import LetterState
+from edge.outbox.sqlite import Options, open_outbox
+from tests.mqtt.broker import Broker, mosquitto
+
+PATIENCE_S = 30.0
+
+CONFIG = """
+vehicle = "drone1"
+[camera]
+backend = "synthetic"
+live = true
+width_px = 320
+height_px = 240
+fps = 10.0
+[masks]
+backend = "dark"
+[navigation]
+backend = "fixed"
+lat_deg = 51.0543
+lon_deg = 3.7174
+[outbox]
+path = "{folder}/outbox.db"
+min_free_bytes = 0
+[mqtt]
+url = "{url}"
+[flight]
+snapshot_dir = "{folder}/snapshots"
+min_free_mb = 0
+max_temperature_deg_c = 1000.0
+"""
+
+
+class Ground:
+    """A subscriber that remembers."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.seen: list[mqtt.MQTTMessage] = []
+        self._news = threading.Condition()
+        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        self._client.on_message = self._on_message
+        self._client.on_connect = lambda client, *_: client.subscribe("spanhawk/#", qos=1)
+        self._client.connect("127.0.0.1", broker.port)
+        self._client.loop_start()
+
+    def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        with self._news:
+            self.seen.append(message)
+            self._news.notify_all()
+
+    def find(self, topic: str, wanted: Any = lambda document: True) -> dict[str, Any]:
+        """The first document on ``topic`` that is ``wanted``; waits for it."""
+
+        def search() -> dict[str, Any] | None:
+            for message in self.seen:
+                if message.topic == topic and message.payload:
+                    document: dict[str, Any] = json.loads(message.payload)
+                    if wanted(document):
+                        return document
+            return None
+
+        with self._news:
+            assert self._news.wait_for(lambda: search() is not None, PATIENCE_S), f"nothing on {topic}"
+            found = search()
+        assert found is not None
+        return found
+
+    def ask(self, payload: bytes, correlation: bytes) -> dict[str, Any]:
+        properties = Properties(PacketTypes.PUBLISH)
+        properties.ResponseTopic = "spanhawk/test/answers"
+        properties.CorrelationData = correlation
+        self._client.publish("spanhawk/drone1/commands", payload, qos=1, properties=properties)
+        with self._news:
+            assert self._news.wait_for(lambda: self._answer(correlation) is not None, PATIENCE_S)
+            answer = self._answer(correlation)
+        assert answer is not None
+        return answer
+
+    def _answer(self, correlation: bytes) -> dict[str, Any] | None:
+        for message in self.seen:
+            if getattr(message.properties, "CorrelationData", None) == correlation and message.topic.endswith(
+                "answers"
+            ):
+                document: dict[str, Any] = json.loads(message.payload)
+                return document
+        return None
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@contextmanager
+def daemon(config: Path, notify: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+    environment = {**os.environ, **({"NOTIFY_SOCKET": str(notify), "WATCHDOG_USEC": "2000000"} if notify else {})}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge", "run", "--config", str(config)],
+        stderr=subprocess.PIPE, text=True, env=environment, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def written(folder: Path, url: str, extra: str = "") -> Path:
+    path = folder / "spanhawk.toml"
+    path.write_text(CONFIG.format(folder=folder, url=url) + extra, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    with mosquitto(tmp_path / "broker") as running:
+        yield running
+
+
+def test_detections_status_telemetry_commands_and_a_clean_stop(tmp_path: Path, broker: Broker) -> None:
+    ground = Ground(broker)
+    notify = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(notify))
+        systemd.settimeout(PATIENCE_S)
+        with daemon(written(tmp_path, broker.url), notify) as process:
+            assert systemd.recv(500).startswith(b"READY=1")
+            found = ground.find("spanhawk/drone1/detections")
+            jsonschema.Draft202012Validator(schema()).validate(found)
+            assert found["geometry"]["coordinates"][:2] == [3.7174, 51.0543]
+            assert ground.find("spanhawk/drone1/status")["state"] == "flying"
+            telemetry = ground.find("spanhawk/drone1/telemetry", lambda t: t["frames"] > 0 and t["outbox"]["confirmed"])
+            assert telemetry["backend"]["name"] == "dark"
+            while systemd.recv(500) != b"WATCHDOG=1":
+                pass  # bounded by the socket's timeout
+            _commands(ground, tmp_path)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE_S) == 0
+        ground.find("spanhawk/drone1/status", lambda s: s["state"] == "offline")
+    ground.close()
+    _nothing_lost(tmp_path, ground)
+
+
+def _commands(ground: Ground, folder: Path) -> None:
+    assert ground.ask(b'{"command": "ping", "id": "1"}', b"a")["ok"] is True
+    assert ground.ask(b'{"command": "stop"}', b"b")["result"] == {"flying": False}
+    assert ground.find("spanhawk/drone1/status", lambda s: s["state"] == "online")["flying"] is False
+    assert ground.ask(b'{"command": "start"}', b"c")["result"] == {"flying": True}
+    kept = ground.ask(b'{"command": "snapshot"}', b"d")["result"]
+    assert (folder / "snapshots" / Path(kept["file"]).name).stat().st_size > 1000
+    for number, bad in enumerate((b"{", b"[]", b'{"command": "fly"}', b"\xff", b'{"command": NaN}', b"[" * 3000)):
+        answer = ground.ask(bad, b"bad%d" % number)
+        assert answer["ok"] is False
+        assert answer["error"]
+    assert ground.ask(b'{"command": "ping"}', b"e")["ok"] is True, "still listening"
+
+
+def _nothing_lost(folder: Path, ground: Ground) -> None:
+    arrived = {json.loads(m.payload)["id"] for m in ground.seen if m.topic == "spanhawk/drone1/detections"}
+    with open_outbox(Options(path=folder / "outbox.db", min_free_bytes=0), SystemClock()) as outbox:
+        kept = outbox.list(100_000)
+    assert {one.letter.id for one in kept} >= arrived
+    confirmed = {one.letter.id for one in kept if one.state is LetterState.CONFIRMED}
+    assert confirmed <= arrived
+
+
+def test_killed_and_restarted_delivers_the_rest_as_historical(tmp_path: Path, broker: Broker) -> None:
+    broker.stop()
+    config = written(tmp_path, broker.url)
+    with daemon(config) as process:
+        _until_kept(tmp_path / "outbox.db", 5, process)
+        process.send_signal(signal.SIGKILL)
+        process.wait(PATIENCE_S)
+    broker.start()
+    ground = Ground(broker)
+    with daemon(config) as process:
+        late = ground.find("spanhawk/drone1/detections", lambda f: f["properties"]["historical"])
+        fresh = ground.find("spanhawk/drone1/detections", lambda f: not f["properties"]["historical"])
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
+    ground.close()
+    assert late["properties"]["flight_id"] != fresh["properties"]["flight_id"]
+
+
+def _until_kept(path: Path, count: int, process: subprocess.Popen[str]) -> None:
+    clock, never = SystemClock(), threading.Event()
+    until_ns = clock.monotonic_ns() + round(PATIENCE_S * 1e9)
+    while clock.monotonic_ns() < until_ns and process.poll() is None:
+        if path.exists():
+            with open_outbox(Options(path=path, readonly=True), clock) as outbox:
+                if sum(outbox.counts().values()) >= count:
+                    return
+        clock.wait(never, 0.1)
+    pytest.fail(f"the daemon kept fewer than {count} letters in {path}")
+
+
+@pytest.mark.parametrize(
+    ("extra", "code", "sentence"),
+    [
+        ("[camra]\n", 78, "camra: unknown key; did you mean camera?"),
+        ("broken", 78, "not valid TOML"),
+    ],
+)
+def test_a_wrong_configuration_ends_with_78(tmp_path: Path, extra: str, code: int, sentence: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "edge", "run", "--config", str(written(tmp_path, "mqtt://127.0.0.1:1", extra))],
+        capture_output=True, text=True, timeout=PATIENCE_S, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert ran.returncode == code
+    assert sentence in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_wrong_bundle_ends_with_78(tmp_path: Path, broker: Broker) -> None:
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    config = written(tmp_path, broker.url)
+    config.write_text(
+        config.read_text(encoding="utf-8").replace('backend = "dark"', f'backend = "litert"\nbundle = "{bundle}"'),
+        encoding="utf-8",
+    )
+    ran = subprocess.run(
+        [sys.executable, "-m", "edge", "run", "--config", str(config)],
+        capture_output=True, text=True, timeout=PATIENCE_S, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert ran.returncode == 78
+    assert "card.json" in ran.stderr
+    assert "Traceback" not in ran.stderr

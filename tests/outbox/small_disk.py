@@ -1,0 +1,110 @@
+"""What happens on a disk of a few megabytes; each function runs alone in a process that has such a disk."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from edge.clock import UTC, ManualClock
+from edge.errors import ConfigError, TryAgainError
+from edge.outbox import Letter, LetterState
+from edge.outbox.sqlite import Options, open_outbox
+
+PAYLOAD = b"x" * 1500
+
+
+def options(disk, **given):
+    return Options(path=disk / "outbox.db", ballast_bytes=3 << 20, **({"min_free_bytes": 0} | given))
+
+
+def clock():
+    return ManualClock(datetime(2026, 5, 1, tzinfo=UTC), 0)
+
+
+def fill(disk):
+    """Write until not one more byte fits."""
+    with (disk / "filler").open("wb", buffering=0) as filler:
+        for size in (1 << 16, 4096, 1):
+            try:
+                while True:
+                    filler.write(b"f" * size)
+            except OSError:
+                continue
+
+
+def put_until_full(box):
+    put = []
+    with pytest.raises(TryAgainError, match="full"):
+        for n in range(100_000):
+            box.put([Letter(f"{n}", "t", PAYLOAD, None)])
+            put.append(f"{n}")
+    return put
+
+
+def drains_when_full_to_the_last_byte(disk):
+    time = clock()
+    with open_outbox(options(disk), time) as box:
+        put = put_until_full(box)
+        assert len(put) > 500
+        fill(disk)
+        with pytest.raises(TryAgainError):
+            box.put([Letter("x", "t", PAYLOAD, None)])
+        assert box.health().startswith("storage is full")
+        delivered = []
+        while taken := box.take(20):
+            box.done([letter.id for letter in taken])
+            delivered += [letter.id for letter in taken]
+        assert sorted(delivered) == sorted(put)
+        box.put([Letter("recycled", "t", PAYLOAD, None)])  # in the room of confirmed ones
+        assert not (disk / "outbox.db.ballast").exists()
+        assert box.health().startswith("storage is full")
+        (disk / "filler").unlink()
+        box.purge()
+        time.advance(11 * 10**9)
+        box.put([Letter("later", "t", PAYLOAD, None)])
+        assert (disk / "outbox.db.ballast").stat().st_size == 3 << 20
+        assert box.health() is None
+        assert {s.letter.id for s in box.list(9)} == {"recycled", "later"}
+
+
+def opens_when_full_to_the_last_byte(disk):
+    with open_outbox(options(disk), clock()) as box:
+        box.put([Letter(f"{n}", "t", PAYLOAD, None) for n in range(100)])
+    fill(disk)
+    with open_outbox(options(disk), clock()) as box:
+        taken = box.take(200)
+        box.done([letter.id for letter in taken])
+        assert box.counts()[LetterState.CONFIRMED] == 100
+        assert not (disk / "outbox.db.ballast").exists()
+        assert box.health().startswith("storage is full")
+
+
+def does_not_grow_below_the_free_room_it_must_leave(disk):
+    with open_outbox(options(disk, min_free_bytes=1 << 20), clock()) as box:
+        put = put_until_full(box)
+        assert len(put) > 100
+        assert (disk / "outbox.db.ballast").exists()
+        box.done(put[:50])
+        box.put([Letter("x", "t", PAYLOAD, None)])
+        assert box.counts()[LetterState.PENDING] == len(put) - 50 + 1
+
+
+def says_so_when_it_starts_on_a_full_disk(disk):
+    fill(disk)
+    with pytest.raises((TryAgainError, ConfigError), match="full|space"):
+        open_outbox(options(disk), clock())
+    (disk / "filler").unlink()
+    with open_outbox(options(disk), clock()) as box:
+        box.put([Letter("x", "t", PAYLOAD, None)])
+
+
+def refuses_a_disk_that_is_read_only(disk):
+    with pytest.raises(ConfigError, match="remount it writable"):
+        open_outbox(options(disk), clock())
+    with pytest.raises(ConfigError, match="cannot create this folder"):
+        open_outbox(options(disk / "new" / "folder"), clock())
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](Path(sys.argv[2]))
