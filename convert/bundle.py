@@ -117,7 +117,8 @@ def _card(quantized: Quantized, run_record: Mapping[str, Any], name: str, licenc
         "licence": licence,
         "metrics": {},
         "made": {
-            "command": command, "steps": run_record["steps"], "minutes": run_record["minutes"],
+            "command": f"{run_record['command']}; {command}",
+            "steps": run_record["steps"], "minutes": run_record["minutes"],
             "seed": run_record["config"]["train"]["seed"], "versions": run_record["versions"],
             "parameters": run_record["parameters"],
             "gmac": round(run_record["gmac_512"] * height * width / 512**2, 3),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import EXIT_DONE, SpanhawkError
-from models import DataError
+from models import DataError, Example
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +21,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Bad input is answered with one sentence on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     arguments = _parser().parse_args(argv)
-    arguments.command = "python -m convert " + shlex.join(sys.argv[1:] if argv is None else argv)
+    arguments.command = "python -m convert " + _as_recorded(sys.argv[1:] if argv is None else argv)
     try:
         return int(arguments.run(arguments))
     except SpanhawkError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+
+
+def _as_recorded(words: Sequence[str]) -> str:
+    """The command for the card; of absolute paths only the name, since where a machine keeps its files is its own."""
+    return shlex.join(Path(word).name if Path(word).is_absolute() else word for word in words)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,7 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     quantize.add_argument("--name", help="name on the card (default: the bundle folder's name)")
     quantize.add_argument("--licence", default="not stated", help="what the weights may be used for, for the card")
     quantize.add_argument("--test", nargs=3, action="append", default=[], metavar=("NAME", "IMAGES", "MASKS"),
-                          help="set scored for the card, float and int8; MASKS is - where crack-free")  # fmt: skip
+                          help="set scored for the card, float and int8; MASKS is - where crack-free; "
+                          "a NAME that the training held out is cut down to the held-out part")  # fmt: skip
     quantize.set_defaults(run=_quantize)
     check = commands.add_parser("check", help="list the operators of a .tflite file and refuse what will not map")
     check.add_argument("model", type=Path)
@@ -64,22 +70,39 @@ def _quantize(arguments: argparse.Namespace) -> int:
     curve = arguments.model.parent / "curve.png"
     card = write_bundle(arguments.out, quantized, record, name, arguments.licence, arguments.command, curve)
     for title, images, masks in arguments.test:
-        card["metrics"][title] = _compare(arguments, title, Path(images), None if masks == "-" else Path(masks))
+        examples = _test_set(record, title, Path(images), None if masks == "-" else Path(masks))
+        card["metrics"][title] = _compare(arguments, title, examples)
         write_card(arguments.out, card)
     print(json.dumps({"bundle": str(arguments.out), "bytes": len(quantized.content), **quantized.inventory.operators}))
     return EXIT_DONE
 
 
-def _compare(arguments: argparse.Namespace, title: str, images: Path, masks: Path | None) -> dict[str, Any]:
+def _test_set(record: dict[str, Any], title: str, images: Path, masks: Path | None) -> list[Example]:
+    """List a set; where the training held out part of it under this very name, only that part."""
+    from models.data import find_examples
+
+    examples = find_examples(images, masks)
+    held = record["held"].get(title)
+    if held is None:
+        return examples
+    kept = [example for example in examples if example.image.name in set(held["names"])]
+    if len(kept) != held["images"]:
+        raise DataError(
+            f"{images} holds {len(kept)} of the {held['images']} pictures of {title}; give the same folder."
+        )
+    return kept
+
+
+def _compare(arguments: argparse.Namespace, title: str, examples: list[Example]) -> dict[str, Any]:
     """Score one set with the float and the int8 model, through the same tiling."""
     from models.evaluate import evaluate
     from models.scoring import open_scorer
 
-    size = (arguments.height, arguments.width)
+    clean = all(example.mask is None for example in examples)
     found: dict[str, Any] = {}
     for kind, path in (("float", arguments.model), ("int8", arguments.out)):
-        scorer = open_scorer(path, size)
-        result = evaluate(scorer, images, masks) if masks is not None else evaluate(scorer, None, None, images)
+        scorer = open_scorer(path, (arguments.height, arguments.width))
+        result = evaluate(scorer, [], examples) if clean else evaluate(scorer, examples)
         found[kind] = {key: value for key, value in result.items() if key not in ("model", "threshold", "definitions")}
         log.info("%s %s: %s", title, kind, found[kind].get("pooled") or found[kind]["crack_free"])
     return found

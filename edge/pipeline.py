@@ -89,12 +89,12 @@ class Pipeline:
         self._last_frame_seq: int | None = None
         self._unstored: deque[Letter] = deque()
         self._lost = 0
-        self._storage_trouble: str | None = None
+        self._troubles: dict[str, str] = {}
 
     @property
     def storage_trouble(self) -> str | None:
-        """Why the newest detections are not on disk yet; None when all are."""
-        return self._storage_trouble
+        """Why the newest detections, or their evidence, are not on disk; None when all is."""
+        return "; ".join(self._troubles.values()) or None
 
     @property
     def detections(self) -> int:
@@ -177,8 +177,9 @@ class Pipeline:
         try:
             picture = evidence.save(frame, nav, seen_at, folder, f"{self._flight.flight_id}-{frame.seq:08d}.jpg")
         except OSError as error:  # the detection matters more than its picture
-            self._trouble(f"evidence cannot be written to {folder}: {error.strerror or error}; make room there")
+            self._trouble("evidence", f"no evidence is kept: {folder}: {error.strerror or error}; make room there")
             return None
+        self._troubles.pop("evidence", None)
         return Evidence(picture.file, picture.sha256)
 
     def _letter(self, found: dict[str, Any]) -> Letter:
@@ -196,12 +197,12 @@ class Pipeline:
                 self._unstored.popleft()
                 self._lost += 1
             lost = f"; {self._lost} oldest given up" if self._lost else ""
-            self._trouble(f"{error} ({len(self._unstored)} detections wait in memory{lost})")
+            self._trouble("outbox", f"{error} ({len(self._unstored)} detections wait in memory{lost})")
         else:
             self._unstored.clear()
-            self._storage_trouble = None
+            self._troubles.pop("outbox", None)
 
-    def _trouble(self, sentence: str) -> None:
-        if self._storage_trouble is None:
+    def _trouble(self, what: str, sentence: str) -> None:
+        if what not in self._troubles:
             log.warning("%s", sentence)
-        self._storage_trouble = sentence
+        self._troubles[what] = sentence

@@ -66,11 +66,14 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         raise DataError("--images and --masks belong together; give both, or --negatives alone.")
     if arguments.images is None and arguments.negatives is None:
         raise DataError("Nothing to score: give --images and --masks, or --negatives.")
+    from models.data import find_examples
     from models.evaluate import evaluate
     from models.scoring import open_scorer
 
+    labelled = find_examples(arguments.images, arguments.masks) if arguments.images is not None else []
+    negatives = find_examples(arguments.negatives, None) if arguments.negatives is not None else []
     scorer = open_scorer(arguments.model, threshold=arguments.threshold)
-    print(json.dumps(evaluate(scorer, arguments.images, arguments.masks, arguments.negatives), indent=1))
+    print(json.dumps(evaluate(scorer, labelled, negatives), indent=1))
     return EXIT_DONE
 
 

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from tqdm import tqdm
 
 from edge.masks import preprocess
 from models import Example, metrics
-from models.data import find_examples, read_example
+from models.data import read_example
 from models.scoring import Scorer
 
 
-def evaluate(
-    scorer: Scorer, images: Path | None, masks: Path | None, negatives: Path | None = None
-) -> dict[str, object]:
+def evaluate(scorer: Scorer, labelled: Sequence[Example], negatives: Sequence[Example] = ()) -> dict[str, object]:
     """Return one JSON-ready object: model, threshold, and the reports of `models.metrics`.
 
-    Pictures whose mask is empty count in the pooled scores and again, with those of `negatives`, as crack-free ones.
-    The threshold is the scorer's own and never depends on what is scored. Raises DataError for unusable data.
+    `labelled` have masks; those whose mask is empty count in the pooled scores and again, with `negatives`, as
+    crack-free ones. The threshold is the scorer's own and never depends on what is scored. Raises DataError for a
+    picture or mask that cannot be used.
     """
-    labelled = [] if images is None else count_all(scorer, find_examples(images, masks))
-    empty = [one for one in labelled if one.true_positive + one.false_negative == 0]
-    free = empty + ([] if negatives is None else count_all(scorer, find_examples(negatives, None)))
+    counts = count_all(scorer, labelled)
+    empty = [one for one in counts if one.true_positive + one.false_negative == 0]
     return {
         "model": scorer.name,
         "threshold": scorer.threshold,
-        **metrics.report(labelled),
-        "crack_free": metrics.report_crack_free(free),
+        **metrics.report(counts),
+        "crack_free": metrics.report_crack_free(empty + count_all(scorer, negatives)),
         "definitions": {
             "pooled": "counts summed over all images with a mask, crack class only",
             "per_image": "mean over images that hold a crack",

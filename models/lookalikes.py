@@ -48,30 +48,40 @@ def joints(rng: np.random.Generator, rgb: UInt8) -> tuple[UInt8, Bool]:
 def planks(rng: np.random.Generator, rgb: UInt8) -> tuple[UInt8, Bool]:
     """Imprint of rough boards: fine, nearly parallel grain and a line between the boards."""
     size = rgb.shape[0]
-    grain = rng.standard_normal((size, 4), dtype=np.float32)
+    grain = rng.standard_normal((size, int(rng.integers(3, 24))), dtype=np.float32)
     lines = cv2.resize(grain, (size, size), interpolation=cv2.INTER_CUBIC)
     field = np.asarray(cv2.GaussianBlur(lines, (0, 0), sigmaX=3, sigmaY=float(rng.uniform(0.5, 1.5))), np.float32)
     pitch = int(rng.integers(20, 90))
     field[::pitch, :] -= float(rng.uniform(1, 4))
     turn = cv2.getRotationMatrix2D((size / 2, size / 2), float(rng.choice([0, 90, rng.uniform(0, 180)])), 1.5)
     turned = cv2.warpAffine(field, turn, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    return _clip(rgb + float(rng.uniform(3, 14)) * turned[..., None]), _nothing(rgb)
+    return _clip(rgb + float(rng.uniform(3, 18)) * turned[..., None]), _nothing(rgb)
 
 
 def holes(rng: np.random.Generator, rgb: UInt8) -> tuple[UInt8, Bool]:
-    """Tie holes, bolt holes, drains: dark discs with a rim, single or in a row."""
+    """Tie holes, bolt holes, drains: dark discs, often lit from one side, with a rim and a streak of rust below."""
     size = rgb.shape[0]
-    disc = np.zeros((size, size), np.uint8)
-    rim = np.zeros_like(disc)
+    disc, floor, rim, streak = (np.zeros((size, size), np.uint8) for _ in range(4))
     start, step = rng.uniform(0, size, 2), rng.uniform(-0.4, 0.4, 2) * size
-    radius = float(rng.uniform(2, 16))
+    radius = float(rng.uniform(2, 18))
+    light = rng.normal(0, 0.5, 2) * radius  # a wall in shadow: a crescent is left of the disc
     for i in range(int(rng.integers(1, 5))):
-        centre = np.rint((start + i * step) * 8).astype(int).tolist()
+        middle = start + i * step
+        centre, lit = np.rint(middle * 8).astype(int).tolist(), np.rint((middle + light) * 8).astype(int).tolist()
         cv2.circle(disc, centre, round(radius * 8), 255, -1, cv2.LINE_AA, 3)
+        cv2.circle(floor, lit, round(radius * 8), 255, -1, cv2.LINE_AA, 3)
         cv2.circle(rim, centre, round((radius + 1.5) * 8), 255, int(rng.integers(1, 3)), cv2.LINE_AA, 3)
-    dark = 1 - float(rng.uniform(0.3, 0.9)) * disc.astype(np.float32)[..., None] / 255
-    lit = 1 + float(rng.uniform(-0.3, 0.25)) * rim.astype(np.float32)[..., None] / 255
-    return _clip(rgb * dark * lit), np.asarray(disc > 127)
+        foot = np.rint((middle + np.array([0, radius * rng.uniform(2, 9)])) * 8).astype(int).tolist()
+        cv2.line(streak, centre, foot, 255, max(1, round(radius)), cv2.LINE_AA, 3)
+    share = disc.astype(np.float32) / 255
+    crescent = share * (1 - floor.astype(np.float32) / 255) if rng.random() < 0.6 else share
+    dark = 1 - float(rng.uniform(0.3, 0.9)) * crescent - float(rng.uniform(0, 0.2)) * share
+    dark *= 1 + float(rng.uniform(-0.3, 0.25)) * rim.astype(np.float32) / 255
+    out = rgb * cv2.GaussianBlur(dark, (0, 0), float(rng.uniform(0.3, 1.0)))[..., None]
+    if rng.random() < 0.4:
+        soft = cv2.GaussianBlur(streak, (0, 0), max(0.8, radius / 3)).astype(np.float32)[..., None] / 255
+        out = out * (1 - float(rng.uniform(0.1, 0.6)) * soft * rng.uniform(0.3, 1.0, 3))
+    return _clip(out), np.asarray(disc > 127)
 
 
 def cable(rng: np.random.Generator, rgb: UInt8) -> tuple[UInt8, Bool]:
@@ -164,8 +174,10 @@ def edge(rng: np.random.Generator, rgb: UInt8) -> tuple[UInt8, Bool]:
 
 
 Painter = Callable[[np.random.Generator, UInt8], tuple[UInt8, Bool]]
-PAINTERS: tuple[Painter, ...] = (joints, joints, joints, planks, holes, cable, stain, shadow, marking, edge)
-"""Joints stand three times: straight lines are what a crack detector is fooled by most."""
+PAINTERS: tuple[Painter, ...] = (
+    joints, joints, joints, joints, planks, planks, holes, holes, cable, stain, shadow, marking, edge
+)  # fmt: skip
+"""Listed as often as they are drawn: straight lines are what a crack detector is fooled by most."""
 
 
 def _line(canvas: UInt8, angle: float, offset_px: float, width_px: float) -> None:

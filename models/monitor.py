@@ -83,7 +83,8 @@ def _predict(model: keras.Model, images: UInt8, shuffle: int, batch: int = 8) ->
         short = batch - len(part)  # pad the last batch: a new shape would compile a new graph
         logits = model.predict_on_batch(np.pad(part, ((0, short), (0, 0), (0, 0), (0, 0))))[: len(part)]
         full = [pixel_shuffle(one, shuffle) for one in np.asarray(logits, np.float32)]
-        found += [cv2.resize(one, (CANVAS_PX, CANVAS_PX), interpolation=cv2.INTER_LINEAR) for one in full]
+        size = (CANVAS_PX, CANVAS_PX)
+        found += [np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_LINEAR), np.float32) for one in full]
     return np.stack(found).astype(np.float16)
 
 

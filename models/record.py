@@ -36,6 +36,7 @@ def versions() -> dict[str, str]:
 def write_run(
     path: Path,
     config: Config,
+    command: str,
     learned: Mapping[str, Sequence[Example]],
     held: Mapping[str, Sequence[Example]],
     model: keras.Model,
@@ -45,6 +46,7 @@ def write_run(
 
     content: dict[str, Any] = {
         "created": SystemClock().utc().isoformat(),
+        "command": command,
         "config": dataclasses.asdict(config),
         "versions": versions(),
         "parameters": model.count_params(),

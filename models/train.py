@@ -1,7 +1,8 @@
 """Train the fast U-Net from a configuration. Resumes by itself from `checkpoint.npz` in the output folder.
 
-Left in the output folder: `best.weights.h5` and `model.keras` (averaged weights of the best validation), `history.csv`,
-`curve.png`, `checkpoint.npz`, `run.json` (configuration, seed, versions, data hashes, what was held out).
+Left in the output folder: `model.keras` (averaged weights of the best validation), `start.weights.h5` (the same in half
+precision, to start another training from), `history.csv`, `curve.png`, `checkpoint.npz`, `run.json` (configuration,
+seed, versions, data hashes, what was held out).
 """
 
 from __future__ import annotations
@@ -58,19 +59,26 @@ def train(config_path: Path, root: Path, out: Path) -> dict[str, float]:
     out.mkdir(parents=True, exist_ok=True)
     model = _build(config, config_path.parent)
     run = _Run(config, model, mix, panels, out)
-    record.write_run(out / "run.json", config, parts.train, parts.held, model)
+    command = f"python -m models train {config_path.name}"
+    record.write_run(out / "run.json", config, command, parts.train, parts.held, model)
     run.go()
     record.add(out / "run.json", steps=run.step, minutes=round(run.seconds / 60, 1))
     return finish(config, panels, out)
 
 
 def finish(config: Config, panels: Sequence[monitor.Panel], out: Path) -> dict[str, float]:
-    """Choose the threshold of the best weights on validation, write `model.keras`, add the choice to `run.json`."""
+    """Choose the threshold of the best weights on validation and add it to `run.json`; write the final weights.
+
+    `model.keras` is what is quantised; `start.weights.h5` is the same in half precision, for `[model] start_from`.
+    """
     canvas = monitor.CANVAS_PX
     model = fast_unet(canvas, canvas, base=config.model.base, shuffle=config.model.shuffle)
     model.load_weights(out / "best.weights.h5")
     threshold, scores = monitor.choose_threshold(model, panels, config.model.shuffle)
     model.save(out / "model.keras")
+    small = fast_unet(canvas, canvas, base=config.model.base, shuffle=config.model.shuffle, dtype="float16")
+    small.set_weights(model.get_weights())
+    small.save_weights(out / "start.weights.h5")
     record.add(out / "run.json", score_threshold=threshold, validation=scores)
     return {"score_threshold": threshold, **scores}
 

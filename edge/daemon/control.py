@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from edge.clock import Clock
 from edge.errors import SpanhawkError
 from edge.mqtt import Publisher, Request
 from edge.mqtt.commands import Command, CommandError, parse, reply
@@ -44,10 +45,11 @@ class Switch:
 class Control:
     """Answers requests with the actions it was given."""
 
-    def __init__(self, publisher: Publisher, reply_topic: str, actions: Mapping[str, Action]) -> None:
+    def __init__(self, publisher: Publisher, reply_topic: str, actions: Mapping[str, Action], clock: Clock) -> None:
         self._publisher = publisher
         self._reply_topic = reply_topic
         self._actions = actions
+        self._clock = clock
 
     def step(self) -> int:
         """Carry out and answer what has arrived; returns how many requests there were."""
@@ -58,10 +60,11 @@ class Control:
 
     def _answer(self, request: Request) -> bytes:
         try:
-            command = parse(request.payload, known=tuple(self._actions))
+            now = self._clock.utc() if self._clock.synced() else None
+            command = parse(request.payload, tuple(self._actions), now)
         except CommandError as error:
             log.warning("refused a command: %s", error)
-            return reply(None, error=str(error))
+            return reply(error)
         return self._carry_out(command)
 
     def _carry_out(self, command: Command) -> bytes:

@@ -65,6 +65,10 @@ class Ground:
         """True when the thread went round within the last ``limit_s`` seconds."""
         return self._clock.monotonic_ns() - self._turned_ns < limit_s * 1e9
 
+    def poke(self) -> None:
+        """There is something new to deliver: do it now."""
+        self._publisher.wake.set()
+
     def _run(self) -> None:
         due_ns = self._clock.monotonic_ns()
         while not self._stop.is_set():

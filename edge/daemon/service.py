@@ -24,8 +24,8 @@ from edge.daemon.meter import Meter
 from edge.daemon.notify import Systemd
 from edge.daemon.settings import Settings, read
 from edge.daemon.status import Reporter, Sources, status_payload
-from edge.detections.wire import mark_historical
 from edge.delivery import Delivery
+from edge.detections.wire import mark_historical
 from edge.errors import DeviceError
 from edge.frames import Frame
 from edge.frames.newest import NewestFrame
@@ -91,16 +91,18 @@ class Service:
             if frame is None or not self._switch.flying:
                 pipeline.store_again()
             else:
-                self._process(frame, pipeline)
+                self._process(frame, pipeline, ground)
             self._hold_off_watchdog(camera, ground)
         if not pipeline.store_again():
             log.error("stopped with detections that a full disk did not take: %s", pipeline.storage_trouble)
 
-    def _process(self, frame: Frame, pipeline: Pipeline) -> None:
+    def _process(self, frame: Frame, pipeline: Pipeline, ground: Ground) -> None:
         outcome = pipeline.process(frame)
         self._newest = outcome
         now_ns = self._clock.monotonic_ns()
         self._meter.add(now_ns, outcome.stage_ms, len(outcome.features))
+        if outcome.features:
+            ground.poke()
 
     def _hold_off_watchdog(self, camera: NewestFrame, ground: Ground) -> None:
         """Tell systemd we live, but only while frames move (or their absence is known) and the ground thread turns."""
@@ -158,7 +160,7 @@ class Service:
             self._settings.vehicle,
             publisher,
             Delivery(outbox, publisher, self._clock, late=mark_historical),
-            Control(publisher, replies_topic(self._settings.vehicle), actions),
+            Control(publisher, replies_topic(self._settings.vehicle), actions, self._clock),
             Reporter(self._settings.vehicle, self._flight.flight_id, sources, self._clock),
             self._switch,
             self._systemd,

@@ -248,5 +248,5 @@ class NewestFrame:
     def _recover(self) -> None:
         """A frame came: the camera is well again. The lock is held."""
         if self._trouble is not None:
-            log.info("the camera delivers again after %d attempts", self._attempts)
+            log.info("the camera delivers again (attempt %d)", self._attempts)
             self._trouble, self._attempts = None, 0

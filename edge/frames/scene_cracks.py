@@ -106,14 +106,17 @@ def _crack(rng: np.random.Generator, seedling: Seedling, id: int, parent: int | 
         0.26 * along_noise(rng, count, 120) + 0.16 * along_noise(rng, count, 12) + 0.20 * along_noise(rng, count, 3)
     )
     width = seedling.width_mm * swing * _taper(count, seedling.taper_start)
+    width = np.clip(width, _THINNEST_MM, _WIDEST_MM)
+    # Into a hairline light still finds its way; dirt and lime fill some stretches.
+    deep = float(rng.uniform(0.94, 1.02)) * (0.86 - 0.42 * np.exp(-width / 0.8))
     filled = np.clip(0.5 * along_noise(rng, count, 90) - 0.55, 0, 0.55)
     spalled = (along_noise(rng, count, 40) > 1.0) & (width > 0.9)
     return SurfaceCrack(
         id=id,
         parent=parent,
         path_mm=path,
-        width_mm=np.clip(width, _THINNEST_MM, _WIDEST_MM),
-        depth=float(rng.uniform(0.78, 0.88)) - filled,
+        width_mm=width,
+        depth=deep * (1 - filled),
         spalled=spalled,
     )
 

@@ -39,6 +39,7 @@ class Options:
     width_px: int = 1280
     """Width of a frame; the field of view stays the same."""
     height_px: int = 720
+    """Height of a frame."""
     fps: float = 5.0
     """Frames per second of flight."""
     seconds: float | None = None

@@ -1,6 +1,7 @@
 """The door to the TensorFlow Lite interpreters: the only module that imports them.
 
-ai-edge-litert is used wherever it is installed; tflite-runtime is accepted, never preferred.
+ai-edge-litert is used wherever it is installed; tflite-runtime is accepted, never preferred: it is several times
+slower, and a broken model file, which only the card's hashes keep from it, can end the process.
 """
 
 from __future__ import annotations
@@ -64,9 +65,8 @@ def load_delegate(library: str, options: Mapping[str, str]) -> Any:
     Raises OSError when the library is absent, does not load or is no delegate; ValueError when it finds no device.
     """
     module, _ = _vendor()
-    if not hasattr(
-        ctypes.CDLL(library), _DELEGATE_SYMBOL
-    ):  # looked up here: the vendor's loader leaves a broken object
+    # Looked up here first: the vendor's loader leaves an object behind that cannot even be deleted quietly.
+    if not hasattr(ctypes.CDLL(library), _DELEGATE_SYMBOL):
         raise OSError(f"{library} has no {_DELEGATE_SYMBOL}: it is not a TensorFlow Lite delegate")
     return module.load_delegate(library, dict(options))
 
@@ -90,8 +90,7 @@ def open_network(
         ) from error
     except SystemError as error:  # tflite-runtime 2.14 was built for numpy 1 and only fails here
         raise ConfigError(
-            f"{library} does not work with numpy {np.__version__} ({_words(error)}); "
-            "install ai-edge-litert, or numpy<2 beside tflite-runtime"
+            f"{library} does not work with numpy {np.__version__}; install ai-edge-litert, or numpy<2 beside it"
         ) from error
     _check_against_card(path, interpreter, bundle)
     network = Network(interpreter, library, accelerator)

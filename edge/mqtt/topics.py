@@ -1,13 +1,13 @@
 """The names of the topics, and which vehicle names fit into them.
 
-=================================== =============== ====================================================
-``spanhawk/VEHICLE/detections``      QoS 1           a Feature, at least once, same id on a repeat
-``spanhawk/VEHICLE/status``          QoS 1, retained online / flying / degraded / offline; the last will
-``spanhawk/VEHICLE/telemetry``       QoS 0           once a second
-``spanhawk/VEHICLE/receipts``        QoS 1           from the ground: what is safely stored there
-``spanhawk/VEHICLE/commands``        QoS 1           to the vehicle
+==================================== =============== ====================================================
+``spanhawk/VEHICLE/detections``       QoS 1           a Feature, at least once, same id on a repeat
+``spanhawk/VEHICLE/status``           QoS 1, retained online / flying / degraded / offline; the last will
+``spanhawk/VEHICLE/telemetry``        QoS 0           once a second
+``spanhawk/VEHICLE/receipts``         QoS 1           from the ground: what is safely stored there
+``spanhawk/VEHICLE/commands``         QoS 1           to the vehicle
 ``spanhawk/VEHICLE/commands/replies`` QoS 1          answers to askers who named no topic of their own
-=================================== =============== ====================================================
+==================================== =============== ====================================================
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def replies_topic(vehicle: str) -> str:
 
 
 def check_vehicle(name: str) -> None:
-    """Raise ConfigError unless ``name`` can stand in a topic: 1 to 64 bytes of UTF-8, without + # / and control codes."""
+    """Raise ConfigError unless ``name`` can stand in a topic: 1 to 64 bytes of UTF-8, printable, without + # /."""
     reason = _fault(name)
     if reason is not None:
         raise ConfigError(f'vehicle: got {name!r}, which {reason}; give it a short name, as vehicle = "drone1"')

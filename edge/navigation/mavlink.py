@@ -106,6 +106,7 @@ class MavlinkNavigator:
     def __init__(self, options: Options, clock: Clock, link: Link) -> None:
         self._options, self._clock = options, clock
         self._link: Link | None = link
+        self._name = options.device
         self._common = dialect()
         self._encoder = self._common.MAVLink(None, srcSystem=options.system_id or _UNSETTLED_SYSTEM)
         self._encoder.srcComponent = self._common.MAV_COMP_ID_ONBOARD_COMPUTER
@@ -140,14 +141,14 @@ class MavlinkNavigator:
     def health(self) -> str | None:
         """What is wrong: port, heartbeat, missing messages or implausible fixes."""
         if not self._thread.is_alive() and not self._stop.is_set():
-            return f"the thread that listens to {self._options.device} has ended; see the log and restart"
+            return f"the thread that listens to {self._name} has ended; see the log and restart"
         if self._trouble.sentence is not None:
             return self._trouble.sentence
         return self._silence(self._clock.monotonic_ns()) or self._history.doubt()
 
     def _silence(self, now_ns: int) -> str | None:
         """Which message is not heard."""
-        heard_ns, device = self._vehicle.heard_ns, self._options.device
+        heard_ns, device = self._vehicle.heard_ns, self._name
         if "HEARTBEAT" not in heard_ns:
             whom = f"system {self._options.system_id}" if self._options.system_id else "an autopilot"
             return f"no heartbeat of {whom} on {device} yet; check wiring, baud rate and the port's protocol"
@@ -174,7 +175,7 @@ class MavlinkNavigator:
             try:
                 if self._link is None:
                     self._link = open_link(self._options.device, self._options.baud)
-                    self._trouble.over(f"{self._options.device} is open again")
+                    self._trouble.over(f"{self._name} is open again")
                 self._listen(self._link)
             except DeviceError as error:
                 self._lost(error, tries)
@@ -208,7 +209,7 @@ class MavlinkNavigator:
             link.settle()
         if self._vehicle.restarts != restarts:
             self._asked_ns.clear()
-            log.warning("the autopilot on %s restarted", self._options.device)
+            log.warning("the clock of the autopilot on %s began anew: a restart, or a link that had stalled", self._name)
         if message.get_type() == "TIMESYNC" and message.tc1 > 0 and message.ts1 in self._sent_syncs:
             self._vehicle.hear_sync(message.ts1, message, now_ns)
 

@@ -75,7 +75,7 @@ def _feed(data: bytes, decode: framing.Decode, vehicle: Vehicle, utc: UtcTrack, 
     elapsed_us, previous = 0, None
     satellite_time = False
     wanted = framing.WANTED
-    for stamp_us, start, end in records(data, decode):
+    for stamp_us, start, end in _steady(records(data, decode)):
         step_us = 0 if previous is None else stamp_us - previous
         elapsed_us += step_us if 0 <= step_us <= _CLOCK_SET_US else 0
         previous = stamp_us
@@ -105,6 +105,16 @@ def records(data: bytes, decode: framing.Decode) -> Iterator[Record]:
         if found is None:
             return
         start = found.start() - _STAMP_BYTES
+
+
+def _steady(found: Iterator[Record]) -> Iterator[Record]:
+    """The same records, each with the median of its own time stamp and its neighbours': stamps have no checksum."""
+    before = here = next(found, None)
+    while here is not None and before is not None:
+        after = next(found, None)
+        stamp_us = sorted((before[0], here[0], (after or here)[0]))[1]
+        yield stamp_us, here[1], here[2]
+        before, here = here, after
 
 
 def _record(data: bytes, start: int) -> Record | None:

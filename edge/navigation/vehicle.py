@@ -152,7 +152,7 @@ class Vehicle:
         if self._clock.restarted(message.time_boot_ms, now_ns):
             self.restarts += 1
             self._gps = None
-            self._history.lose(now_ns)
+            self._history.lose(now_ns - 1)  # just before what comes next, which is known again
         return self._clock.local_ns(message.time_boot_ms, now_ns)
 
     def _system_time(self, message: Any, now_ns: int) -> None:

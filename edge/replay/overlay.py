@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from edge.pipeline import Outcome
 
-Picture = np.ndarray[Any, np.dtype[np.uint8]]
+Picture = npt.NDArray[np.uint8]
 
 # Okabe and Ito's palette (2008), distinguishable without red-green vision; BGR.
 _LINE = (0, 94, 213)
-_REGION = (233, 180, 86)
+_REGION = (66, 228, 240)
 _PAPER = (255, 255, 255)
 
 
@@ -20,11 +21,11 @@ def draw(outcome: Outcome) -> Picture:
     """BGR (H, W, 3): reported region tinted, centrelines drawn, mean width written at each crack."""
     import cv2
 
-    picture = cv2.cvtColor(outcome.frame.rgb, cv2.COLOR_RGB2BGR)
+    picture: Picture = np.asarray(cv2.cvtColor(outcome.frame.rgb, cv2.COLOR_RGB2BGR), np.uint8)
     if not outcome.traced.cracks:
         return picture
     region = outcome.traced.reported()
-    picture[region] = (0.55 * picture[region] + 0.45 * np.array(_REGION)).astype(np.uint8)
+    picture[region] = (0.4 * picture[region] + 0.6 * np.array(_REGION)).astype(np.uint8)
     scale = max(0.4, outcome.frame.width_px / 1600)
     for crack, found in zip(outcome.traced.cracks, outcome.features, strict=True):
         path = np.round(crack.path_px * 8).astype(np.int32).reshape(-1, 1, 2)
@@ -42,7 +43,7 @@ def _label(properties: dict[str, Any]) -> str:
     return f"{size['width_mm']:.2f} +- {size['width_sigma_mm']:.2f} mm"
 
 
-def _write(picture: Picture, text: str, at: np.ndarray[Any, np.dtype[np.float32]], scale: float) -> None:
+def _write(picture: Picture, text: str, at: npt.NDArray[np.float32], scale: float) -> None:
     import cv2
 
     (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5 * scale, 1)

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from edge.detections.wire import to_bytes
 from edge.errors import TryAgainError, UsageError
@@ -76,17 +77,17 @@ def full(folder: Path, error: OSError) -> TryAgainError:
     return TryAgainError(f"{folder}: cannot write ({error.strerror or error}); what was written before is intact")
 
 
-def save_png(path: Path, picture: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+def save_png(path: Path, picture: npt.NDArray[np.uint8]) -> None:
     """Write a grey or BGR picture as PNG. Raises OSError."""
     _save(path, ".png", picture, [])
 
 
-def save_jpeg(path: Path, picture: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+def save_jpeg(path: Path, picture: npt.NDArray[np.uint8]) -> None:
     """Write a BGR picture as JPEG. Raises OSError."""
     _save(path, ".jpg", picture, [_jpeg_quality(), 90])
 
 
-def _save(path: Path, kind: str, picture: np.ndarray[Any, np.dtype[np.uint8]], flags: list[int]) -> None:
+def _save(path: Path, kind: str, picture: npt.NDArray[np.uint8], flags: list[int]) -> None:
     import cv2
 
     # cv2.imwrite only returns False on a full disk: encode here, write through the operating system.

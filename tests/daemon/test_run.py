@@ -62,7 +62,7 @@ class Ground:
         self._news = threading.Condition()
         self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         self._client.on_message = self._on_message
-        self._client.on_connect = lambda client, *_: client.subscribe("spanhawk/#", qos=1)
+        self._client.on_connect = lambda client, *_: client.subscribe([("spanhawk/#", 1), ("answers/#", 1)])
         self._client.connect("127.0.0.1", broker.port)
         self._client.loop_start()
 
@@ -90,7 +90,7 @@ class Ground:
 
     def ask(self, payload: bytes, correlation: bytes) -> dict[str, Any]:
         properties = Properties(PacketTypes.PUBLISH)
-        properties.ResponseTopic = "spanhawk/test/answers"
+        properties.ResponseTopic = "answers/test"
         properties.CorrelationData = correlation
         self._client.publish("spanhawk/drone1/commands", payload, qos=1, properties=properties)
         with self._news:

@@ -100,7 +100,7 @@ class Device:
     cameras = 1
     busy = False
     last = None
-    script: list = []
+    script = ()
     error = None
     controls_it_has = ("FrameDurationLimits", "ExposureTime", "AnalogueGain", "AeEnable")
 
@@ -117,25 +117,14 @@ class Device:
     def global_camera_info(cls):
         return [{"Model": "imx477", "Num": number} for number in range(cls.cameras)]
 
-    def create_video_configuration(
-        self, main, lores, raw, transform, colour_space, buffer_count, controls, display, encode
-    ):
+    def create_video_configuration(self, *, main, lores, display, encode, **rest):
         for stream in (main, lores):
             if stream is not None:
                 stream["stride"] = -(-stream["size"][0] // 64) * 64
-        return dict(
-            main=main,
-            lores=lores,
-            raw=raw,
-            transform=transform,
-            colour_space=colour_space,
-            buffer_count=buffer_count,
-            controls=controls,
-        )
+        return {"main": main, "lores": lores, **rest}
 
     def configure(self, configuration):
-        width, height = configuration["main"]["size"]
-        if width > SENSOR[0]:
+        if configuration["main"]["size"][0] > SENSOR[0]:
             raise RuntimeError("lores stream dimensions may not exceed main stream")
         self.configuration = configuration
 
@@ -177,7 +166,7 @@ def clock(monkeypatch) -> ManualClock:
 @pytest.fixture
 def device(monkeypatch) -> type[Device]:
     """The stand-in modules in place; the class, for the test to set up."""
-    fresh = type("Picamera2", (Device,), {"script": [metadata(index) for index in range(4)]})
+    fresh = type("Picamera2", (Device,), {"script": [metadata(index) for index in range(4)]})  # attributes of its own
     libcamera = types.ModuleType("libcamera")
     libcamera.Transform = lambda hflip=0, vflip=0: ("transform", hflip, vflip)
     libcamera.ColorSpace = types.SimpleNamespace(Sycc=lambda: "sYCC")

@@ -122,7 +122,7 @@ def test_wide_cracks_are_dark_valleys_where_the_truth_says(scene: Scene) -> None
             along = np.gradient(path, axis=0)
             across = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.hypot(*along.T)[:, None]
             inside = ((path > 20) & (path < np.array([1260, 700]))).all(axis=1)
-            for i in np.flatnonzero(inside & (half > 1) & (crack.depth > 0.6))[::7]:
+            for i in np.flatnonzero(inside & (half > 1) & (crack.depth > 0.65))[::7]:
                 beside = [path[i] + side * (half[i] + 4) * across[i] for side in (-1, 1)]
                 rims = [grey[round(p[1]), round(p[0])] for p in beside]
                 checked += 1

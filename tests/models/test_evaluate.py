@@ -10,6 +10,7 @@ import pytest
 
 from models import DataError, monitor
 from models.cli import main
+from models.data import find_examples
 from models.evaluate import evaluate
 from models.rendered import write_set
 
@@ -46,7 +47,7 @@ def folder(tmp_path):
 
 
 def test_report_of_a_set_worked_out_by_hand(folder):
-    found = evaluate(Darkness(), folder / "images", folder / "masks")
+    found = evaluate(Darkness(), find_examples(folder / "images", folder / "masks"))
     assert found["images"] == 4
     assert found["images_with_crack"] == 2
     assert found["pixels"] == 4 * 60 * 80
@@ -58,10 +59,11 @@ def test_report_of_a_set_worked_out_by_hand(folder):
 
 
 def test_negatives_join_the_pictures_with_an_empty_mask(folder):
-    found = evaluate(Darkness(), folder / "images", folder / "masks", folder / "images")
+    free = find_examples(folder / "images", None)
+    found = evaluate(Darkness(), find_examples(folder / "images", folder / "masks"), free)
     assert found["crack_free"]["images"] == 6
     assert found["crack_free"]["fires"] == 4
-    alone = evaluate(Darkness(), None, None, folder / "images")
+    alone = evaluate(Darkness(), [], free)
     assert alone["pooled"] is None
     assert alone["crack_free"]["images"] == 4
 
@@ -91,7 +93,6 @@ def test_command_prints_one_json_object(tmp_path, model, capsys):
         (["--images", "somewhere"], "belong together"),
         ([], "Nothing to score"),
         (["--negatives", "nowhere", "--threshold", "0.5"], "folder nowhere does not exist"),
-        (["--negatives", "nowhere"], "gives no score_threshold"),
     ],
 )
 def test_command_answers_bad_input_with_one_sentence(model, arguments, message, capsys):
@@ -99,6 +100,11 @@ def test_command_answers_bad_input_with_one_sentence(model, arguments, message, 
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_model_without_a_recorded_threshold_asks_for_one(model):
+    with pytest.raises(DataError, match=r"run\.json gives no score_threshold"):
+        open_scorer(model)
 
 
 def test_neither_bundle_nor_model_is_refused(tmp_path):

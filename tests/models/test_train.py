@@ -19,6 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 from models.losses import crack_loss  # noqa: E402
 from models.train import learning_rate, train  # noqa: E402
+from models.unet import fast_unet, load_fast_unet  # noqa: E402
 
 CONFIG = """
 [train]
@@ -121,6 +122,12 @@ def test_training_leaves_its_record_resumes_and_survives_a_broken_loss(root, tmp
     assert (out / "curve.png").read_bytes()[:4] == b"\x89PNG"
     lines = (out / "history.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["step", "5", "10"]
+
+    again = fast_unet(64, 64, base=8)
+    again.load_weights(out / "start.weights.h5")
+    pictures = np.random.default_rng(0).random((1, 64, 64, 3), np.float32)
+    exact = load_fast_unet(out / "model.keras", 64, 64).predict_on_batch(pictures)
+    assert np.abs(again.predict_on_batch(pictures) - exact).max() < 0.05
 
     before = (out / "best.weights.h5").read_bytes()
     monkeypatch.setattr(keras.Model, "train_on_batch", lambda self, *a, **k: math.nan)

@@ -1,0 +1,228 @@
+"""From the outbox to the broker: at least once, in bounded steps, whatever the connection does.
+
+* A letter leaves SENT only by the broker's word: acknowledged is confirmed, refused is parked with the reason.
+* When a connection is lost, everything handed over is pending again and goes out again under the same id.
+* A letter handed over late (from an earlier run, or old) is marked so.
+* A letter at which the broker hangs up each time would block all others for ever: when connections end soon and
+  nothing is acknowledged, letters go out one by one until the culprit is known, and it is parked.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from edge.clock import Clock
+from edge.errors import TryAgainError
+from edge.mqtt import Publisher, Receipt
+from edge.mqtt.notices import Notices
+from edge.outbox import Letter, LetterState, Outbox
+
+log = logging.getLogger(__name__)
+
+LATE_NS = 10_000_000_000
+"""A letter older than this when it is handed over is late."""
+# Without news, look for new letters this often.
+_IDLE_S = 0.5
+STRIKES = 3
+"""So often the broker must hang up on a letter sent alone before it is parked."""
+# The broker's own hanging up follows at once; a network that fell silent takes longer to be noticed.
+_SOON_NS = 5_000_000_000
+_BARREN_CONNECTIONS = 2
+# A disk that failed is tried again after this long.
+_DISK_PAUSE_S = 1.0
+
+
+class Delivery:
+    """Used by one thread; the counters may be read from others."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        publisher: Publisher,
+        clock: Clock,
+        *,
+        late: Callable[[bytes], bytes],
+        window: int = 20,
+    ) -> None:
+        """``late`` marks a payload as delivered late; it raises ValueError for one it cannot read, which is parked."""
+        self._outbox = outbox
+        self._publisher = publisher
+        self._clock = clock
+        self._late = late
+        self._window = window
+        self._notices = Notices(log, clock)
+        self._session = 0
+        self._hand: deque[Letter] = deque()
+        self._sent_ns: dict[str, int] = {}
+        self._receipts: list[Receipt] = []
+        self._stumbling = _Stumbling(window)
+        self._delivered = 0
+        self._refused = 0
+        self._refusal: str | None = None
+
+    @property
+    def delivered(self) -> int:
+        """Acknowledgements of this run; a letter sent twice counts twice."""
+        return self._delivered
+
+    @property
+    def refused(self) -> int:
+        """Letters parked in this run."""
+        return self._refused
+
+    @property
+    def waiting(self) -> int:
+        """Letters neither confirmed nor parked; only those on their way while the outbox cannot be read."""
+        try:
+            counts = self._outbox.counts()
+        except TryAgainError:
+            return len(self._hand) + len(self._sent_ns)
+        return counts[LetterState.PENDING] + counts[LetterState.SENT]
+
+    @property
+    def backlog_age_s(self) -> float | None:
+        """Age of the oldest letter of this run that is not confirmed; None when there is none."""
+        oldest_ns = self._outbox.oldest_ns()
+        return None if oldest_ns is None else (self._clock.monotonic_ns() - oldest_ns) / 1e9
+
+    def health(self) -> str | None:
+        """That letters were refused in this run, and why the last one was; None when none was."""
+        if self._refusal is None:
+            return None
+        return (
+            f"{self._refused} letters were refused and are set aside (the last one: {self._refusal}); "
+            "mend that, then send them with spanhawk outbox flush"
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """Step until ``stop`` is set; set ``publisher.wake`` too, to end at once."""
+        while not stop.is_set():
+            self._publisher.wake.clear()
+            self._clock.wait(self._publisher.wake, self.step())
+
+    def step(self) -> float:
+        """Do what can be done now without waiting; returns the seconds until the next step is due without news."""
+        try:
+            self._settle()
+            self._follow_session()
+            if self._publisher.connected:
+                self._fill()
+        except TryAgainError as error:
+            self._notices.warn("disk", f"delivery pauses: {error}")
+            return _DISK_PAUSE_S
+        return _IDLE_S
+
+    def _settle(self) -> None:
+        """Write down what the broker said; kept here until the outbox has taken it."""
+        self._receipts += self._publisher.receipts()
+        if not self._receipts:
+            return
+        arrived = [receipt.id for receipt in self._receipts if receipt.refused is None]
+        self._outbox.done(arrived)
+        self._delivered += len(arrived)
+        self._answered(arrived)
+        self._receipts = [receipt for receipt in self._receipts if receipt.refused is not None]
+        while self._receipts:
+            refusal = self._receipts[0]
+            self._park(refusal.id, str(refusal.refused))
+            self._answered([refusal.id])
+            self._receipts.pop(0)
+
+    def _answered(self, ids: list[str]) -> None:
+        for id in ids:
+            self._sent_ns.pop(id, None)
+        self._stumbling.settled(ids)
+
+    def _follow_session(self) -> None:
+        """When the connection was lost, everything handed over goes back."""
+        session = self._publisher.sessions
+        lost = not self._publisher.connected and bool(self._hand or self._sent_ns)
+        if session == self._session and not lost:
+            return
+        self._outbox.release()
+        culprit = self._stumbling.lost(self._sent_ns, self._clock.monotonic_ns())
+        self._hand.clear()
+        self._sent_ns.clear()
+        self._session = session
+        if culprit is not None:
+            self._park(culprit, f"the broker hung up each of the {STRIKES} times this letter was sent alone")
+
+    def _fill(self) -> None:
+        room = self._stumbling.window - len(self._sent_ns) - len(self._hand)
+        if room > 0:
+            self._hand.extend(self._outbox.take(room))
+        while self._hand:
+            letter = self._hand[0]
+            payload = self._payload(letter)
+            if payload is not None and not self._publisher.send(letter.id, letter.topic, payload):
+                return
+            self._hand.popleft()
+            if payload is not None:
+                self._sent_ns[letter.id] = self._clock.monotonic_ns()
+
+    def _payload(self, letter: Letter) -> bytes | None:
+        """What goes out; None when the letter cannot be marked as late and was parked."""
+        now_ns = self._clock.monotonic_ns()
+        if letter.put_ns is not None and now_ns - letter.put_ns <= LATE_NS:
+            return letter.payload
+        try:
+            return self._late(letter.payload)
+        except ValueError as error:
+            self._park(letter.id, f"it is late and cannot be marked so: {error}")
+            return None
+
+    def _park(self, id: str, reason: str) -> None:
+        self._outbox.park(id, reason)
+        self._refused += 1
+        self._refusal = reason
+        self._notices.warn("parked", f"letter {id} is set aside: {reason}")
+
+
+class _Stumbling:
+    """Tells a letter that makes the broker hang up from a connection that is merely bad."""
+
+    def __init__(self, window: int) -> None:
+        self._full_window = window
+        self._acknowledged = False
+        self._barren = 0
+        self._one_by_one = 0
+        self._strikes: dict[str, int] = {}
+
+    @property
+    def window(self) -> int:
+        """How many letters may be on their way: all, or one while the culprit is sought."""
+        return 1 if self._one_by_one else self._full_window
+
+    def settled(self, ids: list[str]) -> None:
+        """The broker answered for these: they are innocent."""
+        if not ids:
+            return
+        self._acknowledged = True
+        self._barren = 0
+        self._one_by_one = max(0, self._one_by_one - len(ids))
+        for id in ids:
+            self._strikes.pop(id, None)
+
+    def lost(self, sent_ns: Mapping[str, int], now_ns: int) -> str | None:
+        """A connection ended with these on their way; returns the letter that is to blame once that is clear."""
+        acknowledged, self._acknowledged = self._acknowledged, False
+        if not sent_ns or now_ns - max(sent_ns.values()) > _SOON_NS:
+            return None
+        if len(sent_ns) == 1:
+            return self._strike(next(iter(sent_ns)))
+        self._barren = 0 if acknowledged else self._barren + 1
+        if self._barren >= _BARREN_CONNECTIONS:
+            self._one_by_one = 2 * self._full_window
+        return None
+
+    def _strike(self, id: str) -> str | None:
+        self._strikes[id] = self._strikes.get(id, 0) + 1
+        if self._strikes[id] < STRIKES:
+            self._one_by_one = 2 * self._full_window
+            return None
+        self._strikes.clear()
+        self._one_by_one = self._barren = 0
+        return id

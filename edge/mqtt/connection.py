@@ -1,0 +1,76 @@
+"""What a publisher needs of an MQTT library: one connection, from its dial to its end, and its news.
+
+A connection is never used twice: whatever the library keeps in memory ends with it, because what must not be lost
+is in the outbox. The library's callbacks only append to ``news``; all work is done between two calls of ``work``,
+where an exception means no more than "dial again" and a lock may be taken.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from edge.mqtt import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """The broker accepted, and allows so much; None where it does not say."""
+
+    max_packet_bytes: int | None
+    receive_maximum: int | None
+    """Publications at QoS 1 that may be unacknowledged at one time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A publication is over: written out (QoS 0), acknowledged, or ``refused`` for the broker's reason."""
+
+    mid: int
+    refused: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A message on the commands topic."""
+
+    request: Request
+    retained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """The broker refuses something while the connection stays up."""
+
+    sentence: str
+
+
+News: TypeAlias = Up | Ended | Arrived | Complaint
+
+
+class Hangup(Exception):  # noqa: N818 - that a connection ends is no error
+    """Why a connection did not come up or is over, as a sentence."""
+
+    def __init__(self, sentence: str, *, refused: bool = False) -> None:
+        super().__init__(sentence)
+        self.refused = refused
+        """True when the broker answered and said no: trying again soon is pointless."""
+
+
+class Connection(Protocol):
+    """``dial``, ``work`` and ``close`` belong to one thread; ``publish`` is called from any."""
+
+    news: deque[News]
+
+    def dial(self) -> None:
+        """Connect; returns before the broker has answered. Raises Hangup."""
+
+    def work(self) -> None:
+        """Serve the network for a moment. Raises Hangup when the connection is over."""
+
+    def publish(self, topic: str, payload: bytes, *, qos: int, retained: bool, correlation: bytes | None) -> int | None:
+        """Queue without blocking; returns the ``mid`` its end will carry, None when it could not be queued."""
+
+    def close(self, *, politely: bool) -> None:
+        """End it politely, or as if the vehicle had vanished: then the broker publishes the last will."""

@@ -1,0 +1,182 @@
+"""The publisher that keeps one connection up: dials, backs off, dials again. Knows no MQTT library."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+from edge.clock import Clock
+from edge.mqtt import Receipt, Request
+from edge.mqtt.backoff import Backoff
+from edge.mqtt.connection import Connection, Hangup, Up
+from edge.mqtt.notices import Notices
+from edge.mqtt.traffic import Traffic
+
+log = logging.getLogger(__name__)
+
+# A connection that lived so long was a good one: the next failure is the first of its kind.
+_HELD_NS = 10_000_000_000
+# What is on its way when we leave gets so long to be acknowledged.
+_GOODBYE_NS = 2_000_000_000
+_JOIN_S = 15.0
+
+
+class Link:
+    """A ``Publisher`` over connections made by ``connect``, with a thread of its own until the ``with`` block ends.
+
+    Leaving the block with an exception ends the connection as if the vehicle had vanished, so that the broker
+    publishes the last will; otherwise say ``offline`` before leaving.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        clock: Clock,
+        *,
+        broker: str,
+        vehicle: str,
+        window: int,
+        max_payload_bytes: int,
+        chance: random.Random | None = None,
+    ) -> None:
+        self._connect = connect
+        self._clock = clock
+        self._broker = broker
+        self._notices = Notices(log, clock)
+        self._traffic = Traffic(vehicle, window, max_payload_bytes, Notices(log, clock))
+        self._backoff = Backoff(chance or random.Random())
+        self._closing = threading.Event()
+        self._politely = True
+        self._leave_ns = 0
+        self._sessions = 0
+        self._up_ns: int | None = None
+        self._trouble: str | None = f"{broker}: not connected yet"
+        self._thread = self._start()
+
+    def send(self, id: str, topic: str, payload: bytes) -> bool:
+        """Hand over at QoS 1; False when it cannot be taken now.
+
+        What can never be delivered (too large, impossible topic) is taken, and its receipt says why.
+        """
+        return self._traffic.send(id, topic, payload)
+
+    def announce(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        """Telemetry (QoS 0) or, retained, status (QoS 1), now or, retained, as soon as connected."""
+        self._traffic.announce(topic, payload, retained=retained)
+
+    def reply(self, request: Request, default_topic: str, payload: bytes) -> None:
+        """Answer a command at QoS 1; on ``default_topic`` where it named no topic, or one it must not."""
+        self._traffic.reply(request, default_topic, payload)
+
+    def receipts(self) -> list[Receipt]:
+        """What the broker has said since the last call, oldest first."""
+        return self._traffic.receipts()
+
+    def requests(self) -> list[Request]:
+        """Commands that arrived since the last call, oldest first; payloads are cut just above the size limit."""
+        return self._traffic.requests()
+
+    @property
+    def dropped_requests(self) -> int:
+        """Commands that were not passed on: retained ones, and those beyond what may wait."""
+        return self._traffic.dropped_requests
+
+    @property
+    def connected(self) -> bool:
+        """True between CONNACK success and the loss of the connection."""
+        return self._up_ns is not None
+
+    @property
+    def sessions(self) -> int:
+        """How often a connection came up."""
+        return self._sessions
+
+    @property
+    def wake(self) -> threading.Event:
+        """Set whenever there is something new to read here."""
+        return self._traffic.wake
+
+    def health(self) -> str | None:
+        """One sentence on what is wrong; None when connected. Starts the network thread again should it have died."""
+        if not self._thread.is_alive() and not self._closing.is_set():
+            log.error("the network thread died; it is started again")
+            self._thread = self._start()
+        return None if self.connected else self._trouble
+
+    def __enter__(self) -> Link:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._politely = kind is None
+        self._leave_ns = self._clock.monotonic_ns() + _GOODBYE_NS
+        self._closing.set()
+        self._thread.join(_JOIN_S)
+
+    def _start(self) -> threading.Thread:
+        thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        thread.start()
+        return thread
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            refused = self._one_connection()
+            self._clock.wait(self._closing, self._backoff.pause_s(refused=refused))
+
+    def _one_connection(self) -> bool:
+        """From dialling to the end; returns whether the broker refused it."""
+        line, refused = self._connect(), False
+        try:
+            line.dial()
+            while not self._leaving():
+                line.work()
+                self._read(line)
+        except Hangup as hangup:
+            self._lost(str(hangup))
+            refused = hangup.refused
+        except Exception as error:  # the library stumbled over something: that ends a connection, not the thread
+            log.warning("%s: the MQTT library failed; connecting again", self._broker, exc_info=True)
+            self._lost(f"{self._broker}: the MQTT library failed ({type(error).__name__}: {error})")
+        finally:
+            self._finish(line)
+        return refused
+
+    def _read(self, line: Connection) -> None:
+        while line.news:
+            news = line.news.popleft()
+            if isinstance(news, Up):
+                self._came_up(line, news)
+            else:
+                self._traffic.read(news)
+
+    def _came_up(self, line: Connection, up: Up) -> None:
+        log.info("connected to %s", self._broker)
+        self._notices.forget("away")
+        self._traffic.open(line, up)
+        self._sessions += 1
+        self._trouble = None
+        self._up_ns = self._clock.monotonic_ns()
+        self.wake.set()
+
+    def _lost(self, sentence: str) -> None:
+        self._trouble = sentence
+        self._notices.warn("away", sentence)
+
+    def _finish(self, line: Connection) -> None:
+        self._read(line)  # what the broker said before the end counts
+        self._traffic.close()
+        if self._up_ns is not None and self._clock.monotonic_ns() - self._up_ns > _HELD_NS:
+            self._backoff.reset()
+        self._up_ns = None
+        line.close(politely=self._politely)
+        self.wake.set()
+
+    def _leaving(self) -> bool:
+        if not self._closing.is_set():
+            return False
+        late = self._clock.monotonic_ns() > self._leave_ns
+        return late or not self._politely or self._up_ns is None or self._traffic.idle

@@ -1,0 +1,278 @@
+"""The publisher over paho-mqtt 2, at MQTT 5 or 3.1.1. The only module that knows the library.
+
+What the library is kept from, each seen on a real broker:
+
+* its memory queue (65,535 messages, lost on exit): it is handed no more than what is in flight;
+* an exception in a callback, which ends its network thread without a word: callbacks only append, and the loop is ours;
+* sending what it kept, on top of what the outbox sends again: each connection has a client of its own;
+* a packet above the broker's limit, which blocks everything behind it: checked before sending.
+
+MQTT 3.1.1 cannot say that a publication was refused (an ACL, a size limit): the broker acknowledges it and throws it
+away. Where the broker has access rules, use protocol 5.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from edge.clock import Clock
+from edge.errors import ConfigError
+from edge.mqtt import Publisher, Request
+from edge.mqtt.address import Address, parse_url
+from edge.mqtt.commands import MAX_COMMAND_BYTES
+from edge.mqtt.connection import Arrived, Complaint, Ended, Hangup, News, Up
+from edge.mqtt.link import Link
+from edge.mqtt.tls import read_password, tls_context
+from edge.mqtt.topics import check_vehicle, commands_topic, status_topic
+from edge.mqtt.why import loss, refusal, silence, unreachable
+
+if TYPE_CHECKING:
+    import ssl
+
+    from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+    from paho.mqtt.properties import Properties
+    from paho.mqtt.reasoncodes import ReasonCode
+
+log = logging.getLogger(__name__)
+
+_DIAL_TIMEOUT_S = 10.0
+# How long one turn waits for the network; also how late a wish to leave is noticed.
+_TURN_S = 0.2
+_GOODBYE_TURNS = 5
+# The broker must not send us more than this in one packet (MQTT 5 only).
+_MAX_INCOMING_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The ``[mqtt]`` table."""
+
+    url: str = "mqtt://localhost:1883"
+    """The broker: ``mqtt://host:1883`` or, encrypted, ``mqtts://host:8883``. No user name or password in it."""
+    username: str | None = None
+    """User name; None: none is sent."""
+    password_file: Path | None = None
+    """File with the password on its first line, read once; None: none is sent."""
+    ca_file: Path | None = None
+    """PEM file of the authorities that may sign the broker's certificate; None: the system's."""
+    cert_file: Path | None = None
+    """PEM file of this vehicle's own certificate; None: it has none."""
+    key_file: Path | None = None
+    """PEM file of its key; None: it stands in ``cert_file``."""
+    protocol: Literal["5", "3.1.1"] = "5"
+    """MQTT version; 3.1.1 only for brokers without 5: it hides refusals."""
+    client_id: str | None = None
+    """Must be unique at the broker; None: ``spanhawk-`` and the vehicle's name."""
+    keepalive_s: int = 10
+    """A silent connection is given up after twice this, seconds."""
+    window: int = 20
+    """Letters on their way at one time; at 200 ms round trip 20 give about 80 a second."""
+    max_payload_bytes: int = 256 << 10
+    """Larger letters are refused here rather than at the broker, bytes."""
+
+    def __post_init__(self) -> None:
+        address = parse_url(self.url)
+        if not address.encrypted and (self.ca_file or self.cert_file or self.key_file):
+            raise ConfigError(
+                f"mqtt.ca_file, cert_file and key_file need an encrypted url, as mqtts://{address.host}:8883"
+            )
+        if self.password_file is not None and self.username is None:
+            raise ConfigError("mqtt.password_file is given without mqtt.username; give the name it belongs to")
+        for name, low, high in (("keepalive_s", 1, 3600), ("window", 1, 1000), ("max_payload_bytes", 1024, 256 << 20)):
+            if not low <= getattr(self, name) <= high:
+                raise ConfigError(f"mqtt.{name}: got {getattr(self, name)}, needs {low} to {high}")
+
+
+def open_publisher(options: Options, clock: Clock, *, vehicle: str, last_will: bytes) -> Publisher:
+    """A publisher that connects in the background and keeps trying: an absent broker is not an error here.
+
+    ``last_will`` is what the broker publishes, retained, on the status topic when this vehicle vanishes.
+    Raises ConfigError for what trying again cannot mend (files, names, addresses).
+    """
+    check_vehicle(vehicle)
+    address = parse_url(options.url)
+    context = tls_context(options.ca_file, options.cert_file, options.key_file) if address.encrypted else None
+    password = None if options.password_file is None else read_password(options.password_file)
+    if password is not None and not address.encrypted and address.host not in ("localhost", "127.0.0.1", "::1"):
+        log.warning("the password travels to %s unencrypted; use mqtts://", address)
+
+    def connect() -> PahoConnection:
+        return PahoConnection(options, address, context, password, vehicle, last_will)
+
+    return Link(
+        connect,
+        clock,
+        broker=str(address),
+        vehicle=vehicle,
+        window=options.window,
+        max_payload_bytes=options.max_payload_bytes,
+    )
+
+
+class PahoConnection:
+    """A ``Connection`` made of one client. Its callbacks only append or assign: they must never raise."""
+
+    def __init__(
+        self,
+        options: Options,
+        address: Address,
+        context: ssl.SSLContext | None,
+        password: str | None,
+        vehicle: str,
+        last_will: bytes,
+    ) -> None:
+        from paho.mqtt.client import Client
+        from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTProtocolVersion
+
+        self.news: deque[News] = deque()
+        self._options = options
+        self._address = address
+        self._topic = commands_topic(vehicle)
+        self._is_5 = options.protocol == "5"
+        self._accepted = False
+        self._subscribed = False
+        self._refused: str | None = None
+        self._ended: str | None = None
+        self._library_error: str | None = None
+        self._error_level = int(LogLevel.MQTT_LOG_ERR)
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=options.client_id or f"spanhawk-{vehicle}",
+            clean_session=None if self._is_5 else True,
+            protocol=MQTTProtocolVersion.MQTTv5 if self._is_5 else MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = _DIAL_TIMEOUT_S
+        client.max_inflight_messages = 0  # counted in Traffic, against the broker's own limit
+        client.will_set(status_topic(vehicle), last_will, qos=1, retain=True)
+        if options.username is not None:
+            client.username_pw_set(options.username, password)
+        if context is not None:
+            client.tls_set_context(context)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        client.on_log = self._on_log
+        # With this set, publish() leaves writing to our loop; two threads writing would mix their packets.
+        client.on_socket_register_write = _nothing
+        self._client: Client = client
+
+    def dial(self) -> None:
+        """Connect, shake hands where encrypted, queue the CONNECT packet."""
+        special: dict[str, Any] = {"clean_start": True, "properties": self._connect_properties()} if self._is_5 else {}
+        try:
+            self._client.connect(self._address.host, self._address.port, self._options.keepalive_s, **special)
+        except OSError as error:
+            raise Hangup(f"{self._address} {unreachable(error)}") from error
+        except UnicodeError as error:
+            raise Hangup(f"{self._address} cannot be reached: this is no host name; check mqtt.url") from error
+
+    def work(self) -> None:
+        """One turn of the library's loop."""
+        status = self._client.loop(min(_TURN_S, self._options.keepalive_s / 4))
+        if status != 0 or self._ended is not None:
+            raise Hangup(f"{self._address} {self._why(int(status))}", refused=self._refused is not None)
+        if self._accepted and not self._subscribed:
+            self._subscribed = True
+            self._client.subscribe(self._topic, **self._subscription())
+
+    def publish(self, topic: str, payload: bytes, *, qos: int, retained: bool, correlation: bytes | None) -> int | None:
+        """Queue for the loop."""
+        properties = self._correlated(correlation) if correlation is not None and self._is_5 else None
+        info = self._client.publish(topic, payload, qos, retained, properties)
+        return info.mid if info.rc == 0 else None
+
+    def close(self, *, politely: bool) -> None:
+        """DISCONNECT, or only close the socket. The client goes with its last reference, and its sockets with it."""
+        client = self._client
+        if politely and self._accepted and self._ended is None:
+            client.disconnect()
+            for _ in range(_GOODBYE_TURNS):
+                if self._ended is None and client.loop(_TURN_S) != 0:
+                    break
+        socket = client.socket()
+        if socket is not None:
+            socket.close()
+        client.on_connect = client.on_disconnect = client.on_publish = None
+        client.on_subscribe = client.on_message = client.on_log = client.on_socket_register_write = None
+        del self._client
+
+    def _on_connect(
+        self, client: Client, userdata: object, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            self._refused = str(reason)
+            return
+        self._accepted = True
+        self.news.append(
+            Up(getattr(properties, "MaximumPacketSize", None), getattr(properties, "ReceiveMaximum", None))
+        )
+
+    def _on_disconnect(
+        self, client: Client, userdata: object, flags: DisconnectFlags, reason: ReasonCode, properties: object
+    ) -> None:
+        self._ended = str(reason)
+
+    def _on_publish(
+        self, client: Client, userdata: object, mid: int, reason: ReasonCode, properties: Properties
+    ) -> None:
+        self.news.append(Ended(mid, str(reason) if reason.is_failure else None))
+
+    def _on_subscribe(
+        self, client: Client, userdata: object, mid: int, reasons: list[ReasonCode], properties: object
+    ) -> None:
+        for reason in reasons:
+            if reason.is_failure:
+                self.news.append(Complaint(f"{self._address} lets no commands through ({self._topic}): {reason}"))
+
+    def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
+        properties = message.properties
+        payload = message.payload[: MAX_COMMAND_BYTES + 1]  # enough for the parser to refuse it for its size
+        reply_to, correlation = getattr(properties, "ResponseTopic", None), getattr(properties, "CorrelationData", None)
+        self.news.append(Arrived(Request(bytes(payload), reply_to, correlation), bool(message.retain)))
+
+    def _on_log(self, client: Client, userdata: object, level: int, text: str) -> None:
+        if level == self._error_level:
+            self._library_error = text.rpartition("socket: ")[2]
+
+    def _why(self, status: int) -> str:
+        if self._refused is not None:
+            return refusal(self._refused)
+        detail = f" ({self._library_error})" if self._library_error else ""
+        if self._accepted:
+            return loss(f"{self._ended or f'error {status}'}", detail)
+        return silence(detail, encrypted=self._address.encrypted, is_5=self._is_5)
+
+    def _connect_properties(self) -> Properties:
+        from paho.mqtt.packettypes import PacketTypes
+        from paho.mqtt.properties import Properties
+
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = 0
+        properties.MaximumPacketSize = _MAX_INCOMING_BYTES
+        return properties
+
+    def _correlated(self, correlation: bytes) -> Properties:
+        from paho.mqtt.packettypes import PacketTypes
+        from paho.mqtt.properties import Properties
+
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.CorrelationData = correlation
+        return properties
+
+    def _subscription(self) -> dict[str, Any]:
+        from paho.mqtt.subscribeoptions import SubscribeOptions
+
+        # Retained commands are not wanted: they would come again with every connection.
+        never = SubscribeOptions.RETAIN_DO_NOT_SEND
+        return {"options": SubscribeOptions(qos=1, retainHandling=never)} if self._is_5 else {"qos": 1}
+
+
+def _nothing(client: object, userdata: object, socket: object) -> None:
+    """For a callback that only has to be there."""

@@ -1,0 +1,76 @@
+"""What proves who is who: certificates, and the password from its file."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import stat
+from pathlib import Path
+
+from edge.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+
+def tls_context(ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> ssl.SSLContext:
+    """A client context that checks the broker's certificate and name.
+
+    ``ca_file`` None: the system's authorities; ``key_file`` None: the key stands in ``cert_file``. Raises ConfigError.
+    """
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        _load_authorities(context, ca_file)
+    if cert_file is not None:
+        _load_certificate(context, cert_file, key_file)
+    elif key_file is not None:
+        raise ConfigError("mqtt.key_file is given without mqtt.cert_file; give the certificate that belongs to it")
+    return context
+
+
+def read_password(path: Path) -> str:
+    """The first line of ``path``. Raises ConfigError, which never shows what the file holds."""
+    try:
+        mode, text = path.stat().st_mode, path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"mqtt.password_file: cannot read {path} ({error.strerror})") from error
+    except UnicodeDecodeError:
+        raise ConfigError(f"mqtt.password_file: {path} is not UTF-8 text") from None  # the error would show its bytes
+    password = text.split("\n", 1)[0].rstrip("\r")
+    if not password:
+        raise ConfigError(f"mqtt.password_file: the first line of {path} is empty; write the password there")
+    if mode & stat.S_IROTH:
+        log.warning("%s can be read by every user of this machine; chmod 600 it", path)
+    return password
+
+
+def _load_authorities(context: ssl.SSLContext, ca_file: Path) -> None:
+    try:
+        context.load_verify_locations(cafile=ca_file)
+    except ssl.SSLError as error:
+        raise ConfigError(f"mqtt.ca_file: {ca_file} holds no certificate in PEM form ({error.reason})") from error
+    except OSError as error:
+        raise ConfigError(f"mqtt.ca_file: cannot read {ca_file} ({error.strerror})") from error
+
+
+def _load_certificate(context: ssl.SSLContext, cert_file: Path, key_file: Path | None) -> None:
+    for key, path in (("cert_file", cert_file), ("key_file", key_file)):
+        if path is not None:
+            _check_readable(key, path)
+    key_name = f"mqtt.key_file {key_file}" if key_file else "the key in the same file"
+    try:
+        # An encrypted key would otherwise ask for its password on the terminal, and wait for ever.
+        context.load_cert_chain(cert_file, key_file, password=lambda: "")
+    except ssl.SSLError as error:
+        advice = "does not belong to it" if "MISMATCH" in str(error) else "must be PEM files, the key not encrypted"
+        raise ConfigError(
+            f"mqtt.cert_file {cert_file} and {key_name}: {advice} ({error.reason or 'no key could be read'})"
+        ) from error
+
+
+def _check_readable(key: str, path: Path) -> None:
+    try:
+        with path.open("rb"):
+            return
+    except OSError as error:
+        raise ConfigError(f"mqtt.{key}: cannot read {path} ({error.strerror})") from error

@@ -1,0 +1,42 @@
+"""What the command lines of the workstation load, and what the card says of a command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from convert import cli
+from models import DataError
+from models.rendered import write_set
+
+
+@pytest.mark.parametrize("room", ["models", "convert"])
+def test_help_loads_no_heavy_library(room):
+    code = (
+        f"import sys, contextlib, io, {room}.cli as cli\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit): cli.main(['--help'])\n"
+        "print([name for name in ('tensorflow', 'keras', 'cv2', 'numpy', 'matplotlib') if name in sys.modules])\n"
+    )
+    root = Path(__file__).parents[2]
+    found = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_recorded_command_names_no_folder_of_this_machine():
+    words = ["quantize", "/home/someone/out/model.keras", "--data", "walls/train", "-o", "/srv/bundles/fast-unet"]
+    assert cli._as_recorded(words) == "quantize model.keras --data walls/train -o fast-unet"
+
+
+def test_test_set_is_cut_down_to_what_was_held_out(tmp_path):
+    write_set(tmp_path, 4, 64, seed=1)
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    record = {"held": {"set/held": {"images": 2, "names": ["rendered_0001.png", "rendered_0003.png"]}}}
+    assert len(cli._test_set(record, "set", images, masks)) == 4
+    kept = cli._test_set(record, "set/held", images, masks)
+    assert [example.image.name for example in kept] == ["rendered_0001.png", "rendered_0003.png"]
+    (images / "rendered_0003.png").unlink()
+    with pytest.raises(DataError, match="holds 1 of the 2 pictures of set/held"):
+        cli._test_set(record, "set/held", images, masks)

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+from edge.clock import ManualClock
+from edge.cracks.trace import TraceOptions
+from edge.detections.scale import ScaleOptions
+from edge.detections.wire import schema
+from edge.errors import TryAgainError
+from edge.masks import dark
+from edge.navigation import fixed
+from edge.outbox import Letter, Outbox, memory
+from edge.pipeline import Flight, Measures, Pipeline
+from tests.pictures import PATH_PX, concrete, frame
+
+START = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
+PLACE = fixed.Options(
+    lat_deg=51.0543, lon_deg=3.7174, alt_amsl_m=8.0, roll_deg=0.0, pitch_deg=0.0, yaw_deg=90.0, range_m=2.0
+)
+
+
+class FullDisk:
+    """Passes everything on to a real outbox, except while ``full``."""
+
+    def __init__(self, inner: Outbox) -> None:
+        self.inner = inner
+        self.full = False
+
+    def put(self, letters: Sequence[Letter]) -> None:
+        if self.full:
+            raise TryAgainError("/outbox.db: the disk is full; make room")
+        self.inner.put(letters)
+
+
+def pipeline(outbox: object, clock: ManualClock, evidence_dir: Path | None = None) -> Pipeline:
+    return Pipeline(
+        dark.open_segmenter(dark.Options(), clock),
+        fixed.open_navigator(PLACE, clock),
+        outbox,  # type: ignore[arg-type]
+        Flight("drone1", "flight", "spanhawk/drone1/detections"),
+        Measures(trace=TraceOptions(), scale=ScaleOptions(hfov_deg=60), evidence_dir=evidence_dir),
+        clock,
+    )
+
+
+def drawn_width_px() -> float:
+    """Oracle: all the darkness of the crack, spread over its length (OpenCV's pen is not as thick as it says)."""
+    grey = concrete()[..., 0].astype(float)
+    length = float(np.linalg.norm(np.diff(PATH_PX, axis=0), axis=1).sum())
+    ends = np.pi / 4 * 7  # round caps
+    return float(np.clip((180 - grey) / 140, 0, 1)[grey < 160].sum() / (length + ends))
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(START, monotonic_ns=5_000_000_000)
+
+
+@pytest.fixture
+def outbox(clock: ManualClock) -> Outbox:
+    return memory.open_outbox(memory.Options(), clock)
+
+
+def test_a_cracked_frame_becomes_letters_on_disk(clock: ManualClock, outbox: Outbox) -> None:
+    outcome = pipeline(outbox, clock).process(frame(seq=3, exposed_ns=4_000_000_000))
+    assert len(outcome.features) >= 1
+    stored = outbox.list(10)
+    assert [json.loads(one.letter.payload) for one in stored] == list(outcome.features)
+    document = outcome.features[0]
+    jsonschema.Draft202012Validator(schema()).validate(document)
+    assert document["geometry"]["coordinates"] == [3.7174, 51.0543, 8.0]
+    properties = document["properties"]
+    assert properties["seen_at"] == "2026-06-01T11:59:59.000Z", "the exposure was a second ago"
+    assert properties["clock_synced"] is True
+    assert properties["frame_seq"] == 3
+    width_px = drawn_width_px()
+    assert properties["crack"]["width_px"]["mean"] == pytest.approx(width_px, abs=0.3)
+    # 2 m behind a 60 degree lens of 320 px: 7.2 mm a pixel.
+    assert properties["size"]["width_mm"] == pytest.approx(width_px * 7.217, rel=0.05)
+    assert set(outcome.stage_ms) == {"segment", "trace", "locate", "encode", "store"}
+
+
+def test_a_clean_frame_makes_nothing(clock: ManualClock, outbox: Outbox) -> None:
+    outcome = pipeline(outbox, clock).process(frame(cracked=False))
+    assert outcome.features == ()
+    assert outbox.list(10) == []
+    assert not outcome.traced.reported().any()
+
+
+def test_seq_has_no_gaps_and_dropped_frames_are_counted(clock: ManualClock, outbox: Outbox) -> None:
+    line = pipeline(outbox, clock)
+    outcomes = [line.process(frame(seq)) for seq in (0, 1, 5, 6)]
+    assert [one.dropped_before for one in outcomes] == [0, 0, 3, 0]
+    seqs = [found["properties"]["seq"] for one in outcomes for found in one.features]
+    assert seqs == list(range(1, len(seqs) + 1))
+    assert line.detections == len(seqs)
+
+
+def test_the_same_frames_give_the_same_bytes(clock: ManualClock) -> None:
+    def fly() -> list[bytes]:
+        box = memory.open_outbox(memory.Options(), clock)
+        line = pipeline(box, ManualClock(START))
+        for seq in range(3):
+            line.process(frame(seq))
+        return [one.letter.payload for one in box.list(100)]
+
+    assert fly() == fly()
+
+
+def test_a_full_disk_loses_nothing_and_says_so(
+    clock: ManualClock, outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = FullDisk(outbox)
+    line = pipeline(disk, clock)
+    line.process(frame(0))
+    disk.full = True
+    made = [found["id"] for seq in (1, 2) for found in line.process(frame(seq)).features]
+    assert line.storage_trouble is not None
+    assert "the disk is full" in line.storage_trouble
+    assert f"{len(made)} detections wait in memory" in line.storage_trouble
+    assert len(caplog.records) == 1, "said once, not for every frame"
+    assert not line.store_again()
+    disk.full = False
+    assert line.store_again()
+    assert line.storage_trouble is None
+    stored = [json.loads(one.letter.payload)["properties"]["seq"] for one in outbox.list(100)]
+    assert stored == list(range(1, line.detections + 1))
+
+
+def test_evidence_is_written_before_the_letter_and_a_full_disk_does_not_stop_detections(
+    clock: ManualClock, outbox: Outbox, tmp_path: Path
+) -> None:
+    kept = pipeline(outbox, clock, tmp_path / "evidence").process(frame(7)).features[0]["properties"]["evidence"]
+    assert (tmp_path / "evidence" / kept["file"]).exists()
+    (tmp_path / "file").write_text("not a folder")
+    line = pipeline(outbox, clock, tmp_path / "file" / "evidence")
+    assert line.process(frame(8)).features[0]["properties"]["evidence"] is None
+    assert line.storage_trouble is not None
+    assert line.storage_trouble.startswith("no evidence is kept")
+
+
+def test_pictures_own_time_and_satellites_time(clock: ManualClock, outbox: Outbox) -> None:
+    from dataclasses import replace
+
+    taken = START - timedelta(days=3)
+    line = pipeline(outbox, clock)
+    properties = line.process(replace(frame(), taken_at=taken)).features[0]["properties"]
+    assert properties["seen_at"] == "2026-05-29T12:00:00.000Z"
+    assert properties["clock_synced"] is False, "a camera's own clock is disciplined by nothing"
