@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from types import TracebackType
 
@@ -47,7 +48,7 @@ class Ground:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ground", daemon=True)
         self._turned_ns = clock.monotonic_ns()
-        self._told: bytes | None = None
+        self._told_flying: bool | None = None
         self._reasons: list[str] = []
 
     def __enter__(self) -> Ground:
@@ -85,20 +86,18 @@ class Ground:
         self._say_goodbye()
 
     def _report(self) -> None:
-        reasons = self._reporter.reasons()
-        for sentence in reasons:
-            if sentence not in self._reasons:
-                log.warning("degraded: %s", sentence)
-        self._reasons = reasons
-        status = self._reporter.status(flying=self._switch.flying, reasons=reasons)
-        if status != self._told:
+        reasons, flying = self._reporter.reasons(), self._switch.flying
+        news = [sentence for sentence in reasons if _kind(sentence) not in map(_kind, self._reasons)]
+        for sentence in news:
+            log.warning("degraded: %s", sentence)
+        if news or len(reasons) != len(self._reasons) or flying != self._told_flying:
+            status = self._reporter.status(flying=flying, reasons=reasons)
             self._publisher.announce(status_topic(self._vehicle), status, retained=True)
-            self._told = status
+        self._reasons, self._told_flying = reasons, flying
         self._publisher.announce(telemetry_topic(self._vehicle), self._reporter.telemetry(), retained=False)
         away = self._publisher.health()
-        self._systemd.status(
-            "; ".join([*reasons, *([away] if away else [])]) or "flying" if self._switch.flying else "online"
-        )
+        troubles = [*reasons, away] if away else reasons
+        self._systemd.status("; ".join(troubles) or ("flying" if flying else "online"))
 
     def _say_goodbye(self) -> None:
         """Give what is in the outbox a last, short chance; what stays is sent by the next flight."""
@@ -108,3 +107,8 @@ class Ground:
             self._clock.wait(self._publisher.wake, min(0.1, self._delivery.step()))
         offline = self._reporter.farewell()
         self._publisher.announce(status_topic(self._vehicle), offline, retained=True)
+
+
+def _kind(sentence: str) -> str:
+    """The sentence without its numbers: "no frame for 3 s" and "for 4 s" are the same trouble."""
+    return re.sub(r"\d[\d.]*", "#", sentence)

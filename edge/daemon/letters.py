@@ -15,6 +15,7 @@ from edge.delivery import Delivery
 from edge.detections.wire import mark_historical
 from edge.errors import TryAgainError, UsageError
 from edge.outbox import LetterState, Outbox
+from edge.outbox.reader import open_reader
 
 # A broker that acknowledges nothing for this long is called absent.
 PATIENCE_S = 10.0
@@ -46,7 +47,7 @@ class Box:
 
 def listing(box: Box, limit: int) -> Iterator[str]:
     """One JSON object per letter, oldest first; readable while the daemon runs."""
-    with _open(box.settings(), readonly=True) as outbox:
+    with open_reader(_path(box.settings())) as outbox:
         for stored in outbox.list(limit):
             yield json.dumps(
                 {
@@ -62,7 +63,7 @@ def listing(box: Box, limit: int) -> Iterator[str]:
 
 def purge(box: Box, *, everything: bool) -> str:
     """Delete what the ground has (or everything); returns one sentence."""
-    with _open(box.settings(), readonly=False) as outbox:
+    with _open(box.settings()) as outbox:
         gone, counts = outbox.purge(everything=everything), outbox.counts()
     return f"{gone} letters deleted, {sum(counts.values())} kept"
 
@@ -70,7 +71,7 @@ def purge(box: Box, *, everything: bool) -> str:
 def flush(box: Box) -> str:
     """Send everything that waits or was refused; returns one sentence. Raises TryAgainError when some are left."""
     settings, clock, stop = box.settings(), SystemClock(), threading.Event()
-    with _open(settings, readonly=False) as outbox:
+    with _open(settings) as outbox:
         outbox.retry()
         before = _waiting(outbox)
         if not before:
@@ -100,12 +101,17 @@ def _waiting(outbox: Outbox) -> int:
     return counts[LetterState.PENDING] + counts[LetterState.SENT]
 
 
-def _open(settings: Settings, *, readonly: bool) -> Outbox:
-    options = settings.outbox.options
-    path: Path | None = getattr(options, "path", None)
+def _open(settings: Settings) -> Outbox:
+    _path(settings)
+    opened: Outbox = settings.outbox.module.open_outbox(settings.outbox.options, SystemClock())
+    return opened
+
+
+def _path(settings: Settings) -> Path:
+    """The outbox's file, which must be there. Raises UsageError."""
+    path: Path | None = getattr(settings.outbox.options, "path", None)
     if path is None:
         raise UsageError(f"[outbox] backend = {settings.outbox.name!r} keeps no file; name one with --outbox FILE")
     if not path.exists():
         raise UsageError(f"{path}: there is no outbox; name one with --outbox FILE or --config FILE")
-    opened: Outbox = settings.outbox.module.open_outbox(replace(options, readonly=readonly), SystemClock())
-    return opened
+    return path

@@ -33,7 +33,7 @@ from edge.masks import Segmenter
 from edge.mqtt import Publisher
 from edge.mqtt.topics import detections_topic, replies_topic
 from edge.navigation import Navigator
-from edge.outbox import Outbox
+from edge.outbox import LetterState, Outbox
 from edge.pipeline import Flight, Measures, Outcome, Pipeline
 
 log = logging.getLogger(__name__)
@@ -140,12 +140,14 @@ class Service:
         navigator: Navigator,
         camera: NewestFrame,
     ) -> Ground:
+        delivery = Delivery(outbox, publisher, self._clock, late=mark_historical)
         complaints = (
             lambda: camera.health() if self._switch.flying else None,
             lambda: segmenter.degraded,
             navigator.health,
             outbox.health,
             lambda: pipeline.storage_trouble,
+            lambda: delivery.health() if outbox.counts()[LetterState.PARKED] else None,
         )
         flight = self._settings.flight
         sources = Sources(self._meter, lambda: camera.dropped, navigator, outbox, segmenter.runtime, flight, complaints)
@@ -159,7 +161,7 @@ class Service:
         return Ground(
             self._settings.vehicle,
             publisher,
-            Delivery(outbox, publisher, self._clock, late=mark_historical),
+            delivery,
             Control(publisher, replies_topic(self._settings.vehicle), actions, self._clock),
             Reporter(self._settings.vehicle, self._flight.flight_id, sources, self._clock),
             self._switch,

@@ -95,7 +95,7 @@ def _crack(crack: Crack) -> dict[str, Any]:
     low, high = crack.path_px.min(axis=0), crack.path_px.max(axis=0)
     width = crack.width_px.astype(np.float64)
     return {
-        "path_px": [[round(float(x), 1), round(float(y), 1)] for x, y in crack.path_px],
+        "path_px": np.round(crack.path_px.astype(np.float64), 1).tolist(),
         "length_px": round(crack.length_px, 1),
         "width_px": {
             "mean": round(float(width.mean()), 2),
@@ -104,7 +104,7 @@ def _crack(crack: Crack) -> dict[str, Any]:
             "sigma": _rounded(crack.width_sigma_px, 2),
             "method": crack.width_method,
         },
-        "bbox_px": [round(float(value), 1) for value in (*low, *high)],
+        "bbox_px": np.round([*low, *high], 1).tolist(),
         "component": crack.component,
     }
 

@@ -182,7 +182,9 @@ class MemoryPublisher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
+        if kind is None:
+            self.deliver()
+        else:
             self.go_down()
         self._wire = None
         self._traffic.close()

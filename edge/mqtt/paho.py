@@ -41,8 +41,8 @@ log = logging.getLogger(__name__)
 
 _DIAL_TIMEOUT_S = 10.0
 # How long one turn waits for the network; also how late a wish to leave is noticed.
-_TURN_S = 0.2
-_GOODBYE_TURNS = 5
+_TURN_S = 0.1
+_GOODBYE_TURNS = 10
 # The broker must not send us more than this in one packet (MQTT 5 only).
 _MAX_INCOMING_BYTES = 64 << 10
 

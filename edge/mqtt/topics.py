@@ -15,8 +15,10 @@ from __future__ import annotations
 from edge.errors import ConfigError
 
 _MAX_VEHICLE_BYTES = 64
-# MQTT 5.0, 4.7.3: a topic name is at most 65,535 bytes of UTF-8; nobody needs more than this.
-_MAX_TOPIC_BYTES = 1024
+# MQTT 5.0, 1.5.4 and 4.7.3: a topic name is 1 to 65,535 bytes of UTF-8.
+_MAX_TOPIC_BYTES = 65535
+# A reply is sent to no longer name than this: nobody needs it.
+_MAX_REPLY_TOPIC_BYTES = 1024
 
 
 def detections_topic(vehicle: str) -> str:
@@ -61,12 +63,18 @@ def may_reply_to(topic: str, vehicle: str) -> bool:
 
     A reply on ``commands`` would be read as a command, one on ``status`` would be believed.
     """
+    size = topic_size_bytes(topic)
+    own = topic.startswith(f"spanhawk/{vehicle}/") and not topic.startswith(replies_topic(vehicle))
+    return size is not None and size <= _MAX_REPLY_TOPIC_BYTES and not own and not topic.startswith("$")
+
+
+def topic_size_bytes(topic: str) -> int | None:
+    """Size of a topic one can publish on (MQTT 5.0, 4.7); None when it is none: empty, too long, with + # or NUL."""
     try:
         size = len(topic.encode())
     except UnicodeEncodeError:
-        return False
-    own = topic.startswith(f"spanhawk/{vehicle}/") and not topic.startswith(replies_topic(vehicle))
-    return 0 < size <= _MAX_TOPIC_BYTES and not own and not any(c in topic for c in "+#\0") and topic[0] != "$"
+        return None
+    return size if 0 < size <= _MAX_TOPIC_BYTES and not any(c in topic for c in "+#\0") else None
 
 
 def _topic(vehicle: str, what: str) -> str:

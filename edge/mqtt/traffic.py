@@ -13,7 +13,7 @@ from edge.mqtt import Receipt, Request
 from edge.mqtt.commands import reply
 from edge.mqtt.connection import Arrived, Complaint, Connection, Ended, News, Up
 from edge.mqtt.notices import Notices
-from edge.mqtt.topics import may_reply_to, replies_topic
+from edge.mqtt.topics import may_reply_to, replies_topic, topic_size_bytes
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,6 @@ _MAX_REPLIES = 100
 _RESERVED = 4
 # Fixed header, topic length, packet identifier and empty properties of a PUBLISH (MQTT 5.0, 3.3).
 _PUBLISH_OVERHEAD_BYTES = 5 + 2 + 2 + 1
-_MAX_TOPIC_BYTES = 65535
 _BUSY = reply(None, error=f"busy: {MAX_REQUESTS} commands are waiting; send it again later")
 
 
@@ -178,8 +177,8 @@ class Traffic:
 
     def _unfit(self, topic: str, payload: bytes) -> str | None:
         """Why a publication can never be delivered here; None when it can."""
-        topic_bytes = len(topic.encode(errors="replace"))
-        if not 0 < topic_bytes <= _MAX_TOPIC_BYTES or any(c in topic for c in "+#\0"):
+        topic_bytes = topic_size_bytes(topic)
+        if topic_bytes is None:
             return f"{topic[:80]!r} is not a topic one can publish on"
         if len(payload) > self._max_payload_bytes:
             return f"{len(payload)} bytes, more than mqtt.max_payload_bytes ({self._max_payload_bytes})"

@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 import logging
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,6 @@ REQUIRED = ("t_s", "lat_deg", "lon_deg")
 COLUMNS = (*REQUIRED, "alt_amsl_m", "roll_deg", "pitch_deg", "yaw_deg", "range_m", "h_accuracy_m")
 HEADER = ",".join(COLUMNS)
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _BOUNDS = {
     "t_s": (-1e7, 1e7),
     "lat_deg": (-90.0, 90.0),
@@ -149,7 +147,10 @@ def _number(cell: str, name: str, where: str) -> float | None:
     if not text:
         return None
     low, high = _BOUNDS[name]
-    value = float(text) if _NUMBER.fullmatch(text) else math.nan
+    try:
+        value = float(text) if text.isascii() and "_" not in text else math.nan
+    except ValueError:
+        value = math.nan
     if not low <= value <= high:
         hint = "; write the decimal point as a point" if "," in text else ""
         raise NavFileError(

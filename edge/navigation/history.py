@@ -185,10 +185,12 @@ def _sound(fix: Fix | None) -> Fix | None:
     on_globe = abs(fix.lat_deg) <= 90.0 and abs(fix.lon_deg) <= 180.0
     if not on_globe or on_null_island(fix.lat_deg, fix.lon_deg):
         return None
-    measured = fix.kind > FixKind.FIX_2D and fix.alt_amsl_m is not None and math.isfinite(fix.alt_amsl_m)
-    return replace(
-        fix,
-        alt_amsl_m=fix.alt_amsl_m if measured else None,
+    alt_m = fix.alt_amsl_m if fix.kind > FixKind.FIX_2D else None
+    return Fix(
+        kind=fix.kind,
+        lat_deg=fix.lat_deg,
+        lon_deg=fix.lon_deg,
+        alt_amsl_m=alt_m if alt_m is not None and math.isfinite(alt_m) else None,
         h_accuracy_m=_accuracy(fix.h_accuracy_m),
         v_accuracy_m=_accuracy(fix.v_accuracy_m),
         age_ms=0,

@@ -209,7 +209,9 @@ class MavlinkNavigator:
             link.settle()
         if self._vehicle.restarts != restarts:
             self._asked_ns.clear()
-            log.warning("the clock of the autopilot on %s began anew: a restart, or a link that had stalled", self._name)
+            log.warning(
+                "the clock of the autopilot on %s began anew: a restart, or a link that had stalled", self._name
+            )
         if message.get_type() == "TIMESYNC" and message.tc1 > 0 and message.ts1 in self._sent_syncs:
             self._vehicle.hear_sync(message.ts1, message, now_ns)
 

@@ -72,13 +72,13 @@ def product(a: Quaternion, b: Quaternion) -> Quaternion:
     )
 
 
-def compose(vehicle: Attitude, mount: Attitude) -> Attitude:
+def compose(vehicle: Attitude, mount: Quaternion) -> Attitude:
     """The camera's attitude, given the vehicle's and how the camera is bolted to it.
 
-    ``mount`` holds the camera's angles in the vehicle's own axes (x forward, y right, z down): pitch -90
-    is a camera that looks out of the belly with the image's top towards the nose.
+    ``mount`` is the quaternion of the camera's angles in the vehicle's own axes (x forward, y right, z down):
+    pitch -90 is a camera that looks out of the belly with the image's top towards the nose.
     """
-    return euler(product(quaternion(vehicle), quaternion(mount)))
+    return euler(product(quaternion(vehicle), mount))
 
 
 def optical_axis(attitude: Attitude) -> Vector:

@@ -104,7 +104,7 @@ class Vehicle:
         unstated: FixKind | None = None,
     ) -> None:
         self._history, self._utc, self._mount = history, utc, mount
-        self._mount_attitude, self._orientations = mount.attitude(), mount.ranges()
+        self._mounted, self._orientations = rotation.quaternion(mount.attitude()), mount.ranges()
         self._component_id = component_id
         self._unstated = unstated
         self._clock = BootClock()
@@ -201,7 +201,7 @@ class Vehicle:
             self._history.hear_attitude(at_ns, None)
             return
         vehicle = Attitude(*map(math.degrees, angles))
-        self._history.hear_attitude(at_ns, rotation.compose(vehicle, self._mount_attitude))
+        self._history.hear_attitude(at_ns, rotation.compose(vehicle, self._mounted))
 
     def _distance(self, message: Any, now_ns: int) -> None:
         at_ns = self._measured_ns(message, now_ns)

@@ -179,7 +179,7 @@ def test_what_is_wrong_is_named(path: Path, content: str | bytes, words: str) ->
 
 
 @settings(max_examples=200)
-@given(st.text(alphabet="0123456789.,;-+eE\n\r \"tslat_deg\x00\u00e9", max_size=200))
+@given(st.text(alphabet='0123456789.,;-+eE\n\r "tslat_deg\x00\u00e9', max_size=200))
 def test_garbage_is_refused_not_raised_through(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     target = tmp_path_factory.getbasetemp() / "garbage.csv"
     for content in (text, f"t_s,lat_deg,lon_deg\n{text}"):

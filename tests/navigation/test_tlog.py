@@ -208,9 +208,7 @@ def test_an_offset_past_the_end_is_a_mistake_in_units(path: Path) -> None:
 
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(NavFileError, match="cannot be read"):
-        open_navigator(
-            Options(path=tmp_path / "none.tlog"), ManualClock(datetime(2026, 5, 4, tzinfo=timezone.utc))
-        )
+        open_navigator(Options(path=tmp_path / "none.tlog"), ManualClock(datetime(2026, 5, 4, tzinfo=timezone.utc)))
     with pytest.raises(NavFileError, match="cannot be read"):
         open_navigator(Options(path=tmp_path), ManualClock(datetime(2026, 5, 4, tzinfo=timezone.utc)))
 
