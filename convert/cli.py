@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from convert import ConversionError
 from edge.errors import EXIT_DONE, SpanhawkError
 from models import DataError, Example
 
@@ -50,6 +51,12 @@ def _parser() -> argparse.ArgumentParser:
                           help="set scored for the card, float and int8; MASKS is - where crack-free; "
                           "a NAME that the training held out is cut down to the held-out part")  # fmt: skip
     quantize.set_defaults(run=_quantize)
+    verify = commands.add_parser("verify", help="compare a bundle with its float model, pixel by pixel")
+    verify.add_argument("bundle", type=Path)
+    verify.add_argument("model", type=Path, help="model.keras the bundle was made from")
+    verify.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help="folders of real frames")
+    verify.add_argument("--limit", type=float, default=0.001, help="share of pixels that may differ (default 0.001)")
+    verify.set_defaults(run=_verify)
     check = commands.add_parser("check", help="list the operators of a .tflite file and refuse what will not map")
     check.add_argument("model", type=Path)
     check.set_defaults(run=_check)
@@ -116,6 +123,24 @@ def _run_record(model: Path) -> dict[str, Any]:
     if "score_threshold" not in record:
         raise DataError(f"{path} is missing or holds no score_threshold: a bundle needs a finished training's record.")
     return dict(record)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from convert.quantize import find_pictures
+    from convert.verify import compare
+    from edge.masks.bundle import load_bundle
+    from models.scoring import open_scorer
+
+    source = load_bundle(arguments.bundle).card.input
+    pictures = [path for folder in arguments.data for path in find_pictures(folder)]
+    bundle = open_scorer(arguments.bundle)
+    model = open_scorer(arguments.model, (source.height, source.width), bundle.threshold)
+    found = compare(model, bundle, pictures)
+    print(json.dumps(found))
+    if found["differing"] > arguments.limit:
+        share = f"{found['differing']:.3%} of the pixels differ, more than {arguments.limit:.3%}"
+        raise ConversionError(f"{share}: quantise again with more frames like these, or train again.")
+    return EXIT_DONE
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -118,14 +118,7 @@ def representative_frames(
     rng = np.random.default_rng(seed)
     frames = [_ramp(height, width)]
     for folder in folders:
-        if not folder.is_dir():
-            raise DataError(f"The folder {folder} given with --data does not exist.")
-        found = sorted(
-            path for path in folder.rglob("*")
-            if path.suffix.lower() in SUFFIXES and "masks" not in path.relative_to(folder).parts
-        )  # fmt: skip
-        if not found:
-            raise DataError(f"The folder {folder} given with --data holds no pictures.")
+        found = find_pictures(folder)
         wanted = max(1, round(count / len(folders)))
         chosen = rng.choice(len(found), min(wanted, len(found)), replace=False)
         for i in sorted(chosen.tolist()):
@@ -134,6 +127,23 @@ def representative_frames(
             table = np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
             frames.append(np.asarray(cv2.LUT(frame, table), np.uint8))
     return frames
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """List the pictures in a folder and below, sorted, without those in folders named masks.
+
+    Raises DataError where the folder is missing or holds none.
+    """
+    if not folder.is_dir():
+        raise DataError(f"The folder {folder} given with --data does not exist.")
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and "masks" not in path.relative_to(folder).parts
+    )
+    if not found:
+        raise DataError(f"The folder {folder} given with --data holds no pictures.")
+    return found
 
 
 def _ramp(height: int, width: int) -> UInt8:

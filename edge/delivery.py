@@ -26,7 +26,7 @@ LATE_NS = 10_000_000_000
 """A letter older than this when it is handed over is late."""
 # Without news, look for new letters this often.
 _IDLE_S = 0.5
-STRIKES = 3
+STRIKES = 5
 """So often the broker must hang up on a letter sent alone before it is parked."""
 # The broker's own hanging up follows at once; a network that fell silent takes longer to be noticed.
 _SOON_NS = 5_000_000_000

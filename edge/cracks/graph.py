@@ -51,7 +51,7 @@ class Line:
     @classmethod
     def of(cls, xy: Points, ends: tuple[int, int], closed: bool = False, through: tuple[int, ...] = ()) -> Line:
         """Make a line, adding up its length and its nodes."""
-        steps = np.diff(xy, axis=0)
+        steps = xy[1:] - xy[:-1]
         nodes = tuple(sorted({*through, *ends} - {OPEN}))
         return cls(xy, ends, float(np.sqrt((steps * steps).sum(axis=1)).sum()), closed, nodes)
 

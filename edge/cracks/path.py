@@ -11,8 +11,9 @@ import numpy.typing as npt
 from edge.cracks.skeleton import Bits, Points
 
 Floats = npt.NDArray[np.float64]
+Reals = npt.NDArray[np.float32]
 
-SPACING_PX = 2.0
+SPACING_PX = 3.0
 """Distance between the points that a crack is measured at."""
 
 _REMAP_LIMIT = 32767  # cv2.remap keeps coordinates in 16 bits
@@ -89,8 +90,8 @@ def _tip(xy: Points, mask: Bits, reach_px: float) -> Points | None:
     if size == 0.0:
         return None
     step = np.arange(0.0, reach_px + 0.25, 0.25)
-    x, y = xy[-1, 0] + step * dx / size, xy[-1, 1] + step * dy / size
-    inside = sample(mask, x[None], y[None], cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)[0]
+    x, y = (np.float32(xy[-1, k] + step * d / size)[None] for k, d in ((0, dx), (1, dy)))
+    inside = sample(mask, x, y, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)[0]
     out = np.flatnonzero(inside < 127.5)
     if out.size and out[0] == 0:
         return None
@@ -107,7 +108,7 @@ def simplified(xy: Points, values: Floats, tolerance_px: float) -> tuple[Points,
     the line.
     """
     index = np.arange(len(xy))
-    for step in (8, 4, 2, 1):
+    for step in (4, 2, 1):
         at = np.linspace(0, len(xy) - 1, max(1, round((len(xy) - 1) / step)) + 1)
         kept = np.column_stack((np.interp(at, index, xy[:, 0]), np.interp(at, index, xy[:, 1])))
         back = np.column_stack((np.interp(index, at, kept[:, 0]), np.interp(index, at, kept[:, 1])))
@@ -118,9 +119,7 @@ def simplified(xy: Points, values: Floats, tolerance_px: float) -> tuple[Points,
     return kept, (np.interp(high, index, integral) - np.interp(low, index, integral)) / (high - low)
 
 
-def sample(
-    image: npt.NDArray[np.generic], x: Floats, y: Floats, interpolation: int, border: int
-) -> npt.NDArray[np.float32]:
+def sample(image: npt.NDArray[np.generic], x: Reals, y: Reals, interpolation: int, border: int) -> Reals:
     """Read ``image`` (H, W) between its pixels at ``x`` and ``y`` (N, M); float32 (N, M)."""
     if max(*image.shape, len(x)) < _REMAP_LIMIT:
         return _remap(image, x, y, interpolation, border)
@@ -130,12 +129,10 @@ def sample(
         left, top = (max(0, int(np.floor(v[part].min())) - 3) for v in (x, y))
         right, bottom = (int(np.ceil(v[part].max())) + 4 for v in (x, y))
         tile = image[top : max(top + 1, bottom), left : max(left + 1, right)]
-        read[part] = _remap(tile, x[part] - left, y[part] - top, interpolation, border)
+        read[part] = _remap(tile, x[part] - np.float32(left), y[part] - np.float32(top), interpolation, border)
     return read
 
 
-def _remap(
-    image: npt.NDArray[np.generic], x: Floats, y: Floats, interpolation: int, border: int
-) -> npt.NDArray[np.float32]:
-    read = cv2.remap(image, x.astype(np.float32), y.astype(np.float32), interpolation, borderMode=border)
+def _remap(image: npt.NDArray[np.generic], x: Reals, y: Reals, interpolation: int, border: int) -> Reals:
+    read = cv2.remap(image, x, y, interpolation, borderMode=border)
     return read.astype(np.float32, copy=False)

@@ -28,7 +28,7 @@ class Pieces(NamedTuple):
     bits: Bits
     """uint8 (h, w): 0 or 1, small holes filled."""
     labels: npt.NDArray[np.int32]
-    """int32 (h, w): number of the piece a pixel of the mask belongs to, 0 outside the mask and in filled holes."""
+    """int32 (h, w): number of the piece a pixel belongs to, filled holes included; 0 outside the mask."""
     pixels: npt.NDArray[np.intp]
     """Flat indices into the window of the mask's pixels, in rising order."""
     left_out: int
@@ -54,7 +54,7 @@ def cut_out(mask: npt.NDArray[np.bool_], min_area_px: int, max_pieces: int, fill
     bits = np.zeros_like(window)
     bits.reshape(-1)[pixels] = 1
     if fill_holes_px and len(taken):
-        _fill_holes(bits, fill_holes_px)
+        _fill_holes(bits, labels, fill_holes_px)
     return Pieces(left, top, bits, labels, pixels, left_out)
 
 
@@ -64,7 +64,7 @@ def _window(frame: Bits) -> tuple[int, int, Bits]:
     return left, top, np.ascontiguousarray(frame[top : y + height + MARGIN_PX, left : x + width + MARGIN_PX])
 
 
-def _fill_holes(bits: Bits, up_to_px: int) -> None:
+def _fill_holes(bits: Bits, labels: npt.NDArray[np.int32], up_to_px: int) -> None:
     """Fill holes of at most ``up_to_px`` pixels in place: each would become a loop of the skeleton.
 
     The pixels inside an outline follow from its area and its own pixels by Pick's theorem.
@@ -72,21 +72,23 @@ def _fill_holes(bits: Bits, up_to_px: int) -> None:
     outlines, tree = cv2.findContours(bits, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     for i in np.flatnonzero(tree[0][:, 3] >= 0).tolist():
         if cv2.contourArea(outlines[i]) - len(outlines[i]) / 2 + 1 <= up_to_px:
-            cv2.drawContours(bits, outlines, i, 1, cv2.FILLED)
+            x, y = outlines[i][0, 0]
+            cv2.drawContours(bits, [outlines[i]], 0, 1, cv2.FILLED)
+            cv2.drawContours(labels, [outlines[i]], 0, int(labels[y, x]), cv2.FILLED)
 
 
 def skeleton_of(pieces: Pieces, max_crossings: int) -> tuple[Skeleton, int]:
-    """Thin the pieces; those with more than ``max_crossings`` junction pixels are noise, left out and counted."""
+    """Thin the pieces. While they have more than ``max_crossings`` junction pixels, the worst is noise: left out, counted."""
     thinned = thin(pieces.bits)
     skeleton = Skeleton(thinned)
     x, y = skeleton.xy[skeleton.degree > 2].astype(np.intp).T
     crossings = np.bincount(pieces.labels[y, x], minlength=1)
-    crossings[0] = 0
-    noise = np.flatnonzero(crossings > max_crossings)
-    if noise.size:
-        thinned[np.isin(pieces.labels, noise)] = 0
-        skeleton = Skeleton(thinned)
-    return skeleton, len(noise)
+    if crossings.sum() <= max_crossings:
+        return skeleton, 0
+    worst = np.argsort(-crossings, kind="stable")
+    noise = worst[np.cumsum(crossings[worst][::-1])[::-1] > max_crossings]
+    thinned[np.isin(pieces.labels, noise)] = 0
+    return Skeleton(thinned), len(noise)
 
 
 def distance_to_outside(pieces: Pieces) -> npt.NDArray[np.float32]:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.cracks.path import Floats, sample
+from edge.cracks.path import Floats, Reals, sample
 from edge.cracks.skeleton import Bits, Points
 
 Flags = npt.NDArray[np.bool_]
@@ -45,8 +45,8 @@ class Across(NamedTuple):
 
     t: Floats
     """(M,): distance from the centreline, pixels: evenly spaced, symmetrical, positive along the normal."""
-    values: Floats
-    """(N, M)."""
+    values: Reals
+    """float32 (N, M)."""
     inside: Flags
     """(N, M): the reading lies in the picture."""
 
@@ -103,60 +103,75 @@ def read(image: npt.NDArray[np.generic], xy: Points, normal: Points, reach_px: f
     """Read ``image`` (H, W) along each normal as far as ``reach_px``: a mask linearly, a float picture by bicubics."""
     half = int(np.ceil(reach_px / step_px))
     t = np.arange(-half, half + 1) * step_px
-    x, y = (xy[:, k, None] + normal[:, k, None] * t for k in (0, 1))
-    height, width = image.shape
-    inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
-    if image.dtype == np.uint8:
-        return Across(t, sample(image, x, y, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT), inside)
-    return Across(t, sample(image, x, y, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE), inside)
+    x, y = (xy[:, k, None].astype(np.float32) + normal[:, k, None].astype(np.float32) * t.astype(np.float32) for k in (0, 1))
+    how = (cv2.INTER_LINEAR, cv2.BORDER_CONSTANT) if image.dtype == np.uint8 else (cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+    return Across(t, sample(image, x, y, *how), _inside(image, x, y))
 
 
-def borders(above: Floats, start: Columns, across: Across) -> tuple[Floats, Floats]:
+def _inside(image: npt.NDArray[np.generic], x: Reals, y: Reals) -> Flags:
+    bottom, right = (size - 0.5 for size in image.shape)
+    if x.min() >= -0.5 and y.min() >= -0.5 and x.max() <= right and y.max() <= bottom:
+        return np.broadcast_to(np.True_, x.shape)
+    return (x >= -0.5) & (x <= right) & (y >= -0.5) & (y <= bottom)
+
+
+def borders(above: Reals, start: Columns, across: Across) -> tuple[Floats, Floats]:
     """Left and right end of the stretch around the columns ``start`` (N,) where ``above`` (N, M) is positive.
 
     Interpolated between readings; NaN where there is no such stretch or it does not end.
     """
-    mirrored = _right(above[:, ::-1], above.shape[1] - 1 - start, across)
-    return -mirrored, _right(above, start, across)
+    return _left(above, start, across), _right(above, start, across)
 
 
-def _right(above: Floats, start: Columns, across: Across) -> Floats:
-    falls = (above <= 0) & (np.arange(above.shape[1]) > start[:, None])
-    k = np.argmax(falls, axis=1)
-    rows = np.arange(len(above))
-    upper, lower = above[rows, k - 1], above[rows, k]
-    good = falls[rows, k] & (upper > 0)
+def _left(above: Reals, start: Columns, across: Across) -> Floats:
+    return -_right(above[:, ::-1], above.shape[1] - 1 - start, across)
+
+
+def _right(above: Reals, start: Columns, across: Across) -> Floats:
+    first = int(start.min()) + 1
+    falls = above[:, first:] <= 0
+    falls &= np.arange(first, above.shape[1]) > start[:, None]
+    rows, k = np.arange(len(above)), np.argmax(falls, axis=1)
+    found = falls[rows, k]
+    upper, lower = above[rows, k + first - 1], above[rows, k + first]
+    good = found & (upper > 0)
     share = np.divide(upper, upper - lower, out=np.zeros(len(k)), where=good)
-    return np.where(good, across.t[k - 1] + across.step_px * share, np.nan)
+    return np.where(good, across.t[k + first - 1] + across.step_px * share, np.nan)
 
 
 def background(across: Across, border: Floats, side: int) -> Floats:
     """Median reading beyond ``border`` (N,) on one side (-1 left, 1 right); NaN where that is not in the picture."""
-    count = round(SPAN_PX / across.step_px)
-    first = (np.nan_to_num(border) + side * GAP_PX - across.t[0]) / across.step_px
-    columns = np.rint(first).astype(np.intp)[:, None] + side * np.arange(count)
-    fits = (columns.min(axis=1) >= 0) & (columns.max(axis=1) < len(across.t))
+    apart = max(1, round(1 / across.step_px))
+    count = max(3, round(SPAN_PX / across.step_px / apart))
+    first = (border + side * GAP_PX - across.t[0]) / across.step_px
+    columns = np.rint(first).astype(np.intp)[:, None] + side * apart * np.arange(count)
+    fits = (np.minimum(columns[:, 0], columns[:, -1]) >= 0) & (np.maximum(columns[:, 0], columns[:, -1]) < len(across.t))
     columns = np.where(fits[:, None], columns, 0)
     rows = np.arange(len(border))[:, None]
-    fits &= across.inside[rows, columns].all(axis=1) & np.isfinite(border)
-    return np.where(fits, np.median(across.values[rows, columns], axis=1), np.nan)
+    fits &= across.inside[rows, columns].all(axis=1)
+    level = np.sort(across.values[rows, columns], axis=1)[:, count // 2]
+    return np.where(fits, level, np.nan)
 
 
 def noise_of(across: Across) -> float:
     """Standard deviation of a single reading, from the differences of neighbouring profiles beside the crack."""
-    beside = np.abs(across.t) >= across.t[-1] - SPAN_PX
-    steps = np.abs(np.diff(across.values[:, beside], axis=0))
-    return float(1.4826 / np.sqrt(2) * np.median(steps)) if steps.size else 0.0
+    beside = np.flatnonzero(np.abs(across.t) >= across.t[-1] - SPAN_PX / 2)
+    some = across.values[:, beside[::2]]
+    steps = np.abs(some[1:] - some[:-1]).ravel()
+    steps = np.sort(steps[:: max(1, steps.size // 1000)])
+    return float(1.4826 / np.sqrt(2) * steps[steps.size // 2]) if steps.size else 0.0
 
 
 def _floor(across: Across, start: Columns, reach: Floats) -> Floats:
     """Value at the columns ``start`` of the parabola through the readings within ``reach`` (N,), at least 1 px."""
-    offset = (np.arange(len(across.t)) - start[:, None]).astype(np.float64)
-    core = np.abs(offset) <= np.rint(np.maximum(reach, 1.0) / across.step_px)[:, None]
-    square = offset * offset * core
+    reach = np.rint(np.maximum(reach, 1.0) / across.step_px)
+    offset = np.arange(-int(reach.max()), int(reach.max()) + 1)
+    columns = np.clip(start[:, None] + offset, 0, len(across.t) - 1)
+    core = np.abs(offset) <= reach[:, None]
+    square = (offset * offset) * core
     count, second, fourth = core.sum(axis=1), square.sum(axis=1), (square * square).sum(axis=1)
     weight = (fourth[:, None] * core - square * second[:, None]) / (count * fourth - second**2)[:, None]
-    return np.asarray((across.values * weight).sum(axis=1))
+    return np.asarray((across.values[np.arange(len(start))[:, None], columns] * weight).sum(axis=1))
 
 
 def valleys(across: Across, left: Floats, right: Floats, start: Columns, noise: float) -> Valleys:
@@ -165,12 +180,16 @@ def valleys(across: Across, left: Floats, right: Floats, start: Columns, noise: 
     ``noise``: standard error of a reading, grey levels.
     """
     surface_left, surface_right = background(across, left, -1), background(across, right, 1)
-    columns = np.arange(len(across.t))
-    dark = _floor(across, start, np.nan_to_num(right - left) / 8)
+    dark = _floor(across, start, (right - left) / 8)
     shallow, deep = np.minimum(surface_left, surface_right) - dark, np.maximum(surface_left, surface_right) - dark
     found = shallow >= np.maximum(max(LEAST_DEPTH, LEAST_SNR * noise), LEAST_BALANCE * deep)
-    surface = np.where(columns < start[:, None], surface_left[:, None], surface_right[:, None])
-    above = np.where(found[:, None], (surface + dark[:, None]) / 2 - across.values, 0.0)
-    low, high = borders(above, start, across)
+    low = _left(_above(across, surface_left, dark, found), start, across)
+    high = _right(_above(across, surface_right, dark, found), start, across)
     found &= np.isfinite(low) & np.isfinite(high)
     return Valleys(low, high, dark, surface_left, surface_right, found)
+
+
+def _above(across: Across, surface: Floats, dark: Floats, found: Flags) -> Reals:
+    """How far each reading is darker than half way from surface to floor; nowhere where nothing was found."""
+    level = np.where(found, (surface + dark) / 2, -1.0).astype(np.float32)
+    return level[:, None] - across.values

@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 MAX_TURN_DEG = 45.0
 """Two lines that meet with less of a turn than this may be one crack."""
-NOISE = 8
-"""A piece with this many times ``max_branches`` junction pixels is noise."""
+NOISE = 16
+"""This many times ``max_branches`` junction pixels in a frame are noise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +53,7 @@ class TraceOptions:
     """The published path stays this close to the measured centreline, pixels."""
     max_pieces: int = 256
     """At most this many connected pieces of the mask are traced, the largest; the others are counted as left out."""
-    max_branches: int = 512
+    max_branches: int = 256
     """At most this many branches are measured in a frame, the longest; the others are counted as left out."""
 
     def __post_init__(self) -> None:
@@ -132,6 +132,7 @@ def _crack(found: _Found, component: int, pieces: Pieces, simplify_px: float) ->
         width_method=measured.method,
         score=found.score,
         component=component,
+        width_at_most_px=measured.at_most_px,
     )
 
 
@@ -171,7 +172,7 @@ class _Tracer:
 
     def _found(self, line: Line) -> _Found | None:
         x, y = np.rint(line.xy).astype(np.intp).T
-        half_width = float(np.quantile(self.distance[y, x], 0.75))
+        half_width = float(np.sort(self.distance[y, x])[3 * len(x) // 4])
         xy = self._centreline(line, half_width)
         length = float(lengths(xy)[-1])
         if length < max(self.options.min_length_px, 2 * half_width * self.options.min_elongation):

@@ -79,13 +79,14 @@ class Ground:
                 due_ns = self._clock.monotonic_ns()  # a command may have changed the status: say so at once
             now_ns = self._clock.monotonic_ns()
             if now_ns >= due_ns:
-                self._report()
+                self.report()
                 due_ns = now_ns + round(TELEMETRY_EVERY_S * 1e9)
             self._turned_ns = now_ns
             self._clock.wait(self._publisher.wake, max(0.0, min(pause_s, (due_ns - now_ns) / 1e9)))
-        self._say_goodbye()
+        self.say_goodbye()
 
-    def _report(self) -> None:
+    def report(self) -> None:
+        """Tell the status where it changed, and telemetry always."""
         reasons, flying = self._reporter.reasons(), self._switch.flying
         news = [sentence for sentence in reasons if _kind(sentence) not in map(_kind, self._reasons)]
         for sentence in news:
@@ -99,7 +100,7 @@ class Ground:
         troubles = [*reasons, away] if away else reasons
         self._systemd.status("; ".join(troubles) or ("flying" if flying else "online"))
 
-    def _say_goodbye(self) -> None:
+    def say_goodbye(self) -> None:
         """Give what is in the outbox a last, short chance; what stays is sent by the next flight."""
         until_ns = self._clock.monotonic_ns() + round(GOODBYE_S * 1e9)
         while self._publisher.connected and self._delivery.waiting and self._clock.monotonic_ns() < until_ns:

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from edge.demo.score import CrackScore, Score, View
+from edge.demo.sheet import FINE, FOOT, MARGIN, PAPER, Colour, Sheet, UInt8
 from edge.frames.scene import Scene
 from edge.frames.scene_cracks import Bool, Float64
 from edge.frames.scene_render import gain, tone
 from edge.frames.scene_strokes import project, runs_of
 
-UInt8 = npt.NDArray[np.uint8]
-Colour = tuple[int, int, int]
-
 WIDTH_PX = 2000
-_FINE = 2
-"""Drawn this many times larger and averaged down: lines and letters come out smooth."""
-_MARGIN, _HEAD, _FOOT = 40, 116, 104
+_BAND = 256
+"""The wall is rendered so many rows at a time: a whole wall of numbers would not fit a small board."""
 # Okabe and Ito (2008): told apart without red-green vision. RGB.
 _FOUND: Colour = (213, 64, 0)
 _MISSED: Colour = (0, 114, 178)
 _FALSE: Colour = (240, 196, 40)
 _TRACK: Colour = (255, 255, 255)
-_PAPER: Colour = (250, 250, 248)
 _INK: Colour = (38, 38, 42)
 _FAINT: Colour = (120, 120, 126)
 _OUTLINE: Colour = (228, 228, 226)
@@ -54,7 +48,7 @@ class Flown:
 
 def draw(scene: Scene, flown: Flown, width_px: int = WIDTH_PX) -> UInt8:
     """Return the picture, uint8 RGB, ``width_px`` wide."""
-    sheet = _Sheet(scene, width_px)
+    sheet = Sheet(scene, width_px)
     _wall(sheet, scene, flown.views)
     _track(sheet, flown.track_mm)
     _false_alarms(sheet, flown)
@@ -65,79 +59,35 @@ def draw(scene: Scene, flown: Flown, width_px: int = WIDTH_PX) -> UInt8:
     for crack in flown.score.seen:
         _tag(sheet, crack)
     _ends(sheet, flown.track_mm)
-    sheet.text(flown.title, (_MARGIN, 58), 1.25, _INK, bold=True)
-    sheet.text(flown.subtitle, (_MARGIN, 96), 0.78, _FAINT)
+    sheet.text(flown.title, (MARGIN, 58), 1.25, _INK, bold=True)
+    sheet.text(flown.subtitle, (MARGIN, 96), 0.78, _FAINT)
     _legend(sheet)
     _scale_bar(sheet)
     return sheet.picture()
 
 
-class _Sheet:
-    """A canvas in final pixels, drawn _FINE times larger; surface millimetres by ``place``."""
-
-    def __init__(self, scene: Scene, width_px: int) -> None:
-        self.px_per_mm = (width_px - 2 * _MARGIN) / scene.width_mm
-        self.width_px = width_px
-        self.height_px = _HEAD + round(scene.height_mm * self.px_per_mm) + _FOOT
-        self._canvas = np.full((self.height_px * _FINE, width_px * _FINE, 3), _PAPER, np.uint8)
-        self.wall = self._canvas[
-            _HEAD * _FINE : (self.height_px - _FOOT) * _FINE, _MARGIN * _FINE : (width_px - _MARGIN) * _FINE
-        ]
-
-    def place(self, points_mm: Float64) -> Float64:
-        """Surface millimetres to final pixels."""
-        return np.asarray(points_mm * self.px_per_mm + np.array([_MARGIN, _HEAD]), np.float64)
-
-    def line(self, points: Float64, colour: Colour, width: float) -> None:
-        """A smooth line through final pixels."""
-        fixed = np.rint(points * _FINE * 16).astype(np.int32)
-        cv2.polylines(self._canvas, [fixed], False, colour, max(1, round(width * _FINE)), cv2.LINE_AA, 4)
-
-    def shape(self, points: Float64, colour: Colour) -> None:
-        """A filled convex shape."""
-        cv2.fillConvexPoly(self._canvas, np.rint(points * _FINE * 16).astype(np.int32), colour, cv2.LINE_AA, 4)
-
-    def dot(self, centre: Float64, radius: float, colour: Colour) -> None:
-        """A filled circle."""
-        x, y = np.rint(centre * _FINE * 16).astype(int).tolist()
-        cv2.circle(self._canvas, (x, y), round(radius * _FINE * 16), colour, -1, cv2.LINE_AA, 4)
-
-    def text(self, text: str, at: tuple[float, float], size: float, colour: Colour, *, bold: bool = False) -> None:
-        """A line of text; ``at`` is the left end of its base line."""
-        x, y = round(at[0] * _FINE), round(at[1] * _FINE)
-        thickness = max(1, round(size * _FINE * (1.5 if bold else 0.9)))
-        cv2.putText(self._canvas, text, (x, y), _FONT, size * _FINE * 0.72, colour, thickness, cv2.LINE_AA)
-
-    def text_width(self, text: str, size: float) -> float:
-        """Width a text will take, final pixels."""
-        (width, _), _ = cv2.getTextSize(text, _FONT, size * _FINE * 0.72, 1)
-        return width / _FINE
-
-    def picture(self) -> UInt8:
-        """Average down to final pixels."""
-        size = (self.width_px, self.height_px)
-        return np.asarray(cv2.resize(self._canvas, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-_FONT = cv2.FONT_HERSHEY_DUPLEX
-
-
-def _wall(sheet: _Sheet, scene: Scene, views: Sequence[View]) -> None:
+def _wall(sheet: Sheet, scene: Scene, views: Sequence[View]) -> None:
     """The surface itself with some outlines of frames, faded where no frame looked."""
-    shape = (sheet.wall.shape[0], sheet.wall.shape[1])
-    scale = sheet.px_per_mm * _FINE
-    flat = np.diag([scale, scale, 1.0])
-    light = gain(scene, flat, shape)
-    picture = cv2.multiply(tone(scene, flat, shape), cv2.merge([light] * 3), dtype=cv2.CV_8U)
-    flown = np.zeros(shape, np.uint8)
+    scale = sheet.px_per_mm * FINE
+    flown = np.zeros(sheet.wall.shape[:2], np.uint8)
     outlines = [np.rint(_outline_mm(view) * scale * 16).astype(np.int32) for view in views]
     for outline in outlines:
         cv2.fillConvexPoly(flown, outline, 255, cv2.LINE_AA, 4)
+    for top in range(0, len(flown), _BAND):
+        rows = slice(top, min(top + _BAND, len(flown)))
+        sheet.wall[rows] = _band(scene, scale, top, flown[rows])
+    for outline in outlines[:: max(1, len(outlines) // _FOOTPRINTS)]:
+        cv2.polylines(sheet.wall, [outline], True, _OUTLINE, round(0.8 * FINE), cv2.LINE_AA, 4)
+
+
+def _band(scene: Scene, scale: float, top: int, flown: UInt8) -> UInt8:
+    shape = (flown.shape[0], flown.shape[1])
+    flat = np.array([[scale, 0, 0], [0, scale, -top], [0, 0, 1]])
+    light = gain(scene, flat, shape)
+    picture = cv2.multiply(tone(scene, flat, shape), cv2.merge([light] * 3), dtype=cv2.CV_8U)
     # A little lighter everywhere, so that colours stand out; far lighter where nobody looked.
     veil = np.where(flown > 0, np.float32(0.16), np.float32(0.66))[..., None]
-    sheet.wall[:] = np.asarray(picture * (1 - veil) + veil * np.array(_PAPER, np.float32), np.uint8)
-    for outline in outlines[:: max(1, len(outlines) // _FOOTPRINTS)]:
-        cv2.polylines(sheet.wall, [outline], True, _OUTLINE, round(0.8 * _FINE), cv2.LINE_AA, 4)
+    return np.asarray(picture * (1 - veil) + veil * np.array(PAPER, np.float32), np.uint8)
 
 
 def _outline_mm(view: View) -> Float64:
@@ -146,7 +96,7 @@ def _outline_mm(view: View) -> Float64:
     return project(np.linalg.inv(view.surface_to_frame), corners)
 
 
-def _track(sheet: _Sheet, track_mm: Float64) -> None:
+def _track(sheet: Sheet, track_mm: Float64) -> None:
     path = sheet.place(track_mm)
     sheet.line(path, _INK, 4.4)
     sheet.line(path, _TRACK, 2.2)
@@ -155,7 +105,7 @@ def _track(sheet: _Sheet, track_mm: Float64) -> None:
         _arrow(sheet, _at(path, along, distance), _at(path, along, distance + 1) - _at(path, along, distance - 1))
 
 
-def _ends(sheet: _Sheet, track_mm: Float64) -> None:
+def _ends(sheet: Sheet, track_mm: Float64) -> None:
     for place, word in ((track_mm[0], "start"), (track_mm[-1], "end")):
         end = sheet.place(place)
         sheet.dot(end, 8.5, _INK)
@@ -167,7 +117,7 @@ def _at(path: Float64, along: Float64, distance: float) -> Float64:
     return np.array([np.interp(distance, along, path[:, 0]), np.interp(distance, along, path[:, 1])])
 
 
-def _arrow(sheet: _Sheet, at: Float64, heading: Float64) -> None:
+def _arrow(sheet: Sheet, at: Float64, heading: Float64) -> None:
     ahead = heading / max(float(np.hypot(*heading)), 1e-9)
     across = np.array([-ahead[1], ahead[0]])
     for size, colour in ((13.0, _INK), (9.5, _TRACK)):
@@ -175,7 +125,7 @@ def _arrow(sheet: _Sheet, at: Float64, heading: Float64) -> None:
                               at - 0.5 * size * ahead - 0.7 * size * across]), colour)  # fmt: skip
 
 
-def _false_alarms(sheet: _Sheet, flown: Flown) -> None:
+def _false_alarms(sheet: Sheet, flown: Flown) -> None:
     for detection in flown.score.false:
         properties: dict[str, Any] = detection["properties"]
         path = np.array(properties["crack"]["path_px"], np.float64)
@@ -183,7 +133,7 @@ def _false_alarms(sheet: _Sheet, flown: Flown) -> None:
         sheet.line(on_wall, _FALSE, 2.0)
 
 
-def _parts(sheet: _Sheet, crack: CrackScore, chosen: Bool, colour: Colour, least: float) -> None:
+def _parts(sheet: Sheet, crack: CrackScore, chosen: Bool, colour: Colour, least: float) -> None:
     """Draw the chosen parts of a crack as wide as they are, but never thinner than ``least``."""
     path = sheet.place(crack.truth.path_mm)
     for run in runs_of(chosen):
@@ -193,27 +143,27 @@ def _parts(sheet: _Sheet, crack: CrackScore, chosen: Bool, colour: Colour, least
             sheet.line(path[piece], colour, width)
 
 
-def _tag(sheet: _Sheet, crack: CrackScore) -> None:
+def _tag(sheet: Sheet, crack: CrackScore) -> None:
     """Number and measured width beside the middle of what was found."""
     if crack.truth.parent is not None or not crack.is_found or crack.widths_mm is None:
         return
     middle = crack.truth.path_mm[np.flatnonzero(crack.found)[int(crack.found.sum()) // 2]]
     x, y = sheet.place(middle).tolist()
-    _label(sheet, f"{crack.truth.id}: {crack.widths_mm[0]:.1f} mm", (x + 16, y + 6), _FOUND, _PAPER)
+    _label(sheet, f"{crack.truth.id}: {crack.widths_mm[0]:.1f} mm", (x + 16, y + 6), _FOUND, PAPER)
 
 
-def _label(sheet: _Sheet, text: str, at: tuple[float, float], colour: Colour, ground: Colour) -> None:
+def _label(sheet: Sheet, text: str, at: tuple[float, float], colour: Colour, ground: Colour) -> None:
     """Text on a plate of its own, kept inside the sheet."""
     width = sheet.text_width(text, 0.62)
-    x = min(at[0], sheet.width_px - _MARGIN - width - 10)
+    x = min(at[0], sheet.width_px - MARGIN - width - 10)
     left, right, top, bottom = x - 6, x + width + 6, at[1] - 19, at[1] + 7
     sheet.shape(np.array([[left, top], [right, top], [right, bottom], [left, bottom]]), ground)
     sheet.text(text, (x, at[1]), 0.62, colour)
 
 
-def _legend(sheet: _Sheet) -> None:
-    base = sheet.height_px - _FOOT / 2 + 10
-    x = float(_MARGIN)
+def _legend(sheet: Sheet) -> None:
+    base = sheet.height_px - FOOT / 2 + 10
+    x = float(MARGIN)
     entries = (
         (_FOUND, 5.0, "crack found (measured mean width)"),
         (_MISSED, 2.2, "crack missed"),
@@ -228,43 +178,11 @@ def _legend(sheet: _Sheet) -> None:
     sheet.text("flight; pale: not flown over", (x + 58, base), 0.74, _INK)
 
 
-def _scale_bar(sheet: _Sheet) -> None:
+def _scale_bar(sheet: Sheet) -> None:
     length = 1000 * sheet.px_per_mm
-    right, base = float(sheet.width_px - _MARGIN), sheet.height_px - _FOOT / 2 + 2
+    right, base = float(sheet.width_px - MARGIN), sheet.height_px - FOOT / 2 + 2
     left = right - length
     for tick in (left, right):
         sheet.line(np.array([[tick, base - 8], [tick, base + 8]]), _INK, 2.2)
     sheet.line(np.array([[left, base], [right, base]]), _INK, 2.2)
     sheet.text("1 m", (left + length / 2 - sheet.text_width("1 m", 0.74) / 2, base - 10), 0.74, _INK)
-
-
-def table(score: Score) -> str:
-    """A short text table: each crack that some frame showed, widest first, and a line that sums up."""
-    rows = [("crack", "seen m", "found", "true mm", "measured mm", "detections")]
-    for crack in sorted(score.seen, key=lambda crack: -crack.true_width_mm):
-        rows.append(_row(crack))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join([*lines, "", *_sums(score)])
-
-
-def _row(crack: CrackScore) -> tuple[str, ...]:
-    name = str(crack.truth.id) if crack.truth.parent is None else f"{crack.truth.parent}>{crack.truth.id}"
-    measured = "-" if crack.widths_mm is None else f"{crack.widths_mm[0]:.2f}"
-    share = f"{100 * crack.found_share:.0f} %"
-    return name, f"{crack.seen_mm / 1000:.2f}", share, f"{crack.true_width_mm:.2f}", measured, str(crack.detections)
-
-
-def _sums(score: Score) -> list[str]:
-    seen = score.seen
-    found = [crack for crack in seen if crack.is_found]
-    length, share = sum(crack.seen_mm for crack in seen) / 1000, sum(crack.found_mm for crack in seen)
-    percent = 100 * share / (1000 * length) if length else math.nan
-    lines = [
-        f"{len(found)} of {len(seen)} cracks and branches found, {percent:.0f} % of {length:.1f} m",
-        f"{len(score.false)} of {score.detections} detections follow no crack",
-    ]
-    errors = [measured - true for measured, true in (crack.widths_mm for crack in found if crack.widths_mm)]
-    if errors:
-        lines.append(f"mean widths off by {np.mean(np.abs(errors)):.2f} mm on average over {len(errors)} cracks")
-    return lines

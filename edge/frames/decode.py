@@ -41,7 +41,10 @@ def quiet_opencv() -> None:
     A level set by the user in OPENCV_FFMPEG_LOGLEVEL stays.
     """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    if cv2.__version__.startswith("4.9."):  # where the same function has another name
+        cv2.setLogLevel(0)  # type: ignore[attr-defined]
+    else:
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def decode(data: bytes, orientation: int) -> npt.NDArray[Any]:

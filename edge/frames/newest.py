@@ -184,7 +184,8 @@ class NewestFrame:
         try:
             with self._open_camera() as camera:
                 base = self._last_seq + 1
-                self._expect(stop, self._stall_ns)
+                if not self._expect(stop, self._stall_ns):
+                    return True
                 for frame in camera.frames():
                     if not self._put(frame, base, camera.live, stop):
                         return True
@@ -201,10 +202,13 @@ class NewestFrame:
             self._arrived.set()
         return True
 
-    def _expect(self, stop: threading.Event, within_ns: int) -> None:
+    def _expect(self, stop: threading.Event, within_ns: int) -> bool:
+        """Set the deadline; False when this thread is not wanted any more."""
         with self._lock:
-            if not stop.is_set():
-                self._deadline_ns = self._clock.monotonic_ns() + within_ns
+            if stop.is_set():
+                return False
+            self._deadline_ns = self._clock.monotonic_ns() + within_ns
+            return True
 
     def _put(self, frame: Frame, base: int, live: bool, stop: threading.Event) -> bool:
         """Put the frame in the slot; False when this thread is not wanted any more."""

@@ -7,6 +7,7 @@ is kept as geometry and drawn into each frame at the frame's own scale, so no fr
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,8 +83,12 @@ class Scene:
             picture.setflags(write=False)
 
 
+@functools.lru_cache(maxsize=1)
 def build_scene(seed: int, width_mm: float = WIDTH_MM, height_mm: float = HEIGHT_MM) -> Scene:
-    """Build the surface that belongs to ``seed``; the same seed and size give the same surface."""
+    """Build the surface that belongs to ``seed``; the same seed and size give the same surface.
+
+    Takes a second or two; the last one built is kept, for a camera that is opened again.
+    """
     rng = np.random.default_rng([seed, 1])
     cracks = grow(np.random.default_rng([seed, 2]), _seedlings(np.random.default_rng([seed, 3]), width_mm, height_mm))
     panels = _panels(width_mm, height_mm)

@@ -20,6 +20,8 @@ TILE_PX = 2048
 BOARD_STRETCH = 8
 """A column of the board tile is this many times as wide as a row is high."""
 _BOARDS_PER_TILE = 6
+_COARSE = 4
+"""Broad blots of the grain are made this many times coarser: their blur would cost most of the time."""
 NEUTRAL = 128.0
 """Tile value that leaves the tone as it is; a tile multiplies by value / NEUTRAL."""
 
@@ -45,8 +47,12 @@ def clouds(rng: np.random.Generator, shape: tuple[int, int], coarsest_px: float,
 def grain_tile(rng: np.random.Generator) -> UInt8:
     """Cement paste, sand and pin holes: uint8 (TILE_PX, TILE_PX) that repeats without a seam."""
     tone = np.zeros((TILE_PX, TILE_PX), np.float32)
-    for sigma_px, strength in ((0.7, 3.2), (1.8, 3.4), (5.0, 2.6), (14.0, 2.0)):
+    for sigma_px, strength in ((0.7, 3.2), (1.8, 3.4)):
         tone += strength * _wrapped_blur(rng.standard_normal(tone.shape, dtype=np.float32), sigma_px, 1.0)
+    coarse = np.zeros((TILE_PX // _COARSE, TILE_PX // _COARSE), np.float32)
+    for sigma_px, strength in ((5.0, 2.6), (14.0, 2.0)):
+        coarse += strength * _wrapped_blur(rng.standard_normal(coarse.shape, dtype=np.float32), sigma_px / _COARSE, 1.0)
+    tone += _wrapped_enlargement(coarse)
     tone += (
         34 * _specks(rng, 2600, (0.8, 2.2)) - 62 * _specks(rng, 1500, (0.9, 2.6)) - 40 * _specks(rng, 5000, (0.5, 1.2))
     )
@@ -88,6 +94,13 @@ def _wrapped_blur(noise: Float32, sigma_px: float, stretch: float) -> Float32:
     blurred = cv2.GaussianBlur(padded, (0, 0), sigmaX=sigma_px * stretch, sigmaY=sigma_px)
     inner = blurred[reach_y : reach_y + noise.shape[0], reach_x : reach_x + noise.shape[1]]
     return np.asarray(inner / max(float(inner.std()), 1e-6), np.float32)
+
+
+def _wrapped_enlargement(coarse: Float32) -> Float32:
+    """Enlarge a repeating picture _COARSE times; it repeats without a seam again."""
+    padded = np.pad(coarse, 2, mode="wrap")
+    large = cv2.resize(padded, None, fx=_COARSE, fy=_COARSE, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large[2 * _COARSE : -2 * _COARSE, 2 * _COARSE : -2 * _COARSE], np.float32)
 
 
 def _specks(rng: np.random.Generator, count: int, radius_px: tuple[float, float]) -> Float32:

@@ -14,6 +14,8 @@ from edge.frames.scene_texture import TONE_MM_PER_PX, Float32, UInt8, clouds, sm
 
 _CEMENT = np.array([163.0, 160.0, 152.0], np.float32)
 """Colour of dry concrete in plain light, RGB."""
+_WARM = np.array([163.0, 32.0, -182.0], np.float32)
+"""How the colour shifts where the mix was a little yellower."""
 _RUST = np.array([0.72, 0.52, 0.36], np.float32)
 _DAMP = np.array([0.66, 0.67, 0.66], np.float32)
 _ALGAE = np.array([0.62, 0.67, 0.56], np.float32)
@@ -33,15 +35,15 @@ def paint(
     tone = 1 + 0.035 * clouds(rng, shape, _px(1400), 4, 0.75) + 0.022 * clouds(rng, shape, _px(120), 5, 0.8)
     for panel in panels_mm:
         tone[_window(panel)] *= 1 + 0.028 * float(rng.standard_normal())
-    rgb = tone[..., None] * (_CEMENT * (1 + 0.008 * clouds(rng, shape, _px(900), 3, 0.7)[..., None] * _warm()))
-    rgb = _tint(rgb, _streaks(rng, shape), _DAMP)
-    rgb = _tint(rgb, _splash(rng, shape), _ALGAE)
-    rgb = _tint(rgb, _rust_runs(rng, shape, holes_mm), _RUST)
-    rgb = _tint(rgb, _dirt(rng, shape, cracks), _DAMP)
-    lime = _lime_bloom(rng, shape, cracks)[..., None]
-    rgb = rgb * (1 - lime) + lime * _LIME
-    rgb = _tint(rgb, _shadow(rng, shape), _SHADE)
-    return np.asarray(np.clip(rgb, 0, 255), np.uint8)
+    warmth = 0.008 * clouds(rng, shape, _px(900), 3, 0.7)
+    rgb = np.stack([tone * (cement + warm * warmth) for cement, warm in zip(_CEMENT, _WARM, strict=True)], axis=2)
+    _tint(rgb, _streaks(rng, shape), _DAMP)
+    _tint(rgb, _splash(rng, shape), _ALGAE)
+    _tint(rgb, _rust_runs(rng, shape, holes_mm), _RUST)
+    _tint(rgb, _dirt(rng, shape, cracks), _DAMP)
+    _cover(rgb, _lime_bloom(rng, shape, cracks), _LIME)
+    _tint(rgb, _shadow(rng, shape), _SHADE)
+    return np.asarray(np.clip(rgb, 0, 255, out=rgb), np.uint8)
 
 
 def _px(mm: float) -> float:
@@ -53,13 +55,16 @@ def _window(panel_mm: tuple[float, float, float, float]) -> tuple[slice, slice]:
     return slice(max(0, y), y + height), slice(max(0, x), x + width)
 
 
-def _warm() -> Float32:
-    return np.array([1.0, 0.2, -1.2], np.float32)
+def _tint(rgb: Float32, share: Float32, colour: Float32) -> None:
+    """Multiply ``rgb``, in place, by ``colour`` where ``share`` is 1, by nothing where it is 0."""
+    for channel, factor in enumerate(colour):  # one by one: a whole picture of temporary values is large
+        rgb[..., channel] *= 1 + share * (factor - 1)
 
 
-def _tint(rgb: Float32, share: Float32, colour: Float32) -> Float32:
-    """Multiply ``rgb`` by ``colour`` where ``share`` is 1, by nothing where it is 0."""
-    return np.asarray(rgb * (1 + share[..., None] * (colour - 1)), np.float32)
+def _cover(rgb: Float32, share: Float32, colour: Float32) -> None:
+    """Replace ``rgb``, in place, by ``colour`` where ``share`` is 1."""
+    for channel, value in enumerate(colour):
+        rgb[..., channel] += share * (value - rgb[..., channel])
 
 
 def _soft_step(values: Float32, sharpness: float) -> Float32:

@@ -104,6 +104,7 @@ class Link:
         if not self._thread.is_alive() and not self._closing.is_set():
             log.error("the network thread died; it is started again")
             self._thread = self._start()
+            return f"{self._broker}: the network thread died and is started again"
         return None if self.connected else self._trouble
 
     def __enter__(self) -> Link:
@@ -172,6 +173,7 @@ class Link:
         if self._up_ns is not None and self._clock.monotonic_ns() - self._up_ns > _HELD_NS:
             self._backoff.reset()
         self._up_ns = None
+        self._trouble = self._trouble or f"{self._broker}: not connected any more"
         line.close(politely=self._politely)
         self.wake.set()
 

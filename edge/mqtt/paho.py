@@ -26,13 +26,11 @@ from edge.mqtt.address import Address, parse_url
 from edge.mqtt.commands import MAX_COMMAND_BYTES
 from edge.mqtt.connection import Arrived, Complaint, Ended, Hangup, News, Up
 from edge.mqtt.link import Link
-from edge.mqtt.tls import read_password, tls_context
+from edge.mqtt.tls import Context, read_password, tls_context
 from edge.mqtt.topics import check_vehicle, commands_topic, status_topic
 from edge.mqtt.why import loss, refusal, silence, unreachable
 
 if TYPE_CHECKING:
-    import ssl
-
     from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
@@ -120,7 +118,7 @@ class PahoConnection:
         self,
         options: Options,
         address: Address,
-        context: ssl.SSLContext | None,
+        context: Context | None,
         password: str | None,
         vehicle: str,
         last_will: bytes,
@@ -131,6 +129,7 @@ class PahoConnection:
         self.news: deque[News] = deque()
         self._options = options
         self._address = address
+        self._context = context
         self._topic = commands_topic(vehicle)
         self._is_5 = options.protocol == "5"
         self._accepted = False
@@ -199,6 +198,8 @@ class PahoConnection:
         socket = client.socket()
         if socket is not None:
             socket.close()
+        if self._context is not None:
+            self._context.close_last()
         client.on_connect = client.on_disconnect = client.on_publish = None
         client.on_subscribe = client.on_message = client.on_log = client.on_socket_register_write = None
         del self._client

@@ -6,20 +6,39 @@ import logging
 import ssl
 import stat
 from pathlib import Path
+from typing import Any
 
 from edge.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
 
-def tls_context(ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> ssl.SSLContext:
+class Context(ssl.SSLContext):
+    """A client context that can close the socket whose handshake failed; the MQTT library loses sight of it."""
+
+    _last: ssl.SSLSocket | None = None
+
+    def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
+        """As in ``ssl.SSLContext``."""
+        self._last = super().wrap_socket(*args, **kwargs)
+        return self._last
+
+    def close_last(self) -> None:
+        """Close the socket wrapped last."""
+        if self._last is not None:
+            self._last.close()
+            self._last = None
+
+
+def tls_context(ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> Context:
     """A client context that checks the broker's certificate and name.
 
     ``ca_file`` None: the system's authorities; ``key_file`` None: the key stands in ``cert_file``. Raises ConfigError.
     """
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = Context(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and name
+    if ca_file is None:
+        context.load_default_certs()
+    else:
         _load_authorities(context, ca_file)
     if cert_file is not None:
         _load_certificate(context, cert_file, key_file)

@@ -31,8 +31,9 @@ def unreachable(error: OSError) -> str:
 def _dialling(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted, {error.verify_message}: {_certificate_advice(error.verify_code)}"
-    if isinstance(error, ssl.SSLError):
-        return f"no encryption could be agreed on ({error.reason or error}); is this its port for mqtts://?"
+    if isinstance(error, (ssl.SSLError, ConnectionResetError)):
+        reason = getattr(error, "reason", None) or error.strerror
+        return f"no encryption could be agreed on ({reason}); is this its port for mqtts://?"
     if isinstance(error, socket.gaierror):
         return "this name is not known here; check mqtt.url and the network"
     if isinstance(error, ConnectionRefusedError):

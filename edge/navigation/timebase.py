@@ -51,6 +51,11 @@ class UtcTrack:
             self._wanted -= 1
         return not self._wanted
 
+    @property
+    def known(self) -> bool:
+        """True once any time was heard and believed."""
+        return len(self._track) > 0
+
     def at(self, exposed_ns: int) -> datetime | None:
         """UTC of the moment ``exposed_ns`` by the nearest time heard; None when none is near."""
         with self._lock:

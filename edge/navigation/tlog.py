@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 _STAMP_BYTES = 8
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-# Two neighbouring records farther apart than a day: the logging computer's clock was set in between.
 _CLOCK_SET_US = 86_400_000_000
+_STAMP_EVERY_NS = 1_000_000_000
 _LAST_US = 4_102_444_800_000_000  # the year 2100
 _TRACK = frozenset((framing.ATTITUDE, framing.GLOBAL_POSITION_INT, framing.GPS_RAW_INT))
 
@@ -68,28 +68,21 @@ def load(data: bytes, path: Path, history: History, utc: UtcTrack, mount: Mount,
         component_id=survey.component_id,
         unstated=None if survey.states_fix else FixKind.FIX_3D,
     )
-    return _feed(data, decode, vehicle, utc, at_ns)
-
-
-def _feed(data: bytes, decode: framing.Decode, vehicle: Vehicle, utc: UtcTrack, at_ns: Callable[[float], int]) -> Span:
-    elapsed_us, previous = 0, None
-    satellite_time = False
-    wanted = framing.WANTED
-    for stamp_us, start, end in _steady(records(data, decode)):
-        step_us = 0 if previous is None else stamp_us - previous
-        elapsed_us += step_us if 0 <= step_us <= _CLOCK_SET_US else 0
-        previous = stamp_us
-        if framing.message_id(data, start) not in wanted:
+    sender = (survey.system_id, survey.component_id)
+    stamps: list[tuple[int, int]] = []
+    now_ns, elapsed_s = at_ns(0.0), 0.0
+    for stamp_us, elapsed_s, start, end in _timed(records(data, decode)):
+        if framing.message_id(data, start) not in framing.WANTED or framing.source(data, start) != sender:
             continue
         message = decode(data[start:end])
-        if message is None:
-            continue
-        now_ns = at_ns(elapsed_us / 1e6)
-        vehicle.hear(message, now_ns)
-        satellite_time = satellite_time or "SYSTEM_TIME" in vehicle.heard_ns
-        if not satellite_time:
+        if message is not None:
+            now_ns = at_ns(elapsed_s)
+            vehicle.hear(message, now_ns)
+            stamps += [(now_ns, stamp_us)] if not stamps or now_ns - stamps[-1][0] > _STAMP_EVERY_NS else []
+    if not utc.known:  # no satellite time in the whole log: the logging computer's is what there is
+        for now_ns, stamp_us in stamps:
             utc.hear(now_ns, _EPOCH + timedelta(microseconds=stamp_us))
-    return Span(0.0, elapsed_us / 1e6)
+    return Span(0.0, elapsed_s)
 
 
 def records(data: bytes, decode: framing.Decode) -> Iterator[Record]:
@@ -107,13 +100,22 @@ def records(data: bytes, decode: framing.Decode) -> Iterator[Record]:
         start = found.start() - _STAMP_BYTES
 
 
-def _steady(found: Iterator[Record]) -> Iterator[Record]:
-    """The same records, each with the median of its own time stamp and its neighbours': stamps have no checksum."""
+def _timed(found: Iterator[Record]) -> Iterator[tuple[int, float, int, int]]:
+    """(time stamp, seconds since the first record, first byte and end of the frame) of every record.
+
+    Time stamps have no checksum, so each is replaced by the median of itself and its two neighbours. Where the
+    logging computer's clock was set back, or ahead by more than a day, the log's own time stands still.
+    """
+    elapsed_us = 0
     before = here = next(found, None)
-    while here is not None and before is not None:
+    previous_us = here[0] if here else 0
+    while before is not None and here is not None:
         after = next(found, None)
         stamp_us = sorted((before[0], here[0], (after or here)[0]))[1]
-        yield stamp_us, here[1], here[2]
+        step_us = stamp_us - previous_us
+        elapsed_us += step_us if 0 <= step_us <= _CLOCK_SET_US else 0
+        previous_us = stamp_us
+        yield stamp_us, elapsed_us / 1e6, here[1], here[2]
         before, here = here, after
 
 

@@ -75,8 +75,8 @@ class Outbox(Protocol):
     def release(self) -> int:
         """Make every SENT letter PENDING again (the connection was lost); returns how many."""
 
-    def retry(self) -> int:
-        """Make every PARKED letter PENDING again; returns how many."""
+    def retry(self, *, confirmed: bool = False) -> int:
+        """Make every PARKED letter PENDING again, with ``confirmed`` every CONFIRMED one too; returns how many."""
 
     def counts(self) -> Mapping[LetterState, int]:
         """How many letters stand in each state (every state is a key)."""

@@ -90,9 +90,9 @@ class MemoryOutbox:
         """Make every SENT letter PENDING again."""
         return self._revive(LetterState.SENT)
 
-    def retry(self) -> int:
-        """Make every PARKED letter PENDING again."""
-        return self._revive(LetterState.PARKED)
+    def retry(self, *, confirmed: bool = False) -> int:
+        """Make every PARKED letter, and with ``confirmed`` every CONFIRMED one, PENDING again."""
+        return self._revive(LetterState.PARKED, *([LetterState.CONFIRMED] if confirmed else []))
 
     def counts(self) -> Mapping[LetterState, int]:
         """How many letters stand in each state."""
@@ -146,9 +146,9 @@ class MemoryOutbox:
             del self._rows[id]
         return None
 
-    def _revive(self, state: LetterState) -> int:
+    def _revive(self, *states: LetterState) -> int:
         with self._mutex:
-            rows = [row for row in self._rows.values() if row.state is state]
+            rows = [row for row in self._rows.values() if row.state in states]
             for row in rows:
                 row.state, row.reason = LetterState.PENDING, None
         return len(rows)

@@ -42,7 +42,7 @@ _SENT = "UPDATE letter SET state = 'sent', attempts = attempts + 1 WHERE seq = ?
 _DONE = "UPDATE letter SET state = 'confirmed', reason = NULL WHERE id = ? AND state != 'confirmed'"
 _PARK = "UPDATE letter SET state = 'parked', reason = ? WHERE id = ? AND state != 'confirmed'"
 _RELEASE = "UPDATE letter SET state = 'pending' WHERE state = 'sent'"
-_RETRY = "UPDATE letter SET state = 'pending', reason = NULL WHERE state = 'parked'"
+_RETRY = "UPDATE letter SET state = 'pending', reason = NULL WHERE state IN (?, ?)"
 _PURGE = "DELETE FROM letter WHERE seq IN (SELECT seq FROM letter WHERE state = 'confirmed' LIMIT ?)"
 _PURGE_ALL = "DELETE FROM letter WHERE seq IN (SELECT seq FROM letter LIMIT ?)"
 _OLDEST = "SELECT put_ns FROM letter WHERE state = ? AND seq > ? ORDER BY seq LIMIT 1"
@@ -128,9 +128,10 @@ class SqliteOutbox:
         """Make every SENT letter PENDING again."""
         return self._store.write(lambda db: db.execute(_RELEASE).rowcount)
 
-    def retry(self) -> int:
-        """Make every PARKED letter PENDING again."""
-        return self._store.write(lambda db: db.execute(_RETRY).rowcount)
+    def retry(self, *, confirmed: bool = False) -> int:
+        """Make every PARKED letter, and with ``confirmed`` every CONFIRMED one, PENDING again."""
+        states = ("parked", "confirmed" if confirmed else "parked")
+        return self._store.write(lambda db: db.execute(_RETRY, states).rowcount)
 
     def counts(self) -> Mapping[LetterState, int]:
         """How many letters stand in each state."""

@@ -47,6 +47,7 @@ class Store:
         self._begin = begin
         self._mutex = threading.Lock()
         self._ballast_tried_ns = clock.monotonic_ns()
+        self._closed = False
         self._failing: str | None = None
         self._damaged: str | None = None
         make_folder(path.parent)
@@ -84,8 +85,9 @@ class Store:
             return self._persist(work)
 
     def close(self) -> None:
-        """Close the file and let another process have it."""
+        """Close the file and let another process have it; nothing can be done with it afterwards."""
         with self._mutex:
+            self._closed = True
             self._close()
             self._lock.release()
 
@@ -105,6 +107,8 @@ class Store:
         return result
 
     def _opened(self) -> Database:
+        if self._closed:
+            raise RuntimeError(f"the outbox {self._path} is closed: it was used after its with block")
         if self._db is None:
             db = open_file(self._path)
             try:

@@ -80,10 +80,10 @@ class PahoHarness:
 
     def wait(self, condition):
         clock, until_ns = SystemClock(), SystemClock().monotonic_ns() + PATIENCE_S * 1e9
-        while not condition() and clock.monotonic_ns() < until_ns:
+        while not (met := condition()) and clock.monotonic_ns() < until_ns:
             clock.wait(self.publisher.wake, 0.05)
             self.publisher.wake.clear()
-        return condition()
+        return met
 
     def heard(self, topic):
         return [(p, getattr(props, "CorrelationData", None)) for t, p, _, props in self.ear.heard if t == topic]
@@ -176,12 +176,12 @@ def test_what_is_too_large_is_refused_by_its_receipt_and_blocks_nothing(harness)
     assert publisher.sessions == 1
 
 
-@pytest.mark.parametrize("topic", ["", "a/+/b", "#", "a\0b", "x" * 70_000, "lone \udc80"])
-def test_an_impossible_topic_is_refused_by_its_receipt(harness, topic):
+def test_an_impossible_topic_is_refused_by_its_receipt(harness):
     publisher = harness.open()
-    assert publisher.send("a", topic, b"")
-    [receipt] = publisher.receipts()
-    assert "not a topic" in receipt.refused
+    for topic in ("", "a/+/b", "#", "a\0b", "x" * 70_000, "lone \udc80"):
+        assert publisher.send("a", topic, b"")
+        [receipt] = publisher.receipts()
+        assert "not a topic" in receipt.refused
 
 
 def test_the_window_is_kept(harness):
@@ -241,7 +241,9 @@ def test_telemetry_goes_out(harness):
     publisher = harness.open()
     publisher.announce(TELEMETRY, b"1", retained=False)
     assert harness.wait(lambda: harness.heard(TELEMETRY))
-    assert harness.wait(lambda: publisher.announce(TELEMETRY, b"2", retained=False) or len(harness.heard(TELEMETRY)) > 1)
+    assert harness.wait(
+        lambda: publisher.announce(TELEMETRY, b"2", retained=False) or len(harness.heard(TELEMETRY)) > 1
+    )
 
 
 def test_a_command_arrives_and_is_answered(harness):
@@ -274,10 +276,10 @@ def test_leaving_in_order_keeps_what_was_said_last(harness):
     assert not publisher.send("a", DETECTIONS, b"")
 
 
-@pytest.mark.parametrize("vehicle", ["", "a/b", "a+b", "#", "x" * 65, "tab\t"])
-def test_an_impossible_vehicle_name(harness, vehicle):
-    with pytest.raises(ConfigError, match="vehicle"):
-        harness.open(vehicle=vehicle)
+def test_an_impossible_vehicle_name(harness):
+    for vehicle in ("", "a/b", "a+b", "#", "x" * 65, "tab\t"):
+        with pytest.raises(ConfigError, match="vehicle"):
+            harness.open(vehicle=vehicle)
 
 
 def test_nothing_is_logged_about_a_quiet_life(harness, caplog):

@@ -127,6 +127,14 @@ def test_parked_letters_wait_with_their_reason(box):
     assert box.list(1)[0].reason is None
 
 
+def test_everything_can_be_sent_again_on_request(box):
+    box.put(letters("a", "b", "c"))
+    box.done(["a"])
+    box.park("b", "no")
+    assert box.retry(confirmed=True) == 2
+    assert ids(box.take(9)) == ["a", "b", "c"]
+
+
 def test_what_was_confirmed_cannot_be_parked(box):
     box.put(letters("a"))
     box.done(["a"])

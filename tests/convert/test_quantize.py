@@ -95,6 +95,17 @@ def test_int8_agrees_with_float(bundle, trained):
         assert ((logits > 0) != (wanted > 0)).mean() < 0.05
 
 
+def test_verify_passes_a_faithful_bundle_and_stops_a_strict_limit(bundle, trained, capsys):
+    arguments = ["verify", str(bundle), str(trained / "out/model.keras"), "--data", str(trained / "data")]
+    assert main([*arguments, "--limit", "0.05"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["images"] == 12
+    assert found["pixels"] == 12 * 160 * 160
+    assert 0 <= found["differing"] <= 0.05
+    assert main([*arguments, "--limit", "-1"]) == 2
+    assert "of the pixels differ, more than" in capsys.readouterr().err
+
+
 def test_only_safe_operators_are_left(bundle):
     found = check_operators((bundle / "model.tflite").read_bytes())
     assert set(found.operators) == {"CONV_2D", "RESIZE_BILINEAR", "CONCATENATION"}

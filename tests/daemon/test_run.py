@@ -62,7 +62,7 @@ class Ground:
         self._news = threading.Condition()
         self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         self._client.on_message = self._on_message
-        self._client.on_connect = lambda client, *_: client.subscribe([("spanhawk/#", 1), ("answers/#", 1)])
+        self._client.on_connect = lambda client, *_: [client.subscribe(each, 1) for each in ("spanhawk/#", "answers/#")]
         self._client.connect("127.0.0.1", broker.port)
         self._client.loop_start()
 
@@ -136,7 +136,7 @@ def written(folder: Path, url: str, extra: str = "") -> Path:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
-    with mosquitto(tmp_path / "broker") as running:
+    with mosquitto(tmp_path) as running:
         yield running
 
 

@@ -124,6 +124,10 @@ def test_16_bit_samples_use_the_bits_there_are(bits):
         assert eight.max() == 255
 
 
+def test_a_dark_16_bit_picture_is_not_stretched():
+    assert significant_bits(np.full((4, 4, 3), 100, np.uint16)) == 10
+
+
 def test_a_sample_beyond_the_agreed_bits_saturates():
     assert to_eight_bits(np.full((1, 1, 3), 5000, np.uint16), 12).tolist() == [[[255, 255, 255]]]
 

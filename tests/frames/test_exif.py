@@ -121,6 +121,44 @@ def test_image_without_exif():
     assert read(file.getvalue()) == Exif()
 
 
+def test_webp_chunks_are_padded_to_even_sizes():
+    block = b"II*\0" + struct.pack("<I H HHII I", 8, 1, ORIENTATION, 3, 1, 6, 0)
+    chunks = b"ICCP" + struct.pack("<I", 3) + b"abc\0" + b"EXIF" + struct.pack("<I", len(block)) + block
+    assert read(b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks).orientation == 6
+
+
+def test_a_value_cut_off_by_the_end_of_the_file():
+    block = b"II*\0" + struct.pack("<I H HHII I", 8, 1, GPS_IFD, 4, 1, 26, 0)
+    block += struct.pack("<H HHII HHII I", 2, GPS_DATE, 2, 11, 56, GPS_TIME, 5, 3, 67, 0)
+    whole = block + b"2025:06:01\0" + struct.pack("<6I", 12, 1, 30, 1, 9, 1)
+    assert read(whole).taken_at == datetime(2025, 6, 1, 12, 30, 9, tzinfo=timezone.utc)
+    for missing in range(1, 30):
+        assert read(whole[:-missing]) == Exif()
+
+
+def test_values_outside_the_segment_do_not_count():
+    """The exposure stands behind the APP1 segment, where its directory points to but must not look."""
+    block = b"II*\0" + struct.pack("<I H HHII I", 8, 1, EXIF_IFD, 4, 1, 26, 0)
+    block += struct.pack("<H HHII I", 1, EXPOSURE, 5, 1, 44, 0)
+    for inside, exposure_us in ((8, 2500), (0, None)):
+        head = b"\xff\xd8\xff\xe1" + struct.pack(">H", len(block) + 8 + inside)
+        assert read(head + b"Exif\0\0" + block + struct.pack("<II", 1, 400)).exposure_us == exposure_us
+
+
+def test_no_large_reads_whatever_the_counts_say():
+    class Metered(io.BytesIO):
+        largest = 0
+
+        def read(self, size=-1, /):
+            Metered.largest = max(Metered.largest, size)
+            return super().read(size)
+
+    entries = struct.pack("<HHII HHII", TAKEN, 2, 2**32 - 1, 8, EXPOSURE, 5, 2**29, 8)
+    block = b"II*\0" + struct.pack("<I H HHII I", 8, 1, EXIF_IFD, 4, 1, 26, 0) + struct.pack("<H", 65535) + entries
+    read_exif(Metered(block + b"x" * 100_000))
+    assert 0 < Metered.largest <= 16_384
+
+
 def test_directory_that_points_to_itself():
     block = b"II*\0" + struct.pack("<I H HHII HHII I", 8, 2, EXIF_IFD, 4, 1, 8, GPS_IFD, 4, 1, 8, 0)
     assert read(block) == Exif()

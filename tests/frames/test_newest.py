@@ -201,6 +201,52 @@ def test_pauses_grow_to_a_cap_with_full_jitter(clock):
     assert pauses_s.max() <= 5.0
 
 
+def test_pauses_begin_anew_after_a_frame(clock):
+    class Longest(random.Random):
+        def uniform(self, a, b):
+            return b
+
+    first, second = Driver(), Driver()
+    inner = plugged(clock, *[DeviceError("absent") for _ in range(9)], first, second)
+    opened = []
+
+    def open_camera():
+        opened.append(clock.monotonic_ns())
+        return inner()
+
+    with NewestFrame(open_camera, clock, rng=Longest()):
+        assert first.asked.wait(PATIENCE_S)
+        first.play(Driver.FRAME, Driver.GONE)
+        assert second.asked.wait(PATIENCE_S)
+        finish(second)
+    assert (np.diff(opened[:11]) / SECOND).tolist() == [0.5, 1, 2, 4, 5, 5, 5, 5, 5, 0.5]
+
+
+def test_a_pause_between_attempts_is_not_silence(clock):
+    pausing, gate = threading.Event(), threading.Event()
+
+    class Slow(ManualClock):
+        """The camera's thread pauses until the gate opens."""
+
+        def wait(self, event, timeout_s):
+            if threading.current_thread() is threading.main_thread():
+                return super().wait(event, timeout_s)
+            pausing.set()
+            return gate.wait(PATIENCE_S)
+
+    slow, driver = Slow(clock.utc()), Driver()
+    with NewestFrame(plugged(slow, DeviceError("absent"), driver), slow) as feed:
+        assert pausing.wait(PATIENCE_S)
+        slow.advance(60 * SECOND)
+        assert feed.take(0.0) is None
+        assert feed.reopened == 0
+        assert feed.health() == "absent"
+        gate.set()
+        assert driver.asked.wait(PATIENCE_S)
+        assert feed.reopened == 1
+        finish(driver)
+
+
 def test_failures_are_told_once_and_then_once_a_minute(clock, caplog):
     driver = Driver()
     absent = [DeviceError("no camera here") for _ in range(200)]
@@ -219,6 +265,7 @@ def test_failures_are_told_once_and_then_once_a_minute(clock, caplog):
 def test_a_silent_camera_is_given_up_and_opened_again(clock):
     hung, fresh = Driver(), Driver()
     with NewestFrame(plugged(clock, hung, fresh), clock, stall_s=2.0) as feed:
+        clock.advance(1_500_000_000)
         hung.play(Driver.FRAME)
         assert feed.take(0.0).seq == 0
         clock.advance(1_900_000_000)
@@ -239,9 +286,9 @@ def test_a_silent_camera_is_given_up_and_opened_again(clock):
 
 
 def test_an_opening_that_hangs_is_given_up(clock):
-    gate, fresh = threading.Event(), Driver()
+    gate, fresh, late = threading.Event(), Driver(), Driver()
     openings = iter([gate.wait, lambda: True])
-    inner = plugged(clock, fresh, fresh)
+    inner = plugged(clock, fresh, late)
 
     def open_camera():
         next(openings)()
@@ -256,6 +303,8 @@ def test_an_opening_that_hangs_is_given_up(clock):
         assert fresh.asked.wait(PATIENCE_S)
         assert feed.reopened == 1
         gate.set()
+        assert late.released.wait(PATIENCE_S)
+        assert not late.asked.is_set()
         finish(fresh)
 
 
@@ -340,6 +389,14 @@ def test_a_recording_ends(tmp_path):
         assert feed.health() is None
         assert seen[-1] == "3"
         assert len(seen) + feed.dropped == feed.frames == 4
+
+
+def test_images_all_alike_are_no_frozen_sensor(tmp_path, clock):
+    for index in range(15):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.zeros((6, 8, 3), np.uint8))
+    with NewestFrame(lambda: folder.open_camera(folder.Options(path=tmp_path), clock), clock) as feed:
+        feed._thread.join(PATIENCE_S)
+        assert (feed.frames, feed.health()) == (15, None)
 
 
 def test_the_first_gap_of_a_recording_counts(tmp_path, clock):

@@ -142,25 +142,37 @@ def test_jpegs_cut_short_on_the_bus_are_left_out_and_leave_a_gap(tmp_path):
     assert [frame.seq for frame in frames] == [0, 1, 3, 4, 6, 7]
 
 
-def test_nothing_but_damaged_frames_is_a_failure(tmp_path):
-    class DeadBus:
-        def grab(self):
-            return True
+class Bus:
+    """A driver that hands out these frames and then only damaged ones."""
 
-        def retrieve(self):
-            return False, np.empty(0, np.uint8)
+    def __init__(self, *good: bool):
+        self.good = iter(good)
+        self.grabs = 0
 
-        def get(self, prop):
-            return 0.0
+    def grab(self):
+        self.grabs += 1
+        return True
 
-        def release(self):
-            pass
+    def retrieve(self):
+        return next(self.good, False), np.zeros((4, 6, 3), np.uint8)
 
+    def get(self, prop):
+        return 0.0
+
+    def release(self):
+        pass
+
+
+@pytest.mark.parametrize("good", [(), (*[False] * 29, True)])
+def test_nothing_but_damaged_frames_is_a_failure(good):
+    bus, frames = Bus(*good), []
     with (
-        V4l2Camera(DeadBus(), PATH, Options(), clock_at(0.5)) as camera,
+        V4l2Camera(bus, PATH, Options(), clock_at(0.5)) as camera,
         pytest.raises(DeviceError, match="30 damaged frames in a row"),
     ):
-        next(camera.frames())
+        frames.extend(camera.frames())
+    assert len(frames) == sum(good)
+    assert bus.grabs == len(good) + 30
 
 
 class Bench:

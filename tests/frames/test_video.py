@@ -17,7 +17,7 @@ import pytest
 from edge.clock import ManualClock
 from edge.config import build
 from edge.errors import ConfigError, DeviceError, UsageError
-from edge.frames.video import Options, is_url, masked, open_camera
+from edge.frames.video import FileCamera, Options, is_url, masked, open_camera
 
 CLOCK = ManualClock(datetime(2026, 1, 1, tzinfo=timezone.utc), monotonic_ns=123_456_789)
 FPS = 25.0
@@ -77,6 +77,35 @@ def test_a_raw_stream_without_timestamps_still_moves_in_time(tmp_path):
     assert times[0] == 0
     assert times == sorted(set(times))
     assert len(times) == 5
+
+
+class Clockless:
+    """A real film whose container tells these times, in ms."""
+
+    def __init__(self, path: Path, times_ms: list[float]):
+        self.film = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        self.times_ms = times_ms
+        self.taken = 0
+
+    def read(self):
+        self.taken += 1
+        return self.film.read()
+
+    def get(self, prop):
+        return self.times_ms[self.taken - 1] if prop == cv2.CAP_PROP_POS_MSEC else self.film.get(prop)
+
+    def release(self):
+        self.film.release()
+
+
+@pytest.mark.parametrize(
+    ("times_ms", "wanted_ms"),
+    [([0, 0, 0, 0], [0, 40, 80, 120]), ([-1, -1, -1, -1], [0, 40, 80, 120]), ([0, 80, 40, 120], [0, 80, 80, 120])],
+)
+def test_times_that_are_missing_or_run_back(tmp_path, times_ms, wanted_ms):
+    capture = Clockless(clip(tmp_path / "a.avi", 4), [*times_ms, 0])
+    with FileCamera(capture, capture.read()[1], tmp_path / "a.avi", Options(source="a.avi")) as camera:
+        assert [frame.exposed_ns // 1_000_000 for frame in camera.frames()] == wanted_ms
 
 
 def test_a_film_cut_short_is_read_to_its_end_and_told(tmp_path, caplog):

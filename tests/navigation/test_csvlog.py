@@ -178,7 +178,7 @@ def test_what_is_wrong_is_named(path: Path, content: str | bytes, words: str) ->
     assert caught.value.exit_code == EXIT_CONFIG
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.text(alphabet='0123456789.,;-+eE\n\r "tslat_deg\x00\u00e9', max_size=200))
 def test_garbage_is_refused_not_raised_through(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     target = tmp_path_factory.getbasetemp() / "garbage.csv"

@@ -29,8 +29,8 @@ def test_by_default_nothing_is_known() -> None:
 
 
 def test_a_stated_place() -> None:
-    table = dict(lat_deg=48, lon_deg=11.5, alt_amsl_m=510.0, kind="RTK_FIXED", h_accuracy_m=0.02)
-    table |= dict(roll_deg=0.0, pitch_deg=-90.0, yaw_deg=12.0, range_m=4.5)
+    place = {"lat_deg": 48, "lon_deg": 11.5, "alt_amsl_m": 510.0, "kind": "RTK_FIXED", "h_accuracy_m": 0.02}
+    table = place | {"roll_deg": 0.0, "pitch_deg": -90.0, "yaw_deg": 12.0, "range_m": 4.5}
     options = config.build(Options, table, "navigation")
     with open_navigator(options, clock()) as nav:
         state = nav.at(-(10**12))

@@ -82,7 +82,7 @@ def test_bit_flips_random_bytes_and_dropped_runs_give_no_wrong_position() -> Non
     assert {(m.lat, m.lon) for m in places} == {(480_000_000, 110_000_000)}
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(st.binary(max_size=64), max_size=20))
 def test_noise_raises_nothing_and_is_not_kept(chunks: list[bytes]) -> None:
     splitter = framing.Splitter(decode)

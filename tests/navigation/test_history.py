@@ -326,7 +326,7 @@ anything = st.one_of(
 times = st.integers(-(10**10), 10**10)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(times, anything), max_size=12), st.lists(times, max_size=8))
 def test_null_island_never_comes_out_whatever_goes_in(heard: list[tuple[int, Fix | None]], asked: list[int]) -> None:
     h = history()
@@ -342,7 +342,7 @@ def test_null_island_never_comes_out_whatever_goes_in(heard: list[tuple[int, Fix
             assert 0 <= got.age_ms <= 2000
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1, max_size=20), st.integers(-(10**9), 22 * S))
 def test_no_fix_within_a_gap(seconds: list[tuple[int, bool]], asked: int) -> None:
     """Against a slow reading of the rule: the newest sample before, the oldest after, both fixes, near enough."""

@@ -184,7 +184,7 @@ def test_no_position_is_no_fix(path: Path, body: str) -> None:
         assert nav.at(0).fix is None
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126), max_size=80), st.integers(0, 3))
 def test_any_content_under_a_right_checksum_is_survived(
     tmp_path_factory: pytest.TempPathFactory, text: str, which: int

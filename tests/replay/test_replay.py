@@ -123,7 +123,7 @@ def test_nav_offset_and_fps_move_the_frames_along_the_log(photos: Path, tmp_path
 
 def test_delivery_to_a_real_broker_twice(photos: Path, tmp_path: Path) -> None:
     """The second replay sends again, with the same ids, so that a store keeps one copy."""
-    with mosquitto(tmp_path / "broker") as broker:
+    with mosquitto(tmp_path) as broker:
         got = []
         for _ in range(2):
             assert fly(photos, tmp_path / "out", "--mqtt", broker.url) == 0
@@ -135,7 +135,7 @@ def test_absent_broker_keeps_everything_and_says_how_to_send_it(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge.replay.deliver.PATIENCE_S", 0.5)
-    with mosquitto(tmp_path / "broker") as broker:
+    with mosquitto(tmp_path) as broker:
         url = broker.url
         broker.stop()
         assert fly(photos, tmp_path / "out", "--mqtt", url) == 75

@@ -1,0 +1,38 @@
+"""The score as a short table for the terminal."""
+
+from __future__ import annotations
+
+from edge.demo.score import CrackScore, Score
+
+_COLUMNS: tuple[str, ...] = ("crack", "seen m", "found", "true mm", "measured mm", "detections")
+
+
+def table(score: Score) -> str:
+    """A short text table: each crack that some frame showed, widest first, and a line that sums up."""
+    rows = [_COLUMNS, *map(_row, sorted(score.seen, key=lambda crack: -crack.true_width_mm))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join([*lines, "", *_sums(score)])
+
+
+def _row(crack: CrackScore) -> tuple[str, ...]:
+    name = str(crack.truth.id) if crack.truth.parent is None else f"{crack.truth.parent}>{crack.truth.id}"
+    measured = "-" if crack.widths_mm is None else f"{crack.widths_mm[0]:.2f}"
+    share = f"{100 * crack.found_share:.0f} %"
+    return name, f"{crack.seen_mm / 1000:.2f}", share, f"{crack.true_width_mm:.2f}", measured, str(crack.detections)
+
+
+def _sums(score: Score) -> list[str]:
+    seen = score.seen
+    found = [crack for crack in seen if crack.is_found]
+    seen_mm, found_mm = sum(crack.seen_mm for crack in seen), sum(crack.found_mm for crack in seen)
+    share = f"{100 * found_mm / seen_mm:.0f} % of {seen_mm / 1000:.1f} m" if seen_mm else "nothing was seen"
+    lines = [
+        f"{len(found)} of {len(seen)} cracks and branches found, {share}",
+        f"{len(score.false)} of {score.detections} detections follow no crack",
+    ]
+    errors = [abs(measured - true) for measured, true in (crack.widths_mm for crack in found if crack.widths_mm)]
+    if errors:
+        mean_mm = sum(errors) / len(errors)
+        lines.append(f"mean widths off by {mean_mm:.2f} mm on average over {len(errors)} cracks")
+    return lines

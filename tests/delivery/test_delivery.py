@@ -1,0 +1,392 @@
+"""Nothing is lost between an outbox and a publisher in memory, whatever happens in between."""
+
+import threading
+from collections import Counter
+from datetime import datetime
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from edge.clock import UTC, ManualClock
+from edge.delivery import STRIKES, Delivery
+from edge.errors import TryAgainError
+from edge.mqtt import memory as mqtt_memory
+from edge.outbox import Letter, LetterState
+from edge.outbox import memory as outbox_memory
+from edge.outbox.memory import MemoryOutbox
+
+SECOND_NS = 10**9
+
+
+def late(payload):
+    return b"late:" + payload
+
+
+class FailingOutbox(MemoryOutbox):
+    """A memory outbox whose disk can be switched to failing."""
+
+    failing = False
+
+    def _fail(self):
+        if self.failing:
+            raise TryAgainError("the disk fails, for the test")
+
+    def take(self, count):
+        self._fail()
+        return super().take(count)
+
+    def done(self, ids):
+        self._fail()
+        super().done(ids)
+
+    def park(self, id, reason):
+        self._fail()
+        super().park(id, reason)
+
+    def release(self):
+        self._fail()
+        return super().release()
+
+
+class World:
+    """An outbox, a publisher and a delivery on one manual clock."""
+
+    def __init__(self, window=5, narrow=20, *, at_once=False):
+        self.clock = ManualClock(datetime(2026, 5, 1, tzinfo=UTC), SECOND_NS)
+        self.outbox = FailingOutbox(outbox_memory.Options(), self.clock)
+        self.window = window
+        self.options = mqtt_memory.Options(at_once=at_once, window=narrow)
+        self.restart()
+
+    def restart(self):
+        """The daemon starts again: what it knew is gone, what the outbox knows is not."""
+        self.outbox.failing = False
+        self.outbox.release()
+        arrived = self.publisher.arrived if hasattr(self, "publisher") else []
+        self.publisher = mqtt_memory.open_publisher(self.options, self.clock, vehicle="drone", last_will=b"")
+        self.publisher.arrived = arrived
+        self.publisher.refuse = lambda published: "Not authorized" if b"bad" in published.payload else None
+        self.delivery = Delivery(self.outbox, self.publisher, self.clock, late=late, window=self.window)
+
+    def put(self, *ids):
+        self.outbox.put([Letter(id, "t", id.encode(), None) for id in ids])
+
+    def arrived(self):
+        return [p.payload.decode() for p in self.publisher.arrived if p.topic == "t"]
+
+    def states(self):
+        return {s.letter.id: s.state for s in self.outbox.list(10**6)}
+
+    def turn(self, seconds=0.1):
+        self.delivery.step()
+        self.publisher.deliver()
+        self.clock.advance(round(seconds * SECOND_NS))
+
+    def drain(self, turns=500):
+        """A well broker, for as long as it takes."""
+        self.outbox.failing = False
+        for _ in range(turns):
+            if not self.publisher.connected:
+                self.publisher.come_up()
+            self.turn()
+            if self.delivery.waiting == 0:
+                return
+        pytest.fail(f"{self.delivery.waiting} letters are still waiting: {self.states()}")
+
+
+def test_letters_go_out_in_order_and_are_confirmed():
+    world = World()
+    world.put("a", "b", "c")
+    world.publisher.come_up()
+    world.drain()
+    assert world.arrived() == ["a", "b", "c"]
+    assert set(world.states().values()) == {LetterState.CONFIRMED}
+    assert (world.delivery.delivered, world.delivery.refused, world.delivery.waiting) == (3, 0, 0)
+    assert world.delivery.health() is None
+
+
+def test_the_window_is_not_exceeded():
+    world = World(window=3)
+    world.put(*"abcdefg")
+    world.publisher.come_up()
+    for _ in range(4):
+        world.delivery.step()
+    assert world.outbox.counts()[LetterState.SENT] == 3
+    assert world.publisher.deliver(2) == 2
+    world.delivery.step()
+    assert world.outbox.counts() == {
+        LetterState.PENDING: 2, LetterState.SENT: 3, LetterState.CONFIRMED: 2, LetterState.PARKED: 0,
+    }  # fmt: skip
+
+
+def test_a_publisher_with_a_smaller_window_gets_the_rest_later():
+    world = World(window=6, narrow=2)
+    world.put(*"abcdefg")
+    world.publisher.come_up()
+    world.delivery.step()
+    assert world.publisher.deliver() == 2
+    world.drain()
+    assert sorted(world.arrived()) == list("abcdefg")
+
+
+def test_while_away_letters_are_pending_and_the_window_is_empty():
+    world = World()
+    world.publisher.come_up()
+    world.put("a", "b")
+    world.delivery.step()
+    world.publisher.go_down()
+    world.delivery.step()
+    assert world.outbox.counts()[LetterState.PENDING] == 2
+    assert world.delivery.backlog_age_s == 0.0
+    world.clock.advance(3 * SECOND_NS)
+    assert world.delivery.backlog_age_s == 3.0
+    world.publisher.come_up()
+    world.drain()
+    assert sorted(set(world.arrived())) == ["a", "b"]
+    assert world.delivery.backlog_age_s is None
+
+
+def test_a_connection_that_came_back_unseen_is_noticed():
+    world = World()
+    world.publisher.come_up()
+    world.put("a")
+    world.delivery.step()
+    world.publisher.go_down()
+    world.publisher.come_up()
+    world.drain()
+    assert world.arrived() == ["a"]
+
+
+def test_an_acknowledgement_lost_with_the_connection_means_a_repeat():
+    world = World()
+    world.publisher.come_up()
+    world.put("a")
+    world.delivery.step()
+    world.publisher.deliver(acknowledge=False)
+    world.publisher.go_down()
+    world.drain()
+    assert world.arrived() == ["a", "a"]
+
+
+def test_a_refused_letter_is_parked_with_the_reason(caplog):
+    world = World()
+    world.publisher.come_up()
+    world.put("a", "bad", "c")
+    world.drain()
+    assert world.states() == {"a": LetterState.CONFIRMED, "bad": LetterState.PARKED, "c": LetterState.CONFIRMED}
+    assert [s.reason for s in world.outbox.list(9) if s.reason] == ["Not authorized"]
+    assert world.delivery.refused == 1
+    assert "1 letters were refused" in world.delivery.health()
+    assert "letter bad is set aside: Not authorized" in caplog.text
+
+
+def test_old_letters_are_marked_late_and_fresh_ones_are_not():
+    world = World()
+    world.put("old")
+    world.clock.advance(11 * SECOND_NS)
+    world.put("new")
+    world.publisher.come_up()
+    world.drain()
+    assert world.arrived() == ["late:old", "new"]
+
+
+def test_letters_of_an_earlier_run_are_late(tmp_path):
+    from edge.outbox import sqlite
+
+    clock = ManualClock(datetime(2026, 5, 1, tzinfo=UTC), SECOND_NS)
+    options = sqlite.Options(path=tmp_path / "o.db", ballast_bytes=0, min_free_bytes=0)
+    with sqlite.open_outbox(options, clock) as box:
+        box.put([Letter("old", "t", b"old", None)])
+    with sqlite.open_outbox(options, clock) as box:
+        box.put([Letter("new", "t", b"new", None)])
+        publisher = mqtt_memory.open_publisher(mqtt_memory.Options(), clock, vehicle="d", last_will=b"")
+        delivery = Delivery(box, publisher, clock, late=late)
+        delivery.step()
+        delivery.step()
+        assert [p.payload for p in publisher.arrived] == [b"late:old", b"new"]
+        assert delivery.waiting == 0
+
+
+def test_a_repeat_that_has_become_old_says_so():
+    world = World()
+    world.publisher.come_up()
+    world.put("a")
+    world.delivery.step()
+    world.clock.advance(60 * SECOND_NS)
+    world.publisher.go_down()
+    world.drain()
+    assert world.arrived() == ["late:a"]
+
+
+def test_a_letter_that_cannot_be_marked_is_parked_and_blocks_nobody():
+    def picky(payload):
+        raise ValueError("not JSON")
+
+    world = World()
+    world.delivery = Delivery(world.outbox, world.publisher, world.clock, late=picky)
+    world.put("a")
+    world.clock.advance(11 * SECOND_NS)
+    world.put("b")
+    world.publisher.come_up()
+    world.drain()
+    assert world.arrived() == ["b"]
+    assert world.states()["a"] is LetterState.PARKED
+
+
+def test_a_failing_disk_pauses_and_loses_no_answer(caplog):
+    world = World()
+    world.publisher.come_up()
+    world.put("a", "bad")
+    world.delivery.step()
+    world.publisher.deliver()
+    world.outbox.failing = True
+    assert [world.delivery.step() for _ in range(3)] == [1.0, 1.0, 1.0]
+    world.outbox.failing = False
+    world.delivery.step()
+    assert world.states() == {"a": LetterState.CONFIRMED, "bad": LetterState.PARKED}
+    assert (world.delivery.delivered, world.delivery.refused) == (1, 1)
+    assert world.arrived() == ["a"]
+    assert caplog.text.count("delivery pauses") == 1
+
+
+@pytest.mark.parametrize("place", [0, 3, 19, 30, 59])
+def test_a_letter_at_which_the_broker_hangs_up_is_found_and_parked(place):
+    world = World(window=20)
+    ids = [f"{n:02d}" for n in range(60)]
+    world.put(*ids)
+    culprit = ids[place]
+    connections = 0
+    while world.delivery.waiting and connections < 40:
+        if not world.publisher.connected:
+            world.publisher.come_up()
+            world.publisher.hangs_up_on = lambda published: published.payload.decode() == culprit
+            connections += 1
+        world.turn()
+        if connections < 6:
+            world.put(f"new-{connections}-{world.clock.monotonic_ns()}")
+    assert world.states()[culprit] is LetterState.PARKED
+    assert Counter(world.states().values())[LetterState.PARKED] == 1
+    assert connections <= 4 + 2 * STRIKES
+    [parked] = [s for s in world.outbox.list(10**6) if s.state is LetterState.PARKED]
+    assert parked.reason == "the broker hung up each of the 5 times this letter was sent alone"
+
+
+def test_a_bad_link_parks_nothing():
+    world = World()
+    world.put("a", "b")
+    for _ in range(40):
+        world.publisher.come_up()
+        world.delivery.step()
+        world.clock.advance(20 * SECOND_NS)  # silence, until the keepalive notices
+        world.publisher.go_down()
+        world.delivery.step()
+    assert world.outbox.counts()[LetterState.PENDING] == 2
+    world.drain()
+    assert world.delivery.refused == 0
+
+
+def test_run_follows_the_news_until_told_to_stop():
+    world = World(at_once=True)
+    world.put(*(f"{n}" for n in range(100)))
+
+    class WhenDone(threading.Event):
+        def is_set(self):
+            return world.delivery.waiting == 0
+
+    world.delivery.run(WhenDone())
+    assert len(world.arrived()) == 100
+    assert world.clock.monotonic_ns() < 20 * SECOND_NS
+
+
+def test_a_closed_outbox_is_not_a_passing_trouble(tmp_path):
+    from edge.outbox import sqlite
+
+    clock = ManualClock(datetime(2026, 5, 1, tzinfo=UTC), 0)
+    box = sqlite.open_outbox(sqlite.Options(path=tmp_path / "o.db", ballast_bytes=0, min_free_bytes=0), clock)
+    publisher = mqtt_memory.open_publisher(mqtt_memory.Options(), clock, vehicle="d", last_will=b"")
+    delivery = Delivery(box, publisher, clock, late=late)
+    box.__exit__(None, None, None)
+    with pytest.raises(RuntimeError, match="closed"):
+        delivery.step()
+
+
+class NothingIsLost(RuleBasedStateMachine):
+    """Connections, refusals, lost answers, a failing disk, restarts, in any order; at the end all is well again."""
+
+    @initialize(window=st.integers(1, 6), narrow=st.integers(1, 6))
+    def begin(self, window, narrow):
+        self.world = World(window, narrow)
+        self.put_ids = []
+
+    @rule(count=st.integers(1, 4), bad=st.booleans())
+    def put(self, count, bad):
+        new = [f"{'bad' if bad else 'ok'}-{len(self.put_ids) + n}" for n in range(count)]
+        self.world.put(*new)
+        self.put_ids += new
+
+    @rule()
+    def step(self):
+        self.world.delivery.step()
+
+    @rule(count=st.integers(1, 5), acknowledge=st.booleans())
+    def deliver(self, count, acknowledge):
+        self.world.publisher.deliver(count, acknowledge=acknowledge)
+
+    @rule()
+    def come_up(self):
+        if not self.world.publisher.connected:
+            self.world.publisher.come_up()
+
+    @rule()
+    def go_down(self):
+        self.world.publisher.go_down()
+
+    @rule(seconds=st.sampled_from([6, 30]))
+    def time_passes(self, seconds):
+        self.world.clock.advance(seconds * SECOND_NS)
+
+    @rule(failing=st.booleans())
+    def disk(self, failing):
+        self.world.outbox.failing = failing
+
+    @rule()
+    def restart(self):
+        self.world.restart()
+
+    @precondition(lambda self: hasattr(self, "world"))
+    @invariant()
+    def every_letter_is_still_there(self):
+        states = self.world.states()
+        assert list(states) == self.put_ids
+        arrived = {payload.removeprefix("late:") for payload in self.world.arrived()}
+        assert {id for id, state in states.items() if state is LetterState.CONFIRMED} <= arrived
+        assert not any("bad" in payload for payload in arrived)
+
+    def teardown(self):
+        if not hasattr(self, "world"):
+            return
+        self.world.drain()
+        states, arrived = self.world.states(), {payload.removeprefix("late:") for payload in self.world.arrived()}
+        for id in self.put_ids:
+            if "bad" in id:
+                assert states[id] is LetterState.PARKED
+            elif states[id] is LetterState.PARKED:
+                [stored] = [s for s in self.world.outbox.list(10**6) if s.letter.id == id]
+                assert "hung up" in stored.reason
+            else:
+                assert states[id] is LetterState.CONFIRMED
+                assert id in arrived
+
+
+def test_nothing_is_lost_whatever_happens():
+    short = settings(max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(NothingIsLost, settings=short)

@@ -1,0 +1,88 @@
+"""An outbox on disk, a real broker that is killed again and again, a consumer that counts."""
+
+import threading
+from collections import Counter
+
+from edge.clock import SystemClock
+from edge.delivery import Delivery
+from edge.mqtt.paho import Options, open_publisher
+from edge.outbox import Letter, LetterState, sqlite
+from tests.mqtt.broker import PATIENCE_S, Ear, mosquitto
+
+TOPIC = "spanhawk/drone/detections"
+
+
+def wait(condition, patience_s=PATIENCE_S):
+    """Look every few milliseconds until it is so."""
+    clock, tick = SystemClock(), threading.Event()
+    until_ns = clock.monotonic_ns() + patience_s * 1e9
+    while not (met := condition()) and clock.monotonic_ns() < until_ns:
+        clock.wait(tick, 0.01)
+    return met
+
+
+def test_a_broker_killed_again_and_again_loses_nothing_that_is_not_still_here(tmp_path):
+    """A PUBACK is no receipt: what a killed broker had acknowledged and not passed on is still in the outbox."""
+    clock, stop = SystemClock(), threading.Event()
+    lines = ("persistence true", f"persistence_location {tmp_path}/", "max_queued_messages 0")
+    with (
+        mosquitto(tmp_path, config_lines=lines) as broker,
+        Ear(broker, TOPIC, keep_session=True) as ear,
+        sqlite.open_outbox(sqlite.Options(path=tmp_path / "o.db", ballast_bytes=0, min_free_bytes=0), clock) as outbox,
+        open_publisher(Options(url=broker.url, keepalive_s=2), clock, vehicle="drone", last_will=b"") as publisher,
+    ):
+        delivery = Delivery(outbox, publisher, clock, late=lambda payload: payload)
+        thread = threading.Thread(target=delivery.run, args=(stop,))
+        thread.start()
+        put = 0
+        for kill in range(3):
+            for _ in range(20):
+                outbox.put([Letter(f"{put + n}", TOPIC, b"%d" % (put + n), None) for n in range(10)])
+                put += 10
+            publisher.wake.set()
+            assert ear.wait(lambda kill=kill: len({p for _, p, _, _ in ear.heard}) > 200 * kill + 60)
+            broker.kill()
+            assert wait(lambda: not publisher.connected)
+            broker.start()
+        assert wait(lambda: outbox.counts()[LetterState.CONFIRMED] == put)
+        assert publisher.sessions == 4
+        assert wait(lambda: ear._subscribed == 4)
+        ear.wait(lambda: len({p for _, p, _, _ in ear.heard}) == put, patience_s=0.5)
+        lost = {b"%d" % n for n in range(put)} - set(ear.payloads(TOPIC))
+        assert len(lost) <= 3 * 20  # at most what was on its way at each kill
+        assert outbox.retry(confirmed=True) == put
+        publisher.wake.set()
+        assert ear.wait(lambda: len({p for _, p, _, _ in ear.heard}) == put)
+        stop.set()
+        publisher.wake.set()
+        thread.join()
+    assert set(Counter(ear.payloads(TOPIC))) == {b"%d" % n for n in range(put)}
+
+
+def test_a_fleet_of_trouble_at_one_broker(tmp_path):
+    """Too large, refused by an access rule, impossible topic: parked among good ones, and nothing is held up."""
+    rules = tmp_path / "acl"
+    rules.write_text("topic write good/#\n")
+    clock = SystemClock()
+    with (
+        mosquitto(tmp_path, config_lines=(f"acl_file {rules}", "max_packet_size 4000")) as broker,
+        sqlite.open_outbox(sqlite.Options(path=tmp_path / "o.db", ballast_bytes=0, min_free_bytes=0), clock) as outbox,
+        open_publisher(Options(url=broker.url), clock, vehicle="drone", last_will=b"") as publisher,
+    ):
+        good = [Letter(f"good-{n}", "good/x", b"x" * 500, None) for n in range(40)]
+        outbox.put(good[:20])
+        outbox.put([
+            Letter("large", "good/x", b"x" * 5000, None),
+            Letter("forbidden", TOPIC, b"x", None),
+            Letter("topicless", "a/#", b"x", None),
+        ])  # fmt: skip
+        outbox.put(good[20:])
+        delivery = Delivery(outbox, publisher, clock, late=lambda payload: payload)
+        assert wait(lambda: delivery.step() and not delivery.waiting)
+        reasons = {s.letter.id: s.reason for s in outbox.list(100) if s.state is LetterState.PARKED}
+        assert reasons["forbidden"] == "Not authorized"
+        assert "more than this broker takes (4000)" in reasons["large"]
+        assert "not a topic" in reasons["topicless"]
+        assert outbox.counts()[LetterState.CONFIRMED] == 40
+        assert publisher.sessions == 1
+        assert delivery.refused == 3

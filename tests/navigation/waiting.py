@@ -1,0 +1,24 @@
+"""Waiting for what another thread or process is about to do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+T = TypeVar("T")
+PATIENCE_S = 20.0
+
+
+def until(condition: Callable[[], T]) -> T:
+    """The first true value of ``condition``; fails after 20 s."""
+    deadline, nap = time.monotonic() + PATIENCE_S, threading.Event()
+    while time.monotonic() < deadline:
+        result = condition()
+        if result:
+            return result
+        nap.wait(0.005)
+    pytest.fail("did not happen within 20 s")
