@@ -49,7 +49,7 @@ class TraceOptions:
     """Holes in the mask of up to this many pixels are filled before thinning; 0 fills none."""
     spur_half_widths: float = 2.0
     """Side branches shorter than this many local half-widths of the crack are artefacts of thinning and cut off."""
-    simplify_px: float = 0.5
+    simplify_px: float = 0.25
     """The published path stays this close to the measured centreline, pixels."""
     max_pieces: int = 256
     """At most this many connected pieces of the mask are traced, the largest; the others are counted as left out."""

@@ -166,7 +166,8 @@ def _measured(path: Points, across: Across, valley: Valleys, good: Flags, noise:
     widest = good & (slow >= 0.75 * np.sort(slow[good])[int(0.9 * good.sum())])
     pooled = across._replace(t=across.t - float(valley.middle[widest].mean()), values=missing[widest].mean(axis=0)[None])
     light = float(surface[:, widest].mean())
-    fit = _fit(pooled, noise / light / math.sqrt(max(1.0, widest.sum() / (2 * math.sqrt(math.pi) * ALONG))))
+    independent = max(1.0, widest.sum() / (2 * math.sqrt(math.pi) * ALONG))
+    fit = _fit(pooled, noise / light / math.sqrt(independent), float(width_all[widest].mean()))
     width = _filled(_corrected(width_all, area, fit), good)
     used = width[good]
     points = max(1.0, used.size / (2 * math.sqrt(math.pi) * ALONG))
@@ -243,15 +244,21 @@ def _bisect_fwhm(width: float) -> float:
     return 2 * low
 
 
-def _fit(pooled: Across, noise: float) -> _Fit:
-    """Weigh every shape by how well it fits the pooled profile (1, M) and how usual it would be."""
+def _fit(pooled: Across, noise: float, usual_fwhm: float) -> _Fit:
+    """Weigh every shape by how well it fits the pooled profile (1, M) and how usual it would be.
+
+    ``usual_fwhm``: mean over the points, for a pooled profile too ragged to have one.
+    """
     table = _shapes()
     profile = pooled.values[0]
-    reached = float(profile[np.abs(pooled.t) <= 1].max())
-    start = np.array([int(np.argmin(np.abs(pooled.t)))])
-    left, right = borders(pooled.values - reached / 2, start, pooled)
-    fwhm = float(right[0] - left[0])
-    seen = np.interp((left[0] + right[0]) / 2 + table.at * fwhm, pooled.t, profile)
+    core = np.abs(pooled.t) <= 1
+    reached = max(1e-3, float(profile[core].max()))
+    start = np.array([int(np.argmax(np.where(core, profile, -np.inf)))])
+    left, right = borders(pooled.values - np.float32(reached / 2), start, pooled)
+    fwhm, middle = float(right[0] - left[0]), float(right[0] + left[0]) / 2
+    if not math.isfinite(fwhm):
+        fwhm, middle = usual_fwhm, 0.0
+    seen = np.interp(middle + table.at * fwhm, pooled.t, profile)
     misfit = float(seen @ seen) - (table.shape @ seen) ** 2
     independent = min(1.0, fwhm * float(table.at[1] - table.at[0]))
     chi2 = misfit * independent / (noise**2 + (MODEL_ERROR * reached) ** 2)

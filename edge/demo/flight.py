@@ -204,8 +204,9 @@ def _truth(judged: Score) -> list[dict[str, Any]]:
             "seen_mm": round(one.seen_mm, 1),
             "found_share": round(one.found_share, 4),
             "true_width_mm": round(one.true_width_mm, 3),
-            "measured_width_mm": None if one.widths_mm is None else round(one.widths_mm[0], 3),
+            "measured_width_mm": None if one.measured_mm is None else round(one.measured_mm[0], 3),
             "stated_width_mm": None if one.stated_mm is None else round(one.stated_mm[0], 3),
+            "width_at_most_mm": None if one.at_most_mm is None else round(one.at_most_mm, 3),
             "detections": one.detections,
         }
         for one in judged.seen

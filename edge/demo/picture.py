@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from edge.demo.report import said
 from edge.demo.score import CrackScore, Score, View
 from edge.demo.sheet import FINE, FOOT, MARGIN, PAPER, Colour, Sheet, UInt8
 from edge.frames.scene import Scene
@@ -144,12 +145,12 @@ def _parts(sheet: Sheet, crack: CrackScore, chosen: Bool, colour: Colour, least:
 
 
 def _tag(sheet: Sheet, crack: CrackScore) -> None:
-    """Number and measured width beside the middle of what was found."""
-    if crack.truth.parent is not None or not crack.is_found or crack.widths_mm is None:
+    """Number and stated width beside the middle of what was found."""
+    if crack.truth.parent is not None or not crack.is_found:
         return
     middle = crack.truth.path_mm[np.flatnonzero(crack.found)[int(crack.found.sum()) // 2]]
     x, y = sheet.place(middle).tolist()
-    _label(sheet, f"{crack.truth.id}: {crack.widths_mm[0]:.1f} mm", (x + 16, y + 6), _FOUND, PAPER)
+    _label(sheet, f"{crack.truth.id}: {said(crack)} mm", (x + 16, y + 6), _FOUND, PAPER)
 
 
 def _label(sheet: Sheet, text: str, at: tuple[float, float], colour: Colour, ground: Colour) -> None:
@@ -165,7 +166,7 @@ def _legend(sheet: Sheet) -> None:
     base = sheet.height_px - FOOT / 2 + 10
     x = float(MARGIN)
     entries = (
-        (_FOUND, 5.0, "crack found (measured mean width)"),
+        (_FOUND, 5.0, "crack found (number: stated mean width)"),
         (_MISSED, 2.2, "crack missed"),
         (_FALSE, 2.2, "false alarm"),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge.demo.score import CrackScore, Score
 
-_COLUMNS: tuple[str, ...] = ("crack", "seen m", "found", "true mm", "measured mm", "detections")
+_COLUMNS: tuple[str, ...] = ("crack", "seen m", "found", "true mm", "stated mm", "detections")
 
 
 def table(score: Score) -> str:
@@ -15,11 +15,18 @@ def table(score: Score) -> str:
     return "\n".join([*lines, "", *_sums(score)])
 
 
+def said(crack: CrackScore) -> str:
+    """The width as the drone stated it, millimetres: a mean, ``< bound`` where too narrow to measure, ``-`` without."""
+    if crack.stated_mm is not None:
+        return f"{crack.stated_mm[0]:.2f}"
+    return "-" if crack.at_most_mm is None else f"< {crack.at_most_mm:.1f}"
+
+
 def _row(crack: CrackScore) -> tuple[str, ...]:
     name = str(crack.truth.id) if crack.truth.parent is None else f"{crack.truth.parent}>{crack.truth.id}"
-    measured = "-" if crack.widths_mm is None else f"{crack.widths_mm[0]:.2f}"
     share = f"{100 * crack.found_share:.0f} %"
-    return name, f"{crack.seen_mm / 1000:.2f}", share, f"{crack.true_width_mm:.2f}", measured, str(crack.detections)
+    seen, true = f"{crack.seen_mm / 1000:.2f}", f"{crack.true_width_mm:.2f}"
+    return name, seen, share, true, said(crack), str(crack.detections)
 
 
 def _sums(score: Score) -> list[str]:
@@ -31,8 +38,11 @@ def _sums(score: Score) -> list[str]:
         f"{len(found)} of {len(seen)} cracks and branches found, {share}",
         f"{len(score.false)} of {score.detections} detections follow no crack",
     ]
-    errors = [abs(measured - true) for measured, true in (crack.widths_mm for crack in found if crack.widths_mm)]
+    errors = [abs(stated - true) for stated, true in (crack.stated_mm for crack in found if crack.stated_mm)]
     if errors:
         mean_mm = sum(errors) / len(errors)
-        lines.append(f"mean widths off by {mean_mm:.2f} mm on average over {len(errors)} cracks")
+        lines.append(f"mean widths stated for {len(errors)} of them, off by {mean_mm:.2f} mm on average")
+    holds, total = score.honest
+    if total:
+        lines.append(f"{holds} of {total} widths and bounds hold within two of their own standard uncertainties")
     return lines

@@ -34,6 +34,29 @@ class View:
     height_px: int
 
 
+@dataclass(frozen=True, slots=True)
+class Width:
+    """What one detection says about the width of the crack it follows, and the truth over the same stretch."""
+
+    length_px: float
+    measured_mm: float
+    """Measured in the picture, brought to millimetres by the true scale."""
+    true_mm: float
+    stated_mm: float | None
+    """As published, by the pipeline's own scale; None where it states none."""
+    sigma_mm: float | None
+    """Published standard uncertainty of ``stated_mm``."""
+    at_most_mm: float | None
+    """Published upper bound where the crack is too narrow to be measured."""
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the truth lies within two sigma of what was stated, or below the bound; None: nothing was stated."""
+        if self.stated_mm is not None and self.sigma_mm is not None:
+            return abs(self.stated_mm - self.true_mm) <= 2 * self.sigma_mm
+        return None if self.at_most_mm is None else self.true_mm <= self.at_most_mm
+
+
 @dataclass(slots=True, eq=False)
 class CrackScore:
     """One true crack (or branch) and what became of it."""
@@ -43,9 +66,13 @@ class CrackScore:
     """bool (N,): which points of its path lay in at least one frame."""
     found: Bool
     """bool (N,): which points of its path lay near a detection."""
-    detections: int = 0
-    """Detections that follow this crack more than any other."""
-    _widths: list[tuple[float, float, float, float | None]] = field(default_factory=list)
+    widths: list[Width] = field(default_factory=list)
+    """One for each detection that follows this crack more than any other."""
+
+    @property
+    def detections(self) -> int:
+        """How many detections follow this crack more than any other."""
+        return len(self.widths)
 
     @property
     def seen_mm(self) -> float:
@@ -73,30 +100,25 @@ class CrackScore:
         return float(self.truth.width_mm[self.seen if self.seen.any() else slice(None)].mean())
 
     @property
-    def widths_mm(self) -> tuple[float, float] | None:
-        """Measured and true mean width over the same stretches, millimetres, weighted by length; None without any.
+    def measured_mm(self) -> tuple[float, float] | None:
+        """Measured and true mean width over the same stretches, weighted by length; None without any detection.
 
-        The measured one comes from the detection's pixels by the true scale: it judges the measurement in the picture.
+        Scale is the true one, so this judges the measurement in the picture alone.
         """
-        return self._mean(self._widths, 1)
+        return _weighted([(width.length_px, width.measured_mm, width.true_mm) for width in self.widths])
 
     @property
     def stated_mm(self) -> tuple[float, float] | None:
-        """As ``widths_mm``, of the detections that state a width in millimetres themselves."""
-        return self._mean([row for row in self._widths if row[3] is not None], 3)
+        """As ``measured_mm``, of what the detections state themselves; None when most of the length is only bounded."""
+        stated = [(w.length_px, w.stated_mm, w.true_mm) for w in self.widths if w.stated_mm is not None]
+        enough = sum(row[0] for row in stated) >= 0.5 * sum(width.length_px for width in self.widths)
+        return _weighted(stated) if enough else None
 
-    def note_width(self, length_px: float, measured_mm: float, true_mm: float, stated_mm: float | None) -> None:
-        """Add one detection's width."""
-        self._widths.append((length_px, measured_mm, true_mm, stated_mm))
-
-    @staticmethod
-    def _mean(rows: Sequence[tuple[float, float, float, float | None]], column: int) -> tuple[float, float] | None:
-        if not rows:
-            return None
-        table = np.array(rows, np.float64)
-        return float(np.average(table[:, column], weights=table[:, 0])), float(
-            np.average(table[:, 2], weights=table[:, 0])
-        )
+    @property
+    def at_most_mm(self) -> float | None:
+        """Mean of the bounds that detections state; None without any."""
+        bounds = _weighted([(w.length_px, w.at_most_mm, w.true_mm) for w in self.widths if w.at_most_mm is not None])
+        return None if bounds is None else bounds[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +135,12 @@ class Score:
     def seen(self) -> tuple[CrackScore, ...]:
         """The cracks that some frame showed."""
         return tuple(crack for crack in self.cracks if crack.seen_mm > 0)
+
+    @property
+    def honest(self) -> tuple[int, int]:
+        """How many stated widths and bounds hold (two sigma), and how many there are."""
+        verdicts = [width.holds for crack in self.cracks for width in crack.widths if width.holds is not None]
+        return sum(verdicts), len(verdicts)
 
 
 def score(detections: Iterable[dict[str, Any]], cracks: Sequence[SurfaceCrack], views: Mapping[int, View]) -> Score:
@@ -166,16 +194,22 @@ def _judge(properties: Mapping[str, Any], shown: Sequence[_Shown]) -> bool:
     if best is None or covered.mean() < 1 - FALSE_SHARE:
         return False
     _, part, on_truth = best
-    part.score.detections += 1
-    true_mm, true_px = part.score.truth.width_mm[on_truth].mean(), 2 * part.half_px[on_truth].mean()
-    size = properties["size"]
-    part.score.note_width(
-        float(properties["crack"]["length_px"]),
-        float(properties["crack"]["width_px"]["mean"] * true_mm / true_px),
-        float(true_mm),
-        None if size is None else size["width_mm"],
-    )
+    part.score.widths.append(_width(properties, part, on_truth))
     return True
+
+
+def _width(properties: Mapping[str, Any], part: _Shown, on_truth: Bool) -> Width:
+    true_mm = float(part.score.truth.width_mm[on_truth].mean())
+    mm_per_px = true_mm / (2 * float(part.half_px[on_truth].mean()))
+    crack, size = properties["crack"], properties["size"] or {}
+    return Width(
+        length_px=float(crack["length_px"]),
+        measured_mm=float(crack["width_px"]["mean"]) * mm_per_px,
+        true_mm=true_mm,
+        stated_mm=size.get("width_mm"),
+        sigma_mm=size.get("width_sigma_mm"),
+        at_most_mm=size.get("width_at_most_mm"),
+    )
 
 
 def _meet(part: _Shown, line: Float64) -> tuple[Bool, Bool]:
@@ -205,3 +239,11 @@ def _length(path: npt.NDArray[np.float64], chosen: Bool) -> float:
     """Length of the pieces between neighbouring chosen points."""
     steps = np.hypot(*np.diff(path, axis=0).T)
     return float(steps[chosen[1:] & chosen[:-1]].sum())
+
+
+def _weighted(rows: Sequence[tuple[float, float, float]]) -> tuple[float, float] | None:
+    """Means of the second and third column, weighted by the first; None without rows."""
+    if not rows:
+        return None
+    weight, first, second = np.array(rows, np.float64).T
+    return float(np.average(first, weights=weight)), float(np.average(second, weights=weight))

@@ -41,10 +41,9 @@ def quiet_opencv() -> None:
     A level set by the user in OPENCV_FFMPEG_LOGLEVEL stays.
     """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
-    if cv2.__version__.startswith("4.9."):  # where the same function has another name
-        cv2.setLogLevel(0)  # type: ignore[attr-defined]
-    else:
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    # Up to OpenCV 4.12 the function stands in cv2 itself.
+    set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+    set_level(0)
 
 
 def decode(data: bytes, orientation: int) -> npt.NDArray[Any]:

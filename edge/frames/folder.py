@@ -248,7 +248,7 @@ def _exif_offsets_ns(shots: list[_Shot]) -> list[int] | None:
         backwards = next((i for i, (a, b) in enumerate(pairwise(known)) if b < a), None)
         if backwards is not None:
             first, second = good[backwards], good[backwards + 1]
-            log.warning("%s is older than %s by EXIF: EXIF times do not space these images", second.path, first.path.name)
+            log.warning("%s is older than %s by EXIF: EXIF does not space these images", second.path, first.path.name)
             return None
         if len(known) > 1 and known[0] == known[-1]:
             return None

@@ -184,7 +184,8 @@ class NewestFrame:
         try:
             with self._open_camera() as camera:
                 base = self._last_seq + 1
-                if not self._expect(stop, self._stall_ns):
+                # A recording may take its time: given up, it would begin again.
+                if not self._expect(stop, self._stall_ns if camera.live else None):
                     return True
                 for frame in camera.frames():
                     if not self._put(frame, base, camera.live, stop):
@@ -202,12 +203,12 @@ class NewestFrame:
             self._arrived.set()
         return True
 
-    def _expect(self, stop: threading.Event, within_ns: int) -> bool:
-        """Set the deadline; False when this thread is not wanted any more."""
+    def _expect(self, stop: threading.Event, within_ns: int | None) -> bool:
+        """Set the deadline (None: there is none); False when this thread is not wanted any more."""
         with self._lock:
             if stop.is_set():
                 return False
-            self._deadline_ns = self._clock.monotonic_ns() + within_ns
+            self._deadline_ns = None if within_ns is None else self._clock.monotonic_ns() + within_ns
             return True
 
     def _put(self, frame: Frame, base: int, live: bool, stop: threading.Event) -> bool:
@@ -220,7 +221,7 @@ class NewestFrame:
             self._frames += 1
             self._last_seq = seq
             self._last_frame_ns = self._clock.monotonic_ns()
-            self._deadline_ns = self._last_frame_ns + self._stall_ns
+            self._deadline_ns = self._last_frame_ns + self._stall_ns if live else None
             self._slot = frame if base == 0 else dataclasses.replace(frame, seq=seq)
             self._arrived.set()
             self._watch_for_change(frame.rgb, live)

@@ -126,9 +126,11 @@ class GpsdNavigator:
                 problem = f"cannot be reached ({error.strerror or error})"
             if self._stop.is_set():
                 return
-            tries = 0 if self._reports.heard_ns != reports else tries + 1
+            if self._reports.heard_ns != reports:
+                tries = 0
             self._trouble.say(f"{self._name} {problem}; is gpsd running?", self._clock.monotonic_ns())
             self._clock.wait(self._stop, _BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])
+            tries += 1
 
     def _converse(self) -> None:
         """Listen until the other end closes; raises OSError."""

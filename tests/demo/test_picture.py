@@ -7,7 +7,7 @@ import pytest
 
 from edge.demo.picture import _FALSE, _FOUND, _MISSED, Flown, draw
 from edge.demo.report import table
-from edge.demo.score import CrackScore, Score, View
+from edge.demo.score import CrackScore, Score, View, Width
 from edge.demo.sheet import FOOT, HEAD, MARGIN, UInt8
 from edge.frames.scene import Scene, build_scene
 from edge.frames.scene_cracks import Float64
@@ -37,8 +37,8 @@ def flown(scene: Scene) -> Flown:
     first = cracks[0]
     first.found[: len(first.found) // 2] = True
     first.found &= first.seen
-    first.detections = 2
-    first.note_width(100.0, 2.4, 2.2, None)
+    first.widths.append(Width(100.0, 2.4, 2.2, 2.43, 0.3, None))
+    cracks[1].widths.append(Width(100.0, 0.4, 0.5, None, None, 1.3))
     alarm = {"properties": {"frame_seq": 0, "crack": {"path_px": [[100, 100], [400, 100]]}}}
     view = View(np.eye(3), 1201, 1201)
     return Flown(
@@ -74,11 +74,14 @@ def test_what_nobody_flew_over_is_pale(scene: Scene, flown: Flown) -> None:
 
 def test_the_table_sums_up(flown: Flown) -> None:
     lines = table(flown.score).splitlines()
-    assert lines[0].split() == ["crack", "seen", "m", "found", "true", "mm", "measured", "mm", "detections"]
+    assert lines[0].split() == ["crack", "seen", "m", "found", "true", "mm", "stated", "mm", "detections"]
     assert len({len(line) for line in lines[: lines.index("")]}) == 1, "columns line up"
     seen = [crack for crack in flown.score.cracks if crack.seen.any()]
     assert any(f"of {len(seen)} cracks and branches found" in line for line in lines)
     assert "1 of 3 detections follow no crack" in lines
+    assert any(line.endswith("2.43           1") for line in lines)
+    assert any(line.endswith("< 1.3           1") for line in lines)
+    assert "2 of 2 widths and bounds hold within two of their own standard uncertainties" in lines
     widths = [float(line.split()[4]) for line in lines[1 : lines.index("")]]
     assert widths == sorted(widths, reverse=True)
 

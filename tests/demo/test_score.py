@@ -26,22 +26,32 @@ def crack(start: tuple[float, float], end: tuple[float, float], width_mm: float 
     return SurfaceCrack(id=id, parent=None, path_mm=path, width_mm=width, depth=depth, spalled=spalled)
 
 
-def detection(path: list[tuple[float, float]], width_px: float = 3.0, frame: int = 0, mm: float | None = None) -> Any:
+def detection(path: list[tuple[float, float]], width_px: float = 3.0, frame: int = 0, **size: float | None) -> Any:
     length = sum(math.dist(a, b) for a, b in itertools.pairwise(path))
-    size = None if mm is None else {"width_mm": mm}
     found = {"path_px": path, "length_px": length, "width_px": {"mean": width_px}}
-    return {"properties": {"frame_seq": frame, "crack": found, "size": size}}
+    return {"properties": {"frame_seq": frame, "crack": found, "size": size or None}}
 
 
 def test_a_crack_followed_from_end_to_end_is_found_with_its_width() -> None:
     truth = crack((10, 20), (90, 20))
-    (one,) = score([detection([(20, 40), (180, 40)], 3.3, mm=1.4)], [truth], {0: FIRST}).cracks
+    (one,) = score([detection([(20, 40), (180, 40)], 3.3, width_mm=1.4)], [truth], {0: FIRST}).cracks
     assert one.seen_mm == pytest.approx(80)
     assert one.found_share == pytest.approx(1)
     assert one.is_found
     assert one.detections == 1
-    assert one.widths_mm == pytest.approx((1.65, 1.5))
+    assert one.measured_mm == pytest.approx((1.65, 1.5))
     assert one.stated_mm == pytest.approx((1.4, 1.5))
+
+
+def test_a_crack_whose_width_is_mostly_bounded_has_a_bound_and_no_width() -> None:
+    truth = crack((10, 20), (90, 20), width_mm=0.5)
+    bounded = detection([(20, 40), (140, 40)], 1.0, width_at_most_mm=1.2)
+    stated = detection([(140, 40), (180, 40)], 2.0, width_mm=1.0, width_sigma_mm=0.2)
+    result = score([bounded, stated], [truth], {0: FIRST})
+    (one,) = result.cracks
+    assert one.stated_mm is None
+    assert one.at_most_mm == pytest.approx(1.2)
+    assert result.honest == (1, 2), "the bound holds, the stated width is 2.5 sigma off"
 
 
 def test_half_a_pixel_more_than_the_tolerance_is_away() -> None:
@@ -101,8 +111,8 @@ def test_a_detection_belongs_to_the_crack_it_follows_longest() -> None:
     one, two = score([along], [main, branch], {0: FIRST}).cracks
     assert (one.detections, two.detections) == (1, 0)
     assert two.found_share > 0.9, "what it covers of the branch is found all the same"
-    assert one.widths_mm == pytest.approx((2.0, 2.0))
-    assert two.widths_mm is None
+    assert one.measured_mm == pytest.approx((2.0, 2.0))
+    assert two.measured_mm is None
 
 
 def test_under_perspective_the_local_scale_counts() -> None:
@@ -112,7 +122,7 @@ def test_under_perspective_the_local_scale_counts() -> None:
     scale = 2 / (0.01 * 80 + 1) ** 2  # across the crack, where x is 80
     path = [(160 / 1.8, 20 / 1.8), (160 / 1.8, 80 / 1.8)]
     (one,) = score([detection(path, width_px=1.5 * scale)], [truth], {0: view}).cracks
-    assert one.widths_mm == pytest.approx((1.5, 1.5), rel=0.01)
+    assert one.measured_mm == pytest.approx((1.5, 1.5), rel=0.01)
 
 
 def test_a_detection_of_an_unknown_frame_is_an_error() -> None:

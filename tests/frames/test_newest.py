@@ -391,6 +391,27 @@ def test_a_recording_ends(tmp_path):
         assert len(seen) + feed.dropped == feed.frames == 4
 
 
+def test_a_slow_recording_is_not_begun_again(tmp_path, clock, monkeypatch):
+    steps, decoding = threading.Semaphore(0), threading.Semaphore(0)
+
+    def decode(data, orientation):
+        decoding.release()
+        assert steps.acquire(timeout=PATIENCE_S)
+        return np.zeros((6, 8, 3), np.uint8)
+
+    monkeypatch.setattr(folder, "decode", decode)
+    for index in range(3):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.zeros((6, 8, 3), np.uint8))
+    with NewestFrame(lambda: folder.open_camera(folder.Options(path=tmp_path), clock), clock) as feed:
+        for _ in range(3):
+            assert decoding.acquire(timeout=PATIENCE_S)
+            clock.advance(60 * SECOND)
+            feed.take(0.0)
+            steps.release()
+        feed._thread.join(PATIENCE_S)
+        assert (feed.frames, feed.reopened) == (3, 0)
+
+
 def test_images_all_alike_are_no_frozen_sensor(tmp_path, clock):
     for index in range(15):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.zeros((6, 8, 3), np.uint8))
