@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 def _add_demo(verbs: _Verbs) -> None:
     verb = verbs.add_parser("demo", help="fly a rendered bridge through the real pipeline; no hardware, no network")
     verb.add_argument("--out", type=Path, default=Path("spanhawk-demo"), metavar="DIR", help="default: %(default)s")
-    verb.add_argument("--seconds", type=float, default=20.0, metavar="S", help="length of the flight (%(default)s)")
+    verb.add_argument("--seconds", type=float, default=30.0, metavar="S", help="length of the flight (%(default)s)")
     verb.set_defaults(verb=_demo)
 
 

@@ -12,6 +12,7 @@ from edge.cracks.skeleton import Bits, Points
 
 Floats = npt.NDArray[np.float64]
 Reals = npt.NDArray[np.float32]
+Image = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
 SPACING_PX = 3.0
 """Distance between the points that a crack is measured at."""
@@ -43,18 +44,21 @@ def _gauss(sigma: float) -> Floats:
     return kernel
 
 
-def smooth(values: npt.NDArray[np.float64], sigma: float, *, closed: bool) -> npt.NDArray[np.float64]:
+def smooth(values: Floats, sigma: float, *, closed: bool, hold_ends: bool = True) -> Floats:
     """Run a Gaussian of ``sigma`` samples over each column of float64 (N, K).
 
-    A closed line (first sample = last) is continued round, an open one by point reflection in its ends, which stay.
+    A closed line (first sample = last) is continued round. An open one is continued by point reflection, which leaves
+    its ends where they are, or, without ``hold_ends``, by its last value, which evens them out.
     """
     kernel = _gauss(sigma)
     reach = min(len(kernel) // 2, len(values) - 1)
     kernel = kernel[len(kernel) // 2 - reach : len(kernel) // 2 + reach + 1]
     if closed:
         before, after = values[-1 - reach : -1], values[1 : reach + 1]
-    else:
+    elif hold_ends:
         before, after = 2 * values[0] - values[reach:0:-1], 2 * values[-1] - values[-2 : -2 - reach : -1]
+    else:
+        before, after = np.repeat(values[:1], reach, axis=0), np.repeat(values[-1:], reach, axis=0)
     padded = np.concatenate((before, values, after))
     columns = [np.convolve(column, kernel, "valid") / kernel.sum() for column in padded.T]
     return np.column_stack(columns)
@@ -82,16 +86,16 @@ def extended(xy: Points, mask: Bits, at_start: bool, at_end: bool, reach_px: flo
 
 
 def _tip(xy: Points, mask: Bits, reach_px: float) -> Points | None:
-    """Where the straight continuation of the last ``reach_px`` of a line leaves the mask; None where it ends already."""
+    """Where the straight continuation of a line's last stretch leaves the mask; None where it ends outside already."""
     along = lengths(xy)
-    back = xy[np.searchsorted(along, along[-1] - max(reach_px, 6.0))]
+    back = xy[np.searchsorted(along, along[-1] - max(reach_px / 2, 6.0))]
     dx, dy = xy[-1] - back
     size = float(np.hypot(dx, dy))
     if size == 0.0:
         return None
     step = np.arange(0.0, reach_px + 0.25, 0.25)
-    x, y = (np.float32(xy[-1, k] + step * d / size)[None] for k, d in ((0, dx), (1, dy)))
-    inside = sample(mask, x, y, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)[0]
+    ray = (xy[-1, :, None] + np.array([[dx], [dy]]) / size * step).astype(np.float32)
+    inside = sample(mask, ray[:1], ray[1:], cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)[0]
     out = np.flatnonzero(inside < 127.5)
     if out.size and out[0] == 0:
         return None
@@ -119,7 +123,7 @@ def simplified(xy: Points, values: Floats, tolerance_px: float) -> tuple[Points,
     return kept, (np.interp(high, index, integral) - np.interp(low, index, integral)) / (high - low)
 
 
-def sample(image: npt.NDArray[np.generic], x: Reals, y: Reals, interpolation: int, border: int) -> Reals:
+def sample(image: Image, x: Reals, y: Reals, interpolation: int, border: int) -> Reals:
     """Read ``image`` (H, W) between its pixels at ``x`` and ``y`` (N, M); float32 (N, M)."""
     if max(*image.shape, len(x)) < _REMAP_LIMIT:
         return _remap(image, x, y, interpolation, border)
@@ -133,6 +137,6 @@ def sample(image: npt.NDArray[np.generic], x: Reals, y: Reals, interpolation: in
     return read
 
 
-def _remap(image: npt.NDArray[np.generic], x: Reals, y: Reals, interpolation: int, border: int) -> Reals:
+def _remap(image: Image, x: Reals, y: Reals, interpolation: int, border: int) -> Reals:
     read = cv2.remap(image, x, y, interpolation, borderMode=border)
     return read.astype(np.float32, copy=False)

@@ -1,6 +1,6 @@
 """The connected pieces of a mask that are worth tracing, cut out of the frame.
 
-Everything here costs what the crack pixels cost; only the count and the labelling see every pixel of the box around them.
+Everything costs what the crack pixels cost; only the count and the labelling see every pixel of the box around them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def cut_out(mask: npt.NDArray[np.bool_], min_area_px: int, max_pieces: int, fill
     if cv2.countNonZero(frame) == 0:
         return None
     left, top, window = _window(frame)
-    count, labels = cv2.connectedComponents(window, connectivity=8, ltype=cv2.CV_32S)
+    count, numbered = cv2.connectedComponents(window, connectivity=8, ltype=cv2.CV_32S)
+    labels = np.asarray(numbered, np.int32)
     pixels = np.flatnonzero(window.view(np.bool_))
     number = labels.reshape(-1)[pixels]
     area = np.bincount(number, minlength=count)
@@ -78,7 +79,10 @@ def _fill_holes(bits: Bits, labels: npt.NDArray[np.int32], up_to_px: int) -> Non
 
 
 def skeleton_of(pieces: Pieces, max_crossings: int) -> tuple[Skeleton, int]:
-    """Thin the pieces. While they have more than ``max_crossings`` junction pixels, the worst is noise: left out, counted."""
+    """Thin the pieces. While they have more than ``max_crossings`` junction pixels the worst is noise: left out, counted.
+
+    Returns the skeleton and how many pieces were left out.
+    """
     thinned = thin(pieces.bits)
     skeleton = Skeleton(thinned)
     x, y = skeleton.xy[skeleton.degree > 2].astype(np.intp).T

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.cracks.path import Floats, Reals, sample
+from edge.cracks.path import Floats, Image, Reals, sample
 from edge.cracks.skeleton import Bits, Points
 
 Flags = npt.NDArray[np.bool_]
@@ -64,7 +64,7 @@ class Across(NamedTuple):
         """The same, averaged along the crack with a Gaussian of ``points`` points."""
         rows = 2 * round(3 * points) + 1
         values = cv2.GaussianBlur(self.values, (1, rows), sigmaX=1.0, sigmaY=points, borderType=cv2.BORDER_REFLECT_101)
-        return self._replace(values=values.reshape(self.values.shape))
+        return self._replace(values=np.asarray(values, np.float32).reshape(self.values.shape))
 
 
 class Valleys(NamedTuple):
@@ -99,20 +99,24 @@ def normals(xy: Points, closed: bool) -> Points:
     return np.column_stack((-tangent[:, 1] / size, tangent[:, 0] / size))
 
 
-def read(image: npt.NDArray[np.generic], xy: Points, normal: Points, reach_px: float, step_px: float) -> Across:
+def read(image: Image, xy: Points, normal: Points, reach_px: float, step_px: float) -> Across:
     """Read ``image`` (H, W) along each normal as far as ``reach_px``: a mask linearly, a float picture by bicubics."""
     half = int(np.ceil(reach_px / step_px))
-    t = np.arange(-half, half + 1) * step_px
-    x, y = (xy[:, k, None].astype(np.float32) + normal[:, k, None].astype(np.float32) * t.astype(np.float32) for k in (0, 1))
-    how = (cv2.INTER_LINEAR, cv2.BORDER_CONSTANT) if image.dtype == np.uint8 else (cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
-    return Across(t, sample(image, x, y, *how), _inside(image, x, y))
+    t: Floats = np.arange(-half, half + 1) * step_px
+    from_x, from_y = xy.astype(np.float32).T[:, :, None]
+    along_x, along_y = normal.astype(np.float32).T[:, :, None]
+    x, y = from_x + along_x * t.astype(np.float32), from_y + along_y * t.astype(np.float32)
+    if image.dtype == np.uint8:
+        return Across(t, sample(image, x, y, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT), _inside(image, x, y))
+    return Across(t, sample(image, x, y, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE), _inside(image, x, y))
 
 
-def _inside(image: npt.NDArray[np.generic], x: Reals, y: Reals) -> Flags:
+def _inside(image: Image, x: Reals, y: Reals) -> Flags:
     bottom, right = (size - 0.5 for size in image.shape)
     if x.min() >= -0.5 and y.min() >= -0.5 and x.max() <= right and y.max() <= bottom:
         return np.broadcast_to(np.True_, x.shape)
-    return (x >= -0.5) & (x <= right) & (y >= -0.5) & (y <= bottom)
+    inside: Flags = (x >= -0.5) & (x <= right) & (y >= -0.5) & (y <= bottom)
+    return inside
 
 
 def borders(above: Reals, start: Columns, across: Across) -> tuple[Floats, Floats]:
@@ -145,7 +149,8 @@ def background(across: Across, border: Floats, side: int) -> Floats:
     count = max(3, round(SPAN_PX / across.step_px / apart))
     first = (border + side * GAP_PX - across.t[0]) / across.step_px
     columns = np.rint(first).astype(np.intp)[:, None] + side * apart * np.arange(count)
-    fits = (np.minimum(columns[:, 0], columns[:, -1]) >= 0) & (np.maximum(columns[:, 0], columns[:, -1]) < len(across.t))
+    nearest, farthest = columns[:, 0], columns[:, -1]
+    fits = (np.minimum(nearest, farthest) >= 0) & (np.maximum(nearest, farthest) < len(across.t))
     columns = np.where(fits[:, None], columns, 0)
     rows = np.arange(len(border))[:, None]
     fits &= across.inside[rows, columns].all(axis=1)

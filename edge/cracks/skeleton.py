@@ -10,6 +10,7 @@ pixel is an end, a crossing, or has exactly two neighbours that do not touch eac
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import cv2
@@ -37,21 +38,24 @@ class _Tables(NamedTuple):
 def _tables() -> _Tables:
     code = np.arange(256)
     n, ne, e, se, s, sw, w, nw = ((code >> k & 1).astype(bool) for k in range(8))
-    crossings = sum(np.int64(~a & (b | c)) for a, b, c in ((n, ne, e), (e, se, s), (s, sw, w), (w, nw, n)))
-    pairs_a = sum(np.int64(a | b) for a, b in ((nw, n), (ne, e), (se, s), (sw, w)))
-    pairs_b = sum(np.int64(a | b) for a, b in ((n, ne), (e, se), (s, sw), (w, nw)))
+    crossings = _count(~a & (b | c) for a, b, c in ((n, ne, e), (e, se, s), (s, sw, w), (w, nw, n)))
+    pairs_a = _count(a | b for a, b in ((nw, n), (ne, e), (se, s), (sw, w)))
+    pairs_b = _count(a | b for a, b in ((n, ne), (e, se), (s, sw), (w, nw)))
     fewest = np.minimum(pairs_a, pairs_b)
     removable = (crossings == 1) & (fewest >= 2) & (fewest <= 3)
     first, second = removable & ~((s | sw | ~nw) & w), removable & ~((n | ne | ~se) & e)
-    count = sum(np.int64(x) for x in (n, ne, e, se, s, sw, w, nw))
-    return _Tables((first, second), (crossings == 1) & (count >= 2))
+    return _Tables((first, second), (crossings == 1) & (_count((n, ne, e, se, s, sw, w, nw)) >= 2))
+
+
+def _count(flags: Iterable[npt.NDArray[np.bool_]]) -> npt.NDArray[np.int64]:
+    return np.array(list(flags)).sum(axis=0, dtype=np.int64)
 
 
 class _Canvas:
     """A mask with a frame of zeros around it, as a flat array, and every set pixel's neighbour code kept up to date."""
 
     def __init__(self, mask: Bits) -> None:
-        padded = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+        padded = np.asarray(cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0), np.uint8)
         self.columns = padded.shape[1]
         self.pixels: Bits = padded.ravel()
         self.steps = np.array([row * self.columns + column for row, column in NEIGHBOURS], np.intp)
@@ -79,7 +83,7 @@ class _Canvas:
 
 
 def thin(mask: Bits) -> Bits:
-    """Thin ``mask`` (uint8 (H, W), 0 or 1) to its skeleton, uint8 (H, W) of 0 and 1; an empty mask gives an empty one."""
+    """Thin ``mask``, uint8 (H, W) of 0 and 1, to its skeleton of the same kind; an empty mask gives an empty one."""
     canvas = _Canvas(mask)
     _peel(canvas)
     _round_corners(canvas)
@@ -181,7 +185,7 @@ class _Walk:
         self.seen = bytearray(len(degree))
 
     def follow(self, start: int, step: int) -> list[int]:
-        """From ``start`` over ``step`` along pixels with two neighbours to the next other pixel, or back to ``start``."""
+        """From ``start`` over ``step`` along pixels of two neighbours to the next other pixel, or back to ``start``."""
         degree, first, neighbours, seen = self.degree, self.first, self.neighbours, self.seen
         path, before, here = [start], start, step
         while degree[here] == 2 and here != start:

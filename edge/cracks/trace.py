@@ -114,7 +114,7 @@ _announced = itertools.count(1)
 
 
 def _announce(left_out: int, frame_seq: int) -> None:
-    """Warn at the first, second, fourth, eighth, ... frame that hits a cap: a network gone wrong does so in every one."""
+    """Warn at the first, second, fourth, eighth, ... frame that hits a cap: a network gone wrong hits it in each."""
     times = next(_announced)
     if times & (times - 1) == 0:
         text = "frame %d: %d pieces or branches of the mask were left out, it looks like noise (so far %d such frames)"
@@ -125,7 +125,7 @@ def _crack(found: _Found, component: int, pieces: Pieces, simplify_px: float) ->
     measured = found.measured
     path, width = simplified(measured.xy, measured.width_px, simplify_px)
     return Crack(
-        path_px=(path + (pieces.left, pieces.top)).astype(np.float32),
+        path_px=(path + np.array([pieces.left, pieces.top])).astype(np.float32),
         length_px=found.length_px,
         width_px=width.astype(np.float32),
         width_sigma_px=measured.sigma_px,
@@ -187,11 +187,11 @@ class _Tracer:
         return _Found(measured, float(lengths(measured.xy)[-1]), score, piece)
 
     def _centreline(self, line: Line, half_width: float) -> Points:
-        """Evenly spaced points; open ends are cut back by the half-width, where thinning bends, and led straight out."""
+        """Evenly spaced points; open ends are cut back from where thinning bends, and led straight out again."""
         start, end = (side == OPEN and not line.closed for side in line.ends)
-        xy = evenly(trimmed(line.xy, half_width * start, half_width * end), 1.0)
+        xy = evenly(trimmed(line.xy, 1.5 * half_width * start, 1.5 * half_width * end), 1.0)
         xy = smooth(xy, max(2.0, round(half_width) / 2), closed=line.closed)
-        xy = extended(xy, self.picture.mask, start, end, 2 * half_width + 2)
+        xy = extended(xy, self.picture.mask, start, end, 3 * half_width + 2)
         return evenly(xy, SPACING_PX)
 
     def _usable(self, line: Line, xy: Points, half_width: float) -> Flags:

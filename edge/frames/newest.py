@@ -1,7 +1,8 @@
 """The live feed: a thread that reads a camera as fast as it delivers and keeps only its newest frame.
 
 Nothing queues. A frame that nobody took before the next one came is a drop, and counted. A camera that fails, or
-falls silent, is opened again for as long as the feed runs: first soon, then less often, with jitter.
+falls silent, is opened again for as long as the feed runs: first soon, then less often, with jitter. A recording is
+played once, at its own pace.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import dataclasses
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
 import numpy as np
@@ -187,7 +188,7 @@ class NewestFrame:
                 # A recording may take its time: given up, it would begin again.
                 if not self._expect(stop, self._stall_ns if camera.live else None):
                     return True
-                for frame in camera.frames():
+                for frame in camera.frames() if camera.live else self._played(camera, stop):
                     if not self._put(frame, base, camera.live, stop):
                         return True
                 if camera.live:
@@ -202,6 +203,16 @@ class NewestFrame:
             self._ended = not stop.is_set()
             self._arrived.set()
         return True
+
+    def _played(self, camera: Camera, stop: threading.Event) -> Iterator[Frame]:
+        """A recording at its own pace, as if its first frame were exposed now: then times mean what they say."""
+        shift_ns: int | None = None
+        for frame in camera.frames():
+            now_ns = self._clock.monotonic_ns()
+            shift_ns = now_ns - frame.exposed_ns if shift_ns is None else shift_ns
+            due_ns = frame.exposed_ns + shift_ns
+            self._clock.wait(stop, max(0, due_ns - now_ns) / 1e9)
+            yield dataclasses.replace(frame, exposed_ns=due_ns)
 
     def _expect(self, stop: threading.Event, within_ns: int | None) -> bool:
         """Set the deadline (None: there is none); False when this thread is not wanted any more."""

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 # A connection that lived so long was a good one: the next failure is the first of its kind.
 _HELD_NS = 10_000_000_000
+# A broker that answers pings but acknowledges nothing is as good as gone; a slow link needs some seconds per letter.
+_STALLED_NS = 60_000_000_000
 # What is on its way when we leave gets so long to be acknowledged.
 _GOODBYE_NS = 2_000_000_000
 _JOIN_S = 15.0
@@ -53,6 +55,8 @@ class Link:
         self._leave_ns = 0
         self._sessions = 0
         self._up_ns: int | None = None
+        self._ended = 0
+        self._progress_ns = 0
         self._trouble: str | None = f"{broker}: not connected yet"
         self._thread = self._start()
 
@@ -136,6 +140,7 @@ class Link:
             while not self._leaving():
                 line.work()
                 self._read(line)
+                self._check_progress()
         except Hangup as hangup:
             self._lost(str(hangup))
             refused = hangup.refused
@@ -154,13 +159,20 @@ class Link:
             else:
                 self._traffic.read(news)
 
+    def _check_progress(self) -> None:
+        now_ns, ended = self._clock.monotonic_ns(), self._traffic.ended
+        if self._traffic.idle or ended != self._ended:
+            self._ended, self._progress_ns = ended, now_ns
+        elif now_ns - self._progress_ns > _STALLED_NS:
+            raise Hangup(f"{self._broker} was connected, but acknowledged nothing for {_STALLED_NS // 10**9} seconds")
+
     def _came_up(self, line: Connection, up: Up) -> None:
         log.info("connected to %s", self._broker)
         self._notices.forget("away")
         self._traffic.open(line, up)
         self._sessions += 1
         self._trouble = None
-        self._up_ns = self._clock.monotonic_ns()
+        self._up_ns = self._progress_ns = self._clock.monotonic_ns()
         self.wake.set()
 
     def _lost(self, sentence: str) -> None:

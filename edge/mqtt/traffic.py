@@ -34,6 +34,8 @@ class Traffic:
         self.wake = threading.Event()
         self.dropped_requests = 0
         """Commands that were not passed on: retained ones, and those beyond MAX_REQUESTS."""
+        self.ended = 0
+        """Publications the broker was done with, ever: as long as it rises, or nothing is on its way, all is well."""
         self._vehicle = vehicle
         self._window = window
         self._max_payload_bytes = max_payload_bytes
@@ -156,6 +158,7 @@ class Traffic:
                 self._others[mid] = topic
 
     def _ended(self, news: Ended) -> None:
+        self.ended += 1
         if news.mid in self._letters:
             self._receipts.append(Receipt(self._letters.pop(news.mid), news.refused))
             return

@@ -125,7 +125,6 @@ class MavlinkNavigator:
         self._sent_syncs: deque[int] = deque(maxlen=8)
         self._beat_ns: int | None = None
         self._asked_ns: dict[str, int] = {}
-        self._opened_ns = clock.monotonic_ns()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mavlink", daemon=True)
         self._thread.start()
@@ -156,7 +155,7 @@ class MavlinkNavigator:
         if late_s * 1e9 > _SILENT_NS:
             return f"the autopilot on {device} was last heard {late_s:.0f} s ago; check its power and wiring"
         for kind in ("GPS_RAW_INT", "GLOBAL_POSITION_INT", "ATTITUDE"):
-            if now_ns - heard_ns.get(kind, self._opened_ns) > _SILENT_NS:
+            if now_ns - heard_ns.get(kind, self._vehicle.found_ns or now_ns) > _SILENT_NS:
                 return f"the autopilot on {device} sends no {kind}; set its stream rate for this port above 0"
         return None
 
@@ -203,15 +202,13 @@ class MavlinkNavigator:
     def _hear(self, link: Link, message: Any, now_ns: int) -> None:
         restarts = self._vehicle.restarts
         self._vehicle.hear(message, now_ns)
-        if message.get_srcSystem() != self._vehicle.system_id:
+        if (message.get_srcSystem(), message.get_srcComponent()) != self._vehicle.address:
             return
         if self._vehicle.heard_ns.get("HEARTBEAT") == now_ns:
             link.settle()
         if self._vehicle.restarts != restarts:
             self._asked_ns.clear()
-            log.warning(
-                "the clock of the autopilot on %s began anew: a restart, or a link that had stalled", self._name
-            )
+            log.warning("the autopilot's clock on %s began anew: a restart, or a link that had stalled", self._name)
         if message.get_type() == "TIMESYNC" and message.tc1 > 0 and message.ts1 in self._sent_syncs:
             self._vehicle.hear_sync(message.ts1, message, now_ns)
 
@@ -227,7 +224,7 @@ class MavlinkNavigator:
                 common.MAV_TYPE_ONBOARD_CONTROLLER, common.MAV_AUTOPILOT_INVALID, 0, 0, common.MAV_STATE_ACTIVE, 3
             ),
         )
-        if self._vehicle.system_id is None or "HEARTBEAT" not in self._vehicle.heard_ns:
+        if self._vehicle.system_id is None or self._vehicle.found_ns is None:
             return
         self._encoder.srcSystem = self._vehicle.system_id
         self._sent_syncs.append(now_ns)

@@ -114,6 +114,8 @@ class Vehicle:
         self.system_id = system_id
         self.heard_ns: dict[str, int] = {}
         """When each kind of message of this vehicle last arrived."""
+        self.found_ns: int | None = None
+        """When its first heartbeat arrived; None before."""
         self.restarts = 0
         """How often the autopilot's clock began anew."""
         self._readers = {
@@ -123,6 +125,11 @@ class Vehicle:
             "ATTITUDE": self._attitude,
             "DISTANCE_SENSOR": self._distance,
         }
+
+    @property
+    def address(self) -> tuple[int | None, int]:
+        """System and component that are listened to."""
+        return self.system_id, self._component_id
 
     def hear(self, message: Any, now_ns: int) -> None:
         """Take in one message that arrived at ``now_ns``."""
@@ -135,6 +142,8 @@ class Vehicle:
             self.system_id = message.get_srcSystem()
         if message.get_srcSystem() != self.system_id:
             return
+        if kind == "HEARTBEAT" and self.found_ns is None:
+            self.found_ns = now_ns
         self.heard_ns[kind] = now_ns
         reader = self._readers.get(kind)
         if reader is not None:

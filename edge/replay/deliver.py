@@ -101,7 +101,10 @@ class Delivering:
             self._publisher.wake.set()
 
     def _open_outbox(self) -> Outbox:
-        table = {"backend": "memory"} if self._url is None else {"path": str(self._folder / "outbox.db")}
+        table: dict[str, Any] = {"backend": "memory"}
+        if self._url is not None:
+            # A recording can be replayed: no ballast is needed to drain a full disk.
+            table = {"path": str(self._folder / "outbox.db"), "ballast_bytes": 0}
         outbox: Outbox = backends.open_backend(
             "edge.outbox", "open_outbox", table, self._clock, where="outbox", default="sqlite"
         )

@@ -101,7 +101,7 @@ class PahoHarness:
         sessions = self.publisher.sessions
         self.broker.start()
         assert self.wait(lambda: self.publisher.sessions > sessions)
-        assert self.ear.wait(lambda: self.ear._subscribed > 1)
+        assert self.ear.wait(lambda: self.ear.subscribed > 1)
 
     def freeze(self):
         self.broker.freeze()

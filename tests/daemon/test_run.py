@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 import jsonschema
 import paho.mqtt.client as mqtt
 import pytest
@@ -25,16 +26,16 @@ from edge.detections.wire import schema
 from edge.outbox import LetterState
 from edge.outbox.sqlite import Options, open_outbox
 from tests.mqtt.broker import Broker, mosquitto
+from tests.pictures import concrete
 
 PATIENCE_S = 30.0
+FRAMES = 3_000
 
 CONFIG = """
 vehicle = "drone1"
 [camera]
-backend = "synthetic"
-live = true
-width_px = 320
-height_px = 240
+backend = "folder"
+path = "{folder}/frames"
 fps = 10.0
 [masks]
 backend = "dark"
@@ -101,9 +102,7 @@ class Ground:
 
     def _answer(self, correlation: bytes) -> dict[str, Any] | None:
         for message in self.seen:
-            if getattr(message.properties, "CorrelationData", None) == correlation and message.topic.endswith(
-                "answers"
-            ):
+            if getattr(message.properties, "CorrelationData", None) == correlation and message.topic == "answers/test":
                 document: dict[str, Any] = json.loads(message.payload)
                 return document
         return None
@@ -125,10 +124,17 @@ def daemon(config: Path, notify: Path | None = None) -> Iterator[subprocess.Pope
     finally:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+        print(process.communicate()[1])  # shown by pytest where the test fails
 
 
 def written(folder: Path, url: str, extra: str = "") -> Path:
+    """A configuration whose camera plays one cracked picture for longer than any test here lasts."""
+    frames = folder / "frames"
+    if not frames.exists():
+        frames.mkdir()
+        assert cv2.imwrite(str(frames / "00000.png"), concrete())
+        for number in range(1, FRAMES):
+            os.link(frames / "00000.png", frames / f"{number:05d}.png")
     path = folder / "spanhawk.toml"
     path.write_text(CONFIG.format(folder=folder, url=url) + extra, encoding="utf-8")
     return path
@@ -147,21 +153,26 @@ def test_detections_status_telemetry_commands_and_a_clean_stop(tmp_path: Path, b
         systemd.bind(str(notify))
         systemd.settimeout(PATIENCE_S)
         with daemon(written(tmp_path, broker.url), notify) as process:
-            assert systemd.recv(500).startswith(b"READY=1")
+            _hear(systemd, b"READY=1")
             found = ground.find("spanhawk/drone1/detections")
             jsonschema.Draft202012Validator(schema()).validate(found)
             assert found["geometry"]["coordinates"][:2] == [3.7174, 51.0543]
             assert ground.find("spanhawk/drone1/status")["state"] == "flying"
             telemetry = ground.find("spanhawk/drone1/telemetry", lambda t: t["frames"] > 0 and t["outbox"]["confirmed"])
             assert telemetry["backend"]["name"] == "dark"
-            while systemd.recv(500) != b"WATCHDOG=1":
-                pass  # bounded by the socket's timeout
+            _hear(systemd, b"WATCHDOG=1")
             _commands(ground, tmp_path)
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE_S) == 0
         ground.find("spanhawk/drone1/status", lambda s: s["state"] == "offline")
     ground.close()
     _nothing_lost(tmp_path, ground)
+
+
+def _hear(systemd: socket.socket, start: bytes) -> None:
+    """Read what systemd is told until it begins with ``start``; the socket's timeout bounds it."""
+    while not systemd.recv(500).startswith(start):
+        pass
 
 
 def _commands(ground: Ground, folder: Path) -> None:

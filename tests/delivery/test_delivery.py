@@ -92,8 +92,10 @@ class World:
         self.clock.advance(round(seconds * SECOND_NS))
 
     def drain(self, turns=500):
-        """A well broker, for as long as it takes."""
+        """A well disk and a well broker on a new connection, for as long as it takes."""
         self.outbox.failing = False
+        if self.publisher.connected:
+            self.publisher.go_down()  # a link gives up a connection whose broker acknowledges nothing any more
         for _ in range(turns):
             if not self.publisher.connected:
                 self.publisher.come_up()

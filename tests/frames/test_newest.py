@@ -449,3 +449,14 @@ def test_a_stuck_driver_does_not_keep_the_program_from_stopping(clock, caplog, m
     assert "does not return; its thread is left behind" in caplog.text
     finish(driver)
     assert driver.released.wait(PATIENCE_S)
+
+
+def test_a_recording_plays_at_its_own_pace_as_if_it_began_now(tmp_path):
+    """Its times are moved to this clock: a navigator is asked about moments that it knows."""
+    clock = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc), monotonic_ns=50 * SECOND)
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((4, 4, 3), np.uint8))
+    with folder.open_camera(folder.Options(path=tmp_path, fps=5.0, start_ns=7 * SECOND), clock) as camera:
+        played = list(NewestFrame(lambda: camera, clock)._played(camera, threading.Event()))
+    assert [frame.exposed_ns for frame in played] == [50 * SECOND, 50_200_000_000, 50_400_000_000]
+    assert clock.monotonic_ns() == 50_400_000_000

@@ -135,8 +135,8 @@ class Ear:
         from paho.mqtt.properties import Properties
 
         self.heard: list[tuple[str, bytes, bool, object]] = []
-        self._news = threading.Condition()
-        self._subscribed = 0
+        self._news = threading.Condition(threading.RLock())
+        self.subscribed = 0
         self._topic = topic
         self._client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv5)
         self._client.reconnect_delay_set(1, 1)
@@ -149,7 +149,7 @@ class Ear:
             "127.0.0.1", broker.port, keepalive=60, clean_start=not keep_session, properties=properties
         )
         self._client.loop_start()
-        assert self.wait(lambda: self._subscribed), "the consumer could not subscribe"
+        assert self.wait(lambda: self.subscribed), "the consumer could not subscribe"
 
     def wait(self, condition, patience_s: float = PATIENCE_S) -> bool:
         """Wait until ``condition()``, looked at after each message."""
@@ -190,7 +190,7 @@ class Ear:
 
     def _on_subscribe(self, client, userdata, mid, reasons, properties) -> None:
         with self._news:
-            self._subscribed += 1
+            self.subscribed += 1
             self._news.notify_all()
 
     def _on_message(self, client, userdata, message) -> None:

@@ -92,9 +92,10 @@ def test_a_refusal_names_the_asker_where_it_can():
 
 @pytest.mark.parametrize("kind", [bytes, str, dict])
 def test_whatever_arrives_nothing_but_a_command_error_comes_out(kind):
+    keys = st.text() | st.sampled_from(["command", "id", "expires_at"])
     json_like = st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from([*KNOWN, "id", "command"]),
-        lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(["command", "id", "expires_at"]), inner),
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(KNOWN),
+        lambda inner: st.lists(inner) | st.dictionaries(keys, inner),
         max_leaves=20,
     )  # fmt: skip
     payloads = {
@@ -120,7 +121,7 @@ def test_whatever_arrives_nothing_but_a_command_error_comes_out(kind):
 
 @given(
     st.sampled_from(KNOWN),
-    st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"]), max_size=64),
+    st.text(st.characters(exclude_categories=["C", "Z"]), max_size=64),
     st.integers(1, 10**6),
     st.integers(-14 * 60, 14 * 60),
 )  # fmt: skip

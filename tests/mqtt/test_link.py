@@ -242,6 +242,31 @@ def test_a_reply_while_away_is_dropped_and_said(caplog):
     assert "a reply on default is dropped" in caplog.text
 
 
+def test_a_broker_that_acknowledges_nothing_is_left():
+    class Clock(NoWaiting):
+        """Jumps two minutes when told to."""
+
+        def __init__(self):
+            super().__init__()
+            self.ahead_ns = 0
+            real_ns = self.monotonic_ns
+            self.monotonic_ns = lambda: real_ns() + self.ahead_ns
+
+    clock, deaf, last = Clock(), Script(UP), Script(UP)
+    with link(deaf, last, clock=clock) as publisher:
+        assert deaf.quiet.wait(PATIENCE_S)
+        clock.ahead_ns += 120 * 10**9
+        deaf.quiet.clear()
+        assert deaf.quiet.wait(PATIENCE_S)
+        assert publisher.sessions == 1, "with nothing on its way there is nothing to acknowledge"
+        assert publisher.send("a", "t", b"")
+        deaf.quiet.clear()
+        assert deaf.quiet.wait(PATIENCE_S)
+        clock.ahead_ns += 61 * 10**9
+        assert last.quiet.wait(PATIENCE_S)
+        assert publisher.sessions == 2
+
+
 def test_leaving_waits_for_what_is_on_its_way():
     line = Script(UP)
     publisher = open_link(line)

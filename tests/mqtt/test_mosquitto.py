@@ -10,7 +10,6 @@ import threading
 import pytest
 
 from edge.clock import SystemClock
-from edge.mqtt import Receipt
 from edge.mqtt.commands import CommandError, parse, reply
 from edge.mqtt.paho import Options, open_publisher
 from edge.mqtt.topics import commands_topic, detections_topic, replies_topic, status_topic

@@ -81,7 +81,7 @@ def test_the_configuration_table_fills_it():
     assert options.password_file == Path("/p")
     with pytest.raises(ConfigError, match="did you mean keepalive_s"):
         config.build(Options, {"keepalive": 3}, "mqtt")
-    with pytest.raises(ConfigError, match="'5', '3.1.1'"):
+    with pytest.raises(ConfigError, match=r"'5', '3\.1\.1'"):
         config.build(Options, {"protocol": "4"}, "mqtt")
 
 
