@@ -13,8 +13,8 @@ class Crack:
     """One crack branch in frame pixels; its arrays are read-only."""
 
     path_px: npt.NDArray[np.float32]
-    """float32 (N, 2), N >= 2: centreline, x right and y down; (0, 0) is the centre of the top-left pixel. The points are
-    evenly spaced, so a mean over points is a mean along the crack; a closed path repeats its first point."""
+    """float32 (N, 2), N >= 2: centreline, x right and y down; (0, 0) is the centre of the top-left pixel. The
+    points are evenly spaced, so a mean over points is one along the crack; a closed path repeats its first point."""
     length_px: float
     """Length along the centreline, pixels."""
     width_px: npt.NDArray[np.float32]

@@ -19,6 +19,10 @@ MAX_COVER = 0.5
 """A piece that covers more of the frame than this is no crack (a dark frame, a lens cap, a failed network)."""
 
 
+MAX_HOLES = 4096
+"""A mask with more holes than this is noise; it is not worth mending."""
+
+
 class Pieces(NamedTuple):
     """Connected pieces of a mask, 8-connected, in a window of the frame."""
 
@@ -71,7 +75,8 @@ def _fill_holes(bits: Bits, labels: npt.NDArray[np.int32], up_to_px: int) -> Non
     The pixels inside an outline follow from its area and its own pixels by Pick's theorem.
     """
     outlines, tree = cv2.findContours(bits, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    for i in np.flatnonzero(tree[0][:, 3] >= 0).tolist():
+    holes = np.flatnonzero(tree[0][:, 3] >= 0).tolist()
+    for i in holes if len(holes) <= MAX_HOLES else ():
         if cv2.contourArea(outlines[i]) - len(outlines[i]) / 2 + 1 <= up_to_px:
             x, y = outlines[i][0, 0]
             cv2.drawContours(bits, [outlines[i]], 0, 1, cv2.FILLED)
@@ -79,20 +84,20 @@ def _fill_holes(bits: Bits, labels: npt.NDArray[np.int32], up_to_px: int) -> Non
 
 
 def skeleton_of(pieces: Pieces, max_crossings: int) -> tuple[Skeleton, int]:
-    """Thin the pieces. While they have more than ``max_crossings`` junction pixels the worst is noise: left out, counted.
+    """Thin the pieces; returns the skeleton and how many pieces were left out as noise.
 
-    Returns the skeleton and how many pieces were left out.
+    Those with the most junction pixels go, until all together have at most ``max_crossings``.
     """
     thinned = thin(pieces.bits)
-    skeleton = Skeleton(thinned)
-    x, y = skeleton.xy[skeleton.degree > 2].astype(np.intp).T
-    crossings = np.bincount(pieces.labels[y, x], minlength=1)
+    neighbours = cv2.boxFilter(thinned, cv2.CV_8U, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    crossings = np.bincount(pieces.labels[(neighbours > 3) & (thinned > 0)], minlength=1)
     if crossings.sum() <= max_crossings:
-        return skeleton, 0
+        return Skeleton(thinned), 0
     worst = np.argsort(-crossings, kind="stable")
     noise = worst[np.cumsum(crossings[worst][::-1])[::-1] > max_crossings]
-    thinned[np.isin(pieces.labels, noise)] = 0
-    return Skeleton(thinned), len(noise)
+    keep = np.ones(int(pieces.labels.max()) + 1, np.uint8)
+    keep[noise] = 0
+    return Skeleton(thinned * keep[pieces.labels]), len(noise)
 
 
 def distance_to_outside(pieces: Pieces) -> npt.NDArray[np.float32]:

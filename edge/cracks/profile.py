@@ -102,7 +102,7 @@ def normals(xy: Points, closed: bool) -> Points:
 def read(image: Image, xy: Points, normal: Points, reach_px: float, step_px: float) -> Across:
     """Read ``image`` (H, W) along each normal as far as ``reach_px``: a mask linearly, a float picture by bicubics."""
     half = int(np.ceil(reach_px / step_px))
-    t: Floats = np.arange(-half, half + 1) * step_px
+    t = np.arange(-half, half + 1, dtype=np.float64) * step_px
     from_x, from_y = xy.astype(np.float32).T[:, :, None]
     along_x, along_y = normal.astype(np.float32).T[:, :, None]
     x, y = from_x + along_x * t.astype(np.float32), from_y + along_y * t.astype(np.float32)

@@ -48,7 +48,7 @@ def _tables() -> _Tables:
 
 
 def _count(flags: Iterable[npt.NDArray[np.bool_]]) -> npt.NDArray[np.int64]:
-    return np.array(list(flags)).sum(axis=0, dtype=np.int64)
+    return np.asarray(np.array(list(flags)).sum(axis=0), np.int64)
 
 
 class _Canvas:

@@ -44,7 +44,9 @@ class Systemd:
         # A leading @ stands for Linux's abstract socket namespace.
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to_systemd:
+            # Non-blocking: a manager that stopped reading must not stop frames from moving.
+            kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+            with socket.socket(socket.AF_UNIX, kind) as to_systemd:
                 to_systemd.connect(address)
                 to_systemd.sendall(message.encode())
         except OSError as error:

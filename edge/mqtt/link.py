@@ -161,7 +161,7 @@ class Link:
 
     def _check_progress(self) -> None:
         now_ns, ended = self._clock.monotonic_ns(), self._traffic.ended
-        if self._traffic.idle or ended != self._ended:
+        if self._up_ns is None or self._traffic.idle or ended != self._ended:
             self._ended, self._progress_ns = ended, now_ns
         elif now_ns - self._progress_ns > _STALLED_NS:
             raise Hangup(f"{self._broker} was connected, but acknowledged nothing for {_STALLED_NS // 10**9} seconds")

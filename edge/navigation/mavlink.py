@@ -14,7 +14,6 @@ import logging
 import math
 import threading
 import warnings
-from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
@@ -122,7 +121,6 @@ class MavlinkNavigator:
             component_id=options.component_id,
         )
         self._trouble = Trouble(log)
-        self._sent_syncs: deque[int] = deque(maxlen=8)
         self._beat_ns: int | None = None
         self._asked_ns: dict[str, int] = {}
         self._stop = threading.Event()
@@ -154,8 +152,9 @@ class MavlinkNavigator:
         late_s = (now_ns - heard_ns["HEARTBEAT"]) / 1e9
         if late_s * 1e9 > _SILENT_NS:
             return f"the autopilot on {device} was last heard {late_s:.0f} s ago; check its power and wiring"
+        found_ns = self._vehicle.found_ns if self._vehicle.found_ns is not None else now_ns
         for kind in ("GPS_RAW_INT", "GLOBAL_POSITION_INT", "ATTITUDE"):
-            if now_ns - heard_ns.get(kind, self._vehicle.found_ns or now_ns) > _SILENT_NS:
+            if now_ns - heard_ns.get(kind, found_ns) > _SILENT_NS:
                 return f"the autopilot on {device} sends no {kind}; set its stream rate for this port above 0"
         return None
 
@@ -209,8 +208,8 @@ class MavlinkNavigator:
         if self._vehicle.restarts != restarts:
             self._asked_ns.clear()
             log.warning("the autopilot's clock on %s began anew: a restart, or a link that had stalled", self._name)
-        if message.get_type() == "TIMESYNC" and message.tc1 > 0 and message.ts1 in self._sent_syncs:
-            self._vehicle.hear_sync(message.ts1, message, now_ns)
+        if message.get_type() == "TIMESYNC" and message.tc1 > 0:  # 0 is a question, not an answer
+            self._vehicle.hear_sync(message, now_ns)
 
     def _speak(self, link: Link, now_ns: int) -> None:
         """Once a second: heartbeat, time synchronisation, and requests for what is not heard."""
@@ -227,7 +226,6 @@ class MavlinkNavigator:
         if self._vehicle.system_id is None or self._vehicle.found_ns is None:
             return
         self._encoder.srcSystem = self._vehicle.system_id
-        self._sent_syncs.append(now_ns)
         self._send(link, common.MAVLink_timesync_message(0, now_ns))
         for kind, number, rate_hz in self._wanted():
             self._ask(link, kind, number, rate_hz, now_ns)

@@ -74,7 +74,7 @@ def load(data: bytes, path: Path, history: History, utc: UtcTrack, mount: Mount,
     for stamp_us, elapsed_s, start, end in _timed(records(data, decode)):
         if framing.message_id(data, start) not in framing.WANTED or framing.source(data, start) != sender:
             continue
-        message = decode(data[start:end])
+        message = decode(data[start:end])  # the dear part, so done for one sender only
         if message is not None:
             now_ns = at_ns(elapsed_s)
             vehicle.hear(message, now_ns)

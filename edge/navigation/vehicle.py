@@ -149,9 +149,9 @@ class Vehicle:
         if reader is not None:
             reader(message, now_ns)
 
-    def hear_sync(self, sent_ns: int, message: Any, now_ns: int) -> None:
-        """The answer to a TIMESYNC that was sent at ``sent_ns``."""
-        self._clock.hear_sync(sent_ns, message.tc1, now_ns)
+    def hear_sync(self, answer: Any, now_ns: int) -> None:
+        """A TIMESYNC answer; one to somebody else's question has a round trip that cannot be, and is ignored."""
+        self._clock.hear_sync(answer.ts1, answer.tc1, now_ns)
 
     def _lately(self, at_ns: int | None, now_ns: int) -> bool:
         return at_ns is not None and now_ns - at_ns <= self._stale_ns

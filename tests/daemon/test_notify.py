@@ -45,3 +45,13 @@ def test_silent_without_systemd_and_one_warning_when_it_went_away(
     gone.alive()
     gone.alive()
     assert len(caplog.records) == 1
+
+
+def test_a_manager_that_does_not_read_does_not_hold_us_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "deaf"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf:
+        deaf.bind(str(path))
+        ours = Systemd(str(path), "")
+        for _ in range(5000):
+            ours.status("x" * 200)
+    assert len(caplog.records) == 1

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import random
+import select
 import socket
 import threading
 import time
@@ -19,7 +20,6 @@ from edge import config
 from edge.clock import SystemClock
 from edge.errors import ConfigError, DeviceError
 from edge.navigation import FixKind, Navigator
-from edge.navigation.framing import Splitter
 from edge.navigation.link import open_link
 from edge.navigation.mavlink import Options, open_navigator
 from tests.navigation.material import START_US, Autopilot
@@ -38,7 +38,6 @@ class Vehicle:
         self.socket.settimeout(PATIENCE_S)
         self.to = ("127.0.0.1", port)
         self.born_ns = time.monotonic_ns() - 30 * S
-        self._splitter = Splitter(_decode_all)
 
     def boot_ms(self) -> int:
         return (time.monotonic_ns() - self.born_ns) // 1_000_000
@@ -61,12 +60,13 @@ class Vehicle:
                 if message.get_type() == kind:
                     return message
 
+    def hears(self, kind: str) -> bool:
+        """Whether the next datagram, if there is one, is of this kind."""
+        ready = select.select([self.socket], [], [], 0)[0]
+        return bool(ready) and kind in [message.get_type() for message in _messages(self.socket.recv(4096))]
+
     def close(self) -> None:
         self.socket.close()
-
-
-def _decode_all(frame: bytes | bytearray) -> Any:
-    return common.MAVLink(None).decode(bytearray(frame))
 
 
 def _messages(data: bytes) -> list[Any]:
@@ -159,7 +159,20 @@ def test_foreign_senders_are_ignored(nav: Navigator, vehicle: Vehicle, port: int
     vehicle.tell(lat_deg=48.00001)
     state = until(lambda: s if (s := now(nav)).fix and s.fix.lat_deg > 48.000005 else None)
     assert state.range_m == pytest.approx(4.2)
-    vehicle.receive("HEARTBEAT")  # and our answers still go to the vehicle
+
+
+def test_answers_go_to_the_vehicle_and_not_to_whoever_spoke_last(nav: Navigator, vehicle: Vehicle, port: int) -> None:
+    vehicle.tell()
+    vehicle.receive("TIMESYNC")
+    stranger = Vehicle(port, system=77)
+    stranger.tell()
+    first = vehicle.receive("TIMESYNC")
+    stranger.tell()
+    assert vehicle.receive("TIMESYNC").ts1 > first.ts1
+    stranger.socket.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        stranger.socket.recv(4096)
+    stranger.close()
 
 
 def test_losing_the_satellites_takes_the_fix_at_once(nav: Navigator, vehicle: Vehicle) -> None:
@@ -172,11 +185,15 @@ def test_losing_the_satellites_takes_the_fix_at_once(nav: Navigator, vehicle: Ve
 def test_a_restart_of_the_autopilot(nav: Navigator, vehicle: Vehicle, caplog: pytest.LogCaptureFixture) -> None:
     vehicle.tell()
     until(lambda: now(nav).fix)
+    for _ in range(5):
+        vehicle.receive("COMMAND_LONG")
     with caplog.at_level(logging.WARNING):
         vehicle.born_ns = time.monotonic_ns()
         vehicle.send(vehicle.pilot.heartbeat(), vehicle.pilot.attitude(vehicle.boot_ms()))
         until(lambda: now(nav).fix is None)
         until(lambda: "began anew" in caplog.text)
+    # An autopilot forgets the rates it was asked for: it is asked again, though everything still comes.
+    until(lambda: vehicle.tell() or vehicle.hears("COMMAND_LONG"))
     vehicle.tell()
     until(lambda: now(nav).fix)
 
