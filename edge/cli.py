@@ -95,7 +95,12 @@ def _add_replay(verbs: _Verbs) -> None:
     verb.add_argument("--vehicle", default="replay", metavar="NAME", help="name in the topics (%(default)s)")
     verb.add_argument("--masks", action="store_true", help="write a 0/255 PNG of the reported cracks per frame")
     verb.add_argument("--overlays", action="store_true", help="write each frame with its cracks drawn on")
-    verb.add_argument("--config", type=Path, metavar="FILE", help="take [masks], [cracks], [scale], [mqtt] from here")
+    verb.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="take [masks], [cracks], [scale], [mqtt], the camera mount from here",
+    )
     verb.add_argument(
         "--out", type=Path, default=Path("spanhawk-replay"), metavar="DIR", help="where to write (%(default)s)"
     )

@@ -7,11 +7,16 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 UNDER_CI = bool(os.environ.get("CI"))
 
 # The one thing CI cannot have. A skip for any other reason fails the run there.
 HARDWARE = "hardware:"
+
+# Property tests are not timed: a busy machine is no bug.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 _skips: Counter[str] = Counter()
 

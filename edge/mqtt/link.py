@@ -168,7 +168,6 @@ class Link:
 
     def _came_up(self, line: Connection, up: Up) -> None:
         log.info("connected to %s", self._broker)
-        self._notices.forget("away")
         self._traffic.open(line, up)
         self._sessions += 1
         self._trouble = None
@@ -184,6 +183,7 @@ class Link:
         self._traffic.close()
         if self._up_ns is not None and self._clock.monotonic_ns() - self._up_ns > _HELD_NS:
             self._backoff.reset()
+            self._notices.forget("away")
         self._up_ns = None
         self._trouble = self._trouble or f"{self._broker}: not connected any more"
         line.close(politely=self._politely)

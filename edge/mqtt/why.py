@@ -20,6 +20,7 @@ _LOST_ADVICE = {
     "Session taken over": "; another client uses the same mqtt.client_id: give each vehicle a name of its own",
     "Keep alive timeout": "; the broker or the network fell silent",
     "Packet too large": "; lower mqtt.max_payload_bytes",
+    "Protocol error": "; if this broker limits the size of messages, lower mqtt.max_payload_bytes",
 }
 
 

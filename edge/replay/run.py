@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ class Job:
     masks: bool = False
     overlays: bool = False
     config: Path | None = None
-    """A daemon's configuration whose [masks], [cracks], [scale] and [mqtt] apply; None: the defaults."""
+    """A daemon's configuration whose [masks], [cracks], [scale], [mqtt] and camera mount apply; None: the defaults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Tables:
     """The parts of a daemon's configuration that a replay shares."""
 
     masks: dict[str, Any]
+    navigation: dict[str, Any]
     mqtt: dict[str, Any]
     trace: TraceOptions
     scale: ScaleOptions
@@ -67,7 +69,7 @@ def replay(job: Job) -> str:
     clock = ManualClock(recorded_at(job.source), synced=False)
     with ExitStack() as stack:
         camera = stack.enter_context(open_source(job.source, job.fps, clock))
-        navigator = stack.enter_context(open_navigator(job.nav, job.nav_offset_s, clock))
+        navigator = stack.enter_context(open_navigator(job.nav, job.nav_offset_s, clock, tables.navigation))
         segmenter: Segmenter = stack.enter_context(
             backends.open_backend(
                 "edge.masks", "open_segmenter", tables.masks, SystemClock(), where="masks", default="litert"
@@ -85,11 +87,17 @@ def replay(job: Job) -> str:
     return _sentence(job, tally)
 
 
-def open_navigator(path: Path | None, offset_s: float, clock: Clock) -> Navigator:
-    """The navigator of a replay: the log at ``path``, or nowhere at all without one."""
+def open_navigator(
+    path: Path | None, offset_s: float, clock: Clock, configured: Mapping[str, Any] | None = None
+) -> Navigator:
+    """The navigator of a replay: the log at ``path``, or nowhere at all without one.
+
+    ``configured`` is a daemon's [navigation] table: how the camera is mounted and what is believed hold here too.
+    """
     table: dict[str, Any] = {"backend": "fixed"}
     if path is not None:
-        table = {"backend": "recorded", "path": str(path), "offset_s": offset_s}
+        shared = {key: value for key, value in (configured or {}).items() if key in ("mount", "limits")}
+        table = {"backend": "recorded", "path": str(path), "offset_s": offset_s, **shared}
     navigator: Navigator = backends.open_backend(
         "edge.navigation", "open_navigator", table, clock, where="navigation", default="fixed"
     )
@@ -109,6 +117,7 @@ def _tables(job: Job) -> Tables:
     masks |= {key: value for key, value in said.items() if value is not None}
     return Tables(
         masks,
+        dict(table.get("navigation", {})),
         dict(table.get("mqtt", {})),
         config.build(TraceOptions, table.get("cracks", {}), "cracks"),
         config.build(ScaleOptions, table.get("scale", {}), "scale"),
