@@ -110,7 +110,7 @@ def fly_demo(job: Job) -> str:
         log.info("building the bridge")
         camera = stack.enter_context(_camera(job, clock))
         navigator = stack.enter_context(_navigator(job, camera, clock))
-        ground = stack.enter_context(Delivering(broker.url, job.out, VEHICLE, _mqtt(broker)))
+        ground = stack.enter_context(Delivering(broker.url, job.out, VEHICLE, _mqtt(broker), afresh=True))
         name = flight_name("demo", segmenter.model, job.seed, job.seconds, job.fps)
         flight = Flight(VEHICLE, name, detections_topic(VEHICLE))
         measures = Measures(trace=TraceOptions(), scale=_SCALE)

@@ -35,10 +35,14 @@ class Told:
 class Delivering:
     """Delivers in the background while the replay flies."""
 
-    def __init__(self, url: str | None, folder: Path, vehicle: str, mqtt_table: dict[str, Any]) -> None:
+    def __init__(
+        self, url: str | None, folder: Path, vehicle: str, mqtt_table: dict[str, Any], *, afresh: bool = False
+    ) -> None:
+        """``afresh``: what an earlier run left undelivered in ``folder`` is thrown away."""
         self._url = url
         self._folder = folder
         self._vehicle = vehicle
+        self._afresh = afresh
         self._table = mqtt_table
         self._clock = SystemClock()
         self._stop = threading.Event()
@@ -51,7 +55,7 @@ class Delivering:
             self.outbox = stack.enter_context(self._open_outbox())
             if self._url is not None:
                 # Replaying a folder again must send again: what arrived last time is no longer needed.
-                self.outbox.purge()
+                self.outbox.purge(everything=self._afresh)
                 self._publisher = stack.enter_context(self._open_publisher(self._url))
                 self._delivery = Delivery(self.outbox, self._publisher, self._clock, late=mark_historical)
                 thread = threading.Thread(target=self._delivery.run, args=(self._stop,), name="delivery", daemon=True)
