@@ -45,7 +45,7 @@ def main() -> None:
     bundle = load_bundle(arguments.bundle or default_bundle_path())
     network = open_network(bundle.model_path, bundle, 1)
     tile = bundle.card.input
-    count = len(tiles.plan(HEIGHT_PX, WIDTH_PX, tile.height, tile.width, DEFAULT_OVERLAP_PX).tiles)
+    count = len(tiles.plan(HEIGHT_PX, WIDTH_PX, tile.height, tile.width, DEFAULT_OVERLAP_PX))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         loops = {

@@ -25,6 +25,7 @@ GOLDEN_TOLERANCE_LSB = 4
 """Kernels of different processors differ by up to this many steps after three chained resizes."""
 GOLDEN_MAX_FRACTION_ABOVE = 0.01
 GOLDEN_LIMIT_BYTES = 400_000
+"""At most this much for a 512 x 512 network, in proportion for larger ones: a bundle belongs in a repository."""
 
 
 def write_bundle(
@@ -46,8 +47,9 @@ def write_bundle(
     source, answer = golden(quantized)
     np.savez_compressed(out / "golden.npz", input=source, output=answer)
     size = (out / "golden.npz").stat().st_size
-    if size > GOLDEN_LIMIT_BYTES:
-        raise ConversionError(f"golden.npz takes {size} bytes; at most {GOLDEN_LIMIT_BYTES} belong in a bundle.")
+    limit = GOLDEN_LIMIT_BYTES * max(1.0, source.size / (512 * 512 * 3))
+    if size > limit:
+        raise ConversionError(f"golden.npz takes {size} bytes; at most {limit:.0f} belong in a bundle.")
     if curve is not None and curve.is_file():
         shutil.copyfile(curve, out / "curve.png")
     card = _card(quantized, run_record, name, licence, command)

@@ -73,6 +73,8 @@ def _quantize(arguments: argparse.Namespace) -> int:
     frames = representative_frames(arguments.data, height, width)
     model = load_fast_unet(arguments.model, height, width, batch_size=1)
     quantized = quantize(model, frames)
+    for doubt in quantized.inventory.doubts:
+        log.warning("%s; on a CPU it runs", doubt)
     name = arguments.name or arguments.out.resolve().name
     curve = arguments.model.parent / "curve.png"
     card = write_bundle(arguments.out, quantized, record, name, arguments.licence, arguments.command, curve)
@@ -149,6 +151,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from convert.quantize import inspect
 
     found = inspect(arguments.model.read_bytes()).inventory
+    verdict = "unlikely to map to an Edge TPU" if found.doubts else "expected to map to an Edge TPU"
     sizes = {"weight_bytes": found.weight_bytes, "largest_tensor_bytes": found.largest_tensor_bytes}
-    print(json.dumps({"verdict": "expected to map", "operators": found.operators, **sizes}))
+    print(json.dumps({"verdict": verdict, "doubts": found.doubts, "operators": found.operators, **sizes}))
     return EXIT_DONE

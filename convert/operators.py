@@ -26,7 +26,9 @@ NEWEST_VERSION = {
 }
 """Operators a network may use, with the newest version each may have."""
 LARGEST_TENSOR_BYTES = 2 * 1024 * 1024
+"""Activations above this are unlikely to fit an Edge TPU's 8 MiB of memory; a CPU does not mind."""
 WEIGHT_BYTES = 6 * 1024 * 1024
+"""Weights above this are streamed at every run on an Edge TPU."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +40,8 @@ class Inventory:
     largest_tensor_bytes: int
     """Largest activation."""
     weight_bytes: int
+    doubts: tuple[str, ...]
+    """What makes an Edge TPU unlikely to take the whole network, although a CPU runs it; empty where nothing does."""
 
 
 def check_operators(content: bytes) -> Inventory:
@@ -56,11 +60,17 @@ def check_operators(content: bytes) -> Inventory:
         counts[name] = counts.get(name, 0) + 1
     activations, weights = 0, 0
     for tensor, size, constant in _tensors(model, schema):
-        _check_tensor(tensor, size, constant, schema)
+        _check_tensor(tensor, constant, schema)
         activations, weights = (activations, weights + size) if constant else (max(activations, size), weights)
-    if weights > WEIGHT_BYTES:
-        raise ConversionError(f"The weights take {weights} bytes; at most {WEIGHT_BYTES} fit. Use a smaller base.")
-    return Inventory(operators=counts, largest_tensor_bytes=activations, weight_bytes=weights)
+    doubts = tuple(
+        f"the {what} takes {size} bytes, more than the {limit} that an Edge TPU is known to take"
+        for what, size, limit in (
+            ("largest activation", activations, LARGEST_TENSOR_BYTES),
+            ("sum of the weights", weights, WEIGHT_BYTES),
+        )
+        if size > limit
+    )
+    return Inventory(operators=counts, largest_tensor_bytes=activations, weight_bytes=weights, doubts=doubts)
 
 
 def _check_version(name: str, version: int) -> None:
@@ -81,7 +91,7 @@ def _tensors(model: Any, schema: Any) -> Iterator[tuple[Any, int, bool]]:
         yield tensor, count * (4 if tensor.type == schema.TensorType.INT32 else 1), data is not None and len(data) > 0
 
 
-def _check_tensor(tensor: Any, size: int, constant: bool, schema: Any) -> None:
+def _check_tensor(tensor: Any, constant: bool, schema: Any) -> None:
     name = tensor.name.decode()
     if tensor.type not in (schema.TensorType.INT8, schema.TensorType.INT32):
         raise ConversionError(f"Tensor {name} is neither int8 nor a constant int32; quantise the whole network.")
@@ -95,5 +105,3 @@ def _check_tensor(tensor: Any, size: int, constant: bool, schema: Any) -> None:
     scales = tensor.quantization.scale if tensor.quantization is not None else None
     if scales is not None and any(not math.isfinite(scale) or scale <= 0 for scale in scales):
         raise ConversionError(f"Tensor {name} has a scale that is zero or not finite; a channel is dead, train again.")
-    if not constant and size > LARGEST_TENSOR_BYTES:
-        raise ConversionError(f"Tensor {name} takes {size} bytes; at most {LARGEST_TENSOR_BYTES} map.")

@@ -95,7 +95,7 @@ def _tip(xy: Points, mask: Bits, reach_px: float) -> Points | None:
         return None
     step = np.arange(0.0, reach_px + 0.25, 0.25)
     ray = (xy[-1, :, None] + np.array([[dx], [dy]]) / size * step).astype(np.float32)
-    inside = sample(mask, ray[:1], ray[1:], cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)[0]
+    inside = sample(mask, ray[:1], ray[1:], cv2.BORDER_CONSTANT)[0]
     out = np.flatnonzero(inside < 127.5)
     if out.size and out[0] == 0:
         return None
@@ -123,20 +123,20 @@ def simplified(xy: Points, values: Floats, tolerance_px: float) -> tuple[Points,
     return kept, (np.interp(high, index, integral) - np.interp(low, index, integral)) / (high - low)
 
 
-def sample(image: Image, x: Reals, y: Reals, interpolation: int, border: int) -> Reals:
-    """Read ``image`` (H, W) between its pixels at ``x`` and ``y`` (N, M); float32 (N, M)."""
+def sample(image: Image, x: Reals, y: Reals, border: int) -> Reals:
+    """Read ``image`` (H, W) linearly between its pixels at ``x`` and ``y`` (N, M); float32 (N, M)."""
     if max(*image.shape, len(x)) < _REMAP_LIMIT:
-        return _remap(image, x, y, interpolation, border)
+        return _remap(image, x, y, border)
     read = np.empty(x.shape, np.float32)
     for first in range(0, len(x), 1024):
         part = slice(first, first + 1024)
         left, top = (max(0, int(np.floor(v[part].min())) - 3) for v in (x, y))
         right, bottom = (int(np.ceil(v[part].max())) + 4 for v in (x, y))
         tile = image[top : max(top + 1, bottom), left : max(left + 1, right)]
-        read[part] = _remap(tile, x[part] - np.float32(left), y[part] - np.float32(top), interpolation, border)
+        read[part] = _remap(tile, x[part] - np.float32(left), y[part] - np.float32(top), border)
     return read
 
 
-def _remap(image: Image, x: Reals, y: Reals, interpolation: int, border: int) -> Reals:
-    read = cv2.remap(image, x, y, interpolation, borderMode=border)
+def _remap(image: Image, x: Reals, y: Reals, border: int) -> Reals:
+    read = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=border)
     return read.astype(np.float32, copy=False)

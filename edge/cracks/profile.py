@@ -100,15 +100,17 @@ def normals(xy: Points, closed: bool) -> Points:
 
 
 def read(image: Image, xy: Points, normal: Points, reach_px: float, step_px: float) -> Across:
-    """Read ``image`` (H, W) along each normal as far as ``reach_px``: a mask linearly, a float picture by bicubics."""
+    """Read ``image`` (H, W) along each normal as far as ``reach_px``; outside, a mask is 0 and a picture goes on.
+
+    Linear interpolation: bicubics overshoot at sharp borders, which makes cracks of 2 to 3 px a tenth too narrow.
+    """
     half = int(np.ceil(reach_px / step_px))
     t = np.arange(-half, half + 1, dtype=np.float64) * step_px
     from_x, from_y = xy.astype(np.float32).T[:, :, None]
     along_x, along_y = normal.astype(np.float32).T[:, :, None]
     x, y = from_x + along_x * t.astype(np.float32), from_y + along_y * t.astype(np.float32)
-    if image.dtype == np.uint8:
-        return Across(t, sample(image, x, y, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT), _inside(image, x, y))
-    return Across(t, sample(image, x, y, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE), _inside(image, x, y))
+    border = cv2.BORDER_CONSTANT if image.dtype == np.uint8 else cv2.BORDER_REPLICATE
+    return Across(t, sample(image, x, y, border), _inside(image, x, y))
 
 
 def _inside(image: Image, x: Reals, y: Reals) -> Flags:

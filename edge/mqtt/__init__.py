@@ -22,16 +22,24 @@ class Request:
     """A command that arrived; answer it on ``reply_to`` with ``correlation`` if both are known."""
 
     payload: bytes
+    """What was sent, cut just above the size at which the parser of commands refuses it."""
     reply_to: str | None
     """MQTT 5 response topic; None when the asker gave none (then replies go to ``commands/replies``)."""
     correlation: bytes | None
 
 
 class Publisher(Protocol):
-    """One connection to a broker that reconnects by itself; safe to use from several threads."""
+    """One connection to a broker that reconnects by itself; safe to use from several threads.
+
+    Leaving its ``with`` block waits a moment for what is on its way; leaving with an exception counts as vanishing,
+    and the broker publishes the last will. Say ``offline`` before leaving in order.
+    """
 
     def send(self, id: str, topic: str, payload: bytes) -> bool:
-        """Hand over at QoS 1; False when it cannot be taken now (not connected, or the window is full)."""
+        """Hand over at QoS 1; False when it cannot be taken now (not connected, or the window is full).
+
+        What can never be delivered (too large, not a topic) is taken, is not sent, and its receipt says why.
+        """
 
     def announce(self, topic: str, payload: bytes, *, retained: bool) -> None:
         """Publish state that only matters now: telemetry (QoS 0) or, retained, status (QoS 1).

@@ -112,6 +112,22 @@ def test_only_safe_operators_are_left(bundle):
     assert main(["check", str(bundle / "model.tflite")]) == 0
 
 
+def test_network_too_large_for_an_edge_tpu_is_doubted_not_refused():
+    inputs = keras.Input((512, 512, 3), batch_size=1)
+    model = keras.Model(inputs, keras.layers.Conv2D(16, 3, padding="same")(inputs))
+    ramp = representative_ramp(512, 512)
+    found = quantize(model, [ramp]).inventory
+    assert found.largest_tensor_bytes == 512 * 512 * 16
+    assert len(found.doubts) == 1
+    assert "largest activation takes 4194304 bytes" in found.doubts[0]
+
+
+def representative_ramp(height, width):
+    return np.ascontiguousarray(
+        np.broadcast_to(np.linspace(0, 255, width).astype(np.uint8)[:, None], (height, width, 3))
+    )
+
+
 def upsampled(inputs):
     return keras.layers.UpSampling2D(2)(keras.layers.Conv2D(4, 3, padding="same")(inputs))
 

@@ -5,6 +5,8 @@ Coverage is exact along x (where the outline crosses a line of the picture) and 
 
 from __future__ import annotations
 
+import functools
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,7 @@ from edge.frames import Frame
 from edge.masks import Mask
 
 Floats = npt.NDArray[np.float64]
+UInt8 = npt.NDArray[np.uint8]
 
 SUPERSAMPLE = 16
 SURFACE, DARK = 170.0, 45.0
@@ -33,27 +36,51 @@ def cover(polygon: Floats, shape: tuple[int, int]) -> Floats:
     x0, y0 = polygon.T
     x1, y1 = np.roll(polygon, -1, axis=0).T
     left = np.arange(width) - 0.5
-    for line in range(height * SUPERSAMPLE):
+    first, last = max(0, int(y0.min()) - 1), min(height, int(y0.max()) + 3)
+    for line in range(first * SUPERSAMPLE, last * SUPERSAMPLE):
         y = (line + 0.5) / SUPERSAMPLE - 0.5
         cut = (y0 <= y) != (y1 <= y)
-        if cut.any():
-            crossings = np.sort(x0[cut] + (y - y0[cut]) / (y1[cut] - y0[cut]) * (x1[cut] - x0[cut]))
-            for a, b in zip(crossings[::2], crossings[1::2], strict=True):
-                share[line // SUPERSAMPLE] += np.clip(np.minimum(left + 1, b) - np.maximum(left, a), 0, 1) / SUPERSAMPLE
+        crossings = np.sort(x0[cut] + (y - y0[cut]) / (y1[cut] - y0[cut]) * (x1[cut] - x0[cut]))
+        for a, b in zip(crossings[::2], crossings[1::2], strict=True):
+            share[line // SUPERSAMPLE] += np.clip(np.minimum(left + 1, b) - np.maximum(left, a), 0, 1) / SUPERSAMPLE
     return share
 
 
-def straight(middle: tuple[float, float], angle_deg: float, length_px: float, points: int = 200) -> Floats:
+def drawn(strokes: list[tuple[Floats, Floats | float]], size: int) -> Floats:
+    """Cover (size, size) of several strokes, each a centreline and its width."""
+    return np.max([cover(outline(centre, width), (size, size)) for centre, width in strokes], axis=0)
+
+
+def straight(middle: tuple[float, float], angle_deg: float, length_px: float, points: int = 60) -> Floats:
     """Points along a straight line."""
     angle = np.radians(angle_deg)
     along = np.linspace(-length_px / 2, length_px / 2, points)[:, None]
     return np.asarray(middle) + along * np.array([np.cos(angle), np.sin(angle)])
 
 
+def ray(start: tuple[float, float], angle_deg: float, length_px: float) -> Floats:
+    """Points along a straight line from ``start``."""
+    angle = np.radians(angle_deg)
+    return np.asarray(start) + np.linspace(0, length_px, 60)[:, None] * np.array([np.cos(angle), np.sin(angle)])
+
+
 def arc(middle: tuple[float, float], radius_px: float, from_deg: float, to_deg: float, points: int = 400) -> Floats:
     """Points along a circle."""
     angle = np.radians(np.linspace(from_deg, to_deg, points))
     return np.asarray(middle) + radius_px * np.column_stack((np.cos(angle), np.sin(angle)))
+
+
+@functools.lru_cache(maxsize=256)
+def bar(width_px: float, angle_deg: float, length_px: float = 150, size: int = 184) -> Floats:
+    """Cover of one straight crack through the middle of a square picture, off the pixel grid."""
+    share = cover(outline(straight(bar_middle(size), angle_deg, length_px), width_px), (size, size))
+    share.setflags(write=False)
+    return share
+
+
+def bar_middle(size: int = 184) -> tuple[float, float]:
+    """Where the middle of a ``bar`` lies."""
+    return size / 2 + 0.3, size / 2 - 0.2
 
 
 def picture(
@@ -65,8 +92,8 @@ def picture(
     noise: float = 0,
     jpeg: int | None = None,
     seed: int = 0,
-) -> npt.NDArray[np.uint8]:
-    """Grey (H, W, 3) of a surface with a crack of that cover, as a lens, a sensor and a file make it."""
+) -> UInt8:
+    """Grey RGB (H, W, 3) of a surface with a crack of that cover, as a lens, a sensor and a file make it."""
     grey = surface * (1 - share) + dark * share
     if blur:
         grey = cv2.GaussianBlur(grey, (0, 0), blur, borderType=cv2.BORDER_REPLICATE)
@@ -77,10 +104,9 @@ def picture(
     return np.ascontiguousarray(rgb)
 
 
-def mask_of(crack: npt.NDArray[np.bool_], rgb: npt.NDArray[np.uint8] | None = None) -> Mask:
+def mask_of(crack: npt.NDArray[np.bool_], rgb: UInt8 | None = None) -> Mask:
     """A mask as a network would hand it over; without a picture the frame is flat grey (no valley anywhere)."""
-    shape = crack.shape
-    rgb = np.full((*shape, 3), 128, np.uint8) if rgb is None else rgb
+    rgb = np.full((*crack.shape, 3), 128, np.uint8) if rgb is None else rgb
     frame = Frame(seq=1, exposed_ns=0, exposure_us=None, rgb=np.ascontiguousarray(rgb))
     score = np.where(crack, 204, 10).astype(np.uint8)
     return Mask(frame=frame, score=score, crack=np.array(crack, bool), model="drawn-00000000")

@@ -42,6 +42,9 @@ class Script:
             threading.Event().wait(0.005)
             return
         step = self.steps.popleft()
+        if isinstance(step, tuple):  # the last words of a connection
+            *words, step = step
+            self.news.extend(words)
         if isinstance(step, BaseException):
             raise step
         self.news.append(step)
@@ -139,8 +142,7 @@ def test_what_was_said_before_the_end_still_counts():
         publisher.wake.clear()
         assert publisher.send("a", "t", b"")
         assert publisher.send("b", "t", b"")
-        dying.news.append(Ended(1, None))
-        dying.steps.append(Hangup("gone"))
+        dying.steps.append((Ended(1, None), Hangup("gone")))
         assert last.quiet.wait(PATIENCE_S)
         assert publisher.wake.is_set()
         assert publisher.receipts() == [Receipt("a", None)]
@@ -182,6 +184,7 @@ def test_a_window_of_one():
         line.quiet.clear()
         assert line.quiet.wait(PATIENCE_S)
         assert line.published[1:] == [("s", b"2", 1, True, None)]
+        assert not publisher.send("2", "t", b""), "the one place is taken by the status"
 
 
 def test_refusals_reach_the_receipt_and_the_log(caplog):

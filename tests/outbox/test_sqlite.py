@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import resource
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -239,6 +240,23 @@ def test_a_truncated_file_is_kept(path):
     with open_at(path) as box:
         assert path.with_name("outbox.db.corrupt-1").stat().st_size == 9000
         assert box.counts()[LetterState.PENDING] == 0
+
+
+def test_the_journal_of_a_damaged_file_is_kept_with_it(path, tmp_path):
+    killed = tmp_path / "killed" / "outbox.db"
+    killed.parent.mkdir()
+    with open_at(path) as box:
+        box.put(letters("a"))
+        box._store.read(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+        box.take(1)
+        for suffix in ("", "-wal", ".lock"):
+            shutil.copy(f"{path}{suffix}", f"{killed}{suffix}")  # as kill -9 leaves it
+    journal = killed.with_name("outbox.db-wal").read_bytes()
+    assert journal
+    killed.write_bytes(b"no database any more" * 1000)
+    with open_at(killed) as box:
+        assert killed.with_name("outbox.db.corrupt-1-wal").read_bytes() == journal
+        assert box.list(9) == []
 
 
 def test_damage_twice_keeps_both(path):
