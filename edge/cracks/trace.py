@@ -189,7 +189,8 @@ class _Tracer:
     def _centreline(self, line: Line, half_width: float) -> Points:
         """Evenly spaced points; open ends are cut back from where thinning bends, and led straight out again."""
         start, end = (side == OPEN and not line.closed for side in line.ends)
-        xy = evenly(trimmed(line.xy, 1.5 * half_width * start, 1.5 * half_width * end), 1.0)
+        bent = max(0.0, 1.5 * (half_width - 1))
+        xy = evenly(trimmed(line.xy, bent * start, bent * end), 1.0)
         xy = smooth(xy, max(2.0, round(half_width) / 2), closed=line.closed)
         xy = extended(xy, self.picture.mask, start, end, 3 * half_width + 2)
         return evenly(xy, SPACING_PX)

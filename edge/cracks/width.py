@@ -82,7 +82,9 @@ class _Guide(NamedTuple):
         return (self.left + self.right) / 2
 
     def moved(self, offset: Floats) -> Points:
-        """The centreline moved along its normals."""
+        """The centreline moved along its normals; a closed one stays closed."""
+        if self.closed:
+            offset[[0, -1]] = (offset[0] + offset[-1]) / 2
         return self.xy + self.normal * offset[:, None]
 
 
