@@ -90,14 +90,15 @@ def _fwhm(width: float) -> float:
     return 2 * low
 
 
-def fit(pooled: Across, noise: float, usual_fwhm: float) -> Fit:
+def fit(pooled: Across, noise: float, usual: tuple[float, float]) -> Fit:
     """Weigh every shape by how well it fits the ``pooled`` profile (1, M) of light missing, and how usual it would be.
 
-    ``noise``: standard error of the pooled profile. ``usual_fwhm``: for a profile too ragged to show its own.
+    ``noise``: standard error of the pooled profile. ``usual``: mean middle and width at half depth over the points,
+    where to look, and the answer for a profile too ragged to show its own.
     """
     table = shapes()
     profile = pooled.values[0].astype(np.float64)
-    reached, middle, fwhm = _outline(pooled, usual_fwhm)
+    reached, middle, fwhm = _outline(pooled, *usual)
     seen = np.interp(middle + table.at * fwhm, pooled.t, profile)
     misfit = float(seen @ seen) - (table.shape @ seen) ** 2
     independent = min(1.0, fwhm * float(table.at[1] - table.at[0]))
@@ -113,10 +114,11 @@ def fit(pooled: Across, noise: float, usual_fwhm: float) -> Fit:
     return Fit(float(weight @ blur), float(weight @ darkness), doubt)
 
 
-def _outline(pooled: Across, usual_fwhm: float) -> tuple[float, float, float]:
+def _outline(pooled: Across, middle: float, fwhm: float) -> tuple[float, float, float]:
     """Depth, middle and full width at half depth of the pooled profile."""
-    near = np.where(np.abs(pooled.t) <= 1, pooled.values[0], -np.inf)
+    near = np.where(np.abs(pooled.t - middle) <= 1, pooled.values[0], -np.inf)
     reached = max(1e-3, float(near.max()))
     left, right = borders(pooled.values - np.float32(reached / 2), np.array([int(np.argmax(near))]), pooled)
-    fwhm = float(right[0] - left[0])
-    return (reached, float(left[0] + right[0]) / 2, fwhm) if math.isfinite(fwhm) else (reached, 0.0, usual_fwhm)
+    if math.isfinite(left[0]) and math.isfinite(right[0]):
+        middle, fwhm = float(left[0] + right[0]) / 2, float(right[0] - left[0])
+    return reached, middle, fwhm

@@ -124,7 +124,7 @@ def _inside(image: Image, x: Reals, y: Reals) -> Flags:
 def borders(above: Reals, start: Columns, across: Across) -> tuple[Floats, Floats]:
     """Left and right end of the stretch around the columns ``start`` (N,) where ``above`` (N, M) is positive.
 
-    Interpolated between readings; NaN where there is no such stretch or it does not end.
+    Interpolated between readings; NaN where there is no such stretch or it does not end. ``across.t`` is symmetrical.
     """
     return _left(above, start, across), _right(above, start, across)
 

@@ -153,11 +153,11 @@ def _measured(path: Points, across: Across, valley: Valleys, good: Flags, noise:
     width_all = valley.width
     slow = smooth(_filled(width_all, good)[:, None], 5.0, closed=False, hold_ends=False)[:, 0]
     widest = good & (slow >= 0.75 * np.sort(slow[good])[int(0.9 * good.sum())])
-    profile = missing[widest].mean(axis=0, keepdims=True)
-    pooled = across._replace(t=across.t - float(valley.middle[widest].mean()), values=profile)
+    pooled = across._replace(values=missing[widest].mean(axis=0, keepdims=True))
     light = float(surface[:, widest].mean())
     independent = max(1.0, widest.sum() / (2 * math.sqrt(math.pi) * ALONG))
-    found = fit(pooled, noise / light / math.sqrt(independent), float(width_all[widest].mean()))
+    usual = float(valley.middle[widest].mean()), float(width_all[widest].mean())
+    found = fit(pooled, noise / light / math.sqrt(independent), usual)
     width = _filled(found.widths(np.where(good, width_all, 1.0), area), good)
     used = width[good]
     points = max(1.0, used.size / (2 * math.sqrt(math.pi) * ALONG))

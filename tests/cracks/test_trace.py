@@ -202,6 +202,12 @@ def test_longest_first_and_components_numbered_in_that_order() -> None:
     assert [numbers.index(k) for k in range(3)] == sorted(numbers.index(k) for k in range(3))
 
 
+def test_the_order_is_that_of_true_lengths_not_of_pixel_steps() -> None:
+    """A line of 100 px at 22.5 degrees has steps of 108 px; one of 104 px along the rows has 104."""
+    share = drawn([(ray((20, 30), 22.5, 100), 3.0), (ray((20, 150), 0, 104), 3.0)], 184)
+    assert [round(crack.length_px) for crack in traced(share).cracks] == [104, 100]
+
+
 def test_the_same_mask_gives_the_same_cracks() -> None:
     share, mask = several()
     frames = [trace(mask_of(mask, picture(share, noise=2)), OPTIONS).cracks for _ in range(2)]

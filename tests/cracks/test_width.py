@@ -195,6 +195,14 @@ def test_the_masks_own_width_is_right_at_any_angle(width: float) -> None:
     assert np.abs(on_grid).max() <= 0.75  # the whole bar falls on one side of the pixel grid
 
 
+def test_a_step_with_a_faint_dark_rim_is_still_a_step() -> None:
+    """Sharpening in the camera draws such a rim along every edge."""
+    rows = np.arange(184.0)[:, None] + np.zeros((184, 184))
+    grey = np.where(rows < bar_middle()[1], 180.0, 60.0) - 8 * (np.abs(rows - bar_middle()[1]) < 3)
+    rgb = np.repeat(np.rint(grey).astype(np.uint8)[..., None], 3, axis=2)
+    assert only(bar(5, 0), rgb).width_method == "mask"
+
+
 def test_whole_pixels_are_exact_in_the_mask() -> None:
     for width in (2, 3, 6, 7):
         crack = np.zeros((60, 120), bool)

@@ -91,8 +91,9 @@ class Broker:
     def _end(self, number: int) -> None:
         if self._process is None:
             return
-        self._process.send_signal(signal.SIGCONT)
         self._process.send_signal(number)
+        if number != signal.SIGKILL:
+            self._process.send_signal(signal.SIGCONT)  # a frozen one would not see it
         self._process.wait(PATIENCE_S)
         assert self._reader is not None
         self._reader.join(PATIENCE_S)
