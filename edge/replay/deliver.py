@@ -80,6 +80,7 @@ class Delivering:
             now = self._left()
             waited_s = 0.0 if now < left else waited_s + 0.05
             left = now
+        self._publisher.announce(status_topic(self._vehicle), self._status("offline"), retained=True)
         counts = self.outbox.counts()
         return Told(counts[LetterState.CONFIRMED], self._trouble(left, counts[LetterState.PARKED]))
 
@@ -115,11 +116,12 @@ class Delivering:
         return outbox
 
     def _open_publisher(self, url: str) -> Publisher:
-        will = status_payload(self._vehicle, "", "offline", [], flying=False)
         publisher: Publisher = backends.open_backend(
             "edge.mqtt", "open_publisher", {**self._table, "url": url}, self._clock,
-            where="mqtt", default="paho", vehicle=self._vehicle, last_will=will,
+            where="mqtt", default="paho", vehicle=self._vehicle, last_will=self._status("offline"),
         )  # fmt: skip
-        online = status_payload(self._vehicle, "", "online", [], flying=False)
-        publisher.announce(status_topic(self._vehicle), online, retained=True)
+        publisher.announce(status_topic(self._vehicle), self._status("online"), retained=True)
         return publisher
+
+    def _status(self, state: str) -> bytes:
+        return status_payload(self._vehicle, "", state, [], flying=False)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from edge.cracks.path import evenly, extended, lengths, sample, simplified, smooth, trimmed
 from tests.cracks.drawn import Floats, arc, ray, straight
 
+
 def staircase(angle_deg: float) -> Floats:
     """The pixels of a straight line of 200 steps, eight-connected."""
     slope = np.tan(np.radians(angle_deg)) if angle_deg <= 45 else 1 / np.tan(np.radians(angle_deg))
