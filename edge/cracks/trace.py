@@ -137,8 +137,10 @@ def _crack(found: _Found, component: int, pieces: Pieces, simplify_px: float) ->
 
 
 def _reported(pieces: Pieces, numbers: list[int], columns: int) -> npt.NDArray[np.intp]:
-    of_crack = pieces.pixels[np.isin(pieces.labels.reshape(-1)[pieces.pixels], numbers)]
-    rows, within = np.divmod(of_crack, pieces.bits.shape[1])
+    piece_of = pieces.labels.reshape(-1)[pieces.pixels]
+    reported = np.zeros(int(piece_of.max(initial=0)) + 1, np.bool_)
+    reported[numbers] = True
+    rows, within = np.divmod(pieces.pixels[reported[piece_of]], pieces.bits.shape[1])
     return np.asarray((rows + pieces.top) * columns + within + pieces.left, np.intp)
 
 

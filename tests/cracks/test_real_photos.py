@@ -37,9 +37,9 @@ def photographs(folder: Path) -> list[tuple[npt.NDArray[np.bool_], Traced]]:
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_centrelines_follow_the_labels_and_widths_come_from_the_picture(name: str, photos: Path) -> None:
+def test_centrelines_follow_the_labels_and_widths_come_from_the_picture(name: str, real_photos: Path) -> None:
     on_mask, covered, profiles = [], [], []
-    for mask, traced in photographs(photos / name):
+    for mask, traced in photographs(real_photos / name):
         assert traced.left_out == 0
         near = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8))
         line = np.ones(mask.shape, np.uint8)

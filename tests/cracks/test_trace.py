@@ -205,7 +205,7 @@ def test_longest_first_and_components_numbered_in_that_order() -> None:
 def test_the_order_is_that_of_true_lengths_not_of_pixel_steps() -> None:
     """A line of 100 px at 22.5 degrees has steps of 108 px; one of 104 px along the rows has 104."""
     share = drawn([(ray((20, 30), 22.5, 100), 3.0), (ray((20, 150), 0, 104), 3.0)], 184)
-    assert [crack.length_px for crack in traced(share).cracks] == pytest.approx([104, 100], abs=1)
+    assert [crack.length_px for crack in traced(share).cracks] == pytest.approx([104, 100], abs=1.5)
 
 
 def test_the_same_mask_gives_the_same_cracks() -> None:
