@@ -12,7 +12,7 @@ from edge.outbox import LetterState
 from edge.outbox.sqlite import Options, open_outbox
 
 ROOT = Path(__file__).parents[2]
-KILLS = 8
+KILLS = 6
 
 
 def run_and_kill(path, run, after_lines):

@@ -23,9 +23,9 @@ def test_what_was_put_outlives_a_power_cut(tmp_path):
     probe = subprocess.run(["unshare", "--mount", "mount", "-o", "loop", str(image), str(disk)], capture_output=True)
     if probe.returncode:
         pytest.skip(f"this machine mounts no loop devices: {probe.stderr.decode().strip()}")
-    command = ["unshare", "--mount", sys.executable, "-m", "tests.outbox.power_cut", str(image), str(disk), "3"]
+    command = ["unshare", "--mount", sys.executable, "-m", "tests.outbox.power_cut", str(image), str(disk), "2"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)
     assert told["lost"] == 0
-    assert told["put"] > 3 * 60
+    assert told["put"] > 2 * 60
