@@ -46,9 +46,10 @@ class Ground:
         self._systemd = systemd
         self._clock = clock
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="ground", daemon=True)
+        self._thread = threading.Thread(target=self._guarded, name="ground", daemon=True)
         self._turned_ns = clock.monotonic_ns()
         self._told_flying: bool | None = None
+        self._died: BaseException | None = None
         self._reasons: list[str] = []
 
     def __enter__(self) -> Ground:
@@ -66,9 +67,20 @@ class Ground:
         """True when the thread went round within the last ``limit_s`` seconds."""
         return self._clock.monotonic_ns() - self._turned_ns < limit_s * 1e9
 
+    def check(self) -> None:
+        """Raise what ended the thread, if anything did: a daemon that cannot be heard must not fly on in silence."""
+        if self._died is not None:
+            raise self._died
+
     def poke(self) -> None:
         """There is something new to deliver: do it now."""
         self._publisher.wake.set()
+
+    def _guarded(self) -> None:
+        try:
+            self._run()
+        except BaseException as error:  # noqa: BLE001 - carried to the main thread, which raises it from check()
+            self._died = error
 
     def _run(self) -> None:
         due_ns = self._clock.monotonic_ns()

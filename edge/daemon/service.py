@@ -92,6 +92,7 @@ class Service:
                 pipeline.store_again()
             else:
                 self._process(frame, pipeline, ground)
+            ground.check()
             self._hold_off_watchdog(camera, ground)
         if not pipeline.store_again():
             log.error("stopped with detections that a full disk did not take: %s", pipeline.storage_trouble)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
+import pytest
+
 from edge.clock import ManualClock
 from edge.daemon import board
 from edge.daemon.control import Control, Switch
@@ -100,3 +102,14 @@ def test_goodbye_does_not_wait_for_ever_for_a_silent_broker() -> None:
     setup.outbox.put([Letter(found["id"], "spanhawk/drone1/detections", to_bytes(found), 0)])
     setup.ground.say_goodbye()
     assert setup.outbox.counts()[LetterState.CONFIRMED] == 0
+
+
+def test_a_dead_ground_thread_is_noticed() -> None:
+    def broken() -> str | None:
+        raise RuntimeError("the thermometer fell off")
+
+    setup = Setup(broken)
+    with setup.ground:
+        setup.ground._thread.join(30)
+        with pytest.raises(RuntimeError, match="thermometer"):
+            setup.ground.check()
