@@ -99,15 +99,22 @@ def trace(mask: Mask, options: TraceOptions) -> Traced:
     pieces = cut_out(mask.crack, options.min_area_px, options.max_pieces, options.fill_holes_px)
     if pieces is None:
         return Traced((), 0, shape, np.zeros(0, np.intp))
-    tracer = _Tracer(mask, pieces, options)
-    found = sorted(tracer.found(), key=lambda crack: -crack.length_px)
+    found, left_out = _measure(mask, pieces, options)
     number: dict[int, int] = {}
     for crack in found:
         number.setdefault(crack.piece, len(number))
-    if tracer.left_out:
-        _announce(tracer.left_out, mask.frame.seq)
+    if left_out:
+        _announce(left_out, mask.frame.seq)
     cracks = tuple(_crack(crack, number[crack.piece], pieces, options.simplify_px) for crack in found)
-    return Traced(cracks, tracer.left_out, shape, _reported(pieces, list(number), shape[1]))
+    return Traced(cracks, left_out, shape, _reported(pieces, list(number), shape[1]))
+
+
+def _measure(mask: Mask, pieces: Pieces, options: TraceOptions) -> tuple[list[_Found], int]:
+    """The cracks, longest first, and how many pieces and branches were left out."""
+    if not pieces.pixels.size:
+        return [], pieces.left_out
+    tracer = _Tracer(mask, pieces, options)
+    return sorted(tracer.found(), key=lambda crack: -crack.length_px), tracer.left_out
 
 
 _announced = itertools.count(1)

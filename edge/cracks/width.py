@@ -41,6 +41,8 @@ LEAST_SIGMA_PX = 0.05
 """What reading between pixels leaves uncertain in the best of pictures."""
 ALONG = 1.2
 """Profiles are averaged along the crack with a Gaussian of this many points."""
+INDEPENDENT = 2 * math.sqrt(math.pi) * ALONG
+"""So many neighbouring points share what one of them knows, after that averaging."""
 RESOLVED = 2.0
 """A crack narrower than this many sigmas of the blur, or this many pixels, is given an upper bound as well."""
 
@@ -108,7 +110,7 @@ def measure_profile(xy: Points, closed: bool, picture: Picture, half_width: floa
     half = _filled(rough.width, rough.found) / 2
     reach = float(half.max()) + GAP_PX + SPAN_PX + 1
     raw = read(picture.grey, path, normals(path, closed), reach, max(0.5, half_width / 32))
-    noise = noise_of(raw) / math.sqrt(2 * math.sqrt(math.pi) * ALONG)
+    noise = noise_of(raw) / math.sqrt(INDEPENDENT)
     across = raw.averaged(ALONG)
     valley = valleys(across, -half, half, np.full(len(path), across.centre), noise)
     good = valley.found & usable
@@ -130,7 +132,7 @@ def _locate(guide: _Guide, picture: Picture, half_width: float) -> Valleys:
     level = cv2.blur(across.values, (core, 1)).reshape(across.values.shape)
     near = (across.t >= guide.left[:, None] - 1) & (across.t <= guide.right[:, None] + 1)
     start = np.argmin(np.where(near, level, np.inf), axis=1)
-    noise = noise_of(raw) / math.sqrt(2 * math.sqrt(math.pi) * ALONG)
+    noise = noise_of(raw) / math.sqrt(INDEPENDENT)
     return valleys(across, guide.left, guide.right, start, noise)
 
 
@@ -155,12 +157,12 @@ def _measured(path: Points, across: Across, valley: Valleys, good: Flags, noise:
     widest = good & (slow >= 0.75 * np.sort(slow[good])[int(0.9 * good.sum())])
     pooled = across._replace(values=missing[widest].mean(axis=0, keepdims=True))
     light = float(surface[:, widest].mean())
-    independent = max(1.0, widest.sum() / (2 * math.sqrt(math.pi) * ALONG))
+    independent = max(1.0, widest.sum() / INDEPENDENT)
     usual = float(valley.middle[widest].mean()), float(width_all[widest].mean())
     found = fit(pooled, noise / light / math.sqrt(independent), usual)
     width = _filled(found.widths(np.where(good, width_all, 1.0), area), good)
     used = width[good]
-    points = max(1.0, used.size / (2 * math.sqrt(math.pi) * ALONG))
+    points = max(1.0, used.size / INDEPENDENT)
     mean = float(used.mean())
     sigma = math.hypot(float(used.std()) / math.sqrt(points), mean * found.doubt, LEAST_SIGMA_PX)
     at_most = None

@@ -19,6 +19,8 @@ class Reading:
 
     frames: int
     detections: int
+    left_out: int
+    """Pieces of mask that were too many to trace."""
     fps: float | None
     """Frames processed per second over the window; None before two frames."""
     stage_ms: Mapping[str, Mapping[str, float]]
@@ -32,15 +34,16 @@ class Meter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._frames = self._detections = 0
+        self._frames = self._detections = self._left_out = 0
         self._finished_ns: deque[int] = deque(maxlen=WINDOW)
         self._stages: deque[Mapping[str, float]] = deque(maxlen=WINDOW)
 
-    def add(self, finished_ns: int, stage_ms: Mapping[str, float], detections: int) -> None:
+    def add(self, finished_ns: int, stage_ms: Mapping[str, float], detections: int, left_out: int = 0) -> None:
         """Count one processed frame."""
         with self._lock:
             self._frames += 1
             self._detections += detections
+            self._left_out += left_out
             self._finished_ns.append(finished_ns)
             self._stages.append(stage_ms)
 
@@ -48,7 +51,7 @@ class Meter:
         """The state now."""
         with self._lock:
             finished, stages = list(self._finished_ns), list(self._stages)
-            counts = self._frames, self._detections
+            counts = self._frames, self._detections, self._left_out
         last = finished[-1] if finished else None
         return Reading(*counts, _rate(finished), percentiles(columns(stages)), last)
 

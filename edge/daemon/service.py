@@ -101,7 +101,7 @@ class Service:
         outcome = pipeline.process(frame)
         self._newest = outcome
         now_ns = self._clock.monotonic_ns()
-        self._meter.add(now_ns, outcome.stage_ms, len(outcome.features))
+        self._meter.add(now_ns, outcome.stage_ms, len(outcome.features), outcome.traced.left_out)
         if outcome.features:
             ground.poke()
 

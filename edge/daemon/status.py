@@ -74,6 +74,7 @@ class Reporter:
             "frames": reading.frames,
             "dropped": self._sources.dropped(),
             "detections": reading.detections,
+            "left_out": reading.left_out,
             "fps": None if reading.fps is None else round(reading.fps, 2),
             "stage_ms": reading.stage_ms,
             "fix": {

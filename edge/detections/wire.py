@@ -102,6 +102,7 @@ def _crack(crack: Crack) -> dict[str, Any]:
             "p95": round(float(np.percentile(width, 95)), 2),
             "max": round(float(width.max()), 2),
             "sigma": _rounded(crack.width_sigma_px, 2),
+            "at_most": _rounded(crack.width_at_most_px, 2),
             "method": crack.width_method,
         },
         "bbox_px": np.round([*low, *high], 1).tolist(),

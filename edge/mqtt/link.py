@@ -186,7 +186,10 @@ class Link:
             self._notices.forget("away")
         self._up_ns = None
         self._trouble = self._trouble or f"{self._broker}: not connected any more"
-        line.close(politely=self._politely)
+        try:
+            line.close(politely=self._politely)
+        except Exception:
+            log.warning("%s: the MQTT library failed while hanging up", self._broker, exc_info=True)
         self.wake.set()
 
     def _leaving(self) -> bool:

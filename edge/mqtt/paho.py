@@ -41,6 +41,8 @@ _DIAL_TIMEOUT_S = 10.0
 # How long one turn waits for the network; also how late a wish to leave is noticed.
 _TURN_S = 0.1
 _GOODBYE_TURNS = 10
+# MQTT_LOG_ERR of the library.
+_LIBRARY_ERROR = 0x08
 # The broker must not send us more than this in one packet (MQTT 5 only).
 _MAX_INCOMING_BYTES = 64 << 10
 
@@ -123,9 +125,6 @@ class PahoConnection:
         vehicle: str,
         last_will: bytes,
     ) -> None:
-        from paho.mqtt.client import Client
-        from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTProtocolVersion
-
         self.news: deque[News] = deque()
         self._options = options
         self._address = address
@@ -137,30 +136,7 @@ class PahoConnection:
         self._refused: str | None = None
         self._ended: str | None = None
         self._library_error: str | None = None
-        self._error_level = int(LogLevel.MQTT_LOG_ERR)
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=options.client_id or f"spanhawk-{vehicle}",
-            clean_session=None if self._is_5 else True,
-            protocol=MQTTProtocolVersion.MQTTv5 if self._is_5 else MQTTProtocolVersion.MQTTv311,
-            reconnect_on_failure=False,
-        )
-        client.connect_timeout = _DIAL_TIMEOUT_S
-        client.max_inflight_messages = 0  # counted in Traffic, against the broker's own limit
-        client.will_set(status_topic(vehicle), last_will, qos=1, retain=True)
-        if options.username is not None:
-            client.username_pw_set(options.username, password)
-        if context is not None:
-            client.tls_set_context(context)
-        client.on_connect = self._on_connect
-        client.on_disconnect = self._on_disconnect
-        client.on_publish = self._on_publish
-        client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
-        client.on_log = self._on_log
-        # With this set, publish() leaves writing to our loop; two threads writing would mix their packets.
-        client.on_socket_register_write = _nothing
-        self._client: Client = client
+        self._client: Client = self._prepared(vehicle, password, last_will)
 
     def dial(self) -> None:
         """Connect, shake hands where encrypted, queue the CONNECT packet."""
@@ -204,6 +180,34 @@ class PahoConnection:
         client.on_subscribe = client.on_message = client.on_log = client.on_socket_register_write = None
         del self._client
 
+    def _prepared(self, vehicle: str, password: str | None, last_will: bytes) -> Client:
+        from paho.mqtt.client import Client
+        from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._options.client_id or f"spanhawk-{vehicle}",
+            clean_session=None if self._is_5 else True,
+            protocol=MQTTProtocolVersion.MQTTv5 if self._is_5 else MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = _DIAL_TIMEOUT_S
+        client.max_inflight_messages = 0  # counted in Traffic, against the broker's own limit
+        client.will_set(status_topic(vehicle), last_will, qos=1, retain=True)
+        if self._options.username is not None:
+            client.username_pw_set(self._options.username, password)
+        if self._context is not None:
+            client.tls_set_context(self._context)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        client.on_log = self._on_log
+        # With this set, publish() leaves writing to our loop; two threads writing would mix their packets.
+        client.on_socket_register_write = _nothing
+        return client
+
     def _on_connect(
         self, client: Client, userdata: object, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
@@ -239,7 +243,7 @@ class PahoConnection:
         self.news.append(Arrived(Request(bytes(payload), reply_to, correlation), bool(message.retain)))
 
     def _on_log(self, client: Client, userdata: object, level: int, text: str) -> None:
-        if level == self._error_level:
+        if level == _LIBRARY_ERROR:
             self._library_error = text.rpartition("socket: ")[2]
 
     def _why(self, status: int) -> str:

@@ -111,7 +111,7 @@ class Traffic:
                 self._retained[topic] = payload
                 self._stale[topic] = None
                 self._flush()
-            elif self._line is not None and topic not in self._telemetry:
+            elif self._line is not None and topic not in self._telemetry and self._fits(topic, payload):
                 mid = self._line.publish(topic, payload, qos=0, retained=False, correlation=None)
                 if mid is not None:
                     self._telemetry[topic] = mid
@@ -153,6 +153,8 @@ class Traffic:
                 del self._stale[topic]
             else:
                 topic, payload, correlation = self._replies.popleft()
+            if not self._fits(topic, payload):
+                continue
             mid = line.publish(topic, payload, qos=1, retained=retained, correlation=correlation)
             if mid is not None:
                 self._others[mid] = topic
@@ -177,6 +179,13 @@ class Traffic:
             self.reply(news.request, replies_topic(self._vehicle), _BUSY)
         else:
             self._requests.append(news.request)
+
+    def _fits(self, topic: str, payload: bytes) -> bool:
+        """Whether it can be sent here; a status the broker hangs up on would end every connection."""
+        unfit = self._unfit(topic, payload)
+        if unfit is not None:
+            self._notices.warn(f"unfit {topic}", f"what goes on {topic[:80]!r} is not sent: {unfit}")
+        return unfit is None
 
     def _unfit(self, topic: str, payload: bytes) -> str | None:
         """Why a publication can never be delivered here; None when it can."""

@@ -201,7 +201,7 @@ def _nothing_lost(folder: Path, ground: Ground) -> None:
 
 
 def test_killed_and_restarted_delivers_the_rest_as_historical(tmp_path: Path, broker: Broker) -> None:
-    broker.stop()
+    broker.kill()
     config = written(tmp_path, broker.url)
     with daemon(config) as process:
         _until_kept(tmp_path / "outbox.db", 5, process)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,6 +106,16 @@ def test_thin_cracks_are_bounded_not_measured() -> None:
     assert size.width_sigma_mm is None
     assert size.width_at_most_mm is not None
     assert size.width_at_most_mm >= 2 * gsd
+
+
+def test_a_bound_from_the_profile_is_taken_over() -> None:
+    gsd = 2000 / FOCAL_PX
+    crack = replace(crack_on_plane(np.array([0.0, 0.0, -1.0]), 2000, 100, 2.5 * gsd, 0), width_at_most_px=3.0)
+    size = size_of(crack, NavState(0, None, None, 2.0), W, H, options())
+    assert size is not None
+    assert size.width_mm is None
+    assert size.width_at_most_mm is not None
+    assert 3 * gsd < size.width_at_most_mm < 3.3 * gsd
 
 
 def test_uncertainty_grows_with_what_is_less_known() -> None:

@@ -172,6 +172,31 @@ def test_the_brokers_window_and_size_are_respected():
         assert publisher.receipts() == [Receipt("large", "101 bytes, more than this broker takes (100)")]
 
 
+def test_a_status_the_broker_would_hang_up_on_is_not_sent(caplog):
+    line = Script(Up(max_packet_bytes=100, receive_maximum=None))
+    with link(line) as publisher:
+        publisher.announce("status", b"x" * 200, retained=True)
+        publisher.announce("a/#", b"x", retained=True)
+        assert line.quiet.wait(PATIENCE_S)
+        publisher.announce("telemetry", b"x" * 200, retained=False)
+        publisher.announce("status", b"short", retained=True)
+        assert [payload for _, payload, *_ in line.published] == [b"short"]
+    assert "what goes on 'status' is not sent: 216 bytes, more than this broker takes (100)" in caplog.text
+    assert "'a/#' is not a topic" in caplog.text
+
+
+def test_a_library_that_fails_while_hanging_up(caplog):
+    class Clumsy(Script):
+        def close(self, *, politely):
+            raise OSError("already gone")
+
+    last = Script(UP)
+    with link(Clumsy(UP, Hangup("gone")), last) as publisher:
+        assert last.quiet.wait(PATIENCE_S)
+        assert publisher.sessions == 2
+    assert "failed while hanging up" in caplog.text
+
+
 def test_a_window_of_one():
     line = Script(Up(None, receive_maximum=1))
     with link(line) as publisher:
