@@ -112,12 +112,14 @@ def _add_outbox(verbs: _Verbs) -> None:
     verb.add_argument("action", choices=("list", "flush", "purge"), help="see below")
     verb.description = (
         "list: one JSON object per letter. flush: send everything that waits or was refused, now. "
+        "--again: also what was acknowledged before and is still kept. "
         "purge: delete what the ground has (--all: everything, also what it has not)."
     )
     _config_option(verb)
     verb.add_argument("--outbox", type=Path, metavar="FILE", help="this outbox file rather than the configured one")
     verb.add_argument("--mqtt", metavar="URL", help="with flush: this broker rather than the configured one")
     verb.add_argument("--limit", type=int, default=1000, metavar="N", help="with list: at most N letters (%(default)s)")
+    verb.add_argument("--again", action="store_true", help="with flush: also what was acknowledged before")
     verb.add_argument("--all", action="store_true", help="with purge: also letters that never reached the ground")
     verb.set_defaults(verb=_outbox)
 
@@ -180,7 +182,7 @@ def _outbox(arguments: argparse.Namespace) -> int:
         for line in letters.listing(box, arguments.limit):
             print(line)
     elif arguments.action == "flush":
-        print(letters.flush(box), file=sys.stderr)
+        print(letters.flush(box, again=arguments.again), file=sys.stderr)
     else:
         print(letters.purge(box, everything=arguments.all), file=sys.stderr)
     return EXIT_DONE

@@ -68,11 +68,14 @@ def purge(box: Box, *, everything: bool) -> str:
     return f"{gone} letters deleted, {sum(counts.values())} kept"
 
 
-def flush(box: Box) -> str:
-    """Send everything that waits or was refused; returns one sentence. Raises TryAgainError when some are left."""
+def flush(box: Box, *, again: bool = False) -> str:
+    """Send everything that waits or was refused; returns one sentence. Raises TryAgainError when some are left.
+
+    ``again``: also what was acknowledged and is still kept, for a ground that lost it.
+    """
     settings, clock, stop = box.settings(), SystemClock(), threading.Event()
     with _open(settings) as outbox:
-        outbox.retry()
+        outbox.retry(confirmed=again)
         before = _waiting(outbox)
         if not before:
             return "nothing waits"

@@ -148,6 +148,8 @@ def test_absent_broker_keeps_everything_and_says_how_to_send_it(
         assert main(["outbox", "list", "--outbox", box]) == 0
         states = [json.loads(line)["state"] for line in capsys.readouterr().out.splitlines()]
         assert states == ["confirmed"] * len(lines(tmp_path / "out"))
+        assert main(["outbox", "flush", "--again", "--outbox", box, "--mqtt", url]) == 0
+        assert f"{len(states)} letters delivered" in capsys.readouterr().err
         assert main(["outbox", "purge", "--outbox", box]) == 0
 
 
