@@ -56,5 +56,5 @@ def open_backend(
 def _exists(path: str) -> bool:
     try:
         return importlib.util.find_spec(path) is not None
-    except ModuleNotFoundError:
+    except (ImportError, ValueError):
         return False

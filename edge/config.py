@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -134,10 +135,15 @@ _WORDS: dict[Any, str] = {
 
 
 def _scalar(value: Any, hint: Any, where: str) -> Any:
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and type(value) in (int, float):
+        if not abs(value) <= sys.float_info.max:
+            raise ConfigError(f"{where}: got {value}, needs a finite number")
         return float(value)
     if hint is Path and isinstance(value, str):
-        return Path(value).expanduser()
+        try:
+            return Path(value).expanduser()
+        except RuntimeError as error:
+            raise ConfigError(f"{where}: {value}: {error}; write the path out") from error
     if hint in (bool, int, float, str) and type(value) is hint:
         return value
     raise _wrong(value, _WORDS.get(hint, str(hint)), where)

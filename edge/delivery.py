@@ -94,7 +94,7 @@ class Delivery:
             return None
         return (
             f"{self._refused} letters were refused and are set aside (the last one: {self._refusal}); "
-            "mend that, then send them with spanhawk outbox flush"
+            "mend that, then give the command flush (or spanhawk outbox flush, when the daemon is stopped)"
         )
 
     def run(self, stop: threading.Event) -> None:

@@ -9,7 +9,7 @@ import logging
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from edge.detections import Detection, Evidence
 from edge.detections.scale import ScaleOptions, size_of
 from edge.detections.wire import detection_id, feature, to_bytes
 from edge.errors import TryAgainError
+from edge.evidence import Seen
 from edge.frames import Frame
 from edge.masks import Mask, Segmenter
 from edge.navigation import Navigator, NavState
@@ -49,6 +50,8 @@ class Measures:
     scale: ScaleOptions
     evidence_dir: Path | None = None
     """Where the frame of each detection is kept as JPEG with EXIF GPS; None: no evidence is kept."""
+    evidence_min_free_bytes: int = 0
+    """Less free disk than this and no more evidence is kept: the detections need the room."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +62,8 @@ class Outcome:
     mask: Mask
     traced: Traced
     nav: NavState
+    seen: Seen
+    """When it was exposed."""
     features: tuple[dict[str, Any], ...]
     """The published Features, in order of ``seq``."""
     dropped_before: int
@@ -87,7 +92,7 @@ class Pipeline:
         self._clock = clock
         self._seq = 0
         self._last_frame_seq: int | None = None
-        self._unstored: deque[Letter] = deque()
+        self._unstored: deque[list[Letter]] = deque()
         self._lost = 0
         self._troubles: dict[str, str] = {}
 
@@ -113,14 +118,15 @@ class Pipeline:
         times.append(stopwatch_ns())
         nav = self._navigator.at(frame.exposed_ns)
         times.append(stopwatch_ns())
-        features = self._describe(frame, mask, traced, nav)
+        seen = self._seen(frame)
+        features = self._describe(frame, mask, traced, nav, seen)
         letters = [self._letter(found) for found in features]
         times.append(stopwatch_ns())
         self._store(letters)
         times.append(stopwatch_ns())
         stages = ("segment", "trace", "locate", "encode", "store")
         took = {stage: (after - before) / 1e6 for stage, before, after in zip(stages, times, times[1:], strict=False)}
-        return Outcome(frame, mask, traced, nav, features, self._gap(frame), took)
+        return Outcome(frame, mask, traced, nav, seen, features, self._gap(frame), took)
 
     def store_again(self) -> bool:
         """Try to write down what a full disk refused earlier; True when nothing is left to write."""
@@ -131,11 +137,12 @@ class Pipeline:
         before, self._last_frame_seq = self._last_frame_seq, frame.seq
         return frame.seq if before is None else max(0, frame.seq - before - 1)
 
-    def _describe(self, frame: Frame, mask: Mask, traced: Traced, nav: NavState) -> tuple[dict[str, Any], ...]:
+    def _describe(
+        self, frame: Frame, mask: Mask, traced: Traced, nav: NavState, seen: Seen
+    ) -> tuple[dict[str, Any], ...]:
         if not traced.cracks:
             return ()
-        seen_at, synced = self._seen_at(frame)
-        proof = self._proof(frame, nav, seen_at)
+        proof = self._proof(frame, nav, seen)
         found = []
         for crack in traced.cracks:
             self._seq += 1
@@ -144,8 +151,8 @@ class Pipeline:
                 vehicle=self._flight.vehicle,
                 flight_id=self._flight.flight_id,
                 seq=self._seq,
-                seen_at=seen_at,
-                clock_synced=synced,
+                seen_at=seen.at,
+                clock_synced=seen.synced,
                 frame_seq=frame.seq,
                 frame_name=frame.name,
                 frame_width_px=frame.width_px,
@@ -160,22 +167,23 @@ class Pipeline:
             found.append(feature(detection))
         return tuple(found)
 
-    def _seen_at(self, frame: Frame) -> tuple[datetime, bool]:
+    def _seen(self, frame: Frame) -> Seen:
         """UTC of the exposure: the satellites' own time first, then the picture's, then this machine's clock."""
         satellites = self._navigator.utc_at(frame.exposed_ns)
         if satellites is not None:
-            return satellites, True
+            return Seen(satellites, synced=True, by_satellites=True)
         if frame.taken_at is not None:
-            return frame.taken_at, False
+            return Seen(frame.taken_at, synced=False)
         behind_ns = self._clock.monotonic_ns() - frame.exposed_ns
-        return self._clock.utc() - timedelta(microseconds=behind_ns / 1000), self._clock.synced()
+        return Seen(self._clock.utc() - timedelta(microseconds=behind_ns / 1000), synced=self._clock.synced())
 
-    def _proof(self, frame: Frame, nav: NavState, seen_at: datetime) -> Evidence | None:
+    def _proof(self, frame: Frame, nav: NavState, seen: Seen) -> Evidence | None:
         folder = self._measures.evidence_dir
         if folder is None:
             return None
         try:
-            picture = evidence.save(frame, nav, seen_at, folder, f"{self._flight.flight_id}-{frame.seq:08d}.jpg")
+            evidence.check_room(folder, self._measures.evidence_min_free_bytes)
+            picture = evidence.save(frame, nav, seen, folder, f"{self._flight.flight_id}-{frame.seq:08d}.jpg")
         except OSError as error:  # the detection matters more than its picture
             self._trouble("evidence", f"no evidence is kept: {folder}: {error.strerror or error}; make room there")
             return None
@@ -186,20 +194,20 @@ class Pipeline:
         return Letter(str(found["id"]), self._flight.topic, to_bytes(found), self._clock.monotonic_ns())
 
     def _store(self, letters: list[Letter]) -> None:
-        """Write down the new letters and any a full disk refused before, in order, in one transaction."""
-        self._unstored.extend(letters)
-        if not self._unstored:
-            return
+        """Write down what a full disk refused before and then the new letters, one transaction per frame."""
+        if letters:
+            self._unstored.append(letters)
         try:
-            self._outbox.put(list(self._unstored))
-        except TryAgainError as error:
-            while len(self._unstored) > MAX_UNSTORED:
+            while self._unstored:
+                self._outbox.put(self._unstored[0])
                 self._unstored.popleft()
-                self._lost += 1
+        except TryAgainError as error:
+            while sum(map(len, self._unstored)) > MAX_UNSTORED:
+                self._lost += len(self._unstored.popleft())
             lost = f"; {self._lost} oldest given up" if self._lost else ""
-            self._trouble("outbox", f"{error} ({len(self._unstored)} detections wait in memory{lost})")
+            waiting = sum(map(len, self._unstored))
+            self._trouble("outbox", f"{error} ({waiting} detections wait in memory{lost})")
         else:
-            self._unstored.clear()
             self._troubles.pop("outbox", None)
 
     def _trouble(self, what: str, sentence: str) -> None:

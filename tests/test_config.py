@@ -62,6 +62,9 @@ def test_fills_every_kind_of_field() -> None:
         ({"lens": 3}, "camera.lens: got 3 (int), needs a table"),
         ({"lens": {}}, "camera.lens.focal_mm: missing"),
         ({"lens": {"focal": 1}}, "camera.lens.focal: unknown key; did you mean focal_mm?"),
+        ({"fps": float("nan")}, "camera.fps: got nan, needs a finite number"),
+        ({"fps": 10**400}, "needs a finite number"),
+        ({"path": "~nobody-of-that-name/x"}, "write the path out"),
         ({"path": 3}, "camera.path: got 3 (int), needs a path"),
     ],
 )

@@ -134,6 +134,31 @@ def test_a_full_disk_loses_nothing_and_says_so(
     assert stored == list(range(1, line.detections + 1))
 
 
+def test_a_disk_with_a_little_room_takes_what_fits(clock: ManualClock) -> None:
+    """What waited in memory goes down frame by frame, oldest first, not all or nothing."""
+    small = memory.open_outbox(memory.Options(capacity=2), clock)
+    disk = FullDisk(small)
+    disk.full = True
+    line = pipeline(disk, clock)
+    for seq in range(4):
+        line.process(frame(seq))
+    disk.full = False
+    assert not line.store_again()
+    assert [json.loads(one.letter.payload)["properties"]["frame_seq"] for one in small.list(9)] == [0, 1]
+    assert line.storage_trouble is not None
+
+
+def test_evidence_leaves_room_for_detections(clock: ManualClock, outbox: Outbox, tmp_path: Path) -> None:
+    greedy = Measures(
+        trace=TraceOptions(), scale=ScaleOptions(), evidence_dir=tmp_path / "e", evidence_min_free_bytes=10**18
+    )
+    line = pipeline(outbox, clock)
+    line._measures = greedy
+    assert line.process(frame()).features[0]["properties"]["evidence"] is None
+    assert "are for detections" in str(line.storage_trouble)
+    assert not (tmp_path / "e").exists()
+
+
 def test_evidence_is_written_before_the_letter_and_a_full_disk_does_not_stop_detections(
     clock: ManualClock, outbox: Outbox, tmp_path: Path
 ) -> None:

@@ -62,6 +62,12 @@ class Ground:
         self._stop.set()
         self._publisher.wake.set()
         self._thread.join(timeout=2 * GOODBYE_S)
+        if self._thread.is_alive():
+            log.error(
+                "the ground thread did not end within %.0f s; what it had to deliver stays in the outbox", 2 * GOODBYE_S
+            )
+        elif self._died is not None and self._died is not error:
+            log.error("the ground thread ended early: %s", self._died)
 
     def turning_within(self, limit_s: float) -> bool:
         """True when the thread went round within the last ``limit_s`` seconds."""

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edge import config
 from edge.clock import SystemClock
-from edge.daemon.settings import Settings, from_table, read
+from edge.daemon.settings import Settings, from_table
 from edge.daemon.status import status_payload
 from edge.delivery import Delivery
 from edge.detections.wire import mark_historical
@@ -33,16 +34,15 @@ class Box:
 
     def settings(self) -> Settings:
         """The configuration, with the command line's words over it. Raises ConfigError."""
-        settings = (
-            from_table({}, "defaults") if self.outbox is not None and not self.config.exists() else read(self.config)
-        )
+        alone = self.outbox is not None and not self.config.exists()
+        table = {} if alone else dict(config.load(self.config))
         if self.outbox is not None:
-            options = replace(settings.outbox.options, path=self.outbox)
-            settings = replace(settings, outbox=replace(settings.outbox, options=options))
+            table["outbox"] = {"path": str(self.outbox)}
         if self.mqtt_url is not None:
-            options = replace(settings.mqtt.options, url=self.mqtt_url)
-            settings = replace(settings, mqtt=replace(settings.mqtt, options=options))
-        return settings
+            configured = table.get("mqtt", {})
+            kept = configured if configured.get("backend", "paho") == "paho" else {}
+            table["mqtt"] = {**kept, "url": self.mqtt_url}
+        return from_table(table, "the command line" if alone else str(self.config))
 
 
 def listing(box: Box, limit: int) -> Iterator[str]:
@@ -79,9 +79,13 @@ def flush(box: Box, *, again: bool = False) -> str:
         before = _waiting(outbox)
         if not before:
             return "nothing waits"
-        will = status_payload(settings.vehicle, "", "offline", [], flying=False)
+        # Under a name of its own: the daemon may be connected to the same broker, and keeps its place and its status.
+        name, options = f"{settings.vehicle[:40]}-flush", settings.mqtt.options
+        if getattr(options, "client_id", None) is not None:
+            options = replace(options, client_id=None)
+        will = status_payload(name, "", "offline", [], flying=False)
         opener = settings.mqtt.module.open_publisher
-        with opener(settings.mqtt.options, clock, vehicle=settings.vehicle, last_will=will) as publisher:
+        with opener(options, clock, vehicle=name, last_will=will) as publisher:
             delivery = Delivery(outbox, publisher, clock, late=mark_historical)
             silent_s, left = 0.0, before
             while left and silent_s < PATIENCE_S:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# A rate is news for this long: a camera that died shows none.
+FRESH_NS = 10_000_000_000
+
 # At 30 frames a second this looks back ten seconds: long enough for a 90th percentile, short enough to be news.
 WINDOW = 300
 
@@ -22,9 +25,9 @@ class Reading:
     left_out: int
     """Pieces of mask that were too many to trace."""
     fps: float | None
-    """Frames processed per second over the window; None before two frames."""
+    """Frames processed per second over the last seconds; None with fewer than two."""
     stage_ms: Mapping[str, Mapping[str, float]]
-    """Stage -> p50, p90, max in milliseconds."""
+    """Stage -> p50, p90, p99, max in milliseconds."""
     last_frame_ns: int | None
     """When the newest frame was finished, monotonic; None before the first."""
 
@@ -47,13 +50,14 @@ class Meter:
             self._finished_ns.append(finished_ns)
             self._stages.append(stage_ms)
 
-    def read(self) -> Reading:
-        """The state now."""
+    def read(self, now_ns: int) -> Reading:
+        """The state at ``now_ns``, monotonic."""
         with self._lock:
             finished, stages = list(self._finished_ns), list(self._stages)
             counts = self._frames, self._detections, self._left_out
         last = finished[-1] if finished else None
-        return Reading(*counts, _rate(finished), percentiles(columns(stages)), last)
+        fresh = [at_ns for at_ns in finished if now_ns - at_ns <= FRESH_NS]
+        return Reading(*counts, _rate(fresh), percentiles(columns(stages)), last)
 
 
 def percentiles(columns: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:

@@ -1,7 +1,8 @@
 """``spanhawk run``: devices open in the order in which losing them hurts, frames move, the ground is told.
 
 Threads: capture (newest frame wins), inference (the main thread), navigation (its own reader), ground
-(delivery, commands, status). Each owns its object; only frames, states and letters cross.
+(delivery, commands, status), network (the publisher's own). Each owns its object; only frames, states and letters
+cross.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
+
+import cv2
 
 from edge import evidence
 from edge.clock import Clock, SystemClock
@@ -26,12 +29,12 @@ from edge.daemon.settings import Settings, read
 from edge.daemon.status import Reporter, Sources, status_payload
 from edge.delivery import Delivery
 from edge.detections.wire import mark_historical
-from edge.errors import DeviceError
+from edge.errors import ConfigError, DeviceError, SpanhawkError, TryAgainError, UsageError
 from edge.frames import Frame
 from edge.frames.newest import NewestFrame
 from edge.masks import Segmenter
 from edge.mqtt import Publisher
-from edge.mqtt.topics import detections_topic, replies_topic
+from edge.mqtt.topics import detections_topic, replies_topic, status_topic
 from edge.navigation import Navigator
 from edge.outbox import LetterState, Outbox
 from edge.pipeline import Flight, Measures, Outcome, Pipeline
@@ -41,18 +44,24 @@ log = logging.getLogger(__name__)
 # How long the loop waits for a frame before it looks at the world again.
 FRAME_WAIT_S = 0.5
 
+# A start that fails waits this long for the broker, to say why.
+SAY_WHY_S = 3.0
+
+# So many frames in a row that cannot be processed end the daemon; systemd starts it anew.
+MAX_BAD_IN_A_ROW = 20
+
 
 def serve(path: Path) -> int:
     """Run with the configuration at ``path`` until SIGTERM or SIGINT; returns 0. Raises SpanhawkError."""
     stop = threading.Event()
 
     def ask_to_stop(number: int, _: FrameType | None) -> None:
-        log.info("%s: stopping", signal.Signals(number).name)
-        stop.set()
+        stop.set()  # nothing else: a handler that logs can run into the line being written
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask_to_stop)
     Service(read(path), SystemClock(), Systemd()).run(stop)
+    log.info("stopped")
     return 0
 
 
@@ -68,14 +77,21 @@ class Service:
         self._flight = Flight(settings.vehicle, flight_id(clock), detections_topic(settings.vehicle))
         self._newest: Outcome | None = None
         self._beat_ns = clock.monotonic_ns()
+        self._said_why = False
+        self._bad_in_a_row = 0
+        self._bad_frame_trouble: str | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Open everything, work until ``stop`` is set, close everything; what was recorded is kept."""
         with ExitStack() as stack:
             outbox: Outbox = stack.enter_context(self._open("outbox", "open_outbox"))
-            publisher = stack.enter_context(self._open_publisher())
-            navigator: Navigator = stack.enter_context(self._open("navigation", "open_navigator"))
-            segmenter: Segmenter = stack.enter_context(self._open("masks", "open_segmenter"))
+            publisher = self._enter_publisher(stack)
+            try:
+                navigator: Navigator = stack.enter_context(self._open("navigation", "open_navigator"))
+                segmenter: Segmenter = stack.enter_context(self._open("masks", "open_segmenter"))
+            except SpanhawkError as error:
+                self._say_why(publisher, error)
+                raise
             pipeline = self._pipeline(segmenter, navigator, outbox)
             camera = stack.enter_context(NewestFrame(lambda: self._open("camera", "open_camera"), self._clock))
             ground = self._ground(publisher, outbox, pipeline, segmenter, navigator, camera)
@@ -86,24 +102,40 @@ class Service:
 
     def _fly(self, stop: threading.Event, camera: NewestFrame, pipeline: Pipeline, ground: Ground) -> None:
         """The inference loop; a recording given as camera ends it."""
-        while not stop.is_set() and not camera.ended:
-            frame = camera.take(FRAME_WAIT_S)
-            if frame is None or not self._switch.flying:
-                pipeline.store_again()
-            else:
-                self._process(frame, pipeline, ground)
-            ground.check()
-            self._hold_off_watchdog(camera, ground)
-        if not pipeline.store_again():
-            log.error("stopped with detections that a full disk did not take: %s", pipeline.storage_trouble)
+        try:
+            while not stop.is_set() and not camera.ended:
+                frame = camera.take(FRAME_WAIT_S)
+                if frame is None or not self._switch.flying:
+                    pipeline.store_again()
+                else:
+                    self._process(frame, pipeline, ground)
+                ground.check()
+                self._hold_off_watchdog(camera, ground)
+        finally:
+            if not pipeline.store_again():
+                log.error("stopped with detections that a full disk did not take: %s", pipeline.storage_trouble)
 
     def _process(self, frame: Frame, pipeline: Pipeline, ground: Ground) -> None:
-        outcome = pipeline.process(frame)
+        try:
+            outcome = pipeline.process(frame)
+        except (ValueError, ArithmeticError, cv2.error) as error:
+            self._bad_frame(frame, error)
+            return
+        self._bad_in_a_row = 0
         self._newest = outcome
         now_ns = self._clock.monotonic_ns()
         self._meter.add(now_ns, outcome.stage_ms, len(outcome.features), outcome.traced.left_out)
         if outcome.features:
             ground.poke()
+
+    def _bad_frame(self, frame: Frame, error: Exception) -> None:
+        """One frame that cannot be processed must not end the flight; many in a row mean that we are broken."""
+        self._bad_in_a_row += 1
+        self._bad_frame_trouble = f"frame {frame.seq} could not be processed ({type(error).__name__}: {error})"
+        if self._bad_in_a_row == 1:
+            log.exception("%s", self._bad_frame_trouble)
+        if self._bad_in_a_row >= MAX_BAD_IN_A_ROW:
+            raise error
 
     def _hold_off_watchdog(self, camera: NewestFrame, ground: Ground) -> None:
         """Tell systemd we live, but only while frames move (or their absence is known) and the ground thread turns."""
@@ -111,7 +143,7 @@ class Service:
         now_ns = self._clock.monotonic_ns()
         if limit_s is None or now_ns - self._beat_ns < limit_s / 4 * 1e9:
             return
-        last_ns = self._meter.read().last_frame_ns
+        last_ns = self._meter.read(now_ns).last_frame_ns
         moving = last_ns is not None and now_ns - last_ns < limit_s * 1e9
         if (moving or not self._switch.flying or camera.health() is not None) and ground.turning_within(limit_s):
             self._systemd.alive()
@@ -119,7 +151,10 @@ class Service:
 
     def _open(self, room: str, opener: str, **extra: Any) -> Any:
         backend = getattr(self._settings, room)
-        return getattr(backend.module, opener)(backend.options, self._clock, **extra)
+        try:
+            return getattr(backend.module, opener)(backend.options, self._clock, **extra)
+        except UsageError as error:  # what is usage on a command line is configuration here
+            raise ConfigError(f"{room}: {error}") from error
 
     def _open_publisher(self) -> Publisher:
         vehicle = self._settings.vehicle
@@ -127,9 +162,37 @@ class Service:
         publisher: Publisher = self._open("mqtt", "open_publisher", vehicle=vehicle, last_will=will)
         return publisher
 
+    def _enter_publisher(self, stack: ExitStack) -> Publisher:
+        """Connect; leave politely, without the last will, when the reason for leaving was told already."""
+        publisher = self._open_publisher().__enter__()
+
+        def leave(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+            if self._said_why:
+                publisher.__exit__(None, None, None)
+            else:
+                publisher.__exit__(kind, error, trace)
+
+        stack.push(leave)
+        return publisher
+
+    def _say_why(self, publisher: Publisher, error: SpanhawkError) -> None:
+        """Tell the ground why there will be no flight, if it can be reached within a moment."""
+        vehicle, until_ns = self._settings.vehicle, self._clock.monotonic_ns() + round(SAY_WHY_S * 1e9)
+        why = status_payload(vehicle, self._flight.flight_id, "offline", [str(error)], flying=False)
+        publisher.announce(status_topic(vehicle), why, retained=True)
+        while not publisher.connected and self._clock.monotonic_ns() < until_ns:
+            publisher.wake.clear()
+            self._clock.wait(publisher.wake, 0.1)
+        self._said_why = publisher.connected
+
     def _pipeline(self, segmenter: Segmenter, navigator: Navigator, outbox: Outbox) -> Pipeline:
         settings = self._settings
-        measures = Measures(trace=settings.cracks, scale=settings.scale, evidence_dir=settings.flight.evidence_dir)
+        measures = Measures(
+            trace=settings.cracks,
+            scale=settings.scale,
+            evidence_dir=settings.flight.evidence_dir,
+            evidence_min_free_bytes=settings.flight.min_free_mb * 1_000_000,
+        )
         return Pipeline(segmenter, navigator, outbox, self._flight, measures, self._clock)
 
     def _ground(
@@ -148,7 +211,8 @@ class Service:
             navigator.health,
             outbox.health,
             lambda: pipeline.storage_trouble,
-            lambda: delivery.health() if outbox.counts()[LetterState.PARKED] else None,
+            lambda: delivery.health() if _parked(outbox) else None,
+            lambda: self._bad_frame_trouble,
         )
         flight = self._settings.flight
         sources = Sources(self._meter, lambda: camera.dropped, navigator, outbox, segmenter.runtime, flight, complaints)
@@ -158,6 +222,7 @@ class Service:
             "snapshot": lambda: self._snapshot(camera),
             "ping": lambda: {"flight_id": self._flight.flight_id, "flying": self._switch.flying},
             "flush": lambda: {"retried": outbox.retry()},
+            "resend": lambda: {"retried": outbox.retry(confirmed=True)},
         }
         return Ground(
             self._settings.vehicle,
@@ -176,10 +241,17 @@ class Service:
         if newest is None:
             why = camera.health() or "send start and try again"
             raise DeviceError(f"no frame has been processed yet, so there is nothing to keep ({why})")
-        folder, seen_at = self._settings.flight.snapshot_dir, self._clock.utc()
-        name = f"{self._flight.flight_id}-{newest.frame.seq:08d}.jpg"
-        picture = evidence.save(newest.frame, newest.nav, seen_at, folder, name)
+        folder = self._settings.flight.snapshot_dir
+        name = f"{self._flight.flight_id}-{newest.frame.seq:08d}-snapshot.jpg"
+        picture = evidence.save(newest.frame, newest.nav, newest.seen, folder, name)
         return {"file": str(folder / picture.file), "sha256": picture.sha256}
+
+
+def _parked(outbox: Outbox) -> bool:
+    try:
+        return outbox.counts()[LetterState.PARKED] > 0
+    except TryAgainError:  # the disk fails: outbox.health says so
+        return False
 
 
 def flight_id(clock: Clock) -> str:

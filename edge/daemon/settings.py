@@ -6,7 +6,6 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,8 +15,6 @@ from edge.cracks.trace import TraceOptions
 from edge.detections.scale import ScaleOptions
 from edge.errors import ConfigError
 from edge.mqtt.topics import check_vehicle
-
-DEFAULT_PATH = Path("/etc/spanhawk/spanhawk.toml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +28,14 @@ class FlightOptions:
     evidence_dir: Path | None = None
     """Where the frame of each detection is kept as JPEG with EXIF GPS; None: no evidence is kept."""
     min_free_mb: int = 200
-    """Free disk below which the status becomes degraded, megabytes."""
+    """Free disk below which the status becomes degraded and no more evidence is kept, megabytes."""
     max_temperature_deg_c: float = 80.0
     """Processor temperature above which the status becomes degraded (a Raspberry Pi throttles at 80 to 85)."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.min_free_mb < 0:
+            raise ValueError(f"min_free_mb must be 0 or more, got {self.min_free_mb}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +156,6 @@ def _lines(options: Any) -> list[str]:
 def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, Enum):
-        return _toml(value.value)
     if isinstance(value, (int, float)):
         return repr(value)
     if dataclasses.is_dataclass(value):

@@ -12,6 +12,7 @@ from edge.daemon import board
 from edge.daemon.meter import Meter
 from edge.daemon.settings import FlightOptions
 from edge.detections.wire import rfc3339
+from edge.errors import TryAgainError
 from edge.masks import Runtime
 from edge.navigation import Navigator
 from edge.outbox import LetterState, Outbox
@@ -60,7 +61,8 @@ class Reporter:
 
     def telemetry(self) -> bytes:
         """Once a second: frames, drops, latencies, fix, backend, temperature, disk, outbox."""
-        reading, now_ns = self._sources.meter.read(), self._clock.monotonic_ns()
+        now_ns = self._clock.monotonic_ns()
+        reading = self._sources.meter.read(now_ns)
         fix = self._sources.navigator.at(now_ns).fix
         temperature, free = board.temperature_deg_c(), board.free_bytes(self._sources.flight.snapshot_dir)
         resident = board.resident_bytes()
@@ -92,9 +94,17 @@ class Reporter:
             "under_voltage": board.under_voltage(),
             "disk_free_mb": None if free is None else free // 1_000_000,
             "resident_mb": None if resident is None else resident // 1_000_000,
-            "outbox": _depths(self._sources.outbox.counts()),
+            "outbox": self._depths(),
         }
         return _json(document)
+
+    def _depths(self) -> dict[str, int] | None:
+        """Letters by state; None while the disk fails (``outbox.health`` says so)."""
+        try:
+            counts = self._sources.outbox.counts()
+        except TryAgainError:
+            return None
+        return {state.value: counts.get(state, 0) for state in LetterState}
 
     def _board(self) -> list[str | None]:
         options = self._sources.flight
@@ -122,10 +132,6 @@ def status_payload(vehicle: str, flight_id: str, state: str, reasons: Sequence[s
             "reasons": list(reasons),
         }
     )
-
-
-def _depths(counts: Mapping[LetterState, int]) -> dict[str, int]:
-    return {state.value: counts.get(state, 0) for state in LetterState}
 
 
 def _json(document: Mapping[str, Any]) -> bytes:

@@ -26,7 +26,7 @@ class ScaleOptions:
     """The ``[scale]`` table: lens, range sensor and surface; without a lens every size is null."""
 
     hfov_deg: float | None = None
-    """Horizontal field of view of the delivered frame, degrees; None: from focal length and sensor width."""
+    """Field of view along the longer side of the delivered frame, degrees; None: from focal length and sensor width."""
     focal_length_mm: float | None = None
     """Focal length, millimetres; needs ``sensor_width_mm``."""
     sensor_width_mm: float | None = None
@@ -55,13 +55,16 @@ class ScaleOptions:
             raise ValueError("give either hfov_deg or focal_length_mm with sensor_width_mm, not both")
         if self.hfov_deg is not None and not 0 < self.hfov_deg < 180:
             raise ValueError(f"hfov_deg must lie between 0 and 180, got {self.hfov_deg}")
+        for name in ("lens_uncertainty", "range_uncertainty_m", "tilt_uncertainty_deg"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
         for name in ("focal_length_mm", "sensor_width_mm", "min_width_px"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be above 0, got {value}")
 
     def focal_px(self, width_px: int) -> float | None:
-        """Focal length in pixels of a frame ``width_px`` wide; None when the lens is not stated."""
+        """Focal length in pixels of a frame whose longer side has ``width_px``; None when the lens is not stated."""
         if self.hfov_deg is not None:
             return width_px / 2 / math.tan(math.radians(self.hfov_deg) / 2)
         if self.focal_length_mm is not None and self.sensor_width_mm is not None:
@@ -71,7 +74,8 @@ class ScaleOptions:
 
 def size_of(crack: Crack, nav: NavState, width_px: int, height_px: int, options: ScaleOptions) -> CrackSize | None:
     """Size of ``crack`` in a frame of that size; None where range, lens or attitude do not support it."""
-    focal_px = options.focal_px(width_px)
+    # A photo turned upright by its EXIF still has the sensor's long side as its long side.
+    focal_px = options.focal_px(max(width_px, height_px))
     normal = _normal(options, nav.attitude)
     if focal_px is None or nav.range_m is None or nav.range_m <= 0 or normal is None:
         return None
@@ -148,7 +152,8 @@ def _relative(range_m: float, incidence_deg: float | None, options: ScaleOptions
     """Relative standard uncertainty of the scale, terms in quadrature."""
     tilt = math.radians(options.tilt_uncertainty_deg)
     # Square to the surface the first-order term vanishes; what is left is the second-order 1/cos - 1.
-    tilt_term = 1 / math.cos(tilt) - 1 if incidence_deg is None else math.tan(math.radians(incidence_deg)) * tilt
+    second = 1 / math.cos(tilt) - 1
+    tilt_term = second if incidence_deg is None else math.hypot(math.tan(math.radians(incidence_deg)) * tilt, second)
     return math.hypot(options.range_uncertainty_m / range_m, options.lens_uncertainty, tilt_term)
 
 
@@ -185,17 +190,18 @@ def _size(
 def _across(plane: _Plane, path: Points) -> float:
     """Millimetres per pixel across the crack, averaged along it."""
     along = np.gradient(path, axis=0)
-    norm = np.linalg.norm(along, axis=1, keepdims=True)
-    normal = np.column_stack([-along[:, 1], along[:, 0]]) / np.where(norm > 0, norm, 1)
-    left, right = plane.cut(path - normal / 2), plane.cut(path + normal / 2)
-    if left is None or right is None:
+    length = np.linalg.norm(along, axis=1)
+    turns = length > 0  # a path that doubles back has no direction at its turn
+    if not turns.any():
         return plane.distance_mm / plane.focal_px
-    tangent_mm = right - left
-    along_mm = plane.cut(path + along / np.where(norm > 0, norm, 1))
-    if along_mm is None:
-        return float(np.linalg.norm(tangent_mm, axis=1).mean())
-    # The image normal is not the surface normal of the crack under tilt: take the part across the crack.
-    unit = along_mm - (left + right) / 2
+    path, along = path[turns], along[turns] / length[turns, None]
+    normal = np.column_stack([-along[:, 1], along[:, 0]])
+    left, right, ahead = plane.cut(path - normal / 2), plane.cut(path + normal / 2), plane.cut(path + along)
+    if left is None or right is None or ahead is None:
+        return plane.distance_mm / plane.focal_px
+    # The image normal is not the crack's normal on the surface under tilt: take the part across the crack.
+    from_edge_to_edge = right - left
+    unit = ahead - (left + right) / 2
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    across = tangent_mm - (tangent_mm * unit).sum(axis=1, keepdims=True) * unit
+    across = from_edge_to_edge - (from_edge_to_edge * unit).sum(axis=1, keepdims=True) * unit
     return float(np.linalg.norm(across, axis=1).mean())

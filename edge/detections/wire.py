@@ -34,8 +34,10 @@ def to_bytes(document: dict[str, Any]) -> bytes:
 
 
 def mark_historical(payload: bytes) -> bytes:
-    """The same Feature with ``historical`` true: for what is delivered late."""
+    """The same Feature with ``historical`` true: for what is delivered late. Raises ValueError for anything else."""
     document = json.loads(payload)
+    if not isinstance(document, dict) or not isinstance(document.get("properties"), dict):
+        raise ValueError("it is no GeoJSON Feature")
     document["properties"]["historical"] = True
     return to_bytes(document)
 
@@ -105,7 +107,7 @@ def _crack(crack: Crack) -> dict[str, Any]:
             "at_most": _rounded(crack.width_at_most_px, 2),
             "method": crack.width_method,
         },
-        "bbox_px": np.round([*low, *high], 1).tolist(),
+        "bbox_px": np.round(np.array([*low, *high], np.float64), 1).tolist(),
         "component": crack.component,
     }
 
@@ -136,7 +138,8 @@ def _nav(nav: NavState) -> dict[str, Any]:
             "pitch_deg": round(attitude.pitch_deg, 2),
             "yaw_deg": round(attitude.yaw_deg, 2),
         },
-        "range_m": _rounded(nav.range_m, 3),
+        # Below half a millimetre a range is none.
+        "range_m": _rounded(nav.range_m, 3) or None,
     }
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +19,18 @@ JPEG_QUALITY = 92
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """When a frame was exposed, and how that is known."""
+
+    at: datetime
+    """UTC at the middle of the exposure."""
+    synced: bool
+    """False: from a clock that nothing disciplines."""
+    by_satellites: bool = False
+    """True: the satellites' own time, as EXIF's GPS time claims to be."""
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """A file that is on disk, synced, and will not change."""
 
@@ -25,9 +39,9 @@ class Picture:
     sha256: str
 
 
-def save(frame: Frame, nav: NavState, seen_at: datetime, folder: Path, name: str) -> Picture:
+def save(frame: Frame, nav: NavState, seen: Seen, folder: Path, name: str) -> Picture:
     """Write ``frame`` to ``folder/name`` so that a power cut leaves the whole file or none. Raises OSError."""
-    data = encode(frame, nav, seen_at)
+    data = encode(frame, nav, seen)
     folder.mkdir(parents=True, exist_ok=True)
     whole, part = folder / name, folder / f".{name}.part"
     try:
@@ -43,7 +57,15 @@ def save(frame: Frame, nav: NavState, seen_at: datetime, folder: Path, name: str
     return Picture(name, hashlib.sha256(data).hexdigest())
 
 
-def encode(frame: Frame, nav: NavState, seen_at: datetime) -> bytes:
+def check_room(folder: Path, min_free_bytes: int) -> None:
+    """Raise OSError when the disk of ``folder`` has less than ``min_free_bytes`` left."""
+    there = next((place for place in (folder, *folder.parents) if place.exists()), folder)
+    free = shutil.disk_usage(there).free
+    if free < min_free_bytes:
+        raise OSError(errno.ENOSPC, f"{free // 1_000_000} MB left, {min_free_bytes // 1_000_000} are for detections")
+
+
+def encode(frame: Frame, nav: NavState, seen: Seen) -> bytes:
     """The frame as JPEG bytes with an EXIF segment. Raises OSError when OpenCV cannot encode it."""
     import cv2
 
@@ -54,7 +76,7 @@ def encode(frame: Frame, nav: NavState, seen_at: datetime) -> bytes:
         raise OSError(f"OpenCV could not encode a frame of {frame.width_px} x {frame.height_px} pixels as JPEG")
     plain = buffer.tobytes()
     # APP1 stands right behind the SOI marker (EXIF 2.32, 4.5.4).
-    return plain[:2] + exif_segment(nav, seen_at, frame.exposure_us) + plain[2:]
+    return plain[:2] + exif_segment(nav, seen.at, frame.exposure_us, satellite_time=seen.by_satellites) + plain[2:]
 
 
 def _sync_folder(folder: Path) -> None:

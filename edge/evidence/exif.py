@@ -10,13 +10,19 @@ from edge.navigation import Fix, NavState
 
 _ASCII, _SHORT, _LONG, _RATIONAL, _BYTE, _UNDEFINED = 2, 3, 4, 5, 1, 7
 
+# A RATIONAL is two 32-bit numbers, here in millimetres.
+_MOST_M = 4_000_000.0
+
 Entry = tuple[int, int, int, bytes]
 """Tag, type, count, value bytes (big endian)."""
 
 
-def exif_segment(nav: NavState, seen_at: datetime, exposure_us: int | None) -> bytes:
-    """A whole APP1 segment, marker included. GPS tags are absent without a fix: no place is made up."""
-    tiff = _tiff(_exif_entries(seen_at, exposure_us), _gps_entries(nav, seen_at))
+def exif_segment(nav: NavState, seen_at: datetime, exposure_us: int | None, *, satellite_time: bool = False) -> bytes:
+    """A whole APP1 segment, marker included. GPS tags are absent without a fix: no place is made up.
+
+    GPS time and date are written only where ``seen_at`` is the satellites' own (``satellite_time``).
+    """
+    tiff = _tiff(_exif_entries(seen_at, exposure_us), _gps_entries(nav, seen_at if satellite_time else None))
     body = b"Exif\x00\x00" + tiff
     return b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body
 
@@ -34,30 +40,38 @@ def _exif_entries(seen_at: datetime, exposure_us: int | None) -> list[Entry]:
     return entries
 
 
-def _gps_entries(nav: NavState, seen_at: datetime) -> list[Entry]:
+def _gps_entries(nav: NavState, satellite_time: datetime | None) -> list[Entry]:
     fix = nav.fix
     if fix is None:
         return []
-    utc = seen_at.astimezone(timezone.utc)
     entries = [
         (0x0000, _BYTE, 4, bytes([2, 3, 0, 0])),  # GPSVersionID
         _ascii(0x0001, "N" if fix.lat_deg >= 0 else "S"),
         _rationals(0x0002, _degrees(fix.lat_deg)),
         _ascii(0x0003, "E" if fix.lon_deg >= 0 else "W"),
         _rationals(0x0004, _degrees(fix.lon_deg)),
-        _rationals(0x0007, [(utc.hour, 1), (utc.minute, 1), (utc.second * 1000 + utc.microsecond // 1000, 1000)]),
         _ascii(0x0012, "WGS-84"),  # GPSMapDatum
-        _ascii(0x001D, utc.strftime("%Y:%m:%d")),
     ]
-    return entries + _quality(fix) + _direction(nav)
+    return entries + _gps_time(satellite_time) + _quality(fix) + _direction(nav)
+
+
+def _gps_time(satellite_time: datetime | None) -> list[Entry]:
+    if satellite_time is None:
+        return []
+    utc = satellite_time.astimezone(timezone.utc)
+    seconds = (utc.second * 1000 + utc.microsecond // 1000, 1000)
+    return [
+        _rationals(0x0007, [(utc.hour, 1), (utc.minute, 1), seconds]),  # GPSTimeStamp
+        _ascii(0x001D, utc.strftime("%Y:%m:%d")),  # GPSDateStamp
+    ]
 
 
 def _quality(fix: Fix) -> list[Entry]:
     entries: list[Entry] = []
-    if fix.alt_amsl_m is not None:
+    if fix.alt_amsl_m is not None and abs(fix.alt_amsl_m) < _MOST_M:
         entries.append((0x0005, _BYTE, 1, bytes([0 if fix.alt_amsl_m >= 0 else 1])))  # GPSAltitudeRef
         entries.append(_rationals(0x0006, [(round(abs(fix.alt_amsl_m) * 1000), 1000)]))
-    if fix.h_accuracy_m is not None:
+    if fix.h_accuracy_m is not None and fix.h_accuracy_m < _MOST_M:
         entries.append(_rationals(0x001F, [(round(fix.h_accuracy_m * 1000), 1000)]))  # GPSHPositioningError
     return entries
 

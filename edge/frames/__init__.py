@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,6 +56,11 @@ def _check(array: RGB) -> None:
         raise ValueError(f"a frame is uint8 (H, W, 3), got {array.dtype} {array.shape}")
     if not array.flags.c_contiguous:
         raise ValueError("a frame must be C-contiguous; copy it with numpy.ascontiguousarray")
+
+
+def readable(name: str) -> str:
+    """``name`` as text that can be written anywhere: bytes of a file name that are not UTF-8 become U+FFFD."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from edge.clock import Clock
 from edge.errors import DeviceError, UsageError
-from edge.frames import RGB, Frame, SkippedFrame
+from edge.frames import RGB, Frame, SkippedFrame, readable
 from edge.frames.decode import (
     UnreadableImageError,
     decode,
@@ -195,7 +195,7 @@ def _shots(files: list[Path]) -> list[_Shot]:
     shots: list[_Shot] = []
     names: set[str] = set()
     for file in files:
-        name = file.stem
+        name = readable(file.stem)
         if name in names:
             name = next(other for other in _other_names(file) if other not in names)
             log.warning("%s: another image is called %s too; this one goes by %s", file, file.stem, name)

@@ -11,6 +11,7 @@ import dataclasses
 import logging
 import random
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
@@ -28,6 +29,7 @@ _SAY_AGAIN_NS = 60_000_000_000
 _JOIN_S = 3.0
 _MAX_STUCK = 2  # threads left behind in a driver before another attempt is pointless
 _FROZEN_FRAMES = 10
+_OFTEN = 3  # failures within a minute that are no accident
 _SAMPLES = 32  # rows and columns compared to tell a frozen picture: sensor noise changes some of them
 
 
@@ -68,6 +70,7 @@ class NewestFrame:
         self._sample: RGB | None = None
         self._same = 0
         self._trouble: str | None = None
+        self._failed_ns: deque[int] = deque(maxlen=100)
         self._attempts = self._silenced = 0
         self._said_ns: int | None = None
 
@@ -122,8 +125,12 @@ class NewestFrame:
                 return self._trouble
             if self._same >= _FROZEN_FRAMES:
                 return f"the camera repeats the same picture ({self._same} times): frozen, covered or overexposed"
+            now_ns = self._clock.monotonic_ns()
+            often = [at_ns for at_ns in self._failed_ns if now_ns - at_ns < _SAY_AGAIN_NS]
+            if len(often) >= _OFTEN:
+                return f"the camera failed {len(often)} times in the last minute; check its cable and power"
             since_ns = self._begun_ns if self._last_frame_ns is None else self._last_frame_ns
-            silent_ns = self._clock.monotonic_ns() - since_ns
+            silent_ns = now_ns - since_ns
             if silent_ns > self._stall_ns and not self._ended:
                 return f"no frame from the camera for {silent_ns / 1e9:.1f} s"
             return None
@@ -253,6 +260,7 @@ class NewestFrame:
     def _fail(self, reason: str) -> None:
         """Note a failure; say the first one, then one line a minute. The lock is held."""
         self._trouble = reason
+        self._failed_ns.append(self._clock.monotonic_ns())
         self._attempts += 1
         now_ns = self._clock.monotonic_ns()
         if self._said_ns is not None and now_ns - self._said_ns < _SAY_AGAIN_NS:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from edge.clock import Clock
 from edge.errors import DeviceError, UsageError
-from edge.frames import Camera, Frame, SkippedFrame
+from edge.frames import Camera, Frame, SkippedFrame, readable
 from edge.frames.decode import quiet_opencv, rgb_from_bgr
 
 log = logging.getLogger(__name__)
@@ -160,7 +160,7 @@ class FileCamera:
         return round(stamp_ms * 1e6)
 
     def _name(self, index: int) -> str:
-        return f"{self._path.stem}_{index:06d}"
+        return f"{readable(self._path.stem)}_{index:06d}"
 
     def _report_end(self) -> None:
         if self._index + _TOLERATED_FRAMES < self._count:

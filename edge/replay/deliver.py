@@ -27,7 +27,7 @@ class Told:
     """How the delivery ended."""
 
     delivered: int | None
-    """Letters the broker acknowledged; None without --mqtt."""
+    """Letters the broker acknowledged, an earlier run's leftovers among them; None without --mqtt."""
     trouble: str | None
     """One sentence when letters are left; None when all arrived."""
 
@@ -43,11 +43,13 @@ class Delivering:
         self._folder = folder
         self._vehicle = vehicle
         self._afresh = afresh
-        self._table = mqtt_table
+        # The drone's own client id would throw the drone off the broker.
+        self._table = {key: value for key, value in mqtt_table.items() if key != "client_id"}
         self._clock = SystemClock()
         self._stop = threading.Event()
         self._stack = ExitStack()
         self._publisher: Publisher | None = None
+        self._died: BaseException | None = None
         self.outbox: Outbox
 
     def __enter__(self) -> Delivering:
@@ -56,9 +58,10 @@ class Delivering:
             if self._url is not None:
                 # Replaying a folder again must send again: what arrived last time is no longer needed.
                 self.outbox.purge(everything=self._afresh)
+                self.outbox.retry()
                 self._publisher = stack.enter_context(self._open_publisher(self._url))
                 self._delivery = Delivery(self.outbox, self._publisher, self._clock, late=mark_historical)
-                thread = threading.Thread(target=self._delivery.run, args=(self._stop,), name="delivery", daemon=True)
+                thread = threading.Thread(target=self._deliver, name="delivery", daemon=True)
                 thread.start()
                 stack.callback(thread.join)
                 stack.callback(self._halt)
@@ -68,21 +71,29 @@ class Delivering:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        self._stack.__exit__(kind, error, trace)
 
     def finish(self) -> Told:
         """Wait until everything is acknowledged, or until the broker has been silent for PATIENCE_S."""
         if self._publisher is None:
             return Told(None, None)
         left, waited_s = self._left(), 0.0
-        while left and waited_s < PATIENCE_S:
+        while left and waited_s < PATIENCE_S and self._died is None:
             self._clock.wait(threading.Event(), 0.05)
             now = self._left()
             waited_s = 0.0 if now < left else waited_s + 0.05
             left = now
+        if self._died is not None:
+            raise self._died
         self._publisher.announce(status_topic(self._vehicle), self._status("offline"), retained=True)
         counts = self.outbox.counts()
         return Told(counts[LetterState.CONFIRMED], self._trouble(left, counts[LetterState.PARKED]))
+
+    def _deliver(self) -> None:
+        try:
+            self._delivery.run(self._stop)
+        except BaseException as error:  # noqa: BLE001 - carried to finish(), which raises it
+            self._died = error
 
     def _left(self) -> int:
         counts = self.outbox.counts()
@@ -92,7 +103,7 @@ class Delivering:
         if not left and not parked:
             return None
         assert self._publisher is not None
-        why = self._publisher.health() or "the broker does not acknowledge"
+        why = self._publisher.health() or self._delivery.health() or "the broker does not acknowledge"
         refused = f", {parked} were refused by it" if parked else ""
         return (
             f"--mqtt {self._url}: {left} detections did not reach the broker{refused} ({why}); "

@@ -11,7 +11,7 @@ from typing import Any
 from edge.clock import ManualClock, stopwatch_ns
 from edge.daemon.meter import percentiles
 from edge.errors import TryAgainError
-from edge.frames import Camera, SkippedFrame
+from edge.frames import Camera, SkippedFrame, readable
 from edge.masks import Segmenter
 from edge.pipeline import Outcome, Pipeline
 
@@ -93,4 +93,4 @@ def summary(tally: Tally, segmenter: Segmenter, flight_id: str, source: str) -> 
 def flight_name(source: str, *ingredients: object) -> str:
     """A flight id that is the same whenever the same source is replayed with the same model and settings."""
     digest = hashlib.sha256("\n".join(map(repr, ingredients)).encode()).hexdigest()[:8]
-    return f"replay-{source}-{digest}"
+    return f"replay-{readable(source)}-{digest}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Mapping
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,24 +20,31 @@ from edge.replay.overlay import draw
 
 
 class Recorder:
-    """Writes each frame's results as they come; a file half written is never left under its final name."""
+    """Writes each frame's results as they come: an interrupted replay leaves every finished frame.
+
+    What an earlier replay left in the folder goes first, so that no old mask stands beside new detections.
+    """
 
     def __init__(self, folder: Path, *, masks: bool, overlays: bool) -> None:
         self._folder = folder
         self._masks = masks
         self._overlays = overlays
-        self._lines: IO[bytes] | None = None
+        self._lines: FileIO | None = None
 
     def __enter__(self) -> Recorder:
         try:
-            for wanted, name in ((True, ""), (self._masks, "masks"), (self._overlays, "overlays")):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._clear()
+            for wanted, name in ((self._masks, "masks"), (self._overlays, "overlays")):
                 if wanted:
-                    (self._folder / name).mkdir(parents=True, exist_ok=True)
-            self._lines = (self._folder / "detections.jsonl").open("wb")
+                    (self._folder / name).mkdir(exist_ok=True)
+            # Unbuffered: what is written is written, and a line that did not fit can be taken back.
+            self._lines = (self._folder / "detections.jsonl").open("wb", buffering=0)
         except OSError as error:
-            raise UsageError(
-                f"--out {self._folder}: cannot write there ({error.strerror}); name another folder"
-            ) from error
+            if error.errno == errno.ENOSPC:
+                raise full(self._folder, error) from error
+            why = error.strerror or error
+            raise UsageError(f"--out {self._folder}: cannot write there ({why}); name another folder") from error
         return self
 
     def __exit__(
@@ -44,16 +53,36 @@ class Recorder:
         if self._lines is not None:
             self._lines.close()
 
+    def _clear(self) -> None:
+        """Remove what an earlier replay left; refuse a folder whose pictures are somebody else's."""
+        ours = (self._folder / "detections.jsonl").exists()
+        for wanted, name, kind in ((self._masks, "masks", "*.png"), (self._overlays, "overlays", "*.jpg")):
+            if not ours and wanted and any((self._folder / name).glob("*")):
+                raise UsageError(
+                    f"--out {self._folder}: {name}/ there holds files that no replay wrote; name another folder"
+                )
+            for old in (self._folder / name).glob(kind) if ours else ():
+                old.unlink()
+        (self._folder / "summary.json").unlink(missing_ok=True)
+
     def write(self, outcome: Outcome) -> None:
         """Record one frame. Raises TryAgainError when the disk is full."""
-        assert self._lines is not None, "use the recorder in a with block"
         try:
-            for found in outcome.features:
-                self._lines.write(to_bytes(found) + b"\n")
-            self._lines.flush()
+            self._append(b"".join(to_bytes(found) + b"\n" for found in outcome.features))
             self._pictures(outcome)
         except OSError as error:
             raise full(self._folder, error) from error
+
+    def _append(self, lines: bytes) -> None:
+        """All of ``lines`` or none."""
+        assert self._lines is not None, "use the recorder in a with block"
+        start, done = self._lines.tell(), 0
+        try:
+            while done < len(lines):
+                done += self._lines.write(lines[done:]) or 0
+        except OSError:
+            self._lines.truncate(start)
+            raise
 
     def summary(self, document: Mapping[str, Any]) -> None:
         """Write summary.json in one piece. Raises TryAgainError when the disk is full."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import math
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -15,17 +17,17 @@ from edge.clock import Clock, ManualClock, SystemClock
 from edge.cracks.trace import TraceOptions
 from edge.daemon import settings as configuration
 from edge.detections.scale import ScaleOptions
-from edge.errors import TryAgainError, UsageError
+from edge.errors import ConfigError, TryAgainError, UsageError
 from edge.frames import Camera
 from edge.masks import Segmenter
-from edge.mqtt.topics import detections_topic
+from edge.mqtt.topics import check_vehicle, detections_topic
 from edge.navigation import Navigator
 from edge.outbox import Outbox
 from edge.pipeline import Flight, Measures, Outcome, Pipeline
 from edge.replay.deliver import Delivering
 from edge.replay.fly import Tally, flight_name, fly, summary
 from edge.replay.record import Recorder
-from edge.replay.source import open_source, recorded_at
+from edge.replay.source import content_of, open_source, recorded_at
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,25 @@ class Job:
     config: Path | None = None
     """A daemon's configuration whose [masks], [cracks], [scale], [mqtt] and camera mount apply; None: the defaults."""
 
+    def __post_init__(self) -> None:
+        """Refuse what the command line cannot mean. Raises UsageError."""
+        if not self.source.exists():
+            raise UsageError(f"{self.source}: no such file or folder; give a folder of images, an image, or a video")
+        if not 1e-6 <= self.fps <= 1e6:
+            raise UsageError(f"--fps: got {self.fps}, needs a number from 0.000001 to 1000000")
+        if self.nav is not None and not self.nav.is_file():
+            raise UsageError(f"--nav {self.nav}: no such file; give a tlog, an NMEA log, or CSV")
+        if self.nav is None and self.nav_offset_s != 0:
+            raise UsageError("--nav-offset moves the frames along a log; name the log with --nav")
+        if not math.isfinite(self.nav_offset_s):
+            raise UsageError(f"--nav-offset: got {self.nav_offset_s}, needs a number of seconds")
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"--threads: got {self.threads}, needs 1 or more")
+        try:
+            check_vehicle(self.vehicle)
+        except ConfigError as error:
+            raise UsageError(f"--{error}") from error
+
 
 @dataclass(frozen=True, slots=True)
 class Tables:
@@ -64,8 +85,6 @@ class Tables:
 def replay(job: Job) -> str:
     """Fly ``job``; returns one sentence on what came of it. Raises SpanhawkError."""
     tables = _tables(job)
-    if not job.source.exists():
-        raise UsageError(f"{job.source}: no such file or folder; give a folder of images, an image, or a video")
     clock = ManualClock(recorded_at(job.source), synced=False)
     with ExitStack() as stack:
         camera = stack.enter_context(open_source(job.source, job.fps, clock))
@@ -75,13 +94,16 @@ def replay(job: Job) -> str:
                 "edge.masks", "open_segmenter", tables.masks, SystemClock(), where="masks", default="litert"
             )
         )
-        recorder = stack.enter_context(Recorder(job.out, masks=job.masks, overlays=job.overlays))
         ground = stack.enter_context(Delivering(job.mqtt_url, job.out, job.vehicle, tables.mqtt))
+        # Last: what an earlier replay left is only touched when this one can fly.
+        recorder = stack.enter_context(Recorder(job.out, masks=job.masks, overlays=job.overlays))
         flight = Flight(job.vehicle, _flight_id(job, segmenter, tables), detections_topic(job.vehicle))
         pipeline = _pipeline(segmenter, navigator, ground.outbox, flight, tables, clock)
         tally = _fly(camera, pipeline, clock, recorder)
         told = ground.finish()
         recorder.summary({**summary(tally, segmenter, flight.flight_id, str(job.source)), "delivered": told.delivered})
+    if tally.frames == 0:
+        raise UsageError(f"{job.source}: {len(tally.skipped)} pictures, and none of them can be read")
     if told.trouble:
         raise TryAgainError(f"{_sentence(job, tally)}; {told.trouble}")
     return _sentence(job, tally)
@@ -125,9 +147,11 @@ def _tables(job: Job) -> Tables:
 
 
 def _flight_id(job: Job, segmenter: Segmenter, tables: Tables) -> str:
-    nav = None if job.nav is None else job.nav.name
-    ingredients = (segmenter.model, tables.trace, tables.scale, nav, job.nav_offset_s, job.fps)
-    return flight_name(job.source.resolve().name, job.source.resolve(), *ingredients)
+    nav = None if job.nav is None else hashlib.sha256(job.nav.read_bytes()).hexdigest()
+    masks = sorted((key, value) for key, value in tables.masks.items() if key not in ("threads", "bundle"))
+    mount = [(key, str(tables.navigation.get(key))) for key in ("mount", "limits")]
+    ingredients = (segmenter.model, masks, tables.trace, tables.scale, nav, mount, job.nav_offset_s, job.fps)
+    return flight_name(job.source.resolve().name, content_of(job.source), *ingredients)
 
 
 def _pipeline(

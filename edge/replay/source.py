@@ -8,22 +8,23 @@ from typing import Any
 
 from edge import backends
 from edge.clock import Clock
-from edge.errors import UsageError
-from edge.frames import Camera
+from edge.frames import Camera, readable
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".h264", ".mjpeg"})
 
 
 def open_source(path: Path, fps: float, clock: Clock) -> Camera:
-    """The camera that plays ``path`` back. Raises UsageError when it is not there or is nothing we can read."""
-    if not path.exists():
-        raise UsageError(f"{path}: no such file or folder; give a folder of images, an image, or a video")
-    if fps <= 0:
-        raise UsageError(f"--fps: got {fps}, needs a number above 0")
+    """The camera that plays ``path`` back. Raises UsageError when it is nothing we can read."""
     video = path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES
     table: dict[str, Any] = {"backend": "video", "source": str(path)} if video else {"path": str(path), "fps": fps}
     camera: Camera = backends.open_backend("edge.frames", "open_camera", table, clock, where="camera", default="folder")
     return camera
+
+
+def content_of(path: Path) -> list[tuple[str, int]]:
+    """Names and sizes of what is played: another picture under the same path must not get the same ids."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [(readable(file.name), file.stat().st_size) for file in files if file.is_file()]
 
 
 def recorded_at(path: Path) -> datetime:

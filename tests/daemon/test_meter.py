@@ -7,7 +7,7 @@ from edge.daemon.meter import WINDOW, Meter, percentiles
 
 
 def test_nothing_is_unknown_not_zero() -> None:
-    reading = Meter().read()
+    reading = Meter().read(0)
     assert (reading.frames, reading.fps, reading.last_frame_ns, reading.stage_ms) == (0, None, None, {})
 
 
@@ -15,7 +15,7 @@ def test_counts_rate_and_percentiles() -> None:
     meter = Meter()
     for i in range(11):
         meter.add(i * 100_000_000, {"segment": float(i)}, detections=2)
-    reading = meter.read()
+    reading = meter.read(10**9)
     assert (reading.frames, reading.detections) == (11, 22)
     assert reading.fps == pytest.approx(10)
     assert reading.last_frame_ns == 10**9
@@ -26,8 +26,8 @@ def test_the_window_forgets_but_the_counts_do_not() -> None:
     meter = Meter()
     for i in range(WINDOW + 50):
         meter.add(i, {"segment": 1000.0 if i < 50 else 1.0}, 0)
-    assert meter.read().stage_ms["segment"]["max"] == 1.0
-    assert meter.read().frames == WINDOW + 50
+    assert meter.read(0).stage_ms["segment"]["max"] == 1.0
+    assert meter.read(0).frames == WINDOW + 50
 
 
 def test_percentiles_agree_with_a_sort() -> None:

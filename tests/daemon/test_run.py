@@ -22,13 +22,16 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edge.clock import SystemClock
+from edge.daemon import settings
+from edge.daemon.notify import Systemd
+from edge.daemon.service import MAX_BAD_IN_A_ROW, Service
 from edge.detections.wire import schema
 from edge.errors import ConfigError
 from edge.outbox import LetterState
 from edge.outbox.reader import open_reader
 from edge.outbox.sqlite import Options, open_outbox
 from tests.mqtt.broker import Broker, mosquitto
-from tests.pictures import concrete
+from tests.pictures import concrete, frame
 
 PATIENCE_S = 30.0
 FRAMES = 3_000
@@ -182,6 +185,7 @@ def _commands(ground: Ground, folder: Path) -> None:
     assert ground.ask(b'{"command": "stop"}', b"b")["result"] == {"flying": False}
     assert ground.find("spanhawk/drone1/status", lambda s: s["state"] == "online")["flying"] is False
     assert ground.ask(b'{"command": "start"}', b"c")["result"] == {"flying": True}
+    assert ground.ask(b'{"command": "resend"}', b"r")["result"]["retried"] > 0, "what was acknowledged goes out again"
     kept = ground.ask(b'{"command": "snapshot"}', b"d")["result"]
     assert (folder / "snapshots" / Path(kept["file"]).name).stat().st_size > 1000
     for number, bad in enumerate((b"{", b"[]", b'{"command": "fly"}', b"\xff", b'{"command": NaN}', b"[" * 3000)):
@@ -253,7 +257,8 @@ def test_a_wrong_configuration_ends_with_78(tmp_path: Path, extra: str, code: in
     assert "Traceback" not in ran.stderr
 
 
-def test_a_wrong_bundle_ends_with_78(tmp_path: Path, broker: Broker) -> None:
+def test_a_wrong_bundle_ends_with_78_and_says_why_on_status(tmp_path: Path, broker: Broker) -> None:
+    ground = Ground(broker)
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     config = written(tmp_path, broker.url)
@@ -268,3 +273,16 @@ def test_a_wrong_bundle_ends_with_78(tmp_path: Path, broker: Broker) -> None:
     assert ran.returncode == 78
     assert "card.json" in ran.stderr
     assert "Traceback" not in ran.stderr
+    told = ground.find("spanhawk/drone1/status", lambda status: status["state"] == "offline")
+    assert "card.json" in told["reasons"][0]
+    ground.close()
+
+
+def test_one_bad_frame_does_not_end_the_flight_but_many_do(tmp_path: Path) -> None:
+    config = written(tmp_path, "mqtt://127.0.0.1:1")
+    service = Service(settings.read(config), SystemClock(), Systemd("", ""))
+    bad = frame()
+    for _ in range(MAX_BAD_IN_A_ROW - 1):
+        service._bad_frame(bad, ValueError("a crack's numbers are finite"))
+    with pytest.raises(ValueError, match="finite"):
+        service._bad_frame(bad, ValueError("a crack's numbers are finite"))

@@ -133,6 +133,22 @@ def test_uncertainty_grows_with_what_is_less_known() -> None:
     assert large.width_sigma_mm > 2 * small.width_sigma_mm
 
 
+def test_a_path_that_doubles_back_has_a_size_all_the_same() -> None:
+    path = np.array([[600, 300], [640, 300], [600, 300], [600, 300], [600, 300]], np.float32)
+    crack = Crack(path, 80.0, np.full(5, 4, np.float32), 0.1, "profile", 1.0, 0)
+    size = size_of(crack, NavState(0, None, None, 2.0), W, H, options())
+    assert size is not None
+    assert size.width_mm == pytest.approx(4 * 2000 / FOCAL_PX, rel=1e-3)
+
+
+def test_a_photo_turned_upright_has_the_same_scale() -> None:
+    crack = crack_on_plane(np.array([0.0, 0.0, -1.0]), 2000, 100, 8, 0)
+    lying, upright = (size_of(crack, NavState(0, None, None, 2.0), *size, options()) for size in ((W, H), (H, W)))
+    assert lying is not None
+    assert upright is not None
+    assert upright.gsd_mm_per_px == pytest.approx(lying.gsd_mm_per_px)
+
+
 def test_lens_by_focal_length() -> None:
     lens = ScaleOptions(focal_length_mm=16, sensor_width_mm=1.55e-3 * 4056)
     # Facts: 1.55 um pixels behind 16 mm give 0.097 mm per pixel at 1 m.
@@ -149,8 +165,9 @@ def test_lens_by_focal_length() -> None:
         {"hfov_deg": 60.0, "focal_length_mm": 4.0, "sensor_width_mm": 6.0},
         {"hfov_deg": 180.0},
         {"focal_length_mm": -4.0, "sensor_width_mm": 6.0},
+        {"hfov_deg": 60.0, "lens_uncertainty": -0.1},
     ],
 )
 def test_impossible_lenses(bad: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"hfov_deg|focal_length_mm"):
+    with pytest.raises(ValueError, match=r"hfov_deg|focal_length_mm|lens_uncertainty"):
         ScaleOptions(**bad)  # type: ignore[arg-type]

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import jsonschema
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,6 +64,16 @@ def test_historical_changes_nothing_else() -> None:
     assert after["properties"].pop("historical") is True
     assert before["properties"].pop("historical") is False
     assert after == json.loads(to_bytes(before))
+
+
+@pytest.mark.parametrize("payload", [b"[]", b"{}", b'{"properties": 3}', b"{", b"\xff"])
+def test_what_is_no_feature_cannot_be_marked(payload: bytes) -> None:
+    with pytest.raises(ValueError, match=r"Feature|JSON|Expecting|codec|decode"):
+        mark_historical(payload)
+
+
+def test_boxes_are_rounded_as_they_are_read() -> None:
+    assert b"12.3," in to_bytes(feature(detection(crack=replace(crack(), path_px=np.full((3, 2), 12.3, np.float32)))))
 
 
 def test_nan_never_leaves() -> None:

@@ -17,6 +17,7 @@ from edge.navigation import Attitude, Fix, FixKind, NavState, nowhere
 
 PIL = pytest.importorskip("PIL.Image")
 AT = datetime(2026, 5, 1, 12, 3, 4, 567000, tzinfo=timezone.utc)
+SEEN = evidence.Seen(AT, synced=True)
 
 
 def frame() -> Frame:
@@ -43,7 +44,7 @@ def read(data: bytes, tmp_path: Path) -> tuple[dict[int, object], dict[int, obje
 
 
 def test_picture_is_on_disk_with_place_and_time(tmp_path: Path) -> None:
-    picture = evidence.save(frame(), nav(), AT, tmp_path / "new", "a.jpg")
+    picture = evidence.save(frame(), nav(), SEEN, tmp_path / "new", "a.jpg")
     data = (tmp_path / "new" / "a.jpg").read_bytes()
     assert picture == evidence.Picture("a.jpg", hashlib.sha256(data).hexdigest())
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.jpg"]
@@ -53,12 +54,13 @@ def test_picture_is_on_disk_with_place_and_time(tmp_path: Path) -> None:
     assert degrees(gps[2], gps[1]) == pytest.approx(51.05, abs=1e-7)  # type: ignore[arg-type]
     assert degrees(gps[4], gps[3]) == pytest.approx(-3.72, abs=1e-7)  # type: ignore[arg-type]
     assert (gps[5], gps[6], gps[17]) == (b"\x01", 12.5, 275.5)
+    assert 7 not in gps, "the time is not the satellites'"
     back = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     assert back[10, 10, 2] > 190, "red stays red"
 
 
 def test_no_fix_no_gps(tmp_path: Path) -> None:
-    _, gps = read(evidence.encode(frame(), nowhere(0), AT), tmp_path)
+    _, gps = read(evidence.encode(frame(), nowhere(0), SEEN), tmp_path)
     assert gps == {}
 
 
@@ -75,5 +77,5 @@ def test_any_place_survives(lat_deg: float, lon_deg: float, alt_m: float | None)
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").mkdir()
     with pytest.raises(OSError, match="directory"):
-        evidence.save(frame(), nav(), AT, tmp_path, "a.jpg")
+        evidence.save(frame(), nav(), SEEN, tmp_path, "a.jpg")
     assert [path.name for path in tmp_path.iterdir()] == ["a.jpg"]
