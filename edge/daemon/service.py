@@ -118,6 +118,8 @@ class Service:
     def _process(self, frame: Frame, pipeline: Pipeline, ground: Ground) -> None:
         try:
             outcome = pipeline.process(frame)
+        except SpanhawkError:  # some are ValueErrors too, and mean the configuration, not the frame
+            raise
         except (ValueError, ArithmeticError, cv2.error) as error:
             self._bad_frame(frame, error)
             return

@@ -278,6 +278,19 @@ def test_a_wrong_bundle_ends_with_78_and_says_why_on_status(tmp_path: Path, brok
     ground.close()
 
 
+def test_what_the_configuration_got_wrong_is_not_a_bad_frame(tmp_path: Path, broker: Broker) -> None:
+    """source = "lores" with a camera that has no second stream is only seen at the first frame."""
+    config = written(tmp_path, broker.url)
+    text = config.read_text(encoding="utf-8").replace('backend = "dark"', 'backend = "litert"\nsource = "lores"')
+    config.write_text(text, encoding="utf-8")
+    ran = subprocess.run(
+        [sys.executable, "-m", "edge", "run", "--config", str(config)],
+        capture_output=True, text=True, timeout=PATIENCE_S, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert ran.returncode == 78
+    assert "lores" in ran.stderr.splitlines()[-1]
+
+
 def test_one_bad_frame_does_not_end_the_flight_but_many_do(tmp_path: Path) -> None:
     config = written(tmp_path, "mqtt://127.0.0.1:1")
     service = Service(settings.read(config), SystemClock(), Systemd("", ""))
