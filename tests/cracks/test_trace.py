@@ -363,7 +363,7 @@ def test_options_come_from_the_table_cracks() -> None:
         ({"measure": "guess"}, "'profile', 'mask'"),
         ({"min_lenght_px": 5}, "did you mean min_length_px"),
         ({"min_length_px": 0}, "min_length_px is 0"),
-        ({"min_length_px": float("nan")}, "min_length_px is nan"),
+        ({"min_length_px": float("nan")}, "min_length_px: got nan"),
         ({"spur_half_widths": -1}, "spur_half_widths is -1"),
         ({"max_branches": 0}, "max_branches is 0, must be 1 or more"),
         ({"max_pieces": 1.5}, "whole number"),

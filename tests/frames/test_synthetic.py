@@ -159,7 +159,7 @@ def test_a_closed_camera_gives_no_more_frames(scene: Scene) -> None:
     [
         ({"fps": 0}, "fps is 0"),
         ({"seconds": -1.0}, "seconds is -1"),
-        ({"range_m": float("inf")}, "range_m is inf"),
+        ({"range_m": float("inf")}, "range_m: got inf"),
         ({"width_px": 16}, "at least 32x32"),
         ({"fps": 2000, "exposure_us": 800}, "does not fit"),
         ({"drop_every": 1}, "drop_every is 1; give 2 or more"),

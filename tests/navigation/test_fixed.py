@@ -61,7 +61,7 @@ def test_it_misbehaves_when_asked_to() -> None:
         ({"lat_deg": 48.0}, "lat_deg, lon_deg are given together"),
         ({"lat_deg": 91.0, "lon_deg": 0.0}, "lat_deg must be from -90.0 to 90.0, got 91.0"),
         ({"lat_deg": 0.0, "lon_deg": 0.0}, "without a fix"),
-        ({"lat_deg": float("nan"), "lon_deg": 1.0}, "lat_deg must be"),
+        ({"lat_deg": float("nan"), "lon_deg": 1.0}, "lat_deg: got nan"),
         ({"yaw_deg": 5.0}, "roll_deg, pitch_deg, yaw_deg are given together"),
         ({"range_m": 0.0}, "range_m must be"),
         ({"kind": "NONE"}, "choose one of"),
