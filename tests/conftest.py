@@ -11,8 +11,8 @@ from hypothesis import settings
 
 UNDER_CI = bool(os.environ.get("CI"))
 
-# The one thing CI cannot have. A skip for any other reason fails the run there.
-HARDWARE = "hardware:"
+# What a CI machine may not have. A skip for any other reason fails the run there.
+HARDWARE, PHOTOS = "hardware:", "photos:"
 
 # Property tests are not timed: a busy machine is no bug.
 settings.register_profile("untimed", deadline=None)
@@ -47,7 +47,7 @@ def _count(longrepr: object) -> None:
 
 
 def _missing() -> dict[str, int]:
-    return {reason: count for reason, count in _skips.items() if not reason.startswith(HARDWARE)}
+    return {reason: count for reason, count in _skips.items() if not reason.startswith((HARDWARE, PHOTOS))}
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -59,7 +59,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reason, count in sorted(_skips.items()):
         terminalreporter.write_line(f"not run: {count} x {reason}")
     if UNDER_CI and _missing():
-        terminalreporter.write_line("FAILED: under CI nothing may be missing but hardware", red=True)
+        terminalreporter.write_line("FAILED: under CI nothing may be missing but hardware and photos", red=True)
 
 
 @pytest.fixture(scope="session")
@@ -67,5 +67,5 @@ def real_photos() -> Path:
     """The folder of real photos; tests that use it are marked ``realdata``."""
     folder = os.environ.get("SPANHAWK_DATA")
     if not folder:
-        pytest.skip("set SPANHAWK_DATA to a folder of real photos")
+        pytest.skip(f"{PHOTOS} set SPANHAWK_DATA to a folder of real photos")
     return Path(folder)
