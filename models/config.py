@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
 
+from edge import config
+from edge.errors import ConfigError
 from models import DataError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,46 +90,8 @@ class Config:
 
 
 def load_config(path: Path) -> Config:
-    """Read a configuration. Raises DataError naming the table and key that is missing, unknown or wrong."""
+    """Read a configuration. Raises DataError naming the file and the key that is missing, unknown or wrong."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"The configuration {path} does not exist; see models/configs/ for examples.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(f"The configuration {path} is not valid TOML: {error}.") from None
-    unknown = set(raw) - {item.name for item in dataclasses.fields(Config)}
-    if unknown:
-        known = "train, model, mix, sources, validation"
-        raise DataError(f"{path} has an unknown table [{min(unknown)}]; known are {known}.")
-    return Config(
-        train=_read(TrainConfig, raw.get("train", {}), path, "train"),
-        model=_read(ModelConfig, raw.get("model", {}), path, "model"),
-        mix=_read(MixConfig, raw.get("mix", {}), path, "mix"),
-        sources=tuple(_read(SourceConfig, row, path, "sources") for row in raw.get("sources", [])),
-        validation=tuple(_read(ValidationConfig, row, path, "validation") for row in raw.get("validation", [])),
-    )
-
-
-def _read(kind: type[T], table: dict[str, Any], path: Path, name: str) -> T:
-    fields = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    for key, value in table.items():
-        if key not in fields:
-            raise DataError(f"{path}: [{name}] has an unknown key {key!r}; known are {', '.join(sorted(fields))}.")
-        wanted = str(fields[key].type)
-        if not _fits(value, wanted):
-            raise DataError(f"{path}: [{name}] {key} must be {wanted}, not {value!r}.")
-    missing = [
-        key for key, item in fields.items()
-        if key not in table and item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-    ]  # fmt: skip
-    if missing:
-        raise DataError(f"{path}: [{name}] lacks {missing[0]!r}.")
-    return kind(**table)
-
-
-def _fits(value: object, wanted: str) -> bool:
-    if isinstance(value, bool):
-        return False
-    if "float" in wanted:
-        return isinstance(value, (int, float))
-    return isinstance(value, int if wanted == "int" else str)
+        return config.build(Config, config.load(path), "config")
+    except ConfigError as error:
+        raise DataError(f"{path}: {error}. See models/configs/ for examples.") from error

@@ -29,13 +29,13 @@ def test_shipped_training_never_touches_test_or_validation_pictures():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[train]\nsteps = 1\nsped = 2\n", r"\[train\] has an unknown key 'sped'; known are .*seed"),
-        ("[train]\nsteps = 'many'\n", r"\[train\] steps must be int, not 'many'"),
-        ("[train]\nsteps = 1.5\n", r"steps must be int, not 1.5"),
-        ("[train]\nsteps = true\n", r"steps must be int, not True"),
-        ("[train]\nseed = 1\n", r"\[train\] lacks 'steps'"),
-        ("[train]\nsteps = 1\n[[sources]]\nimages = 'a'\n", r"\[sources\] lacks 'name'"),
-        ("[train]\nsteps = 1\n[extra]\n", r"unknown table \[extra\]"),
+        ("[train]\nsteps = 1\nsped = 2\n", r"config\.train\.sped: unknown key; .*known: .*seed"),
+        ("[train]\nsteps = 'many'\n", r"config\.train\.steps: got 'many'"),
+        ("[train]\nsteps = 1.5\n", r"steps: got 1.5 \(float\), needs a whole number"),
+        ("[train]\nsteps = true\n", r"steps: got True"),
+        ("[train]\nseed = 1\n", r"config\.train\.steps: missing"),
+        ("[train]\nsteps = 1\n[[sources]]\nimages = 'a'\n", r"config\.sources\[0\]\.name: missing"),
+        ("[train]\nsteps = 1\n[extra]\n", r"config\.extra: unknown key"),
         ("[train\n", r"not valid TOML"),
     ],
 )
@@ -47,5 +47,5 @@ def test_wrong_file_is_answered_with_table_and_key(tmp_path, text, message):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(DataError, match=r"gone\.toml does not exist"):
+    with pytest.raises(DataError, match=r"gone\.toml: cannot read the configuration"):
         load_config(tmp_path / "gone.toml")
