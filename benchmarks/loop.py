@@ -28,7 +28,7 @@ from edge import backends
 from edge.clock import ManualClock
 from edge.cracks.trace import TraceOptions
 from edge.detections.scale import ScaleOptions
-from edge.frames import Camera, Frame
+from edge.frames import Camera, Frame, synthetic
 from edge.masks import tiles
 from edge.masks.bundle import default_bundle_path, load_bundle
 from edge.masks.interpreter import open_network
@@ -37,6 +37,9 @@ from edge.pipeline import Flight, Measures, Outcome, Pipeline
 from edge.replay.record import Recorder
 
 HEIGHT_PX, WIDTH_PX = 720, 1280
+
+# Seconds into the rendered flight: a frame with one crack of some 840 pixels, and one with some 2,700 in several.
+ONE_CRACK, MANY_CRACKS = 3, 0
 
 # Frames in a row per measurement: a picture decoded ahead is then paid for in the loop that uses it.
 BATCH = 5
@@ -76,8 +79,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _sources(picture: Path | None, folder: Path) -> dict[str, dict[str, object]]:
-    """A frame without a crack in memory; then one with, in memory, as a video, and as JPEG files."""
-    bgr = _rendered() if picture is None else cv2.imread(str(picture))
+    """Frames without a crack and with many, in memory; one long crack in memory, as a video, and as JPEG files."""
+    bgr = _rendered(ONE_CRACK) if picture is None else cv2.imread(str(picture))
     if bgr is None:
         sys.exit(f"{picture}: not a picture OpenCV can read")
     if bgr.shape[:2] != (HEIGHT_PX, WIDTH_PX):
@@ -93,19 +96,17 @@ def _sources(picture: Path | None, folder: Path) -> dict[str, dict[str, object]]
     rgb = np.ascontiguousarray(bgr[..., ::-1])
     return {
         "no crack, in memory": {"rgb": _clean()},
+        "many cracks, in memory": {"rgb": np.ascontiguousarray(_rendered(MANY_CRACKS)[..., ::-1])},
         "in memory": {"rgb": rgb},
         "video": {"backend": "video", "source": str(folder / "v.mp4")},
         "jpeg": {"path": str(photos)},
     }
 
 
-def _rendered() -> np.ndarray:
-    camera = _open(
-        {"backend": "synthetic", "width_px": WIDTH_PX, "height_px": HEIGHT_PX, "seconds": 3.0, "live": False}
-    )
-    with camera:
-        frames = list(camera.frames())
-    return cv2.cvtColor(frames[len(frames) // 2].rgb, cv2.COLOR_RGB2BGR)
+def _rendered(second: int) -> np.ndarray:
+    options = synthetic.Options(width_px=WIDTH_PX, height_px=HEIGHT_PX, fps=1.0, seconds=20.0, live=False)
+    with synthetic.open_camera(options, _clock()) as camera:
+        return cv2.cvtColor(camera.render(second).rgb, cv2.COLOR_RGB2BGR)
 
 
 def _clean() -> np.ndarray:
@@ -203,8 +204,8 @@ def _print(
     print(f"{model}, {WIDTH_PX} x {HEIGHT_PX}, {tiles_per_frame} tile(s), 1 thread")
     for name, value in rows.items():
         count = "" if detections[name] is None else f"{detections[name]} detections"
-        print(f"  {name:26} {value:8.2f} ms   {value / min(bare):5.2f} x   {count}")
-    print(f"  peak resident memory       {resident_mb:8.0f} MB (all of these loops at once)")
+        print(f"  {name:30} {value:8.2f} ms   {value / min(bare):5.2f} x   {count}")
+    print(f"  peak resident memory           {resident_mb:8.0f} MB (all of these loops at once)")
 
 
 if __name__ == "__main__":

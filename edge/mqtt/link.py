@@ -188,7 +188,7 @@ class Link:
         self._trouble = self._trouble or f"{self._broker}: not connected any more"
         try:
             line.close(politely=self._politely)
-        except Exception:
+        except Exception:  # whatever it was, the connection is gone and the next one is a new client
             log.warning("%s: the MQTT library failed while hanging up", self._broker, exc_info=True)
         self.wake.set()
 
