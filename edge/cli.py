@@ -130,11 +130,12 @@ def _add_doctor(verbs: _Verbs) -> None:
 
 def _add_outbox(verbs: _Verbs) -> None:
     verb = verbs.add_parser("outbox", help="what waits for the ground: list it, send it, clear what arrived")
-    verb.add_argument("action", choices=("list", "flush", "purge"), help="see below")
+    verb.add_argument("action", choices=("list", "flush", "purge", "prune"), help="see below")
     verb.description = (
         "list: one JSON object per letter. flush: send everything that waits or was refused, now. "
         "--again: also what was acknowledged before and is still kept. "
-        "purge: delete what the ground has (--all: everything, also what it has not)."
+        "purge: delete what the ground has (--all: everything, also what it has not). "
+        "prune: on a disk that fills up, delete the oldest pictures of detections that the ground has."
     )
     _config_option(verb)
     verb.add_argument("--outbox", type=Path, metavar="FILE", help="this outbox file rather than the configured one")
@@ -210,7 +211,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _outbox(arguments: argparse.Namespace) -> int:
-    from edge.daemon import letters
+    from edge.daemon import letters, prune
 
     box = letters.Box(arguments.config or _DEFAULT_CONFIG, arguments.outbox, arguments.mqtt)
     if arguments.action == "list":
@@ -218,6 +219,8 @@ def _outbox(arguments: argparse.Namespace) -> int:
             print(line)
     elif arguments.action == "flush":
         print(letters.flush(box, again=arguments.again), file=sys.stderr)
+    elif arguments.action == "prune":
+        print(prune.pictures(box.settings()), file=sys.stderr)
     else:
         print(letters.purge(box, everything=arguments.all), file=sys.stderr)
     return EXIT_DONE
