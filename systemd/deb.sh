@@ -3,7 +3,8 @@
 #   deb.sh WHEEL BOARD       BOARD is the name of a file in systemd/requirements, as arm64-python3.11
 # PYTHON is the python whose pip fetches the wheels (default: python3).
 set -euo pipefail
-[ $# = 2 ] && [ -e "$1" ] || { echo "usage: deb.sh WHEEL BOARD, a name in systemd/requirements" >&2; exit 2; }
+[ $# = 2 ] || { echo "usage: deb.sh WHEEL BOARD, a name in systemd/requirements" >&2; exit 2; }
+[ -e "$1" ] || { echo "deb.sh: there is no $1; build it with make wheel" >&2; exit 2; }
 wheel=$(readlink -f "$1") board=${2%.txt}
 cd "$(dirname "$0")"
 [ -e "requirements/$board.txt" ] || { echo "deb.sh: no requirements/$board.txt; there are: $(cd requirements && echo *.txt)" >&2; exit 2; }

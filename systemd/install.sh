@@ -48,7 +48,7 @@ main() {
     esac
   done
   case $verb in
-    install | upgrade | rollback | uninstall | status) ;;
+    install | upgrade | rollback | fallback | uninstall | status) ;;
     -h | --help | '') sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$HERE/install.sh" && exit 0 ;;
     *) die 2 "unknown command '$verb'; one of install, rollback, status, uninstall" ;;
   esac
@@ -196,11 +196,12 @@ first_configuration() {
 }
 
 upgrade_to() { # NAME
-  local name=$1 before was_running=no
-  before=$(current)
+  local name=$1 before older was_running=no
+  before=$(current) older=$(previous)
   systemctl is-active --quiet spanhawk && was_running=yes
   systemctl stop spanhawk 2>/dev/null || true # the outbox has one owner, and doctor wants to look into it
   if ! "$ROOT/versions/$name/venv/bin/spanhawk" doctor --software --config "$ETC/spanhawk.toml"; then
+    rm -rf "${ROOT:?}/versions/$name"
     [ "$was_running" = no ] || systemctl start spanhawk || true
     die 78 "$name fails its own check with this configuration (see above); $before stays in use"
   fi
@@ -212,8 +213,7 @@ upgrade_to() { # NAME
   fi
   journalctl -u spanhawk -n 15 --no-pager -o cat >&2 || true
   say "$name does not come up; going back to $before"
-  switch_to "$before"
-  confirm
+  leave "$name" "$before" "$older"
   comes_up || die 75 "$before does not come up either: something else is wrong, see journalctl -u spanhawk"
   die 75 "$before is in use again; $name was left"
 }
@@ -238,6 +238,14 @@ switch_to() { # NAME
   point current "$1"
   sync -f "$ROOT"
   link_units
+}
+
+# LEFT BACK_TO OLDER: a version that failed goes, and is nothing to roll back to; OLDER, where known, is.
+leave() {
+  switch_to "$2"
+  confirm
+  rm -rf "$ROOT/previous" "${ROOT:?}/versions/$1"
+  [ ! -e "$ROOT/versions/${3:-none}/.complete" ] || point previous "$3"
 }
 
 confirm() { rm -f "$ROOT/unconfirmed"; }
@@ -326,6 +334,16 @@ rollback() {
   confirm # back to what is known: no further fallback
   comes_up || die 75 "$name does not come up: see journalctl -u spanhawk; forward again with: spanhawk-install rollback"
   say "$name is in use again; $before is kept"
+}
+
+# For spanhawk-fallback.service: the upgrade was cut off before its version was confirmed, and that one ends with 78.
+fallback() {
+  local name failed
+  failed=$(current) name=$(cat "$ROOT/unconfirmed" 2>/dev/null || true)
+  [ -e "$ROOT/versions/${name:-none}/.complete" ] || die 2 "nothing to fall back to: $failed is confirmed, or alone"
+  leave "$failed" "$name" ''
+  comes_up || die 75 "$name does not come up either: something else is wrong, see journalctl -u spanhawk"
+  say "$failed ended with 78 before it was confirmed; $name is in use again"
 }
 
 status() {

@@ -52,7 +52,7 @@ _spent = 0.0
 
 
 def _prove(flight: Flight) -> int:
-    """Run every proof in order; returns how many are missing. Each stands on those before: the first failure ends it."""
+    """Run every proof in order; returns how many are missing. Each stands on the last: a failure ends it."""
     global _spent
     for number, proof in enumerate(PROOFS):
         begun = time.monotonic()

@@ -20,8 +20,9 @@ CACHE = Path(os.environ.get("SPANHAWK_ROOTS", "/var/cache/spanhawk-test"))
 SUITE = "bookworm"
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "udev", "procps", "python3", "python3-venv", "ca-certificates",
-    "mosquitto", "mosquitto-clients", "faketime",
+    "mosquitto", "mosquitto-clients", "faketime", "git", "sudo",
 )  # fmt: skip
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TOOLS = ("mmdebstrap", "systemd-nspawn", "nsenter")
 
 
@@ -112,8 +113,8 @@ class Container:
     def boot(self) -> float:
         """Start systemd; returns the seconds until it says "running". Raises NotAllowedError."""
         begun = time.monotonic()
-        command = ["systemd-nspawn", "-D", str(self.root), "--boot", "--register=no", "--keep-unit", "--private-network",
-                   "--console=pipe", "--quiet", "--settings=no", "--machine=spanhawk-test"]  # fmt: skip
+        command = ["systemd-nspawn", "-D", str(self.root), "--boot", "--register=no", "--keep-unit", "--quiet",
+                   "--private-network", "--console=pipe", "--settings=no", "--machine=spanhawk-test"]  # fmt: skip
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         while time.monotonic() - begun < 60:
@@ -132,8 +133,8 @@ class Container:
 
     def try_run(self, command: str, timeout_s: float = 180) -> subprocess.CompletedProcess[str]:
         """Run a shell command inside, as root."""
-        inside = ["nsenter", "-t", self._leader, "--all", "--", "/usr/bin/env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:"
-                  "/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "/bin/bash", "-c", command]  # fmt: skip
+        inside = ["nsenter", "-t", self._leader, "--all", "--", "/usr/bin/env", "-i", f"PATH={_PATH}", "HOME=/root",
+                  "LANG=C.UTF-8", "/bin/bash", "-c", command]  # fmt: skip
         return subprocess.run(inside, capture_output=True, text=True, timeout=timeout_s, stdin=subprocess.DEVNULL)
 
     def run(self, command: str, code: int = 0, timeout_s: float = 180) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from edge import __version__
 ROOT = Path(__file__).parents[2]
 BOARD = "amd64-python3.11"  # Debian 12 on a PC
 
+# What the installer and the building of a wheel look at.
+_CHECKOUT = ("pyproject.toml", "README.md", "LICENSE", "edge", "models/bundles", "systemd")
 _DAEMON = "edge/daemon/service.py"
 _MODEL = "edge/masks/bundles/fast-unet/model.tflite"
 
@@ -22,16 +25,25 @@ class Payload:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        (self.checkout / "systemd").mkdir(parents=True)
-        shutil.copytree(ROOT / "systemd", self.checkout / "systemd", dirs_exist_ok=True)
+        for name in _CHECKOUT:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+            (self.checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            copy(ROOT / name, self.checkout / name)
         run = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
         subprocess.run(run, check=True, capture_output=True)
         (self.wheel,) = folder.glob("spanhawk-*.whl")
         made = subprocess.run(
             [ROOT / "systemd" / "deb.sh", self.wheel, BOARD], check=True, text=True, stdout=subprocess.PIPE,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHON": sys.executable, **_pip_environment()},
+            env={**os.environ, "PYTHON": sys.executable},
         )  # fmt: skip
         self.deb = ROOT / made.stdout.strip().splitlines()[-1]
+
+    def builders(self) -> Path:
+        """The wheels that building a wheel takes, as the package index has them."""
+        folder = self.folder / "builders"
+        fetch = [sys.executable, "-m", "pip", "download", "-qq", "--only-binary", ":all:", "--dest", str(folder)]
+        subprocess.run([*fetch, "--python-version", "3.11", "hatchling>=1.27"], check=True)
+        return folder
 
     @property
     def checkout(self) -> Path:
@@ -65,21 +77,9 @@ class Payload:
                 data = old.read(entry)
                 if entry.endswith("/METADATA"):
                     data = data.replace(f"\nVersion: {__version__}\n".encode(), f"\nVersion: {version}\n".encode())
+                if entry == "edge/__init__.py":
+                    data = data.replace(f'"{__version__}"'.encode(), f'"{version}"'.encode())
                 if entry in changes:
                     data = changes[entry](data)  # type: ignore[operator]
                 new.writestr(entry.replace(f"spanhawk-{__version__}.dist-info", f"spanhawk-{version}.dist-info"), data)
         return path
-
-
-def _pip_environment() -> dict[str, str]:
-    """The host's own words to pip and its certificates."""
-    import os
-
-    return {
-        key: value
-        for key, value in os.environ.items()
-        if key.startswith("PIP_")
-        or key.endswith(("_PROXY", "_proxy"))
-        or "CERT" in key
-        or key in ("HOME", "REQUESTS_CA_BUNDLE")
-    }

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.system.container import Container
-from tests.system.payload import Payload
+from tests.system.payload import ROOT, Payload
 
 CONFIG = """\
 vehicle = "drone1"
@@ -33,6 +33,7 @@ url = "mqtt://localhost:1883"
 username = "drone1"
 password_file = "credential:mqtt-password"
 """
+PAGE = ROOT / "docs" / "install.md"
 BROKER = """\
 listener 1883 127.0.0.1
 allow_anonymous false
@@ -212,7 +213,8 @@ def walls(flight: Flight) -> str:
     box = flight.box
     box.copy(Path(__file__).with_name("probe.py"), "/opt/spanhawk/probe.py")
     box.write("/etc/systemd/system/spanhawk-probe.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
-    box.run("mkdir -p /etc/systemd/system/spanhawk-probe.service.d && cd /etc/systemd/system/spanhawk-probe.service.d && "
+    box.run("mkdir -p /etc/systemd/system/spanhawk-probe.service.d && "
+            "cd /etc/systemd/system/spanhawk-probe.service.d && "
             "ln -s /opt/spanhawk/current/systemd/spanhawk.service 10.conf && "
             "sed 's|^ExecStart=/.*|ExecStart=/opt/spanhawk/current/venv/bin/python /opt/spanhawk/probe.py|' "
             "/opt/spanhawk/current/systemd/spanhawk-doctor.conf > 20.conf && systemctl daemon-reload")  # fmt: skip
@@ -285,8 +287,9 @@ def wrong_configuration(flight: Flight) -> str:
 def wrong_bundle(flight: Flight) -> str:
     """A model bundle that was altered does not fly: 78, the file is named, doctor says the same."""
     box = flight.box
-    box.run("mkdir -p /var/lib/spanhawk/bundles && cp -r /opt/spanhawk/current/venv/lib/python3*/site-packages/edge/masks/"
-            "bundles/fast-unet /var/lib/spanhawk/bundles/mine && cd /var/lib/spanhawk/bundles/mine && "
+    box.run("mkdir -p /var/lib/spanhawk/bundles && "
+            "cp -r /opt/spanhawk/current/venv/lib/python3*/site-packages/edge/masks/bundles/fast-unet "
+            "/var/lib/spanhawk/bundles/mine && cd /var/lib/spanhawk/bundles/mine && "
             "printf x | dd of=model.tflite bs=1 seek=5000 conv=notrunc status=none")  # fmt: skip
     flight.set_config(CONFIG.replace("[masks]\n", '[masks]\nbundle = "/var/lib/spanhawk/bundles/mine"\n'))
     return _refused(flight, 78, "model.tflite: SHA-256 is", "copy the bundle again")
@@ -360,7 +363,8 @@ def full_disk(flight: Flight) -> str:
     """A full disk at the start: said with the fix by service and doctor, tried again, up once there is room."""
     box = flight.box
     box.run("systemctl stop spanhawk && mount -t tmpfs -o size=4M,mode=750 card /var/lib/spanhawk && "
-            "chown spanhawk: /var/lib/spanhawk && dd if=/dev/zero of=/var/lib/spanhawk/filler bs=1M 2>/dev/null; true")  # fmt: skip
+            "chown spanhawk: /var/lib/spanhawk && "
+            "dd if=/dev/zero of=/var/lib/spanhawk/filler bs=1M 2>/dev/null; true")  # fmt: skip
     since = flight.now()
     box.try_run("timeout 20 systemctl start spanhawk")
     time.sleep(4)
@@ -435,6 +439,7 @@ def _not_taken(flight: Flight, wheel: Path, code: int, word: str) -> str:
     assert flight.active()
     flight.wait_detection()
     assert box.run("test ! -e /opt/spanhawk/unconfirmed && echo confirmed").strip() == "confirmed"
+    assert "+" not in box.run("basename $(readlink /opt/spanhawk/previous)")  # still the one to roll back to
     return f"{before} flies on"
 
 
@@ -443,8 +448,11 @@ def power_cut(flight: Flight) -> str:
     box, wheel, before = flight.box, flight.payload.refusing(), flight.using()
     box.copy(wheel, f"/root/{wheel.name}")
     # The installer is stopped dead where it would confirm: it never comes to its own fallback.
-    box.run("cp -r /root/checkout /root/cut && sed -i 's/if \\[ \"$START\" = no \\] || comes_up; then/kill -9 $$/' "
-            "/root/cut/systemd/install.sh && sed -i '/^    kill -9/,/^  fi/d' /root/cut/systemd/install.sh")  # fmt: skip
+    text = (box.root / "root/checkout/systemd/install.sh").read_text(encoding="utf-8")
+    confirming = '  if [ "$START" = no ] || comes_up; then\n'
+    assert text.count(confirming) == 1
+    box.run("cp -r /root/checkout /root/cut")
+    box.write("/root/cut/systemd/install.sh", text.replace(confirming, f"  kill -9 $$\n{confirming}"), 0o755)
     box.try_run(
         f"/root/cut/systemd/install.sh install --no-apt --wheelhouse /root/wheelhouse --wheel /root/{wheel.name}"
     )
@@ -456,18 +464,19 @@ def power_cut(flight: Flight) -> str:
 
 
 def rolled_back(flight: Flight) -> str:
-    """Rollback is one command, and keeps flights and configuration."""
-    box = flight.box
-    flight.install(f"/root/{flight.payload.wheel.name}")
-    better = flight.using()
-    assert "+" not in better
+    """Rollback is one command, there and back, and keeps flights and configuration."""
+    box, better = flight.box, flight.using()
+    before = {body["id"] for _, body in _outbox(flight)}
     begun = time.monotonic()
     said = box.run("spanhawk-install rollback 2>&1")
     took = time.monotonic() - begun
-    assert "+better-" in flight.using(), said
-    assert "before" in box.run("spanhawk-install status")
-    assert "# mine" in box.run(f"cat {CONF}")
+    assert "+" not in flight.using(), said
+    assert f"{better}  before" in box.run("spanhawk-install status")
     flight.wait_detection()
+    box.run("spanhawk-install rollback 2>&1")
+    assert flight.using() == better
+    assert "# mine" in box.run(f"cat {CONF}")
+    assert before <= {body["id"] for _, body in _outbox(flight)}
     return f"{took:.0f} s"
 
 
@@ -476,8 +485,9 @@ def taken_off(flight: Flight) -> str:
     box = flight.box
     letters = len(_outbox(flight))
     box.run("spanhawk-install uninstall 2>&1")
-    left = box.run("find / -xdev -iname '*spanhawk*' -not -path '/root/*' -not -path '/proc/*' -not -path '/var/log/*' "
-                   "-not -path '/var/lib/spanhawk/*' -not -path '/etc/spanhawk/*' -not -path '/var/cache/spanhawk*' 2>/dev/null").split()  # fmt: skip
+    ours = ("/root", "/proc", "/var/log", "/var/lib/spanhawk/", "/etc/spanhawk/", "/var/cache/spanhawk", "/var/tmp")
+    found = box.run("find / -xdev -iname '*spanhawk*' 2>/dev/null").split()
+    left = [path for path in found if not path.startswith(ours)]
     assert sorted(left) == ["/etc/spanhawk", "/var/lib/spanhawk"], left
     box.run("test -s /var/lib/spanhawk/outbox.db && test -s /etc/spanhawk/spanhawk.toml")
     return f"{letters} letters stay"
@@ -496,8 +506,31 @@ def debian_package(flight: Flight) -> str:
     return f"{payload.deb.name} ({payload.deb.stat().st_size // 1_000_000} MB), {took:.0f} s"
 
 
+def as_documented(flight: Flight) -> str:
+    """docs/install.md, command by command, as a new user types it."""
+    box = flight.box
+    box.run("rm -rf /var/lib/spanhawk /etc/spanhawk /etc/mosquitto/conf.d/test.conf && systemctl restart mosquitto")
+    box.run("useradd -M -s /bin/bash pilot && echo 'pilot ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/pilot")
+    # Stands for the package index, which is out of reach here.
+    box.copy(flight.payload.builders(), "/srv/wheels")
+    box.run("cp /root/wheelhouse/* /srv/wheels/ && rm -rf /root/wheelhouse /root/cut && chmod -R a+rX /srv/wheels")
+    box.write("/etc/pip.conf", "[global]\nno-index = true\nfind-links = /srv/wheels\n")
+    box.run("cp -r /root/checkout /home/pilot/spanhawk && chown -R pilot: /home/pilot")
+    blocks = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert blocks
+    said = []
+    for number, block in enumerate(blocks):
+        box.write(f"/home/pilot/{number}.sh", f"set -e\n{block}", 0o755)
+        said.append(box.run(f"cd /home/pilot && runuser -u pilot -- env HOME=/home/pilot bash {number}.sh 2>&1"))
+    first = json.loads(
+        next(line for text in said for line in text.splitlines() if line.startswith('{"type":"Feature"'))
+    )
+    assert first["properties"]["schema"] == "spanhawk/detection/1"
+    return f"{sum(len(block.splitlines()) for block in blocks)} lines in {len(blocks)} blocks, to the first detection"
+
+
 PROOFS: tuple[Callable[[Flight], str], ...] = (
     one_command, units_are_sound, ready_and_first_detection, killed, frozen, walls, as_fast_within,
     wrong_configuration, wrong_bundle, no_camera, no_network, clock_in_1970, full_disk,
-    upgraded, altered_version, crashing_version, power_cut, rolled_back, taken_off, debian_package,
+    upgraded, rolled_back, altered_version, crashing_version, power_cut, taken_off, debian_package, as_documented,
 )  # fmt: skip
