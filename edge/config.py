@@ -32,7 +32,8 @@ def load(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{path}: cannot read the configuration ({error.strerror}); pass --config FILE") from error
+        advice = "use sudo" if isinstance(error, PermissionError) else "pass --config FILE"
+        raise ConfigError(f"{path}: cannot read the configuration ({error.strerror}); {advice}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: the configuration is not UTF-8 text (byte {error.start})") from error
     return loads(text, str(path))

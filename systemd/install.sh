@@ -11,6 +11,7 @@
 #
 # /opt/spanhawk/versions/NAME holds a version: its venv and its units. /opt/spanhawk/current is the one that runs; it is
 # switched by one rename, so that a power cut leaves the old or the new. A version that does not come up is left again.
+# /opt/spanhawk/packages/NAME holds the pinned packages, shared by versions that pin the same.
 set -euo pipefail
 
 ROOT=/opt/spanhawk
@@ -147,17 +148,18 @@ version_name() {
 }
 
 build_version() { # NAME REQUIREMENTS
-  local home=$ROOT/versions/$1 site=() index=()
+  local home=$ROOT/versions/$1 site=() packages
   say "building version $1"
   rm -rf "$home" # what a power cut left
   mkdir -p "$home/systemd"
   # picamera2 and libcamera are apt's; the venv's own packages come before them.
   python3 -c 'import picamera2' 2>/dev/null && site=(--system-site-packages)
   python3 -m venv "${site[@]}" "$home/venv"
-  [ -z "$WHEELHOUSE" ] && [ -d "$HERE/wheelhouse" ] && WHEELHOUSE=$HERE/wheelhouse
-  [ -z "$WHEELHOUSE" ] || index=(--no-index --find-links "$WHEELHOUSE")
-  "$home/venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --no-deps \
-    "${index[@]}" -r "$2" || die 75 "the packages could not be installed (see above); nothing was changed"
+  packages=$ROOT/packages/$(basename "$2" .txt)-$(sha256sum "$2" | cut -c1-8)
+  [ -d "$packages" ] || build_packages "$home/venv/bin/pip" "$2" "$packages"
+  # Read after the venv's own folder and before the system's.
+  echo "$packages" >"$(echo "$home"/venv/lib/python3*/site-packages)/spanhawk-packages.pth"
+  echo "${packages##*/}" >"$home/packages"
   "$home/venv/bin/pip" install --quiet --disable-pip-version-check --no-index --no-deps "$WHEEL"
   if [ ${#site[@]} -gt 0 ] && ! "$home/venv/bin/python" -c 'import picamera2' 2>"$home/why"; then
     die 69 "picamera2 does not work beside the pinned packages ($(tail -1 "$home/why")); report this with your OS version"
@@ -168,6 +170,18 @@ build_version() { # NAME REQUIREMENTS
   sync -f "$home"
   touch "$home/.complete"
   sync -f "$home"
+}
+
+build_packages() { # PIP REQUIREMENTS FOLDER
+  local index=()
+  rm -rf "$3.part"
+  [ -z "$WHEELHOUSE" ] && [ -d "$HERE/wheelhouse" ] && WHEELHOUSE=$HERE/wheelhouse
+  [ -z "$WHEELHOUSE" ] || index=(--no-index --find-links "$WHEELHOUSE")
+  say "installing the pinned packages of $(basename "$2")"
+  "$1" install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --no-deps "${index[@]}" \
+    --target "$3.part" -r "$2" || die 75 "the packages could not be installed (see above); nothing was changed"
+  sync -f "$ROOT"
+  mv "$3.part" "$3"
 }
 
 host_files() { # NAME
@@ -320,6 +334,9 @@ forget_old_versions() {
   for path in "$ROOT"/versions/*; do
     name=${path##*/}
     [ "$name" = "$(current)" ] || [ "$name" = "$(previous)" ] || rm -rf "$path"
+  done
+  for path in "$ROOT"/packages/*; do
+    grep -qx "${path##*/}" "$ROOT"/versions/*/packages || rm -rf "$path"
   done
 }
 
