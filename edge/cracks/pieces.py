@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.cracks.skeleton import Bits, Skeleton, thin
+from edge.cracks.skeleton import Bits, Canvas, Skeleton
 
 MARGIN_PX = 32
 """So much of the frame around the mask is kept, for the background beside a crack."""
@@ -89,16 +89,19 @@ def skeleton_of(pieces: Pieces, max_crossings: int) -> tuple[Skeleton, int]:
 
     Those with the most junction pixels go, until all together have at most ``max_crossings``.
     """
-    thinned = thin(pieces.bits)
-    neighbours = cv2.boxFilter(thinned, cv2.CV_8U, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
-    crossings = np.bincount(pieces.labels[(neighbours > 3) & (thinned > 0)], minlength=1)
-    if crossings.sum() <= max_crossings:
-        return Skeleton(thinned), 0
+    canvas = Canvas(pieces.bits)
+    canvas.thin()
+    junction = canvas.degree > 2
+    number = junction.sum()
+    if number <= max_crossings:
+        return Skeleton(canvas), 0
+    piece = pieces.labels.reshape(-1)[canvas.window_index()]
+    crossings = np.bincount(piece[junction])
     worst = np.argsort(-crossings, kind="stable")
     noise = worst[np.cumsum(crossings[worst][::-1])[::-1] > max_crossings]
-    keep = np.ones(int(pieces.labels.max()) + 1, np.uint8)
-    keep[noise] = 0
-    return Skeleton(thinned * keep[pieces.labels]), len(noise)
+    canvas.clear(canvas.set[np.isin(piece, noise)])
+    canvas.set = canvas.alive(canvas.set)
+    return Skeleton(canvas), len(noise)
 
 
 def distance_to_outside(pieces: Pieces) -> npt.NDArray[np.float32]:
