@@ -92,10 +92,10 @@ def _fwhm(width: float) -> float:
 
 
 def fit(pooled: Across, noise: Floats, usual_middle: Floats, usual_fwhm: Floats) -> Fit:
-    """Weigh every shape by how well it fits each crack's ``pooled`` profile (L, M) of missing light, and how usual it is.
+    """Weigh every shape by how well it fits each crack's ``pooled`` profile (L, M) and how usual it would be.
 
-    ``noise`` (L,): standard error of a pooled profile. ``usual_middle`` and ``usual_fwhm`` (L,): means of the middle and
-    the width at half depth over the points: where to look, and the answer for a profile too ragged to show its own.
+    ``noise`` (L,): standard error of a pooled profile. ``usual_middle`` and ``usual_fwhm`` (L,): means over the points
+    of the middle and the width at half depth: where to look, and the answer for a profile too ragged to show its own.
     """
     table = shapes()
     reached, middle, fwhm = _outline(pooled, usual_middle, usual_fwhm)

@@ -67,7 +67,7 @@ class Across(NamedTuple):
         return np.asarray(self.step_px.astype(np.float32)[:, None] * columns)
 
     def averaged(self, points: float, rows: Rows) -> Across:
-        """The same, averaged along each line with a Gaussian of ``points`` points; lines are reflected at their ends."""
+        """The same, averaged along each line, which is reflected at its ends, with a Gaussian of ``points`` points."""
         reach = round(3 * points)
         period = np.maximum(2 * (rows.count - 1), 1)[np.repeat(np.arange(len(rows.count)), rows.count + 2 * reach)]
         place = np.abs(rows.longer(reach)) % period

@@ -150,14 +150,12 @@ class Skeleton:
     def __init__(self, canvas: Canvas) -> None:
         """``canvas``: thinned."""
         owner, which = np.nonzero(_BITS[canvas.code.take(canvas.set)])
-        number = np.empty(canvas.pixels.size, np.int32)  # touched only at set pixels
-        number[canvas.set] = np.arange(canvas.set.size, dtype=np.int32)
         rows, columns = np.divmod(canvas.set, canvas.columns)
         self.xy: Points = np.column_stack((columns - 1, rows - 1)).astype(np.float64)
         """float64 (N, 2): x right, y down, of every pixel."""
         self.degree: Index = canvas.degree
         """How many neighbours each pixel has."""
-        self._neighbours: Index = number[canvas.set[owner] + canvas.steps[which]].astype(np.intp)
+        self._neighbours: Index = np.searchsorted(canvas.set, canvas.set[owner] + canvas.steps[which])
         self._first: Index = np.concatenate((np.zeros(1, np.intp), np.cumsum(self.degree)))
         self.cluster: Index = self._clusters(owner)
         """The junction a pixel belongs to, named by its smallest pixel number; any other pixel's own number."""

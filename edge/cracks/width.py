@@ -209,7 +209,7 @@ def _filled(values: Floats, known: Flags, rows: Rows) -> Floats:
 
 
 def _read_off(paths: Paths, across: Across, valley: Valleys, good: Flags, noise: Floats) -> Measured:
-    """Widths of lines that lie in valleys; ``good`` (N,) says which points to go by, ``noise`` (L,) as in ``valleys``."""
+    """Widths of lines that lie in valleys, by their ``good`` points (N,); ``noise`` (L,) is that of a reading."""
     rows = paths.rows
     surface = np.stack((valley.surface_left, valley.surface_right))
     missing = _missing(across, surface)
