@@ -37,6 +37,8 @@ class Pieces(NamedTuple):
     """Flat indices into the window of the mask's pixels, in rising order."""
     left_out: int
     """Pieces not taken although large enough: too many, or too large."""
+    canvas: Canvas
+    """``bits``, ready to be thinned."""
 
 
 def cut_out(mask: npt.NDArray[np.bool_], min_area_px: int, max_pieces: int, fill_holes_px: int) -> Pieces | None:
@@ -58,9 +60,11 @@ def cut_out(mask: npt.NDArray[np.bool_], min_area_px: int, max_pieces: int, fill
     pixels = pixels[keep[number]]
     bits = np.zeros_like(window)
     bits.reshape(-1)[pixels] = 1
-    if fill_holes_px and len(taken):
+    canvas = Canvas(bits)
+    if fill_holes_px and canvas.pieces_less_holes < len(taken):
         _fill_holes(bits, labels, fill_holes_px)
-    return Pieces(left, top, bits, labels, pixels, left_out)
+        canvas = Canvas(bits)
+    return Pieces(left, top, bits, labels, pixels, left_out, canvas)
 
 
 def _window(frame: Bits) -> tuple[int, int, Bits]:
@@ -85,11 +89,11 @@ def _fill_holes(bits: Bits, labels: npt.NDArray[np.int32], up_to_px: int) -> Non
 
 
 def skeleton_of(pieces: Pieces, max_crossings: int) -> tuple[Skeleton, int]:
-    """Thin the pieces; returns the skeleton and how many pieces were left out as noise.
+    """Thin the pieces on their canvas; returns the skeleton and how many pieces were left out as noise.
 
     Those with the most junction pixels go, until all together have at most ``max_crossings``.
     """
-    canvas = Canvas(pieces.bits)
+    canvas = pieces.canvas
     canvas.thin()
     junction = canvas.degree > 2
     number = junction.sum()

@@ -7,6 +7,7 @@ true border, also where the surface is brighter on one side. A step (an edge, th
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ LEAST_BALANCE = 0.2
 """... and on its shallow side at least this share of the deep side; less is a step."""
 
 _READINGS = 6
+_SIDES = np.array([[-1], [1]])
 _NOISE_SAMPLE = 1000
 
 
@@ -172,17 +174,19 @@ def _right(above: Reals, start: Index, across: Across) -> Floats:
     return np.where(good, across.step_px * (k + first - 1 - across.centre + share), np.nan)
 
 
-def background(across: Across, border: Floats, side: int) -> Floats:
-    """Median reading beyond ``border`` (N,) on one side (-1 left, 1 right); NaN where that is not in the picture."""
-    apart = np.maximum(1, np.rint(1 / across.step_px)).astype(np.intp)
-    nearest = np.rint((border + side * GAP_PX) / across.step_px).astype(np.intp) + across.centre
-    farthest = nearest + side * apart * (_READINGS - 1)
-    fits = (np.minimum(nearest, farthest) >= 0) & (np.maximum(nearest, farthest) < across.values.shape[1])
-    columns = np.where(fits, nearest, across.centre)[:, None] + (side * apart * fits)[:, None] * np.arange(_READINGS)
-    rows = np.arange(len(border))
+def background(across: Across, left: Floats, right: Floats) -> tuple[Floats, Floats]:
+    """Median reading beyond the borders (N,) on either side; NaN where that is not in the picture."""
+    apart = np.maximum(1, np.rint(1 / across.step_px)).astype(np.intp) * _SIDES
+    borders = np.stack((left - GAP_PX, right + GAP_PX))
+    nearest = np.rint(borders / across.step_px).astype(np.intp) + across.centre
+    farthest = nearest + apart * (_READINGS - 1)
+    most = across.values.shape[1] - 1
+    fits = (np.minimum(nearest, farthest) >= 0) & (np.maximum(nearest, farthest) <= most)
+    rows = np.arange(len(left))
     fits &= across.inside[rows, nearest * fits] & across.inside[rows, farthest * fits]
-    level = np.sort(across.values[rows[:, None], columns], axis=1)[:, _READINGS // 2]
-    return np.where(fits, level, np.nan)
+    columns = np.clip(nearest[..., None] + apart[..., None] * np.arange(_READINGS), 0, most)
+    level = np.where(fits, np.sort(across.values[rows[:, None], columns], axis=2)[..., _READINGS // 2], np.nan)
+    return level[0], level[1]
 
 
 def noise_of(across: Across, rows: Rows) -> Floats:
@@ -199,14 +203,24 @@ def noise_of(across: Across, rows: Rows) -> Floats:
 
 def _floor(across: Across, start: Index, reach: Floats) -> Floats:
     """Value at the columns ``start`` of the parabola through the readings within ``reach`` (N,) px, 1 px at least."""
-    reach = np.maximum(1.0, np.rint(np.maximum(reach, 1.0) / across.step_px))
-    offset = np.arange(-int(reach.max()), int(reach.max()) + 1)
+    steps = np.maximum(1.0, np.rint(np.maximum(reach, 1.0) / across.step_px)).astype(np.intp)
+    weight = _parabolas(int(steps.max()))
+    offset = np.arange(weight.shape[1]) - weight.shape[1] // 2
     columns = np.clip(start[:, None] + offset, 0, across.values.shape[1] - 1)
-    core = np.abs(offset) <= reach[:, None]
+    readings = across.values[np.arange(len(start))[:, None], columns]
+    return np.asarray((readings * weight[steps]).sum(axis=1))
+
+
+@functools.lru_cache(maxsize=64)
+def _parabolas(most: int) -> Floats:
+    """Weights (most + 1, 2 * most + 1) of the readings in the middle of the parabola through ``row`` on either side."""
+    offset = np.arange(-most, most + 1)
+    core = np.abs(offset) <= np.maximum(1, np.arange(most + 1))[:, None]
     square = (offset * offset) * core
     count, second, fourth = core.sum(axis=1), square.sum(axis=1), (square * square).sum(axis=1)
-    weight = (fourth[:, None] * core - square * second[:, None]) / (count * fourth - second**2)[:, None]
-    return np.asarray((across.values[np.arange(len(start))[:, None], columns] * weight).sum(axis=1))
+    weight: Floats = (fourth[:, None] * core - square * second[:, None]) / (count * fourth - second**2)[:, None]
+    weight.setflags(write=False)
+    return weight
 
 
 def valleys(across: Across, left: Floats, right: Floats, start: Index, noise: Floats) -> Valleys:
@@ -214,7 +228,7 @@ def valleys(across: Across, left: Floats, right: Floats, start: Index, noise: Fl
 
     ``noise`` (N,): standard error of a reading, grey levels.
     """
-    surface_left, surface_right = background(across, left, -1), background(across, right, 1)
+    surface_left, surface_right = background(across, left, right)
     dark = _floor(across, start, (right - left) / 8)
     shallow, deep = np.minimum(surface_left, surface_right) - dark, np.maximum(surface_left, surface_right) - dark
     found = shallow >= np.maximum(np.maximum(LEAST_DEPTH, LEAST_SNR * noise), LEAST_BALANCE * deep)

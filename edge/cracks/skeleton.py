@@ -26,6 +26,13 @@ NEIGHBOURS = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -
 
 _BITS = (np.arange(256)[:, None] >> np.arange(8) & 1).astype(np.bool_)
 _DEGREE = _BITS.sum(axis=1)
+_SEEN_FROM = (1 << (np.arange(8) + 4) % 8).astype(np.uint8)  # the bit that stands for a pixel in neighbour k's code
+_EULER = np.zeros(256, np.intp)
+"""What a pixel adds to pieces less holes, by its neighbour code: itself, less the pairs, plus the triples, less the
+fours of touching pixels that it begins in reading order."""
+for _code in range(256):
+    _e, _se, _s, _sw = (_code >> _k & 1 for _k in (2, 3, 4, 5))
+    _EULER[_code] = 1 - (_e + _se + _s + _sw) + (_e & _se) + (_e & _s) + (_se & _s) + (_s & _sw) - (_e & _se & _s)
 
 
 class _Tables(NamedTuple):
@@ -64,17 +71,16 @@ class Canvas:
         self.steps = np.array([row * self.columns + column for row, column in NEIGHBOURS], np.intp)
         self.set: Index = np.flatnonzero(self.pixels.view(bool))
         self.code: Bits = np.zeros(self.pixels.size, np.uint8)
-        code = np.zeros(self.set.size, np.uint8)
-        for k, step in enumerate(self.steps):
-            code |= self.pixels[self.set + step] << k
-        self.code[self.set] = code
+        self.code[self.set] = np.packbits(self.pixels.take(self.set[:, None] + self.steps), axis=1, bitorder="little")[
+            :, 0
+        ]
         self._stamp = np.empty(self.pixels.size, np.int32)  # touched only where used
 
     def clear(self, pixels: Index) -> None:
         """Remove ``pixels`` (no repeats) and tell their neighbours."""
         self.pixels[pixels] = 0
-        for k, step in enumerate(self.steps):
-            self.code[pixels + step] &= np.uint8(255 ^ 1 << (k + 4) % 8)
+        # A neighbour that is set has this pixel's bit set; what becomes of the codes of other pixels, nobody reads.
+        np.subtract.at(self.code, (pixels[:, None] + self.steps).ravel(), np.tile(_SEEN_FROM, pixels.size))
 
     def alive(self, pixels: Index) -> Index:
         """Those of ``pixels`` that are still set, each once."""
@@ -91,9 +97,14 @@ class Canvas:
         self.set = self.alive(self.set)
 
     @property
+    def pieces_less_holes(self) -> int:
+        """Pieces, by eight neighbours, less the holes in them: the Euler number."""
+        return int(_EULER.take(self.code.take(self.set)).sum())
+
+    @property
     def degree(self) -> Index:
         """How many neighbours each set pixel has."""
-        return _DEGREE.take(self.code.take(self.set))
+        return np.asarray(_DEGREE.take(self.code.take(self.set)))
 
     def window_index(self) -> Index:
         """Flat indices of the set pixels in the mask without its frame of zeros."""
