@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 VENDORS = {
     "tensorflow", "keras", "jax", "torch", "matplotlib", "picamera2", "libcamera", "cv2", "numpy", "paho",
     "pymavlink", "ai_edge_litert", "tflite_runtime", "amqtt", "tqdm",
+    "onnxruntime", "minisign",
 }  # fmt: skip
 
 
