@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ EXAMPLES = """examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Bad input is answered with one sentence on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("absl").setLevel(logging.WARNING)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow tells of GPUs it has not found, line after line
     arguments = _parser().parse_args(argv)
     arguments.command = "python -m convert " + _as_recorded(sys.argv[1:] if argv is None else argv)
     try:
@@ -89,15 +92,17 @@ def _add_quantize(parsers: Any) -> None:
 
 
 def _add_verify(parsers: Any) -> None:
-    verify = parsers.add_parser("verify", help="the gate: compare a bundle with its float model; report into the bundle")
+    verify = parsers.add_parser(
+        "verify", help="the gate: compare a bundle with its float model; report into the bundle"
+    )
     verify.add_argument("bundle", type=Path)
     _add_float_model(verify)
     verify.add_argument("--data", type=Path, nargs="+", default=[], metavar="DIR",
                         help="data sets: folders with images/ and masks/, or of pictures alone (compared, not scored)",
                         )  # fmt: skip
     verify.add_argument("--test", nargs=3, action="append", default=[], metavar=("NAME", "IMAGES", "MASKS"),
-                        help="a data set by name; MASKS is - where crack-free; a NAME that the training held out is cut "
-                        "down to the held-out part")  # fmt: skip
+                        help="a data set by name; MASKS is - where crack-free; a NAME that the training held out is "
+                        "cut down to the held-out part")  # fmt: skip
     verify.add_argument("--images", type=int, metavar="N", help="at most N pictures of each set, evenly spaced")
     verify.add_argument("--json", action="store_true", help="the whole report on stdout, not its head")
     verify.set_defaults(run=commands.verify)
@@ -114,8 +119,8 @@ def _add_signing(parsers: Any) -> None:
     how = sign.add_mutually_exclusive_group(required=True)
     how.add_argument("--key", type=Path, help="secret key in minisign's format")
     how.add_argument("--shipped", action="store_true",
-                     help="no signature: list the bundle's hash in this checkout, so that the wheel built from it trusts "
-                     "it")  # fmt: skip
+                     help="no signature: list the bundle's hash in this checkout, so that a wheel built from it "
+                     "trusts it")  # fmt: skip
     sign.add_argument("--password-file", type=Path, help="where the key's password stands (default: asked for)")
     sign.add_argument("--unverified", action="store_true", help="although the gate has not passed it")
     sign.set_defaults(run=commands.sign)

@@ -119,9 +119,7 @@ def parse_report(said: str, table: str) -> Report:
         subgraphs=int(_value(said, "Number of Edge TPU subgraphs")),
         operators=int(_value(said, "Total number of operations")),
         on_chip_bytes=_size(_value(said, "On-chip memory used for caching model parameters")),
-        on_chip_left_bytes=_size(
-            _value(said, "On-chip memory (?:remaining|available) for caching model parameters")
-        ),
+        on_chip_left_bytes=_size(_value(said, "On-chip memory (?:remaining|available) for caching model parameters")),
         off_chip_bytes=_size(_value(said, "Off-chip memory used for streaming uncached model parameters")),
         rows=_rows(table),
     )

@@ -119,7 +119,10 @@ Verdicts = Iterator[tuple[str, str]]
 
 def _whole(graph: Graph) -> Verdicts:
     if graph.peak_live_bytes > DOUBTFUL_LIVE_BYTES:
-        yield UNKNOWN, f"{_mib(graph.peak_live_bytes)} of activations are alive at once, above {_mib(DOUBTFUL_LIVE_BYTES)}"
+        yield (
+            UNKNOWN,
+            f"{_mib(graph.peak_live_bytes)} of activations are alive at once, above {_mib(DOUBTFUL_LIVE_BYTES)}",
+        )
     if graph.weight_bytes > TOO_LARGE_WEIGHT_BYTES:
         yield UNKNOWN, f"{_mib(graph.weight_bytes)} of weights do not fit the chip and are streamed for every frame"
     elif graph.weight_bytes > STREAMED_WEIGHT_BYTES:

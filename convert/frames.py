@@ -41,8 +41,8 @@ def representative_frames(
         found = find_pictures(folder)
         wanted = max(1, round(count / len(folders)))
         chosen = rng.choice(len(found), min(wanted, len(found)), replace=False)
-        for i in sorted(chosen.tolist()):
-            frames.append(weather(one_tile(read_rgb(found[i]), height, width, rng), rng))
+        picked = (read_rgb(found[i]) for i in sorted(chosen.tolist()))
+        frames += [weather(one_tile(rgb, height, width, rng), rng) for rgb in picked]
     return frames
 
 
@@ -102,7 +102,7 @@ def one_tile(rgb: UInt8, height: int, width: int, rng: np.random.Generator) -> U
     seen = rgb[rows.start_px :, columns.start_px :][: rows.size_px, : columns.size_px]
     preprocess.to_input(np.ascontiguousarray(seen), window[: rows.size_px, : columns.size_px])
     tiles.fill_reflected(window, rows.size_px, columns.size_px)
-    return window.view(np.uint8) ^ np.uint8(0x80)
+    return np.asarray(window.view(np.uint8) ^ np.uint8(0x80), np.uint8)
 
 
 def weather(frame: UInt8, rng: np.random.Generator) -> UInt8:
@@ -120,4 +120,4 @@ def weather(frame: UInt8, rng: np.random.Generator) -> UInt8:
     along = np.cos(angle) * (x / width - middle) + np.sin(angle) * (y / height - middle)
     wet = 1 / (1 + np.exp(-along * float(rng.uniform(15, 60))))  # dry on one side, wet on the other
     darker = 1 - float(rng.uniform(0.3, 0.6)) * wet
-    return np.rint(frame * darker[..., None]).astype(np.uint8)
+    return np.asarray(np.rint(frame * darker[..., None]), np.uint8)

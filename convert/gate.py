@@ -184,7 +184,7 @@ def _width_differences(rgb: UInt8, scores: Mapping[str, UInt8], masks: Mapping[s
 
 
 def _bias(widths: Sequence[Floats]) -> dict[str, float] | None:
-    """Mean width difference over all matched points with a bootstrap over pictures, and its 95th absolute percentile."""
+    """Mean width difference over all matched points, bootstrapped over pictures, and its 95th absolute percentile."""
     kept = [one for one in widths if len(one)]
     if not kept:
         return None

@@ -54,16 +54,14 @@ def export(float_tflite: bytes, picture: Float, *, opset: int = OPSET) -> Export
 
 def _convert(float_tflite: bytes, opset: int) -> bytes:
     import tf2onnx
-    from google.protobuf.message import Message
 
     logging.getLogger("tf2onnx").setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"
         path.write_bytes(float_tflite)
-        made: Message
         made, _ = tf2onnx.convert.from_tflite(str(path), opset=opset)
     _rename(made)
-    return made.SerializeToString(deterministic=True)
+    return bytes(made.SerializeToString(deterministic=True))
 
 
 def _rename(made: Any) -> None:

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from convert import ConversionError, edgetpu
-from convert.graph import Graph, Tensor, read_graph
+from convert.graph import Tensor, read_graph
 
 NEWEST_VERSION = {
     "CONV_2D": 3,
@@ -47,9 +47,9 @@ class Inventory:
 def check_operators(content: bytes) -> Inventory:
     """Return the inventory of a .tflite file. Raises ConversionError naming the first thing that must not be there."""
     graph = read_graph(content)
-    for what, found in (("inputs", graph.inputs), ("outputs", graph.outputs)):
-        if len(found) != 1:
-            raise ConversionError(f"The model has {len(found)} {what}; a network that flies has one.")
+    for what, ends in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        if len(ends) != 1:
+            raise ConversionError(f"The model has {len(ends)} {what}; a network that flies has one.")
     for operator in graph.operators:
         _check_version(operator.name, operator.version)
     for tensor in graph.tensors:
@@ -63,12 +63,6 @@ def check_operators(content: bytes) -> Inventory:
         weight_bytes=found.weight_bytes,
         doubts=(*doubts, *found.whole),
     )
-
-
-def check_static(graph: Graph) -> None:
-    """Raise ConversionError naming the first tensor whose shape is open."""
-    for tensor in graph.tensors:
-        _check_shape(tensor)
 
 
 def _check_version(name: str, version: int) -> None:

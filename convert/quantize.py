@@ -62,7 +62,7 @@ def quantize(model: keras.Model, frames: Sequence[UInt8], *, progress: bool = Fa
 
 
 def to_float_tflite(model: keras.Model) -> bytes:
-    """Convert a Keras model of static batch 1 to a float32 .tflite. Raises ConversionError where that cannot be done."""
+    """Convert a Keras model of static batch 1 to a float32 .tflite. Raises ConversionError where that fails."""
     import tensorflow as tf
 
     return _convert(tf.lite.TFLiteConverter.from_keras_model(model))

@@ -33,8 +33,9 @@ def page(found: Mapping[str, Any], picture: bytes | None) -> str:
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(found["model"])}</title>',
         f"<style>{STYLE}</style><h1>{escape(found['model'])}: float against int8</h1>",
         f'<div class="{verdict}"><b>The gate {verdict}.</b> {_list(failed)}</div>',
-        f"<p><small>{escape(found['at'])}, threshold {found['threshold']}. Limits of the card, per data set: F1 may drop "
-        f"by {found['limits']['f1_drop']}, {found['limits']['pixels_differing']:.2%} of the pixels may differ.</small>",
+        f"<p><small>{escape(found['at'])}, threshold {found['threshold']}. Limits of the card, per data set: F1 may "
+        f"drop by {found['limits']['f1_drop']}, {found['limits']['pixels_differing']:.2%} of the pixels may "
+        "differ.</small></p>",
         _agreement(found["sets"]),
         _scores(found["sets"]),
         _picture(picture),
@@ -85,9 +86,9 @@ def _agreement(sets: Mapping[str, Any]) -> str:
     head = ["data set", "images", "pixels that differ, int8", "… float TFLite", "F1 drop, int8", "width bias, px",
             "95 % of widths within, px", "images that fire: float / TFLite / int8"]  # fmt: skip
     return "<h2>What int8 costs</h2>" + _table(head, rows) + (
-        "<p><small>All against the float Keras network, same pictures, the drone's own tiling; 95 % bootstrap intervals "
-        "over pictures, paired for the drop. Width bias: int8 minus float at matched centreline points. Images that fire "
-        "show at least one crack pixel; on crack-free sets each of them is a false alarm.</small></p>"
+        "<p><small>All against the float Keras network, same pictures, the drone's own tiling; 95 % bootstrap "
+        "intervals over pictures, paired for the drop. Width bias: int8 minus float at matched centreline points. "
+        "Images that fire show at least one crack pixel; on crack-free sets each of them is a false alarm.</small></p>"
     )  # fmt: skip
 
 
@@ -100,7 +101,9 @@ def _scores(sets: Mapping[str, Any]) -> str:
                 continue
             pooled, clean = score["pooled"], score["crack_free"]
             fires = "–" if clean["share"] is None else f"{clean['fires']} of {clean['images']}"
-            cells = [_interval(None if pooled is None else pooled[key]) for key in ("f1", "iou", "f1_2px", "cl_iou_4px")]
+            cells = [
+                _interval(None if pooled is None else pooled[key]) for key in ("f1", "iou", "f1_2px", "cl_iou_4px")
+            ]
             rows.append([f"{escape(name)} <small>{title}</small>", *cells, fires])
             if pooled is not None:
                 drawn.append((name, title, colour, pooled["f1"]))
@@ -125,9 +128,13 @@ def _whiskers(drawn: Sequence[tuple[str, str, str, Mapping[str, float]]]) -> str
     bottom = 14 + len(drawn) * step
     for tick in range(11):
         x = left + tick / 10 * (wide - 10)
-        lines.append(f'<line x1="{x}" x2="{x}" y1="0" y2="{bottom}" stroke="#eee"/>'
-                     f'<text x="{x}" y="{bottom + 14}" text-anchor="middle" font-size="11">{tick / 10}</text>')  # fmt: skip
-    return f'<svg viewBox="0 0 {left + wide} {bottom + 20}" role="img" aria-label="F1 by data set">{"".join(lines)}</svg>'
+        lines.append(
+            f'<line x1="{x}" x2="{x}" y1="0" y2="{bottom}" stroke="#eee"/>'
+            f'<text x="{x}" y="{bottom + 14}" text-anchor="middle" font-size="11">{tick / 10}</text>'
+        )
+    return (
+        f'<svg viewBox="0 0 {left + wide} {bottom + 20}" role="img" aria-label="F1 by data set">{"".join(lines)}</svg>'
+    )
 
 
 def _picture(picture: bytes | None) -> str:
@@ -135,7 +142,7 @@ def _picture(picture: bytes | None) -> str:
         return ""
     encoded = base64.b64encode(picture).decode()
     return (
-        '<h2>The golden picture</h2><p><small>Rendered. Cracks as float (blue) and int8 (red) see them; right: agreed '
+        "<h2>The golden picture</h2><p><small>Rendered. Cracks as float (blue) and int8 (red) see them; right: agreed "
         f'pixels grey, differing ones magenta.</small></p><img alt="masks" src="data:image/jpeg;base64,{encoded}">'
     )
 

@@ -33,9 +33,9 @@ ROUNDS = 15
 
 
 def verify(path: Path, model: Path, sets: Sequence[gate.DataSet]) -> dict[str, Any]:
-    """Compare the bundle in `path` with its float `model` on `sets`, write report and scores into it, return the report.
+    """Compare the bundle in `path` with its float `model` on `sets`; report and scores go into it.
 
-    ``passed`` is false where anything is past the card's limits; ``failures`` says what, a sentence each. Raises
+    Returns the report: ``passed`` is false where anything is past the card's limits, ``failures`` says what. Raises
     BundleError for a bundle that is not sound, DataError for pictures or a float model that cannot be used.
     """
     bundle = load_bundle(path)

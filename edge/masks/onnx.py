@@ -41,7 +41,7 @@ class Options(NetworkOptions):
     """Which execution provider, and what to do without it; the rest as in ``NetworkOptions``."""
 
     provider: Provider = "tensorrt"
-    """``tensorrt`` (builds an engine at the first start: minutes, unless ``engine_dir`` keeps it), ``cuda``, ``cpu``."""
+    """``tensorrt`` (builds an engine at each start, for minutes, unless ``engine_dir`` keeps it), ``cuda``, ``cpu``."""
     device: int = 0
     """Which GPU."""
     fp16: bool = True

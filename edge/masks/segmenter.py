@@ -38,7 +38,7 @@ class NetworkOptions:
     source: Literal["main", "lores"] = "main"
     """``main``: the full picture at native scale; ``lores``: the camera's second stream, then enlarged to the frame."""
     unsigned: Unsigned = "refuse"
-    """A bundle that nobody this machine trusts vouches for: ``refuse`` it, or ``allow`` it with a warning in the log."""
+    """A bundle that nobody this machine trusts vouches for: ``refuse`` it, or ``allow`` it and warn in the log."""
     keys: Path = KEYS
     """Folder of the minisign public keys (``*.pub``) this machine trusts, beside the bundles shipped with spanhawk."""
 

@@ -97,7 +97,7 @@ def check_trust(folder: Path, keys: Path, unsigned: Unsigned) -> Voucher:
     if unsigned == "refuse":
         raise BundleError(
             f"{folder}: nobody this machine trusts vouches for the bundle: {voucher.words}; sign it with "
-            f"`python -m convert sign` and put the public key into {keys}, or set masks.unsigned to \"allow\""
+            f'`python -m convert sign` and put the public key into {keys}, or set masks.unsigned to "allow"'
         )
     log.warning("%s: nobody vouches for the bundle: %s; it runs all the same, as allowed here", folder, voucher.words)
     return voucher

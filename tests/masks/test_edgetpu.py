@@ -101,7 +101,9 @@ def test_a_compiled_model_without_an_edge_tpu_operator_never_runs_silently_on_th
     pixel.replace("model_edgetpu.tflite", (pixel.folder / "model.tflite").read_bytes())
     for when_absent in ("refuse", "degrade"):
         with pytest.raises(BundleError, match="holds no Edge TPU operator"):
-            open_segmenter(Options(unsigned="allow", bundle=pixel.folder, library=ABSENT, when_absent=when_absent), clock)
+            open_segmenter(
+                Options(unsigned="allow", bundle=pixel.folder, library=ABSENT, when_absent=when_absent), clock
+            )
 
 
 @pytest.mark.parametrize("lacking", ["library", "device", "compiled model"])
@@ -110,7 +112,9 @@ def test_degrading_runs_on_the_cpu_and_says_so(compiled, clock, tmp_path, caplog
     if lacking == "compiled model":
         shutil.copytree(Path(__file__).parent / "fixtures" / "pixel", compiled, dirs_exist_ok=True)
     with caplog.at_level(logging.INFO):
-        segmenter = open_segmenter(Options(unsigned="allow", bundle=compiled, library=library, threads=1, when_absent="degrade"), clock)
+        segmenter = open_segmenter(
+            Options(unsigned="allow", bundle=compiled, library=library, threads=1, when_absent="degrade"), clock
+        )
     with segmenter:
         assert segmenter.segment(frame()).crack.all()
         assert (segmenter.runtime.backend, segmenter.runtime.accelerator) == ("edgetpu", "cpu")

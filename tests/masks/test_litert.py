@@ -122,7 +122,9 @@ def test_a_frame_smaller_than_the_network_ends_in_more_of_the_same_not_in_black(
 def test_lores_is_segmented_and_enlarged(fixtures, clock, score_of_red):
     rgb, lores = noise(40, 60), np.full((20, 30, 3), 200, np.uint8)
     lores[:, :15] = 10
-    with open_segmenter(Options(unsigned="allow", bundle=fixtures / "pixel", threads=1, source="lores"), clock) as segmenter:
+    with open_segmenter(
+        Options(unsigned="allow", bundle=fixtures / "pixel", threads=1, source="lores"), clock
+    ) as segmenter:
         mask = segmenter.segment(frame(rgb, lores))
         assert mask.score.shape == (40, 60)
         assert (mask.score[:, :28] == score_of_red[10]).all()
