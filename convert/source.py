@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ from models import DataError
 
 if TYPE_CHECKING:
     import keras
+
+log = logging.getLogger(__name__)
 
 WEIGHTS_SUFFIX = ".weights.h5"
 SEGMENTER, CLASSIFIER = "logits", "class_logits"
@@ -111,8 +115,7 @@ def _from_keras(path: Path, size: tuple[int, int] | None) -> keras.Model:
             f"{path} takes {own[0]} x {own[1]} px and is no {', '.join(FAMILIES)}, which are rebuilt for any size; "
             f"leave out --height and --width, or save it for {size[0]} x {size[1]}."
         )
-    fixed = keras.Input((*own, 3), batch_size=1, name="rgb")
-    return keras.Model(fixed, saved(fixed, training=False), name=saved.name)
+    return _cloned(saved, own)
 
 
 def _from_weights(path: Path, record: Mapping[str, Any], size: tuple[int, int]) -> keras.Model:
@@ -126,8 +129,10 @@ def _from_weights(path: Path, record: Mapping[str, Any], size: tuple[int, int]) 
     base, shuffle = settings.get("base", 16), settings.get("shuffle", 4)
     try:
         model = fast_unet(*size, base=base, shuffle=shuffle, batch_size=1)
-        model.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings():  # Keras only warns about weights it does not find, and leaves them random
+            warnings.simplefilter("error", UserWarning)
+            model.load_weights(path)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
         words = " ".join(str(error).split())[:200]
         raise DataError(
             f"{path} does not fit a fast_unet with base {base} and shuffle {shuffle} at {size[0]} x {size[1]} px "
@@ -162,13 +167,10 @@ def _classic(saved: keras.Model, height: int, width: int) -> keras.Model:
 
 def _patches(saved: keras.Model, height: int, width: int) -> keras.Model:
     """The patch classifier has one size; it is cloned with a static batch."""
-    import keras
-
     own = tuple(saved.input_shape[1:3])
     if (height, width) != own and None not in own:
         raise ValueError(f"it was trained on patches of {own[0]} x {own[1]} px")
-    fixed = keras.Input((height, width, 3), batch_size=1, name="rgb")
-    return keras.models.clone_model(saved, input_tensors=fixed)
+    return _cloned(saved, (height, width))
 
 
 FAMILIES: Mapping[str, Callable[[keras.Model, int, int], keras.Model]] = {
@@ -178,15 +180,14 @@ FAMILIES: Mapping[str, Callable[[keras.Model, int, int], keras.Model]] = {
 
 
 def _from_bytes(model: keras.Model) -> keras.Model:
-    """Let a network that scales 0..255 itself take 0..1; the two factors are folded into the first convolution."""
+    """Let a network that scales 0..255 itself take 0..1; what is left of the factor goes into the first convolution."""
     import keras
 
     first = model.layers[1] if len(model.layers) > 1 else None
     if not isinstance(first, keras.layers.Rescaling) or not 0 < float(first.scale) < _BYTES_SCALE:
         return model
-    fixed = keras.Input(model.input_shape[1:], batch_size=1, name="rgb")
-    scaled = keras.layers.Rescaling(255.0, name="to_bytes")(fixed)
-    return keras.Model(fixed, model(scaled, training=False), name=model.name)
+    log.info("the network scales bytes itself; %s is folded into its first convolution", first.name)
+    return _cloned(model, model.input_shape[1:3], _changed(first.name, scale=float(first.scale) * 255))
 
 
 def to_logits(model: keras.Model) -> keras.Model:
@@ -203,9 +204,7 @@ def to_logits(model: keras.Model) -> keras.Model:
         return keras.Model(model.inputs, last.input, name=model.name)
     if getattr(last, "activation", None) not in _squashing():
         return model
-    plain = keras.models.clone_model(model, input_tensors=model.inputs[0], clone_function=_linear(last.name))
-    plain.set_weights(model.get_weights())
-    return plain
+    return _cloned(model, model.input_shape[1:3], _changed(last.name, activation="linear"))
 
 
 def _squashing() -> tuple[Any, ...]:
@@ -214,11 +213,23 @@ def _squashing() -> tuple[Any, ...]:
     return (keras.activations.softmax, keras.activations.sigmoid)
 
 
-def _linear(name: str) -> Callable[[Any], Any]:
+def _cloned(
+    model: keras.Model, size: tuple[int, int], clone_function: Callable[[Any], Any] | None = None
+) -> keras.Model:
+    """The same network and weights with a static batch of 1 and an input of `size`."""
+    import keras
+
+    fixed = keras.Input((*size, 3), batch_size=1, name="rgb")
+    made = keras.models.clone_model(model, input_tensors=fixed, clone_function=clone_function)
+    made.set_weights(model.get_weights())
+    return made
+
+
+def _changed(name: str, **changes: Any) -> Callable[[Any], Any]:
+    """How to clone a network's layers with the settings of one of them changed."""
+
     def clone(layer: Any) -> Any:
-        settings = layer.get_config()
-        if layer.name == name:
-            settings["activation"] = "linear"
+        settings = layer.get_config() | (changes if layer.name == name else {})
         return layer.__class__.from_config(settings)
 
     return clone
