@@ -249,13 +249,14 @@ def test_fine_tuning_brings_int8_nearer_to_the_float_answers_on_other_frames():
     assert error(tuned) < 0.8 * error(model)
 
 
-def test_rounding_that_costs_too_much_is_followed_by_fine_tuning(tmp_path, caplog):
+def test_rounding_that_costs_too_much_is_followed_by_fine_tuning(tmp_path, caplog, monkeypatch):
     """A limit nothing can meet starts it; the bundle is made either way, and the log says what was gained."""
     write_set(tmp_path / "data", 6, 64, seed=1)
     path = save(fast_unet(64, 64, base=8), tmp_path)
     words = ["quantize", path, "--data", str(tmp_path / "data"), "-o", str(tmp_path / "b"), "--max-differing", "0"]
     record = {"score_threshold": 0.05}  # near the score of untrained weights, so that many pixels sit on the edge
     (tmp_path / "run.json").write_text(json.dumps(record))
+    monkeypatch.setattr("convert.finetune.STEPS", 20)
     with caplog.at_level(logging.INFO):
         assert main(words) == 0
     assert "fine-tuning the weights to bear it" in caplog.text
