@@ -265,9 +265,12 @@ def _classes(record: Mapping[str, Any], count: int) -> list[str]:
     listed = record.get("classes") or record.get("config", {}).get("model", {}).get("classes")
     if not listed:
         raise DataError("The training's record names no classes; add \"classes\": [...] to it, in the output's order.")
-    if len(listed) != count:
-        raise DataError(f"The training's record names {len(listed)} classes, the network has {count} outputs.")
-    return [str(one) for one in listed]
+    names = [str(one) for one in listed]
+    if len(names) == count - 1:
+        return ["sound", *names]  # a patch classifier's first output is that nothing is damaged
+    if len(names) != count:
+        raise DataError(f"The training's record names {len(names)} classes, the network has {count} outputs.")
+    return names
 
 
 def _made(out: Path, source: Source, command: str) -> dict[str, Any]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WEIGHTS_SUFFIX = ".weights.h5"
+DEFAULT_SIZE = (512, 512)
 SEGMENTER, CLASSIFIER = "logits", "class_logits"
 _BYTES_SCALE = 1 / 64
 """A first Rescaling by less than this is meant for inputs of 0 to 255."""
@@ -53,14 +54,14 @@ class Source:
 def load_source(path: Path, size: tuple[int, int] | None = None) -> Source:
     """Load the float network in ``path`` for an input of ``size`` = (height, width) px.
 
-    ``size`` None keeps a Keras file's own size where that is fixed, else 512 x 512. Raises DataError for a file that is
-    absent or none; ConversionError for a network that cannot fly.
+    ``size`` None: 512 x 512 for a U-Net (training saves it at another size), else the file's own. Raises DataError for
+    a file that is absent or none; ConversionError for a network that cannot fly.
     """
     if not path.is_file():
         raise DataError(f"The model {path} does not exist; train one with python -m models train.")
     record = read_record(path)
     if path.name.endswith(WEIGHTS_SUFFIX):
-        model = _from_weights(path, record, size or (512, 512))
+        model = _from_weights(path, record, size or DEFAULT_SIZE)
     else:
         model = _from_keras(path, size)
     model = to_logits(_from_bytes(model))
@@ -104,7 +105,7 @@ def _from_keras(path: Path, size: tuple[int, int] | None) -> keras.Model:
     if len(saved.input_shape) != 4 or saved.input_shape[3] != 3:
         raise ConversionError(f"{path} takes inputs of shape {saved.input_shape}, not RGB pictures (batch, H, W, 3).")
     if saved.name in FAMILIES:
-        wanted = size or (own if None not in own else (512, 512))
+        wanted = size or (own if saved.name == "patch_classifier" and None not in own else DEFAULT_SIZE)
         return _rebuilt(path, saved, *wanted)
     if None in own:
         raise ConversionError(
@@ -123,10 +124,10 @@ def _from_weights(path: Path, record: Mapping[str, Any], size: tuple[int, int]) 
     from models.unet import fast_unet
 
     settings = record.get("config", {}).get("model", {})
-    kind = settings.get("architecture", "fast_unet")
-    if kind not in ("fast_unet", "fast"):
+    kind = settings.get("kind", "fast_unet")
+    if kind != "fast_unet":
         raise DataError(f"{path} holds weights of a {kind}; give the .keras file, which says how it is built.")
-    base, shuffle = settings.get("base", 16), settings.get("shuffle", 4)
+    base, shuffle = settings.get("base") or 16, settings.get("shuffle", 4)
     try:
         model = fast_unet(*size, base=base, shuffle=shuffle, batch_size=1)
         with warnings.catch_warnings():  # Keras only warns about weights it does not find, and leaves them random
@@ -147,7 +148,9 @@ def _rebuilt(path: Path, saved: keras.Model, height: int, width: int) -> keras.M
         model = FAMILIES[saved.name](saved, height, width)
     except ValueError as error:
         raise ConversionError(f"{path}: a {saved.name} cannot take {height} x {width} px: {error}") from error
-    model.set_weights(saved.get_weights())
+    for layer in model.layers:  # by name: of a network with a head per class, the first class is kept
+        if layer.weights:
+            layer.set_weights(saved.get_layer(layer.name).get_weights())
     return model
 
 

@@ -40,6 +40,7 @@ def test_test_set_is_cut_down_to_what_was_held_out(tmp_path):
     kept = named_set("set/held", images, masks, held)
     assert [example.image.name for example in kept.examples] == ["rendered_0001.png", "rendered_0003.png"]
     assert (kept.kind, named_set("set", images, None, None).kind) == ("labelled", "crack_free")
-    (images / "rendered_0003.png").unlink()
+    for folder in (images, masks):
+        (folder / "rendered_0003.png").unlink()
     with pytest.raises(DataError, match="holds 1 of the 2 pictures of set/held"):
         named_set("set/held", images, masks, held)
