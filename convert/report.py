@@ -21,7 +21,7 @@ body{font:15px/1.45 system-ui,sans-serif;max-width:62rem;margin:2rem auto;paddin
 table{border-collapse:collapse;margin:.7rem 0;width:100%}td,th{padding:.25rem .6rem;text-align:right;border-bottom:1px
 solid #ddd}td:first-child,th:first-child{text-align:left}th{font-weight:600;border-bottom:2px solid #888}
 .passed{background:#e3f3e6;border-left:6px solid #228833}.failed{background:#fbe6e2;border-left:6px solid #cc3311}
-.passed,.failed{padding:.6rem 1rem}small{color:#666}img{max-width:100%}
+.passed,.failed{padding:.6rem 1rem}small{color:#666}td small{white-space:nowrap}img{max-width:100%}
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -44,3 +45,14 @@ def test_test_set_is_cut_down_to_what_was_held_out(tmp_path):
         (folder / "rendered_0003.png").unlink()
     with pytest.raises(DataError, match="holds 1 of the 2 pictures of set/held"):
         named_set("set/held", images, masks, held)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/conversion.md"])
+def test_every_command_the_documentation_shows_is_understood(page):
+    """Lines of shell blocks that begin with the command, comments cut off."""
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    shown = [line.partition("  #")[0] for line in text.splitlines() if line.startswith("python -m convert ")]
+    assert shown
+    for line in shown:
+        parsed = cli._parser().parse_args(shlex.split(line)[3:])
+        assert callable(parsed.run)
