@@ -7,7 +7,7 @@ import getpass
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +20,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from convert.gate import DataSet
-    from convert.quantize import Quantized
     from convert.source import Source
 
 log = logging.getLogger(__name__)
 
-TRIAL_FRAMES = 24
-"""Frames, not among those that set the ranges, on which rounding is tried before a bundle is written."""
-
 
 def quantize(arguments: argparse.Namespace) -> int:
     """Float model to bundle."""
-    from convert import frames
+    from convert import frames, trial
     from convert.bundle import write_bundle
     from convert.source import load_source
     from edge.masks.card import LimitsCard
@@ -40,12 +36,11 @@ def quantize(arguments: argparse.Namespace) -> int:
     source = _with_threshold(load_source(arguments.model, size), arguments.threshold)
     height, width = source.size
     log.info("%s: %s, %d x %d px", arguments.model, source.model.name, height, width)
-    pictures = frames.representative_frames(arguments.data, height, width, arguments.frames + TRIAL_FRAMES)
-    trial = pictures[1 :: max(2, len(pictures) // TRIAL_FRAMES)]
-    kept = [one for one in pictures if not any(one is other for other in trial)]
-    _tell_doubts(source, pictures[1:])
+    pictures = frames.representative_frames(arguments.data, height, width, arguments.frames + trial.FRAMES)
+    kept, others = trial.set_aside(pictures)
+    trial.warn(source, pictures[1:])
     limits = LimitsCard(f1_drop=arguments.max_f1_drop, pixels_differing=arguments.max_differing)
-    quantized = _rounded(source, kept, trial, limits.pixels_differing, arguments.finetune)
+    quantized = trial.round_weights(source, kept, others, limits.pixels_differing, arguments.finetune)
     for doubt in quantized.inventory.doubts:
         log.warning("Edge TPU: %s; a CPU runs it", doubt)
     name = arguments.name or arguments.out.resolve().name
@@ -85,14 +80,14 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     """Predict what an Edge TPU takes."""
-    from convert.edgetpu import MAPS, predict, to_json
+    from convert.edgetpu import MAPS, predict
     from convert.graph import read_graph
     from edge.masks.card import MODEL
 
     path = arguments.model / MODEL if arguments.model.is_dir() else arguments.model
     found = predict(read_graph(path))
     if arguments.json:
-        print(json.dumps(to_json(found)))
+        print(json.dumps(asdict(found)))
     else:
         _print_table(found)
     if found.verdict != MAPS:
@@ -103,9 +98,9 @@ def check(arguments: argparse.Namespace) -> int:
 
 def compile_bundle(arguments: argparse.Namespace) -> int:
     """Compile for the Edge TPU and put what the compiler said onto the card."""
-    from convert.bundle import editing
     from convert.compiler import compile_model, unmapped
     from convert.edgetpu import predict
+    from convert.folder import editing
     from convert.graph import read_graph
     from edge.masks.bundle import load_bundle
     from edge.masks.card import MODEL_EDGETPU
@@ -132,7 +127,8 @@ def onnx(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from convert import onnx as exporter
-    from convert.bundle import editing, find_float
+    from convert.bundle import find_float
+    from convert.folder import editing
     from convert.frames import to_float
     from convert.quantize import to_float_tflite
     from convert.source import SEGMENTER, load_source
@@ -203,73 +199,6 @@ def _with_threshold(source: Source, given: float | None) -> Source:
             "copy it from the training, or give --threshold."
         )
     return source
-
-
-def _tell_doubts(source: Source, pictures: Sequence[Any]) -> None:
-    """Warn about frames that will not set sound ranges; which hold a crack, the float network says itself."""
-    import numpy as np
-    from tqdm import tqdm
-
-    from convert.frames import doubts, to_float
-    from convert.source import SEGMENTER
-
-    if source.kind != SEGMENTER:
-        cracked = [i % 2 == 0 for i in range(len(pictures))]  # a classifier has no mask to tell by: only count them
-    else:
-        threshold = float(source.record["score_threshold"])
-        edge = np.log(threshold / (1 - threshold)) if threshold < 1 else np.inf
-        cracked = [
-            bool((np.asarray(source.model.predict_on_batch(to_float(one))) >= edge).any())
-            for one in tqdm(pictures, desc="looking at the frames", unit="frame", mininterval=1)
-        ]
-    for doubt in doubts(cracked):
-        log.warning("calibration: %s", doubt)
-
-
-def _rounded(
-    source: Source, kept: Sequence[Any], trial: Sequence[Any], limit: float, finetune: int | None
-) -> Quantized:
-    """Quantise; fine-tune first where that is asked for, or where rounding alone changes more than the gate allows."""
-    from convert.finetune import STEPS
-    from convert.finetune import finetune as tune
-    from convert.quantize import quantize as convert
-
-    if finetune:
-        return convert(tune(source.model, kept, finetune), kept, progress=True)
-    found = convert(source.model, kept, progress=True)
-    share = _trial(source, found, trial)
-    log.info("rounding changes %.3f %% of %d other frames", 100 * share, len(trial))
-    if share <= limit or finetune == 0:
-        return found
-    log.warning("that is more than %.3f %%: fine-tuning the weights to bear it", 100 * limit)
-    tuned = convert(tune(source.model, kept, STEPS), kept, progress=True)
-    again = _trial(source, tuned, trial)
-    log.info("fine-tuned, it changes %.3f %%", 100 * again)
-    return tuned if again < share else found
-
-
-def _trial(source: Source, quantized: Quantized, frames: Sequence[Any]) -> float:
-    """Share of the answers (pixels, or pictures of a classifier) that int8 and float decide differently."""
-    import numpy as np
-
-    from convert.frames import to_float
-    from convert.quantize import open_interpreter, run
-    from convert.source import CLASSIFIER
-    from edge.masks import preprocess
-
-    interpreter = open_interpreter(quantized.content)
-    threshold = float(source.record["score_threshold"])
-    edge = np.log(threshold / (1 - threshold)) if threshold < 1 else np.inf
-    shares = []
-    for frame in frames:
-        raw = run(interpreter, (frame ^ 0x80).view(np.int8)[None])
-        found = preprocess.dequantise(raw, quantized.output_scale, quantized.output_zero_point)
-        wanted = np.asarray(source.model.predict_on_batch(to_float(frame)))
-        if source.kind == CLASSIFIER:
-            shares.append(float(found.argmax() != wanted.argmax()))
-        else:
-            shares.append(float(((found >= edge) != (wanted >= edge)).mean()))
-    return float(np.mean(shares)) if shares else 0.0
 
 
 def _named(record: dict[str, Any], name: str, images: str, masks: str) -> DataSet:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from convert.graph import Graph, Operator, Tensor
 
@@ -247,10 +246,3 @@ def _short(tensor: Tensor) -> str:
 
 def _mib(count: int) -> str:
     return f"{count / MIB:.2f} MiB"
-
-
-def to_json(found: Prediction) -> dict[str, Any]:
-    """The prediction as a JSON-ready object."""
-    from dataclasses import asdict
-
-    return asdict(found)

@@ -70,18 +70,17 @@ def to_float(frame: UInt8) -> Float:
     return preprocess.dequantise(codes, preprocess.INPUT_SCALE, preprocess.INPUT_ZERO_POINT)[None]
 
 
-def doubts(cracked: Sequence[bool]) -> list[str]:
-    """What is wrong with a set of frames, given which of them hold a crack; empty where nothing is."""
-    count, clean = len(cracked), len(cracked) - sum(cracked)
+def doubts(count: int, cracked: int | None) -> list[str]:
+    """What is wrong with `count` frames, of which `cracked` hold a crack (None: nobody can tell); empty if nothing."""
     found = []
     if count < ENOUGH:
         found.append(f"only {count} frames set the ranges, at least {ENOUGH} are wanted; name more folders with --data")
-    if clean < WANTED_CLEAN * count:
+    if cracked is not None and count - cracked < WANTED_CLEAN * count:
         found.append(
-            f"{sum(cracked)} of the {count} frames hold a crack; a drone mostly sees crack-free concrete, so add "
+            f"{cracked} of the {count} frames hold a crack; a drone mostly sees crack-free concrete, so add "
             "folders of that with --data"
         )
-    if count and clean == count:
+    if cracked == 0:
         found.append(f"the float network finds a crack in none of the {count} frames; add pictures of cracks")
     return found
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from convert import ConversionError
-from convert.bundle import replacing, seal
+from convert.folder import replacing, seal
 from edge.errors import BundleError
 from edge.masks.bundle import Bundle, load_bundle
 from edge.masks.card import CARD, SEAL, SIGNATURE

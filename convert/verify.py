@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from convert import gate, report
-from convert.bundle import editing, golden_picture
+from convert.bundle import golden_picture
 from convert.classes import compare_classes
 from convert.edgetpu import predict
+from convert.folder import editing
 from convert.frames import to_float
 from convert.graph import read_graph
 from convert.operators import check_operators

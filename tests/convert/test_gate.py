@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from convert import sign
-from convert.bundle import editing, golden_picture, replacing, write_bundle, write_card
+from convert.bundle import golden_picture, write_bundle
 from convert.cli import main
+from convert.folder import editing, replacing, write_card
 from convert.gate import _f1_drop, _width_differences, find_set, thinned
 from convert.quantize import quantize as convert_to_int8
 from convert.source import load_source
