@@ -54,7 +54,7 @@ $(VENV)/.builds: pyproject.toml | $(VENV)/bin/python
 	@touch $@ $(VENV)/.flies
 
 # The real broker and the real GPS daemon that tests talk to. Without root, missing ones are skipped and named.
-PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl
+PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign
 system-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  dpkg -s $(PACKAGES) >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(PACKAGES) >/dev/null; }; \

@@ -140,7 +140,11 @@ class _Loop:
     def __enter__(self) -> _Loop:
         with ExitStack() as stack:
             clock = _clock()
-            table = {"threads": 1, **({} if self._bundle is None else {"bundle": str(self._bundle)})}
+            table = {
+                "threads": 1,
+                "unsigned": "allow",
+                **({} if self._bundle is None else {"bundle": str(self._bundle)}),
+            }
             parts = [
                 stack.enter_context(backends.open_backend(room, opener, settings, clock, where=room, default=default))
                 for room, opener, settings, default in (
