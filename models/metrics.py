@@ -174,15 +174,29 @@ def report_crack_free(counts: Sequence[Counts], seed: int = 0) -> dict[str, obje
     }
 
 
-_NAMES = tuple(item.name for item in fields(Counts))
+def report_found(counts: Sequence[Counts], seed: int = 0) -> dict[str, object]:
+    """Score pictures that hold a crack: how many are found, with at least one predicted pixel within 2 px of it.
+
+    Returns images and found as counts, and the share as {value, low, high} like `report`; null where there is none.
+    """
+    if not counts:
+        return {"images": 0, "found": 0, "share": None}
+    found = _of(_table(counts), "near_predicted") > 0
+    again = np.random.default_rng(seed).integers(len(found), size=(RESAMPLES, len(found)))
+    share = interval(float(found.mean()), found[again].mean(axis=1))
+    return {"images": len(found), "found": int(found.sum()), "share": share}
+
+
+NAMES = tuple(item.name for item in fields(Counts))
+"""Fields of `Counts`, in order."""
 
 
 def _table(counts: Sequence[Counts]) -> Floats:
-    return np.array([[getattr(one, name) for name in _NAMES] for one in counts], np.float64)
+    return np.array([[getattr(one, name) for name in NAMES] for one in counts], np.float64)
 
 
 def _of(table: Floats, name: str) -> Floats:
-    return np.asarray(table[..., _NAMES.index(name)])
+    return np.asarray(table[..., NAMES.index(name)])
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:

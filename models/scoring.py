@@ -6,6 +6,7 @@ A bundle goes through the drone's own segmenter, a float U-Net through the same 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +17,7 @@ from edge.clock import SystemClock
 from edge.frames import Frame
 from edge.masks import Segmenter, preprocess, tiles
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
-from models import DataError, classifier
+from models import DataError, Example, classifier
 from models.classifier import STRIDE_PX
 
 if TYPE_CHECKING:
@@ -67,6 +68,13 @@ def open_scorer(
     if path.suffix == ".keras" and path.is_file():
         return _open_keras(path, size, threshold, name, stride_px)
     raise DataError(f"{path} is neither a bundle folder (with card.json) nor a .keras file.")
+
+
+def report_windows(scorer: Scorer, examples: Sequence[Example]) -> dict[str, Any]:
+    """Score a patch classifier on windows instead of pixels. Raises DataError for any other scorer."""
+    if not isinstance(scorer, _Windows):
+        raise DataError(f"{scorer.name} is no patch classifier; only that one answers window by window.")
+    return scorer.windows(examples)
 
 
 def _open_keras(path: Path, size: tuple[int, int], threshold: float | None, name: str | None, stride_px: int) -> Scorer:
@@ -123,6 +131,17 @@ class _Windows:
     def __init__(self, name: str, model: keras.Model, threshold: float, index: int, stride_px: int) -> None:
         self.name, self.threshold, self._index, self._stride_px = name, threshold, index, stride_px
         self._model = model
+
+    def windows(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """Score windows cut side by side out of pictures: see `models.patches.report_windows`."""
+        from models import patches
+
+        cut = patches.cut_windows("", examples, int(self._model.input_shape[1]), int(self._model.output_shape[-1]) - 1)
+        if not len(cut.labels):
+            raise DataError(
+                "No window of these pictures has a clear label: they are smaller than one, or all doubtful."
+            )
+        return patches.report_windows(cut, patches.scores_of(self._model, cut.images), self.threshold, self._index)
 
     def score(self, rgb: UInt8) -> UInt8:
         found = classifier.heat_map(self._model, rgb, self._index, self._stride_px)
