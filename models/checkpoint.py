@@ -32,13 +32,17 @@ class Checkpoint:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, room: int = 0) -> Iterator[Path]:
     """Give a file to write beside `path`, of the same ending; it takes the place of `path` once it is whole on disk.
 
-    Raises TryAgainError where it cannot be written: what stood at `path` stays as it was.
+    `room` bytes are written there first and thrown away: HDF5 ends the whole process where a disk fills under it, so
+    that the room for its files must be known to be there. Raises TryAgainError where it cannot be written: what stood
+    at `path` stays as it was.
     """
     part = path.with_name(f"part-{path.name}")
     try:
+        if room:
+            part.write_bytes(bytes(room))
         yield part
         with part.open("rb") as stream:
             os.fsync(stream.fileno())
@@ -50,6 +54,11 @@ def replacing(path: Path) -> Iterator[Path]:
             f"{path} cannot be written ({error.strerror or error}); what was there before is untouched: make room and "
             "run the same command again, it goes on from the last checkpoint."
         ) from error
+
+
+def room_for(weights: Sequence[Array]) -> int:
+    """Bytes that an HDF5 file of these weights takes at most: the values, and 4 KiB of structure for each array."""
+    return sum(array.nbytes for array in weights) + 4096 * len(weights) + (1 << 16)
 
 
 def save(path: Path, state: Checkpoint) -> None:

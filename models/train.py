@@ -71,9 +71,10 @@ def finish(task: Task, out: Path) -> dict[str, float]:
     levels, scores = task.thresholds(model)
     small = task.judge("float16")
     small.set_weights(model.get_weights())
-    with replacing(out / "model.keras") as part:
+    room = checkpoint.room_for(model.get_weights())
+    with replacing(out / "model.keras", room) as part:
         model.save(part)
-    with replacing(out / "start.weights.h5") as part:
+    with replacing(out / "start.weights.h5", room) as part:
         small.save_weights(part)
     first = next(iter(levels.values()))
     record.add(out / "run.json", score_threshold=first, score_thresholds=levels, validation=scores)
@@ -187,7 +188,7 @@ class _Run:
         record.write_picture(self.out / "examples.png", self.task.sheet(self.judge))
 
     def _save_weights(self, name: str) -> None:
-        with replacing(self.out / name) as part:
+        with replacing(self.out / name, checkpoint.room_for(self.average.values)) as part:
             self.judge.save_weights(part)
 
     def _save(self) -> None:
