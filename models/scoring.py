@@ -93,6 +93,8 @@ def _open_keras(path: Path, size: tuple[int, int], threshold: float | None, name
         raise DataError(f"{record} gives no score_threshold for the model; finish the training or give --threshold.")
     saved = keras.models.load_model(path, compile=False)
     if saved.name == classifier.NAME:
+        if not 1 <= stride_px <= saved.input_shape[1]:
+            raise DataError(f"--stride is 1 to {saved.input_shape[1]} px, the size of a window, not {stride_px}.")
         return _Windows(str(path), saved, float(threshold), index, stride_px)
     return _Tiles(str(path), saved, float(threshold), index, size)
 
