@@ -12,6 +12,8 @@ from pathlib import Path
 from edge.errors import EXIT_DONE, SpanhawkError
 from models import DataError, Example
 
+log = logging.getLogger(__name__)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Data errors are printed as one sentence on stderr."""
@@ -45,7 +47,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--masks", type=Path)
     evaluate.add_argument("--negatives", type=Path, help="folder of crack-free pictures")
     evaluate.add_argument("--set", action="append", default=[], metavar="NAME=IMAGES[,MASKS]",
-                          help="one of several sets; without MASKS its pictures are crack-free")  # fmt: skip
+                          help="one of several sets; without MASKS its pictures are crack-free; of a NAME that the "
+                          "training of a .keras file held out, only that part is scored")  # fmt: skip
+    evaluate.add_argument("--held", type=Path, metavar="RUN.json",
+                          help="a training's record, to cut its sets down (default: run.json beside the model)")  # fmt: skip
     evaluate.add_argument("--report", type=Path, metavar="DIR", help="also write DIR/index.html and DIR/report.json")
     evaluate.add_argument("--threshold", type=float, help="for a .keras file without run.json")
     evaluate.add_argument("--class", dest="name", help="class that is scored (default: the model's first)")
@@ -91,7 +96,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.windows:
         from models.scoring import report_windows
 
-        print(json.dumps({name: report_windows(scorer, labelled) for name, labelled, _ in sets}, indent=1))
+        found = {name: report_windows(scorer, [*labelled, *negatives]) for name, labelled, negatives in sets}
+        print(json.dumps(found, indent=1))
         return EXIT_DONE
     scored = [
         Scored(name=name, looks=look(scorer, labelled), negatives=look(scorer, negatives))
@@ -123,6 +129,7 @@ def _sets(arguments: argparse.Namespace) -> list[tuple[str, list[Example], list[
         negatives = find_examples(arguments.negatives, None) if arguments.negatives is not None else []
         return [(str(arguments.images or arguments.negatives), labelled, negatives)]
     sets: list[tuple[str, list[Example], list[Example]]] = []
+    held = _held_out(arguments.held, arguments.model)
     for text in arguments.set:
         name, is_there, folders = text.partition("=")
         images, _, masks = folders.partition(",")
@@ -131,8 +138,27 @@ def _sets(arguments: argparse.Namespace) -> list[tuple[str, list[Example], list[
         if name in [one[0] for one in sets]:
             raise DataError(f"--set {name} is given twice; give each set a name of its own.")
         examples = find_examples(Path(images), Path(masks) if masks else None)
+        if name in held:
+            examples = [example for example in examples if example.image.name in held[name]]
+            log.info("%s: only the %d pictures that the training held out", name, len(examples))
+            if len(examples) != len(held[name]):
+                raise DataError(f"{images} holds {len(examples)} of the {len(held[name])} pictures of {name}.")
         sets.append((name, examples if masks else [], [] if masks else examples))
     return sets
+
+
+def _held_out(given: Path | None, model: Path) -> dict[str, set[str]]:
+    """Names of the pictures that a training held out, by set; none for a bundle that comes without a record."""
+    record = given if given is not None else model.parent / "run.json"
+    if not record.is_file():
+        if given is not None:
+            raise DataError(f"--held names {given}, which does not exist; give the run.json of a training.")
+        return {}
+    try:
+        held = json.loads(record.read_text(encoding="utf-8"))["held"]
+        return {name: set(one["names"]) for name, one in held.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{record} is no record of a training: run.json holds what was held out.") from error
 
 
 def _duplicates(arguments: argparse.Namespace) -> int:

@@ -130,9 +130,24 @@ def test_command_scores_several_sets_and_writes_the_page(folder, tmp_path, capsy
     assert {key: single[key] for key in printed["sets"]["bars"]} == printed["sets"]["bars"]
 
 
+def test_only_what_the_training_held_out_is_scored_under_its_name(folder, tmp_path, capsys, pytestconfig):
+    record = tmp_path / "run.json"
+    record.write_text(json.dumps({"held": {"bars/held": {"names": ["1.png", "4.png"]}}}))
+    both = [f"--set={name}={folder}/images,{folder}/masks" for name in ("bars/held", "bars")]
+    assert main(["evaluate", str(pytestconfig.rootpath / BUNDLE), *both, "--held", str(record)]) == 0
+    found = json.loads(capsys.readouterr().out)["sets"]
+    assert {name: one["images"] for name, one in found.items()} == {"bars/held": 2, "bars": 6}
+    (folder / "images/4.png").rename(folder / "images/9.png")
+    (folder / "masks/4.png").rename(folder / "masks/9.png")
+    assert main(["evaluate", str(pytestconfig.rootpath / BUNDLE), *both, "--held", str(record)]) == 2
+    assert "holds 1 of the 2 pictures of bars/held" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--set", "a=tests", "--held", "gone.json"], "--held names gone.json, which does not exist"),
+        (["--set", "a=tests", "--held", "pyproject.toml"], "pyproject.toml is no record of a training"),
         (["--set", "a"], "--set a is not NAME=IMAGES,MASKS"),
         (["--set", "a=x", "--images", "y"], "--set names sets by itself"),
         (["--set", "a=nowhere"], "folder nowhere does not exist"),
