@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
                           help="one of several sets; without MASKS its pictures are crack-free; of a NAME that the "
                           "training of a .keras file held out, only that part is scored")  # fmt: skip
     evaluate.add_argument("--held", type=Path, metavar="RUN.json",
-                          help="a training's record, to cut its sets down (default: run.json beside the model)")  # fmt: skip
+                          help="a training's record; default: run.json beside the model")  # fmt: skip
     evaluate.add_argument("--report", type=Path, metavar="DIR", help="also write DIR/index.html and DIR/report.json")
     evaluate.add_argument("--threshold", type=float, help="for a .keras file without run.json")
     evaluate.add_argument("--class", dest="name", help="class that is scored (default: the model's first)")
