@@ -137,6 +137,9 @@ def _tables(job: Job) -> Tables:
     masks = dict(table.get("masks", {}))
     said = {"backend": job.backend, "bundle": None if job.bundle is None else str(job.bundle), "threads": job.threads}
     masks |= {key: value for key, value in said.items() if value is not None}
+    if masks.pop("budget_ms", None) is not None:
+        # What a budget leaves out depends on the machine's speed; a replay gives the same detections each time.
+        log.info("masks.budget_ms does not apply to a replay: every tile of every frame is looked at")
     return Tables(
         masks,
         dict(table.get("navigation", {})),
