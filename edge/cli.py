@@ -221,7 +221,8 @@ def _outbox(arguments: argparse.Namespace) -> int:
 
 
 def _benchmark(arguments: argparse.Namespace) -> int:
-    from edge.benchmark.run import Job, benchmark
+    from edge.benchmark.report import table
+    from edge.benchmark.run import Job, against_reference, benchmark
 
     job = Job(
         bundles=arguments.bundle,
@@ -241,7 +242,12 @@ def _benchmark(arguments: argparse.Namespace) -> int:
         write_reference=arguments.write_reference,
         reference=arguments.reference,
     )
-    return benchmark(job)
+    report = benchmark(job)
+    print(table(report))
+    words, code = against_reference(job, report)
+    if words:
+        print(words)
+    return code
 
 
 def _config_check(arguments: argparse.Namespace) -> int:

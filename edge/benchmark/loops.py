@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 
 from edge import backends
-from edge.benchmark import Loop
-from edge.benchmark.timing import Timing
+from edge.benchmark import Loop, Timing
 from edge.clock import ManualClock
 from edge.cracks.trace import TraceOptions
 from edge.detections.scale import ScaleOptions
@@ -85,6 +84,12 @@ class FrameLoop:
             self._stages.setdefault(stage, []).append(took_ms)
         self._last = outcome
 
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Height and width of the frame."""
+        height, width = self._rgb.shape[:2]
+        return int(height), int(width)
+
     def empty(self) -> None:
         """Take the letters out again, so that memory does not grow with the number of runs."""
         self._outbox.purge(everything=True)
@@ -92,7 +97,7 @@ class FrameLoop:
     def result(self, timing: Timing, tiles: int) -> Loop:
         """What ``timing`` of ``step`` was about. Only after at least one step."""
         assert self._last is not None, "nothing has been processed"
-        height, width = self._rgb.shape[:2]
+        height, width = self.size_px
         stages = {stage: round(float(np.median(took)), 3) for stage, took in self._stages.items()}
         return Loop(width, height, tiles, len(self._last.features), timing, stages)
 

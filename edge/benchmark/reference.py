@@ -34,7 +34,7 @@ class Row:
     high_ms: float
 
     @property
-    def key(self) -> tuple[str, ...]:
+    def key(self) -> tuple[str, str, str, str, str]:
         """What it is about."""
         return (self.bundle, self.backend, self.threads, self.what, self.metric)
 
@@ -96,8 +96,9 @@ def read(path: Path) -> list[Row]:
     found = []
     for number, line in enumerate(lines, start=2):
         try:
-            texts = [line[name] for name in COLUMNS[:5]]
-            found.append(Row(*texts, *(float(line[name]) for name in COLUMNS[5:])))
+            bundle, backend, threads, what, metric = (line[name] for name in COLUMNS[:5])
+            value, low, high = (float(line[name]) for name in COLUMNS[5:])
+            found.append(Row(bundle, backend, threads, what, metric, value, low, high))
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{path}: line {number}: {error}; write the file again with --write-reference") from error
     return found

@@ -131,8 +131,8 @@ def _roofline(bundle: str, line: Roofline) -> list[str]:
 def _sustained(run: Sustained) -> list[str]:
     first, last = run.minutes[0], run.minutes[-1]
     return [
-        f"sustained, {len(run.minutes)} min: p50 {first.p50_ms:.2f} ms in the first minute, {last.p50_ms:.2f} in the last "
-        f"({run.slower:.3f} x); p90 {first.p90_ms:.2f} and {last.p90_ms:.2f}; "
+        f"sustained, {len(run.minutes)} min: p50 {first.p50_ms:.2f} ms in the first minute, {last.p50_ms:.2f} in the "
+        f"last ({run.slower:.3f} x); p90 {first.p90_ms:.2f} and {last.p90_ms:.2f}; "
         f"{_or_dash(first.state.temperature_deg_c, '.0f')} and {_or_dash(last.state.temperature_deg_c, '.0f')} °C"
     ]
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edge.benchmark import Measured, Refused, reference
 from edge.benchmark.board import board, state
 from edge.benchmark.crosscheck import litert_benchmark
 from edge.benchmark.endtoend import end_to_end
 from edge.benchmark.loops import FrameLoop, rendered
-from edge.benchmark.report import Report, card_accuracy, table
+from edge.benchmark.report import Report, card_accuracy
 from edge.benchmark.roofline import roofline
 from edge.benchmark.subject import Subject, known_backends, measure, opened, why_not
 from edge.benchmark.sustain import Sustained, sustain
@@ -72,34 +75,35 @@ class Job:
         object.__setattr__(self, "height_px", int(height))
 
 
-def benchmark(job: Job) -> int:
-    """Measure, print, write; returns the exit code. Raises SpanhawkError."""
+def benchmark(job: Job) -> Report:
+    """Measure, and write the JSON. Raises SpanhawkError; DeviceError where what was asked for gave no number."""
     bundles = list(job.bundles) or [default_bundle_path()]
     report = Report(rfc3339(SystemClock().utc()), board(), state())
     for bundle in bundles:
         loaded = load_bundle(bundle)
         report.accuracy[loaded.model] = card_accuracy(loaded.card.metrics)
-    subjects = [subject for bundle in bundles for subject in _subjects(job, bundle)]
-    for subject in _with_bar(subjects):
-        _add(report, measure(subject), asked=bool(job.backends))
+    with tempfile.TemporaryDirectory(prefix="spanhawk-benchmark-") as folder:
+        # Rendered here, so that what rendering takes is no part of the memory a backend needs.
+        picture = Path(folder) / "picture.npy"
+        np.save(picture, rendered(job.height_px, job.width_px))
+        subjects = [subject for bundle in bundles for subject in _subjects(job, bundle, picture)]
+        for subject in _with_bar(subjects):
+            _add(report, measure(subject), asked=bool(job.backends))
     for bundle in bundles:
         _extras(job, report, bundle)
     _last(job, report, bundles[0])
     report.after = state()
     if job.json_path is not None:
         _write(job.json_path, report)
-    print(table(report))
-    if not report.measured:
-        raise DeviceError("nothing could be measured; the reasons stand above")
-    return _reference(job, report)
+    return report
 
 
-def _subjects(job: Job, bundle: Path) -> Iterator[Subject]:
+def _subjects(job: Job, bundle: Path, picture: Path) -> Iterator[Subject]:
     for backend in job.backends or list(known_backends()):
         for threads in _threads(job) if backend != "edgetpu" else [1]:
             yield Subject(
                 bundle=bundle, backend=backend, threads=threads, options=_options(job),
-                width_px=job.width_px, height_px=job.height_px, runs=job.runs, warm_up=job.warm_up,
+                picture=picture, runs=job.runs, warm_up=job.warm_up,
             )  # fmt: skip
 
 
@@ -169,11 +173,8 @@ def _last(job: Job, report: Report, bundle: Path) -> None:
 def _sustained(job: Job, bundle: Path, backend: str, threads: int) -> Sustained:
     from tqdm import tqdm
 
-    subject = Subject(
-        bundle=bundle, backend=backend, threads=threads, options=_options(job),
-        width_px=job.width_px, height_px=job.height_px, runs=1, warm_up=1,
-    )  # fmt: skip
-    with opened(subject) as segmenter, FrameLoop(segmenter, rendered(job.height_px, job.width_px)) as loop:
+    segmenter_of = (bundle, backend, threads, _options(job))
+    with opened(*segmenter_of) as segmenter, FrameLoop(segmenter, rendered(job.height_px, job.width_px)) as loop:
         why = why_not(segmenter)
         if why is not None:
             raise DeviceError(f"no number for {backend}: {why}")
@@ -194,9 +195,12 @@ def _write(path: Path, report: Report) -> None:
         raise UsageError(f"--json {path}: cannot write there ({error.strerror}); name another file") from error
 
 
-def _reference(job: Job, report: Report) -> int:
+def against_reference(job: Job, report: Report) -> tuple[str, int]:
+    """What ``--check`` or ``--write-reference`` has to say, and the exit code. Raises UsageError, ConfigError."""
+    if not report.measured:
+        raise DeviceError("nothing could be measured; the reasons stand above")
     if not (job.check or job.write_reference):
-        return EXIT_DONE
+        return "", EXIT_DONE
     path = job.reference
     if path is None:
         folder = reference.folder()
@@ -205,11 +209,10 @@ def _reference(job: Job, report: Report) -> int:
         path = folder / f"{report.board.slug}.csv"
     if job.write_reference:
         reference.write(path, reference.rows(report.measured))
-        print(f"written: {path}", file=sys.stderr)
-        return EXIT_DONE
+        return f"written: {path}", EXIT_DONE
     verdicts = reference.check(report.measured, reference.read(path))
-    for verdict in verdicts:
-        print(("ok    " if verdict.passed else "FAILED ") + verdict.sentence())
     if not verdicts:
         raise ConfigError(f"{path}: holds no row about what was measured; measure it with --write-reference")
-    return EXIT_DONE if all(verdict.passed for verdict in verdicts) else EXIT_OFF_REFERENCE
+    passed = all(verdict.passed for verdict in verdicts)
+    lines = [("ok      " if verdict.passed else "FAILED  ") + verdict.sentence() for verdict in verdicts]
+    return "\n".join(lines), EXIT_DONE if passed else EXIT_OFF_REFERENCE

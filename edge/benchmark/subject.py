@@ -12,19 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
 from edge import backends
 from edge.benchmark import Measured, Refused
 from edge.benchmark.board import peak_mb
 from edge.benchmark.delegation import delegation, refusal
-from edge.benchmark.loops import FrameLoop, clean, cut, rendered
+from edge.benchmark.loops import FrameLoop, clean, cut
 from edge.benchmark.power import power_w
 from edge.benchmark.timing import interleaved
 from edge.clock import SystemClock, stopwatch_ns
-from edge.errors import BundleError, DeviceError, SpanhawkError
+from edge.errors import BundleError, SpanhawkError
+from edge.frames import RGB
 from edge.masks import Segmenter, tiles
 from edge.masks.bundle import Bundle, load_bundle
-from edge.masks.segmenter import DEFAULT_OVERLAP_PX, NetworkSegmenter
+from edge.masks.segmenter import DEFAULT_OVERLAP_PX
 
 ROOM, OPENER = "edge.masks", "open_segmenter"
 
@@ -41,8 +43,8 @@ class Subject:
     threads: int
     options: Mapping[str, Any]
     """More keys of the [masks] table, as a provider."""
-    width_px: int
-    height_px: int
+    picture: Path
+    """The camera's frame: a .npy file, uint8 (H, W, 3)."""
     runs: int
     warm_up: int
 
@@ -68,12 +70,10 @@ def measure_here(subject: Subject) -> Measured | Refused:
     begun_ns = stopwatch_ns()
     with ExitStack() as stack:
         try:
-            segmenter = stack.enter_context(opened(subject))
-        except BundleError as error:
-            if subject.backend == "litert":
-                raise
-            return Refused(bundle.model, subject.backend, str(error))
-        except (SpanhawkError, ImportError) as error:
+            segmenter = stack.enter_context(opened(subject.bundle, subject.backend, subject.threads, subject.options))
+        except SpanhawkError as error:
+            if isinstance(error, BundleError) and subject.backend == "litert":
+                raise  # the bundle itself must not fly; other backends only lack a file in it
             return Refused(bundle.model, subject.backend, str(error))
         open_ms = (stopwatch_ns() - begun_ns) / 1e6
         why = why_not(segmenter)
@@ -82,12 +82,12 @@ def measure_here(subject: Subject) -> Measured | Refused:
         return _timed(subject, bundle, segmenter, open_ms)
 
 
-def opened(subject: Subject) -> Segmenter:
-    """The subject's segmenter. Raises SpanhawkError where it cannot be what was asked for."""
-    table = {"backend": subject.backend, "bundle": str(subject.bundle), **subject.options}
-    module, _ = backends.options(ROOM, OPENER, {"backend": subject.backend}, "masks", "litert")
+def opened(bundle: Path, backend: str, threads: int, options: Mapping[str, Any]) -> Segmenter:
+    """A segmenter on ``backend``. Raises SpanhawkError where it cannot be what was asked for."""
+    module = backends.find(ROOM, backend, OPENER, "masks.backend")
+    table = {"backend": backend, "bundle": str(bundle), **options}
     if "threads" in module.Options.__dataclass_fields__:
-        table["threads"] = subject.threads
+        table["threads"] = threads
     segmenter: Segmenter = backends.open_backend(ROOM, OPENER, table, SystemClock(), where="masks", default="litert")
     return segmenter
 
@@ -107,15 +107,13 @@ def _operators(network: Any) -> Any:
     return None if listing is None else listing()
 
 
-def _timed(subject: Subject, bundle: Bundle, segmenter: Segmenter, open_ms: float) -> Measured:
-    assert isinstance(segmenter, NetworkSegmenter) or hasattr(segmenter, "network"), "why_not has seen to it"
-    network: Any = segmenter.network  # type: ignore[attr-defined]
+def _timed(subject: Subject, bundle: Bundle, segmenter: Any, open_ms: float) -> Measured:
     watts = _Watts()
     with ExitStack() as stack:
         loops = {
             name: stack.enter_context(FrameLoop(segmenter, rgb)) for name, rgb in _pictures(subject, bundle).items()
         }
-        works: dict[str, Callable[[], object]] = {"invoke": network.run}
+        works: dict[str, Callable[[], object]] = {"invoke": segmenter.network.run}
         works |= {name: loop.step for name, loop in loops.items()}
 
         def after_round() -> None:
@@ -124,17 +122,16 @@ def _timed(subject: Subject, bundle: Bundle, segmenter: Segmenter, open_ms: floa
                 loop.empty()
 
         taken = interleaved(works, subject.runs, subject.warm_up, after_round)
-        runtime, nodes = segmenter.runtime, _operators(network)
-        found = {name: loop.result(taken[name], _tiles(subject, bundle, name)) for name, loop in loops.items()}
+        found = {name: loop.result(taken[name], tiles_of(bundle, *loop.size_px)) for name, loop in loops.items()}
+    runtime, nodes = segmenter.runtime, _operators(segmenter.network)
+    compiled = bundle.edgetpu_path if runtime.accelerator == "edgetpu" else None
     return Measured(
         bundle=bundle.model,
         backend=runtime.backend,
         threads=runtime.threads,
         library=runtime.library,
         accelerator=runtime.accelerator,
-        model_bytes=(bundle.edgetpu_path or bundle.model_path).stat().st_size
-        if runtime.accelerator == "edgetpu"
-        else bundle.model_path.stat().st_size,
+        model_bytes=(compiled or bundle.model_path).stat().st_size,
         delegation=None if nodes is None else delegation(nodes),
         open_ms=round(open_ms, 1),
         invoke=taken["invoke"],
@@ -144,18 +141,10 @@ def _timed(subject: Subject, bundle: Bundle, segmenter: Segmenter, open_ms: floa
     )
 
 
-def _pictures(subject: Subject, bundle: Bundle) -> dict[str, Any]:
+def _pictures(subject: Subject, bundle: Bundle) -> dict[str, RGB]:
     source = bundle.card.input
-    crack = rendered(subject.height_px, subject.width_px)
-    return {
-        "tile": cut(crack, source.height, source.width),
-        "frame": crack,
-        "clean": clean(subject.height_px, subject.width_px),
-    }
-
-
-def _tiles(subject: Subject, bundle: Bundle, name: str) -> int:
-    return 1 if name == "tile" else tiles_of(bundle, subject.height_px, subject.width_px)
+    frame = np.load(subject.picture, allow_pickle=False)
+    return {"tile": cut(frame, source.height, source.width), "frame": frame, "clean": clean(*frame.shape[:2])}
 
 
 def tiles_of(bundle: Bundle, height_px: int, width_px: int) -> int:
@@ -190,8 +179,3 @@ def known_backends() -> Iterator[str]:
         module = backends.find(ROOM, name, OPENER, "masks.backend")
         if "bundle" in module.Options.__dataclass_fields__:
             yield name
-
-
-def absent(backend: str, reason: str) -> DeviceError:
-    """The error for something that was asked for by name and cannot be measured."""
-    return DeviceError(f"no number for {backend}: {reason}")
