@@ -85,6 +85,11 @@ class FrameLoop:
         self._last = outcome
 
     @property
+    def detections(self) -> int:
+        """In the newest frame; 0 before the first."""
+        return 0 if self._last is None else len(self._last.features)
+
+    @property
     def size_px(self) -> tuple[int, int]:
         """Height and width of the frame."""
         height, width = self._rgb.shape[:2]
@@ -95,11 +100,10 @@ class FrameLoop:
         self._outbox.purge(everything=True)
 
     def result(self, timing: Timing, tiles: int) -> Loop:
-        """What ``timing`` of ``step`` was about. Only after at least one step."""
-        assert self._last is not None, "nothing has been processed"
+        """What ``timing`` of ``step`` was about."""
         height, width = self.size_px
         stages = {stage: round(float(np.median(took)), 3) for stage, took in self._stages.items()}
-        return Loop(width, height, tiles, len(self._last.features), timing, stages)
+        return Loop(width, height, tiles, self.detections, timing, stages)
 
 
 def _clock() -> ManualClock:

@@ -91,9 +91,10 @@ def _part(schema: Any, content: bytes, whole: Any, number: int) -> Part:
     graph.outputs = list(operator.outputs)
     model.signatureDefs = model.metadata = model.metadataBuffer = None
     used = {*operator.inputs, *operator.outputs}
-    for tensor in range(len(graph.tensors)):
-        if tensor not in used:
-            model.buffers[graph.tensors[tensor].buffer].data = None
+    kept = {graph.tensors[tensor].buffer for tensor in used if tensor >= 0}  # equal constants share one
+    for number, buffer in enumerate(model.buffers):
+        if number not in kept:
+            buffer.data = None
     shapes = {tensor: _shape(graph.tensors[tensor]) for tensor in used if tensor >= 0}
     name, macs = _described(schema, whole, operator, shapes)
     moved = sum(_bytes(schema, graph.tensors[tensor]) for tensor in shapes)
