@@ -27,11 +27,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+import contestants  # noqa: E402
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-import contestants  # noqa: E402
 from edge.benchmark import board  # noqa: E402
 from edge.benchmark.loops import FrameLoop, clean, cut, rendered  # noqa: E402
 from edge.benchmark.report import card_accuracy  # noqa: E402
@@ -80,9 +80,16 @@ GOALS = (
     Goal("LiteRT int8 / ONNX Runtime int8", OURS, "fast U-Net int8 in ONNX Runtime", "-", 1.0),
     Goal("whole loop / bare, 1280x720, one tile, no crack", "loop, no crack", "bare, one tile", "2.5 naive", 1.15),
     Goal("whole loop / bare, 1280x720, one tile, one crack", "loop, one crack", "bare, one tile", "2.5 naive", 1.15),
-    Goal("sliding window / ours, 12-megapixel photo", "sliding window", "ours, whole photo", '"an hour to seconds"', 200, True),
+    Goal(
+        "sliding window / ours, 12-megapixel photo",
+        "sliding window",
+        "ours, whole photo",
+        '"an hour to seconds"',
+        200,
+        True,
+    ),
     Goal("one thread / two threads, wall", "one thread, wall", "two threads, wall", "-", 1.7, True),
-)  # fmt: skip
+)
 
 
 def main() -> int:
@@ -323,15 +330,20 @@ def _result(stage: _Stage, passes: list[dict[str, float]], before: board.State) 
         "real_time": stage.real_time,
         "passes": len(passes),
         "networks": [
-            {"name": one.name, "cpu_min_ms": round(best[one.name], 3), "bytes": one.size_bytes, "accuracy": one.accuracy,
-             "against_ours": round(best[one.name] / best[OURS], 3)}
+            {
+                "name": one.name,
+                "cpu_min_ms": round(best[one.name], 3),
+                "against_ours": round(best[one.name] / best[OURS], 3),
+                "bytes": one.size_bytes,
+                "accuracy": one.accuracy,
+            }
             for one in stage.networks
         ],
         "times_ms": {name: round(ms, 3) for name, ms in best.items()},
         "detections": detections,
         "windows": {"pixels": contestants.WINDOW_PX, "stride_px": STRIDE_PX, "per_photo": stage.windows},
         "ratios": [_ratio(goal, passes) for goal in GOALS],
-    }  # fmt: skip
+    }
 
 
 def _ratio(goal: Goal, passes: list[dict[str, float]]) -> dict[str, Any]:
@@ -340,10 +352,14 @@ def _ratio(goal: Goal, passes: list[dict[str, float]]) -> dict[str, Any]:
     off = goal.bound / middle if goal.at_least else middle / goal.bound
     verdict = "met" if off <= 1 else "within noise" if off <= 1 + NOISE else "missed"
     return {
-        "name": goal.name, "field": goal.field, "goal": ("at least " if goal.at_least else "at most ") + f"{goal.bound:g}",
-        "ratio": round(middle, 3), "smallest": round(ratios[0], 3), "largest": round(ratios[-1], 3),
+        "name": goal.name,
+        "field": goal.field,
+        "goal": ("at least " if goal.at_least else "at most ") + f"{goal.bound:g}",
+        "ratio": round(middle, 3),
+        "smallest": round(ratios[0], 3),
+        "largest": round(ratios[-1], 3),
         "verdict": verdict,
-    }  # fmt: skip
+    }
 
 
 def table(result: dict[str, Any]) -> str:
@@ -354,11 +370,11 @@ def table(result: dict[str, Any]) -> str:
         "| network | ms | against ours | kB | accuracy of this file |",
         "|---|---|---|---|---|",
     ]
-    for one in result["networks"]:
-        lines.append(
-            f"| {one['name']} | {one['cpu_min_ms']:.2f} | {one['against_ours']:.2f} | {one['bytes'] / 1e3:.0f} "
-            f"| {one['accuracy']} |"
-        )
+    lines += [
+        f"| {one['name']} | {one['cpu_min_ms']:.2f} | {one['against_ours']:.2f} | {one['bytes'] / 1e3:.0f} "
+        f"| {one['accuracy']} |"
+        for one in result["networks"]
+    ]
     lines += ["", "| ratio | field today | goal | measured | spread | |", "|---|---|---|---|---|---|"]
     for one in result["ratios"]:
         verdict = "**missed**" if one["verdict"] == "missed" else one["verdict"]
@@ -371,7 +387,7 @@ def table(result: dict[str, Any]) -> str:
         "",
         f"Sliding window: {windows['per_photo']} windows of {windows['pixels']} px at a stride of "
         f"{windows['stride_px']}, {times['one window']:.2f} ms each (a mean of 200, times their number: "
-        f"{times['sliding window'] / 1000:.0f} s); ours: {times['ours, whole photo'] / 1000:.2f} s for all of the photo.",
+        f"{times['sliding window'] / 1000:.0f} s); ours: {times['ours, whole photo'] / 1000:.2f} s for all of it.",
     ]
     if not result["real_time"]:
         lines.append("Two threads were timed without real-time priority: other load counts in that row.")

@@ -30,7 +30,7 @@ def latency(result_path: Path, picture: Path) -> None:
         axis.plot(timing["p90_ms"], at, "D", color=RED)
         axis.plot(timing["cpu_min_ms"], at, "|", color=GREEN, markersize=14, markeredgewidth=2)
     axis.set_yticks(range(len(rows)), [name for name, _ in rows])
-    axis.invert_yaxis()
+    axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.set_xlim(left=0)
     axis.set_xlabel("milliseconds of wall time, p50 to p99")
     axis.legend(*_legend([("p50", BLUE, "o"), ("p90, the headline", RED, "D"), ("smallest CPU time", GREEN, "|")]))
