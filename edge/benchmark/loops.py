@@ -89,6 +89,10 @@ class FrameLoop:
         """In the newest frame; 0 before the first."""
         return 0 if self._last is None else len(self._last.features)
 
+    def payloads(self) -> list[bytes]:
+        """What is in the outbox."""
+        return [stored.letter.payload for stored in self._outbox.list(1000)]
+
     @property
     def size_px(self) -> tuple[int, int]:
         """Height and width of the frame."""
