@@ -249,8 +249,8 @@ def table(result: dict[str, Any]) -> str:
         f"{result['board']['name']}, {result['at'][:10]}, mosquitto on loopback, QoS 1, "
         f"{result['payload_bytes']} bytes",
         "",
-        "| drones | subscribers | messages/s reached | broker CPU per message | one core carries | drones on half a core "
-        "| memory |",
+        "| drones | subscribers | messages/s reached | broker CPU per message | one core carries "
+        "| drones on half a core | memory |",
         "|---|---|---|---|---|---|---|",
     ]
     for one in result["found"]:

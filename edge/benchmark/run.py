@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from edge import backends
 from edge.benchmark import Measured, Refused, reference
 from edge.benchmark.board import board, state
 from edge.benchmark.crosscheck import litert_benchmark
@@ -20,7 +21,7 @@ from edge.benchmark.endtoend import end_to_end
 from edge.benchmark.loops import FrameLoop, rendered
 from edge.benchmark.report import Report, card_accuracy
 from edge.benchmark.roofline import roofline
-from edge.benchmark.subject import Subject, known_backends, measure, opened, why_not
+from edge.benchmark.subject import OPENER, ROOM, Subject, known_backends, measure, opened, runs_models, why_not
 from edge.benchmark.sustain import Sustained, sustain
 from edge.clock import SystemClock
 from edge.detections.wire import rfc3339
@@ -77,6 +78,7 @@ class Job:
 
 def benchmark(job: Job) -> Report:
     """Measure, and write the JSON. Raises SpanhawkError; DeviceError where what was asked for gave no number."""
+    _check_backends(job)
     bundles = list(job.bundles) or [default_bundle_path()]
     report = Report(rfc3339(SystemClock().utc()), board(), state())
     for bundle in bundles:
@@ -96,6 +98,20 @@ def benchmark(job: Job) -> Report:
     if job.json_path is not None:
         _write(job.json_path, report)
     return report
+
+
+def _check_backends(job: Job) -> None:
+    """Refuse backends and options nobody knows before anything is measured. Raises UsageError."""
+    table = _options(job)
+    if table and not job.backends:
+        raise UsageError("--option belongs to a backend; name it with --backend")
+    for name in job.backends:
+        try:
+            module, _ = backends.options(ROOM, OPENER, {"backend": name, **table}, "masks", "litert")
+        except ConfigError as error:
+            raise UsageError(f"--backend {name}: {error}") from error
+        if not runs_models(module):
+            raise UsageError(f"--backend {name}: it runs no model file, so there is nothing to measure")
 
 
 def _subjects(job: Job, bundle: Path, picture: Path) -> Iterator[Subject]:

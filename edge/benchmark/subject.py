@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cv2
@@ -177,5 +178,10 @@ def known_backends() -> Iterator[str]:
     """Every backend that runs a model file; the fakes have none."""
     for name in backends.names(ROOM, OPENER):
         module = backends.find(ROOM, name, OPENER, "masks.backend")
-        if "bundle" in module.Options.__dataclass_fields__:
+        if runs_models(module):
             yield name
+
+
+def runs_models(module: ModuleType) -> bool:
+    """Whether a backend runs a bundle's model; the fakes do not."""
+    return "bundle" in module.Options.__dataclass_fields__
