@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT)]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import paho.mqtt.client as mqtt  # noqa: E402
+import tables  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from edge.benchmark import board  # noqa: E402
@@ -35,9 +36,6 @@ from edge.masks import litert  # noqa: E402
 
 WINDOW = 20  # letters on their way at one time, as the drone does it
 PATIENCE_S = 60.0
-
-# A busy flight, and what one core is asked for at most: the other half is for reconnections.
-DETECTIONS_PER_S, TELEMETRY_PER_S, CORE_SHARE = 5.0, 1.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def main() -> int:
     if arguments.json is not None:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(table(result))
+    print(tables.broker(result))
     return 0
 
 
@@ -240,29 +238,6 @@ def resident_mb(pid: int) -> float:
     """Resident memory of a process, megabytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def table(result: dict[str, Any]) -> str:
-    """Markdown."""
-    rate = DETECTIONS_PER_S + TELEMETRY_PER_S
-    lines = [
-        f"{result['board']['name']}, {result['at'][:10]}, mosquitto on loopback, QoS 1, "
-        f"{result['payload_bytes']} bytes",
-        "",
-        "| drones | subscribers | messages/s reached | broker CPU per message | one core carries "
-        "| drones on half a core | memory |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for one in result["found"]:
-        case = one["case"]
-        readers = f"{case['subscribers']} sharing" if case["shared"] else str(case["subscribers"])
-        capacity = 1e6 / one["broker_us"]
-        lines.append(
-            f"| {case['drones']} | {readers} | {one['per_s']:,.0f} | {one['broker_us']:.0f} µs | {capacity:,.0f}/s "
-            f"| {CORE_SHARE * capacity / rate:,.0f} | {one['resident_mb']:.0f} MB |"
-        )
-    lines += ["", f"A busy drone: {DETECTIONS_PER_S:g} detections and {TELEMETRY_PER_S:g} telemetry message a second."]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 import contestants  # noqa: E402
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
+import tables  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from edge.benchmark import board  # noqa: E402
@@ -105,7 +106,7 @@ def main() -> int:
     if arguments.json is not None:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(table(result))
+    print(tables.comparison(result))
     if arguments.plot is not None:
         import plots
 
@@ -360,38 +361,6 @@ def _ratio(goal: Goal, passes: list[dict[str, float]]) -> dict[str, Any]:
         "largest": round(ratios[-1], 3),
         "verdict": verdict,
     }
-
-
-def table(result: dict[str, Any]) -> str:
-    """For a terminal, and for a README: Markdown."""
-    lines = [
-        f"{result['board']['name']}, {result['at'][:10]}, {result['bundle']}, one thread, smallest CPU times",
-        "",
-        "| network | ms | against ours | kB | accuracy of this file |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {one['name']} | {one['cpu_min_ms']:.2f} | {one['against_ours']:.2f} | {one['bytes'] / 1e3:.0f} "
-        f"| {one['accuracy']} |"
-        for one in result["networks"]
-    ]
-    lines += ["", "| ratio | field today | goal | measured | spread | |", "|---|---|---|---|---|---|"]
-    for one in result["ratios"]:
-        verdict = "**missed**" if one["verdict"] == "missed" else one["verdict"]
-        lines.append(
-            f"| {one['name']} | {one['field']} | {one['goal']} | {one['ratio']:.3g} "
-            f"| {one['smallest']:.3g} to {one['largest']:.3g} | {verdict} |"
-        )
-    windows, times = result["windows"], result["times_ms"]
-    lines += [
-        "",
-        f"Sliding window: {windows['per_photo']} windows of {windows['pixels']} px at a stride of "
-        f"{windows['stride_px']}, {times['one window']:.2f} ms each (a mean of 200, times their number: "
-        f"{times['sliding window'] / 1000:.0f} s); ours: {times['ours, whole photo'] / 1000:.2f} s for all of it.",
-    ]
-    if not result["real_time"]:
-        lines.append("Two threads were timed without real-time priority: other load counts in that row.")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

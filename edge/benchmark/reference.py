@@ -76,7 +76,7 @@ def rows(measured: Sequence[Measured]) -> list[Row]:
 
 
 def check(measured: Sequence[Measured], expected: Sequence[Row]) -> list[Verdict]:
-    """Compare; rows of bundles and backends that were not measured at all are left out, missing threads are not."""
+    """Compare; rows of bundles and backends that were not measured at all are left out, other missing ones are not."""
     values = {_key(one, what, metric): value for one, what, metric, value in _values(measured)}
     asked = {(_name(one), one.backend) for one in measured}
     return [Verdict(row, values.get(row.key)) for row in expected if (row.bundle, row.backend) in asked]
@@ -116,6 +116,8 @@ def write(path: Path, found: Sequence[Row]) -> None:
 
 def _values(measured: Sequence[Measured]) -> Iterator[tuple[Measured, str, str, float]]:
     for one in measured:
+        if one.accelerator == "cpu" and one.threads != 1:
+            continue  # what several threads use together depends on who else wants the cores
         timings = {"invoke": one.invoke, **{name: loop.timing for name, loop in one.loops.items()}}
         for what, timing in timings.items():
             if one.accelerator == "cpu":

@@ -86,13 +86,19 @@ def _measured(one: Measured, accuracy: dict[str, Any]) -> list[str]:
     for name, loop in one.loops.items():
         lines.append(_timing(_title(name, loop), loop.timing))
         stages = ", ".join(f"{stage} {ms:.2f}" for stage, ms in loop.stage_p50_ms.items())
-        ratio = loop.timing.cpu_min_ms / (one.invoke.cpu_min_ms * loop.tiles) if one.invoke.cpu_min_ms else None
-        against = "" if ratio is None or one.accelerator != "cpu" else f"; {ratio:.2f} x the bare network"
-        lines.append(f"    {stages}{against}")
+        lines.append(f"    {stages}{_against(one, loop)}")
     if accuracy:
         words = "; ".join(f"{name} F1 {value:.3f}" for name, value in accuracy.items())
         lines.append(f"  accuracy of this file, from its card: {words}")
     return lines
+
+
+def _against(one: Measured, loop: Loop) -> str:
+    """The loop over its runs of the bare network; CPU times of several threads, or of an accelerator, say nothing."""
+    bare_ms = one.invoke.cpu_min_ms * loop.tiles
+    if one.accelerator != "cpu" or one.threads != 1 or not bare_ms:
+        return ""
+    return f"; {loop.timing.cpu_min_ms / bare_ms:.2f} x the bare network"
 
 
 def _title(name: str, loop: Loop) -> str:

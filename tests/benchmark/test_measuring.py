@@ -81,12 +81,12 @@ def measured(threads: int | None = 1, accelerator: str = "cpu", cpu_min_ms: floa
 
 
 def test_a_reference_accepts_what_it_was_made_of_and_survives_the_file(tmp_path: Path) -> None:
-    rows = reference.rows([measured(), measured(threads=2)])
+    rows = reference.rows([measured()])
     path = tmp_path / "new" / "board.csv"
     reference.write(path, rows)
     assert reference.read(path) == rows
-    verdicts = reference.check([measured(), measured(threads=2)], rows)
-    assert len(verdicts) == 4
+    verdicts = reference.check([measured()], rows)
+    assert len(verdicts) == 2
     assert all(verdict.passed for verdict in verdicts)
 
 
@@ -103,10 +103,15 @@ def test_too_slow_and_too_fast_are_both_said(factor: float, words: str) -> None:
 
 
 def test_a_row_that_was_not_measured_does_not_pass() -> None:
-    rows = reference.rows([measured(threads=1), measured(threads=2)])
-    missing = [verdict for verdict in reference.check([measured(threads=1)], rows) if not verdict.passed]
-    assert {verdict.row.threads for verdict in missing} == {"2"}
-    assert all("not measured" in verdict.sentence() for verdict in missing)
+    rows = reference.rows([measured()])
+    verdicts = reference.check([dataclasses.replace(measured(), loops={})], rows)
+    missing = [verdict for verdict in verdicts if not verdict.passed]
+    assert [verdict.row.what for verdict in missing] == ["frame"]
+    assert "not measured" in missing[0].sentence()
+
+
+def test_cpu_time_of_several_threads_is_no_reference() -> None:
+    assert reference.rows([measured(threads=2)]) == []
 
 
 def test_an_accelerator_is_held_to_wall_time() -> None:
