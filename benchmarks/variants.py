@@ -2,13 +2,17 @@
 
 Says nothing about accuracy: each would have to be trained. One thread, smallest CPU times.
 
-    python benchmarks/variants.py
+    python benchmarks/variants.py --json out/variants.json
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import math
 import sys
+from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import contestants  # noqa: E402
+import tables  # noqa: E402
+from tqdm import tqdm  # noqa: E402
 
+from edge.benchmark import board  # noqa: E402
 from edge.benchmark.roofline import fastest_ms  # noqa: E402
 from edge.masks.bundle import default_bundle_path  # noqa: E402
 from edge.masks.interpreter import open_model  # noqa: E402
@@ -71,27 +78,30 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    arguments = parser.parse_args()
     cache = ROOT / ".cache" / "benchmarks"
     networks = [open_model((default_bundle_path() / "model.tflite").read_bytes(), 1)]
-    counts = []
-    for name, change in VARIANTS.items():
+    found: list[dict[str, Any]] = []
+    for name, change in tqdm(VARIANTS.items(), desc="building", unit="net", disable=None):
         made = variant(**change)
-        counts.append((made.count_params(), gmac(made)))
-        path = contestants.cached(
-            f"variant-{'-'.join(map(str, change.values())) or 'none'}.tflite",
-            lambda made=made: contestants.to_int8(made),
-            cache,
-            Path(__file__).read_bytes(),
-        )
+        found.append({"name": name, "parameters": made.count_params(), "gmac": round(gmac(made), 3)})
+        file = f"variant-{'-'.join(map(str, change.values())) or 'none'}.tflite"
+        path = contestants.cached(file, lambda made=made: contestants.to_int8(made), cache, Path(__file__).read_bytes())
         networks.append(open_model(path.read_bytes(), 1))
-        print(f"built: {name}", file=sys.stderr)
     shipped, *times = fastest_ms(networks, 60)
-    print(
-        f"the shipped bundle: {shipped:.2f} ms\n\n| variant, 512x512 int8 | parameters | GMAC | ms | of the shipped |"
-    )
-    print("|---|---|---|---|---|")
-    for name, (parameters, macs), ms in zip(VARIANTS, counts, times, strict=True):
-        print(f"| {name} | {parameters / 1e6:.2f} M | {macs:.2f} | {ms:.2f} | {ms / shipped:.2f} |")
+    result = {
+        "schema": "spanhawk/variants/1",
+        "at": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "board": asdict(board.board()),
+        "shipped_ms": round(shipped, 3),
+        "variants": [{**one, "cpu_min_ms": round(ms, 3)} for one, ms in zip(found, times, strict=True)],
+    }
+    if arguments.json is not None:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(tables.variants(result))
     return 0
 
 

@@ -75,7 +75,9 @@ def measure_here(subject: Subject) -> Measured | Refused:
         except SpanhawkError as error:
             if isinstance(error, BundleError) and subject.backend == "litert":
                 raise  # the bundle itself must not fly; other backends only lack a file in it
-            return Refused(bundle.model, subject.backend, str(error))
+            # Where this machine keeps its files is nobody's business who reads the result.
+            reason = str(error).replace(str(subject.bundle), subject.bundle.name)
+            return Refused(bundle.model, subject.backend, reason)
         open_ms = (stopwatch_ns() - begun_ns) / 1e6
         why = why_not(segmenter)
         if why is not None:
