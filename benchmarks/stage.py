@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ from tqdm import tqdm
 
 from edge.benchmark.loops import FrameLoop, clean, cut, rendered
 from edge.benchmark.report import card_accuracy
-from edge.clock import ManualClock
+from edge.benchmark.subject import opened
 from edge.frames import Frame
-from edge.masks import litert, preprocess
+from edge.masks import preprocess
 from edge.masks.bundle import default_bundle_path, load_bundle
 from edge.masks.interpreter import open_model
 
@@ -48,8 +47,7 @@ class Stage:
         self._frame = rendered(*CAMERA_PX)
         self.networks = self._networks(cache, yolo)
         self.loops = self._loops(cache, stack)
-        shipped = litert.Options(threads=1)
-        self._whole = stack.enter_context(litert.open_segmenter(shipped, _clock()))
+        self._whole = stack.enter_context(opened(default_bundle_path(), "litert", 1, {}))
         self._photo = np.tile(self._frame, (5, 4, 1))[: PHOTO_PX[0], : PHOTO_PX[1]].copy()
         make = lambda: contestants.to_float(contestants.window_classifier())  # noqa: E731
         self._window = open_model(contestants.cached("window.tflite", make, cache).read_bytes(), 1)
@@ -125,7 +123,7 @@ class Stage:
         folder = digest.with_suffix("")
         if not (folder / "card.json").exists():
             contestants.one_tile_bundle(folder, default_bundle_path(), *ONE_TILE_PX, frames)
-        segmenter: Any = stack.enter_context(litert.open_segmenter(litert.Options(bundle=folder, threads=1), _clock()))
+        segmenter: Any = stack.enter_context(opened(folder, "litert", 1, {}))
         self.flying = {
             "loop, no crack": stack.enter_context(FrameLoop(segmenter, clean(*CAMERA_PX))),
             "loop, one crack": stack.enter_context(FrameLoop(segmenter, self._frame)),
@@ -220,7 +218,3 @@ def _ramp() -> Any:
     """From black to white: it pins the input's range."""
     row = np.linspace(0, 255, ONE_TILE_PX[1]).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(row[None, :, None], (*ONE_TILE_PX, 3)))
-
-
-def _clock() -> ManualClock:
-    return ManualClock(datetime(2026, 1, 1, tzinfo=timezone.utc))

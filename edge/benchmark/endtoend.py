@@ -38,9 +38,7 @@ picture = "{folder}/picture.npy"
 log = "{folder}/exposed.json"
 fps = {fps}
 [masks]
-backend = "{backend}"
-bundle = "{bundle}"
-threads = {threads}
+{masks}
 [navigation]
 backend = "fixed"
 [outbox]
@@ -89,9 +87,11 @@ class EndToEnd:
 
 
 def end_to_end(
-    bundle: Path, backend: str, threads: int, size_px: tuple[int, int], fps: float, seconds: float
+    masks: Mapping[str, Any], threads: int, size_px: tuple[int, int], fps: float, seconds: float
 ) -> EndToEnd:
     """Fly for ``seconds`` at ``fps`` with frames of ``size_px`` (height, width) that show one crack.
+
+    ``masks`` is the daemon's [masks] table.
 
     Raises DeviceError without mosquitto, or when the daemon does not run or nothing was acknowledged.
     """
@@ -100,9 +100,9 @@ def end_to_end(
         folder = Path(name)
         np.save(folder / "picture.npy", rendered(*size_px))
         with open_broker(kind="mosquitto") as broker:
-            text = _CONFIG.format(
-                folder=folder, fps=float(fps), backend=backend, bundle=bundle.resolve(), threads=threads, url=broker.url
-            )
+            # A JSON text, number or truth value is the same in TOML.
+            lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in masks.items())
+            text = _CONFIG.format(folder=folder, fps=float(fps), masks=lines, url=broker.url)
             (folder / "spanhawk.toml").write_text(text, encoding="utf-8")
             _fly(folder, seconds + _WARM_UP_S)
             exposed, stamps = (_read(folder / name) for name in ("exposed.json", "stamped.json"))

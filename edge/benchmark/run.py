@@ -21,7 +21,17 @@ from edge.benchmark.endtoend import end_to_end
 from edge.benchmark.loops import FrameLoop, rendered
 from edge.benchmark.report import Report, card_accuracy
 from edge.benchmark.roofline import roofline
-from edge.benchmark.subject import OPENER, ROOM, Subject, known_backends, measure, opened, runs_models, why_not
+from edge.benchmark.subject import (
+    OPENER,
+    ROOM,
+    Subject,
+    known_backends,
+    masks_table,
+    measure,
+    opened,
+    runs_models,
+    why_not,
+)
 from edge.benchmark.sustain import Sustained, sustain
 from edge.clock import SystemClock
 from edge.detections.wire import rfc3339
@@ -182,8 +192,9 @@ def _last(job: Job, report: Report, bundle: Path) -> None:
     if job.sustained_min:
         report.sustained = _sustained(job, bundle, backend, threads)
     if job.end_to_end_s:
+        masks = masks_table(bundle, backend, threads, _options(job))
         size = (job.height_px, job.width_px)
-        report.end_to_end = end_to_end(bundle, backend, threads, size, job.fps, job.end_to_end_s)
+        report.end_to_end = end_to_end(masks, threads, size, job.fps, job.end_to_end_s)
 
 
 def _sustained(job: Job, bundle: Path, backend: str, threads: int) -> Sustained:

@@ -76,7 +76,7 @@ def measure_here(subject: Subject) -> Measured | Refused:
             if isinstance(error, BundleError) and subject.backend == "litert":
                 raise  # the bundle itself must not fly; other backends only lack a file in it
             # Where this machine keeps its files is nobody's business who reads the result.
-            reason = str(error).replace(str(subject.bundle), subject.bundle.name)
+            reason = str(error).replace(str(subject.bundle.resolve()), subject.bundle.name)
             return Refused(bundle.model, subject.backend, reason)
         open_ms = (stopwatch_ns() - begun_ns) / 1e6
         why = why_not(segmenter)
@@ -87,12 +87,18 @@ def measure_here(subject: Subject) -> Measured | Refused:
 
 def opened(bundle: Path, backend: str, threads: int, options: Mapping[str, Any]) -> Segmenter:
     """A segmenter on ``backend``. Raises SpanhawkError where it cannot be what was asked for."""
-    module = backends.find(ROOM, backend, OPENER, "masks.backend")
-    table = {"backend": backend, "bundle": str(bundle), **options}
-    if "threads" in module.Options.__dataclass_fields__:
-        table["threads"] = threads
+    table = masks_table(bundle, backend, threads, options)
     segmenter: Segmenter = backends.open_backend(ROOM, OPENER, table, SystemClock(), where="masks", default="litert")
     return segmenter
+
+
+def masks_table(bundle: Path, backend: str, threads: int, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The [masks] table that opens ``bundle`` for measuring; ``options`` has the last word. Raises ConfigError."""
+    known = backends.find(ROOM, backend, OPENER, "masks.backend").Options.__dataclass_fields__
+    # A bundle that nobody vouches for may be measured; that lets it fly nowhere.
+    wanted = {"threads": threads, "unsigned": "allow"}
+    fitting = {key: value for key, value in wanted.items() if key in known}
+    return {"backend": backend, "bundle": str(bundle.resolve()), **fitting, **options}
 
 
 def why_not(segmenter: Segmenter) -> str | None:

@@ -12,6 +12,7 @@ import pytest
 
 from edge.benchmark.endtoend import end_to_end, evaluate
 from edge.benchmark.metronome import Options, open_camera
+from edge.benchmark.subject import masks_table
 from edge.clock import ManualClock
 from edge.errors import DeviceError
 from edge.masks.bundle import default_bundle_path
@@ -93,7 +94,8 @@ def test_closing_wakes_a_waiting_metronome(tmp_path: Path) -> None:
 def test_a_real_flight_against_a_real_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mosquitto_path()
     monkeypatch.chdir(tmp_path)
-    found = end_to_end(default_bundle_path(), "litert", 1, (256, 320), fps=5.0, seconds=4.0)
+    masks = masks_table(default_bundle_path(), "litert", 1, {"overlap_px": 32})
+    found = end_to_end(masks, 1, (256, 320), fps=5.0, seconds=4.0)
     assert found.broker == "mosquitto"
     assert found.detections >= found.frames >= 5
     assert 0 < found.stored_p50_ms < found.p50_ms <= found.p90_ms <= found.p99_ms <= found.max_ms
