@@ -1,7 +1,7 @@
 # make demo   fly a rendered bridge: no hardware, no network beyond the package index
 # make test   everything CI runs: lint, types, import rules, tests
 # make lint   ruff, mypy and the import rules alone
-# make bench  host glue against the bare network
+# make bench  speed: this board, side by side with the field, and what a broker carries; tables, plots and JSON in out/
 # make wheel  the wheel that goes on the drone
 # make deb    the Debian package for a board: BOARD=arm64-python3.11 (Raspberry Pi OS Bookworm), arm64-python3.13, …
 # make test-system  install, fly, hang, kill, upgrade and roll back under a real systemd, in a container; as root
@@ -24,8 +24,12 @@ lint: $(VENV)/.builds
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/.flies
-	$(BIN)/python benchmarks/loop.py
+# On a shared machine, as root: make bench FIRST='nice -n -10'
+bench: system-packages $(VENV)/.compares
+	$(FIRST) $(BIN)/python benchmarks/latency.py --runs 100 --roofline --cross-check --end-to-end 20 \
+	  --json out/latency.json --plot out/latency.png
+	$(FIRST) $(BIN)/python benchmarks/compare.py --json out/compare.json --plot out/compare.png
+	$(FIRST) $(BIN)/python benchmarks/broker.py --json out/broker.json
 
 wheel: $(VENV)/.builds
 	$(BIN)/python -m build --wheel
@@ -52,6 +56,11 @@ $(VENV)/.flies: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.builds: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[demo,workstation]' --group dev
 	@touch $@ $(VENV)/.flies
+
+# What benchmarks compare with: ONNX Runtime and the way to it.
+$(VENV)/.compares: $(VENV)/.builds
+	$(BIN)/python -m pip install --quiet -e '.[demo,workstation,bench]'
+	@touch $@
 
 # The real broker and the real GPS daemon that tests talk to. Without root, missing ones are skipped and named.
 PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign
