@@ -146,10 +146,10 @@ def report(counts: Sequence[Counts], seed: int = 0) -> dict[str, object]:
         return {**found, "pooled": None, "per_image": None}
     rng = np.random.default_rng(seed)
     drawn = table[rng.integers(len(table), size=(RESAMPLES, len(table)))].sum(axis=1)
-    found["pooled"] = {name: _interval(float(score(table.sum(axis=0))), score(drawn)) for name, score in POOLED.items()}
+    found["pooled"] = {name: interval(float(score(table.sum(axis=0))), score(drawn)) for name, score in POOLED.items()}
     again = rng.integers(len(cracked), size=(RESAMPLES, len(cracked)))
     found["per_image"] = {
-        name: _interval(float(score(cracked).mean()), score(cracked)[again].mean(axis=1))
+        name: interval(float(score(cracked).mean()), score(cracked)[again].mean(axis=1))
         for name, score in POOLED.items()
     }
     return found
@@ -169,8 +169,8 @@ def report_crack_free(counts: Sequence[Counts], seed: int = 0) -> dict[str, obje
         "images": len(table),
         "fires": int(fires.sum()),
         "fires_blob": int(blob.sum()),
-        "share": _interval(float(fires.mean()), fires[again].mean(axis=1)),
-        "share_blob": _interval(float(blob.mean()), blob[again].mean(axis=1)),
+        "share": interval(float(fires.mean()), fires[again].mean(axis=1)),
+        "share_blob": interval(float(blob.mean()), blob[again].mean(axis=1)),
     }
 
 
@@ -189,7 +189,8 @@ def _ratio(part: Floats, whole: Floats) -> Floats:
     return np.divide(part, whole, out=np.zeros(np.shape(part)), where=np.asarray(whole) > 0)
 
 
-def _interval(value: float, drawn: Floats) -> dict[str, float]:
+def interval(value: float, drawn: Floats) -> dict[str, float]:
+    """{value, low, high}: the 95 % percentile interval of bootstrap values."""
     low, high = np.percentile(drawn, [2.5, 97.5])
     return {"value": round(value, 4), "low": round(float(low), 4), "high": round(float(high), 4)}
 

@@ -37,6 +37,7 @@ def test_test_set_is_cut_down_to_what_was_held_out(tmp_path):
     assert len(cli._test_set(record, "set", images, masks)) == 4
     kept = cli._test_set(record, "set/held", images, masks)
     assert [example.image.name for example in kept] == ["rendered_0001.png", "rendered_0003.png"]
-    (images / "rendered_0003.png").unlink()
+    for folder in (images, masks):
+        (folder / "rendered_0003.png").unlink()
     with pytest.raises(DataError, match="holds 1 of the 2 pictures of set/held"):
         cli._test_set(record, "set/held", images, masks)
