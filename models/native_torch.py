@@ -28,7 +28,7 @@ def make_step(model: keras.Model) -> Step:
     import torch
 
     if keras.backend.backend() != "torch":
-        raise DataError(f"engine = torch needs KERAS_BACKEND=torch, but Keras runs on {keras.backend.backend()}.")
+        raise DataError(f"Training with PyTorch's kernels needs KERAS_BACKEND=torch, but Keras runs on {keras.backend.backend()}.")
     variables = model.trainable_variables
     plan = _plan(model)
     device = variables[0].value.device
@@ -99,7 +99,7 @@ def _native(operation: Any) -> Operation:
         return lambda x: functional.max_pool2d(x, operation.pool_size, operation.strides)
     if type(operation).__name__ == "Resize" and operation.interpolation == "bilinear" and not operation.antialias:
         return lambda x: functional.interpolate(x, operation.size, mode="bilinear", align_corners=False)
-    raise DataError(f"engine = torch does not know the layer {operation.name} ({type(operation).__name__}).")
+    raise DataError(f"KERAS_BACKEND=torch: no counterpart is known for the layer {operation.name} ({type(operation).__name__}).")
 
 
 def _convolution(layer: Any) -> Operation:
@@ -107,7 +107,7 @@ def _convolution(layer: Any) -> Operation:
 
     stride, size = layer.strides[0], layer.kernel_size[0]
     if stride not in (1, 2) or size not in (1, 3) or (size > 1 and layer.padding != "same") or layer.groups != 1:
-        raise DataError(f"engine = torch does not know the convolution {layer.name}.")
+        raise DataError(f"KERAS_BACKEND=torch: no counterpart is known for the convolution {layer.name}.")
 
     def convolve(x: Any) -> Any:
         kernel = layer.kernel.value.permute(3, 2, 0, 1)
