@@ -28,7 +28,9 @@ def make_step(model: keras.Model) -> Step:
     import torch
 
     if keras.backend.backend() != "torch":
-        raise DataError(f"Training with PyTorch's kernels needs KERAS_BACKEND=torch, but Keras runs on {keras.backend.backend()}.")
+        raise DataError(
+            f"Training with PyTorch's kernels needs KERAS_BACKEND=torch, but Keras runs on {keras.backend.backend()}."
+        )
     variables = model.trainable_variables
     plan = _plan(model)
     device = variables[0].value.device
@@ -99,7 +101,9 @@ def _native(operation: Any) -> Operation:
         return lambda x: functional.max_pool2d(x, operation.pool_size, operation.strides)
     if type(operation).__name__ == "Resize" and operation.interpolation == "bilinear" and not operation.antialias:
         return lambda x: functional.interpolate(x, operation.size, mode="bilinear", align_corners=False)
-    raise DataError(f"KERAS_BACKEND=torch: no counterpart is known for the layer {operation.name} ({type(operation).__name__}).")
+    raise DataError(
+        f"KERAS_BACKEND=torch: no counterpart is known for the layer {operation.name} ({type(operation).__name__})."
+    )
 
 
 def _convolution(layer: Any) -> Operation:
