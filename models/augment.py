@@ -11,16 +11,17 @@ Float = npt.NDArray[np.float32]
 
 
 def random_crop(
-    rng: np.random.Generator, rgb: UInt8, mask: UInt8, size: int, aim: tuple[int, int] | None
+    rng: np.random.Generator, rgb: UInt8, mask: UInt8, size: int, aim: tuple[int, int] | None, *, gentle: bool = False
 ) -> tuple[UInt8, UInt8]:
-    """Cut a square of `size` px by one perspective warp: scale 0.5 to 2, quarter turns, tilt, flip.
+    """Cut a square of `size` px by one perspective warp: scale 0.5 to 2 (`gentle`: 0.85 to 1.2), turns, tilt, flip.
 
     `mask` holds one bit per class and has the size of `rgb`. `aim` (y, x) is a point of the source that must lie in the
     crop; None takes any place. Returns (crop, mask) warped alike.
     """
     height, width = mask.shape
     smallest = max(0.5, size / (1.5 * min(height, width)))
-    scale = float(np.exp(rng.uniform(np.log(min(smallest, 1.9)), np.log(2.0))))
+    least, most = (max(0.85, smallest), max(1.2, 1.1 * smallest)) if gentle else (min(smallest, 1.9), 2.0)
+    scale = float(np.exp(rng.uniform(np.log(least), np.log(most))))
     angle = float(rng.integers(4)) * np.pi / 2 + (float(rng.uniform(-0.6, 0.6)) if rng.random() < 0.5 else 0.0)
     half = size / 2 / scale
     if aim is None:

@@ -65,6 +65,8 @@ class Mix:
     """Chance that a real crack-free crop gets look-alikes."""
     pasted_cracks: float = 0.0
     """Weight of real cracks cut out and laid on crack-free ground."""
+    gentle: float = 0.0
+    """Share of crops left near their own scale and, mostly, in their own light: what the network meets in flight."""
     stride: int = 4
     """Pixels per cell of the network's output."""
     classes: int = 1
@@ -115,12 +117,20 @@ def make_batch(mix: Mix, seed: int, number: int, count: int) -> tuple[Float, Flo
 
 def make_crop(mix: Mix, rng: np.random.Generator) -> tuple[UInt8, UInt8, Float]:
     """Make one crop: picture uint8 RGB, mask with one bit per class, label weights 0..1 (classes, crop, crop)."""
-    rgb, mask, weights = make_scene(mix, rng)
-    return augment.photometric(rng, rgb), mask, weights
+    gentle = rng.random() < mix.gentle
+    rgb, mask, weights = make_scene(mix, rng, gentle=gentle)
+    if not gentle or rng.random() < 0.4:
+        rgb = augment.photometric(rng, rgb)
+    return rgb, mask, weights
 
 
-def make_scene(mix: Mix, rng: np.random.Generator, aim_chance: float = 0.8) -> tuple[UInt8, UInt8, Float]:
-    """Make one crop as `make_crop`, before its light is changed; `aim_chance` of real crops look at damage."""
+def make_scene(
+    mix: Mix, rng: np.random.Generator, aim_chance: float = 0.8, *, gentle: bool = False
+) -> tuple[UInt8, UInt8, Float]:
+    """Make one crop as `make_crop`, before its light is changed; `aim_chance` of real crops look at damage.
+
+    `gentle`: real crops stay near the scale and the shape they were photographed in.
+    """
     made = [mix.rendered_cracks, mix.rendered_clean, mix.pasted_cracks]
     weights = np.array([source.weight for source in mix.sources] + made)
     pick = int(rng.choice(len(weights), p=weights / weights.sum()))
@@ -129,7 +139,7 @@ def make_scene(mix: Mix, rng: np.random.Generator, aim_chance: float = 0.8) -> t
         rgb, mask = _pasted(mix, rng) if kind == 2 else _rendered(mix, rng, cracked=kind == 0)
         return rgb, mask, np.ones((mix.classes, *mask.shape), np.float32)
     source = mix.sources[pick]
-    rgb, mask = _real(mix, source, rng, aim_chance)
+    rgb, mask = _real(mix, source, rng, aim_chance, gentle=gentle)
     chance = mix.lookalikes_on_clean if source.clean else mix.lookalikes_on_cracked
     trust = _label_weights(mix, source, mask)
     if rng.random() < chance:
@@ -176,13 +186,15 @@ def stream(make: Callable[[int], Batch], first: int, threads: int = 1, ahead: in
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _real(mix: Mix, source: Source, rng: np.random.Generator, aim_chance: float = 0.8) -> tuple[UInt8, UInt8]:
+def _real(
+    mix: Mix, source: Source, rng: np.random.Generator, aim_chance: float = 0.8, *, gentle: bool = False
+) -> tuple[UInt8, UInt8]:
     rgb, mask, points = source.pictures[int(rng.integers(len(source.pictures)))]
     aim = None
     if len(points) and rng.random() < aim_chance:
         y, x = points[int(rng.integers(len(points)))]
         aim = (int(y), int(x))
-    return augment.random_crop(rng, rgb, mask, mix.crop_px, aim)
+    return augment.random_crop(rng, rgb, mask, mix.crop_px, aim, gentle=gentle)
 
 
 def _rendered(mix: Mix, rng: np.random.Generator, *, cracked: bool) -> tuple[UInt8, UInt8]:

@@ -148,6 +148,7 @@ class MixConfig:
     rendered_cracks: float = 0.0
     rendered_clean: float = 0.0
     pasted_cracks: float = 0.0
+    gentle: float = 0.0
     lookalikes_on_cracked: float = 0.0
     lookalikes_on_clean: float = 0.0
 

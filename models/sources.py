@@ -57,6 +57,7 @@ def load_mix(config: Config, parts: DataSplit, teacher: Teacher | None, shuffle:
         rendered_cracks=config.mix.rendered_cracks, rendered_clean=config.mix.rendered_clean,
         lookalikes_on_cracked=config.mix.lookalikes_on_cracked, lookalikes_on_clean=config.mix.lookalikes_on_clean,
         pasted_cracks=config.mix.pasted_cracks,
+        gentle=config.mix.gentle,
     )  # fmt: skip
     _check_classes(mix, config.model.classes)
     return mix

@@ -11,12 +11,13 @@ import csv
 import logging
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models import DataError, batches, checkpoint, parallel, record
+from models import DataError, batches, checkpoint, native_torch, parallel, record
 from models.checkpoint import replacing
 from models.config import Config, load_config
 from models.sources import split_sources
@@ -113,6 +114,15 @@ def _build(config: Config, task: Task, folder: Path) -> keras.Model:
     return model
 
 
+def _learner(model: keras.Model) -> Callable[[Any, Any], float]:
+    """Return what learns one batch: PyTorch's own kernels where Keras runs on it, else Keras."""
+    import keras
+
+    if keras.backend.backend() == "torch":
+        return native_torch.make_step(model)
+    return lambda images, targets: float(model.train_on_batch(images, targets))
+
+
 def learning_rate(step: int, progress: float, peak: float, warmup_steps: int) -> float:
     """Linear warm-up over `warmup_steps`, times a half cosine over `progress` (0 at the start, 1 at the end)."""
     warm = min(1.0, (step + 1) / max(warmup_steps, 1))
@@ -125,6 +135,7 @@ class _Run:
     def __init__(self, config: Config, model: keras.Model, task: Task, out: Path) -> None:
         self.config, self.model, self.task, self.out = config, model, task, out
         self.judge = task.judge()
+        self._learn = _learner(model)
         self.average = checkpoint.Average(model.get_weights(), config.train.ema, AVERAGE_EVERY)
         self.step, self.seconds, self.best = 0, 0.0, -math.inf
         self.scores: dict[str, float] = {}
@@ -163,7 +174,7 @@ class _Run:
         settings = self.config.train
         rate = learning_rate(self.step, self.progress(), settings.learning_rate, settings.warmup_steps)
         self.model.optimizer.learning_rate = rate
-        loss = float(self.model.train_on_batch(images, targets))
+        loss = self._learn(images, targets)
         if not math.isfinite(loss):
             raise DataError(
                 f"The loss became {loss} at step {self.step}; the last good weights are in {self.out}. "
