@@ -52,9 +52,9 @@ $(VENV)/.flies: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[demo]'
 	@touch $@
 
-# What builds and tests: TensorFlow, linters, oracles.
+# What builds and tests: TensorFlow, linters, oracles; under CI PyTorch too.
 $(VENV)/.builds: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -e '.[demo,workstation]' --group dev
+	$(BIN)/python -m pip install --quiet -e '.[demo,workstation]' --group dev $(if $(CI),--group torch)
 	@touch $@ $(VENV)/.flies
 
 # What benchmarks compare with: ONNX Runtime and the way to it.

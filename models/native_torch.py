@@ -94,7 +94,7 @@ def _native(operation: Any) -> Operation:
     if isinstance(operation, keras.layers.BatchNormalization):
         return _normalisation(operation)
     if isinstance(operation, keras.layers.ReLU) and operation.max_value == 6 and not operation.negative_slope:
-        return functional.relu6
+        return lambda x: functional.relu6(x)
     if isinstance(operation, keras.layers.Concatenate):
         return lambda *parts: torch.cat(parts, 1)
     if isinstance(operation, keras.layers.MaxPooling2D):
