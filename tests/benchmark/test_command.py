@@ -61,6 +61,14 @@ def test_table_and_json(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "operators delegated in 1 piece" in told
 
 
+def test_options_of_the_masks_table_count(bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "b.json"
+    more = ["--backend", "litert", "--threads", "1", "--option", "overlap_px=0", "--json", str(out)]
+    assert run(bundle, *more) == 0
+    (found,) = measured(out)["measured"]
+    assert found["loops"]["frame"]["tiles"] == 6
+
+
 def test_what_is_not_here_is_named_without_a_number(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
