@@ -1,11 +1,13 @@
-"""Write a model bundle: model.tflite, golden.npz, card.json (schema spanhawk/card/1), report picture."""
+"""Write a model bundle: model.tflite, golden.npz, card.json (schema spanhawk/card/1), its seal, the curve."""
 
 from __future__ import annotations
 
 import hashlib
-import json
+import logging
+import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from convert import ConversionError
+from convert.folder import replacing, write_card
 from convert.quantize import INPUT_SCALE, INPUT_ZERO_POINT, Quantized, open_interpreter, run
+from convert.source import CLASSIFIER, Source
 from edge.clock import SystemClock
+from edge.masks.card import GOLDEN, MODEL, SCHEMA, LimitsCard
+from models import DataError
+
+log = logging.getLogger(__name__)
 
 UInt8 = npt.NDArray[np.uint8]
 Int8 = npt.NDArray[np.int8]
 
-SCHEMA = "spanhawk/card/1"
 GOLDEN_TOLERANCE_LSB = 4
 """Kernels of different processors differ by up to this many steps after three chained resizes."""
 GOLDEN_MAX_FRACTION_ABOVE = 0.01
@@ -29,45 +36,34 @@ GOLDEN_LIMIT_BYTES = 400_000
 
 
 def write_bundle(
-    out: Path,
-    quantized: Quantized,
-    run_record: Mapping[str, Any],
-    name: str,
-    licence: str,
-    command: str,
-    curve: Path | None,
+    out: Path, quantized: Quantized, source: Source, *, name: str, licence: str, command: str, limits: LimitsCard
 ) -> dict[str, Any]:
-    """Write all files of a bundle, the card last, and return the card (metrics still empty).
+    """Write all files of a bundle and return the card (metrics still empty).
 
-    `run_record` is the training's run.json with score_threshold. Raises ConversionError where the golden answer differs
-    between the fast and the reference kernels by more than the card allows.
+    Raises ConversionError where the golden answer differs between the fast and the reference kernels by more than the
+    card allows; DataError where `out` exists and is no bundle.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "model.tflite").write_bytes(quantized.content)
-    source, answer = golden(quantized)
-    np.savez_compressed(out / "golden.npz", input=source, output=answer)
-    size = (out / "golden.npz").stat().st_size
-    limit = GOLDEN_LIMIT_BYTES * max(1.0, source.size / (512 * 512 * 3))
-    if size > limit:
-        raise ConversionError(f"golden.npz takes {size} bytes; at most {limit:.0f} belong in a bundle.")
-    if curve is not None and curve.is_file():
-        shutil.copyfile(curve, out / "curve.png")
-    card = _card(quantized, run_record, name, licence, command)
-    write_card(out, card)
+    picture, answer = golden(quantized)
+    card = _card(out, quantized, source, name, licence, command, limits)
+    with replacing(out) as folder:
+        (folder / MODEL).write_bytes(quantized.content)
+        np.savez_compressed(folder / GOLDEN, input=picture, output=answer.reshape(_card_shape(quantized)))
+        size = (folder / GOLDEN).stat().st_size
+        limit = GOLDEN_LIMIT_BYTES * max(1.0, picture.size / (512 * 512 * 3))
+        if size > limit:
+            raise ConversionError(f"{GOLDEN} takes {size} bytes; at most {limit:.0f} belong in a bundle.")
+        curve = source.path.with_name("curve.png")
+        if curve.is_file():
+            shutil.copyfile(curve, folder / "curve.png")
+        write_card(folder, card)
     return card
-
-
-def write_card(out: Path, card: dict[str, Any]) -> None:
-    """Write card.json with the hashes of all other files of the bundle."""
-    files = sorted(path for path in out.iterdir() if path.name != "card.json" and path.is_file())
-    card["files"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    (out / "card.json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def golden(quantized: Quantized) -> tuple[Int8, Int8]:
     """Return a rendered int8 input and the network's int8 output for it.
 
     The picture has few grey levels and no noise, so that it compresses; it shows two cracks, a joint, a hole, a stain.
+    Raises ConversionError where fast and reference kernels do not agree on it.
     """
     image = golden_picture(*quantized.input_shape[1:3])
     source = (image ^ 0x80).view(np.int8)[None]
@@ -96,9 +92,49 @@ def golden_picture(height: int, width: int) -> UInt8:
     return np.asarray(cv2.cvtColor(steps, cv2.COLOR_GRAY2RGB), np.uint8)
 
 
-def _card(quantized: Quantized, run_record: Mapping[str, Any], name: str, licence: str, command: str) -> dict[str, Any]:
+def float_reference(model: Path, out: Path) -> str:
+    """Where the float model lies, for the card: relative to the bundle, or its name alone for an absolute path.
+
+    Where a machine keeps its files is its own; inside one checkout the way from bundle to weights is the same for all.
+    """
+    return model.name if model.is_absolute() else os.path.relpath(model.resolve(), out.resolve())
+
+
+def find_float(bundle: Path, card: Mapping[str, Any], given: Path | None) -> Path:
+    """The float model a bundle was made from: `given`, or where the card says it lies.
+
+    Raises DataError where it is not there, or is another one than the card names.
+    """
+    told = card["made"].get("float", {})
+    path = given or (bundle / told["file"] if "file" in told else None)
+    if path is None or not path.is_file():
+        where = f"not at {path}" if path is not None else "not named on the card"
+        raise DataError(f"The float model of {bundle} is {where}; name it after the bundle.")
+    path = Path(os.path.normpath(path))
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if "sha256" in told and found != told["sha256"]:
+        raise DataError(
+            f"{path} (SHA-256 {found[:12]}) is not the float model {bundle} was made from ({told['sha256'][:12]}); "
+            "name that one, or quantise again."
+        )
+    if "sha256" not in told:
+        log.warning("%s does not say which float model it was made from; %s is taken at its word", bundle, path)
+    return path
+
+
+def _card_shape(quantized: Quantized) -> tuple[int, int, int, int]:
+    rows, columns, channels = quantized.output_shape[1:] if len(quantized.output_shape) == 4 else (
+        1, 1, quantized.output_shape[-1]
+    )  # fmt: skip
+    return 1, rows, columns, channels
+
+
+def _card(
+    out: Path, quantized: Quantized, source: Source, name: str, licence: str, command: str, limits: LimitsCard
+) -> dict[str, Any]:
     _, height, width, _ = quantized.input_shape
-    _, rows, columns, channels = quantized.output_shape
+    _, rows, columns, channels = _card_shape(quantized)
+    record, classifier = source.record, source.kind == CLASSIFIER
     return {
         "schema": SCHEMA,
         "name": name,
@@ -109,33 +145,59 @@ def _card(quantized: Quantized, run_record: Mapping[str, Any], name: str, licenc
             "scale": INPUT_SCALE, "zero_point": INPUT_ZERO_POINT,
         },
         "output": {
-            "height": rows, "width": columns, "channels": channels, "dtype": "int8", "kind": "logits",
+            "height": rows, "width": columns, "channels": channels, "dtype": "int8", "kind": source.kind,
             "scale": quantized.output_scale, "zero_point": quantized.output_zero_point,
-            "pixel_shuffle": round(channels**0.5),
+            "pixel_shuffle": 1 if classifier else round(channels**0.5),
         },
-        "score_threshold": run_record["score_threshold"],
-        "classes": ["crack"],
-        "training_data": _training_data(run_record),
+        "score_threshold": record["score_threshold"],
+        "classes": _classes(record, channels) if classifier else ["crack"],
+        "training_data": _training_data(record),
         "licence": licence,
         "metrics": {},
-        "made": {
-            "command": f"{run_record['command']}; {command}",
-            "steps": run_record["steps"], "minutes": run_record["minutes"],
-            "seed": run_record["config"]["train"]["seed"], "versions": run_record["versions"],
-            "parameters": run_record["parameters"],
-            "gmac": round(run_record["gmac_512"] * height * width / 512**2, 3),
-        },
+        "made": _made(out, source, command),
         "golden": {"tolerance_lsb": GOLDEN_TOLERANCE_LSB, "max_fraction_above": GOLDEN_MAX_FRACTION_ABOVE},
+        "limits": asdict(limits),
     }  # fmt: skip
 
 
-def _training_data(run_record: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
-    sources = {source["name"]: source for source in run_record["config"]["sources"]}
+def _classes(record: Mapping[str, Any], count: int) -> list[str]:
+    listed = record.get("classes") or record.get("config", {}).get("model", {}).get("classes")
+    if not listed:
+        raise DataError("The training's record names no classes; add \"classes\": [...] to it, in the output's order.")
+    names = [str(one) for one in listed]
+    if len(names) == count - 1:
+        return ["sound", *names]  # a patch classifier's first output is that nothing is damaged
+    if len(names) != count:
+        raise DataError(f"The training's record names {len(names)} classes, the network has {count} outputs.")
+    return names
+
+
+def _made(out: Path, source: Source, command: str) -> dict[str, Any]:
+    from models.record import versions
+    from models.unet import gmac
+
+    record = source.record
+    return {
+        "command": "; ".join(filter(None, [record.get("command"), command])),
+        "float": {"file": float_reference(source.path, out), "sha256": source.sha256},
+        "steps": record.get("steps"), "minutes": record.get("minutes"),
+        "seed": record.get("config", {}).get("train", {}).get("seed"),
+        "versions": record.get("versions", {}) | {"converted with": versions()},
+        "parameters": source.model.count_params(), "gmac": round(gmac(source.model), 3),
+    }  # fmt: skip
+
+
+def _training_data(record: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
+    config = record.get("config", {})
+    sources = {one["name"]: one for one in config.get("sources", ())}
     listed = [
-        {"name": name, "split": sources[name]["split"], "images": facts["images"], "licence": sources[name]["licence"]}
-        for name, facts in run_record["train"].items()
-    ]
-    mix = run_record["config"]["mix"]
-    if mix["rendered_cracks"] or mix["rendered_clean"]:
+        {
+            "name": name, "split": sources.get(name, {}).get("split", "train"), "images": facts["images"],
+            "licence": sources.get(name, {}).get("licence", "not stated"),
+        }
+        for name, facts in record.get("train", {}).items()
+    ]  # fmt: skip
+    mix = config.get("mix", {})
+    if mix.get("rendered_cracks") or mix.get("rendered_clean"):
         listed.append({"name": "rendered", "split": "train", "images": 0, "licence": "made while training"})
     return listed

@@ -1,34 +1,32 @@
-"""Check the operators of a .tflite file: pure int8, static, and only what integer accelerators are known to take.
+"""What may fly: pure int8, static, one input and one output, and only operators that integer accelerators take.
 
-The lists follow Coral's published operator table and versions seen mapped in Coral's own model files. A pass means
-"expected to map", never "compiled": only the vendor's compiler can say that.
+Whether an Edge TPU is likely to take the network as a whole is another question, see `convert.edgetpu`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from convert import ConversionError
+from convert import ConversionError, edgetpu
+from convert.graph import Tensor, read_graph
 
 NEWEST_VERSION = {
     "CONV_2D": 3,
     "DEPTHWISE_CONV_2D": 3,
+    "FULLY_CONNECTED": 4,
     "RESIZE_BILINEAR": 3,
     "CONCATENATION": 2,
     "ADD": 2,
+    "SUB": 2,
     "MUL": 2,
     "MAX_POOL_2D": 2,
+    "AVERAGE_POOL_2D": 2,
     "MEAN": 2,
     "PAD": 2,
+    "RESHAPE": 1,
 }
 """Operators a network may use, with the newest version each may have."""
-LARGEST_TENSOR_BYTES = 2 * 1024 * 1024
-"""Activations above this are unlikely to fit an Edge TPU's 8 MiB of memory; a CPU does not mind."""
-WEIGHT_BYTES = 6 * 1024 * 1024
-"""Weights above this are streamed at every run on an Edge TPU."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +37,8 @@ class Inventory:
     """Count by operator name."""
     largest_tensor_bytes: int
     """Largest activation."""
+    peak_live_bytes: int
+    """Most bytes of activations alive at once."""
     weight_bytes: int
     doubts: tuple[str, ...]
     """What makes an Edge TPU unlikely to take the whole network, although a CPU runs it; empty where nothing does."""
@@ -46,31 +46,23 @@ class Inventory:
 
 def check_operators(content: bytes) -> Inventory:
     """Return the inventory of a .tflite file. Raises ConversionError naming the first thing that must not be there."""
-    from tensorflow.lite.python import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
-    if len(model.subgraphs) != 1:
-        raise ConversionError(f"The file has {len(model.subgraphs)} subgraphs; a network that flies has exactly one.")
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-    counts: dict[str, int] = {}
-    for operator in model.subgraphs[0].operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
-        _check_version(name, code.version)
-        counts[name] = counts.get(name, 0) + 1
-    activations, weights = 0, 0
-    for tensor, size, constant in _tensors(model, schema):
-        _check_tensor(tensor, constant, schema)
-        activations, weights = (activations, weights + size) if constant else (max(activations, size), weights)
-    doubts = tuple(
-        f"the {what} takes {size} bytes, more than the {limit} that an Edge TPU is known to take"
-        for what, size, limit in (
-            ("largest activation", activations, LARGEST_TENSOR_BYTES),
-            ("sum of the weights", weights, WEIGHT_BYTES),
-        )
-        if size > limit
+    graph = read_graph(content)
+    for what, ends in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        if len(ends) != 1:
+            raise ConversionError(f"The model has {len(ends)} {what}; a network that flies has one.")
+    for operator in graph.operators:
+        _check_version(operator.name, operator.version)
+    for tensor in graph.tensors:
+        _check_tensor(tensor)
+    found = edgetpu.predict(graph)
+    doubts = [f"operator {one.index}, {one.operator}, {one.reason}" for one in found.findings if one.reason]
+    return Inventory(
+        operators=graph.counts(),
+        largest_tensor_bytes=found.largest_tensor_bytes,
+        peak_live_bytes=found.peak_live_bytes,
+        weight_bytes=found.weight_bytes,
+        doubts=(*doubts, *found.whole),
     )
-    return Inventory(operators=counts, largest_tensor_bytes=activations, weight_bytes=weights, doubts=doubts)
 
 
 def _check_version(name: str, version: int) -> None:
@@ -84,24 +76,21 @@ def _check_version(name: str, version: int) -> None:
         )
 
 
-def _tensors(model: Any, schema: Any) -> Iterator[tuple[Any, int, bool]]:
-    for tensor in model.subgraphs[0].tensors:
-        data = model.buffers[tensor.buffer].data
-        count = math.prod(int(extent) for extent in tensor.shape) if tensor.shape is not None else 1
-        yield tensor, count * (4 if tensor.type == schema.TensorType.INT32 else 1), data is not None and len(data) > 0
-
-
-def _check_tensor(tensor: Any, constant: bool, schema: Any) -> None:
-    name = tensor.name.decode()
-    if tensor.type not in (schema.TensorType.INT8, schema.TensorType.INT32):
-        raise ConversionError(f"Tensor {name} is neither int8 nor a constant int32; quantise the whole network.")
-    if tensor.type == schema.TensorType.INT32 and not constant:
+def _check_tensor(tensor: Tensor) -> None:
+    if tensor.type not in ("INT8", "INT32"):
+        raise ConversionError(f"Tensor {tensor.name} is neither int8 nor a constant int32; quantise the whole network.")
+    if tensor.type == "INT32" and not tensor.constant:
         raise ConversionError(
-            f"Tensor {name} is computed in int32: a shape worked out at run time; use a static batch of 1."
+            f"Tensor {tensor.name} is computed in int32: a shape worked out at run time; use a static batch of 1."
         )
-    if tensor.shapeSignature is not None and min(tensor.shapeSignature, default=1) < 0:
-        shape = list(tensor.shapeSignature)
-        raise ConversionError(f"Tensor {name} has a dynamic shape {shape}; use a static batch of 1.")
-    scales = tensor.quantization.scale if tensor.quantization is not None else None
-    if scales is not None and any(not math.isfinite(scale) or scale <= 0 for scale in scales):
-        raise ConversionError(f"Tensor {name} has a scale that is zero or not finite; a channel is dead, train again.")
+    _check_shape(tensor)
+    if any(not math.isfinite(scale) or scale <= 0 for scale in tensor.scales):
+        raise ConversionError(
+            f"Tensor {tensor.name} has a scale that is zero or not finite; a channel is dead, train again."
+        )
+
+
+def _check_shape(tensor: Tensor) -> None:
+    if any(extent < 0 for extent in tensor.shape):
+        shape = list(tensor.shape)
+        raise ConversionError(f"Tensor {tensor.name} has a dynamic shape {shape}; use a static batch of 1.")

@@ -21,6 +21,7 @@ examples:
   spanhawk replay photos/ --nav track.csv --masks   find the cracks in a folder of photos
   spanhawk replay flight.mp4 --mqtt mqtt://localhost
   spanhawk run --config /etc/spanhawk/spanhawk.toml
+  spanhawk doctor                                   is this drone fit to fly?
   spanhawk outbox list
   spanhawk benchmark --json board.json              how fast it is on this board
 """
@@ -59,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"spanhawk {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help="log more")
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_run, _add_replay, _add_outbox, _add_config, _add_benchmark):
+    for add in (_add_demo, _add_run, _add_replay, _add_doctor, _add_outbox, _add_config, _add_benchmark):
         add(verbs)
     return parser
 
@@ -112,13 +113,30 @@ def _add_replay(verbs: _Verbs) -> None:
     verb.set_defaults(verb=_replay)
 
 
+def _add_doctor(verbs: _Verbs) -> None:
+    verb = verbs.add_parser(
+        "doctor",
+        help="is this drone fit to fly, and if not, what is to be done",
+        description="Opens each device once, runs one inference, sends one message, and says what is wrong and what "
+        "to do about it. Exit code 0 only if fit to fly.",
+        epilog="as the service sees it, with its user, devices and secrets: sudo systemctl start spanhawk-doctor",
+    )
+    _config_option(verb)
+    verb.add_argument("--json", action="store_true", help="one JSON object (schema spanhawk/doctor/1) on stdout")
+    verb.add_argument(
+        "--software", action="store_true", help="only what an upgrade can break: no camera, no sky, no network"
+    )
+    verb.set_defaults(verb=_doctor)
+
+
 def _add_outbox(verbs: _Verbs) -> None:
     verb = verbs.add_parser("outbox", help="what waits for the ground: list it, send it, clear what arrived")
-    verb.add_argument("action", choices=("list", "flush", "purge"), help="see below")
+    verb.add_argument("action", choices=("list", "flush", "purge", "prune"), help="see below")
     verb.description = (
         "list: one JSON object per letter. flush: send everything that waits or was refused, now. "
         "--again: also what was acknowledged before and is still kept. "
-        "purge: delete what the ground has (--all: everything, also what it has not)."
+        "purge: delete what the ground has (--all: everything, also what it has not). "
+        "prune: on a disk that fills up, delete the oldest pictures of detections that the ground has."
     )
     _config_option(verb)
     verb.add_argument("--outbox", type=Path, metavar="FILE", help="this outbox file rather than the configured one")
@@ -206,8 +224,22 @@ def _replay(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
+def _doctor(arguments: argparse.Namespace) -> int:
+    from edge.clock import SystemClock
+    from edge.doctor import report
+    from edge.doctor.examine import examine
+
+    clock, results = SystemClock(), []
+    for name, result in examine(arguments.config or _DEFAULT_CONFIG, clock, software_only=arguments.software):
+        results.append((name, result))
+        if not arguments.json:
+            print(report.row(name, result, colour=sys.stdout.isatty()), flush=True)
+    print(report.to_json(results, clock) if arguments.json else f"\n{report.verdict(results)}")
+    return report.exit_code(results)
+
+
 def _outbox(arguments: argparse.Namespace) -> int:
-    from edge.daemon import letters
+    from edge.daemon import letters, prune
 
     box = letters.Box(arguments.config or _DEFAULT_CONFIG, arguments.outbox, arguments.mqtt)
     if arguments.action == "list":
@@ -215,6 +247,8 @@ def _outbox(arguments: argparse.Namespace) -> int:
             print(line)
     elif arguments.action == "flush":
         print(letters.flush(box, again=arguments.again), file=sys.stderr)
+    elif arguments.action == "prune":
+        print(prune.pictures(box.settings()), file=sys.stderr)
     else:
         print(letters.purge(box, everything=arguments.all), file=sys.stderr)
     return EXIT_DONE

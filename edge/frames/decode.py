@@ -16,8 +16,11 @@ import numpy.typing as npt
 
 from edge.frames import RGB
 
+# From OpenCV 4.11 on the decoder itself writes RGB, which saves a pass over the picture.
+_AS_RGB: int | None = getattr(cv2, "IMREAD_COLOR_RGB", None)
+_COLOR: int = cv2.IMREAD_COLOR if _AS_RGB is None else _AS_RGB
 # Three channels whatever is stored (grey is repeated, alpha dropped), 16 bit left as it is, orientation ours.
-_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+_FLAGS = _COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # not a stuffed 0xFF, not fill, not a restart
 _EOI, _STANDALONE = 0xD9, (0x01, 0xD8)
@@ -56,14 +59,15 @@ def decode(data: bytes, orientation: int) -> npt.NDArray[Any]:
     if reason is not None:
         raise UnreadableImageError(reason)
     try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS)
+        rgb = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS)
     except cv2.error as error:
         raise UnreadableImageError(f"the decoder refuses it ({error.err})") from error
-    if bgr is None:
+    if rgb is None:
         raise UnreadableImageError("the image is damaged")
-    if bgr.dtype not in (np.uint8, np.uint16):
-        raise UnreadableImageError(f"its samples are {bgr.dtype}, only 8 and 16 bit integers are read")
-    rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    if rgb.dtype not in (np.uint8, np.uint16):
+        raise UnreadableImageError(f"its samples are {rgb.dtype}, only 8 and 16 bit integers are read")
+    if _AS_RGB is None:
+        rgb = cv2.cvtColor(rgb, cv2.COLOR_BGR2RGB, dst=rgb)
     # OpenCV turns TIFF upright whatever it is told.
     return rgb if data.startswith(_TIFF) else upright(rgb, orientation)
 
@@ -76,8 +80,8 @@ def upright(rgb: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
 
 
 def rgb_from_bgr(bgr: npt.NDArray[Any] | cv2.Mat) -> RGB:
-    """OpenCV's 8-bit order of colours to ours."""
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    """OpenCV's 8-bit order of colours to ours, in place: the memory of a second picture costs more than the work."""
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), np.uint8)
 
 
 def significant_bits(rgb: npt.NDArray[np.uint16]) -> int:

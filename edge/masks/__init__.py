@@ -57,11 +57,11 @@ class Runtime:
     """What really runs the network, for summary, telemetry and benchmarks."""
 
     backend: str
-    """As configured: the module's name (``litert``, ``edgetpu``, ``dark``)."""
+    """As configured: the module's name (``litert``, ``edgetpu``, ``onnx``, ``dark``)."""
     library: str
     """Interpreter and its version, as ``ai-edge-litert 2.3.0``."""
     accelerator: str
-    """``cpu`` or ``edgetpu``: what owns the operators."""
+    """``cpu``, ``edgetpu``, ``cuda`` or ``tensorrt``: what owns the operators."""
     threads: int | None
     """CPU threads; None where the accelerator decides."""
 

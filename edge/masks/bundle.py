@@ -13,7 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import BundleError
-from edge.masks.card import COPY_AGAIN, GOLDEN, MODEL, MODEL_EDGETPU, Card, read_card
+from edge.masks.card import (
+    COPY_AGAIN,
+    GOLDEN,
+    GOLDEN_ONNX,
+    MODEL,
+    MODEL_EDGETPU,
+    MODEL_ONNX,
+    Card,
+    read_card,
+)
+from edge.masks.trust import check_seal
 
 DEFAULT_NAME = "fast-unet"
 
@@ -38,6 +48,11 @@ class Bundle:
     def edgetpu_path(self) -> Path | None:
         """The model compiled for the Edge TPU; None when the bundle has none."""
         return self.folder / MODEL_EDGETPU if MODEL_EDGETPU in self.card.files else None
+
+    @property
+    def onnx_path(self) -> Path | None:
+        """The float model for ONNX Runtime; None when the bundle has none."""
+        return self.folder / MODEL_ONNX if MODEL_ONNX in self.card.files else None
 
     @property
     def sha256(self) -> str:
@@ -73,11 +88,13 @@ def default_bundle_path() -> Path:
 
 
 def load_bundle(path: Path) -> Bundle:
-    """Read the card in the folder ``path`` and verify every file against it.
+    """Read the card in the folder ``path`` and verify it against its seal and every file against it.
 
-    Raises BundleError for a card that is absent, malformed or of an unknown schema, and for a file
-    that is absent or whose SHA-256 is not the card's.
+    That proves that nothing was altered by accident; whose bundle it is, ``edge.masks.trust.vouch`` says. Raises
+    BundleError for a card that is absent, malformed, of an unknown schema or not as its seal says, and for a file that
+    is absent or whose SHA-256 is not the card's.
     """
+    check_seal(path)
     bundle = Bundle(path, read_card(path))
     for name, expected in bundle.card.files.items():
         _verify(path / name, expected)
@@ -86,15 +103,35 @@ def load_bundle(path: Path) -> Bundle:
 
 def load_golden(bundle: Bundle) -> Golden:
     """Read golden.npz; raises BundleError where it is not the two int8 arrays of the card's sizes."""
-    path, source, result = bundle.folder / GOLDEN, bundle.card.input, bundle.card.output
+    path, source = bundle.folder / GOLDEN, bundle.card.input
+    image, answer = _read_arrays(path, "input", "output")
+    _check_array(path, "input", image, (1, source.height, source.width, 3))
+    _check_array(path, "output", answer, _answer_shape(bundle))
+    return Golden(image, answer)
+
+
+def load_golden_onnx(bundle: Bundle) -> Golden:
+    """The golden input with the answer of the float network, as int8 of the card's output scale; raises BundleError."""
+    path = bundle.folder / GOLDEN_ONNX
+    if GOLDEN_ONNX not in bundle.card.files:
+        raise BundleError(f"{path}: the card does not list it; make it again with `python -m convert onnx`")
+    (answer,) = _read_arrays(path, "output")
+    _check_array(path, "output", answer, _answer_shape(bundle))
+    return Golden(load_golden(bundle).input, answer)
+
+
+def _read_arrays(path: Path, *names: str) -> list[npt.NDArray[Any]]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            golden = Golden(arrays["input"], arrays["output"])
+            return [arrays[name] for name in names]
     except _UNREADABLE as error:
-        raise BundleError(f"{path}: not an .npz with the arrays input and output ({error}); {COPY_AGAIN}") from error
-    _check_array(path, "input", golden.input, (1, source.height, source.width, 3))
-    _check_array(path, "output", golden.output, (1, result.height, result.width, result.channels))
-    return golden
+        listed = " and ".join(names)
+        raise BundleError(f"{path}: not an .npz with the arrays {listed} ({error}); {COPY_AGAIN}") from error
+
+
+def _answer_shape(bundle: Bundle) -> tuple[int, ...]:
+    result = bundle.card.output
+    return (1, result.height, result.width, result.channels)
 
 
 def _verify(path: Path, expected: str) -> None:

@@ -16,9 +16,13 @@ from edge.masks import preprocess
 
 SCHEMA = "spanhawk/card/1"
 CARD = "card.json"
+SEAL = "card.json.sha256"
+SIGNATURE = "card.json.minisig"
 MODEL = "model.tflite"
 MODEL_EDGETPU = "model_edgetpu.tflite"
+MODEL_ONNX = "model.onnx"
 GOLDEN = "golden.npz"
+GOLDEN_ONNX = "golden_onnx.npz"
 COPY_AGAIN = "copy the bundle again; it was altered or cut short"
 
 
@@ -49,15 +53,19 @@ class OutputCard:
     dtype: Literal["int8"]
     scale: float
     zero_point: int
-    kind: Literal["logits"]
+    kind: Literal["logits", "class_logits"]
+    """``logits``: one crack logit per pixel or cell, what a segmenter needs; ``class_logits``: one per class for the
+    whole picture, what a patch classifier gives."""
     pixel_shuffle: int
     """r: channel dy * r + dx is the logit of row y * r + dy, column x * r + dx; 1 = one logit per cell."""
 
     def __post_init__(self) -> None:
-        if min(self.height, self.width, self.pixel_shuffle) < 1:
-            raise ValueError("height, width and pixel_shuffle are at least 1")
-        if self.channels != self.pixel_shuffle**2:
+        if min(self.height, self.width, self.channels, self.pixel_shuffle) < 1:
+            raise ValueError("height, width, channels and pixel_shuffle are at least 1")
+        if self.kind == "logits" and self.channels != self.pixel_shuffle**2:
             raise ValueError(f"channels is pixel_shuffle squared, got {self.channels} and {self.pixel_shuffle}")
+        if self.kind == "class_logits" and (self.height, self.width, self.pixel_shuffle) != (1, 1, 1):
+            raise ValueError("class_logits have height, width and pixel_shuffle 1: one answer for the whole picture")
         if not (math.isfinite(self.scale) and self.scale > 0):
             raise ValueError(f"scale is finite and above 0, got {self.scale}")
         if not -128 <= self.zero_point <= 127:
@@ -89,6 +97,45 @@ class GoldenCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsCard:
+    """What int8 may cost against float before ``python -m convert verify`` refuses the bundle, per data set."""
+
+    f1_drop: float = 0.005
+    """Strict pooled F1 of the crack class, float minus int8."""
+    pixels_differing: float = 0.001
+    """Share of pixels on which the two masks differ (of pictures, for a classifier: another class wins)."""
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.f1_drop <= 1 and 0 <= self.pixels_differing <= 1):
+            raise ValueError(f"f1_drop and pixels_differing are in 0 to 1, got {self.f1_drop}, {self.pixels_differing}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeTpuCard:
+    """What edgetpu_compiler said of model_edgetpu.tflite."""
+
+    compiler: str
+    """Its version, as it prints it."""
+    operators: int
+    operators_mapped: int
+    """How many of them run on the Edge TPU; the rest would run on the CPU."""
+    subgraphs: int
+    on_chip_bytes: int
+    """Parameters cached in the accelerator's memory."""
+    off_chip_bytes: int
+    """Parameters streamed over the bus for every frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxCard:
+    """What model.onnx is: the float network, static shapes, float32 RGB in 0..1 (1, H, W, 3) to float32 logits."""
+
+    opset: int
+    largest_difference: float
+    """Largest difference of a logit from the float TFLite model on the golden input."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """What card.json says of a model (schema ``spanhawk/card/1``), field by field."""
 
@@ -107,12 +154,21 @@ class Card:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     made: Mapping[str, Any] = field(default_factory=dict)
     golden: GoldenCard
+    limits: LimitsCard = field(default_factory=LimitsCard)
+    edgetpu: EdgeTpuCard | None = None
+    """None where nothing was compiled for the Edge TPU."""
+    onnx: OnnxCard | None = None
+    """None where no ONNX model was made."""
 
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("name is empty")
         if not 0 < self.score_threshold <= 1:
             raise ValueError(f"score_threshold is above 0 and at most 1, got {self.score_threshold}")
+        if self.output.kind == "class_logits":
+            if len(self.classes) != self.output.channels:
+                raise ValueError(f"classes names {len(self.classes)} classes, the output has {self.output.channels}")
+            return
         if self.classes != ("crack",):
             raise ValueError(f"classes is ['crack'], got {list(self.classes)}: this version segments cracks only")
         _check_strides(self.input, self.output)
@@ -128,15 +184,23 @@ def read_card(folder: Path) -> Card:
     table = _read_table(folder, path)
     schema = table.pop("schema", None)
     if schema != SCHEMA:
-        raise BundleError(
-            f"{path}: schema {schema!r} is unknown, this version reads {SCHEMA}; use a bundle made for it, or update"
-        )
+        raise BundleError(f"{path}: schema {schema!r} is unknown, this version reads {SCHEMA}; {_way_out(schema)}")
     files, metrics, made = (_take_object(table, name, path) for name in ("files", "metrics", "made"))
     try:
         card = config.build(Card, table, f"{path}: card")
     except ConfigError as error:
         raise BundleError(str(error)) from error
     return replace(card, files=_parse_files(files, path), metrics=metrics, made=made)
+
+
+def _way_out(schema: object) -> str:
+    """What to do about a card of another version."""
+    found = re.fullmatch(r"spanhawk/card/(\d{1,9})", schema) if isinstance(schema, str) else None
+    if found is None:
+        return "this is no card of spanhawk's; name a bundle's folder"
+    if int(found[1]) > int(SCHEMA.rpartition("/")[2]):
+        return "the bundle is newer than this spanhawk: install a newer spanhawk"
+    return "the bundle is older: make it again from its float model with `python -m convert quantize`"
 
 
 def _read_table(folder: Path, path: Path) -> dict[str, Any]:
@@ -168,7 +232,7 @@ def _take_object(table: dict[str, Any], name: str, path: Path) -> dict[str, Any]
 
 def _parse_files(files: dict[str, Any], path: Path) -> dict[str, str]:
     for name, digest in files.items():
-        if name in ("", ".", "..", CARD) or "/" in name or "\\" in name or "\0" in name:
+        if name in ("", ".", "..", CARD, SEAL, SIGNATURE) or "/" in name or "\\" in name or "\0" in name:
             raise BundleError(f"{path}: card.files: {name!r} is not the plain name of a file beside the card")
         if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
             raise BundleError(f"{path}: card.files.{name}: got {digest!r}, needs a SHA-256 as 64 lower-case hex digits")

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edge.errors import BundleError, ConfigError, DeviceError
 from edge.masks.bundle import Bundle, load_golden
+from edge.masks.golden import check_golden
 from edge.masks.preprocess import Int8
 
 # Scales travel through JSON as text; any real difference between two calibrations is far larger.
@@ -115,7 +115,7 @@ def open_network(
         ) from error
     _check_against_card(path, interpreter, bundle)
     network = Network(interpreter, library, accelerator)
-    _check_golden(path, network, bundle)
+    check_golden(path, network, load_golden(bundle), bundle.card.golden)
     return network
 
 
@@ -200,27 +200,6 @@ def _compare(path: Path, what: str, actual: object, expected: object) -> None:
         raise BundleError(
             f"{path}: {what} is {actual}, the card says {expected}; model and card do not belong together"
         )
-
-
-def _check_golden(path: Path, network: Network, bundle: Bundle) -> None:
-    golden, limits = load_golden(bundle), bundle.card.golden
-    np.copyto(network.input(), golden.input[0])
-    try:
-        network.run()
-    except DeviceError as error:
-        raise DeviceError(f"{path}: the first run failed: {error}") from error
-    off_lsb = _distance_lsb(network.output(), golden.output[0])
-    share = float(np.mean(off_lsb > limits.tolerance_lsb))
-    if share > limits.max_fraction_above:
-        raise BundleError(
-            f"{path}: {share:.1%} of the golden answer is off by more than {limits.tolerance_lsb} steps (at most "
-            f"{off_lsb.max()}) on {network.accelerator}, the card allows {limits.max_fraction_above:.1%}; "
-            f"{network.library} computes this model wrongly: use the interpreter named in the card, or convert it again"
-        )
-
-
-def _distance_lsb(a: Int8, b: Int8) -> npt.NDArray[np.int16]:
-    return np.abs(a.astype(np.int16) - b.astype(np.int16))
 
 
 def _words(error: BaseException) -> str:

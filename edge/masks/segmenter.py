@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 
 from edge.clock import stopwatch_ns
-from edge.errors import ConfigError, DeviceError
+from edge.errors import BundleError, ConfigError, DeviceError
 from edge.frames import RGB, Frame
 from edge.masks import Area, Mask, Runtime, preprocess, tiles
 from edge.masks.bundle import Bundle, default_bundle_path, load_bundle
-from edge.masks.interpreter import Network
+from edge.masks.golden import Network
 from edge.masks.schedule import Rounds
+from edge.masks.trust import KEYS, Unsigned, check_trust
 
 # What lies beyond a tile's edge is missed as far in as the network looks: with the fast U-Net at 512 px a sixth of the
 # crack pixels change within 16 px of the edge, a fourteenth at 32 to 48 px, one in fifty from 64 px on.
@@ -38,6 +39,10 @@ class NetworkOptions:
     quarter of the input where that is less."""
     source: Literal["main", "lores"] = "main"
     """``main``: the full picture at native scale; ``lores``: the camera's second stream, then enlarged to the frame."""
+    unsigned: Unsigned = "refuse"
+    """A bundle that nobody this machine trusts vouches for: ``refuse`` it, or ``allow`` it and warn in the log."""
+    keys: Path = KEYS
+    """Folder of the minisign public keys (``*.pub``) this machine trusts, beside the bundles shipped with spanhawk."""
     budget_ms: float | None = None
     """Time a frame of several tiles may take, milliseconds: tiles that look like sky, water or a blur then wait; None =
     every tile of every frame is looked at."""
@@ -58,8 +63,17 @@ class NetworkOptions:
 
 
 def open_bundle(options: NetworkOptions) -> Bundle:
-    """Load the bundle ``options`` name; raises BundleError, or ConfigError where the overlap does not fit its input."""
+    """Load the bundle ``options`` name and see who vouches for it.
+
+    Raises BundleError where it must not fly, ConfigError where the overlap does not fit its input or a key is unusable.
+    """
     bundle = load_bundle(options.bundle or default_bundle_path())
+    check_trust(bundle.folder, options.keys, options.unsigned)
+    if bundle.card.output.kind != "logits":
+        raise BundleError(
+            f"{bundle.folder}: holds a patch classifier, which gives one answer for a picture and draws no mask; "
+            "name the bundle of a segmentation network"
+        )
     most = _most_overlap_px(bundle)
     if options.overlap_px is not None and options.overlap_px > most:
         raise ConfigError(f"overlap_px: got {options.overlap_px}; bundle {bundle.model} allows at most {most}")

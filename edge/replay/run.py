@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
 import math
@@ -30,6 +31,9 @@ from edge.replay.record import Recorder
 from edge.replay.source import content_of, open_source, recorded_at
 
 log = logging.getLogger(__name__)
+
+# Of [masks]: what changes nothing in the masks, or is told apart by the model's own hash.
+_NO_INGREDIENTS = ("threads", "bundle", "unsigned", "keys")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +141,8 @@ def _tables(job: Job) -> Tables:
     masks = dict(table.get("masks", {}))
     said = {"backend": job.backend, "bundle": None if job.bundle is None else str(job.bundle), "threads": job.threads}
     masks |= {key: value for key, value in said.items() if value is not None}
+    if job.config is None and _asks_who_signed(masks):
+        masks["unsigned"] = "allow"  # a look at one's own bundle on a workstation; with --config the drone's rule holds
     if masks.pop("budget_ms", None) is not None:
         # What a budget leaves out depends on the machine's speed; a replay gives the same detections each time.
         log.info("masks.budget_ms does not apply to a replay: every tile of every frame is looked at")
@@ -149,9 +155,14 @@ def _tables(job: Job) -> Tables:
     )
 
 
+def _asks_who_signed(masks: Mapping[str, Any]) -> bool:
+    module = backends.find("edge.masks", masks.get("backend", "litert"), "open_segmenter", "masks.backend")
+    return any(field.name == "unsigned" for field in dataclasses.fields(module.Options))
+
+
 def _flight_id(job: Job, segmenter: Segmenter, tables: Tables) -> str:
     nav = None if job.nav is None else hashlib.sha256(job.nav.read_bytes()).hexdigest()
-    masks = sorted((key, value) for key, value in tables.masks.items() if key not in ("threads", "bundle"))
+    masks = sorted((key, value) for key, value in tables.masks.items() if key not in _NO_INGREDIENTS)
     mount = [(key, str(tables.navigation.get(key))) for key in ("mount", "limits")]
     ingredients = (segmenter.model, masks, tables.trace, tables.scale, nav, mount, job.nav_offset_s, job.fps)
     return flight_name(job.source.resolve().name, content_of(job.source), *ingredients)

@@ -25,7 +25,7 @@ from edge.masks import Segmenter
 from edge.masks.preprocess import threshold_code
 
 PIXEL = Path(__file__).parents[1] / "masks" / "fixtures" / "pixel"
-ALWAYS_HERE = {"litert", "dark"}
+ALWAYS_HERE = {"litert", "dark", "onnx"}
 SIZES = [(1, 1), (1, 9), (7, 5), (64, 96), (511, 513), (720, 1280)]
 
 
@@ -35,7 +35,7 @@ def backends() -> list[str]:
 
 
 def test_the_room_has_its_backends():
-    assert {"litert", "edgetpu", "dark"} <= set(backends())
+    assert {"litert", "edgetpu", "onnx", "dark"} <= set(backends())
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,8 @@ def segmenter(backend: ModuleType, bundle: Path) -> Iterator[Segmenter]:
 
 def options(backend: ModuleType, bundle: Path) -> object:
     fields = {field.name for field in dataclasses.fields(backend.Options)}
-    return backend.Options(**({"bundle": bundle} if "bundle" in fields else {}))
+    here = {"bundle": bundle, "unsigned": "allow", "provider": "cpu"}
+    return backend.Options(**{name: value for name, value in here.items() if name in fields})
 
 
 def frame(height: int, width: int, seed: int = 0) -> Frame:
@@ -142,7 +143,7 @@ def test_it_says_what_runs(segmenter: Segmenter, backend: ModuleType) -> None:
     runtime = segmenter.runtime
     assert runtime.backend == backend.__name__.rpartition(".")[2]
     assert runtime.library
-    assert runtime.accelerator in ("cpu", "edgetpu")
+    assert runtime.accelerator in ("cpu", "edgetpu", "cuda", "tensorrt")
     assert runtime.threads is None or runtime.threads >= 1
     assert segmenter.degraded is None
     assert segmenter.segment(frame(5, 5)).model == segmenter.model

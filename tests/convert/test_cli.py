@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -31,12 +32,27 @@ def test_recorded_command_names_no_folder_of_this_machine():
 
 
 def test_test_set_is_cut_down_to_what_was_held_out(tmp_path):
+    from convert.gate import named_set
+
     write_set(tmp_path, 4, 64, seed=1)
     images, masks = tmp_path / "images", tmp_path / "masks"
-    record = {"held": {"set/held": {"images": 2, "names": ["rendered_0001.png", "rendered_0003.png"]}}}
-    assert len(cli._test_set(record, "set", images, masks)) == 4
-    kept = cli._test_set(record, "set/held", images, masks)
-    assert [example.image.name for example in kept] == ["rendered_0001.png", "rendered_0003.png"]
-    (images / "rendered_0003.png").unlink()
+    held = {"images": 2, "names": ["rendered_0001.png", "rendered_0003.png"]}
+    assert len(named_set("set", images, masks, None).examples) == 4
+    kept = named_set("set/held", images, masks, held)
+    assert [example.image.name for example in kept.examples] == ["rendered_0001.png", "rendered_0003.png"]
+    assert (kept.kind, named_set("set", images, None, None).kind) == ("labelled", "crack_free")
+    for folder in (images, masks):
+        (folder / "rendered_0003.png").unlink()
     with pytest.raises(DataError, match="holds 1 of the 2 pictures of set/held"):
-        cli._test_set(record, "set/held", images, masks)
+        named_set("set/held", images, masks, held)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/conversion.md"])
+def test_every_command_the_documentation_shows_is_understood(page):
+    """Lines of shell blocks that begin with the command, comments cut off."""
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    shown = [line.partition("  #")[0] for line in text.splitlines() if line.startswith("python -m convert ")]
+    assert shown
+    for line in shown:
+        parsed = cli._parser().parse_args(shlex.split(line)[3:])
+        assert callable(parsed.run)

@@ -96,6 +96,11 @@ def test_a_missing_field_is_named(pixel, field):
         ("output.height", 15, "stride"),
         ("output.width", 12, "stride"),
         ("output.kind", "probabilities", "'probabilities'"),
+        ("output.kind", "class_logits", "one answer for the whole picture"),
+        ("limits", {"f1_drop": 2}, "in 0 to 1"),
+        ("limits", {"f1_gain": 0.1}, "card.limits.f1_gain"),
+        ("edgetpu", {"compiler": "16.0"}, "card.edgetpu.operators"),
+        ("onnx", {"opset": "17", "largest_difference": 0.0}, "card.onnx.opset"),
         ("golden.tolerance_lsb", -1, "tolerance_lsb"),
         ("golden.max_fraction_above", 1.0, "max_fraction_above"),
         ("input.colour", "red", "card.input.colour: unknown key"),
@@ -111,6 +116,27 @@ def test_a_wrong_field_is_named(pixel, field, value, word):
 def test_an_unknown_schema_says_what_is_known(pixel, schema):
     pixel.change("schema", schema)
     refused(pixel.folder, repr(schema), "spanhawk/card/1")
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ("spanhawk/card/0", "older: make it again from its float model with `python -m convert quantize`"),
+        ("spanhawk/card/2", "newer than this spanhawk: install a newer"),
+        ("other/card/1", "no card of spanhawk's"),
+    ],
+)
+def test_a_card_of_another_version_says_how_to_upgrade(pixel, schema, words):
+    pixel.change("schema", schema)
+    refused(pixel.folder, schema, words)
+
+
+def test_a_card_without_the_later_fields_is_read(pixel):
+    card = pixel.card
+    assert "limits" not in card
+    read = load_bundle(pixel.folder).card
+    assert (read.limits.f1_drop, read.limits.pixels_differing) == (0.005, 0.001)
+    assert read.edgetpu is None
 
 
 @pytest.mark.parametrize("name", ["../model.tflite", "/etc/passwd", "a/b", "..", ".", "", "a\\b", "card.json", "a\0b"])

@@ -31,7 +31,7 @@ def sigmoid(x: float) -> float:
 
 @pytest.fixture
 def opened(fixtures, clock):
-    with open_segmenter(Options(bundle=fixtures / "pixel", threads=1), clock) as segmenter:
+    with open_segmenter(Options(unsigned="allow", bundle=fixtures / "pixel", threads=1), clock) as segmenter:
         yield segmenter
 
 
@@ -89,7 +89,7 @@ def test_the_answer_is_sigmoid_of_the_enlarged_logits(fixtures, clock):
     bundle = load_bundle(fixtures / "context")
     golden, card = load_golden(bundle), bundle.card
     rgb = (golden.input[0].astype(np.int16) + 128).astype(np.uint8)
-    with open_segmenter(Options(bundle=fixtures / "context", threads=1), clock) as segmenter:
+    with open_segmenter(Options(unsigned="allow", bundle=fixtures / "context", threads=1), clock) as segmenter:
         score = segmenter.segment(frame(rgb)).score
     logits = (golden.output[0, :, :, 0].astype(float) - card.output.zero_point) * card.output.scale
     padded = np.pad(logits, 1, mode="edge")
@@ -106,14 +106,14 @@ def test_the_answer_is_sigmoid_of_the_enlarged_logits(fixtures, clock):
 
 def test_a_network_that_looks_around_shows_no_seam_in_even_surroundings(fixtures, clock):
     even = np.full((200, 300, 3), 140, np.uint8)
-    with open_segmenter(Options(bundle=fixtures / "context", threads=1), clock) as segmenter:
+    with open_segmenter(Options(unsigned="allow", bundle=fixtures / "context", threads=1), clock) as segmenter:
         inside = segmenter.segment(frame(even)).score[16:-16, 16:-16].astype(int)
     assert np.ptp(inside) <= 12
 
 
 def test_a_frame_smaller_than_the_network_ends_in_more_of_the_same_not_in_black(fixtures, clock):
     even = np.full((30, 40, 3), 140, np.uint8)
-    with open_segmenter(Options(bundle=fixtures / "context", threads=1), clock) as segmenter:
+    with open_segmenter(Options(unsigned="allow", bundle=fixtures / "context", threads=1), clock) as segmenter:
         segmenter.segment(frame(np.zeros((64, 96, 3), np.uint8)))  # what a tensor may still hold
         inside = segmenter.segment(frame(even)).score[16:, 16:].astype(int)
     assert np.ptp(inside) <= 12
@@ -122,7 +122,9 @@ def test_a_frame_smaller_than_the_network_ends_in_more_of_the_same_not_in_black(
 def test_lores_is_segmented_and_enlarged(fixtures, clock, score_of_red):
     rgb, lores = noise(40, 60), np.full((20, 30, 3), 200, np.uint8)
     lores[:, :15] = 10
-    with open_segmenter(Options(bundle=fixtures / "pixel", threads=1, source="lores"), clock) as segmenter:
+    with open_segmenter(
+        Options(unsigned="allow", bundle=fixtures / "pixel", threads=1, source="lores"), clock
+    ) as segmenter:
         mask = segmenter.segment(frame(rgb, lores))
         assert mask.score.shape == (40, 60)
         assert (mask.score[:, :28] == score_of_red[10]).all()
@@ -182,7 +184,7 @@ def test_impossible_options_are_refused(table, words):
 
 def test_an_overlap_too_large_for_the_network_is_refused(fixtures, clock):
     with pytest.raises(ConfigError, match=r"overlap_px: got 17; bundle pixel-\w+ allows at most 16"):
-        open_segmenter(Options(bundle=fixtures / "pixel", overlap_px=17), clock)
+        open_segmenter(Options(unsigned="allow", bundle=fixtures / "pixel", overlap_px=17), clock)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +199,7 @@ def test_an_overlap_too_large_for_the_network_is_refused(fixtures, clock):
 def test_a_model_that_is_not_what_its_card_says_is_refused(pixel, fixtures, clock, model, words):
     pixel.replace("model.tflite", (fixtures / model).read_bytes())
     with pytest.raises(BundleError, match=words):
-        open_segmenter(Options(bundle=pixel.folder), clock)
+        open_segmenter(Options(unsigned="allow", bundle=pixel.folder), clock)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +213,7 @@ def test_a_model_that_is_not_what_its_card_says_is_refused(pixel, fixtures, cloc
 def test_a_card_of_another_calibration_is_refused(pixel, clock, field, value, words):
     pixel.change(field, value)
     with pytest.raises(BundleError, match=words):
-        open_segmenter(Options(bundle=pixel.folder), clock)
+        open_segmenter(Options(unsigned="allow", bundle=pixel.folder), clock)
 
 
 def broken_models(good: bytes) -> dict[str, bytes]:
@@ -234,7 +236,7 @@ def broken_models(good: bytes) -> dict[str, bytes]:
 def test_broken_bytes_with_a_card_that_vouches_for_them_are_refused(pixel, clock, how):
     pixel.replace("model.tflite", broken_models((pixel.folder / "model.tflite").read_bytes())[how])
     with pytest.raises(BundleError, match=r"model\.tflite"):
-        open_segmenter(Options(bundle=pixel.folder), clock)
+        open_segmenter(Options(unsigned="allow", bundle=pixel.folder), clock)
 
 
 def with_golden(pixel, change) -> None:
@@ -255,21 +257,21 @@ def far_off(share: float):
 
 def test_a_golden_answer_within_tolerance_passes(pixel, clock):
     with_golden(pixel, lambda output: np.clip(output + 2, -128, 127))
-    open_segmenter(Options(bundle=pixel.folder), clock)
+    open_segmenter(Options(unsigned="allow", bundle=pixel.folder), clock)
     with_golden(pixel, far_off(0.009))
-    open_segmenter(Options(bundle=pixel.folder), clock)
+    open_segmenter(Options(unsigned="allow", bundle=pixel.folder), clock)
 
 
 def test_a_wrong_golden_answer_does_not_fly(pixel, clock):
     with_golden(pixel, lambda output: np.clip(output + 5, -128, 127))
     with pytest.raises(BundleError, match=r"9\d\.\d% of the golden answer is off by more than 2 steps .* on cpu"):
-        open_segmenter(Options(bundle=pixel.folder), clock)
+        open_segmenter(Options(unsigned="allow", bundle=pixel.folder), clock)
 
 
 def test_too_many_wrong_values_do_not_fly_either(pixel, clock):
     with_golden(pixel, far_off(0.02))
     with pytest.raises(BundleError, match=r"the card allows 1\.0%"):
-        open_segmenter(Options(bundle=pixel.folder), clock)
+        open_segmenter(Options(unsigned="allow", bundle=pixel.folder), clock)
 
 
 def test_another_bundle_s_weights_under_this_card_do_not_fly(pixel, clock):
@@ -279,7 +281,7 @@ def test_another_bundle_s_weights_under_this_card_do_not_fly(pixel, clock):
     assert content.count(weight) >= 15
     pixel.replace("model.tflite", content.replace(weight, b"\xc0" + bytes(8)))
     with pytest.raises(BundleError, match="golden answer"):
-        open_segmenter(Options(bundle=pixel.folder), clock)
+        open_segmenter(Options(unsigned="allow", bundle=pixel.folder), clock)
 
 
 def test_a_run_that_fails_is_a_device_error(fixtures):
@@ -296,7 +298,7 @@ def test_no_interpreter_installed_says_what_to_install(fixtures, clock, monkeypa
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     monkeypatch.setitem(sys.modules, "tflite_runtime", None)
     with pytest.raises(ConfigError, match="pip install ai-edge-litert"):
-        open_segmenter(Options(bundle=fixtures / "pixel"), clock)
+        open_segmenter(Options(unsigned="allow", bundle=fixtures / "pixel"), clock)
 
 
 def test_the_older_interpreter_is_used_where_it_is_the_only_one(fixtures, clock, monkeypatch, tmp_path):
@@ -311,7 +313,7 @@ def test_the_older_interpreter_is_used_where_it_is_the_only_one(fixtures, clock,
     assert sys.modules["ai_edge_litert.interpreter"] is newer
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
-    with open_segmenter(Options(bundle=fixtures / "pixel"), clock) as segmenter:
+    with open_segmenter(Options(unsigned="allow", bundle=fixtures / "pixel"), clock) as segmenter:
         assert segmenter.runtime.library == "tflite-runtime 2.14.0"
 
 

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 VENDORS = {
     "tensorflow", "keras", "jax", "torch", "matplotlib", "picamera2", "libcamera", "cv2", "numpy", "paho",
     "pymavlink", "ai_edge_litert", "tflite_runtime", "amqtt", "tqdm",
+    "onnxruntime", "minisign",
 }  # fmt: skip
 
 
@@ -63,8 +64,8 @@ def test_the_wheel_flies_by_itself(wheel: Path, tmp_path: Path) -> None:
         archive.extractall(tmp_path / "site")
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from edge.masks.bundle import default_bundle_path, load_bundle\n"
-        "path = default_bundle_path(); load_bundle(path); print(path)"
+        "from edge.masks.segmenter import NetworkOptions, open_bundle\n"
+        "print(open_bundle(NetworkOptions()).folder)"
     )
     ran = subprocess.run(
         [sys.executable, "-P", "-c", code, str(tmp_path / "site")] if sys.version_info >= (3, 11)

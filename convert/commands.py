@@ -1,0 +1,226 @@
+"""What each command of `python -m convert` does; heavy libraries are imported when one runs."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import logging
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convert import ConversionError
+from edge.errors import EXIT_DONE
+from models import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from convert.gate import DataSet
+    from convert.source import Source
+
+log = logging.getLogger(__name__)
+
+
+def quantize(arguments: argparse.Namespace) -> int:
+    """Float model to bundle."""
+    from convert import frames, trial
+    from convert.bundle import write_bundle
+    from convert.source import load_source
+    from edge.masks.card import LimitsCard
+
+    size = _size(arguments)
+    source = _with_threshold(load_source(arguments.model, size), arguments.threshold)
+    height, width = source.size
+    log.info("%s: %s, %d x %d px", arguments.model, source.model.name, height, width)
+    pictures = frames.representative_frames(arguments.data, height, width, arguments.frames + trial.FRAMES)
+    kept, others = trial.set_aside(pictures)
+    trial.warn(source, pictures[1:])
+    limits = LimitsCard(f1_drop=arguments.max_f1_drop, pixels_differing=arguments.max_differing)
+    quantized = trial.round_weights(source, kept, others, limits.pixels_differing, arguments.finetune)
+    for doubt in quantized.inventory.doubts:
+        log.warning("Edge TPU: %s; a CPU runs it", doubt)
+    name = arguments.name or arguments.out.resolve().name
+    write_bundle(
+        arguments.out, quantized, source, name=name, licence=arguments.licence, command=arguments.command, limits=limits
+    )
+    log.info("wrote %s; next: python -m convert verify %s --data …", arguments.out, arguments.out)
+    print(json.dumps({"bundle": str(arguments.out), "bytes": len(quantized.content), **quantized.inventory.operators}))
+    return EXIT_DONE
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """The gate; ends with an error past the card's limits, after the report was written."""
+    from convert import gate
+    from convert.bundle import find_float
+    from convert.source import read_record
+    from convert.verify import PAGE
+    from convert.verify import verify as run_gate
+    from edge.masks.bundle import load_bundle
+
+    bundle = load_bundle(arguments.bundle)
+    made = {"made": bundle.card.made}
+    model = find_float(arguments.bundle, made, arguments.model)
+    record = read_record(model)
+    sets = [gate.find_set(folder) for folder in arguments.data]
+    sets += [_named(record, *words) for words in arguments.test]
+    if not sets:
+        raise DataError("Nothing to compare on: give --data or --test.")
+    found = run_gate(arguments.bundle, model, [gate.thinned(one, arguments.images) for one in sets])
+    print(json.dumps(found if arguments.json else _short(found)))
+    log.info("report: %s", arguments.bundle / PAGE)
+    if not found["passed"]:
+        listed = "; ".join(found["failures"])
+        raise ConversionError(f"{listed}: quantise again with more frames like these, or with --finetune.")
+    return EXIT_DONE
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Predict what an Edge TPU takes."""
+    from convert.edgetpu import MAPS, predict
+    from convert.graph import read_graph
+    from edge.masks.card import MODEL
+
+    path = arguments.model / MODEL if arguments.model.is_dir() else arguments.model
+    found = predict(read_graph(path))
+    if arguments.json:
+        print(json.dumps(asdict(found)))
+    else:
+        _print_table(found)
+    if found.verdict != MAPS:
+        reasons = [f"operator {one.index} {one.operator} {one.reason}" for one in found.findings if one.reason]
+        raise ConversionError(f"{path}: {found.verdict}: {'; '.join([*reasons, *found.whole][:3])}")
+    return EXIT_DONE
+
+
+def compile_bundle(arguments: argparse.Namespace) -> int:
+    """Compile for the Edge TPU and put what the compiler said onto the card."""
+    from convert.compiler import compile_model, unmapped
+    from convert.edgetpu import predict
+    from convert.folder import editing
+    from convert.graph import read_graph
+    from edge.masks.bundle import load_bundle
+    from edge.masks.card import MODEL_EDGETPU
+
+    model = load_bundle(arguments.bundle).model_path
+    made = compile_model(model, arguments.compiler, arguments.timeout)
+    report = made.report
+    print(json.dumps({"mapped": report.operators_mapped, "operators": report.operators, "subgraphs": report.subgraphs}))
+    missed = unmapped(report, predict(read_graph(model)))
+    if missed:
+        raise ConversionError(f"The compiler left to the CPU what it should take: {'; '.join(missed)}; nothing kept.")
+    with editing(arguments.bundle) as (folder, card):
+        (folder / MODEL_EDGETPU).write_bytes(made.content)
+        card["edgetpu"] = {
+            "compiler": report.version, "operators": report.operators, "operators_mapped": report.operators_mapped,
+            "subgraphs": report.subgraphs, "on_chip_bytes": report.on_chip_bytes,
+            "off_chip_bytes": report.off_chip_bytes,
+        }  # fmt: skip
+    return EXIT_DONE
+
+
+def onnx(arguments: argparse.Namespace) -> int:
+    """Put an ONNX model for Jetsons into the bundle."""
+    import numpy as np
+
+    from convert import onnx as exporter
+    from convert.bundle import find_float
+    from convert.folder import editing
+    from convert.frames import to_float
+    from convert.quantize import to_float_tflite
+    from convert.source import SEGMENTER, load_source
+    from edge.masks.bundle import load_bundle, load_golden
+    from edge.masks.card import GOLDEN_ONNX, MODEL_ONNX
+
+    bundle = load_bundle(arguments.bundle)
+    card = bundle.card
+    if card.output.kind != SEGMENTER:
+        raise ConversionError(f"{arguments.bundle} holds a patch classifier; only segmenters fly on ONNX Runtime.")
+    model = find_float(arguments.bundle, {"made": card.made}, arguments.model)
+    source = load_source(model, (card.input.height, card.input.width))
+    golden: npt.NDArray[np.uint8] = load_golden(bundle).input[0].view(np.uint8) ^ np.uint8(0x80)
+    made = exporter.export(to_float_tflite(source.model), to_float(golden))
+    steps = np.rint(made.answer / card.output.scale) + card.output.zero_point
+    with editing(arguments.bundle) as (folder, table):
+        (folder / MODEL_ONNX).write_bytes(made.content)
+        np.savez_compressed(folder / GOLDEN_ONNX, output=np.clip(steps, -128, 127).astype(np.int8))
+        table["onnx"] = {"opset": made.opset, "largest_difference": made.largest_difference}
+    print(json.dumps({"bytes": len(made.content), **table["onnx"]}))
+    return EXIT_DONE
+
+
+def keys(arguments: argparse.Namespace) -> int:
+    """Make a pair of keys."""
+    from convert.sign import make_keys
+
+    password = None
+    if arguments.password_file is not None:
+        password = arguments.password_file.read_text(encoding="utf-8").rstrip("\n")
+    elif not arguments.no_password:
+        password = getpass.getpass("Password for the secret key: ")
+        if password != getpass.getpass("Again: "):
+            raise DataError("The two passwords differ; nothing was written.")
+    number = make_keys(arguments.name, password)
+    print(json.dumps({"key": number, "secret": f"{arguments.name}.key", "public": f"{arguments.name}.pub"}))
+    return EXIT_DONE
+
+
+def sign(arguments: argparse.Namespace) -> int:
+    """Sign a bundle, or list it among the shipped ones."""
+    from convert.sign import read_key, ship
+    from convert.sign import sign as sign_bundle
+
+    if arguments.shipped:
+        log.info("listed in %s", ship(arguments.bundle, unverified=arguments.unverified))
+    else:
+        key = read_key(arguments.key, arguments.password_file)
+        sign_bundle(arguments.bundle, key, unverified=arguments.unverified)
+        log.info("signed %s", arguments.bundle)
+    return EXIT_DONE
+
+
+def _size(arguments: argparse.Namespace) -> tuple[int, int] | None:
+    if (arguments.height is None) != (arguments.width is None):
+        raise DataError("--height and --width belong together; give both or none.")
+    return None if arguments.height is None else (arguments.height, arguments.width)
+
+
+def _with_threshold(source: Source, given: float | None) -> Source:
+    from dataclasses import replace
+
+    if given is not None:
+        return replace(source, record={**source.record, "score_threshold": given})
+    if "score_threshold" not in source.record:
+        raise DataError(
+            f"No record beside {source.path} gives a score_threshold: run.json is missing or holds no score_threshold; "
+            "copy it from the training, or give --threshold."
+        )
+    return source
+
+
+def _named(record: dict[str, Any], name: str, images: str, masks: str) -> DataSet:
+    from convert.gate import named_set
+
+    return named_set(name, Path(images), None if masks == "-" else Path(masks), record.get("held", {}).get(name))
+
+
+def _short(found: dict[str, Any]) -> dict[str, Any]:
+    """The report without the scores' details."""
+    sets = {name: {key: value for key, value in one.items() if key != "scores"} for name, one in found["sets"].items()}
+    return {**found, "sets": sets}
+
+
+def _print_table(found: Any) -> None:
+    for one in found.findings:
+        size = f"{one.bytes / 1024:.0f} KiB"
+        print(f"{one.index:3d}  {one.operator:24s} v{one.version:<2d} {one.shape!s:22s} {size:>9s}  {one.verdict}"
+              f"{': ' if one.reason else ''}{one.reason}")  # fmt: skip
+    for doubt in found.whole:
+        print(doubt)
+    sizes = ((found.largest_tensor_bytes, "largest tensor"), (found.peak_live_bytes, "alive at once"),
+             (found.weight_bytes, "weights"))  # fmt: skip
+    print("; ".join(f"{name} {count / 2**20:.2f} MiB" for count, name in sizes))
+    print(f"{found.verdict}; Edge TPU subgraphs expected: {found.subgraphs}", file=sys.stdout)

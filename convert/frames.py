@@ -1,0 +1,122 @@
+"""Pictures that set the ranges of a quantised network, through the very preprocessing of the drone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.masks import preprocess, tiles
+from edge.masks.segmenter import DEFAULT_OVERLAP_PX
+from models import DataError
+from models.data import SUFFIXES, read_rgb
+
+log = logging.getLogger(__name__)
+
+UInt8 = npt.NDArray[np.uint8]
+Float = npt.NDArray[np.float32]
+
+ENOUGH = 100
+"""Fewer pictures than this are warned about: ranges then hang on single pictures."""
+WANTED_CLEAN = 0.1
+"""At least this share should be without a crack: that is what a drone mostly sees."""
+
+
+def representative_frames(
+    folders: Sequence[Path], height: int, width: int, count: int = 160, seed: int = 1
+) -> list[UInt8]:
+    """Pick about `count` pictures evenly over the folders (searched below, masks left out) at the network's size.
+
+    Each is cut into tiles and padded by reflection as on the drone, and one tile of it is taken. A third is darkened or
+    brightened, a third shows a wet patch, as weather does. One rendered ramp from black to white comes first, which
+    pins the input range. Raises DataError where a folder is missing or holds no pictures.
+    """
+    rng = np.random.default_rng(seed)
+    frames = [ramp(height, width)]
+    for folder in folders:
+        found = find_pictures(folder)
+        wanted = max(1, round(count / len(folders)))
+        chosen = rng.choice(len(found), min(wanted, len(found)), replace=False)
+        picked = (read_rgb(found[i]) for i in sorted(chosen.tolist()))
+        frames += [weather(one_tile(rgb, height, width, rng), rng) for rgb in picked]
+    return frames
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """List the pictures in a folder and below, sorted, without those in folders named masks.
+
+    Raises DataError where the folder is missing or holds none.
+    """
+    if not folder.is_dir():
+        raise DataError(f"The folder {folder} given with --data does not exist.")
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and "masks" not in path.relative_to(folder).parts
+    )
+    if not found:
+        raise DataError(f"The folder {folder} given with --data holds no pictures.")
+    return found
+
+
+def to_float(frame: UInt8) -> Float:
+    """A uint8 RGB frame (H, W, 3) as the network's float input (1, H, W, 3): what its int8 input stands for."""
+    codes = np.empty(frame.shape, np.int8)
+    preprocess.to_input(frame, codes)
+    return preprocess.dequantise(codes, preprocess.INPUT_SCALE, preprocess.INPUT_ZERO_POINT)[None]
+
+
+def doubts(count: int, cracked: int | None) -> list[str]:
+    """What is wrong with `count` frames, of which `cracked` hold a crack (None: nobody can tell); empty if nothing."""
+    found = []
+    if count < ENOUGH:
+        found.append(f"only {count} frames set the ranges, at least {ENOUGH} are wanted; name more folders with --data")
+    if cracked is not None and count - cracked < WANTED_CLEAN * count:
+        found.append(
+            f"{cracked} of the {count} frames hold a crack; a drone mostly sees crack-free concrete, so add "
+            "folders of that with --data"
+        )
+    if cracked == 0:
+        found.append(f"the float network finds a crack in none of the {count} frames; add pictures of cracks")
+    return found
+
+
+def ramp(height: int, width: int) -> UInt8:
+    """A picture from black to white, uint8 RGB (height, width, 3)."""
+    row = np.linspace(0, 255, width).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(row[None, :, None], (height, width, 3)))
+
+
+def one_tile(rgb: UInt8, height: int, width: int, rng: np.random.Generator) -> UInt8:
+    """One tile of a picture as the drone cuts and pads it, uint8 RGB (height, width, 3)."""
+    overlap_px = min(DEFAULT_OVERLAP_PX, min(height, width) // tiles.MAX_OVERLAP_PART)
+    plan = tiles.plan(rgb.shape[0], rgb.shape[1], height, width, overlap_px)
+    tile = plan[int(rng.integers(len(plan)))]
+    rows, columns = tile.rows, tile.columns
+    window = np.zeros((height, width, 3), np.int8)
+    seen = rgb[rows.start_px :, columns.start_px :][: rows.size_px, : columns.size_px]
+    preprocess.to_input(np.ascontiguousarray(seen), window[: rows.size_px, : columns.size_px])
+    tiles.fill_reflected(window, rows.size_px, columns.size_px)
+    return np.asarray(window.view(np.uint8) ^ np.uint8(0x80), np.uint8)
+
+
+def weather(frame: UInt8, rng: np.random.Generator) -> UInt8:
+    """The frame as it is, darker or brighter, or with a wet patch: a third each."""
+    kind = int(rng.integers(3))
+    if kind == 0:
+        return frame
+    if kind == 1:
+        gamma = float(rng.uniform(0.5, 2.2))
+        table = np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
+        return np.asarray(cv2.LUT(frame, table), np.uint8)
+    height, width = frame.shape[:2]
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    angle, middle = float(rng.uniform(0, np.pi)), float(rng.uniform(0.3, 0.7))
+    along = np.cos(angle) * (x / width - middle) + np.sin(angle) * (y / height - middle)
+    wet = 1 / (1 + np.exp(-along * float(rng.uniform(15, 60))))  # dry on one side, wet on the other
+    darker = 1 - float(rng.uniform(0.3, 0.6)) * wet
+    return np.asarray(np.rint(frame * darker[..., None]), np.uint8)

@@ -1,0 +1,82 @@
+"""Try what rounding costs before a bundle is written, on frames that did not set the ranges."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from convert import finetune
+from convert.frames import UInt8, doubts, to_float
+from convert.quantize import Quantized, open_interpreter, quantize, run
+from convert.source import CLASSIFIER, SEGMENTER, Source
+from edge.masks import preprocess
+
+log = logging.getLogger(__name__)
+
+FRAMES = 24
+"""Frames set aside, beside those that set the ranges."""
+
+
+def set_aside(pictures: Sequence[UInt8]) -> tuple[list[UInt8], list[UInt8]]:
+    """Split frames into those that set the ranges and about `FRAMES` others; the first, the ramp, is kept."""
+    chosen = range(1, len(pictures), max(2, len(pictures) // FRAMES))
+    return [one for i, one in enumerate(pictures) if i not in chosen], [pictures[i] for i in chosen]
+
+
+def warn(source: Source, pictures: Sequence[UInt8]) -> None:
+    """Warn about frames that will not set sound ranges; which hold a crack, the float network says itself."""
+    cracked = None
+    if source.kind == SEGMENTER:
+        edge = _edge(source)
+        bar = tqdm(pictures, desc="looking at the frames", unit="frame", mininterval=1)
+        cracked = sum(bool((np.asarray(source.model.predict_on_batch(to_float(one))) >= edge).any()) for one in bar)
+    for doubt in doubts(len(pictures), cracked):
+        log.warning("calibration: %s", doubt)
+
+
+def round_weights(
+    source: Source, kept: Sequence[UInt8], others: Sequence[UInt8], limit: float, steps: int | None
+) -> Quantized:
+    """Quantise on the frames `kept`; fine-tune where that is asked for, or where rounding alone costs too much.
+
+    Too much is a larger share than `limit` of the answers for the frames in `others`. `steps` None decides by that, 0
+    never fine-tunes.
+    """
+    if steps:
+        return quantize(finetune.finetune(source.model, kept, steps), kept, progress=True)
+    found = quantize(source.model, kept, progress=True)
+    share = changed(source, found, others)
+    log.info("rounding changes %.3f %% of %d other frames", 100 * share, len(others))
+    if share <= limit or steps == 0:
+        return found
+    log.warning("that is more than %.3f %%: fine-tuning the weights to bear it", 100 * limit)
+    tuned = quantize(finetune.finetune(source.model, kept, finetune.STEPS), kept, progress=True)
+    again = changed(source, tuned, others)
+    log.info("fine-tuned, it changes %.3f %%", 100 * again)
+    return tuned if again < share else found
+
+
+def changed(source: Source, quantized: Quantized, frames: Sequence[UInt8]) -> float:
+    """Share of the answers (pixels, or pictures of a classifier) that int8 and float decide differently."""
+    interpreter = open_interpreter(quantized.content)
+    edge = _edge(source)
+    shares = []
+    for frame in frames:
+        raw = run(interpreter, (frame ^ 0x80).view(np.int8)[None])
+        found = preprocess.dequantise(raw, quantized.output_scale, quantized.output_zero_point)
+        wanted = np.asarray(source.model.predict_on_batch(to_float(frame)))
+        if source.kind == CLASSIFIER:
+            shares.append(float(found.argmax() != wanted.argmax()))
+        else:
+            shares.append(float(((found >= edge) != (wanted >= edge)).mean()))
+    return float(np.mean(shares)) if shares else 0.0
+
+
+def _edge(source: Source) -> float:
+    """The logit at which the record's score threshold stands."""
+    threshold = float(source.record["score_threshold"])
+    return math.log(threshold / (1 - threshold)) if threshold < 1 else math.inf

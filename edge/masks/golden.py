@@ -1,0 +1,51 @@
+"""What a network must be able to do, and the proof before a flight that it still answers as when it was made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from edge.errors import BundleError, DeviceError
+from edge.masks.bundle import Golden
+from edge.masks.card import GoldenCard
+from edge.masks.preprocess import Int8
+
+
+class Network(Protocol):
+    """One model of a bundle, opened and checked; used by one thread."""
+
+    library: str
+    """What runs it and its version, as ``ai-edge-litert 2.3.0``."""
+    accelerator: str
+    """What owns the operators, as ``cpu``."""
+
+    def input(self) -> Int8:
+        """The input, int8 (H, W, 3), to be written in full before each ``run``; not to be held through it."""
+
+    def run(self) -> None:
+        """Compute. Raises DeviceError when the interpreter or the accelerator fails."""
+
+    def output(self) -> Int8:
+        """The answer, int8 (h, w, c) at the card's output scale, valid until the next ``run``."""
+
+
+def check_golden(path: Path, network: Network, golden: Golden, limits: GoldenCard) -> None:
+    """Run the golden input of ``path``'s bundle and compare.
+
+    Raises BundleError when more of the answer is off than the card allows, DeviceError when the run fails.
+    """
+    np.copyto(network.input(), golden.input[0])
+    try:
+        network.run()
+    except DeviceError as error:
+        raise DeviceError(f"{path}: the first run failed: {error}") from error
+    off_lsb = np.abs(network.output().astype(np.int16) - golden.output[0])
+    share = float(np.mean(off_lsb > limits.tolerance_lsb))
+    if share > limits.max_fraction_above:
+        raise BundleError(
+            f"{path}: {share:.1%} of the golden answer is off by more than {limits.tolerance_lsb} steps (at most "
+            f"{off_lsb.max()}) on {network.accelerator}, the card allows {limits.max_fraction_above:.1%}; "
+            f"{network.library} computes this model wrongly: use the interpreter named in the card, or convert it again"
+        )

@@ -1,0 +1,199 @@
+"""The network on ONNX Runtime: NVIDIA's TensorRT or CUDA on a Jetson, or the CPU.
+
+The bundle's model.onnx is the float network; its logits are rounded to the card's output scale, so that thresholds,
+tiles and golden answers are those of every other backend. A provider that cannot take the whole network is refused:
+ONNX Runtime itself would move the rest to the CPU without a word.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from edge.clock import Clock
+from edge.errors import BundleError, ConfigError, DeviceError
+from edge.masks import Runtime, Segmenter
+from edge.masks.bundle import Bundle, load_golden_onnx
+from edge.masks.card import MODEL_ONNX
+from edge.masks.golden import check_golden
+from edge.masks.preprocess import INPUT_SCALE, Int8
+from edge.masks.segmenter import NetworkOptions, NetworkSegmenter, open_bundle
+
+log = logging.getLogger(__name__)
+
+Provider = Literal["tensorrt", "cuda", "cpu"]
+
+_PROVIDERS: dict[str, str] = {
+    "tensorrt": "TensorrtExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+_ERRORS_ONLY = 3  # ONNX Runtime's log severity
+_NO_CPU = "session.disable_cpu_ep_fallback"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options(NetworkOptions):
+    """Which execution provider, and what to do without it; the rest as in ``NetworkOptions``."""
+
+    provider: Provider = "tensorrt"
+    """``tensorrt`` (builds an engine at each start, for minutes, unless ``engine_dir`` keeps it), ``cuda``, ``cpu``."""
+    device: int = 0
+    """Which GPU."""
+    fp16: bool = True
+    """TensorRT in half precision, which is what a Jetson is fast at; the golden answer still has to come out."""
+    engine_dir: Path | None = None
+    """Where TensorRT keeps engines between starts, as ``/var/cache/spanhawk``; None: built again at every start."""
+    when_absent: Literal["refuse", "degrade"] = "refuse"
+    """Without the provider or its device: ``refuse`` to start, or ``degrade`` to the CPU and say so."""
+
+    def __post_init__(self) -> None:
+        NetworkOptions.__post_init__(self)
+        if self.device < 0:
+            raise ValueError(f"device is at least 0, got {self.device}")
+
+
+def open_segmenter(options: Options, clock: Clock) -> Segmenter:
+    """Open the bundle's model.onnx on the configured provider and check it against card and golden answer.
+
+    Raises DeviceError when the provider is absent or cannot take the whole network, unless ``when_absent`` is
+    ``degrade``; BundleError when the bundle has no ONNX model or it answers wrongly; ConfigError without ONNX Runtime.
+    """
+    bundle = open_bundle(options)
+    path = bundle.onnx_path
+    if path is None:
+        raise BundleError(
+            f"{bundle.folder}: the bundle holds no {MODEL_ONNX}; make one with `python -m convert onnx`, "
+            "or set the backend to litert"
+        )
+    degraded = None
+    try:
+        network = OnnxNetwork(path, bundle, options, options.provider)
+    except DeviceError as error:
+        if options.when_absent == "refuse" or options.provider == "cpu":
+            raise
+        degraded = f"running on the CPU instead of {options.provider}: {error}"
+        log.warning("%s", degraded)
+        network = OnnxNetwork(path, bundle, options, "cpu")
+    check_golden(path, network, load_golden_onnx(bundle), bundle.card.golden)
+    threads = options.threads if network.accelerator == "cpu" else None
+    runtime = Runtime(backend="onnx", library=network.library, accelerator=network.accelerator, threads=threads)
+    return NetworkSegmenter(network, bundle, options, runtime, degraded)
+
+
+class OnnxNetwork:
+    """A float ONNX model behind the int8 input and output of the card."""
+
+    def __init__(self, path: Path, bundle: Bundle, options: Options, provider: Provider) -> None:
+        """Open ``path``. Raises DeviceError for an absent provider, BundleError for a file that is no such model."""
+        self._session, self.library = _open_session(path, options, provider)
+        self.accelerator: str = provider
+        self._name = _check_against_card(path, self._session, bundle)
+        source, self._result = bundle.card.input, bundle.card.output
+        self._bytes = np.empty((source.height, source.width, 3), np.int8)
+        self._picture = np.empty((1, source.height, source.width, 3), np.float32)
+        self._answer = np.empty((self._result.height, self._result.width, self._result.channels), np.int8)
+
+    def input(self) -> Int8:
+        """int8 (H, W, 3), as the int8 model takes it: raw camera bytes minus 128."""
+        return self._bytes
+
+    def run(self) -> None:
+        """Compute. Raises DeviceError when ONNX Runtime or the GPU fails."""
+        raw = self._bytes.view(np.uint8) ^ np.uint8(0x80)
+        np.multiply(raw, np.float32(INPUT_SCALE), out=self._picture[0], dtype=np.float32)
+        try:
+            (logits,) = self._session.run(None, {self._name: self._picture})
+        except _onnx_errors() as error:
+            raise DeviceError(
+                f"the network failed on {self.accelerator} ({self.library}: {_words(error)}); "
+                "look at the GPU's memory and temperature, then start again"
+            ) from error
+        steps = np.rint(logits[0] / np.float32(self._result.scale)) + np.float32(self._result.zero_point)
+        self._answer[...] = np.clip(steps, -128, 127)
+
+    def output(self) -> Int8:
+        """int8 (h, w, c): the logits rounded to the card's output scale."""
+        return self._answer
+
+
+def _open_session(path: Path, options: Options, provider: Provider) -> tuple[Any, str]:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigError(
+            f"ONNX Runtime cannot be imported ({error}); pip install onnxruntime, or on a Jetson NVIDIA's "
+            "onnxruntime-gpu wheel for its JetPack"
+        ) from error
+    library = f"onnxruntime {onnxruntime.__version__}"
+    wanted, here = _PROVIDERS[provider], onnxruntime.get_available_providers()
+    if wanted not in here:
+        raise DeviceError(
+            f"{library} was built without {wanted} (it has {', '.join(here)}); on a Jetson install NVIDIA's "
+            "onnxruntime-gpu wheel for its JetPack, or set masks.provider"
+        )
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = options.threads
+    settings.log_severity_level = _ERRORS_ONLY
+    if provider != "cpu":
+        settings.add_session_config_entry(_NO_CPU, "1")
+    chosen = [(wanted, _provider_options(options, provider))]
+    try:
+        session = onnxruntime.InferenceSession(str(path), settings, providers=chosen, enable_fallback=0)
+    except _onnx_errors() as error:
+        if provider == "cpu":
+            raise BundleError(f"{path}: {library} cannot open it ({_words(error)}); make it again") from error
+        raise DeviceError(
+            f"{path}: {wanted} does not take the network ({library}: {_words(error)}); look at the driver with "
+            "nvidia-smi or tegrastats, or set masks.provider"
+        ) from error
+    if session.get_providers()[0] != wanted:
+        raise DeviceError(
+            f"{wanted} could not be started, {session.get_providers()[0]} was ({library}); look at the GPU's driver"
+        )
+    return session, library
+
+
+def _provider_options(options: Options, provider: Provider) -> dict[str, str]:
+    if provider == "cpu":
+        return {}
+    chosen = {"device_id": str(options.device)}
+    if provider == "tensorrt":
+        chosen["trt_fp16_enable"] = str(options.fp16)
+        if options.engine_dir is not None:
+            chosen |= {"trt_engine_cache_enable": "True", "trt_engine_cache_path": str(options.engine_dir)}
+    return chosen
+
+
+def _check_against_card(path: Path, session: Any, bundle: Bundle) -> str:
+    """Name of the input, once types and shapes are the card's."""
+    source, result = bundle.card.input, bundle.card.output
+    wanted = {
+        "input": (session.get_inputs(), [1, source.height, source.width, 3]),
+        "output": (session.get_outputs(), [1, result.height, result.width, result.channels]),
+    }
+    for name, (found, shape) in wanted.items():
+        if len(found) != 1 or found[0].type != "tensor(float)" or list(found[0].shape) != shape:
+            described = ", ".join(f"{one.type} {list(one.shape)}" for one in found)
+            raise BundleError(
+                f"{path}: {name} is {described or 'absent'}, the card says one tensor(float) {shape}; "
+                "model and card do not belong together"
+            )
+    return str(session.get_inputs()[0].name)
+
+
+def _onnx_errors() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises: its own exceptions have no common base but Exception."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = [kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    return (*own, RuntimeError, ValueError)
+
+
+def _words(error: BaseException) -> str:
+    """ONNX Runtime's own words on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
