@@ -32,7 +32,7 @@ class Loop:
     width_px: int
     height_px: int
     tiles: int
-    """Runs of the network per frame."""
+    """That the frame is cut into; each is a run of the network, unless a frame budget leaves some out."""
     detections: int
     timing: Timing
     stage_p50_ms: dict[str, float] = field(default_factory=dict)

@@ -6,11 +6,13 @@ flies: threads, SQLite with fsync, MQTT 5 at QoS 1, a real mosquitto.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +21,15 @@ from typing import Any
 import numpy as np
 
 from edge.benchmark.loops import rendered
+from edge.clock import SystemClock
 from edge.demo.broker import open_broker
 from edge.errors import DeviceError
 
 # What is exposed within the first seconds meets cold caches and a connection that is only being made.
 _WARM_UP_S = 2.0
-_STOP_S = 20.0
+# The last second is left out as well: the daemon is told to stop.
+_LAST_S = 1.0
+_START_S, _STOP_S, _POLL_S = 60.0, 20.0, 0.05
 
 _CONFIG = """
 vehicle = "benchmark"
@@ -104,7 +109,7 @@ def end_to_end(
             lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in masks.items())
             text = _CONFIG.format(folder=folder, fps=float(fps), masks=lines, url=broker.url)
             (folder / "spanhawk.toml").write_text(text, encoding="utf-8")
-            _fly(folder, seconds + _WARM_UP_S)
+            _fly(folder, _WARM_UP_S + seconds + _LAST_S)
             exposed, stamps = (_read(folder / name) for name in ("exposed.json", "stamped.json"))
             return evaluate(exposed, stamps, fps=fps, size_px=size_px, threads=threads, broker=broker.kind)
 
@@ -120,10 +125,9 @@ def evaluate(
 ) -> EndToEnd:
     """Summarise what camera (frame number to ns) and outbox (letter to stamps) wrote down.
 
-    Raises DeviceError where no detection was acknowledged. What was exposed in the last second is left out too: the
-    daemon was told to stop.
+    Raises DeviceError where no detection was acknowledged.
     """
-    begin, end = min(exposed.values(), default=0) + _WARM_UP_S * 1e9, max(exposed.values(), default=0) - 1e9
+    begin, end = min(exposed.values(), default=0) + _WARM_UP_S * 1e9, max(exposed.values(), default=0) - _LAST_S * 1e9
     frames = {int(seq): at_ns for seq, at_ns in exposed.items() if begin <= at_ns <= end}
     letters = [stamp for stamp in stamps.values() if stamp["frame_seq"] in frames]
     answered = [stamp for stamp in letters if "acknowledged_ns" in stamp]
@@ -148,21 +152,35 @@ def evaluate(
 
 
 def _fly(folder: Path, seconds: float) -> None:
+    """Run the daemon until its camera has been beating for ``seconds``. Raises DeviceError where it does not run."""
     command = [sys.executable, "-m", "edge", "run", "--config", str(folder / "spanhawk.toml")]
     with (folder / "daemon.log").open("wb") as log:
         daemon = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
-        daemon.wait(seconds)
+        if _beats(daemon, folder / "exposed.json"):
+            daemon.wait(seconds)
     except subprocess.TimeoutExpired:
         daemon.send_signal(signal.SIGTERM)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             daemon.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
+    finally:
+        if daemon.poll() is None:
             daemon.kill()
             daemon.wait()
     if daemon.returncode != 0:
         lines = (folder / "daemon.log").read_text(encoding="utf-8", errors="replace").splitlines()
         raise DeviceError(f"the daemon ended with {daemon.returncode} while it was measured: {(lines or ['?'])[-1]}")
+
+
+def _beats(daemon: subprocess.Popen[bytes], log: Path) -> bool:
+    """Wait for the camera's first beat; False where the daemon ends before, or nothing beats for a minute."""
+    clock, never = SystemClock(), threading.Event()
+    until_ns = clock.monotonic_ns() + round(_START_S * 1e9)
+    while not log.exists():
+        if daemon.poll() is not None or clock.monotonic_ns() > until_ns:
+            return False
+        clock.wait(never, _POLL_S)
+    return True
 
 
 def _read(path: Path) -> Mapping[str, Any]:

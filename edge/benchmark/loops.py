@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from datetime import datetime, timezone
+from functools import lru_cache
 from types import TracebackType
 
 import cv2
@@ -22,8 +23,9 @@ from edge.pipeline import Flight, Measures, Outcome, Pipeline
 _ONE_CRACK = 3
 
 
+@lru_cache(maxsize=1)
 def rendered(height_px: int, width_px: int) -> RGB:
-    """A frame of the rendered bridge with one long crack across it, uint8 (H, W, 3)."""
+    """A frame of the rendered bridge with one long crack across it, uint8 (H, W, 3), read-only."""
     options = synthetic.Options(width_px=width_px, height_px=height_px, fps=1.0, seconds=20.0, live=False)
     with synthetic.open_camera(options, _clock()) as camera:
         return camera.render(_ONE_CRACK).rgb

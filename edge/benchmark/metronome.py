@@ -26,7 +26,7 @@ class Options:
     picture: Path
     """A .npy file, uint8 (H, W, 3), red first."""
     log: Path
-    """Where the beats are written when it is closed, JSON."""
+    """Where the beats are written when it is closed, JSON; there, but empty, from the first beat on."""
     fps: float
 
     def __post_init__(self) -> None:
@@ -55,6 +55,7 @@ class Metronome:
 
     def frames(self) -> Iterator[Frame]:
         """Wait for each beat; beats that passed while the reader was busy are left out, with their numbers."""
+        self._options.log.touch()
         period_ns, begun_ns = 1e9 / self._options.fps, self._clock.monotonic_ns()
         seq = 0
         while True:

@@ -131,7 +131,10 @@ def _timed(subject: Subject, bundle: Bundle, segmenter: Any, open_ms: float) -> 
                 loop.empty()
 
         taken = interleaved(works, subject.runs, subject.warm_up, after_round)
-        found = {name: loop.result(taken[name], tiles_of(bundle, *loop.size_px)) for name, loop in loops.items()}
+        overlap_px = subject.options.get("overlap_px")
+        found = {
+            name: loop.result(taken[name], tiles_of(bundle, *loop.size_px, overlap_px)) for name, loop in loops.items()
+        }
     runtime, nodes = segmenter.runtime, _operators(segmenter.network)
     compiled = bundle.edgetpu_path if runtime.accelerator == "edgetpu" else None
     return Measured(
@@ -156,10 +159,11 @@ def _pictures(subject: Subject, bundle: Bundle) -> dict[str, RGB]:
     return {"tile": cut(frame, source.height, source.width), "frame": frame, "clean": clean(*frame.shape[:2])}
 
 
-def tiles_of(bundle: Bundle, height_px: int, width_px: int) -> int:
-    """Runs of the network that a frame takes."""
+def tiles_of(bundle: Bundle, height_px: int, width_px: int, overlap_px: int | None = None) -> int:
+    """How many tiles a frame is cut into; ``overlap_px`` as in the [masks] table."""
     source = bundle.card.input
-    overlap = min(DEFAULT_OVERLAP_PX, min(source.height, source.width) // tiles.MAX_OVERLAP_PART)
+    usual = min(DEFAULT_OVERLAP_PX, min(source.height, source.width) // tiles.MAX_OVERLAP_PART)
+    overlap = usual if overlap_px is None else overlap_px
     return len(tiles.plan(height_px, width_px, source.height, source.width, overlap))
 
 
