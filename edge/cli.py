@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge import __version__
 from edge.errors import EXIT_DONE, SpanhawkError
@@ -21,7 +21,9 @@ examples:
   spanhawk replay photos/ --nav track.csv --masks   find the cracks in a folder of photos
   spanhawk replay flight.mp4 --mqtt mqtt://localhost
   spanhawk run --config /etc/spanhawk/spanhawk.toml
+  spanhawk doctor                                   is this drone fit to fly?
   spanhawk outbox list
+  spanhawk benchmark --json board.json              how fast it is on this board
 """
 
 _DEFAULT_CONFIG = Path("/etc/spanhawk/spanhawk.toml")
@@ -58,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"spanhawk {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help="log more")
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_run, _add_replay, _add_outbox, _add_config):
+    for add in (_add_demo, _add_run, _add_replay, _add_doctor, _add_outbox, _add_config, _add_benchmark):
         add(verbs)
     return parser
 
@@ -111,13 +113,30 @@ def _add_replay(verbs: _Verbs) -> None:
     verb.set_defaults(verb=_replay)
 
 
+def _add_doctor(verbs: _Verbs) -> None:
+    verb = verbs.add_parser(
+        "doctor",
+        help="is this drone fit to fly, and if not, what is to be done",
+        description="Opens each device once, runs one inference, sends one message, and says what is wrong and what "
+        "to do about it. Exit code 0 only if fit to fly.",
+        epilog="as the service sees it, with its user, devices and secrets: sudo systemctl start spanhawk-doctor",
+    )
+    _config_option(verb)
+    verb.add_argument("--json", action="store_true", help="one JSON object (schema spanhawk/doctor/1) on stdout")
+    verb.add_argument(
+        "--software", action="store_true", help="only what an upgrade can break: no camera, no sky, no network"
+    )
+    verb.set_defaults(verb=_doctor)
+
+
 def _add_outbox(verbs: _Verbs) -> None:
     verb = verbs.add_parser("outbox", help="what waits for the ground: list it, send it, clear what arrived")
-    verb.add_argument("action", choices=("list", "flush", "purge"), help="see below")
+    verb.add_argument("action", choices=("list", "flush", "purge", "prune"), help="see below")
     verb.description = (
         "list: one JSON object per letter. flush: send everything that waits or was refused, now. "
         "--again: also what was acknowledged before and is still kept. "
-        "purge: delete what the ground has (--all: everything, also what it has not)."
+        "purge: delete what the ground has (--all: everything, also what it has not). "
+        "prune: on a disk that fills up, delete the oldest pictures of detections that the ground has."
     )
     _config_option(verb)
     verb.add_argument("--outbox", type=Path, metavar="FILE", help="this outbox file rather than the configured one")
@@ -137,6 +156,33 @@ def _add_config(verbs: _Verbs) -> None:
     show = actions.add_parser("show", help="print the configuration in force, defaults included")
     _config_option(show)
     show.set_defaults(verb=_config_show)
+
+
+def _add_benchmark(verbs: _Verbs) -> None:
+    verb = verbs.add_parser(
+        "benchmark",
+        help="how fast a bundle runs on this board, and how far that is from what the board can do",
+        description="Measure bundles on this board's backends, one frame at a time; the headline is p90 of wall time. "
+        "Exit 1: --check found a number outside the reference.",
+    )
+    many: dict[str, Any] = {"action": "append", "default": []}
+    verb.add_argument("--bundle", type=Path, metavar="DIR", **many, help="repeat for more; default: the one that ships")
+    verb.add_argument("--backend", metavar="NAME", **many, help="litert, edgetpu, …; default: every one that is here")
+    verb.add_argument("--option", metavar="KEY=VALUE", **many, help="a key of the [masks] table, as device=usb:0")
+    verb.add_argument("--threads", type=int, metavar="N", **many, help="repeat for more; default: 1, 2, 4 of the cores")
+    verb.add_argument("--size", default="1280x720", metavar="WxH", help="the camera's frame (%(default)s)")
+    verb.add_argument("--runs", type=int, default=200, metavar="N", help="measured runs of each row (%(default)s)")
+    verb.add_argument("--warm-up", type=int, default=10, metavar="N", help="runs before them (%(default)s)")
+    verb.add_argument("--json", type=Path, metavar="FILE", help="also write everything as JSON")
+    verb.add_argument("--roofline", action="store_true", help="each operator against the machine's best")
+    verb.add_argument("--cross-check", action="store_true", help="also ask litert-benchmark")
+    verb.add_argument("--sustained", type=int, default=0, metavar="MIN", help="minutes of work, first against last")
+    verb.add_argument("--end-to-end", type=float, default=0.0, metavar="S", help="fly S seconds: exposure to PUBACK")
+    verb.add_argument("--fps", type=float, default=10.0, metavar="F", help="with --end-to-end (%(default)s)")
+    verb.add_argument("--check", action="store_true", help="compare with this board's reference, both ways")
+    verb.add_argument("--write-reference", action="store_true", help="make this board's reference")
+    verb.add_argument("--reference", type=Path, metavar="FILE", help="default: benchmarks/reference/BOARD.csv")
+    verb.set_defaults(verb=_benchmark)
 
 
 def _config_option(verb: argparse.ArgumentParser) -> None:
@@ -178,8 +224,22 @@ def _replay(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
+def _doctor(arguments: argparse.Namespace) -> int:
+    from edge.clock import SystemClock
+    from edge.doctor import report
+    from edge.doctor.examine import examine
+
+    clock, results = SystemClock(), []
+    for name, result in examine(arguments.config or _DEFAULT_CONFIG, clock, software_only=arguments.software):
+        results.append((name, result))
+        if not arguments.json:
+            print(report.row(name, result, colour=sys.stdout.isatty()), flush=True)
+    print(report.to_json(results, clock) if arguments.json else f"\n{report.verdict(results)}")
+    return report.exit_code(results)
+
+
 def _outbox(arguments: argparse.Namespace) -> int:
-    from edge.daemon import letters
+    from edge.daemon import letters, prune
 
     box = letters.Box(arguments.config or _DEFAULT_CONFIG, arguments.outbox, arguments.mqtt)
     if arguments.action == "list":
@@ -187,9 +247,41 @@ def _outbox(arguments: argparse.Namespace) -> int:
             print(line)
     elif arguments.action == "flush":
         print(letters.flush(box, again=arguments.again), file=sys.stderr)
+    elif arguments.action == "prune":
+        print(prune.pictures(box.settings()), file=sys.stderr)
     else:
         print(letters.purge(box, everything=arguments.all), file=sys.stderr)
     return EXIT_DONE
+
+
+def _benchmark(arguments: argparse.Namespace) -> int:
+    from edge.benchmark.report import table
+    from edge.benchmark.run import Job, against_reference, benchmark
+
+    job = Job(
+        bundles=arguments.bundle,
+        backends=arguments.backend,
+        options=arguments.option,
+        threads=arguments.threads,
+        size=arguments.size,
+        runs=arguments.runs,
+        warm_up=arguments.warm_up,
+        json_path=arguments.json,
+        roofline=arguments.roofline,
+        cross_check=arguments.cross_check,
+        sustained_min=arguments.sustained,
+        end_to_end_s=arguments.end_to_end,
+        fps=arguments.fps,
+        check=arguments.check,
+        write_reference=arguments.write_reference,
+        reference=arguments.reference,
+    )
+    report = benchmark(job)
+    print(table(report))
+    words, code = against_reference(job, report)
+    if words:
+        print(words)
+    return code
 
 
 def _config_check(arguments: argparse.Namespace) -> int:

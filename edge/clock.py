@@ -118,3 +118,8 @@ def _kernel_clock_disciplined() -> bool:
 def stopwatch_ns() -> int:
     """Real nanoseconds for measuring our own speed, also in a replay whose Clock moves by frame times."""
     return time.perf_counter_ns()
+
+
+def cpu_ns() -> int:
+    """CPU time this process has used so far, nanoseconds, all threads together: other load does not count."""
+    return time.process_time_ns()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import sys
 import types
 import typing
@@ -18,13 +19,21 @@ from edge.errors import ConfigError
 
 T = TypeVar("T")
 
+# A path written so names a secret that systemd hands to the service (LoadCredential= in systemd.exec(5)).
+_CREDENTIAL = "credential:"
+# Where it takes them from; root, outside the service, reads the same ones there.
+_CREDENTIALS_SOURCE = Path("/etc/spanhawk/credentials")
+# A folder of credentials is handed over as NAME_FILE.
+_CREDENTIALS_NAME = "spanhawk"
+
 
 def load(path: Path) -> dict[str, Any]:
     """Read a TOML file; raises ConfigError naming the file, and the line where TOML stops making sense."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{path}: cannot read the configuration ({error.strerror}); pass --config FILE") from error
+        advice = "use sudo" if isinstance(error, PermissionError) else "pass --config FILE"
+        raise ConfigError(f"{path}: cannot read the configuration ({error.strerror}); {advice}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: the configuration is not UTF-8 text (byte {error.start})") from error
     return loads(text, str(path))
@@ -140,6 +149,8 @@ def _scalar(value: Any, hint: Any, where: str) -> Any:
             raise ConfigError(f"{where}: got {value}, needs a finite number")
         return float(value)
     if hint is Path and isinstance(value, str):
+        if value.startswith(_CREDENTIAL):
+            return _credential(value.removeprefix(_CREDENTIAL), where)
         try:
             return Path(value).expanduser()
         except RuntimeError as error:
@@ -147,6 +158,17 @@ def _scalar(value: Any, hint: Any, where: str) -> Any:
     if hint in (bool, int, float, str) and type(value) is hint:
         return value
     raise _wrong(value, _WORDS.get(hint, str(hint)), where)
+
+
+def _credential(name: str, where: str) -> Path:
+    """The file of a secret: in the service what systemd handed over, else what it would hand over."""
+    if not name or "/" in name:
+        raise ConfigError(f"{where}: got {_CREDENTIAL + name!r}; name a file in {_CREDENTIALS_SOURCE} without its path")
+    handed_over = os.environ.get("CREDENTIALS_DIRECTORY")
+    if handed_over is None:
+        return _CREDENTIALS_SOURCE / name
+    one_by_one = Path(handed_over) / name
+    return one_by_one if one_by_one.exists() else Path(handed_over) / f"{_CREDENTIALS_NAME}_{name}"
 
 
 def _wrong(value: Any, wanted: str, where: str) -> ConfigError:

@@ -66,6 +66,8 @@ class Outcome:
     """When it was exposed."""
     features: tuple[dict[str, Any], ...]
     """The published Features, in order of ``seq``."""
+    payloads: tuple[bytes, ...]
+    """The same as they are published."""
     dropped_before: int
     """Frames the source had between the last processed one and this one."""
     stage_ms: Mapping[str, float]
@@ -126,7 +128,8 @@ class Pipeline:
         times.append(stopwatch_ns())
         stages = ("segment", "trace", "locate", "encode", "store")
         took = {stage: (after - before) / 1e6 for stage, before, after in zip(stages, times, times[1:], strict=False)}
-        return Outcome(frame, mask, traced, nav, seen, features, self._gap(frame), took)
+        payloads = tuple(letter.payload for letter in letters)
+        return Outcome(frame, mask, traced, nav, seen, features, payloads, self._gap(frame), took)
 
     def store_again(self) -> bool:
         """Try to write down what a full disk refused earlier; True when nothing is left to write."""

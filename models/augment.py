@@ -11,16 +11,17 @@ Float = npt.NDArray[np.float32]
 
 
 def random_crop(
-    rng: np.random.Generator, rgb: UInt8, mask: UInt8, size: int, aim: tuple[int, int] | None
+    rng: np.random.Generator, rgb: UInt8, mask: UInt8, size: int, aim: tuple[int, int] | None, *, gentle: bool = False
 ) -> tuple[UInt8, UInt8]:
-    """Cut a square of `size` px by one perspective warp: scale 0.5 to 2, quarter turns, tilt, flip.
+    """Cut a square of `size` px by one perspective warp: scale 0.5 to 2 (`gentle`: 0.85 to 1.2), turns, tilt, flip.
 
-    `mask` is 0/1 of the same size as `rgb`. `aim` (y, x) is a point of the source that must lie in the crop; None takes
-    any place. Returns (crop, mask 0/1) warped alike.
+    `mask` holds one bit per class and has the size of `rgb`. `aim` (y, x) is a point of the source that must lie in the
+    crop; None takes any place. Returns (crop, mask) warped alike.
     """
     height, width = mask.shape
     smallest = max(0.5, size / (1.5 * min(height, width)))
-    scale = float(np.exp(rng.uniform(np.log(min(smallest, 1.9)), np.log(2.0))))
+    least, most = (max(0.85, smallest), max(1.2, 1.1 * smallest)) if gentle else (min(smallest, 1.9), 2.0)
+    scale = float(np.exp(rng.uniform(np.log(least), np.log(most))))
     angle = float(rng.integers(4)) * np.pi / 2 + (float(rng.uniform(-0.6, 0.6)) if rng.random() < 0.5 else 0.0)
     half = size / 2 / scale
     if aim is None:
@@ -37,10 +38,7 @@ def random_crop(
     if scale < 0.8:  # without it, thin lines alias away when shrinking
         rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), 0.35 / scale), np.uint8)
     out = cv2.warpPerspective(rgb, warp, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    soft = cv2.warpPerspective(
-        mask * 255, warp, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-    )
-    return np.asarray(out, np.uint8), (soft > 115).astype(np.uint8)
+    return np.asarray(out, np.uint8), _warp_bits(mask, np.asarray(warp, np.float64), size)
 
 
 def photometric(rng: np.random.Generator, rgb: UInt8) -> UInt8:
@@ -74,6 +72,19 @@ def label_weight(mask: UInt8, looseness_px: int, band_weight: float = 0.3) -> Fl
         depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
         weight[(mask > 0) & (depth >= cv2.dilate(depth, np.ones((3, 3), np.uint8)))] = 1.0
     return weight
+
+
+def _warp_bits(mask: UInt8, warp: npt.NDArray[np.float64], size: int) -> UInt8:
+    """Warp each bit that is set anywhere by itself; slightly more than half covered counts, so that thin lines live."""
+    present, moved = int(np.bitwise_or.reduce(mask, axis=None)), np.zeros((size, size), np.uint8)
+    for bit in range(8):
+        if present >> bit & 1:
+            plane = (mask >> bit & 1) * np.uint8(255)
+            soft = cv2.warpPerspective(
+                plane, warp, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+            )
+            moved |= (np.asarray(soft) > 115).astype(np.uint8) << bit
+    return moved
 
 
 def _between(rng: np.random.Generator, half: float, extent: int) -> float:

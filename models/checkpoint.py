@@ -1,15 +1,18 @@
-"""Checkpoints of a training in one .npz file, replaced in one step so that a kill never leaves half a file."""
+"""Checkpoints of a training in one .npz file, replaced in one step: no kill and no full disk leaves half a file."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from edge.errors import TryAgainError
 
 Array = npt.NDArray[Any]
 
@@ -28,19 +31,45 @@ class Checkpoint:
     optimizer: Sequence[Array]
 
 
+@contextlib.contextmanager
+def replacing(path: Path, room: int = 0) -> Iterator[Path]:
+    """Give a file to write beside `path`, of the same ending; it takes the place of `path` once it is whole on disk.
+
+    `room` bytes are written there first and thrown away: HDF5 ends the whole process where a disk fills under it, so
+    that the room for its files must be known to be there. Raises TryAgainError where it cannot be written: what stood
+    at `path` stays as it was.
+    """
+    part = path.with_name(f"part-{path.name}")
+    try:
+        if room:
+            part.write_bytes(bytes(room))
+        yield part
+        with part.open("rb") as stream:
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise TryAgainError(
+            f"{path} cannot be written ({error.strerror or error}); what was there before is untouched: make room and "
+            "run the same command again, it goes on from the last checkpoint."
+        ) from error
+
+
+def room_for(weights: Sequence[Array]) -> int:
+    """Bytes that an HDF5 file of these weights takes at most: the values, and 4 KiB of structure for each array."""
+    return sum(array.nbytes for array in weights) + 4096 * len(weights) + (1 << 16)
+
+
 def save(path: Path, state: Checkpoint) -> None:
-    """Write a checkpoint and rename it into place."""
+    """Write a checkpoint and rename it into place. Raises TryAgainError as `replacing`."""
     arrays: dict[str, Array] = {
         "step": np.array(state.step), "seconds": np.array(state.seconds), "best": np.array(state.best)
     }  # fmt: skip
     for name, group in (("weights", state.weights), ("ema", state.ema), ("optimizer", state.optimizer)):
         arrays.update({f"{name}_{i:04d}": array for i, array in enumerate(group)})
-    part = path.with_suffix(".part.npz")
-    with part.open("wb") as stream:
+    with replacing(path) as part, part.open("wb") as stream:
         np.savez(stream, **arrays)  # type: ignore[arg-type]
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)
 
 
 def load(path: Path) -> Checkpoint:

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.errors import EXIT_DONE, SpanhawkError
-from models import DataError
+from models import DataError, Example
+
+log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,14 +34,35 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--data", type=Path, help="folder that image folders are relative to (default: the file's own)")
     train.add_argument("--out", type=Path, required=True, help="folder for weights, record and curve")
     train.set_defaults(run=_train)
-    evaluate = commands.add_parser("evaluate", help="score a bundle or a .keras file on pictures with masks")
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="score a bundle or a .keras file on pictures with masks",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  python -m models evaluate bundles/mine --images test/images --masks test/masks --json\n"
+        "  python -m models evaluate bundles/mine --report page --set walls=walls/images,walls/masks --set quay=quay\n",
+    )
     evaluate.add_argument("model", type=Path, help="bundle folder, or model.keras with run.json beside it")
     evaluate.add_argument("--images", type=Path)
     evaluate.add_argument("--masks", type=Path)
     evaluate.add_argument("--negatives", type=Path, help="folder of crack-free pictures")
+    evaluate.add_argument("--set", action="append", default=[], metavar="NAME=IMAGES[,MASKS]",
+                          help="one of several sets; without MASKS its pictures are crack-free; of a NAME that the "
+                          "training of a .keras file held out, only that part is scored")  # fmt: skip
+    evaluate.add_argument("--held", type=Path, metavar="RUN.json",
+                          help="a training's record; default: run.json beside the model")  # fmt: skip
+    evaluate.add_argument("--report", type=Path, metavar="DIR", help="also write DIR/index.html and DIR/report.json")
     evaluate.add_argument("--threshold", type=float, help="for a .keras file without run.json")
+    evaluate.add_argument("--class", dest="name", help="class that is scored (default: the model's first)")
+    evaluate.add_argument("--stride", type=int, default=16, help="patch classifier: step of its windows, px")
+    evaluate.add_argument("--windows", action="store_true",
+                          help="patch classifier: score windows cut side by side instead of pixels")  # fmt: skip
     evaluate.add_argument("--json", action="store_true", help="one JSON object on stdout (always so; kept for scripts)")
     evaluate.set_defaults(run=_evaluate)
+    copies = commands.add_parser("duplicates", help="list training pictures that look like a held-out one")
+    copies.add_argument("config", type=Path, help="TOML file: its sources against its holdouts, validation and test")
+    copies.add_argument("--data", type=Path, help="folder that image folders are relative to (default: the file's own)")
+    copies.set_defaults(run=_duplicates)
     render = commands.add_parser("render", help="write rendered pictures with masks, to try things without photos")
     render.add_argument("out", type=Path, help="folder; images/ and masks/ are made in it")
     render.add_argument("--count", type=int, default=40, help="every second one holds a crack")
@@ -62,18 +85,91 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    if (arguments.images is None) != (arguments.masks is None):
-        raise DataError("--images and --masks belong together; give both, or --negatives alone.")
-    if arguments.images is None and arguments.negatives is None:
-        raise DataError("Nothing to score: give --images and --masks, or --negatives.")
-    from models.data import find_examples
-    from models.evaluate import evaluate
+    sets = _sets(arguments)
+    from models.evaluate import DEFINITIONS, look, summary
+    from models.report import Scored, write_report
     from models.scoring import open_scorer
 
-    labelled = find_examples(arguments.images, arguments.masks) if arguments.images is not None else []
-    negatives = find_examples(arguments.negatives, None) if arguments.negatives is not None else []
-    scorer = open_scorer(arguments.model, threshold=arguments.threshold)
-    print(json.dumps(evaluate(scorer, labelled, negatives), indent=1))
+    scorer = open_scorer(
+        arguments.model, threshold=arguments.threshold, name=arguments.name, stride_px=arguments.stride
+    )
+    if arguments.windows:
+        from models.scoring import report_windows
+
+        found = {name: report_windows(scorer, [*labelled, *negatives]) for name, labelled, negatives in sets}
+        print(json.dumps(found, indent=1))
+        return EXIT_DONE
+    scored = [
+        Scored(name=name, looks=look(scorer, labelled), negatives=look(scorer, negatives))
+        for name, labelled, negatives in sets
+    ]
+    found = {one.name: summary(one.looks, one.negatives) for one in scored}
+    numbers = {"sets": found} if arguments.set else found[scored[0].name]
+    print(json.dumps(
+        {"model": scorer.name, "threshold": scorer.threshold, **numbers, "definitions": DEFINITIONS}, indent=1
+    ))  # fmt: skip
+    if arguments.report is not None:
+        write_report(arguments.report, scorer, scored)
+    return EXIT_DONE
+
+
+def _sets(arguments: argparse.Namespace) -> list[tuple[str, list[Example], list[Example]]]:
+    """List what to score as (name, pictures with masks, crack-free pictures)."""
+    from models.data import find_examples
+
+    single = arguments.images or arguments.masks or arguments.negatives
+    if arguments.set and single:
+        raise DataError("--set names sets by itself; leave --images, --masks and --negatives out.")
+    if (arguments.images is None) != (arguments.masks is None):
+        raise DataError("--images and --masks belong together; give both, or --negatives alone.")
+    if not arguments.set and single is None:
+        raise DataError("Nothing to score: give --images and --masks, or --negatives, or --set.")
+    if single:
+        labelled = find_examples(arguments.images, arguments.masks) if arguments.images is not None else []
+        negatives = find_examples(arguments.negatives, None) if arguments.negatives is not None else []
+        return [(str(arguments.images or arguments.negatives), labelled, negatives)]
+    sets: list[tuple[str, list[Example], list[Example]]] = []
+    held = _held_out(arguments.held, arguments.model)
+    for text in arguments.set:
+        name, is_there, folders = text.partition("=")
+        images, _, masks = folders.partition(",")
+        if not (name and is_there and images):
+            raise DataError(f"--set {text} is not NAME=IMAGES,MASKS or NAME=IMAGES.")
+        if name in [one[0] for one in sets]:
+            raise DataError(f"--set {name} is given twice; give each set a name of its own.")
+        examples = find_examples(Path(images), Path(masks) if masks else None)
+        if name in held:
+            examples = [example for example in examples if example.image.name in held[name]]
+            log.info("%s: only the %d pictures that the training held out", name, len(examples))
+            if len(examples) != len(held[name]):
+                raise DataError(f"{images} holds {len(examples)} of the {len(held[name])} pictures of {name}.")
+        sets.append((name, examples if masks else [], [] if masks else examples))
+    return sets
+
+
+def _held_out(given: Path | None, model: Path) -> dict[str, set[str]]:
+    """Names of the pictures that a training held out, by set; none for a bundle that comes without a record."""
+    record = given if given is not None else model.parent / "run.json"
+    if not record.is_file():
+        if given is not None:
+            raise DataError(f"--held names {given}, which does not exist; give the run.json of a training.")
+        return {}
+    try:
+        held = json.loads(record.read_text(encoding="utf-8"))["held"]
+        return {name: set(one["names"]) for name, one in held.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{record} is no record of a training: run.json holds what was held out.") from error
+
+
+def _duplicates(arguments: argparse.Namespace) -> int:
+    from models.config import load_config
+    from models.sources import copies_in
+
+    config = load_config(arguments.config)
+    found = copies_in(config, arguments.data or arguments.config.parent)
+    for copy in found:
+        print(f"{copy.picture}\t{copy.like}\t{copy.correlation:.3f}")
+    print(f"{len(found)} training pictures look like a held-out one", file=sys.stderr)
     return EXIT_DONE
 
 
@@ -85,10 +181,13 @@ def _render(arguments: argparse.Namespace) -> int:
 
 
 def _summary(arguments: argparse.Namespace) -> int:
+    from models.classifier import patch_classifier
     from models.unet import classic_unet, fast_unet, gmac
 
     height, width = arguments.height, arguments.width
     nets = {"fast_unet": fast_unet(height, width), "classic_unet": classic_unet(height, width)}
-    found = {name: {"parameters": net.count_params(), "gmac": round(gmac(net), 2)} for name, net in nets.items()}
+    nets["patch_classifier"] = patch_classifier()
+    found = {name: {"parameters": net.count_params(), "gmac": round(gmac(net), 3)} for name, net in nets.items()}
+    found["patch_classifier"]["window_px"] = 128
     print(json.dumps({"height": height, "width": width, **found}))
     return EXIT_DONE

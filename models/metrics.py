@@ -146,10 +146,10 @@ def report(counts: Sequence[Counts], seed: int = 0) -> dict[str, object]:
         return {**found, "pooled": None, "per_image": None}
     rng = np.random.default_rng(seed)
     drawn = table[rng.integers(len(table), size=(RESAMPLES, len(table)))].sum(axis=1)
-    found["pooled"] = {name: _interval(float(score(table.sum(axis=0))), score(drawn)) for name, score in POOLED.items()}
+    found["pooled"] = {name: interval(float(score(table.sum(axis=0))), score(drawn)) for name, score in POOLED.items()}
     again = rng.integers(len(cracked), size=(RESAMPLES, len(cracked)))
     found["per_image"] = {
-        name: _interval(float(score(cracked).mean()), score(cracked)[again].mean(axis=1))
+        name: interval(float(score(cracked).mean()), score(cracked)[again].mean(axis=1))
         for name, score in POOLED.items()
     }
     return found
@@ -169,27 +169,42 @@ def report_crack_free(counts: Sequence[Counts], seed: int = 0) -> dict[str, obje
         "images": len(table),
         "fires": int(fires.sum()),
         "fires_blob": int(blob.sum()),
-        "share": _interval(float(fires.mean()), fires[again].mean(axis=1)),
-        "share_blob": _interval(float(blob.mean()), blob[again].mean(axis=1)),
+        "share": interval(float(fires.mean()), fires[again].mean(axis=1)),
+        "share_blob": interval(float(blob.mean()), blob[again].mean(axis=1)),
     }
 
 
-_NAMES = tuple(item.name for item in fields(Counts))
+def report_found(counts: Sequence[Counts], seed: int = 0) -> dict[str, object]:
+    """Score pictures that hold a crack: how many are found, with at least one predicted pixel within 2 px of it.
+
+    Returns images and found as counts, and the share as {value, low, high} like `report`; null where there is none.
+    """
+    if not counts:
+        return {"images": 0, "found": 0, "share": None}
+    found = _of(_table(counts), "near_predicted") > 0
+    again = np.random.default_rng(seed).integers(len(found), size=(RESAMPLES, len(found)))
+    share = interval(float(found.mean()), found[again].mean(axis=1))
+    return {"images": len(found), "found": int(found.sum()), "share": share}
+
+
+NAMES = tuple(item.name for item in fields(Counts))
+"""Fields of `Counts`, in order."""
 
 
 def _table(counts: Sequence[Counts]) -> Floats:
-    return np.array([[getattr(one, name) for name in _NAMES] for one in counts], np.float64)
+    return np.array([[getattr(one, name) for name in NAMES] for one in counts], np.float64)
 
 
 def _of(table: Floats, name: str) -> Floats:
-    return np.asarray(table[..., _NAMES.index(name)])
+    return np.asarray(table[..., NAMES.index(name)])
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
     return np.divide(part, whole, out=np.zeros(np.shape(part)), where=np.asarray(whole) > 0)
 
 
-def _interval(value: float, drawn: Floats) -> dict[str, float]:
+def interval(value: float, drawn: Floats) -> dict[str, float]:
+    """{value, low, high}: the 95 % percentile interval of bootstrap values."""
     low, high = np.percentile(drawn, [2.5, 97.5])
     return {"value": round(value, 4), "low": round(float(low), 4), "high": round(float(high), 4)}
 

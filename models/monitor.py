@@ -12,16 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.masks.preprocess import pixel_shuffle
-from models import Example
+from models import UNKNOWN, Example
+from models.batches import EVERY_CLASS
 from models.data import read_example
+from models.parallel import devices
 
 if TYPE_CHECKING:
     import keras
 
 UInt8 = npt.NDArray[np.uint8]
+Logits = npt.NDArray[np.float16]
 
 CANVAS_PX = 384
 """Validation pictures are cut or padded to this square, so that one compiled graph serves all."""
+BATCH = 8
 FIRES_PX = 50
 """A crack-free picture counts as firing from this many false pixels on."""
 
@@ -34,37 +38,54 @@ class Panel:
     images: UInt8
     """(N, 384, 384, 3) RGB."""
     masks: UInt8
-    """(N, 384, 384): 0 sound, 1 crack, 2 outside the picture."""
+    """(N, 384, 384): one bit per class; UNKNOWN outside the picture and where nobody knows."""
+    labelled: int = EVERY_CLASS
+    """Classes whose labels are complete here, as bits."""
 
 
-def load_panel(name: str, examples: Sequence[Example], limit: int) -> Panel:
+def load_panel(name: str, examples: Sequence[Example], limit: int, labelled: int = EVERY_CLASS) -> Panel:
     """Decode at most `limit` examples, evenly spread over the list."""
     chosen = [examples[i] for i in np.unique(np.linspace(0, len(examples) - 1, min(limit, len(examples))).astype(int))]
     pairs = [_on_canvas(*read_example(example)) for example in chosen]
-    return Panel(name=name, images=np.stack([pair[0] for pair in pairs]), masks=np.stack([pair[1] for pair in pairs]))
+    images, masks = np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
+    return Panel(name=name, images=images, masks=masks, labelled=labelled)
 
 
-def score(model: keras.Model, panels: Sequence[Panel], shuffle: int) -> dict[str, float]:
-    """Return pooled F1 per cracked set, the firing share per crack-free set, and `score`, their summary.
+def score(logits: Sequence[Logits], panels: Sequence[Panel], classes: Sequence[str]) -> dict[str, float]:
+    """Return pooled F1 per set with damage, the firing share per set without, and `score`, their summary, at 0.5.
 
-    `score` is the mean F1 minus half the mean share of crack-free pictures that fire; higher is better.
+    `logits` are those of `predict`, one array per panel. `score` is the mean F1 minus half the mean share of pictures
+    without damage that fire; higher is better. Of several classes each is scored, and named where there are several.
     """
-    return _summary(panels, [_predict(model, panel.images, shuffle) > 0 for panel in panels])
+    found = [_summary(panels, [one[..., k] > 0 for one in logits], k) for k in range(len(classes))]
+    if len(classes) == 1:
+        return found[0]
+    named = {
+        f"{key}/{name}": value
+        for name, scores in zip(classes, found, strict=True)
+        for key, value in scores.items()
+        if key != "score"
+    }
+    return {**named, "score": float(np.mean([scores["score"] for scores in found]))}
 
 
-def choose_threshold(model: keras.Model, panels: Sequence[Panel], shuffle: int) -> tuple[float, dict[str, float]]:
-    """Return the threshold 0.20, 0.22 ... 0.80 of the best `score` on the panels, and the scores there."""
-    logits = [_predict(model, panel.images, shuffle) for panel in panels]
+def choose_threshold(logits: Sequence[Logits], panels: Sequence[Panel], index: int) -> tuple[float, dict[str, float]]:
+    """Return the threshold 0.20, 0.22 ... 0.80 of the best `score` of one class on the panels, and the scores there."""
     tried = [round(0.2 + 0.02 * i, 2) for i in range(31)]
-    found = [_summary(panels, [one > math.log(level / (1 - level)) for one in logits]) for level in tried]
+    found = [
+        _summary(panels, [one[..., index] > math.log(level / (1 - level)) for one in logits], index) for level in tried
+    ]
     best = int(np.argmax([one["score"] for one in found]))
     return tried[best], found[best]
 
 
-def _summary(panels: Sequence[Panel], masks: Sequence[npt.NDArray[np.bool_]]) -> dict[str, float]:
+def _summary(panels: Sequence[Panel], masks: Sequence[npt.NDArray[np.bool_]], index: int) -> dict[str, float]:
     found: dict[str, float] = {}
     for panel, hits in zip(panels, masks, strict=True):
-        crack, inside = panel.masks == 1, panel.masks != 2
+        if not panel.labelled >> index & 1:
+            continue
+        inside = (panel.masks & UNKNOWN) == 0
+        crack = (panel.masks >> index & 1 > 0) & inside
         if crack.any():
             both = float((hits & crack).sum())
             found[f"f1/{panel.name}"] = 2 * both / max(float((hits & inside).sum() + crack.sum()), 1.0)
@@ -76,16 +97,23 @@ def _summary(panels: Sequence[Panel], masks: Sequence[npt.NDArray[np.bool_]]) ->
     return found
 
 
-def _predict(model: keras.Model, images: UInt8, shuffle: int, batch: int = 8) -> npt.NDArray[np.float16]:
+def predict(model: keras.Model, images: UInt8, shuffle: int) -> Logits:
+    """Return the logits of pictures (N, 384, 384, 3): float16 (N, 384, 384, classes)."""
+    batch = math.lcm(BATCH, devices())
     found: list[npt.NDArray[np.float32]] = []
     for first in range(0, len(images), batch):
         part = images[first : first + batch].astype(np.float32) / 255
         short = batch - len(part)  # pad the last batch: a new shape would compile a new graph
         logits = model.predict_on_batch(np.pad(part, ((0, short), (0, 0), (0, 0), (0, 0))))[: len(part)]
-        full = [pixel_shuffle(one, shuffle) for one in np.asarray(logits, np.float32)]
-        size = (CANVAS_PX, CANVAS_PX)
-        found += [np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_LINEAR), np.float32) for one in full]
+        found += [_full_size(one, shuffle) for one in np.asarray(logits, np.float32)]
     return np.stack(found).astype(np.float16)
+
+
+def _full_size(logits: npt.NDArray[np.float32], shuffle: int) -> npt.NDArray[np.float32]:
+    parts = np.split(logits, logits.shape[-1] // shuffle**2, axis=-1)
+    size = (CANVAS_PX, CANVAS_PX)
+    planes = [cv2.resize(pixel_shuffle(one, shuffle), size, interpolation=cv2.INTER_LINEAR) for one in parts]
+    return np.stack(planes, axis=-1)
 
 
 def _on_canvas(rgb: UInt8, mask: UInt8) -> tuple[UInt8, UInt8]:
@@ -93,5 +121,5 @@ def _on_canvas(rgb: UInt8, mask: UInt8) -> tuple[UInt8, UInt8]:
     rgb, mask = (plane[top : top + CANVAS_PX, left : left + CANVAS_PX] for plane in (rgb, mask))
     down, right = CANVAS_PX - rgb.shape[0], CANVAS_PX - rgb.shape[1]
     rgb = np.asarray(cv2.copyMakeBorder(rgb, 0, down, 0, right, cv2.BORDER_REFLECT_101), np.uint8)
-    mask = np.asarray(cv2.copyMakeBorder(mask, 0, down, 0, right, cv2.BORDER_CONSTANT, value=2), np.uint8)
+    mask = np.asarray(cv2.copyMakeBorder(mask, 0, down, 0, right, cv2.BORDER_CONSTANT, value=UNKNOWN), np.uint8)
     return rgb, mask

@@ -12,9 +12,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
+import numpy as np
+import numpy.typing as npt
+
 from models import Example
+from models.checkpoint import replacing
 from models.config import Config
 from models.data import content_hash
+from models.task import DataSplit
 from models.unet import gmac
 
 if TYPE_CHECKING:
@@ -23,7 +29,7 @@ if TYPE_CHECKING:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that shape a result."""
-    names = ("tensorflow", "keras", "numpy", "opencv-python-headless", "ai-edge-litert")
+    names = ("tensorflow", "jax", "keras", "numpy", "opencv-python-headless", "ai-edge-litert")
     found = {"python": platform.python_version()}
     for name in names:
         try:
@@ -33,44 +39,52 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write_run(
-    path: Path,
-    config: Config,
-    command: str,
-    learned: Mapping[str, Sequence[Example]],
-    held: Mapping[str, Sequence[Example]],
-    model: keras.Model,
-) -> None:
+def write_run(path: Path, config: Config, command: str, parts: DataSplit, model: keras.Model) -> None:
     """Write run.json: configuration, versions, size of the network, and per set the count, hash and held-out names."""
+    import keras
+
     from edge.clock import SystemClock
 
     content: dict[str, Any] = {
         "created": SystemClock().utc().isoformat(),
         "command": command,
         "config": dataclasses.asdict(config),
+        "classes": config.model.classes,
         "versions": versions(),
+        "backend": keras.backend.backend(),
         "parameters": model.count_params(),
-        "gmac_512": round(gmac(model) * (512 / config.train.crop_px) ** 2, 3),
-        "train": {name: _describe(examples) for name, examples in learned.items()},
+        "gmac": round(gmac(model), 4),
+        "gmac_512": round(gmac(model) * (512 / config.crop_px) ** 2, 3),
+        "train": {name: _describe(examples) for name, examples in parts.train.items()},
         "held": {
             name: {**_describe(examples), "names": [example.image.name for example in examples]}
-            for name, examples in held.items()
+            for name, examples in parts.held.items()
         },
+        "near_copies_dropped": parts.dropped,
     }
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    _write(path, json.dumps(content, indent=1) + "\n")
 
 
 def add(path: Path, **facts: Any) -> None:
     """Add facts that are known only after training to run.json."""
     content = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**content, **facts}, indent=1) + "\n", encoding="utf-8")
+    _write(path, json.dumps({**content, **facts}, indent=1) + "\n")
+
+
+def write_picture(path: Path, rgb: npt.NDArray[np.uint8]) -> None:
+    """Write a picture, replacing the one before."""
+    done, content = cv2.imencode(path.suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise ValueError(f"{path.suffix} is no kind of picture that can be written")
+    with replacing(path) as part:
+        part.write_bytes(content.tobytes())
 
 
 def write_history(out: Path, history: Sequence[Mapping[str, float]]) -> None:
     """Write history.csv and its picture curve.png."""
     if not history:
         return
-    with (out / "history.csv").open("w", newline="", encoding="utf-8") as stream:
+    with replacing(out / "history.csv") as part, part.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, fieldnames=_columns(history))
         writer.writeheader()
         writer.writerows(history)
@@ -99,10 +113,16 @@ def _draw(path: Path, history: Sequence[Mapping[str, float]]) -> None:
             label=key,
             linewidth=2.5 if key == "score" else 1.2,
         )
-    axes.set(xlabel="step", ylim=(0, 1), title="pooled F1 and share of crack-free pictures that fire (validation, 0.5)")
+    axes.set(xlabel="step", ylim=(0, 1), title="validation scores at 0.5; dotted: share of sound pictures that fire")
     axes.legend(fontsize=7, ncols=2)
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=80)
+    with replacing(path) as part:
+        figure.savefig(part, dpi=80)
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def _describe(examples: Sequence[Example]) -> dict[str, Any]:

@@ -1,10 +1,14 @@
-"""Score whole pictures of any size: a bundle by the drone's own segmenter, a float model by the same tiling."""
+"""Score whole pictures of any size.
+
+A bundle goes through the drone's own segmenter, a float U-Net through the same tiling, and a patch classifier slides.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +17,11 @@ from edge.clock import SystemClock
 from edge.frames import Frame
 from edge.masks import Segmenter, preprocess, tiles
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
-from models import DataError
+from models import DataError, Example, classifier
+from models.classifier import STRIDE_PX
+
+if TYPE_CHECKING:
+    import keras
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -36,35 +44,67 @@ class Scorer(Protocol):
         """Score uint8 RGB (H, W, 3): returns uint8 (H, W), 255 for a sigmoid of 1."""
 
 
-def open_scorer(path: Path, size: tuple[int, int] = (512, 512), threshold: float | None = None) -> Scorer:
-    """Open a bundle folder, or a `.keras` file (tiles of `size` = (height, width) px).
+def open_scorer(
+    path: Path,
+    size: tuple[int, int] = (512, 512),
+    threshold: float | None = None,
+    name: str | None = None,
+    stride_px: int = STRIDE_PX,
+) -> Scorer:
+    """Open a bundle folder, or a `.keras` file.
 
-    A `.keras` file takes its threshold from `run.json` beside it unless one is given; a bundle always has its own.
-    Raises DataError where the path is neither or the threshold is unknown, BundleError for a bundle that must not fly.
+    A U-Net works in tiles of `size` = (height, width) px, the windows of a patch classifier slide by `stride_px`.
+
+    `name` is the class that is scored, None the first one. A `.keras` file takes its threshold from `run.json` beside
+    it unless one is given; a bundle always has its own. Raises DataError where the path is neither, the class or the
+    threshold is unknown, BundleError for a bundle that must not fly.
     """
     if path.is_dir():
         if threshold is not None:
             raise DataError(f"{path} is a bundle: its threshold stands on its card; --threshold is for .keras files.")
+        if name not in (None, "crack"):
+            raise DataError(f"{path} is a bundle, which knows the class 'crack' only, not {name!r}.")
         return _Bundle(path)
     if path.suffix == ".keras" and path.is_file():
-        return _Keras(path, size, threshold if threshold is not None else _recorded_threshold(path.parent))
+        return _open_keras(path, size, threshold, name, stride_px)
     raise DataError(f"{path} is neither a bundle folder (with card.json) nor a .keras file.")
 
 
-def _recorded_threshold(folder: Path) -> float:
-    record = folder / "run.json"
-    found = json.loads(record.read_text(encoding="utf-8")).get("score_threshold") if record.is_file() else None
-    if found is None:
+def report_windows(scorer: Scorer, examples: Sequence[Example]) -> dict[str, Any]:
+    """Score a patch classifier on windows instead of pixels. Raises DataError for any other scorer."""
+    if not isinstance(scorer, _Windows):
+        raise DataError(f"{scorer.name} is no patch classifier; only that one answers window by window.")
+    return scorer.windows(examples)
+
+
+def _open_keras(path: Path, size: tuple[int, int], threshold: float | None, name: str | None, stride_px: int) -> Scorer:
+    from models.unet import open_saved
+
+    record = path.parent / "run.json"
+    facts = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    classes = facts.get("classes", ["crack"])
+    if name is not None and name not in classes:
+        raise DataError(f"{path} knows the classes {', '.join(classes)}, not {name!r}.")
+    index = 0 if name is None else classes.index(name)
+    if threshold is None:
+        first = facts.get("score_threshold") if index == 0 else None
+        threshold = facts.get("score_thresholds", {}).get(classes[index], first)
+    if threshold is None:
         raise DataError(f"{record} gives no score_threshold for the model; finish the training or give --threshold.")
-    return float(found)
+    saved = open_saved(path)
+    if saved.name == classifier.NAME:
+        if not 1 <= stride_px <= saved.input_shape[1]:
+            raise DataError(f"--stride is 1 to {saved.input_shape[1]} px, the size of a window, not {stride_px}.")
+        return _Windows(str(path), saved, float(threshold), index, stride_px)
+    return _Tiles(str(path), saved, float(threshold), index, size)
 
 
-class _Keras:
-    def __init__(self, path: Path, size: tuple[int, int], threshold: float) -> None:
-        from models.unet import load_fast_unet
+class _Tiles:
+    def __init__(self, name: str, saved: keras.Model, threshold: float, index: int, size: tuple[int, int]) -> None:
+        from models.unet import resized
 
-        self.name, self.threshold, self._size = str(path), threshold, size
-        self._model = load_fast_unet(path, *size, batch_size=1)
+        self.name, self.threshold, self._size = name, threshold, size
+        self._model = resized(saved, *size, batch_size=1, head=index)
         self._shuffle = round(self._model.output_shape[-1] ** 0.5)
         self._table = preprocess.score_table(CODE_SCALE, 0)
 
@@ -87,6 +127,27 @@ class _Keras:
         logits = preprocess.pixel_shuffle(raw[0], self._shuffle)
         codes = np.clip(np.rint(logits / CODE_SCALE) + 128, 0, 255).astype(np.uint8)
         return preprocess.upsample(codes, *self._size)
+
+
+class _Windows:
+    def __init__(self, name: str, model: keras.Model, threshold: float, index: int, stride_px: int) -> None:
+        self.name, self.threshold, self._index, self._stride_px = name, threshold, index, stride_px
+        self._model = model
+
+    def windows(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """Score windows cut side by side out of pictures: see `models.patches.report_windows`."""
+        from models import patches
+
+        cut = patches.cut_windows("", examples, int(self._model.input_shape[1]), int(self._model.output_shape[-1]) - 1)
+        if not len(cut.labels):
+            raise DataError(
+                "No window of these pictures has a clear label: they are smaller than one, or all doubtful."
+            )
+        return patches.report_windows(cut, patches.scores_of(self._model, cut.images), self.threshold, self._index)
+
+    def score(self, rgb: UInt8) -> UInt8:
+        found = classifier.heat_map(self._model, rgb, self._index, self._stride_px)
+        return np.asarray(np.rint(found * 255), np.uint8)
 
 
 class _Bundle:

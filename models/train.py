@@ -1,8 +1,8 @@
-"""Train the fast U-Net from a configuration. Resumes by itself from `checkpoint.npz` in the output folder.
+"""Train a network from a configuration. Resumes by itself from `checkpoint.npz` in the output folder.
 
 Left in the output folder: `model.keras` (averaged weights of the best validation), `start.weights.h5` (the same in half
-precision, to start another training from), `history.csv`, `curve.png`, `checkpoint.npz`, `run.json` (configuration,
-seed, versions, data hashes, what was held out).
+precision, to start another training from), `history.csv`, `curve.png`, `examples.png` (held-out pictures with the
+network's answer), `checkpoint.npz`, `run.json` (configuration, seed, versions, data hashes, what was held out).
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ import csv
 import logging
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models import DataError, Example, batches, checkpoint, data, monitor, record, rendered
+from models import DataError, batches, checkpoint, native_torch, parallel, record
+from models.checkpoint import replacing
 from models.config import Config, load_config
-from models.losses import crack_loss
-from models.unet import fast_unet
+from models.sources import split_sources
+from models.task import DataSplit, Task
+from models.teacher import Teacher
 
 if TYPE_CHECKING:
     import keras
@@ -31,117 +33,103 @@ log = logging.getLogger(__name__)
 AVERAGE_EVERY = 5
 """Steps between updates of the averaged weights; every step would copy all weights for nothing."""
 
-RENDERED_PICTURES = 24
-"""Rendered pictures in validation, at most: as many with a crack as without."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DataSplit:
-    """What is learned from and what is held out."""
-
-    train: dict[str, list[Example]]
-    held: dict[str, list[Example]]
-    """Validation examples by set name; held-out parts of sources end in `/held`."""
-
 
 def train(config_path: Path, root: Path, out: Path) -> dict[str, float]:
     """Train and return the validation scores of the best weights.
 
     `root` is the folder that the configuration's image folders are relative to. Raises DataError for unusable data and
-    for a loss that is not finite (the last good weights stay in `out`).
+    for a loss that is not finite (the last good weights stay in `out`), TryAgainError for a disk that is full (the last
+    checkpoint stays whole).
     """
     import keras
 
     config = load_config(config_path)
     keras.utils.set_random_seed(config.train.seed)
+    if config.train.data_parallel:
+        parallel.share_batches(config.train.batch)
     parts = split_sources(config, root)
-    mix, panels = _load(config, parts)
+    task = _task(config, parts, config_path.parent)
     out.mkdir(parents=True, exist_ok=True)
-    model = _build(config, config_path.parent)
-    run = _Run(config, model, mix, panels, out)
+    try:
+        model = _build(config, task, config_path.parent)
+        run = _Run(config, model, task, out)
+    except ValueError as error:  # a size that does not fit the network
+        raise DataError(f"{config_path}: {error}") from error
     command = f"python -m models train {config_path.name}"
-    record.write_run(out / "run.json", config, command, parts.train, parts.held, model)
+    record.write_run(out / "run.json", config, command, parts, model)
     run.go()
     record.add(out / "run.json", steps=run.step, minutes=round(run.seconds / 60, 1))
-    return finish(config, panels, out)
+    return finish(task, out)
 
 
-def finish(config: Config, panels: Sequence[monitor.Panel], out: Path) -> dict[str, float]:
-    """Choose the threshold of the best weights on validation and add it to `run.json`; write the final weights.
+def finish(task: Task, out: Path) -> dict[str, float]:
+    """Choose the thresholds of the best weights on validation and add them to `run.json`; write the final weights.
 
     `model.keras` is what is quantised; `start.weights.h5` is the same in half precision, for `[model] start_from`.
+    `score_threshold` is that of the first class.
     """
-    canvas = monitor.CANVAS_PX
-    model = fast_unet(canvas, canvas, base=config.model.base, shuffle=config.model.shuffle)
+    model = task.judge()
     model.load_weights(out / "best.weights.h5")
-    threshold, scores = monitor.choose_threshold(model, panels, config.model.shuffle)
-    model.save(out / "model.keras")
-    small = fast_unet(canvas, canvas, base=config.model.base, shuffle=config.model.shuffle, dtype="float16")
+    levels, scores = task.thresholds(model)
+    small = task.judge("float16")
     small.set_weights(model.get_weights())
-    small.save_weights(out / "start.weights.h5")
-    record.add(out / "run.json", score_threshold=threshold, validation=scores)
-    return {"score_threshold": threshold, **scores}
+    room = checkpoint.room_for(model.get_weights())
+    with replacing(out / "model.keras", room) as part:
+        model.save(part)
+    with replacing(out / "start.weights.h5", room) as part:
+        small.save_weights(part)
+    first = next(iter(levels.values()))
+    record.add(out / "run.json", score_threshold=first, score_thresholds=levels, validation=scores)
+    return {"score_threshold": first, **scores}
 
 
-def _rendered_panels(config: Config, count: int) -> list[monitor.Panel]:
-    """Rendered validation pictures, with cracks and crack-free; always there, so that a threshold sees clean ones."""
-    panels = []
-    for name, cracked in (("rendered", True), ("rendered_clean", False)):
-        rng = np.random.default_rng([config.train.seed, 2**31])
-        pairs = [rendered.picture(monitor.CANVAS_PX, rng, cracked=cracked) for _ in range(count)]
-        images, masks = np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
-        panels.append(monitor.Panel(name=name, images=images, masks=masks))
-    return panels
+def _task(config: Config, parts: DataSplit, folder: Path) -> Task:
+    if config.model.kind == "patch_classifier":
+        from models.patches import Patches
+
+        return Patches(config, parts)
+    from models.segmentation import Segmentation
+
+    wanted = config.teacher
+    teacher = None if wanted is None else Teacher(folder / wanted.model, wanted.weight, config.crop_px)
+    return Segmentation(config, parts, teacher)
 
 
-def split_sources(config: Config, root: Path) -> DataSplit:
-    """List all examples and hold out part of the sources by photograph, the same for the same seed."""
-    if not config.sources and not config.mix.rendered_cracks:
-        raise DataError("The configuration names no [[sources]] and renders no cracks: there is nothing to learn from.")
-    learned: dict[str, list[Example]] = {}
-    held: dict[str, list[Example]] = {}
-    for source in config.sources:
-        masks = root / source.masks if source.masks is not None else None
-        examples = data.find_examples(root / source.images, masks, root)
-        learned[source.name], kept_out = data.split(examples, source.holdout, config.train.seed)
-        if kept_out:
-            held[f"{source.name}/held"] = kept_out
-    for item in config.validation:
-        masks = root / item.masks if item.masks is not None else None
-        held[item.name] = data.find_examples(root / item.images, masks, root)
-    return DataSplit(train=learned, held=held)
-
-
-def _load(config: Config, parts: DataSplit) -> tuple[batches.Mix, list[monitor.Panel]]:
-    rng = np.random.default_rng(config.train.seed)
-    sources = [
-        batches.load_source(item.name, parts.train[item.name], item.weight, item.looseness_px, rng)
-        for item in config.sources
-    ]
-    mix = batches.Mix(
-        sources=sources, crop_px=config.train.crop_px, shuffle=config.model.shuffle,
-        rendered_cracks=config.mix.rendered_cracks, rendered_clean=config.mix.rendered_clean,
-        lookalikes_on_cracked=config.mix.lookalikes_on_cracked, lookalikes_on_clean=config.mix.lookalikes_on_clean,
-    )  # fmt: skip
-    limit = config.train.validate_pictures
-    panels = [monitor.load_panel(name, examples, limit) for name, examples in parts.held.items()]
-    return mix, [*panels, *_rendered_panels(config, min(limit, RENDERED_PICTURES))]
-
-
-def _build(config: Config, folder: Path) -> keras.Model:
+def _build(config: Config, task: Task, folder: Path) -> keras.Model:
     import keras
 
-    size, settings = config.train.crop_px, config.train
-    model = fast_unet(size, size, base=config.model.base, shuffle=config.model.shuffle)
+    settings = config.train
+    model = task.network(settings.precision)
     if config.model.start_from is not None:
         start = folder / config.model.start_from
         if not start.is_file():
             raise DataError(f"[model] start_from names {start}, which does not exist.")
-        model.load_weights(start)
+        try:
+            with warnings.catch_warnings():  # Keras would go on with random weights where a part is not in the file
+                warnings.filterwarnings("error", message="Skipping nested container")
+                model.load_weights(start)
+        except (OSError, ValueError, KeyError, UserWarning) as error:
+            raise DataError(
+                f"[model] start_from names {start}, whose weights do not fit this network, or which is damaged: give "
+                "weights of the same kind, base and classes."
+            ) from error
     optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay, global_clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["beta", "gamma", "bias"])
-    model.compile(optimizer, crack_loss(settings.bce_weight), jit_compile=False)  # XLA measured 25 % slower on CPU
+    if settings.precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    # XLA measured 25 % slower on a CPU with TensorFlow; JAX is nothing without it.
+    compiled: Any = "auto" if keras.backend.backend() == "jax" else False
+    model.compile(optimizer, task.loss(), jit_compile=compiled)
     return model
+
+
+def _learner(model: keras.Model) -> Callable[[Any, Any], float]:
+    """Return what learns one batch: PyTorch's own kernels where Keras runs on it, else Keras."""
+    import keras
+
+    if keras.backend.backend() == "torch":
+        return native_torch.make_step(model)
+    return lambda images, targets: float(model.train_on_batch(images, targets))
 
 
 def learning_rate(step: int, progress: float, peak: float, warmup_steps: int) -> float:
@@ -153,12 +141,10 @@ def learning_rate(step: int, progress: float, peak: float, warmup_steps: int) ->
 class _Run:
     """One training: the state that moves on with each step."""
 
-    def __init__(
-        self, config: Config, model: keras.Model, mix: batches.Mix, panels: Sequence[monitor.Panel], out: Path
-    ) -> None:
-        self.config, self.model, self.mix, self.panels, self.out = config, model, mix, panels, out
-        canvas = monitor.CANVAS_PX
-        self.judge = fast_unet(canvas, canvas, base=config.model.base, shuffle=config.model.shuffle)
+    def __init__(self, config: Config, model: keras.Model, task: Task, out: Path) -> None:
+        self.config, self.model, self.task, self.out = config, model, task, out
+        self.judge = task.judge()
+        self._learn = _learner(model)
         self.average = checkpoint.Average(model.get_weights(), config.train.ema, AVERAGE_EVERY)
         self.step, self.seconds, self.best = 0, 0.0, -math.inf
         self.scores: dict[str, float] = {}
@@ -170,13 +156,13 @@ class _Run:
         from tqdm import tqdm
 
         settings = self.config.train
-        feed = batches.stream(self.mix, settings.seed, self.step, settings.batch, settings.threads)
+        feed = batches.stream(self.task.batch, self.step, settings.threads)
         bar = tqdm(total=settings.steps, initial=self.step, unit="step", mininterval=5)
         try:
             begun = time.perf_counter() - self.seconds
             losses: list[float] = []
             while self.progress() < 1:
-                losses.append(self._one_step(*next(feed)))
+                losses.append(self._one_step(*self.task.teach(next(feed))))
                 self.seconds = time.perf_counter() - begun
                 bar.update()
                 if self.step % settings.validate_every == 0 or self.progress() >= 1:
@@ -197,7 +183,7 @@ class _Run:
         settings = self.config.train
         rate = learning_rate(self.step, self.progress(), settings.learning_rate, settings.warmup_steps)
         self.model.optimizer.learning_rate = rate
-        loss = float(self.model.train_on_batch(images, targets))
+        loss = self._learn(images, targets)
         if not math.isfinite(loss):
             raise DataError(
                 f"The loss became {loss} at step {self.step}; the last good weights are in {self.out}. "
@@ -210,15 +196,20 @@ class _Run:
 
     def _validate(self, loss: float) -> None:
         self.judge.set_weights(self.average.values)
-        found = monitor.score(self.judge, self.panels, self.config.model.shuffle)
+        found = self.task.score(self.judge)
         self.history.append({"step": self.step, "minutes": self.seconds / 60, "loss": loss, **found})
         log.info("step %d loss %.4f %s", self.step, loss, {key: round(value, 3) for key, value in found.items()})
         if found["score"] >= self.best:
             self.best, self.scores = found["score"], found
-            self.judge.save_weights(self.out / "best.weights.h5")
-        self.judge.save_weights(self.out / "last.weights.h5")
+            self._save_weights("best.weights.h5")
+        self._save_weights("last.weights.h5")
         self._save()
         record.write_history(self.out, self.history)
+        record.write_picture(self.out / "examples.png", self.task.sheet(self.judge))
+
+    def _save_weights(self, name: str) -> None:
+        with replacing(self.out / name, checkpoint.room_for(self.average.values)) as part:
+            self.judge.save_weights(part)
 
     def _save(self) -> None:
         state = checkpoint.Checkpoint(

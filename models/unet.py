@@ -1,13 +1,17 @@
 """U-Net definitions in Keras 3: the fast one that flies and the classic one as a yardstick.
 
-Both take float RGB in 0..1 of static size and return *logits* on a coarser grid with `shuffle` squared channels.
-The full picture is made outside the network by depth-to-space: channel index = dy * shuffle + dx. Keeping that step,
-the sigmoid and any large resize out of the graph leaves only operators that integer accelerators take.
+Both take float RGB in 0..1 of static size and return *logits* on a coarser grid with `shuffle` squared channels for
+each class: class 0 first. The full picture is made outside the network by depth-to-space: channel index =
+(class * shuffle + dy) * shuffle + dx. Keeping that step, the sigmoid and any large resize out of the graph leaves only
+operators that integer accelerators take. Each class has a head of its own, `logits` for class 0, `logits_1` and so on,
+so that a network of several classes flies with the one head that is asked for.
 """
 
 from __future__ import annotations
 
 import math
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +33,15 @@ def fast_unet(
     shuffle: int = 4,
     batch_size: int | None = None,
     dtype: str | None = None,
+    classes: int = 1,
 ) -> keras.Model:
     """Build the fast U-Net: stride-2 stem, encoder down to stride 32, one top-down path ending at stride 4.
 
-    Input (batch, height, width, 3) float 0..1, output (batch, height / 4, width / 4, shuffle ** 2) logits.
-    Channels are multiples of `base`: 1, 2, 4, 6, 6 times at strides 2, 4, 8, 16, 32. Only 3x3 and 1x1 convolutions,
-    each convolution-BatchNorm-ReLU6, bilinear resizes to constant sizes, and concatenations. `batch_size=1` is needed
-    for export. Raises ValueError where a size is no multiple of 32 or `shuffle` is not 1, 2 or 4.
+    Input (batch, height, width, 3) float 0..1, output (batch, height / 4, width / 4, classes * shuffle ** 2) logits.
+    `dtype` is a Keras dtype policy, as "float32" or "mixed_bfloat16"; None takes the global one. Channels are multiples
+    of `base`: 1, 2, 4, 6, 6 times at strides 2, 4, 8, 16, 32. Only 3x3 and 1x1 convolutions, each
+    convolution-BatchNorm-ReLU6, bilinear resizes to constant sizes, and concatenations. `batch_size=1` is needed for
+    export. Raises ValueError where a size is no multiple of 32 or `shuffle` is not 1, 2 or 4.
     """
     import keras
 
@@ -57,15 +63,24 @@ def fast_unet(
         x = _upsample(x, height // stride, width // stride)
         x = keras.layers.Concatenate(name=f"up{stride}_join", dtype=dtype)([x, skips.pop()])
         x = _conv(x, base * merged, f"up{stride}_merge", dtype)
-    return keras.Model(inputs, _head(x, shuffle, dtype), name="fast_unet")
+    return keras.Model(inputs, _heads(x, shuffle, classes, dtype), name="fast_unet")
 
 
-def classic_unet(height: int, width: int, base: int = 64, depth: int = 4, batch_size: int | None = None) -> keras.Model:
+def classic_unet(
+    height: int = 512,
+    width: int = 512,
+    base: int = 64,
+    depth: int = 4,
+    batch_size: int | None = None,
+    dtype: str | None = None,
+    classes: int = 1,
+) -> keras.Model:
     """Build the classic encoder-decoder of Ronneberger et al. 2015 with padded convolutions and BatchNorm.
 
     `depth` poolings, `base` channels at full size, doubled at each level; two 3x3 convolutions per stage and one logit
-    per pixel: input (batch, height, width, 3) float 0..1, output (batch, height, width, 1). A yardstick for cost and
-    accuracy, not meant to fly. Raises ValueError where a size is no multiple of 2 ** depth.
+    per pixel and class: input (batch, height, width, 3) float 0..1, output (batch, height, width, classes). `dtype` as
+    in `fast_unet`. A yardstick for cost and accuracy, not meant to fly. Raises ValueError where a size is no multiple
+    of 2 ** depth.
     """
     import keras
 
@@ -74,31 +89,60 @@ def classic_unet(height: int, width: int, base: int = 64, depth: int = 4, batch_
     x: Any = inputs
     skips = []
     for level in range(depth):
-        x = _pair(x, base * 2**level, f"down{level}")
+        x = _pair(x, base * 2**level, f"down{level}", dtype)
         skips.append(x)
-        x = keras.layers.MaxPooling2D(2, name=f"pool{level}")(x)
-    x = _pair(x, base * 2**depth, "bottom")
+        x = keras.layers.MaxPooling2D(2, name=f"pool{level}", dtype=dtype)(x)
+    x = _pair(x, base * 2**depth, "bottom", dtype)
     for level in reversed(range(depth)):
         x = _upsample(x, height // 2**level, width // 2**level)
-        x = _conv(x, base * 2**level, f"up{level}_reduce", None)
-        x = keras.layers.Concatenate(name=f"up{level}_join")([skips.pop(), x])
-        x = _pair(x, base * 2**level, f"up{level}")
-    return keras.Model(inputs, _head(x, 1, None), name="classic_unet")
+        x = _conv(x, base * 2**level, f"up{level}_reduce", dtype)
+        x = keras.layers.Concatenate(name=f"up{level}_join", dtype=dtype)([skips.pop(), x])
+        x = _pair(x, base * 2**level, f"up{level}", dtype)
+    return keras.Model(inputs, _heads(x, 1, classes, dtype), name="classic_unet")
 
 
-def load_fast_unet(path: Path, height: int, width: int, batch_size: int | None = None) -> keras.Model:
+def load_fast_unet(path: Path, height: int, width: int, batch_size: int | None = None, head: int = 0) -> keras.Model:
     """Load a `.keras` file of a `fast_unet` and rebuild it with another input size; the weights fit any size.
 
-    Raises DataError where the file is not a fast U-Net.
+    Of a network of several classes only class `head` is kept. Raises DataError where the file is not a fast U-Net, or
+    has no such class.
     """
-    import keras
-
-    saved = keras.models.load_model(path, compile=False)
+    saved = open_saved(path)
     if saved.name != "fast_unet":
         raise DataError(f"{path} holds a {saved.name}, not a fast_unet; only that one is made to fly.")
-    base, shuffle = saved.get_layer("stem").filters, math.isqrt(saved.get_layer("logits").filters)
-    model = fast_unet(height, width, base=base, shuffle=shuffle, batch_size=batch_size)
-    model.set_weights(saved.get_weights())
+    return resized(saved, height, width, batch_size, head)
+
+
+def open_saved(path: Path) -> keras.Model:
+    """Open any `.keras` file. Raises DataError where it is damaged or something else."""
+    import keras
+
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} cannot be opened: it is damaged or no Keras model; copy or train it again.") from error
+
+
+def resized(saved: keras.Model, height: int, width: int, batch_size: int | None = None, head: int = 0) -> keras.Model:
+    """Rebuild a U-Net of this module with another input size and the one class `head`.
+
+    Raises DataError for another network and for a class that it does not have.
+    """
+    names = [layer.name for layer in saved.layers]
+    if _head_name(head) not in names or saved.name not in ("fast_unet", "classic_unet"):
+        raise DataError(f"The {saved.name} of this file has no class number {head}; look at classes in its run.json.")
+    build: Callable[..., keras.Model]
+    if saved.name == "fast_unet":
+        build, size = fast_unet, {"base": saved.get_layer("stem").filters}
+        size["shuffle"] = math.isqrt(saved.get_layer(_head_name(head)).filters)
+    else:
+        depth = sum(name.startswith("pool") for name in names)
+        build, size = classic_unet, {"base": saved.get_layer("up0_a").filters, "depth": depth}
+    model = build(height, width, batch_size=batch_size, dtype="float32", **size)
+    for layer in model.layers:
+        source = _head_name(head) if layer.name == _head_name(0) else layer.name
+        if layer.weights:
+            layer.set_weights(saved.get_layer(source).get_weights())
     return model
 
 
@@ -132,8 +176,8 @@ def _conv(x: Any, channels: int, name: str, dtype: str | None, kernel: int = 3, 
     return keras.layers.ReLU(max_value=6.0, name=f"{name}_relu", dtype=dtype)(x)
 
 
-def _pair(x: Any, channels: int, name: str) -> Any:
-    return _conv(_conv(x, channels, f"{name}_a", None), channels, f"{name}_b", None)
+def _pair(x: Any, channels: int, name: str, dtype: str | None) -> Any:
+    return _conv(_conv(x, channels, f"{name}_a", dtype), channels, f"{name}_b", dtype)
 
 
 def _upsample(x: Any, height: int, width: int) -> Any:
@@ -143,9 +187,17 @@ def _upsample(x: Any, height: int, width: int) -> Any:
     return keras.ops.image.resize(x, (height, width), interpolation="bilinear")
 
 
-def _head(x: Any, shuffle: int, dtype: str | None) -> Any:
-    """1x1 convolution to logits, started at the share of crack pixels seen in practice (about 3 %)."""
+def _heads(x: Any, shuffle: int, classes: int, dtype: str | None) -> Any:
+    """One 1x1 convolution to logits per class, started at the share of crack pixels seen in practice (about 3 %)."""
     import keras
 
     bias = keras.initializers.Constant(-3.5)
-    return keras.layers.Conv2D(shuffle**2, 1, bias_initializer=bias, name="logits", dtype=dtype)(x)
+    heads = [
+        keras.layers.Conv2D(shuffle**2, 1, bias_initializer=bias, name=_head_name(index), dtype=dtype)(x)
+        for index in range(classes)
+    ]
+    return heads[0] if classes == 1 else keras.layers.Concatenate(name="classes", dtype=dtype)(heads)
+
+
+def _head_name(index: int) -> str:
+    return "logits" if index == 0 else f"logits_{index}"

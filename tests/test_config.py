@@ -95,3 +95,18 @@ def test_any_table_is_built_or_refused(table: dict[str, object]) -> None:
         config.build(Options, table, "t")
     except ConfigError as error:
         assert str(error).startswith("t")
+
+
+def test_a_credential_is_what_systemd_hands_over_or_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def path() -> Path:
+        return config.build(Options, {"path": "credential:mqtt-password"}, "mqtt").path
+
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    assert path() == Path("/etc/spanhawk/credentials/mqtt-password")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert path() == tmp_path / "spanhawk_mqtt-password"
+    (tmp_path / "mqtt-password").write_text("x")
+    assert path() == tmp_path / "mqtt-password"
+    for name in ("", "../shadow"):
+        with pytest.raises(ConfigError, match="without its path"):
+            config.build(Options, {"path": f"credential:{name}"}, "mqtt")

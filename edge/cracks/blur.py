@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edge.cracks.path import Floats
 from edge.cracks.profile import Across, borders
+from edge.cracks.rows import Floats, Index
 
 DARKNESS = (0.65, 0.18)
 """Share of the light missing in the middle of a crack wide enough to show it: mean and deviation over real photographs
@@ -28,25 +28,26 @@ MODEL_ERROR = 0.02
 
 
 class Fit(NamedTuple):
-    """Blur and darkness as one crack shows them."""
+    """Blur and darkness as cracks show them, each (L,)."""
 
-    blur_px: float
+    blur_px: Floats
     """Gaussian sigma of the picture's blur."""
-    darkness: float
+    darkness: Floats
     """Share of the light that is missing where the crack is wide enough to show it."""
-    doubt: float
+    doubt: Floats
     """Relative standard deviation of a width because of these two."""
 
-    def widths(self, fwhm: Floats, area: Floats) -> Floats:
-        """Widths from full widths at half depth where these are resolved, from areas (light missing) where not.
+    def widths(self, fwhm: Floats, area: Floats, owner: Index) -> Floats:
+        """Widths (N,) from full widths at half depth where these are resolved, from areas (light missing) where not.
 
-        Between 1.5 and 3 sigmas of the blur the two are blended. Nothing is wider than its full width at half depth.
+        ``owner`` (N,) is the crack of each. Between 1.5 and 3 sigmas of the blur the two are blended. Nothing is wider
+        than its full width at half depth.
         """
-        table = shapes()
-        over_blur = fwhm / self.blur_px
+        table, blur = shapes(), self.blur_px[owner]
+        over_blur = fwhm / blur
         ratio = np.interp(over_blur, table.fwhm, table.ratio)
-        by_border = np.where(over_blur > table.fwhm[-1], fwhm, ratio * self.blur_px)
-        by_area = np.clip(area / self.darkness, 0.1, np.maximum(fwhm, 0.1))
+        by_border = np.where(over_blur > table.fwhm[-1], fwhm, ratio * blur)
+        by_area = np.clip(area / self.darkness[owner], 0.1, np.maximum(fwhm, 0.1))
         trust = np.clip((ratio - 1.5) / 1.5, 0.0, 1.0)
         widths: Floats = trust * by_border + (1 - trust) * by_area
         return widths
@@ -90,35 +91,46 @@ def _fwhm(width: float) -> float:
     return 2 * low
 
 
-def fit(pooled: Across, noise: float, usual: tuple[float, float]) -> Fit:
-    """Weigh every shape by how well it fits the ``pooled`` profile (1, M) of light missing, and how usual it would be.
+def fit(pooled: Across, noise: Floats, usual_middle: Floats, usual_fwhm: Floats) -> Fit:
+    """Weigh every shape by how well it fits each crack's ``pooled`` profile (L, M) and how usual it would be.
 
-    ``noise``: standard error of the pooled profile. ``usual``: mean middle and width at half depth over the points,
-    where to look, and the answer for a profile too ragged to show its own.
+    ``noise`` (L,): standard error of a pooled profile. ``usual_middle`` and ``usual_fwhm`` (L,): means over the points
+    of the middle and the width at half depth: where to look, and the answer for a profile too ragged to show its own.
     """
     table = shapes()
-    profile = pooled.values[0].astype(np.float64)
-    reached, middle, fwhm = _outline(pooled, *usual)
-    seen = np.interp(middle + table.at * fwhm, pooled.t, profile)
-    misfit = float(seen @ seen) - (table.shape @ seen) ** 2
-    independent = min(1.0, fwhm * float(table.at[1] - table.at[0]))
-    blur, darkness = fwhm / table.fwhm, reached / table.peak
-    chi2 = misfit * independent / (noise**2 + (MODEL_ERROR * reached) ** 2)
+    reached, middle, fwhm = _outline(pooled, usual_middle, usual_fwhm)
+    seen = _read_between(pooled, middle[:, None] + table.at * fwhm[:, None])
+    misfit = (seen * seen).sum(axis=1)[:, None] - (seen @ table.shape.T) ** 2
+    independent = np.minimum(1.0, fwhm * float(table.at[1] - table.at[0]))
+    blur, darkness = fwhm[:, None] / table.fwhm, reached[:, None] / table.peak
+    chi2 = misfit * (independent / (noise**2 + (MODEL_ERROR * reached) ** 2))[:, None]
     chi2 += ((darkness - DARKNESS[0]) / DARKNESS[1]) ** 2 + (np.log(blur / BLUR_PX[0]) / BLUR_PX[1]) ** 2
-    chi2[:-1][darkness[:-1] > 1.0] = np.inf  # darker than black cannot be; the widest shape stays as a last resort
-    weight = np.exp(-0.5 * (chi2 - chi2.min()))
-    weight /= weight.sum()
+    chi2[:, :-1][darkness[:, :-1] > 1.0] = np.inf  # nothing is darker than black; the widest stays as a last resort
+    weight = np.exp(-0.5 * (chi2 - chi2.min(axis=1, keepdims=True)))
+    weight /= weight.sum(axis=1, keepdims=True)
     width = table.ratio / table.fwhm
-    mean = float(weight @ width)
-    doubt = math.sqrt(max(0.0, float(weight @ width**2) - mean**2)) / mean
-    return Fit(float(weight @ blur), float(weight @ darkness), doubt)
+    mean = weight @ width
+    doubt = np.sqrt(np.maximum(0.0, weight @ width**2 - mean**2)) / mean
+    return Fit((weight * blur).sum(axis=1), (weight * darkness).sum(axis=1), doubt)
 
 
-def _outline(pooled: Across, middle: float, fwhm: float) -> tuple[float, float, float]:
-    """Depth, middle and full width at half depth of the pooled profile."""
-    near = np.where(np.abs(pooled.t - middle) <= 1, pooled.values[0], -np.inf)
-    reached = max(1e-3, float(near.max()))
-    left, right = borders(pooled.values - np.float32(reached / 2), np.array([int(np.argmax(near))]), pooled)
-    if math.isfinite(left[0]) and math.isfinite(right[0]):
-        middle, fwhm = float(left[0] + right[0]) / 2, float(right[0] - left[0])
-    return reached, middle, fwhm
+def _read_between(across: Across, t: Floats) -> Floats:
+    """Profiles read linearly at ``t`` (L, Z), pixels; beyond their ends they go on as they end."""
+    last = across.values.shape[1] - 1
+    column = np.clip(t / across.step_px[:, None] + across.centre, 0, last)
+    low = np.minimum(column.astype(np.intp), last - 1)
+    rows = np.arange(len(t))[:, None]
+    below, above = across.values[rows, low], across.values[rows, low + 1]
+    return np.asarray(below + (above - below) * (column - low))
+
+
+def _outline(pooled: Across, middle: Floats, fwhm: Floats) -> tuple[Floats, Floats, Floats]:
+    """Depth, middle and full width at half depth of each pooled profile."""
+    near = np.where(
+        np.abs(pooled.t - middle[:, None]) <= np.maximum(1, pooled.step_px)[:, None], pooled.values, -np.inf
+    )
+    reached = np.maximum(1e-3, near.max(axis=1)).astype(np.float64)
+    above = pooled.values - (reached / 2).astype(np.float32)[:, None]
+    left, right = borders(above, np.argmax(near, axis=1), pooled)
+    known = np.isfinite(left) & np.isfinite(right)
+    return reached, np.where(known, (left + right) / 2, middle), np.where(known, right - left, fwhm)

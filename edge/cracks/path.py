@@ -1,16 +1,18 @@
-"""From a staircase of pixels to a smooth centreline: evenly spaced points, true length, ends where the mask ends."""
+"""From staircases of pixels to smooth centrelines: evenly spaced points, true lengths, ends where the mask ends."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.cracks.rows import Flags, Floats, Index, Rows
 from edge.cracks.skeleton import Bits, Points
 
-Floats = npt.NDArray[np.float64]
 Reals = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
@@ -18,125 +20,204 @@ SPACING_PX = 3.0
 """Distance between the points that a crack is measured at."""
 
 _REMAP_LIMIT = 32767  # cv2.remap keeps coordinates in 16 bits
+_RAY_PX = 0.25
 
 
-def lengths(xy: Points) -> Floats:
-    """Distance along the line from its first point to each point, float64 (N,), pixels."""
-    steps = np.diff(xy, axis=0)
-    total: Floats = np.concatenate((np.zeros(1), np.cumsum(np.sqrt((steps * steps).sum(axis=1)))))
-    return total
+class Paths(NamedTuple):
+    """Lines of at least two points each, one after the other."""
+
+    xy: Points
+    """float64 (N, 2), x right and y down."""
+    rows: Rows
+    closed: Flags
+    """(L,): the line is a ring and repeats its first point at its end."""
+
+    @classmethod
+    def of(cls, lines: Sequence[Points], closed: Sequence[bool]) -> Paths:
+        """Put ``lines``, each (n, 2), one after the other."""
+        rows = Rows(np.array([len(line) for line in lines], np.intp))
+        return cls(np.concatenate(lines), rows, np.array(closed, np.bool_))
+
+    def only(self, lines: Flags) -> Paths:
+        """Some ``lines`` (L,) of them."""
+        if lines.all():
+            return self
+        rows, kept = self.rows.only(lines)
+        return Paths(self.xy[kept], rows, self.closed[lines])
 
 
-def evenly(xy: Points, spacing_px: float) -> Points:
-    """Put points at equal distances along a line, as near to ``spacing_px`` as its length allows, ends kept."""
-    along = lengths(xy)
-    count = max(1, round(float(along[-1]) / spacing_px)) + 1
-    at = np.linspace(0.0, along[-1], count)
-    return np.column_stack((np.interp(at, along, xy[:, 0]), np.interp(at, along, xy[:, 1])))
+def lengths(paths: Paths) -> Floats:
+    """Distance along its line from the first point to each point, float64 (N,), pixels."""
+    along = np.zeros(len(paths.xy))
+    steps = paths.xy[1:] - paths.xy[:-1]
+    np.cumsum(np.sqrt((steps * steps).sum(axis=1)), out=along[1:])
+    return along - along[paths.rows.first][paths.rows.owner]
+
+
+def evenly(paths: Paths, spacing_px: float) -> Paths:
+    """Put points at equal distances along each line, as near to ``spacing_px`` as its length allows, ends kept."""
+    rows, along = paths.rows, lengths(paths)
+    total = along[rows.last]
+    steps = np.maximum(1, np.rint(total / spacing_px)).astype(np.intp)
+    spread = Rows(steps + 1)
+    at = np.minimum(spread.at * (total / steps)[spread.owner], total[spread.owner])
+    before = np.cumsum(total + 1) - total - 1  # the lines laid end to end, a pixel apart, are one line to np.interp
+    at, along = at + before[spread.owner], along + before[rows.owner]
+    xy = np.column_stack((np.interp(at, along, paths.xy[:, 0]), np.interp(at, along, paths.xy[:, 1])))
+    return Paths(xy, spread, paths.closed)
 
 
 @functools.lru_cache(maxsize=64)
 def _gauss(sigma: float) -> Floats:
     reach = int(np.ceil(3 * sigma))
     bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    bell.setflags(write=False)
     kernel: Floats = bell / bell.sum()
+    kernel.setflags(write=False)
     return kernel
 
 
-def smooth(values: Floats, sigma: float, *, closed: bool, hold_ends: bool = True) -> Floats:
-    """Run a Gaussian of ``sigma`` samples over each column of float64 (N, K).
+def smooth(values: Floats, rows: Rows, closed: Flags, sigma: float, *, hold_ends: bool = True) -> Floats:
+    """Run a Gaussian of ``sigma`` samples along each line, over each column of float64 (N, K).
 
     A closed line (first sample = last) is continued round. An open one is continued by point reflection, which leaves
     its ends where they are, or, without ``hold_ends``, by its last value, which evens them out.
     """
     kernel = _gauss(sigma)
-    reach = min(len(kernel) // 2, len(values) - 1)
-    kernel = kernel[len(kernel) // 2 - reach : len(kernel) // 2 + reach + 1]
-    if closed:
-        before, after = values[-1 - reach : -1], values[1 : reach + 1]
-    elif hold_ends:
-        before, after = 2 * values[0] - values[reach:0:-1], 2 * values[-1] - values[-2 : -2 - reach : -1]
-    else:
-        before, after = np.repeat(values[:1], reach, axis=0), np.repeat(values[-1:], reach, axis=0)
-    padded = np.concatenate((before, values, after))
-    columns = [np.convolve(column, kernel, "valid") / kernel.sum() for column in padded.T]
-    return np.column_stack(columns)
+    reach = len(kernel) // 2
+    longer = _continued(values, rows, closed, reach, hold_ends)
+    at = np.arange(len(values)) + 2 * reach * rows.owner
+    return np.column_stack([np.convolve(column, kernel, "valid")[at] for column in longer.T])
 
 
-def trimmed(xy: Points, start_px: float, end_px: float) -> Points:
-    """Cut a length off each end of a line; at least its middle two points stay."""
-    along = lengths(xy)
-    first = int(np.searchsorted(along, start_px))
-    last = int(np.searchsorted(along, along[-1] - end_px, side="right")) - 1
-    if last - first < 1:
-        middle = len(xy) // 2
-        first, last = max(0, middle - 1), min(len(xy) - 1, middle + 1)
-    return xy[first : last + 1]
+def _continued(values: Floats, rows: Rows, closed: Flags, reach: int, hold_ends: bool) -> Floats:
+    """The lines with ``reach`` more samples at either end, as ``smooth`` says: (N + 2 * reach * L, K)."""
+    owner = np.repeat(np.arange(len(rows.count)), rows.count + 2 * reach)
+    place, last = rows.longer(reach), (rows.count - 1)[owner]
+    first = rows.first[owner]
+    if not hold_ends:
+        at = np.clip(place, 0, last)
+        if closed.any():
+            at = np.where(closed[owner], place % last, at)
+        return np.asarray(values[first + at])
+    turn, within = np.divmod(place, last)
+    odd = (turn & 1).astype(np.bool_) & ~closed[owner]
+    begin, end = values[rows.first], values[rows.last]
+    # Reflected about an end as often as it takes, a line goes on rising from one end to the other as it did before.
+    folded = values[first + np.where(odd, last - within, within)]
+    folded = np.where(odd[:, None], (begin + end)[owner] - folded, folded)
+    return np.asarray(folded + turn[:, None] * (end - begin)[owner])
 
 
-def extended(xy: Points, mask: Bits, at_start: bool, at_end: bool, reach_px: float) -> Points:
-    """Prolong a line straight on to the border of ``mask`` (uint8, 0 or 255), at most by ``reach_px``."""
-    pieces = [xy]
-    if at_start and (tip := _tip(xy[::-1], mask, reach_px)) is not None:
-        pieces.insert(0, tip)
-    if at_end and (tip := _tip(xy, mask, reach_px)) is not None:
-        pieces.append(tip)
-    return np.concatenate(pieces)
+def trimmed(paths: Paths, start_px: Floats, end_px: Floats) -> Paths:
+    """Cut a length (L,) off each end of each line; at least its middle two points stay."""
+    rows, along = paths.rows, lengths(paths)
+    first = rows.sums(along < start_px[rows.owner])
+    last = rows.sums(along <= (along[rows.last] - end_px)[rows.owner]) - 1
+    gone, middle = last - first < 1, rows.count // 2
+    first = np.where(gone, np.maximum(0, middle - 1), first)
+    last = np.where(gone, np.minimum(rows.count - 1, middle + 1), last)
+    kept = (rows.at >= first[rows.owner]) & (rows.at <= last[rows.owner])
+    return Paths(paths.xy[kept], Rows(last - first + 1), paths.closed)
 
 
-def _tip(xy: Points, mask: Bits, reach_px: float) -> Points | None:
-    """Where the straight continuation of a line's last stretch leaves the mask; None where it ends outside already."""
-    along = lengths(xy)
-    back = xy[np.searchsorted(along, along[-1] - max(reach_px / 2, 6.0))]
-    dx, dy = xy[-1] - back
-    size = float(np.hypot(dx, dy))
-    if size == 0.0:
-        return None
-    step = np.arange(0.0, reach_px + 0.25, 0.25)
-    ray = (xy[-1, :, None] + np.array([[dx], [dy]]) / size * step).astype(np.float32)
-    inside = sample(mask, ray[:1], ray[1:], cv2.BORDER_CONSTANT)[0]
-    out = np.flatnonzero(inside < 127.5)
-    if out.size and out[0] == 0:
-        return None
-    k = int(out[0]) if out.size else len(step) - 1
-    share = (inside[k - 1] - 127.5) / (inside[k - 1] - inside[k]) if out.size else 1.0
-    beyond = step[k - 1] + 0.25 * share
-    return np.array([[xy[-1, 0] + beyond * dx / size, xy[-1, 1] + beyond * dy / size]])
+def extended(paths: Paths, mask: Bits, starts: Flags, ends: Flags, reach_px: Floats) -> Paths:
+    """Prolong lines straight on to the border of ``mask`` (uint8, 0 or 255), each at most by its ``reach_px`` (L,).
+
+    ``starts`` and ``ends`` (L,) say which lines, at which end.
+    """
+    rows, along = paths.rows, lengths(paths)
+    stretch = np.maximum(reach_px / 2, 6.0)  # the last stretch of a line says where it is heading
+    tail = rows.first + rows.sums(along < (along[rows.last] - stretch)[rows.owner])
+    head = rows.first + rows.sums(along <= stretch[rows.owner]) - 1
+    line = np.concatenate((np.flatnonzero(starts), np.flatnonzero(ends)))
+    number = np.count_nonzero(starts)
+    at = np.concatenate((rows.first[starts], rows.last[ends]))
+    inner = np.concatenate((head[starts], tail[ends]))
+    tips, out = _tips(paths.xy[at], paths.xy[inner], mask, reach_px[line])
+    before, after = np.zeros(len(starts), np.intp), np.zeros(len(starts), np.intp)
+    before[line[:number][out[:number]]] = 1
+    after[line[number:][out[number:]]] = 1
+    wider = Rows(rows.count + before + after)
+    xy = np.empty((len(wider.at), 2))
+    xy[rows.at + (wider.first + before)[rows.owner]] = paths.xy
+    xy[wider.first[before > 0]] = tips[:number][out[:number]]
+    xy[wider.last[after > 0]] = tips[number:][out[number:]]
+    return Paths(xy, wider, paths.closed)
 
 
-def simplified(xy: Points, values: Floats, tolerance_px: float) -> tuple[Points, Floats]:
+def _tips(ends: Points, inner: Points, mask: Bits, reach_px: Floats) -> tuple[Points, Flags]:
+    """Where straight lines from ``inner`` through ``ends`` (E, 2) leave the mask, and which end does not outside it."""
+    if not len(ends):
+        return ends, np.zeros(0, np.bool_)
+    ahead = ends - inner
+    size = np.sqrt((ahead * ahead).sum(axis=1))
+    ahead /= np.maximum(size, 1e-9)[:, None]
+    count = np.ceil((reach_px + _RAY_PX) / _RAY_PX).astype(np.intp)
+    step = np.arange(int(count.max())) * _RAY_PX
+    x, y = (ends[:, k, None] + ahead[:, k, None] * step for k in (0, 1))
+    inside = sample(mask, x.astype(np.float32), y.astype(np.float32), cv2.BORDER_CONSTANT)
+    beyond = (inside < 127.5) | (np.arange(len(step)) >= count[:, None])
+    k = np.where(beyond.any(axis=1), np.argmax(beyond, axis=1), len(step))
+    leaves = k < count
+    k = np.clip(np.where(leaves, k, count - 1), 1, None)
+    each = np.arange(len(ends))
+    here, there = inside[each, k - 1], inside[each, np.minimum(k, len(step) - 1)]
+    share = np.divide(here - 127.5, here - there, out=np.ones(len(ends)), where=leaves & (here > there))
+    return ends + ahead * (step[k - 1] + _RAY_PX * share)[:, None], (size > 0) & ~beyond[:, 0]
+
+
+def simplified(paths: Paths, values: Floats, tolerance_px: float) -> tuple[Paths, Floats]:
     """Fewer points, still evenly spaced, none of the old ones further than ``tolerance_px`` from the new line.
 
     Each kept point carries the mean of ``values`` (N,) over its stretch, so the mean over points stays the mean along
     the line.
     """
-    index = np.arange(len(xy))
-    for step in (4, 2, 1):
-        at = np.linspace(0, len(xy) - 1, max(1, round((len(xy) - 1) / step)) + 1)
-        kept = np.column_stack((np.interp(at, index, xy[:, 0]), np.interp(at, index, xy[:, 1])))
-        back = np.column_stack((np.interp(index, at, kept[:, 0]), np.interp(index, at, kept[:, 1])))
-        if (((back - xy) ** 2).sum(axis=1) <= tolerance_px**2).all():
+    step = np.full(len(paths.closed), 4)
+    for finer in (2, 1):
+        kept, at = _spread(paths, step)
+        index = np.arange(len(paths.xy))
+        back = np.column_stack([np.interp(index, at, kept.xy[:, k]) for k in (0, 1)]) - paths.xy
+        far = np.logical_or.reduceat((back * back).sum(axis=1) > tolerance_px**2, paths.rows.first)
+        if not far.any():
             break
-    integral = np.concatenate((np.zeros(1), np.cumsum((values[1:] + values[:-1]) / 2)))
-    low, high = (np.clip(at + side * at[1] / 2, 0, len(xy) - 1) for side in (-1, 1))
-    return kept, (np.interp(high, index, integral) - np.interp(low, index, integral)) / (high - low)
+        step[far] = finer
+    kept, at = _spread(paths, step)
+    return kept, _stretch_means(paths, values, kept, at)
+
+
+def _spread(paths: Paths, step: Index) -> tuple[Paths, Floats]:
+    """Every ``step``-th (L,) point of each line, about, and where in its rows these lie."""
+    rows = paths.rows
+    steps = np.maximum(1, np.rint((rows.count - 1) / step)).astype(np.intp)
+    spread = Rows(steps + 1)
+    at = spread.at * ((rows.count - 1) / steps)[spread.owner] + rows.first[spread.owner]
+    at = np.minimum(at, rows.last[spread.owner])
+    index = np.arange(len(paths.xy))
+    xy = np.column_stack([np.interp(at, index, paths.xy[:, k]) for k in (0, 1)])
+    return Paths(xy, spread, paths.closed), at
+
+
+def _stretch_means(paths: Paths, values: Floats, kept: Paths, at: Floats) -> Floats:
+    """Means of ``values`` over the stretches nearest to the ``kept`` points at the rows ``at``."""
+    rows, spread = paths.rows, kept.rows
+    integral = np.zeros(len(values))
+    np.cumsum((values[1:] + values[:-1]) / 2, out=integral[1:])  # what lies between two lines is never asked for
+    half = ((at[spread.first + 1] - at[spread.first]) / 2)[spread.owner]
+    low = np.maximum(at - half, rows.first[spread.owner])
+    high = np.minimum(at + half, rows.last[spread.owner])
+    index = np.arange(len(values))
+    return np.asarray((np.interp(high, index, integral) - np.interp(low, index, integral)) / (high - low))
 
 
 def sample(image: Image, x: Reals, y: Reals, border: int) -> Reals:
     """Read ``image`` (H, W) linearly between its pixels at ``x`` and ``y`` (N, M); float32 (N, M)."""
     if max(*image.shape, len(x)) < _REMAP_LIMIT:
-        return _remap(image, x, y, border)
-    read = np.empty(x.shape, np.float32)
-    for first in range(0, len(x), 1024):
-        part = slice(first, first + 1024)
-        left, top = (max(0, int(np.floor(v[part].min())) - 3) for v in (x, y))
-        right, bottom = (int(np.ceil(v[part].max())) + 4 for v in (x, y))
-        tile = image[top : max(top + 1, bottom), left : max(left + 1, right)]
-        read[part] = _remap(tile, x[part] - np.float32(left), y[part] - np.float32(top), border)
-    return read
-
-
-def _remap(image: Image, x: Reals, y: Reals, border: int) -> Reals:
-    read = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=border)
-    return read.astype(np.float32, copy=False)
+        return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=border).astype(np.float32, copy=False)
+    if len(x) > 1:
+        half = len(x) // 2
+        halves = [sample(image, x[part], y[part], border) for part in (np.s_[:half], np.s_[half:])]
+        return np.concatenate(halves)
+    left, top = (max(0, int(np.floor(v.min())) - 3) for v in (x, y))
+    right, bottom = (int(np.ceil(v.max())) + 4 for v in (x, y))
+    near = image[top : max(top + 1, bottom), left : max(left + 1, right)]
+    return sample(near, x - np.float32(left), y - np.float32(top), border)

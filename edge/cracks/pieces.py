@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.cracks.skeleton import Bits, Skeleton, thin
+from edge.cracks.skeleton import Bits, Canvas, Skeleton
 
 MARGIN_PX = 32
 """So much of the frame around the mask is kept, for the background beside a crack."""
@@ -37,6 +37,8 @@ class Pieces(NamedTuple):
     """Flat indices into the window of the mask's pixels, in rising order."""
     left_out: int
     """Pieces not taken although large enough: too many, or too large."""
+    canvas: Canvas
+    """``bits``, ready to be thinned."""
 
 
 def cut_out(mask: npt.NDArray[np.bool_], min_area_px: int, max_pieces: int, fill_holes_px: int) -> Pieces | None:
@@ -58,9 +60,11 @@ def cut_out(mask: npt.NDArray[np.bool_], min_area_px: int, max_pieces: int, fill
     pixels = pixels[keep[number]]
     bits = np.zeros_like(window)
     bits.reshape(-1)[pixels] = 1
-    if fill_holes_px and len(taken):
+    canvas = Canvas(bits)
+    if fill_holes_px and canvas.pieces_less_holes < len(taken):
         _fill_holes(bits, labels, fill_holes_px)
-    return Pieces(left, top, bits, labels, pixels, left_out)
+        canvas = Canvas(bits)
+    return Pieces(left, top, bits, labels, pixels, left_out, canvas)
 
 
 def _window(frame: Bits) -> tuple[int, int, Bits]:
@@ -85,20 +89,23 @@ def _fill_holes(bits: Bits, labels: npt.NDArray[np.int32], up_to_px: int) -> Non
 
 
 def skeleton_of(pieces: Pieces, max_crossings: int) -> tuple[Skeleton, int]:
-    """Thin the pieces; returns the skeleton and how many pieces were left out as noise.
+    """Thin the pieces on their canvas; returns the skeleton and how many pieces were left out as noise.
 
     Those with the most junction pixels go, until all together have at most ``max_crossings``.
     """
-    thinned = thin(pieces.bits)
-    neighbours = cv2.boxFilter(thinned, cv2.CV_8U, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
-    crossings = np.bincount(pieces.labels[(neighbours > 3) & (thinned > 0)], minlength=1)
-    if crossings.sum() <= max_crossings:
-        return Skeleton(thinned), 0
+    canvas = pieces.canvas
+    canvas.thin()
+    junction = canvas.degree > 2
+    number = junction.sum()
+    if number <= max_crossings:
+        return Skeleton(canvas), 0
+    piece = pieces.labels.reshape(-1)[canvas.window_index()]
+    crossings = np.bincount(piece[junction])
     worst = np.argsort(-crossings, kind="stable")
     noise = worst[np.cumsum(crossings[worst][::-1])[::-1] > max_crossings]
-    keep = np.ones(int(pieces.labels.max()) + 1, np.uint8)
-    keep[noise] = 0
-    return Skeleton(thinned * keep[pieces.labels]), len(noise)
+    canvas.clear(canvas.set[np.isin(piece, noise)])
+    canvas.set = canvas.alive(canvas.set)
+    return Skeleton(canvas), len(noise)
 
 
 def distance_to_outside(pieces: Pieces) -> npt.NDArray[np.float32]:

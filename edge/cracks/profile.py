@@ -1,4 +1,4 @@
-"""Grey values read across a centreline, and the valleys in them.
+"""Grey values read across centrelines, and the valleys in them.
 
 A valley is dark with a brighter surface on *both* sides. Its borders lie where the profile crosses half of its depth,
 each side against its own background: for an evenly dark crack with a sharp or symmetrically blurred border that is the
@@ -7,28 +7,32 @@ true border, also where the surface is brighter on one side. A step (an edge, th
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.cracks.path import Floats, Image, Reals, sample
+from edge.cracks.path import Image, Paths, Reals, sample
+from edge.cracks.rows import Flags, Floats, Index, Rows
 from edge.cracks.skeleton import Bits, Points
-
-Flags = npt.NDArray[np.bool_]
-Columns = npt.NDArray[np.intp]
 
 GAP_PX = 2.5
 """The background is read from this far outside the border of the crack, where its blur has ended ..."""
 SPAN_PX = 6.0
-"""... over this length."""
+"""... over this length, in readings at least a pixel apart; at coarser steps over as many readings."""
 LEAST_DEPTH = 3.0
 """A valley is at least this many grey levels deep on both sides, ..."""
 LEAST_SNR = 3.0
 """... at least this many standard errors, ..."""
 LEAST_BALANCE = 0.2
 """... and on its shallow side at least this share of the deep side; less is a step."""
+
+_READINGS = 6
+_SIDES = np.array([[-1], [1]])
+_NOISE_SAMPLE = 1000
 
 
 class Picture(NamedTuple):
@@ -41,37 +45,49 @@ class Picture(NamedTuple):
 
 
 class Across(NamedTuple):
-    """Readings along the normals of a centreline."""
+    """Readings along the normals of centrelines, evenly spaced on each, the one in the middle on the centreline.
 
-    t: Floats
-    """(M,): distance from the centreline, pixels: evenly spaced, symmetrical, positive along the normal."""
+    Positions across are in pixels, positive along the normal.
+    """
+
     values: Reals
     """float32 (N, M)."""
     inside: Flags
     """(N, M): the reading lies in the picture."""
-
-    @property
-    def step_px(self) -> float:
-        """Distance between neighbouring readings."""
-        return float(self.t[1] - self.t[0])
+    step_px: Floats
+    """(N,): distance between neighbouring readings."""
 
     @property
     def centre(self) -> int:
-        """Column of t = 0."""
-        return len(self.t) // 2
+        """Column of the reading on the centreline."""
+        return int(self.values.shape[1]) // 2
 
-    def averaged(self, points: float) -> Across:
-        """The same, averaged along the crack with a Gaussian of ``points`` points."""
-        rows = 2 * round(3 * points) + 1
-        values = cv2.GaussianBlur(self.values, (1, rows), sigmaX=1.0, sigmaY=points, borderType=cv2.BORDER_REFLECT_101)
-        return self._replace(values=np.asarray(values, np.float32).reshape(self.values.shape))
+    @property
+    def t(self) -> Reals:
+        """(N, M): position of each reading."""
+        columns = np.arange(self.values.shape[1], dtype=np.float32) - self.centre
+        return np.asarray(self.step_px.astype(np.float32)[:, None] * columns)
+
+    def averaged(self, points: float, rows: Rows) -> Across:
+        """The same, averaged along each line, which is reflected at its ends, with a Gaussian of ``points`` points."""
+        reach = round(3 * points)
+        period = np.maximum(2 * (rows.count - 1), 1)[np.repeat(np.arange(len(rows.count)), rows.count + 2 * reach)]
+        place = np.abs(rows.longer(reach)) % period
+        longer = np.repeat(rows.first, rows.count + 2 * reach) + np.minimum(place, period - place)
+        size = (1, 2 * reach + 1)
+        values = cv2.GaussianBlur(self.values[longer], size, sigmaX=1.0, sigmaY=points).reshape(len(longer), -1)
+        return self._replace(values=np.asarray(values[np.arange(len(rows.at)) + reach + 2 * reach * rows.owner]))
+
+    def only(self, rows: Flags | Index) -> Across:
+        """Some ``rows`` of it, as flags (N,) or by number."""
+        return Across(self.values[rows], self.inside[rows], self.step_px[rows])
 
 
 class Valleys(NamedTuple):
     """One valley per point of a centreline; where there is none ``found`` is False and the numbers may be NaN."""
 
     left: Floats
-    """(N,): border at half depth, on the scale of ``Across.t``."""
+    """(N,): border at half depth, pixels from the centreline."""
     right: Floats
     dark: Floats
     """(N,): grey value of the floor."""
@@ -90,106 +106,132 @@ class Valleys(NamedTuple):
         """Half way between the borders."""
         return (self.left + self.right) / 2
 
+    def only(self, rows: Flags) -> Valleys:
+        """Some ``rows`` (N,) of them."""
+        left, right, dark = self.left[rows], self.right[rows], self.dark[rows]
+        return Valleys(left, right, dark, self.surface_left[rows], self.surface_right[rows], self.found[rows])
 
-def normals(xy: Points, closed: bool) -> Points:
-    """Unit normals (N, 2) of an evenly spaced line: its direction turned by 90 degrees, x towards y."""
-    around = np.concatenate((xy[-2:-1], xy, xy[1:2])) if closed else np.concatenate((xy[:1], xy, xy[-1:]))
-    tangent = around[2:] - around[:-2]
+
+def normals(paths: Paths) -> Points:
+    """Unit normals (N, 2) of evenly spaced lines: their direction turned by 90 degrees, x towards y."""
+    xy, rows = paths.xy, paths.rows
+    ahead, behind = np.roll(xy, -1, axis=0), np.roll(xy, 1, axis=0)
+    ahead[rows.last] = np.where(paths.closed[:, None], xy[rows.first + 1], xy[rows.last])
+    behind[rows.first] = np.where(paths.closed[:, None], xy[rows.last - 1], xy[rows.first])
+    tangent = ahead - behind
     size = np.maximum(np.sqrt((tangent * tangent).sum(axis=1)), 1e-9)
     return np.column_stack((-tangent[:, 1] / size, tangent[:, 0] / size))
 
 
-def read(image: Image, xy: Points, normal: Points, reach_px: float, step_px: float) -> Across:
-    """Read ``image`` (H, W) along each normal as far as ``reach_px``; outside, a mask is 0 and a picture goes on.
+def read(image: Image, paths: Paths, normal: Points, reach_px: Floats, step_px: Floats) -> Across:
+    """Read ``image`` (H, W) along each normal (N, 2), in steps of ``step_px`` (L,), at least as far as ``reach_px``.
 
-    Linear interpolation: bicubics overshoot at sharp borders, which makes cracks of 2 to 3 px a tenth too narrow.
+    Outside, a mask is 0 and a picture goes on. Linear interpolation: bicubics overshoot at sharp borders, which makes
+    cracks of 2 to 3 px a tenth too narrow.
     """
-    half = int(np.ceil(reach_px / step_px))
-    t = np.arange(-half, half + 1, dtype=np.float64) * step_px
-    from_x, from_y = xy.astype(np.float32).T[:, :, None]
-    along_x, along_y = normal.astype(np.float32).T[:, :, None]
-    x, y = from_x + along_x * t.astype(np.float32), from_y + along_y * t.astype(np.float32)
+    half = math.ceil(float((reach_px / step_px).max()))
+    step = step_px[paths.rows.owner]
+    columns = np.arange(-half, half + 1, dtype=np.float32)
+    from_x, from_y = paths.xy.astype(np.float32).T[:, :, None]
+    along_x, along_y = (normal * step[:, None]).astype(np.float32).T[:, :, None]
+    x, y = from_x + along_x * columns, from_y + along_y * columns
     border = cv2.BORDER_CONSTANT if image.dtype == np.uint8 else cv2.BORDER_REPLICATE
-    return Across(t, sample(image, x, y, border), _inside(image, x, y))
+    return Across(sample(image, x, y, border), _inside(image, x, y), step)
 
 
 def _inside(image: Image, x: Reals, y: Reals) -> Flags:
     bottom, right = (size - 0.5 for size in image.shape)
-    if x.min() >= -0.5 and y.min() >= -0.5 and x.max() <= right and y.max() <= bottom:
+    # The outermost readings tell: those between them lie between them.
+    ends = (np.s_[:, 0], np.s_[:, -1])
+    if all(v[end].min() >= -0.5 and v[end].max() <= most for v, most in ((x, right), (y, bottom)) for end in ends):
         return np.broadcast_to(np.True_, x.shape)
     inside: Flags = (x >= -0.5) & (x <= right) & (y >= -0.5) & (y <= bottom)
     return inside
 
 
-def borders(above: Reals, start: Columns, across: Across) -> tuple[Floats, Floats]:
+def borders(above: Reals, start: Index, across: Across) -> tuple[Floats, Floats]:
     """Left and right end of the stretch around the columns ``start`` (N,) where ``above`` (N, M) is positive.
 
-    Interpolated between readings; NaN where there is no such stretch or it does not end. ``across.t`` is symmetrical.
+    Interpolated between readings; NaN where there is no such stretch or it does not end.
     """
     return _left(above, start, across), _right(above, start, across)
 
 
-def _left(above: Reals, start: Columns, across: Across) -> Floats:
+def _left(above: Reals, start: Index, across: Across) -> Floats:
     return -_right(above[:, ::-1], above.shape[1] - 1 - start, across)
 
 
-def _right(above: Reals, start: Columns, across: Across) -> Floats:
+def _right(above: Reals, start: Index, across: Across) -> Floats:
     first = int(start.min()) + 1
     falls = above[:, first:] <= 0
-    falls &= np.arange(first, above.shape[1]) > start[:, None]
+    if start.max() >= first:
+        falls &= np.arange(first, above.shape[1]) > start[:, None]
     rows, k = np.arange(len(above)), np.argmax(falls, axis=1)
     found = falls[rows, k]
     upper, lower = above[rows, k + first - 1], above[rows, k + first]
     good = found & (upper > 0)
     share = np.divide(upper, upper - lower, out=np.zeros(len(k)), where=good)
-    return np.where(good, across.t[k + first - 1] + across.step_px * share, np.nan)
+    return np.where(good, across.step_px * (k + first - 1 - across.centre + share), np.nan)
 
 
-def background(across: Across, border: Floats, side: int) -> Floats:
-    """Median reading beyond ``border`` (N,) on one side (-1 left, 1 right); NaN where that is not in the picture."""
-    apart = max(1, round(1 / across.step_px))
-    count = max(3, round(SPAN_PX / across.step_px / apart))
-    first = (border + side * GAP_PX - across.t[0]) / across.step_px
-    columns = np.rint(first).astype(np.intp)[:, None] + side * apart * np.arange(count)
-    nearest, farthest = columns[:, 0], columns[:, -1]
-    fits = (np.minimum(nearest, farthest) >= 0) & (np.maximum(nearest, farthest) < len(across.t))
-    columns = np.where(fits[:, None], columns, 0)
-    rows = np.arange(len(border))[:, None]
-    fits &= across.inside[rows, columns].all(axis=1)
-    level = np.sort(across.values[rows, columns], axis=1)[:, count // 2]
-    return np.where(fits, level, np.nan)
+def background(across: Across, left: Floats, right: Floats) -> tuple[Floats, Floats]:
+    """Median reading beyond the borders (N,) on either side; NaN where that is not in the picture."""
+    apart = np.maximum(1, np.rint(1 / across.step_px)).astype(np.intp) * _SIDES
+    borders = np.stack((left - GAP_PX, right + GAP_PX))
+    nearest = np.rint(borders / across.step_px).astype(np.intp) + across.centre
+    farthest = nearest + apart * (_READINGS - 1)
+    most = across.values.shape[1] - 1
+    fits = (np.minimum(nearest, farthest) >= 0) & (np.maximum(nearest, farthest) <= most)
+    rows = np.arange(len(left))
+    fits &= across.inside[rows, nearest * fits] & across.inside[rows, farthest * fits]
+    columns = np.clip(nearest[..., None] + apart[..., None] * np.arange(_READINGS), 0, most)
+    level = np.where(fits, np.sort(across.values[rows[:, None], columns], axis=2)[..., _READINGS // 2], np.nan)
+    return level[0], level[1]
 
 
-def noise_of(across: Across) -> float:
-    """Standard deviation of a single reading, from the differences of neighbouring profiles beside the crack."""
-    beside = np.flatnonzero(np.abs(across.t) >= across.t[-1] - SPAN_PX / 2)
-    some = across.values[:, beside[::2]]
-    steps = np.abs(some[1:] - some[:-1]).ravel()
-    steps = np.sort(steps[:: max(1, steps.size // 1000)])
-    return float(1.4826 / np.sqrt(2) * steps[steps.size // 2]) if steps.size else 0.0
+def noise_of(across: Across, rows: Rows) -> Floats:
+    """Standard deviation of a single reading on each line (L,): from differences of neighbouring profiles beside it."""
+    beside = np.concatenate((across.values[:, 0:7:2], across.values[:, -7::2]), axis=1)
+    steps = np.abs(beside[1:] - beside[:-1])
+    noise = np.zeros(len(rows.count))
+    for line, (first, last) in enumerate(zip(rows.first.tolist(), rows.last.tolist(), strict=True)):
+        some = steps[first:last].ravel()
+        some = some[:: max(1, some.size // _NOISE_SAMPLE)]
+        noise[line] = np.partition(some, some.size // 2)[some.size // 2]
+    return np.asarray(noise * 1.4826 / math.sqrt(2))
 
 
-def _floor(across: Across, start: Columns, reach: Floats) -> Floats:
-    """Value at the columns ``start`` of the parabola through the readings within ``reach`` (N,), at least 1 px."""
-    reach = np.rint(np.maximum(reach, 1.0) / across.step_px)
-    offset = np.arange(-int(reach.max()), int(reach.max()) + 1)
-    columns = np.clip(start[:, None] + offset, 0, len(across.t) - 1)
-    core = np.abs(offset) <= reach[:, None]
+def _floor(across: Across, start: Index, reach: Floats) -> Floats:
+    """Value at the columns ``start`` of the parabola through the readings within ``reach`` (N,) px, 1 px at least."""
+    steps = np.maximum(1.0, np.rint(np.maximum(reach, 1.0) / across.step_px)).astype(np.intp)
+    weight = _parabolas(int(steps.max()))
+    offset = np.arange(weight.shape[1]) - weight.shape[1] // 2
+    columns = np.clip(start[:, None] + offset, 0, across.values.shape[1] - 1)
+    readings = across.values[np.arange(len(start))[:, None], columns]
+    return np.asarray((readings * weight[steps]).sum(axis=1))
+
+
+@functools.lru_cache(maxsize=64)
+def _parabolas(most: int) -> Floats:
+    """Weights (most + 1, 2 * most + 1) of the readings in the middle of the parabola through ``row`` on either side."""
+    offset = np.arange(-most, most + 1)
+    core = np.abs(offset) <= np.maximum(1, np.arange(most + 1))[:, None]
     square = (offset * offset) * core
     count, second, fourth = core.sum(axis=1), square.sum(axis=1), (square * square).sum(axis=1)
-    weight = (fourth[:, None] * core - square * second[:, None]) / (count * fourth - second**2)[:, None]
-    return np.asarray((across.values[np.arange(len(start))[:, None], columns] * weight).sum(axis=1))
+    weight: Floats = (fourth[:, None] * core - square * second[:, None]) / (count * fourth - second**2)[:, None]
+    weight.setflags(write=False)
+    return weight
 
 
-def valleys(across: Across, left: Floats, right: Floats, start: Columns, noise: float) -> Valleys:
+def valleys(across: Across, left: Floats, right: Floats, start: Index, noise: Floats) -> Valleys:
     """Find the valley around each column of ``start``; ``left`` and ``right`` are first guesses of its borders.
 
-    ``noise``: standard error of a reading, grey levels.
+    ``noise`` (N,): standard error of a reading, grey levels.
     """
-    surface_left, surface_right = background(across, left, -1), background(across, right, 1)
+    surface_left, surface_right = background(across, left, right)
     dark = _floor(across, start, (right - left) / 8)
     shallow, deep = np.minimum(surface_left, surface_right) - dark, np.maximum(surface_left, surface_right) - dark
-    found = shallow >= np.maximum(max(LEAST_DEPTH, LEAST_SNR * noise), LEAST_BALANCE * deep)
+    found = shallow >= np.maximum(np.maximum(LEAST_DEPTH, LEAST_SNR * noise), LEAST_BALANCE * deep)
     low = _left(_above(across, surface_left, dark, found), start, across)
     high = _right(_above(across, surface_right, dark, found), start, across)
     found &= np.isfinite(low) & np.isfinite(high)

@@ -24,6 +24,16 @@ Points = npt.NDArray[np.float64]
 # Neighbours clockwise from north, (row, column); bit k of a pixel's code says whether neighbour k is set.
 NEIGHBOURS = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
 
+_BITS = (np.arange(256)[:, None] >> np.arange(8) & 1).astype(np.bool_)
+_DEGREE = _BITS.sum(axis=1)
+_SEEN_FROM = (1 << (np.arange(8) + 4) % 8).astype(np.uint8)  # the bit that stands for a pixel in neighbour k's code
+_EULER = np.zeros(256, np.intp)
+"""What a pixel adds to pieces less holes, by its neighbour code: itself, less the pairs, plus the triples, less the
+fours of touching pixels that it begins in reading order."""
+for _code in range(256):
+    _e, _se, _s, _sw = (_code >> _k & 1 for _k in (2, 3, 4, 5))
+    _EULER[_code] = 1 - (_e + _se + _s + _sw) + (_e & _se) + (_e & _s) + (_se & _s) + (_s & _sw) - (_e & _se & _s)
+
 
 class _Tables(NamedTuple):
     """What to do with a pixel, by its neighbour code."""
@@ -51,7 +61,7 @@ def _count(flags: Iterable[npt.NDArray[np.bool_]]) -> npt.NDArray[np.int64]:
     return np.asarray(np.array(list(flags)).sum(axis=0), np.int64)
 
 
-class _Canvas:
+class Canvas:
     """A mask with a frame of zeros around it, as a flat array, and every set pixel's neighbour code kept up to date."""
 
     def __init__(self, mask: Bits) -> None:
@@ -61,17 +71,16 @@ class _Canvas:
         self.steps = np.array([row * self.columns + column for row, column in NEIGHBOURS], np.intp)
         self.set: Index = np.flatnonzero(self.pixels.view(bool))
         self.code: Bits = np.zeros(self.pixels.size, np.uint8)
-        code = np.zeros(self.set.size, np.uint8)
-        for k, step in enumerate(self.steps):
-            code |= self.pixels[self.set + step] << k
-        self.code[self.set] = code
+        self.code[self.set] = np.packbits(self.pixels.take(self.set[:, None] + self.steps), axis=1, bitorder="little")[
+            :, 0
+        ]
         self._stamp = np.empty(self.pixels.size, np.int32)  # touched only where used
 
     def clear(self, pixels: Index) -> None:
         """Remove ``pixels`` (no repeats) and tell their neighbours."""
         self.pixels[pixels] = 0
-        for k, step in enumerate(self.steps):
-            self.code[pixels + step] &= np.uint8(255 ^ 1 << (k + 4) % 8)
+        # A neighbour that is set has this pixel's bit set; what becomes of the codes of other pixels, nobody reads.
+        np.subtract.at(self.code, (pixels[:, None] + self.steps).ravel(), np.tile(_SEEN_FROM, pixels.size))
 
     def alive(self, pixels: Index) -> Index:
         """Those of ``pixels`` that are still set, each once."""
@@ -81,17 +90,37 @@ class _Canvas:
         unique: Index = kept[self._stamp.take(kept) == order]
         return unique
 
+    def thin(self) -> None:
+        """Leave nothing but the skeleton."""
+        _peel(self)
+        _round_corners(self)
+        self.set = self.alive(self.set)
+
+    @property
+    def pieces_less_holes(self) -> int:
+        """Pieces, by eight neighbours, less the holes in them: the Euler number."""
+        return int(_EULER.take(self.code.take(self.set)).sum())
+
+    @property
+    def degree(self) -> Index:
+        """How many neighbours each set pixel has."""
+        return np.asarray(_DEGREE.take(self.code.take(self.set)))
+
+    def window_index(self) -> Index:
+        """Flat indices of the set pixels in the mask without its frame of zeros."""
+        rows, columns = np.divmod(self.set, self.columns)
+        return np.asarray((rows - 1) * (self.columns - 2) + columns - 1)
+
 
 def thin(mask: Bits) -> Bits:
     """Thin ``mask``, uint8 (H, W) of 0 and 1, to its skeleton of the same kind; an empty mask gives an empty one."""
-    canvas = _Canvas(mask)
-    _peel(canvas)
-    _round_corners(canvas)
+    canvas = Canvas(mask)
+    canvas.thin()
     framed = canvas.pixels.reshape(-1, canvas.columns)
     return np.ascontiguousarray(framed[1:-1, 1:-1])
 
 
-def _peel(canvas: _Canvas) -> None:
+def _peel(canvas: Canvas) -> None:
     """Remove border pixels, half-step by half-step, until two in a row change nothing.
 
     Only a pixel with an empty neighbour to the north, east, south or west can go, so the list to look at is the
@@ -108,7 +137,7 @@ def _peel(canvas: _Canvas) -> None:
         half, idle = 1 - half, 0 if gone.size else idle + 1
 
 
-def _round_corners(canvas: _Canvas) -> None:
+def _round_corners(canvas: Canvas) -> None:
     corner = _tables().corner
     left: Index = canvas.alive(canvas.set)
     changed = True
@@ -129,19 +158,15 @@ class Skeleton:
     A pixel with one neighbour is an end, with two part of a line, with more part of a junction.
     """
 
-    def __init__(self, thinned: Bits) -> None:
-        """``thinned``: what ``thin`` returns."""
-        canvas = _Canvas(thinned)
-        around = canvas.set[:, None] + canvas.steps
-        owner, which = np.nonzero(canvas.pixels[around])
-        number = np.empty(canvas.pixels.size, np.int32)  # touched only at set pixels
-        number[canvas.set] = np.arange(canvas.set.size, dtype=np.int32)
+    def __init__(self, canvas: Canvas) -> None:
+        """``canvas``: thinned."""
+        owner, which = np.nonzero(_BITS[canvas.code.take(canvas.set)])
         rows, columns = np.divmod(canvas.set, canvas.columns)
         self.xy: Points = np.column_stack((columns - 1, rows - 1)).astype(np.float64)
         """float64 (N, 2): x right, y down, of every pixel."""
-        self.degree: Index = np.bincount(owner, minlength=canvas.set.size)
+        self.degree: Index = canvas.degree
         """How many neighbours each pixel has."""
-        self._neighbours: Index = number[around[owner, which]].astype(np.intp)
+        self._neighbours: Index = np.searchsorted(canvas.set, canvas.set[owner] + canvas.steps[which])
         self._first: Index = np.concatenate((np.zeros(1, np.intp), np.cumsum(self.degree)))
         self.cluster: Index = self._clusters(owner)
         """The junction a pixel belongs to, named by its smallest pixel number; any other pixel's own number."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from edge.cracks import Crack
 from edge.cracks.graph import OPEN, Graph, Line
-from edge.cracks.path import SPACING_PX, evenly, extended, lengths, simplified, smooth, trimmed
+from edge.cracks.path import SPACING_PX, Paths, evenly, extended, lengths, simplified, smooth, trimmed
 from edge.cracks.pieces import Pieces, cut_out, distance_to_outside, skeleton_of
-from edge.cracks.profile import Flags, Picture
-from edge.cracks.skeleton import Points
-from edge.cracks.width import Measured, measure_mask, measure_profile
+from edge.cracks.profile import Picture
+from edge.cracks.rows import Flags, Floats, Index
+from edge.cracks.width import Measured, measure
 from edge.masks import Mask
 
 logger = logging.getLogger(__name__)
@@ -84,37 +84,24 @@ class Traced:
         return drawn
 
 
-class _Found(NamedTuple):
-    """A crack before it is numbered and moved into the frame."""
-
-    measured: Measured
-    length_px: float
-    score: float
-    piece: int
-
-
 def trace(mask: Mask, options: TraceOptions) -> Traced:
     """Find and measure the cracks of ``mask``; the same mask gives the same cracks in the same order."""
     shape = (mask.frame.height_px, mask.frame.width_px)
     pieces = cut_out(mask.crack, options.min_area_px, options.max_pieces, options.fill_holes_px)
     if pieces is None:
         return Traced((), 0, shape, np.zeros(0, np.intp))
-    found, left_out = _measure(mask, pieces, options)
-    number: dict[int, int] = {}
-    for crack in found:
-        number.setdefault(crack.piece, len(number))
+    cracks, numbers, left_out = _measure(mask, pieces, options)
     if left_out:
         _announce(left_out, mask.frame.seq)
-    cracks = tuple(_crack(crack, number[crack.piece], pieces, options.simplify_px) for crack in found)
-    return Traced(cracks, left_out, shape, _reported(pieces, list(number), shape[1]))
+    return Traced(cracks, left_out, shape, _reported(pieces, numbers, shape[1]))
 
 
-def _measure(mask: Mask, pieces: Pieces, options: TraceOptions) -> tuple[list[_Found], int]:
-    """The cracks, longest first, and how many pieces and branches were left out."""
+def _measure(mask: Mask, pieces: Pieces, options: TraceOptions) -> tuple[tuple[Crack, ...], list[int], int]:
+    """The cracks, longest first, the numbers of their pieces, and how many pieces and branches were left out."""
     if not pieces.pixels.size:
-        return [], pieces.left_out
+        return (), [], pieces.left_out
     tracer = _Tracer(mask, pieces, options)
-    return sorted(tracer.found(), key=lambda crack: -crack.length_px), tracer.left_out
+    return *tracer.cracks(), tracer.left_out
 
 
 _announced = itertools.count(1)
@@ -128,21 +115,6 @@ def _announce(left_out: int, frame_seq: int) -> None:
         logger.warning(text, frame_seq, left_out, times)
 
 
-def _crack(found: _Found, component: int, pieces: Pieces, simplify_px: float) -> Crack:
-    measured = found.measured
-    path, width = simplified(measured.xy, measured.width_px, simplify_px)
-    return Crack(
-        path_px=(path + np.array([pieces.left, pieces.top])).astype(np.float32),
-        length_px=found.length_px,
-        width_px=width.astype(np.float32),
-        width_sigma_px=measured.sigma_px,
-        width_method=measured.method,
-        score=found.score,
-        component=component,
-        width_at_most_px=measured.at_most_px,
-    )
-
-
 def _reported(pieces: Pieces, numbers: list[int], columns: int) -> npt.NDArray[np.intp]:
     piece_of = pieces.labels.reshape(-1)[pieces.pixels]
     reported = np.zeros(int(piece_of.max(initial=0)) + 1, np.bool_)
@@ -152,7 +124,7 @@ def _reported(pieces: Pieces, numbers: list[int], columns: int) -> npt.NDArray[n
 
 
 class _Tracer:
-    """One mask on its way from pieces to measured lines."""
+    """One mask on its way from pieces to measured cracks."""
 
     def __init__(self, mask: Mask, pieces: Pieces, options: TraceOptions) -> None:
         self.pieces, self.options = pieces, options
@@ -166,52 +138,98 @@ class _Tracer:
         self.graph.contract_bridges()
         self.graph.join_straight(MAX_TURN_DEG)
         self.score = mask.score[window]
-        grey = cv2.cvtColor(np.ascontiguousarray(mask.frame.rgb[window]), cv2.COLOR_RGB2GRAY)
+        grey = cv2.cvtColor(mask.frame.rgb[window], cv2.COLOR_RGB2GRAY)
         self.picture = Picture(grey.astype(np.float32), pieces.bits * np.uint8(255))
 
-    def found(self) -> Iterator[_Found]:
-        """Measure every line that is long enough, at most ``max_branches``; adds the others to ``left_out``."""
+    def cracks(self) -> tuple[tuple[Crack, ...], list[int]]:
+        """Measure every line that is long enough, at most ``max_branches``; adds the others to ``left_out``.
+
+        Returns the cracks, longest first, and the numbers of their pieces, each once, in order.
+        """
         long = [line for line in self.graph.lines if line.length_px >= self.options.min_length_px / 2]
         long.sort(key=lambda line: -line.length_px)
         self.left_out += max(0, len(long) - self.options.max_branches)
-        for line in long[: self.options.max_branches]:
-            crack = self._found(line)
-            if crack is not None:
-                yield crack
+        lines = long[: self.options.max_branches]
+        if not lines:
+            return (), []
+        pixels = Paths.of([line.xy for line in lines], [line.closed for line in lines])
+        half_width = self._half_widths(pixels)
+        paths = self._centrelines(pixels, lines, half_width)
+        length = lengths(paths)[paths.rows.last]
+        taken = length >= np.maximum(self.options.min_length_px, 2 * half_width * self.options.min_elongation)
+        if not taken.any():
+            return (), []
+        lines = [line for line, kept in zip(lines, taken.tolist(), strict=True) if kept]
+        pixels, paths, half_width = pixels.only(taken), paths.only(taken), half_width[taken]
+        usable = self._usable(paths, lines, half_width)
+        by_profile = self.options.measure == "profile"
+        measured = measure(paths, self.picture, half_width, usable, by_profile=by_profile)
+        return self._describe(measured, *self._read_maps(pixels))
 
-    def _found(self, line: Line) -> _Found | None:
-        x, y = np.rint(line.xy).astype(np.intp).T
-        half_width = float(np.sort(self.distance[y, x])[3 * len(x) // 4])
-        xy = self._centreline(line, half_width)
-        length = float(lengths(xy)[-1])
-        if length < max(self.options.min_length_px, 2 * half_width * self.options.min_elongation):
-            return None
-        usable = self._usable(line, xy, half_width)
-        measured = None
-        if self.options.measure == "profile":
-            measured = measure_profile(xy, line.closed, self.picture, half_width, usable)
-        measured = measured or measure_mask(xy, line.closed, self.picture, half_width, usable)
-        score = float(self.score[y, x].mean()) / 255
-        piece = int(self.pieces.labels[y, x].max())
-        return _Found(measured, float(lengths(measured.xy)[-1]), score, piece)
+    def _half_widths(self, pixels: Paths) -> Floats:
+        """Three quarters of each line's pixels are no farther from the outside of the mask than this: (L,)."""
+        x, y = pixels.xy.astype(np.intp).T
+        distance, rows = self.distance[y, x], pixels.rows
+        order = np.lexsort((distance, rows.owner))
+        return np.asarray(distance[order[rows.first + 3 * rows.count // 4]], np.float64)
 
-    def _centreline(self, line: Line, half_width: float) -> Points:
+    def _centrelines(self, pixels: Paths, lines: list[Line], half_width: Floats) -> Paths:
         """Evenly spaced points; open ends are cut back from where thinning bends, and led straight out again."""
-        start, end = (side == OPEN and not line.closed for side in line.ends)
-        bent = max(0.0, 1.5 * (half_width - 1))
-        xy = evenly(trimmed(line.xy, bent * start, bent * end), 1.0)
-        xy = smooth(xy, max(2.0, round(half_width) / 2), closed=line.closed)
-        xy = extended(xy, self.picture.mask, start, end, 3 * half_width + 2)
-        return evenly(xy, SPACING_PX)
+        starts, ends = _open_ends(lines)
+        bent = np.maximum(0.0, 1.5 * (half_width - 1))
+        paths = evenly(trimmed(pixels, bent * starts, bent * ends), 1.0)
+        sigma = np.maximum(2.0, np.rint(half_width) / 2)
+        for value in np.unique(sigma).tolist():
+            some = paths.only(sigma == value)
+            paths.xy[(sigma == value)[paths.rows.owner]] = smooth(some.xy, some.rows, some.closed, value)
+        return evenly(extended(paths, self.picture.mask, starts, ends, 3 * half_width + 2), SPACING_PX)
 
-    def _usable(self, line: Line, xy: Points, half_width: float) -> Flags:
+    def _usable(self, paths: Paths, lines: list[Line], half_width: Floats) -> Flags:
         """False at points where something else than the crack's own width is seen: near junctions and open ends."""
-        usable = np.ones(len(xy), np.bool_)
-        for node in (self.graph.nodes[number] for number in line.nodes):
-            away = np.hypot(xy[:, 0] - node.x, xy[:, 1] - node.y)
-            usable &= away > 1.3 * node.half_width_px + 3
-        rim = 1 + int(half_width / SPACING_PX)
-        start, end = (side == OPEN and not line.closed for side in line.ends)
-        usable[: rim * start] = False
-        usable[len(xy) - rim * end :] = False
+        rows = paths.rows
+        starts, ends = _open_ends(lines)
+        rim = 1 + (half_width / SPACING_PX).astype(np.intp)
+        usable = rows.at >= (rim * starts)[rows.owner]
+        usable &= rows.at < (rows.count - rim * ends)[rows.owner]
+        for line, first, last in zip(lines, rows.first.tolist(), rows.last.tolist(), strict=True):
+            own = np.s_[first : last + 1]
+            for node in (self.graph.nodes[number] for number in line.nodes):
+                away = np.hypot(paths.xy[own, 0] - node.x, paths.xy[own, 1] - node.y)
+                usable[own] &= away > 1.3 * node.half_width_px + 3
         return usable
+
+    def _read_maps(self, pixels: Paths) -> tuple[Floats, Index]:
+        """Mean score, 0 to 1, and number of the piece of each line."""
+        x, y = pixels.xy.astype(np.intp).T
+        score = pixels.rows.sums(self.score[y, x].astype(np.float64)) / (255 * pixels.rows.count)
+        return score, np.maximum.reduceat(self.pieces.labels[y, x], pixels.rows.first).astype(np.intp)
+
+    def _describe(self, measured: Measured, score: Floats, piece: Index) -> tuple[tuple[Crack, ...], list[int]]:
+        length = lengths(measured.paths)[measured.paths.rows.last]
+        kept, mean_width = simplified(measured.paths, measured.width_px, self.options.simplify_px)
+        xy = (kept.xy + np.array([self.pieces.left, self.pieces.top])).astype(np.float32)
+        width = mean_width.astype(np.float32)
+        component: dict[int, int] = {}
+        cracks = []
+        for line in np.argsort(-length, kind="stable").tolist():
+            own = np.s_[kept.rows.first[line] : kept.rows.last[line] + 1]
+            by_profile = bool(measured.by_profile[line])
+            at_most = float(measured.at_most_px[line])
+            crack = Crack(
+                path_px=xy[own],
+                length_px=float(length[line]),
+                width_px=width[own],
+                width_sigma_px=float(measured.sigma_px[line]) if by_profile else None,
+                width_method="profile" if by_profile else "mask",
+                score=float(score[line]),
+                component=component.setdefault(int(piece[line]), len(component)),
+                width_at_most_px=None if math.isnan(at_most) else at_most,
+            )
+            cracks.append(crack)
+        return tuple(cracks), list(component)
+
+
+def _open_ends(lines: list[Line]) -> tuple[Flags, Flags]:
+    """Which lines begin, and which end, without meeting another: (L,) each."""
+    ends = np.array([[side == OPEN and not line.closed for side in line.ends] for line in lines])
+    return ends[:, 0], ends[:, 1]

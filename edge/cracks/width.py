@@ -12,19 +12,17 @@ transform is off by a pixel.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from edge.cracks.blur import fit
-from edge.cracks.path import Floats, Reals, smooth
+from edge.cracks.path import Paths, Reals, smooth
 from edge.cracks.profile import (
     GAP_PX,
     SPAN_PX,
     Across,
-    Flags,
     Picture,
     Valleys,
     borders,
@@ -33,6 +31,7 @@ from edge.cracks.profile import (
     read,
     valleys,
 )
+from edge.cracks.rows import Flags, Floats, Rows
 from edge.cracks.skeleton import Points
 
 STEADY = 1.5
@@ -47,34 +46,39 @@ RESOLVED = 2.0
 """A crack narrower than this many sigmas of the blur, or this many pixels, is given an upper bound as well."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Measured:
-    """A centreline moved to the middle of the crack, and the width at each of its points."""
+class Measured(NamedTuple):
+    """Centrelines moved to the middle of their cracks, and the width at each of their points."""
 
-    xy: Points
+    paths: Paths
     width_px: Floats
-    sigma_px: float | None
-    """Standard error of the mean width; None where the mask was measured: how it was drawn is not known."""
-    at_most_px: float | None
-    """Upper bound of the mean width where it is below what the picture resolves; None otherwise."""
-    method: str
-    """``profile`` or ``mask``."""
+    """(N,)."""
+    sigma_px: Floats
+    """(L,): standard error of the mean width; NaN where the mask was measured: how it was drawn is not known."""
+    at_most_px: Floats
+    """(L,): upper bound of the mean width where it is below what the picture resolves; NaN otherwise."""
+    by_profile: Flags
+    """(L,): read on the grey profile; else the mask's own width."""
 
 
-def measure_mask(xy: Points, closed: bool, picture: Picture, half_width: float, usable: Flags) -> Measured:
-    """Measure the run of mask along the normals; ``usable`` (N,) is False at points near a junction."""
-    guide = _guide(xy, closed, picture, half_width)
-    width = _filled(guide.right - guide.left, usable & guide.found)
-    path = guide.moved(_steady(guide.middle, guide.found & usable, closed))
-    return Measured(path, smooth(width[:, None], ALONG, closed=closed, hold_ends=False)[:, 0], None, None, "mask")
+def measure(paths: Paths, picture: Picture, half_width: Floats, usable: Flags, *, by_profile: bool) -> Measured:
+    """Measure lines whose half-widths in the mask are ``half_width`` (L,), about.
+
+    ``usable`` (N,) is False at points near a junction or an open end. Without ``by_profile``, and where fewer than half
+    of a line's usable points lie in a dark valley, the run of mask along the normals is measured.
+    """
+    guide = _guide(paths, picture, half_width)
+    exact, lines = _measure_profile(guide, picture, usable) if by_profile else (None, None)
+    if exact is None or lines is None:
+        return _measure_mask(guide, usable)
+    return exact if lines.all() else _put(_measure_mask(guide, usable), exact, lines)
 
 
 class _Guide(NamedTuple):
     """What the mask says."""
 
-    xy: Points
+    paths: Paths
+    half_width: Floats
     normal: Points
-    closed: bool
     left: Floats
     right: Floats
     found: Flags
@@ -83,92 +87,162 @@ class _Guide(NamedTuple):
     def middle(self) -> Floats:
         return (self.left + self.right) / 2
 
-    def moved(self, offset: Floats) -> Points:
-        """The centreline moved along its normals; a closed one stays closed."""
-        if self.closed:
-            offset[[0, -1]] = (offset[0] + offset[-1]) / 2
-        return self.xy + self.normal * offset[:, None]
+    def only(self, lines: Flags) -> _Guide:
+        """Some ``lines`` (L,) of it."""
+        rows = lines[self.paths.rows.owner]
+        normal, left, right, found = self.normal[rows], self.left[rows], self.right[rows], self.found[rows]
+        return _Guide(self.paths.only(lines), self.half_width[lines], normal, left, right, found)
+
+    def moved(self, middle: Floats, known: Flags) -> Paths:
+        """The centrelines moved along their normals to ``middle`` (N,), smoothed, and interpolated where not known."""
+        rows, closed = self.paths.rows, self.paths.closed
+        offset = _smooth(_filled(middle, known, rows), self.paths, STEADY)
+        offset[rows.last] = np.where(closed, (offset[rows.first] + offset[rows.last]) / 2, offset[rows.last])
+        offset[rows.first] = np.where(closed, offset[rows.last], offset[rows.first])
+        return self.paths._replace(xy=self.paths.xy + self.normal * offset[:, None])
 
 
-def _guide(xy: Points, closed: bool, picture: Picture, half_width: float) -> _Guide:
-    normal = normals(xy, closed)
-    across = read(picture.mask, xy, normal, 2 * half_width + 2, max(0.5, half_width / 24))
-    start = np.full(len(xy), across.centre)
+def _guide(paths: Paths, picture: Picture, half_width: Floats) -> _Guide:
+    normal = normals(paths)
+    across = read(picture.mask, paths, normal, 2 * half_width + 2, np.maximum(0.5, half_width / 24))
+    start = np.full(len(paths.xy), across.centre)
     left, right = borders(across.values - 127.5, start, across)
     found = np.isfinite(left) & np.isfinite(right)
-    left, right = np.where(found, left, -half_width), np.where(found, right, half_width)
-    return _Guide(xy, normal, closed, left, right, found)
+    half = half_width[paths.rows.owner]
+    left, right = np.where(found, left, -half), np.where(found, right, half)
+    return _Guide(paths, half_width, normal, left, right, found)
 
 
-def measure_profile(xy: Points, closed: bool, picture: Picture, half_width: float, usable: Flags) -> Measured | None:
-    """Measure the valley in the grey picture; None where fewer than half of the ``usable`` points lie in one."""
-    guide = _guide(xy, closed, picture, half_width)
-    rough = _locate(guide, picture, half_width)
-    if not _enough(rough.found, usable):
-        return None
-    path = guide.moved(_steady(rough.middle, rough.found & usable, closed))
-    half = _filled(rough.width, rough.found) / 2
-    reach = float(half.max()) + GAP_PX + SPAN_PX + 1
-    raw = read(picture.grey, path, normals(path, closed), reach, max(0.5, half_width / 32))
-    noise = noise_of(raw) / math.sqrt(INDEPENDENT)
-    across = raw.averaged(ALONG)
-    valley = valleys(across, -half, half, np.full(len(path), across.centre), noise)
+def _measure_mask(guide: _Guide, usable: Flags) -> Measured:
+    known, rows = usable & guide.found, guide.paths.rows
+    width = _smooth(_filled(guide.right - guide.left, known, rows), guide.paths, ALONG)
+    unknown = np.full(len(rows.count), np.nan)
+    return Measured(guide.moved(guide.middle, known), width, unknown, unknown, np.zeros(len(unknown), np.bool_))
+
+
+def _measure_profile(guide: _Guide, picture: Picture, usable: Flags) -> tuple[Measured | None, Flags | None]:
+    """Measure the lines that lie in a valley of the grey picture, and say which (L,); None where none does."""
+    rough = _locate(guide, picture)
+    seen = _enough(rough.found, usable, guide.paths.rows)
+    if not seen.any():
+        return None, None
+    at = seen[guide.paths.rows.owner]
+    some, usable, rough = guide.only(seen), usable[at], rough.only(at)
+    paths = some.moved(rough.middle, rough.found & usable)
+    half = _filled(rough.width, rough.found, paths.rows) / 2
+    step = np.maximum(0.5, some.half_width / 32)
+    reach = np.maximum.reduceat(half, paths.rows.first) + GAP_PX + SPAN_PX * np.maximum(1, step) + 1
+    raw = read(picture.grey, paths, normals(paths), reach, step)
+    noise = noise_of(raw, paths.rows) / math.sqrt(INDEPENDENT)
+    across = raw.averaged(ALONG, paths.rows)
+    valley = valleys(across, -half, half, np.full(len(half), across.centre), noise[paths.rows.owner])
+    clear = _enough(valley.found, usable, paths.rows)
+    if not clear.any():
+        return None, None
+    kept = clear[paths.rows.owner]
+    seen[seen] = clear
     good = valley.found & usable
-    if not _enough(valley.found, usable):
-        return None
-    return _measured(path, across, valley, good, noise)
+    exact = _read_off(paths.only(clear), across.only(kept), valley.only(kept), good[kept], noise[clear])
+    return exact, seen
 
 
-def _enough(found: Flags, usable: Flags) -> bool:
-    return bool(usable.any()) and 2 * int((found & usable).sum()) >= int(usable.sum())
+def _put(into: Measured, exact: Measured, lines: Flags) -> Measured:
+    """``into`` with the ``lines`` (L,) that ``exact`` is about replaced."""
+    at = lines[into.paths.rows.owner]
+    for whole, part in ((into.paths.xy, exact.paths.xy), (into.width_px, exact.width_px)):
+        whole[at] = part
+    sigma, at_most = into.sigma_px.copy(), into.at_most_px.copy()
+    sigma[lines], at_most[lines] = exact.sigma_px, exact.at_most_px
+    return Measured(into.paths, into.width_px, sigma, at_most, lines)
 
 
-def _locate(guide: _Guide, picture: Picture, half_width: float) -> Valleys:
+def _enough(found: Flags, usable: Flags, rows: Rows) -> Flags:
+    of = rows.sums(usable)
+    return np.asarray((of > 0) & (2 * rows.sums(found & usable) >= of))
+
+
+def _locate(guide: _Guide, picture: Picture) -> Valleys:
     """The valley nearest to the mask: around the darkest reading inside the mask, or a pixel beside it."""
-    reach = float(max(-guide.left.min(), guide.right.max())) + GAP_PX + SPAN_PX + 2
-    raw = read(picture.grey, guide.xy, guide.normal, reach, max(1.0, half_width / 16))
-    across = raw.averaged(ALONG)
-    core = 2 * int(half_width / 4 / across.step_px) + 1
-    level = cv2.blur(across.values, (core, 1)).reshape(across.values.shape)
-    near = (across.t >= guide.left[:, None] - 1) & (across.t <= guide.right[:, None] + 1)
+    rows = guide.paths.rows
+    widest = np.maximum(-np.minimum.reduceat(guide.left, rows.first), np.maximum.reduceat(guide.right, rows.first))
+    step = np.maximum(1.0, guide.half_width / 16)
+    raw = read(picture.grey, guide.paths, guide.normal, widest + GAP_PX + SPAN_PX * np.maximum(1, step) + 2, step)
+    across = raw.averaged(ALONG, rows)
+    level = _along_cores(across, guide.half_width[rows.owner])
+    t = across.t
+    near = (t >= (guide.left - 1).astype(np.float32)[:, None]) & (t <= (guide.right + 1).astype(np.float32)[:, None])
     start = np.argmin(np.where(near, level, np.inf), axis=1)
-    noise = noise_of(raw) / math.sqrt(INDEPENDENT)
-    return valleys(across, guide.left, guide.right, start, noise)
+    noise = noise_of(raw, rows) / math.sqrt(INDEPENDENT)
+    return valleys(across, guide.left, guide.right, start, noise[rows.owner])
 
 
-def _steady(middle: Floats, known: Flags, closed: bool) -> Floats:
-    """The offsets smoothed along the crack, interpolated where they are not ``known``."""
-    return smooth(_filled(middle, known)[:, None], STEADY, closed=closed, hold_ends=False)[:, 0]
+def _along_cores(across: Across, half_width: Floats) -> Reals:
+    """Readings averaged across over about half of the crack's half-width."""
+    core = 2 * (half_width / 4 / across.step_px).astype(np.intp) + 1
+    level = across.values
+    for size in np.unique(core).tolist():
+        if size > 1:
+            some = core == size
+            level = level.copy() if level is across.values else level
+            level[some] = cv2.blur(across.values[some], (size, 1)).reshape(-1, level.shape[1])
+    return level
 
 
-def _filled(values: Floats, known: Flags) -> Floats:
-    """Interpolate along the crack over the points that are not ``known``; all points where none is."""
-    known = known if known.any() else np.isfinite(values)
-    at = np.arange(len(values))
-    return np.interp(at, at[known], values[known])
+def _smooth(values: Floats, paths: Paths, sigma: float) -> Floats:
+    """``values`` (N,) evened out along each line."""
+    return smooth(values[:, None], paths.rows, paths.closed, sigma, hold_ends=False)[:, 0]
 
 
-def _measured(path: Points, across: Across, valley: Valleys, good: Flags, noise: float) -> Measured:
+def _filled(values: Floats, known: Flags, rows: Rows) -> Floats:
+    """Interpolate along each line over the points that are not ``known``; over all that are no number where none is."""
+    if known.all():
+        return values
+    none = rows.sums(known) == 0
+    known = np.where(none[rows.owner], np.isfinite(values), known)
+    index = np.arange(len(values))
+    before = np.maximum.accumulate(np.where(known, index, -1))
+    after = np.minimum.accumulate(np.where(known, index, len(index))[::-1])[::-1]
+    before = np.where(before < rows.first[rows.owner], after, before)
+    after = np.where(after > rows.last[rows.owner], before, after)
+    share = np.divide(index - before, after - before, out=np.zeros(len(index)), where=after > before)
+    return np.asarray(values[before] + share * (values[after] - values[before]))
+
+
+def _read_off(paths: Paths, across: Across, valley: Valleys, good: Flags, noise: Floats) -> Measured:
+    """Widths of lines that lie in valleys, by their ``good`` points (N,); ``noise`` (L,) is that of a reading."""
+    rows = paths.rows
     surface = np.stack((valley.surface_left, valley.surface_right))
     missing = _missing(across, surface)
+    widest = _widest(valley.width, good, paths)
+    of = rows.sums(widest)
+
+    def mean(values: Floats) -> Floats:
+        return np.asarray(rows.sums(np.where(widest, values, 0.0)) / of)
+
+    shape: Reals = (rows.sums(missing * widest[:, None]) / of[:, None]).astype(np.float32)
+    pooled = across.only(rows.first)._replace(values=shape)
+    light = mean(surface.mean(axis=0))
+    error = noise / light / np.sqrt(np.maximum(1.0, of / INDEPENDENT))
+    found = fit(pooled, error, mean(valley.middle), mean(valley.width))
     area = _area(across, missing, valley)
-    width_all = valley.width
-    slow = smooth(_filled(width_all, good)[:, None], 5.0, closed=False, hold_ends=False)[:, 0]
-    widest = good & (slow >= 0.75 * np.sort(slow[good])[int(0.9 * good.sum())])
-    pooled = across._replace(values=missing[widest].mean(axis=0, keepdims=True))
-    light = float(surface[:, widest].mean())
-    independent = max(1.0, widest.sum() / INDEPENDENT)
-    usual = float(valley.middle[widest].mean()), float(width_all[widest].mean())
-    found = fit(pooled, noise / light / math.sqrt(independent), usual)
-    width = _filled(found.widths(np.where(good, width_all, 1.0), area), good)
-    used = width[good]
-    points = max(1.0, used.size / INDEPENDENT)
-    mean = float(used.mean())
-    sigma = math.hypot(float(used.std()) / math.sqrt(points), mean * found.doubt, LEAST_SIGMA_PX)
-    at_most = None
-    if mean < RESOLVED * max(1.0, found.blur_px):
-        at_most = min(float(width_all[good].mean()), mean + 1.645 * sigma)
-    return Measured(path, width, sigma, at_most, "profile")
+    width = _filled(found.widths(np.where(good, valley.width, 1.0), area, rows.owner), good, rows)
+    count = rows.sums(good)
+    average = rows.sums(np.where(good, width, 0.0)) / count
+    spread = rows.sums(np.where(good, width - average[rows.owner], 0.0) ** 2) / count
+    sigma2 = spread / np.maximum(1.0, count / INDEPENDENT) + (average * found.doubt) ** 2 + LEAST_SIGMA_PX**2
+    sigma = np.sqrt(sigma2)
+    most = np.minimum(rows.sums(np.where(good, valley.width, 0.0)) / count, average + 1.645 * sigma)
+    narrow = average < RESOLVED * np.maximum(1.0, found.blur_px)
+    return Measured(paths, width, sigma, np.where(narrow, most, np.nan), np.ones(len(count), np.bool_))
+
+
+def _widest(width: Floats, good: Flags, paths: Paths) -> Flags:
+    """Of each line's ``good`` points (N,) those where it is nearly as wide as anywhere: their shape tells most."""
+    rows = paths.rows
+    slow = _smooth(_filled(width, good, rows), paths._replace(closed=np.zeros(len(paths.closed), np.bool_)), 5.0)
+    order = np.lexsort((np.where(good, slow, np.inf), rows.owner))
+    high = slow[order[rows.first + (0.9 * rows.sums(good)).astype(np.intp)]]
+    return np.asarray(good & (slow >= 0.75 * high[rows.owner]))
 
 
 def _missing(across: Across, surface: Floats) -> Reals:
@@ -182,7 +256,7 @@ def _missing(across: Across, surface: Floats) -> Reals:
 
 def _area(across: Across, missing: Reals, valley: Valleys) -> Floats:
     """Integral of ``missing`` across the valley, pixels: the width of a crack that is black all over."""
-    t = across.t.astype(np.float32)
+    t = across.t
     within = t >= (valley.left - GAP_PX).astype(np.float32)[:, None]
     within &= t <= (valley.right + GAP_PX).astype(np.float32)[:, None]
     return np.asarray((missing * within).sum(axis=1) * across.step_px, np.float64)

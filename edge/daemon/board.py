@@ -7,6 +7,7 @@ from pathlib import Path
 
 _THERMAL = Path("/sys/class/thermal")
 _THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
+_UNDER_VOLTAGE, _UNDER_VOLTAGE_SINCE_BOOT = 1 << 0, 1 << 16
 
 
 def temperature_deg_c(thermal: Path = _THERMAL) -> float | None:
@@ -21,10 +22,12 @@ def temperature_deg_c(thermal: Path = _THERMAL) -> float | None:
 
 def under_voltage(throttled: Path = _THROTTLED) -> bool | None:
     """True while a Raspberry Pi's supply is below 4.63 V (bit 0 of get_throttled); None on other boards."""
-    try:
-        return bool(int(throttled.read_text(encoding="ascii").strip(), 16) & 1)
-    except (OSError, ValueError):
-        return None
+    return _flag(throttled, _UNDER_VOLTAGE)
+
+
+def under_voltage_since_boot(throttled: Path = _THROTTLED) -> bool | None:
+    """True when it was below at any time since the board was switched on (bit 16); None on other boards."""
+    return _flag(throttled, _UNDER_VOLTAGE_SINCE_BOOT)
 
 
 def free_bytes(folder: Path) -> int | None:
@@ -45,6 +48,13 @@ def resident_bytes(status: Path = Path("/proc/self/statm")) -> int | None:
     try:
         return int(status.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
+        return None
+
+
+def _flag(throttled: Path, bit: int) -> bool | None:
+    try:
+        return bool(int(throttled.read_text(encoding="ascii").strip(), 16) & bit)
+    except (OSError, ValueError):
         return None
 
 

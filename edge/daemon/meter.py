@@ -30,6 +30,8 @@ class Reading:
     """Stage -> p50, p90, p99, max in milliseconds."""
     last_frame_ns: int | None
     """When the newest frame was finished, monotonic; None before the first."""
+    looked_share: float | None
+    """The part of the frames the network looked at, mean of the last seconds, 0 to 1; None before the first."""
 
 
 class Meter:
@@ -40,8 +42,16 @@ class Meter:
         self._frames = self._detections = self._left_out = 0
         self._finished_ns: deque[int] = deque(maxlen=WINDOW)
         self._stages: deque[Mapping[str, float]] = deque(maxlen=WINDOW)
+        self._looked: deque[float] = deque(maxlen=WINDOW)
 
-    def add(self, finished_ns: int, stage_ms: Mapping[str, float], detections: int, left_out: int = 0) -> None:
+    def add(
+        self,
+        finished_ns: int,
+        stage_ms: Mapping[str, float],
+        detections: int,
+        left_out: int = 0,
+        looked_share: float = 1.0,
+    ) -> None:
         """Count one processed frame."""
         with self._lock:
             self._frames += 1
@@ -49,15 +59,17 @@ class Meter:
             self._left_out += left_out
             self._finished_ns.append(finished_ns)
             self._stages.append(stage_ms)
+            self._looked.append(looked_share)
 
     def read(self, now_ns: int) -> Reading:
         """The state at ``now_ns``, monotonic."""
         with self._lock:
-            finished, stages = list(self._finished_ns), list(self._stages)
+            finished, stages, looked = list(self._finished_ns), list(self._stages), list(self._looked)
             counts = self._frames, self._detections, self._left_out
         last = finished[-1] if finished else None
         fresh = [at_ns for at_ns in finished if now_ns - at_ns <= FRESH_NS]
-        return Reading(*counts, _rate(fresh), percentiles(columns(stages)), last)
+        share = sum(looked) / len(looked) if looked else None
+        return Reading(*counts, _rate(fresh), percentiles(columns(stages)), last, share)
 
 
 def percentiles(columns: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:

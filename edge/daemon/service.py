@@ -126,7 +126,8 @@ class Service:
         self._bad_in_a_row = 0
         self._newest = outcome
         now_ns = self._clock.monotonic_ns()
-        self._meter.add(now_ns, outcome.stage_ms, len(outcome.features), outcome.traced.left_out)
+        share = outcome.mask.looked_share
+        self._meter.add(now_ns, outcome.stage_ms, len(outcome.features), outcome.traced.left_out, share)
         if outcome.features:
             ground.poke()
 

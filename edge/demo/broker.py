@@ -84,6 +84,11 @@ class Mosquitto:
         """Where it listens."""
         return f"mqtt://127.0.0.1:{self._port}"
 
+    @property
+    def pid(self) -> int | None:
+        """Number of the running process; None while there is none."""
+        return None if self._process is None else self._process.pid
+
     def __enter__(self) -> Mosquitto:
         self._folder = Path(tempfile.mkdtemp(prefix="spanhawk-broker-"))
         try:

@@ -106,6 +106,11 @@ class NewestFrame:
         return self._reopened
 
     @property
+    def failures(self) -> int:
+        """How often the camera did not open, stopped or was given up, in a row: 0 while it delivers."""
+        return self._attempts
+
+    @property
     def last_frame_ns(self) -> int | None:
         """When the last frame arrived, monotonic ns; None before the first."""
         return self._last_frame_ns

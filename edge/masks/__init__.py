@@ -12,6 +12,16 @@ import numpy.typing as npt
 from edge.frames import Frame
 
 
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A rectangle of a frame, pixels; right and bottom are one past the last."""
+
+    left_px: int
+    right_px: int
+    top_px: int
+    bottom_px: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Mask:
     """Where the network sees crack in one frame; its arrays are read-only."""
@@ -23,6 +33,8 @@ class Mask:
     """bool (H, W): score at or above the card's threshold."""
     model: str
     """Card name and the first 8 digits of model.tflite's SHA-256, as ``fast-unet-1a2b3c4d``."""
+    looked: tuple[Area, ...] | None = None
+    """What the network looked at, disjoint; elsewhere score is 0 and crack False, and nothing is known. None: all."""
 
     def __post_init__(self) -> None:
         size = self.frame.rgb.shape[:2]
@@ -30,6 +42,14 @@ class Mask:
             raise ValueError(f"a mask has its frame's size {size}, got {self.score.shape} and {self.crack.shape}")
         self.score.setflags(write=False)
         self.crack.setflags(write=False)
+
+    @property
+    def looked_share(self) -> float:
+        """The part of the frame that was looked at, 0 to 1."""
+        if self.looked is None:
+            return 1.0
+        pixels = sum((area.right_px - area.left_px) * (area.bottom_px - area.top_px) for area in self.looked)
+        return pixels / self.score.size
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,16 @@ from edge.masks.preprocess import Int8
 # Scales travel through JSON as text; any real difference between two calibrations is far larger.
 _SCALE_TOLERANCE = 1e-6
 _DELEGATE_SYMBOL = "tflite_plugin_create_delegate"
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One node of an opened model's graph; tensors are numbers."""
+
+    name: str
+    """As in the file, ``CONV_2D``; ``DELEGATE`` for what stands in for the operators a delegate took over."""
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
 
 
 class Network:
@@ -57,6 +68,16 @@ class Network:
         """The output tensor itself, int8 (h, w, c), valid until the next ``run``; not to be held through it."""
         view: Int8 = self._output()[0]
         return view
+
+    def operators(self) -> tuple[Operator, ...] | None:
+        """The graph's nodes, those of the file first and then the delegates'; None where the interpreter cannot say."""
+        listing = getattr(self._interpreter, "_get_ops_details", None)  # not public, but there since TensorFlow 2.4
+        if listing is None:
+            return None
+        return tuple(
+            Operator(str(node["op_name"]), tuple(map(int, node["inputs"])), tuple(map(int, node["outputs"])))
+            for node in listing()
+        )
 
 
 def load_delegate(library: str, options: Mapping[str, str]) -> Any:
@@ -96,6 +117,26 @@ def open_network(
     network = Network(interpreter, library, accelerator)
     check_golden(path, network, load_golden(bundle), bundle.card.golden)
     return network
+
+
+def open_model(content: bytes, threads: int) -> Network:
+    """Open the bytes of any model on the CPU, without card or golden answer: for measuring, never for flying.
+
+    Its inputs are filled with noise. Raises BundleError when the interpreter cannot open it.
+    """
+    module, library = _vendor()
+    try:
+        interpreter = module.Interpreter(model_content=content, num_threads=threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise BundleError(f"{library} cannot open this model ({_words(error)}); convert it again") from error
+    noise = np.random.default_rng(0)
+    for detail in interpreter.get_input_details():
+        values = noise.integers(0, 128, detail["shape"])
+        interpreter.set_tensor(
+            detail["index"], (values / 128 if detail["dtype"] == np.float32 else values).astype(detail["dtype"])
+        )
+    return Network(interpreter, library, "cpu")
 
 
 def _vendor() -> tuple[Any, str]:

@@ -11,11 +11,13 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from edge.clock import stopwatch_ns
 from edge.errors import BundleError, ConfigError, DeviceError
 from edge.frames import RGB, Frame
-from edge.masks import Mask, Runtime, preprocess, tiles
+from edge.masks import Area, Mask, Runtime, preprocess, tiles
 from edge.masks.bundle import Bundle, default_bundle_path, load_bundle
 from edge.masks.golden import Network
+from edge.masks.schedule import Rounds
 from edge.masks.trust import KEYS, Unsigned, check_trust
 
 # What lies beyond a tile's edge is missed as far in as the network looks: with the fast U-Net at 512 px a sixth of the
@@ -41,12 +43,23 @@ class NetworkOptions:
     """A bundle that nobody this machine trusts vouches for: ``refuse`` it, or ``allow`` it and warn in the log."""
     keys: Path = KEYS
     """Folder of the minisign public keys (``*.pub``) this machine trusts, beside the bundles shipped with spanhawk."""
+    budget_ms: float | None = None
+    """Time a frame of several tiles may take, milliseconds: tiles that look like sky, water or a blur then wait; None =
+    every tile of every frame is looked at."""
+    revisit_frames: int = 8
+    """With a budget: every tile is looked at once in so many frames, even where that breaks the budget."""
 
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise ValueError(f"threads is at least 1, got {self.threads}")
         if self.overlap_px is not None and self.overlap_px < 0:
             raise ValueError(f"overlap_px is at least 0, got {self.overlap_px}")
+        if self.budget_ms is not None and self.budget_ms <= 0:
+            raise ValueError(f"budget_ms is above 0, got {self.budget_ms}; leave it out to look at everything")
+        if self.budget_ms is not None and self.source != "main":
+            raise ValueError("budget_ms shares out the tiles of the full picture; it needs source to be main")
+        if self.revisit_frames < 1:
+            raise ValueError(f"revisit_frames is at least 1, got {self.revisit_frames}")
 
 
 def open_bundle(options: NetworkOptions) -> Bundle:
@@ -92,6 +105,8 @@ class NetworkSegmenter:
         self._cells = np.empty((card.output.height * factor, card.output.width * factor), np.uint8)
         self._codes = np.empty((card.input.height, card.input.width), np.uint8)
         self._mosaic: tiles.Mosaic | None = None
+        self._budget_ms, self._revisit_frames = options.budget_ms, options.revisit_frames
+        self._rounds: Rounds | None = None
 
     @property
     def model(self) -> str:
@@ -115,17 +130,30 @@ class NetworkSegmenter:
 
     @property
     def degraded(self) -> str | None:
-        """Why something weaker runs than was configured; None when all is as asked."""
-        return self._degraded
+        """Why something weaker runs than was configured, or what is asked cannot be kept; None when all is as asked."""
+        rounds = self._rounds
+        sentences = (self._degraded, None if rounds is None else rounds.trouble())
+        return "; ".join(filter(None, sentences)) or None
+
+    @property
+    def network(self) -> Network:
+        """What runs one tile, for benchmarks. Raises DeviceError when the segmenter is closed."""
+        if self._network is None:
+            raise DeviceError("the segmenter is closed; open it again")
+        return self._network
 
     def segment(self, frame: Frame) -> Mask:
         """Score every pixel of ``frame``.
 
         Raises DeviceError when the accelerator is gone, ConfigError when ``source`` is ``lores`` and there is none.
         """
+        begun_ns = stopwatch_ns()
         rgb = self._picture(frame)
         score = np.empty(rgb.shape[:2], np.uint8)
-        codes = self._score_codes(rgb, score)
+        mosaic = self._fitting_mosaic(rgb)
+        if self._rounds is not None and not self._rounds.all_fit:
+            return self._in_part(frame, score, mosaic, self._rounds, begun_ns)
+        codes = self._score_codes(rgb, score, mosaic)
         if codes.shape != frame.rgb.shape[:2]:
             codes = score = preprocess.upsample(codes, frame.height_px, frame.width_px)
         cv2.LUT(codes, self._table, dst=score)
@@ -149,32 +177,52 @@ class NetworkSegmenter:
             )
         return frame.lores
 
-    def _score_codes(self, rgb: RGB, out: preprocess.UInt8) -> preprocess.UInt8:
+    def _score_codes(self, rgb: RGB, out: preprocess.UInt8, mosaic: tiles.Mosaic) -> preprocess.UInt8:
         """Logit codes of all of ``rgb``: in ``out`` when it took several tiles, else a view of the tile."""
-        mosaic = self._fitting_mosaic(rgb)
         if len(mosaic.tiles) == 1:
             return self._run(rgb)[: rgb.shape[0], : rgb.shape[1]]
-        for tile in mosaic.tiles:
-            rows, columns = tile.rows, tile.columns
-            seen = rgb[rows.start_px :, columns.start_px :][: rows.size_px, : columns.size_px]
-            mosaic.add(tile, self._run(seen), out)
+        for index in range(len(mosaic.tiles)) if self._rounds is None else self._rounds.every():
+            tile = mosaic.tiles[index]
+            mosaic.add(tile, self._run(_seen(rgb, tile)), out)
         return out
+
+    def _in_part(
+        self, frame: Frame, score: preprocess.UInt8, mosaic: tiles.Mosaic, rounds: Rounds, begun_ns: int
+    ) -> Mask:
+        """As many tiles as there is time for, each answering for its own area alone."""
+        looked: list[Area] = []
+        score[:] = 0
+        for index in rounds.chosen(frame.rgb, begun_ns):
+            tile, area = mosaic.tiles[index], rounds.areas[index]
+            codes = self._run(_seen(frame.rgb, tile))
+            top, left = tile.rows.start_px, tile.columns.start_px
+            piece = codes[area.top_px - top : area.bottom_px - top, area.left_px - left : area.right_px - left]
+            score[area.top_px : area.bottom_px, area.left_px : area.right_px] = cv2.LUT(piece, self._table)
+            looked.append(area)
+        return Mask(frame, score, score >= self._threshold_code, self.model, tuple(looked))
 
     def _fitting_mosaic(self, rgb: RGB) -> tiles.Mosaic:
         height, width = rgb.shape[:2]
         if self._mosaic is None or (self._mosaic.height_px, self._mosaic.width_px) != (height, width):
             source = self._bundle.card.input
-            self._mosaic = tiles.Mosaic(tiles.plan(height, width, source.height, source.width, self._overlap_px))
+            plan = tiles.plan(height, width, source.height, source.width, self._overlap_px)
+            self._mosaic = tiles.Mosaic(plan)
+            shared = self._budget_ms is not None and len(plan) > 1
+            self._rounds = Rounds(plan, self._budget_ms or 0.0, self._revisit_frames) if shared else None
         return self._mosaic
 
     def _run(self, rgb: RGB) -> preprocess.UInt8:
         """Logit codes of one tile at the network's full input size; overwritten by the next call."""
-        if self._network is None:
-            raise DeviceError("the segmenter is closed; open it again")
-        _write(rgb, self._network.input())
-        self._network.run()
-        codes = preprocess.to_codes(self._network.output(), self._bundle.card.output.pixel_shuffle, self._cells)
+        network = self.network
+        _write(rgb, network.input())
+        network.run()
+        codes = preprocess.to_codes(network.output(), self._bundle.card.output.pixel_shuffle, self._cells)
         return preprocess.upsample(codes, *self._codes.shape, out=self._codes)
+
+
+def _seen(rgb: RGB, tile: tiles.Tile) -> RGB:
+    rows, columns = tile.rows, tile.columns
+    return rgb[rows.start_px :, columns.start_px :][: rows.size_px, : columns.size_px]
 
 
 def _write(rgb: RGB, tensor: preprocess.Int8) -> None:

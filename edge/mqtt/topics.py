@@ -7,6 +7,7 @@
 ``spanhawk/VEHICLE/receipts``         QoS 1           from the ground: what is safely stored there
 ``spanhawk/VEHICLE/commands``         QoS 1           to the vehicle
 ``spanhawk/VEHICLE/commands/replies`` QoS 1          answers to askers who named no topic of their own
+``spanhawk/VEHICLE/doctor``           QoS 1           one message of ``spanhawk doctor``; means nothing else
 ==================================== =============== ====================================================
 """
 
@@ -49,6 +50,11 @@ def commands_topic(vehicle: str) -> str:
 def replies_topic(vehicle: str) -> str:
     """Answers to askers who named no response topic (MQTT 3.1.1 has none)."""
     return _topic(vehicle, "commands/replies")
+
+
+def doctor_topic(vehicle: str) -> str:
+    """Where ``spanhawk doctor`` sends its one message."""
+    return _topic(vehicle, "doctor")
 
 
 def check_vehicle(name: str) -> None:

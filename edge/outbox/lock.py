@@ -13,11 +13,15 @@ from edge.errors import ConfigError
 _PID_BYTES = 16
 
 
+class InUseError(ConfigError):
+    """Another process has the outbox."""
+
+
 class Lock:
     """An advisory lock (flock) beside the outbox; the kernel lifts it when its process dies, however it dies."""
 
     def __init__(self, path: Path, guarded: Path) -> None:
-        """Take the lock for ``guarded``; raises ConfigError naming the process that holds it."""
+        """Take the lock for ``guarded``; raises InUseError naming the process that holds it."""
         self._path = path
         self.is_new = not path.exists()
         """True when this process made the lock file: nothing here was ever used as an outbox before."""
@@ -27,7 +31,7 @@ class Lock:
         except OSError as error:
             holder = os.pread(self._descriptor, _PID_BYTES, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(self._descriptor)
-            raise ConfigError(
+            raise InUseError(
                 f"{guarded} is in use by process {holder}: stop that one first (systemctl stop spanhawk), "
                 "or give this one another outbox.path"
             ) from error

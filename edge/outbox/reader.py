@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -49,6 +49,12 @@ class Reader:
     def list(self, limit: int) -> list[StoredLetter]:
         """The oldest ``limit`` letters in any state, in the order they were put; ``put_ns`` is always None."""
         return [stored(row, _NO_RUN) for row in self._read(lambda db: db.execute(LIST, (limit,)).fetchall())]
+
+    def undelivered(self) -> Iterator[bytes]:
+        """The payloads of letters that are not confirmed, one at a time."""
+        cursor = self._read(lambda db: db.execute("SELECT payload FROM letter WHERE state != 'confirmed'"))
+        while row := self._read(lambda db: cursor.fetchone()):
+            yield bytes(row[0])
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.detections.wire import to_bytes
 from edge.errors import TryAgainError, UsageError
 from edge.pipeline import Outcome
 from edge.replay.overlay import draw
@@ -68,7 +67,7 @@ class Recorder:
     def write(self, outcome: Outcome) -> None:
         """Record one frame. Raises TryAgainError when the disk is full."""
         try:
-            self._append(b"".join(to_bytes(found) + b"\n" for found in outcome.features))
+            self._append(b"".join(payload + b"\n" for payload in outcome.payloads))
             self._pictures(outcome)
         except OSError as error:
             raise full(self._folder, error) from error

@@ -8,8 +8,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.cracks.path import evenly, extended, lengths, sample, simplified, smooth, trimmed
-from tests.cracks.drawn import Floats, arc, ray, straight
+from edge.cracks import path
+from edge.cracks.path import Paths, sample
+from edge.cracks.rows import Rows
+from tests.cracks.drawn import Floats, UInt8, arc, ray, straight
+
+
+def one(xy: Floats) -> Paths:
+    """A single open line."""
+    return Paths.of([xy], [False])
+
+
+def lengths(xy: Floats) -> Floats:
+    return path.lengths(one(xy))
+
+
+def evenly(xy: Floats, spacing_px: float) -> Floats:
+    return path.evenly(one(xy), spacing_px).xy
+
+
+def smooth(values: Floats, sigma: float, *, closed: bool, hold_ends: bool = True) -> Floats:
+    return path.smooth(values, Rows(np.array([len(values)])), np.array([closed]), sigma, hold_ends=hold_ends)
+
+
+def trimmed(xy: Floats, start_px: float, end_px: float) -> Floats:
+    return path.trimmed(one(xy), np.array([start_px]), np.array([end_px])).xy
+
+
+def extended(xy: Floats, mask: UInt8, at_start: bool, at_end: bool, reach_px: float) -> Floats:
+    return path.extended(one(xy), mask, np.array([at_start]), np.array([at_end]), np.array([reach_px])).xy
+
+
+def simplified(xy: Floats, values: Floats, tolerance_px: float) -> tuple[Floats, Floats]:
+    kept, means = path.simplified(one(xy), values, tolerance_px)
+    return kept.xy, means
 
 
 def staircase(angle_deg: float) -> Floats:
@@ -128,3 +160,30 @@ def test_reading_goes_on_where_remap_ends() -> None:
     read = sample(wide, x, np.ones_like(x), cv2.BORDER_REPLICATE)
     near = np.interp(x[:, 0], np.arange(40_000), wide[0])
     assert read[:, 0] == pytest.approx(near, abs=4.0)  # 1/32 pixel on a slope of up to 251 at the wrap
+
+
+@given(st.lists(st.integers(2, 40), min_size=1, max_size=6), st.integers(0, 999))
+def test_lines_together_are_what_each_is_alone(counts: list[int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    lines = [np.cumsum(rng.normal(0, 2, (count, 2)), axis=0) + 60 for count in counts]
+    closed = [len(line) > 3 and bool(rng.random() < 0.3) for line in lines]
+    lines = [np.concatenate((line[:-1], line[:1])) if ring else line for line, ring in zip(lines, closed, strict=True)]
+    opens = np.array([not ring for ring in closed])
+    mask = cv2.circle(np.zeros((120, 120), np.uint8), (60, 60), 45, 255, -1)
+    cut = rng.uniform(0, 9, len(lines)) * opens
+    values = [rng.uniform(1, 9, len(line)) for line in lines]
+
+    def through(part: slice) -> list[Floats]:
+        paths = Paths.of(lines[part], closed[part])
+        short = path.trimmed(paths, cut[part], cut[part] / 2)
+        spread = path.evenly(short, 1.5)
+        soft = path.smooth(spread.xy, spread.rows, spread.closed, 2.0)
+        even = path.smooth(spread.xy, spread.rows, spread.closed, 2.0, hold_ends=False)
+        led = path.extended(spread, mask, opens[part], opens[part], 5 + cut[part])
+        kept, means = path.simplified(paths, np.concatenate(values[part]), 0.4)
+        return [path.lengths(paths)[:, None], short.xy, spread.xy, soft, even, led.xy, kept.xy, means[:, None]]
+
+    together = through(np.s_[:])
+    alone = [through(np.s_[k : k + 1]) for k in range(len(lines))]
+    for stage, whole in enumerate(together):
+        assert whole == pytest.approx(np.concatenate([parts[stage] for parts in alone]), abs=1e-6)

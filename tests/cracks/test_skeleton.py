@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.morphology import skeletonize
 
-from edge.cracks.skeleton import Skeleton, thin
+from edge.cracks.skeleton import Canvas, Skeleton, thin
 from tests.cracks.drawn import arc, drawn, ray, straight
 from tests.cracks.oracles import EIGHT, count_pieces, guo_hall, pieces_and_holes, ring, set_pixels
 
@@ -73,7 +73,7 @@ def test_lies_where_skimage_has_it(angle: float, width: float) -> None:
 
 @given(masks())
 def test_every_pixel_is_on_one_line_or_in_a_junction(mask: Bits) -> None:
-    skeleton = Skeleton(thin(mask))
+    skeleton = Skeleton(Canvas(thin(mask)))
     visits = np.zeros(len(skeleton.xy), int)
     for pixels, closed in skeleton.lines():
         inner = pixels[:-1] if closed else pixels
@@ -86,14 +86,14 @@ def test_every_pixel_is_on_one_line_or_in_a_junction(mask: Bits) -> None:
 
 def test_a_ring_is_one_closed_line() -> None:
     mask = (drawn([(arc((30, 30), 20, 0, 360), 5.0)], 61) >= 0.5).astype(np.uint8)
-    [(pixels, closed)] = Skeleton(thin(mask)).lines()
+    [(pixels, closed)] = Skeleton(Canvas(thin(mask))).lines()
     assert closed
     assert 100 < len(pixels) < 140
 
 
 def test_a_junction_is_one_cluster() -> None:
     mask = (drawn([(ray((30, 30), angle, 28), 4.0) for angle in (10, 130, 250)], 61) >= 0.5).astype(np.uint8)
-    skeleton = Skeleton(thin(mask))
+    skeleton = Skeleton(Canvas(thin(mask)))
     assert len(np.unique(skeleton.cluster[skeleton.degree > 2])) == 1
     assert count_pieces(thin(mask), EIGHT) == 1
 
@@ -105,4 +105,4 @@ def test_any_full_mask_leaves_one_piece(shape: tuple[int, int]) -> None:
 
 def test_an_empty_mask_stays_empty() -> None:
     assert not thin(np.zeros((5, 7), np.uint8)).any()
-    assert Skeleton(np.zeros((5, 7), np.uint8)).lines() == []
+    assert Skeleton(Canvas(np.zeros((5, 7), np.uint8))).lines() == []

@@ -30,6 +30,14 @@ def test_the_window_forgets_but_the_counts_do_not() -> None:
     assert meter.read(0).frames == WINDOW + 50
 
 
+def test_the_part_that_was_looked_at_is_the_mean_of_the_window() -> None:
+    meter = Meter()
+    assert meter.read(0).looked_share is None
+    meter.add(0, {}, 0)
+    meter.add(1, {}, 0, looked_share=0.5)
+    assert meter.read(1).looked_share == 0.75
+
+
 def test_percentiles_agree_with_a_sort() -> None:
     values = list(np.random.default_rng(1).uniform(0, 10, 101))
     table = percentiles({"a": values, "empty": []})

@@ -123,3 +123,11 @@ def test_content_hash_sees_a_changed_mask(pair):
     before = data.content_hash(data.find_examples(images, masks))
     cv2.imwrite(str(masks / "a.png"), np.full((20, 30), 255, np.uint8))
     assert data.content_hash(data.find_examples(images, masks)) != before
+
+
+def test_mask_without_image_is_named(pair):
+    pair("b")
+    images, masks = pair("a")
+    (images / "a.jpg").unlink()
+    with pytest.raises(DataError, match=r"Mask a\.png in .*masks has no image in .*images"):
+        data.find_examples(images, masks)

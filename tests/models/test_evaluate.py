@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models import DataError, monitor
+from models import UNKNOWN, DataError, monitor
 from models.cli import main
 from models.data import find_examples
 from models.evaluate import evaluate
@@ -112,6 +112,12 @@ def test_neither_bundle_nor_model_is_refused(tmp_path):
         open_scorer(tmp_path / "model.onnx")
 
 
+def test_damaged_model_is_named(tmp_path):
+    (tmp_path / "model.keras").write_bytes(b"PK not a model")
+    with pytest.raises(DataError, match=r"model\.keras cannot be opened: it is damaged or no Keras model"):
+        open_scorer(tmp_path / "model.keras", threshold=0.5)
+
+
 def test_threshold_of_a_bundle_cannot_be_overruled(tmp_path):
     with pytest.raises(DataError, match="threshold stands on its card"):
         open_scorer(tmp_path, threshold=0.3)
@@ -149,22 +155,38 @@ def test_threshold_weighs_missed_cracks_against_firing_clean_pictures(monkeypatc
     logit = {score: np.log(score / (1 - score)) for score in (0.7, 0.45, 0.55)}
     cracked = np.full((1, 8, 8), -9.0)
     cracked[0, 2], cracked[0, 3] = logit[0.7], logit[0.45]
-    answers = {"cracked": cracked, "clean": np.full((1, 8, 8), logit[0.55])}
+    answers = [cracked[..., None], np.full((1, 8, 8, 1), logit[0.55])]
     panels = [panel("cracked", [crack]), panel("clean", [np.zeros((8, 8))])]
     monkeypatch.setattr(monitor, "FIRES_PX", 10)
-    names = iter(["cracked", "clean"])
-    monkeypatch.setattr(monitor, "_predict", lambda model, images, shuffle: answers[next(names)])
-    threshold, scores = monitor.choose_threshold(None, panels, 4)
+    threshold, scores = monitor.choose_threshold(answers, panels, 0)
     assert threshold == 0.56
     assert scores["f1/cracked"] == pytest.approx(2 * 8 / (8 + 16))
     assert scores["fires/clean"] == 0.0
 
 
 def test_pixels_outside_the_picture_do_not_count(monkeypatch):
-    mask = np.full((8, 8), 2)
+    mask = np.full((8, 8), UNKNOWN)
     mask[:4] = 0
-    hits = np.full((1, 8, 8), -9.0)
+    hits = np.full((1, 8, 8, 1), -9.0)
     hits[0, 4:] = 9.0  # fires only outside
     monkeypatch.setattr(monitor, "FIRES_PX", 1)
-    monkeypatch.setattr(monitor, "_predict", lambda model, images, shuffle: hits)
-    assert monitor.score(None, [panel("clean", [mask])], 4)["fires/clean"] == 0.0
+    assert monitor.score([hits], [panel("clean", [mask])], ["crack"])["fires/clean"] == 0.0
+    hits[0, 0, 0] = 9.0
+    assert monitor.score([hits], [panel("clean", [mask])], ["crack"])["fires/clean"] == 1.0
+
+
+def test_classes_are_scored_where_their_labels_are_complete():
+    """Set A labels both classes and holds class 1 only, set B labels class 0 alone."""
+    mask = np.zeros((8, 8), np.uint8)
+    mask[:2] = 2
+    both = monitor.Panel(name="A", images=np.zeros((1, 8, 8, 3), np.uint8), masks=mask[None], labelled=3)
+    first = monitor.Panel(
+        name="B", images=np.zeros((1, 8, 8, 3), np.uint8), masks=(mask[None] > 0) * np.uint8(1), labelled=1
+    )
+    answer = np.full((1, 8, 8, 2), -9.0)
+    answer[0, :2, :, 1] = 9.0
+    found = monitor.score([answer, answer], [both, first], ["crack", "spalling"])
+    assert found["f1/A/spalling"] == 1.0
+    assert found["fires/A/crack"] == 0.0
+    assert found["f1/B/crack"] == 0.0
+    assert not [key for key in found if key.startswith(("f1/B/spalling", "fires/B/spalling"))]

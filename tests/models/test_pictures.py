@@ -114,7 +114,7 @@ def test_batch_depends_only_on_seed_and_number():
 
 def test_stream_yields_batches_in_order_whatever_the_threads():
     for threads in (1, 3):
-        feed = batches.stream(mix(crop_px=32), 1, 5, 2, threads=threads)
+        feed = batches.stream(lambda number: batches.make_batch(mix(crop_px=32), 1, number, 2), 5, threads)
         for number in range(5, 10):
             assert np.array_equal(next(feed)[0], batches.make_batch(mix(crop_px=32), 1, number, 2)[0])
         feed.close()
@@ -122,7 +122,7 @@ def test_stream_yields_batches_in_order_whatever_the_threads():
 
 def test_stream_raises_what_went_wrong_in_its_thread():
     broken = mix(sources=[batches.Source(name="none", weight=1e9, looseness_px=0, clean=True, pictures=[])])
-    feed = batches.stream(broken, 1, 0, 2)
+    feed = batches.stream(lambda number: batches.make_batch(broken, 1, number, 2), 0)
     with pytest.raises(ValueError, match="high"):
         next(feed)
 

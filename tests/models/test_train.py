@@ -17,7 +17,6 @@ pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
 """Keras 3.15 under numpy 2.4 warns about itself."""
 
-from models.losses import crack_loss  # noqa: E402
 from models.train import learning_rate, train  # noqa: E402
 from models.unet import fast_unet, load_fast_unet  # noqa: E402
 
@@ -55,36 +54,6 @@ def configure(root, steps, rate="1e-3"):
     path = root / "config.toml"
     path.write_text(CONFIG.format(steps=steps, rate=rate))
     return path
-
-
-def oracle_loss(target, logits, bce_weight, dice_weight):
-    label, weight = np.split(target.astype(np.float64), 2, axis=-1)
-    score = 1 / (1 + np.exp(-logits.astype(np.float64)))
-    entropy = -(label * np.log(score) + (1 - label) * np.log(1 - score))
-    bce = (weight * entropy).sum() / (weight.sum() + 1)
-    dice = 1 - (2 * (weight * score * label).sum() + 1) / ((weight * score).sum() + (weight * label).sum() + 1)
-    return bce_weight * bce + dice_weight * dice
-
-
-def test_loss_against_numpy():
-    rng = np.random.default_rng(0)
-    label, weight = (rng.random((2, 3, 3, 4)) < 0.3).astype(np.float32), rng.random((2, 3, 3, 4), np.float32)
-    target, logits = np.concatenate([label, weight], -1), rng.normal(0, 3, (2, 3, 3, 4)).astype(np.float32)
-    found = float(crack_loss(1.5, 0.7)(keras.ops.convert_to_tensor(target), keras.ops.convert_to_tensor(logits)))
-    assert found == pytest.approx(oracle_loss(target, logits, 1.5, 0.7), rel=1e-4)
-
-
-def test_loss_does_not_see_labels_of_weight_zero():
-    label = np.zeros((1, 2, 2, 1), np.float32)
-    weight = np.ones_like(label)
-    weight[0, 0, 0] = 0
-    logits = np.full_like(label, -4.0)
-    other = logits.copy()
-    other[0, 0, 0] = 9.0
-    target = keras.ops.convert_to_tensor(np.concatenate([label, weight], -1))
-    assert float(crack_loss()(target, keras.ops.convert_to_tensor(logits))) == pytest.approx(
-        float(crack_loss()(target, keras.ops.convert_to_tensor(other)))
-    )
 
 
 def test_learning_rate_warms_up_and_falls():
@@ -134,6 +103,17 @@ def test_training_leaves_its_record_resumes_and_survives_a_broken_loss(root, tmp
     with pytest.raises(DataError, match=r"loss became nan at step 10; the last good weights are in"):
         train(configure(root, 15), root, out)
     assert (out / "best.weights.h5").read_bytes() == before
+
+
+def test_weights_that_do_not_fit_are_named(root, tmp_path, capsys):
+    config = configure(root, 5)
+    fast_unet(64, 64, base=4).save_weights(root / "other.weights.h5")
+    (root / "broken.weights.h5").write_bytes(b"nothing")
+    text = config.read_text()
+    for name in ("other", "broken"):
+        config.write_text(text.replace("[model]", f'[model]\nstart_from = "{name}.weights.h5"'))
+        assert main(["train", str(config), "--out", str(tmp_path / "out")]) == 2
+        assert f"{name}.weights.h5, whose weights do not fit this network" in capsys.readouterr().err
 
 
 def test_command_line_answers_bad_input_with_one_sentence(root, tmp_path, capsys):

@@ -121,6 +121,18 @@ def test_nav_offset_and_fps_move_the_frames_along_the_log(photos: Path, tmp_path
     assert all(document["geometry"] is not None for document in lines(tmp_path / "late"))
 
 
+def test_a_frame_budget_does_not_make_a_replay_depend_on_the_machine(photos: Path, tmp_path: Path) -> None:
+    config = tmp_path / "hurry.toml"
+    config.write_text("[masks]\nbudget_ms = 0.001\n", encoding="utf-8")
+    bundle = str(ROOT / "tests" / "masks" / "fixtures" / "pixel")
+    for name, more in (("whole", []), ("hurried", ["--config", str(config)])):
+        out = str(tmp_path / name)
+        assert main(["replay", str(photos), "--out", out, "--bundle", bundle, "--masks", *more]) == 0
+    whole, hurried = ((tmp_path / name / "detections.jsonl").read_bytes() for name in ("whole", "hurried"))
+    assert whole
+    assert whole == hurried
+
+
 def test_delivery_to_a_real_broker_twice(photos: Path, tmp_path: Path) -> None:
     """The second replay sends again, with the same ids, so that a store keeps one copy."""
     with mosquitto(tmp_path) as broker:

@@ -1,0 +1,160 @@
+"""The evaluation page: whole, self-contained, and with the numbers that the command prints."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from models.cli import main
+from models.data import find_examples
+from models.evaluate import evaluate, look, precision_recall, summary
+from models.report import Scored, write_report
+
+
+class Darkness:
+    """A scorer that needs no network: dark is crack."""
+
+    name = "darkness <1>"
+    threshold = 0.5
+
+    def score(self, rgb):
+        return 255 - rgb[..., 0]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Six pictures 40 x 60: dark bars of grey 0, 50, 100 that are cracks, two sound ones, one bar that is none."""
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    for i, (grey, crack) in enumerate([(0, 1), (50, 1), (100, 1), (220, 0), (220, 0), (30, 0)]):
+        image, mask = np.full((40, 60, 3), 220, np.uint8), np.zeros((40, 60), np.uint8)
+        image[20:24] = grey
+        mask[20:24] = 255 * crack
+        cv2.imwrite(str(tmp_path / f"images/{i}.png"), image)
+        cv2.imwrite(str(tmp_path / f"masks/{i}.png"), mask)
+    return tmp_path
+
+
+@pytest.fixture
+def looks(folder):
+    return look(Darkness(), find_examples(folder / "images", folder / "masks"))
+
+
+def test_precision_and_recall_at_every_threshold_against_a_loop(folder, looks):
+    """Bars score 255, 205, 155 and, the one that is no crack, 225; the rest 35."""
+    bar = 4 * 60
+    found = {round(p["threshold"] * 255): (p["precision"], p["recall"]) for p in precision_recall(looks)}
+    assert found[255] == (1.0, pytest.approx(1 / 3))
+    assert found[225] == (0.5, pytest.approx(1 / 3))
+    assert found[205] == (pytest.approx(2 / 3), pytest.approx(2 / 3))
+    assert found[155] == (0.75, 1.0)
+    assert found[35] == (pytest.approx(3 * bar / (6 * 40 * 60)), 1.0)
+    assert len(found) == 5
+
+
+def test_found_and_firing_pictures_before_and_after_a_reporting_filter(folder):
+    def only_the_darkest(score, rgb):
+        assert rgb.shape == (*score.shape, 3)
+        return score == 255
+
+    examples = find_examples(folder / "images", folder / "masks")
+    found = evaluate(Darkness(), examples, reported=only_the_darkest)
+    assert (found["found"]["images"], found["found"]["found"]) == (3, 3)
+    assert found["found"]["reported"]["found"] == 1
+    assert (found["crack_free"]["images"], found["crack_free"]["fires"]) == (3, 1)
+    assert found["crack_free"]["reported"]["fires"] == 0
+    raw = evaluate(Darkness(), examples)
+    assert raw["crack_free"]["reported"] is raw["found"]["reported"] is None
+
+
+class Reader(html.parser.HTMLParser):
+    """Collects tags that never close, and addresses of anything outside the page."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.outside, self.images = [], [], 0
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "img", "rect", "circle", "path", "polyline", "br"):
+            self.open.append(tag)
+        self.images += tag == "img"
+        self.outside += [value for key, value in attrs if key in ("src", "href") and not value.startswith("data:")]
+
+    def handle_endtag(self, tag):
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+        elif tag not in ("rect", "circle", "path", "polyline"):
+            self.open.append(f"/{tag}")
+
+
+def test_page_needs_nothing_else_and_shows_every_set(folder, looks, tmp_path):
+    sets = [
+        Scored(name="cracks & bars", looks=looks, negatives=[]),
+        Scored(name="free", looks=[], negatives=look(Darkness(), find_examples(folder / "images", None))),
+    ]
+    write_report(tmp_path / "page", Darkness(), sets)
+    text = (tmp_path / "page/index.html").read_text()
+    reader = Reader()
+    reader.feed(text)
+    assert reader.open == []
+    assert reader.outside == []
+    assert reader.images == 3 + 1 + 4, "three cracked ones, one that fires, and the four bars of the second set"
+    assert "darkness &lt;1&gt;" in text
+    assert "cracks &amp; bars" in text
+    found = json.loads((tmp_path / "page/report.json").read_text())["sets"]
+    assert found["cracks & bars"]["pooled"] == summary(looks, [])["pooled"]
+    assert len(found["cracks & bars"]["pictures"]) == 6
+    assert found["free"]["precision_recall"] is None
+    assert found["free"]["crack_free"]["fires"] == 4
+
+
+BUNDLE = "models/bundles/fast-unet"
+
+
+def test_command_scores_several_sets_and_writes_the_page(folder, tmp_path, capsys, pytestconfig):
+    bundle = str(pytestconfig.rootpath / BUNDLE)
+    sets = ["--set", f"bars={folder}/images,{folder}/masks", "--set", f"free={folder}/images"]
+    assert main(["evaluate", bundle, *sets, "--report", str(tmp_path / "page")]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    written = json.loads((tmp_path / "page/report.json").read_text())
+    assert set(printed["sets"]) == {"bars", "free"}
+    for name, numbers in printed["sets"].items():
+        assert numbers == {key: written["sets"][name][key] for key in numbers}
+    alone = ["--images", f"{folder}/images", "--masks", f"{folder}/masks", "--json"]
+    assert main(["evaluate", bundle, *alone]) == 0
+    single = json.loads(capsys.readouterr().out)
+    assert {key: single[key] for key in printed["sets"]["bars"]} == printed["sets"]["bars"]
+
+
+def test_only_what_the_training_held_out_is_scored_under_its_name(folder, tmp_path, capsys, pytestconfig):
+    record = tmp_path / "run.json"
+    record.write_text(json.dumps({"held": {"bars/held": {"names": ["1.png", "4.png"]}}}))
+    both = [f"--set={name}={folder}/images,{folder}/masks" for name in ("bars/held", "bars")]
+    assert main(["evaluate", str(pytestconfig.rootpath / BUNDLE), *both, "--held", str(record)]) == 0
+    found = json.loads(capsys.readouterr().out)["sets"]
+    assert {name: one["images"] for name, one in found.items()} == {"bars/held": 2, "bars": 6}
+    (folder / "images/4.png").rename(folder / "images/9.png")
+    (folder / "masks/4.png").rename(folder / "masks/9.png")
+    assert main(["evaluate", str(pytestconfig.rootpath / BUNDLE), *both, "--held", str(record)]) == 2
+    assert "holds 1 of the 2 pictures of bars/held" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "a=tests", "--held", "gone.json"], "--held names gone.json, which does not exist"),
+        (["--set", "a=tests", "--held", "pyproject.toml"], "pyproject.toml is no record of a training"),
+        (["--set", "a"], "--set a is not NAME=IMAGES,MASKS"),
+        (["--set", "a=x", "--images", "y"], "--set names sets by itself"),
+        (["--set", "a=nowhere"], "folder nowhere does not exist"),
+    ],
+)
+def test_wrong_sets_are_answered_with_one_sentence(arguments, message, capsys, pytestconfig):
+    assert main(["evaluate", str(pytestconfig.rootpath / BUNDLE), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
