@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 UInt8 = npt.NDArray[np.uint8]
 Int8 = npt.NDArray[np.int8]
 
+CURVE = "curve.png"
 GOLDEN_TOLERANCE_LSB = 4
 """Kernels of different processors differ by up to this many steps after three chained resizes."""
 GOLDEN_MAX_FRACTION_ABOVE = 0.01
@@ -36,9 +37,17 @@ GOLDEN_LIMIT_BYTES = 400_000
 
 
 def write_bundle(
-    out: Path, quantized: Quantized, source: Source, *, name: str, licence: str, command: str, limits: LimitsCard
+    out: Path,
+    quantized: Quantized,
+    source: Source,
+    *,
+    name: str,
+    licence: str,
+    command: str,
+    limits: LimitsCard,
+    curve: Path | None = None,
 ) -> dict[str, Any]:
-    """Write all files of a bundle and return the card (metrics still empty).
+    """Write all files of a bundle and return the card (metrics still empty); `curve` is the training's picture.
 
     Raises ConversionError where the golden answer differs between the fast and the reference kernels by more than the
     card allows; DataError where `out` exists and is no bundle.
@@ -52,9 +61,8 @@ def write_bundle(
         limit = GOLDEN_LIMIT_BYTES * max(1.0, picture.size / (512 * 512 * 3))
         if size > limit:
             raise ConversionError(f"{GOLDEN} takes {size} bytes; at most {limit:.0f} belong in a bundle.")
-        curve = source.path.with_name("curve.png")
-        if curve.is_file():
-            shutil.copyfile(curve, folder / "curve.png")
+        if curve is not None:
+            shutil.copyfile(curve, folder / CURVE)
         write_card(folder, card)
     return card
 
@@ -130,7 +138,13 @@ def _card_shape(quantized: Quantized) -> tuple[int, int, int, int]:
 
 
 def _card(
-    out: Path, quantized: Quantized, source: Source, name: str, licence: str, command: str, limits: LimitsCard
+    out: Path,
+    quantized: Quantized,
+    source: Source,
+    name: str,
+    licence: str,
+    command: str,
+    limits: LimitsCard,
 ) -> dict[str, Any]:
     _, height, width, _ = quantized.input_shape
     _, rows, columns, channels = _card_shape(quantized)

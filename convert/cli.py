@@ -83,6 +83,7 @@ def _add_quantize(parsers: Any) -> None:
     quantize.add_argument("--height", type=int, help="px of the input (default: the model's own, else 512)")
     quantize.add_argument("--width", type=int)
     quantize.add_argument("--frames", type=int, default=160, help="how many frames set the ranges (default 160)")
+    quantize.add_argument("--curve", type=Path, help="picture of the training (default: curve.png beside the model)")
     quantize.add_argument("--name", help="name on the card (default: the bundle folder's name)")
     quantize.add_argument("--licence", default="not stated", help="what the weights may be used for, for the card")
     quantize.add_argument("--threshold", type=float, help="score threshold (default: the training record's)")

@@ -32,7 +32,7 @@ def quantize(arguments: argparse.Namespace) -> int:
     from convert.source import load_source
     from edge.masks.card import LimitsCard
 
-    size = _size(arguments)
+    size, curve = _size(arguments), _curve(arguments)
     source = _with_threshold(load_source(arguments.model, size), arguments.threshold)
     height, width = source.size
     log.info("%s: %s, %d x %d px", arguments.model, source.model.name, height, width)
@@ -45,8 +45,9 @@ def quantize(arguments: argparse.Namespace) -> int:
         log.warning("Edge TPU: %s; a CPU runs it", doubt)
     name = arguments.name or arguments.out.resolve().name
     write_bundle(
-        arguments.out, quantized, source, name=name, licence=arguments.licence, command=arguments.command, limits=limits
-    )
+        arguments.out, quantized, source, name=name, licence=arguments.licence, command=arguments.command,
+        limits=limits, curve=curve,
+    )  # fmt: skip
     log.info("wrote %s; next: python -m convert verify %s --data …", arguments.out, arguments.out)
     print(json.dumps({"bundle": str(arguments.out), "bytes": len(quantized.content), **quantized.inventory.operators}))
     return EXIT_DONE
@@ -189,6 +190,14 @@ def _size(arguments: argparse.Namespace) -> tuple[int, int] | None:
     if (arguments.height is None) != (arguments.width is None):
         raise DataError("--height and --width belong together; give both or none.")
     return None if arguments.height is None else (arguments.height, arguments.width)
+
+
+def _curve(arguments: argparse.Namespace) -> Path | None:
+    """The training's curve: as given, or beside the model where there is one. Raises DataError."""
+    if arguments.curve is not None and not arguments.curve.is_file():
+        raise DataError(f"The curve {arguments.curve} does not exist.")
+    beside: Path = arguments.model.with_name("curve.png")
+    return arguments.curve or (beside if beside.is_file() else None)
 
 
 def _with_threshold(source: Source, given: float | None) -> Source:

@@ -93,8 +93,9 @@ def failures(name: str, found: Mapping[str, Any], limits: LimitsCard) -> list[st
     listed = []
     share, drop = found["differing"]["int8"], found["f1_drop"]
     if not share <= limits.pixels_differing:
+        what = "patches" if found["kind"] == "classes" else "pixels"
         listed.append(
-            f"{name}: {share:.3%} of the pixels differ between float and int8, more than {limits.pixels_differing:.3%}"
+            f"{name}: {share:.3%} of the {what} differ between float and int8, more than {limits.pixels_differing:.3%}"
         )
     if drop is not None and not drop["value"] <= limits.f1_drop:
         listed.append(
