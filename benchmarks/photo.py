@@ -73,7 +73,8 @@ def _tile(bundle: Path | None, rgb: np.ndarray, rounds: int) -> float:
     from edge.frames import Frame
     from edge.masks import litert
 
-    segmenter = litert.open_segmenter(litert.Options(bundle=bundle, threads=1), SystemClock())
+    options = litert.Options(bundle=bundle, threads=1, unsigned="allow")
+    segmenter = litert.open_segmenter(options, SystemClock())
     frame = Frame(seq=0, exposed_ns=0, exposure_us=None, rgb=rgb)
     return _seconds(lambda: segmenter.segment(frame), rounds)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import shlex
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from convert import commands
-from edge.errors import SpanhawkError
+from edge.errors import EXIT_TRY_AGAIN, EXIT_USAGE, SpanhawkError
 
 EXAMPLES = """examples:
   python -m convert quantize runs/mine/model.keras --data photos/ -o bundles/mine
@@ -36,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SpanhawkError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"error: {error.filename or 'the system'}: {error.strerror}; nothing was changed", file=sys.stderr)
+        return EXIT_TRY_AGAIN if error.errno in (errno.ENOSPC, errno.EDQUOT) else EXIT_USAGE
 
 
 def _as_recorded(words: Sequence[str]) -> str:

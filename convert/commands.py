@@ -69,6 +69,9 @@ def verify(arguments: argparse.Namespace) -> int:
     sets += [_named(record, *words) for words in arguments.test]
     if not sets:
         raise DataError("Nothing to compare on: give --data or --test.")
+    names = [one.name for one in sets]
+    if len(set(names)) < len(names):
+        raise DataError(f"Two data sets have one name ({', '.join(sorted(names))}); name them apart with --test.")
     found = run_gate(arguments.bundle, model, [gate.thinned(one, arguments.images) for one in sets])
     print(json.dumps(found if arguments.json else _short(found)))
     log.info("report: %s", arguments.bundle / PAGE)

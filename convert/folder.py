@@ -19,7 +19,7 @@ from typing import Any
 
 from edge.masks.bundle import load_bundle
 from edge.masks.card import CARD, SEAL, SIGNATURE
-from edge.masks.trust import format_sums
+from edge.masks.trust import format_sums, sha256_of, shipped
 from models import DataError
 
 log = logging.getLogger(__name__)
@@ -38,14 +38,14 @@ def editing(bundle: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     BundleError where the bundle is not sound to begin with.
     """
     load_bundle(bundle)
-    signed = (bundle / SIGNATURE).exists()
+    vouched = (bundle / SIGNATURE).exists() or sha256_of(bundle / CARD) in shipped().values()
     with replacing(bundle) as folder:
         shutil.copytree(bundle, folder, dirs_exist_ok=True)
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         yield folder, card
         write_card(folder, card)
-    if signed:
-        log.warning("%s was changed, so its signature is gone; sign it again with python -m convert sign", bundle)
+    if vouched:
+        log.warning("%s was changed, so nobody vouches for it; sign it again with python -m convert sign", bundle)
 
 
 @contextmanager

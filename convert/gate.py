@@ -40,12 +40,12 @@ class DataSet:
     examples: Sequence[Example]
 
 
-def find_set(folder: Path, name: str | None = None) -> DataSet:
+def find_set(folder: Path) -> DataSet:
     """A folder of pictures: labelled where it holds `images` and `masks`, else unlabelled (only compared, not scored).
 
     Raises DataError for a missing or empty folder and for a picture without a mask.
     """
-    name = name or "/".join(folder.resolve().parts[-2:])
+    name = "/".join(folder.parts[-2:]) or folder.resolve().name
     if (folder / "images").is_dir() and (folder / "masks").is_dir():
         return DataSet(name=name, kind="labelled", examples=find_examples(folder / "images", folder / "masks"))
     examples = [Example(image=path, mask=None, group=path.stem) for path in find_pictures(folder)]

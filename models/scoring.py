@@ -78,7 +78,7 @@ def report_windows(scorer: Scorer, examples: Sequence[Example]) -> dict[str, Any
 
 
 def _open_keras(path: Path, size: tuple[int, int], threshold: float | None, name: str | None, stride_px: int) -> Scorer:
-    import keras
+    from models.unet import open_saved
 
     record = path.parent / "run.json"
     facts = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
@@ -91,7 +91,7 @@ def _open_keras(path: Path, size: tuple[int, int], threshold: float | None, name
         threshold = facts.get("score_thresholds", {}).get(classes[index], first)
     if threshold is None:
         raise DataError(f"{record} gives no score_threshold for the model; finish the training or give --threshold.")
-    saved = keras.models.load_model(path, compile=False)
+    saved = open_saved(path)
     if saved.name == classifier.NAME:
         if not 1 <= stride_px <= saved.input_shape[1]:
             raise DataError(f"--stride is 1 to {saved.input_shape[1]} px, the size of a window, not {stride_px}.")

@@ -59,6 +59,9 @@ def load_mix(config: Config, parts: DataSplit, teacher: Teacher | None, shuffle:
         pasted_cracks=config.mix.pasted_cracks,
         gentle=config.mix.gentle,
     )  # fmt: skip
+    shares = [*(source.weight for source in sources), mix.rendered_cracks, mix.rendered_clean, mix.pasted_cracks]
+    if min(shares) < 0 or not sum(shares):
+        raise DataError(f"The weights of [[sources]] and [mix] are 0 or more and not all 0, got {shares}.")
     _check_classes(mix, config.model.classes)
     return mix
 

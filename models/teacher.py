@@ -32,11 +32,9 @@ class Teacher:
     def scores(self, images: Float) -> Float:
         """Return scores (N, crop, crop) in 0..1 for pictures (N, crop, crop, 3) in 0..1."""
         if self._model is None:
-            import keras
+            from models.unet import open_saved, resized
 
-            from models.unet import resized
-
-            self._model = resized(keras.models.load_model(self._path, compile=False), self._crop_px, self._crop_px)
+            self._model = resized(open_saved(self._path), self._crop_px, self._crop_px)
         raw = np.asarray(self._model.predict_on_batch(images), np.float32)
         shuffle = round(raw.shape[-1] ** 0.5)
         size = (self._crop_px, self._crop_px)

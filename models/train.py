@@ -11,6 +11,7 @@ import csv
 import logging
 import math
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,7 +104,15 @@ def _build(config: Config, task: Task, folder: Path) -> keras.Model:
         start = folder / config.model.start_from
         if not start.is_file():
             raise DataError(f"[model] start_from names {start}, which does not exist.")
-        model.load_weights(start)
+        try:
+            with warnings.catch_warnings():  # Keras would go on with random weights where a part is not in the file
+                warnings.filterwarnings("error", message="Skipping nested container")
+                model.load_weights(start)
+        except (OSError, ValueError, KeyError, UserWarning) as error:
+            raise DataError(
+                f"[model] start_from names {start}, whose weights do not fit this network, or which is damaged: give "
+                "weights of the same kind, base and classes."
+            ) from error
     optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay, global_clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["beta", "gamma", "bias"])
     if settings.precision == "mixed_float16":

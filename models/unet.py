@@ -10,6 +10,7 @@ so that a network of several classes flies with the one head that is asked for.
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,12 +107,20 @@ def load_fast_unet(path: Path, height: int, width: int, batch_size: int | None =
     Of a network of several classes only class `head` is kept. Raises DataError where the file is not a fast U-Net, or
     has no such class.
     """
-    import keras
-
-    saved = keras.models.load_model(path, compile=False)
+    saved = open_saved(path)
     if saved.name != "fast_unet":
         raise DataError(f"{path} holds a {saved.name}, not a fast_unet; only that one is made to fly.")
     return resized(saved, height, width, batch_size, head)
+
+
+def open_saved(path: Path) -> keras.Model:
+    """Open any `.keras` file. Raises DataError where it is damaged or something else."""
+    import keras
+
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} cannot be opened: it is damaged or no Keras model; copy or train it again.") from error
 
 
 def resized(saved: keras.Model, height: int, width: int, batch_size: int | None = None, head: int = 0) -> keras.Model:

@@ -114,7 +114,7 @@ apt_packages() {
   local missing=()
   dpkg-query -W -f='${Status}' python3-venv 2>/dev/null | grep -q 'ok installed' || missing+=(python3-venv)
   # The camera of a Raspberry Pi comes from its own archive; its bindings cannot come from PyPI.
-  if grep -qi raspberry /proc/device-tree/model 2>/dev/null && ! python3 -c 'import picamera2' 2>/dev/null; then
+  if grep -qi raspberry /proc/device-tree/model 2>/dev/null && ! has_picamera2; then
     missing+=(python3-picamera2)
   fi
   [ ${#missing[@]} -eq 0 ] && return
@@ -122,6 +122,8 @@ apt_packages() {
   { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null; } ||
     die 75 "apt could not install ${missing[*]}; check the network, then again"
 }
+
+has_picamera2() { python3 -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("picamera2") is None)'; }
 
 find_wheel() {
   [ -n "$WHEEL" ] && return
@@ -153,7 +155,7 @@ build_version() { # NAME REQUIREMENTS
   rm -rf "$home" # what a power cut left
   mkdir -p "$home/systemd"
   # picamera2 and libcamera are apt's; the venv's own packages come before them.
-  python3 -c 'import picamera2' 2>/dev/null && site=(--system-site-packages)
+  has_picamera2 && site=(--system-site-packages)
   python3 -m venv "${site[@]}" "$home/venv"
   packages=$ROOT/packages/$(basename "$2" .txt)-$(sha256sum "$2" | cut -c1-8)
   [ -d "$packages" ] || build_packages "$home/venv/bin/pip" "$2" "$packages"
@@ -375,11 +377,15 @@ status() {
 }
 
 uninstall() {
-  systemctl disable --now --quiet spanhawk-prune.timer spanhawk.service 2>/dev/null || true
+  # Stopped before disabled: disabling a linked unit takes its file away.
+  systemctl stop spanhawk-prune.timer spanhawk.service 2>/dev/null || true
+  systemctl disable --quiet spanhawk-prune.timer spanhawk.service 2>/dev/null || true
   rm -f "$UNITS"/spanhawk.service "$UNITS"/spanhawk-{doctor,fallback,prune}.service "$UNITS"/spanhawk-prune.timer
   rm -rf "$UNITS/spanhawk-doctor.service.d" "$UNITS/spanhawk.service.d/10-credentials.conf"
   rm -f /usr/local/bin/spanhawk /usr/local/sbin/spanhawk-install /etc/sysusers.d/spanhawk.conf \
     /etc/udev/rules.d/60-spanhawk.rules /etc/systemd/journald.conf.d/spanhawk.conf
+  # What its owner added there stays.
+  [ ! -d "$UNITS/spanhawk.service.d" ] || rmdir --ignore-fail-on-non-empty "$UNITS/spanhawk.service.d"
   systemctl daemon-reload
   rm -rf "$ROOT"
   say "taken off; $ETC (configuration) and /var/lib/spanhawk (flights) stay, delete them yourself if you mean it"

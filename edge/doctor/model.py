@@ -64,7 +64,8 @@ def accelerator(bench: Bench) -> Result:
         return fail("no Edge TPU on USB or PCIe", "plug it into a blue USB 3 port and look for it with lsusb")
     if bench.runs_on != "edgetpu" or bench.tile_s is None:
         return fail(f"{where}, but the network does not run on it", "do what the check of the model says")
-    options = litert.Options(bundle=backend.options.bundle, threads=backend.options.threads)
+    asked = backend.options
+    options = litert.Options(bundle=asked.bundle, threads=asked.threads, unsigned=asked.unsigned, keys=asked.keys)
     with litert.open_segmenter(options, bench.clock) as on_cpu:
         cpu_s = _best_s(on_cpu, _blank(open_bundle(options)))
     return owned(where, bench.tile_s, cpu_s)

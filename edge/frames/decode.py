@@ -16,16 +16,17 @@ import numpy.typing as npt
 
 from edge.frames import RGB
 
-# From OpenCV 4.11 on the decoder itself writes RGB, which saves a pass over the picture.
-_AS_RGB: int | None = getattr(cv2, "IMREAD_COLOR_RGB", None)
-_COLOR: int = cv2.IMREAD_COLOR if _AS_RGB is None else _AS_RGB
 # Three channels whatever is stored (grey is repeated, alpha dropped), 16 bit left as it is, orientation ours.
-_FLAGS = _COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+# From OpenCV 4.11 on the JPEG decoder can write RGB itself, which saves a pass over the picture. JPEG alone: asked for
+# RGB, OpenCV 5.0 returns memory it never wrote for a TIFF of 16 bits that has an orientation.
+_JPEG_RGB: int | None = getattr(cv2, "IMREAD_COLOR_RGB", None)
 
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # not a stuffed 0xFF, not fill, not a restart
 _EOI, _STANDALONE = 0xD9, (0x01, 0xD8)
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # either byte order, TIFF and BigTIFF
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", *_TIFF)
+_JPEG = b"\xff\xd8\xff"
+_SIGNATURES = (_JPEG, b"\x89PNG\r\n\x1a\n", b"BM", *_TIFF)
 _DEPTHS = (10, 12, 14, 16)
 
 
@@ -58,15 +59,18 @@ def decode(data: bytes, orientation: int) -> npt.NDArray[Any]:
     reason = _ends_early(data)
     if reason is not None:
         raise UnreadableImageError(reason)
+    flags, as_rgb = _FLAGS, False
+    if _JPEG_RGB is not None and data.startswith(_JPEG):
+        flags, as_rgb = _JPEG_RGB | cv2.IMREAD_IGNORE_ORIENTATION, True
     try:
-        rgb = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS)
+        rgb = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise UnreadableImageError(f"the decoder refuses it ({error.err})") from error
     if rgb is None:
         raise UnreadableImageError("the image is damaged")
     if rgb.dtype not in (np.uint8, np.uint16):
         raise UnreadableImageError(f"its samples are {rgb.dtype}, only 8 and 16 bit integers are read")
-    if _AS_RGB is None:
+    if not as_rgb:
         rgb = cv2.cvtColor(rgb, cv2.COLOR_BGR2RGB, dst=rgb)
     # OpenCV turns TIFF upright whatever it is told.
     return rgb if data.startswith(_TIFF) else upright(rgb, orientation)

@@ -97,8 +97,7 @@ def slow_tiles(monkeypatch):
 
 
 def budgeted(fixtures, clock, budget_ms: float, revisit_frames: int = 8):
-    limits = {"budget_ms": budget_ms, "revisit_frames": revisit_frames}
-    options = Options(bundle=fixtures / "pixel", threads=1, unsigned="allow", **limits)
+    options = Options(bundle=fixtures / "pixel", unsigned="allow", threads=1, budget_ms=budget_ms, revisit_frames=revisit_frames)
     return open_segmenter(options, clock)
 
 
@@ -108,7 +107,7 @@ def picture(seed: int = 0) -> np.ndarray:
 
 def test_with_time_enough_the_mask_is_the_one_without_a_budget(fixtures, clock):
     taken = frame(picture())
-    with open_segmenter(Options(bundle=fixtures / "pixel", threads=1, unsigned="allow"), clock) as whole:
+    with open_segmenter(Options(bundle=fixtures / "pixel", unsigned="allow", threads=1), clock) as whole:
         expected = whole.segment(taken)
     with budgeted(fixtures, clock, budget_ms=1e6) as segmenter:
         for _ in range(3):
@@ -120,7 +119,7 @@ def test_with_time_enough_the_mask_is_the_one_without_a_budget(fixtures, clock):
 
 def test_what_was_not_looked_at_is_reported_and_not_claimed(fixtures, clock, monkeypatch):
     rgb = picture()
-    with open_segmenter(Options(bundle=fixtures / "pixel", threads=1, unsigned="allow"), clock) as whole:
+    with open_segmenter(Options(bundle=fixtures / "pixel", unsigned="allow", threads=1), clock) as whole:
         expected = whole.segment(frame(rgb))
     assert expected.crack.any()
     with budgeted(fixtures, clock, budget_ms=1e-6, revisit_frames=4) as segmenter:

@@ -66,5 +66,5 @@ def start(arguments: list[str], **environment: str) -> subprocess.Popen[str]:
 def run(arguments: list[str], **environment: str) -> tuple[int, str, str]:
     """Run `python ...` to its end: exit code, stdout, stderr."""
     process = start(arguments, **environment)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=900)
     return process.returncode, out, err

@@ -112,6 +112,12 @@ def test_neither_bundle_nor_model_is_refused(tmp_path):
         open_scorer(tmp_path / "model.onnx")
 
 
+def test_damaged_model_is_named(tmp_path):
+    (tmp_path / "model.keras").write_bytes(b"PK not a model")
+    with pytest.raises(DataError, match=r"model\.keras cannot be opened: it is damaged or no Keras model"):
+        open_scorer(tmp_path / "model.keras", threshold=0.5)
+
+
 def test_threshold_of_a_bundle_cannot_be_overruled(tmp_path):
     with pytest.raises(DataError, match="threshold stands on its card"):
         open_scorer(tmp_path, threshold=0.3)

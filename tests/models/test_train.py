@@ -105,6 +105,17 @@ def test_training_leaves_its_record_resumes_and_survives_a_broken_loss(root, tmp
     assert (out / "best.weights.h5").read_bytes() == before
 
 
+def test_weights_that_do_not_fit_are_named(root, tmp_path, capsys):
+    config = configure(root, 5)
+    fast_unet(64, 64, base=4).save_weights(root / "other.weights.h5")
+    (root / "broken.weights.h5").write_bytes(b"nothing")
+    text = config.read_text()
+    for name in ("other", "broken"):
+        config.write_text(text.replace("[model]", f'[model]\nstart_from = "{name}.weights.h5"'))
+        assert main(["train", str(config), "--out", str(tmp_path / "out")]) == 2
+        assert f"{name}.weights.h5, whose weights do not fit this network" in capsys.readouterr().err
+
+
 def test_command_line_answers_bad_input_with_one_sentence(root, tmp_path, capsys):
     config = configure(root, 5)
     assert main(["train", str(config), "--data", str(tmp_path / "nowhere"), "--out", str(tmp_path / "o")]) == 2

@@ -1,5 +1,7 @@
 """``make test-system``: the service proven under a real systemd as PID 1; prints what it proved and how long it took.
 
+``python -m tests.system one_command walls`` proves these alone; most need ``one_command`` first.
+
 Ends with 0 when all was proved, 1 when something was not, 69 when this machine allows no such container.
 """
 
@@ -10,6 +12,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.system.container import Container, FailedError, NotAllowedError, check_allowed, debian_root
@@ -27,6 +30,12 @@ def say(text: str) -> None:
 def main() -> int:
     """Make, boot, prove."""
     begun = time.monotonic()
+    known = {proof.__name__: proof for proof in PROOFS}
+    unknown = [name for name in sys.argv[1:] if name not in known]
+    if unknown:
+        say(f"no proof {unknown[0]!r}; known: {', '.join(known)}")
+        return 2
+    proofs = [known[name] for name in sys.argv[1:]] or list(PROOFS)
     try:
         check_allowed()
         root = debian_root(say)
@@ -42,19 +51,19 @@ def main() -> int:
             except NotAllowedError as error:
                 say(f"NOT PROVED: {error}")
                 return NOT_ALLOWED
-            failed = _prove(Flight(container, payload))
+            failed = _prove(Flight(container, payload), proofs)
     took = time.monotonic() - begun
-    say(f"{len(PROOFS) - failed} of {len(PROOFS)} proved in {took:.0f} s, {took - _spent:.0f} s of it to set up")
+    say(f"{len(proofs) - failed} of {len(proofs)} proved in {took:.0f} s, {took - _spent:.0f} s of it to set up")
     return 1 if failed else 0
 
 
 _spent = 0.0
 
 
-def _prove(flight: Flight) -> int:
+def _prove(flight: Flight, proofs: list[Callable[[Flight], str]]) -> int:
     """Run every proof in order; returns how many are missing. Each stands on the last: a failure ends it."""
     global _spent
-    for number, proof in enumerate(PROOFS):
+    for number, proof in enumerate(proofs):
         begun = time.monotonic()
         what = (proof.__doc__ or proof.__name__).splitlines()[0].rstrip(".")
         try:
@@ -63,7 +72,7 @@ def _prove(flight: Flight) -> int:
             say(f"FAILED  {what}")
             traceback.print_exception(error)
             say(f"the daemon's last words:\n{flight.box.try_run('journalctl -u spanhawk -n 40 --no-pager').stdout}")
-            return len(PROOFS) - number
+            return len(proofs) - number
         took = time.monotonic() - begun
         _spent += took
         say(f"{took:6.1f} s  {what}" + (f": {detail}" if detail else ""))
