@@ -108,6 +108,8 @@ def why_not(segmenter: Segmenter) -> str | None:
     network = getattr(segmenter, "network", None)
     if network is None:
         return f"{segmenter.runtime.backend} has no network of its own to measure"
+    if getattr(network, "exclusive", False):
+        return None  # a backend whose network cannot run anywhere else has proved it by opening
     return refusal(segmenter.runtime.accelerator, _operators(network))
 
 
@@ -136,14 +138,14 @@ def _timed(subject: Subject, bundle: Bundle, segmenter: Any, open_ms: float) -> 
             name: loop.result(taken[name], tiles_of(bundle, *loop.size_px, overlap_px)) for name, loop in loops.items()
         }
     runtime, nodes = segmenter.runtime, _operators(segmenter.network)
-    compiled = bundle.edgetpu_path if runtime.accelerator == "edgetpu" else None
+    file = {"edgetpu": bundle.edgetpu_path, "onnx": bundle.onnx_path}.get(runtime.backend) or bundle.model_path
     return Measured(
         bundle=bundle.model,
         backend=runtime.backend,
         threads=runtime.threads,
         library=runtime.library,
         accelerator=runtime.accelerator,
-        model_bytes=(compiled or bundle.model_path).stat().st_size,
+        model_bytes=file.stat().st_size,
         delegation=None if nodes is None else delegation(nodes),
         open_ms=round(open_ms, 1),
         invoke=taken["invoke"],

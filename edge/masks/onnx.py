@@ -92,6 +92,8 @@ class OnnxNetwork:
         """Open ``path``. Raises DeviceError for an absent provider, BundleError for a file that is no such model."""
         self._session, self.library = _open_session(path, options, provider)
         self.accelerator: str = provider
+        self.exclusive = provider != "cpu"
+        """Whether no operator can run elsewhere: the session does not open when the provider cannot take them all."""
         self._name = _check_against_card(path, self._session, bundle)
         source, self._result = bundle.card.input, bundle.card.output
         self._bytes = np.empty((source.height, source.width, 3), np.int8)

@@ -69,6 +69,15 @@ def test_options_of_the_masks_table_count(bundle: Path, tmp_path: Path) -> None:
     assert found["loops"]["frame"]["tiles"] == 6
 
 
+def test_onnx_runtime_with_a_provider(bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "b.json"
+    more = ["--backend", "onnx", "--option", "provider=cpu", "--threads", "1", "--json", str(out)]
+    assert run(bundle, *more) == 0
+    (found,) = measured(out)["measured"]
+    assert (found["backend"], found["accelerator"], found["delegation"]) == ("onnx", "cpu", None)
+    assert found["model_bytes"] == (bundle / "model.onnx").stat().st_size
+
+
 def test_what_is_not_here_is_named_without_a_number(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from edge.benchmark.delegation import delegation, owned, refusal
 from edge.benchmark.roofline import roofline
+from edge.benchmark.subject import why_not
 from edge.benchmark.surgery import convolution, parts
+from edge.masks import Runtime
 from edge.masks.bundle import default_bundle_path, load_bundle, load_golden
 from edge.masks.interpreter import Operator, open_model
 
@@ -112,6 +115,13 @@ def test_what_cannot_be_proved_is_refused_and_a_cpu_has_nothing_to_prove() -> No
     assert "proves nothing" in (refusal("cuda", None) or "")
     assert refusal("cpu", None) is None
     assert [operator.name for operator in owned(GRAPHS["cpu only"])] == [CONV, CONV]
+
+
+@pytest.mark.parametrize(("exclusive", "refused"), [(True, False), (False, True)])
+def test_a_network_that_can_run_nowhere_else_needs_no_list_of_operators(exclusive: bool, refused: bool) -> None:
+    runtime = Runtime(backend="onnx", library="onnxruntime 1", accelerator="tensorrt", threads=None)
+    segmenter = SimpleNamespace(degraded=None, runtime=runtime, network=SimpleNamespace(exclusive=exclusive))
+    assert (why_not(segmenter) is not None) is refused  # type: ignore[arg-type]
 
 
 def test_constants_that_operators_share_stay_with_each_of_them() -> None:

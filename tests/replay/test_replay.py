@@ -123,7 +123,7 @@ def test_nav_offset_and_fps_move_the_frames_along_the_log(photos: Path, tmp_path
 
 def test_a_frame_budget_does_not_make_a_replay_depend_on_the_machine(photos: Path, tmp_path: Path) -> None:
     config = tmp_path / "hurry.toml"
-    config.write_text("[masks]\nbudget_ms = 0.001\n", encoding="utf-8")
+    config.write_text('[masks]\nbudget_ms = 0.001\nunsigned = "allow"\n', encoding="utf-8")
     bundle = str(ROOT / "tests" / "masks" / "fixtures" / "pixel")
     for name, more in (("whole", []), ("hurried", ["--config", str(config)])):
         out = str(tmp_path / name)
