@@ -41,6 +41,7 @@ password_file /etc/mosquitto/passwords
 """
 CONF = "/etc/spanhawk/spanhawk.toml"
 READY_S, FIRST_DETECTION_S, BACK_S, EXPOSURE = 5.0, 10.0, 10.0, 1.3
+INSTALL_S = 600  # no goal, only an end
 
 
 class Flight:
@@ -51,8 +52,14 @@ class Flight:
         self.payload = payload
 
     def prepare(self) -> None:
-        """Broker with a password, a listener on the ground, the home of a user; before anything is installed."""
-        box = self.box
+        """What is installed later, a broker with a password, a listener on the ground, the home of a user."""
+        box, payload = self.box, self.payload
+        box.copy(payload.checkout, "/root/checkout")
+        box.copy(payload.wheel, f"/root/{payload.wheel.name}")
+        box.copy(payload.deb, "/root/spanhawk.deb")
+        box.run(
+            "dpkg-deb -x /root/spanhawk.deb /root/deb && mv /root/deb/usr/share/spanhawk/wheelhouse /root/wheelhouse"
+        )
         box.write("/etc/hosts", "127.0.0.1 localhost\n")  # as Debian's installer leaves it
         box.write("/etc/mosquitto/conf.d/test.conf", BROKER)
         box.run(
@@ -100,10 +107,10 @@ class Flight:
 
     def install(self, wheel: str, code: int = 0) -> str:
         """Run the installer; returns all it said."""
-        return self.box.run(
-            f"/root/checkout/systemd/install.sh install --no-apt --wheelhouse /root/wheelhouse --wheel {wheel} 2>&1",
-            code,
+        command = (
+            f"/root/checkout/systemd/install.sh install --no-apt --wheelhouse /root/wheelhouse --wheel {wheel} 2>&1"
         )
+        return self.box.run(command, code, INSTALL_S)
 
     def wait_detection(self, seconds: float = 30) -> None:
         """Wait for one more detection at the broker."""
@@ -119,16 +126,12 @@ class Flight:
 def one_command(flight: Flight) -> str:
     """A fresh Debian 12 becomes a running service with one command."""
     box, payload = flight.box, flight.payload
-    flight.prepare()
-    box.copy(payload.checkout, "/root/checkout")
-    box.copy(payload.wheel, f"/root/{payload.wheel.name}")
-    box.copy(payload.deb, "/root/spanhawk.deb")
-    box.run("dpkg-deb -x /root/spanhawk.deb /root/deb && mv /root/deb/usr/share/spanhawk/wheelhouse /root/wheelhouse")
     box.write("/root/mine.toml", CONFIG)
     begun = time.monotonic()
     said = box.run(
         "/root/checkout/systemd/install.sh install --no-apt --wheelhouse /root/wheelhouse "
-        f"--wheel /root/{payload.wheel.name} --config /root/mine.toml 2>&1"
+        f"--wheel /root/{payload.wheel.name} --config /root/mine.toml 2>&1",
+        timeout_s=INSTALL_S,
     )
     took = time.monotonic() - begun
     assert flight.active(), said
@@ -454,7 +457,8 @@ def power_cut(flight: Flight) -> str:
     box.run("cp -r /root/checkout /root/cut")
     box.write("/root/cut/systemd/install.sh", text.replace(confirming, f"  kill -9 $$\n{confirming}"), 0o755)
     box.try_run(
-        f"/root/cut/systemd/install.sh install --no-apt --wheelhouse /root/wheelhouse --wheel /root/{wheel.name}"
+        f"/root/cut/systemd/install.sh install --no-apt --wheelhouse /root/wheelhouse --wheel /root/{wheel.name}",
+        INSTALL_S,
     )
     assert "+refusing-" in flight.using()
     box.try_run("systemctl start spanhawk")  # what the next boot does
@@ -497,7 +501,7 @@ def debian_package(flight: Flight) -> str:
     """The Debian package installs without a network, flies, and comes off again."""
     box, payload = flight.box, flight.payload
     begun = time.monotonic()
-    said = box.run("dpkg -i /root/spanhawk.deb 2>&1")
+    said = box.run("dpkg -i /root/spanhawk.deb 2>&1", timeout_s=INSTALL_S)
     took = time.monotonic() - begun
     assert flight.active(), said
     flight.wait_detection()
@@ -523,7 +527,11 @@ def as_documented(flight: Flight) -> str:
     said, seen = [], ""
     for number, block in enumerate(blocks):
         box.write(f"/home/pilot/{number}.sh", f"set -e\n{block}", 0o755)
-        said.append(box.run(f"cd /home/pilot && runuser -u pilot -- env HOME=/home/pilot bash {number}.sh 2>&1"))
+        said.append(
+            box.run(
+                f"cd /home/pilot && runuser -u pilot -- env HOME=/home/pilot bash {number}.sh 2>&1", timeout_s=INSTALL_S
+            )
+        )
         if number == 1:
             seen = box.run("/opt/spanhawk/current/venv/bin/python -c 'import picamera2, numpy; print(numpy.__file__)'")
     assert seen.startswith("/opt/spanhawk/packages/"), seen
