@@ -97,7 +97,9 @@ def slow_tiles(monkeypatch):
 
 
 def budgeted(fixtures, clock, budget_ms: float, revisit_frames: int = 8):
-    options = Options(bundle=fixtures / "pixel", unsigned="allow", threads=1, budget_ms=budget_ms, revisit_frames=revisit_frames)
+    options = Options(
+        bundle=fixtures / "pixel", unsigned="allow", threads=1, budget_ms=budget_ms, revisit_frames=revisit_frames
+    )
     return open_segmenter(options, clock)
 
 
