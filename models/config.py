@@ -172,6 +172,11 @@ class TrainConfig:
     validate_every: int = 500
     validate_pictures: int = 40
     """At most this many pictures per validation set while training."""
+    threshold_pictures: int = 400
+    """At most this many per set when the threshold is chosen, once, at the end."""
+    split_seed: int | None = None
+    """Decides what is held out; None = `seed`. A training that goes on from another's weights keeps its split, or it
+    would be judged by pictures those weights have seen."""
     threads: int = 1
     """Threads that make batches."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
@@ -180,6 +185,11 @@ class TrainConfig:
     """Share each batch among all devices of this machine; needs KERAS_BACKEND=jax."""
     near_copies: Literal["drop", "refuse", "keep"] = "drop"
     """What happens to training pictures that look like one that is held out: see `models.duplicates`."""
+
+    @property
+    def held_by(self) -> int:
+        """The seed of the split."""
+        return self.seed if self.split_seed is None else self.split_seed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

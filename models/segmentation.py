@@ -36,9 +36,8 @@ class Segmentation:
         self._shuffle = config.model.shuffle if config.model.kind == "fast_unet" else 1
         stride = FAST_STRIDE if config.model.kind == "fast_unet" else 1
         self._mix = load_mix(config, parts, teacher, self._shuffle, stride)
-        limit = config.train.validate_pictures
-        panels = [monitor.load_panel(name, items, limit, parts.labelled[name]) for name, items in parts.held.items()]
-        self._panels = [*panels, *_rendered_panels(config, min(limit, RENDERED_PICTURES))]
+        self._parts = parts
+        self._panels = self._load_panels(config.train.validate_pictures)
 
     def network(self, dtype: str | None = None) -> keras.Model:
         """Build the U-Net at the size of the crops."""
@@ -78,9 +77,10 @@ class Segmentation:
 
     def thresholds(self, judge: keras.Model) -> tuple[dict[str, float], dict[str, float]]:
         """Choose one threshold per class: see `models.monitor.choose_threshold`."""
-        logits = self._logits(judge)
+        panels = self._load_panels(self._config.train.threshold_pictures)
+        logits = [monitor.predict(judge, panel.images, self._shuffle) for panel in panels]
         names = self._config.model.classes
-        found = [monitor.choose_threshold(logits, self._panels, index) for index in range(len(names))]
+        found = [monitor.choose_threshold(logits, panels, index) for index in range(len(names))]
         return {name: level for name, (level, _) in zip(names, found, strict=True)}, found[0][1]
 
     def sheet(self, judge: keras.Model) -> UInt8:
@@ -102,6 +102,11 @@ class Segmentation:
             return fast_unet(size_px, size_px, wanted.channels, wanted.shuffle, dtype=dtype, classes=classes)
         return classic_unet(size_px, size_px, wanted.channels, wanted.depth, dtype=dtype, classes=classes)
 
+    def _load_panels(self, limit: int) -> list[monitor.Panel]:
+        held, labelled = self._parts.held, self._parts.labelled
+        panels = [monitor.load_panel(name, items, limit, labelled[name]) for name, items in held.items()]
+        return [*panels, *_rendered_panels(self._config, min(limit, RENDERED_PICTURES))]
+
     def _logits(self, judge: keras.Model) -> Sequence[monitor.Logits]:
         return [monitor.predict(judge, panel.images, self._shuffle) for panel in self._panels]
 
@@ -112,7 +117,7 @@ def _rendered_panels(config: Config, count: int) -> list[monitor.Panel]:
     for name, cracked in (("rendered", True), ("rendered_clean", False)):
         if cracked and config.model.classes[0] != "crack":
             continue
-        rng = np.random.default_rng([config.train.seed, 2**31])
+        rng = np.random.default_rng([config.train.held_by, 2**31])
         pairs = [rendered.picture(monitor.CANVAS_PX, rng, cracked=cracked) for _ in range(count)]
         images, masks = np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
         panels.append(monitor.Panel(name=name, images=images, masks=masks))

@@ -27,7 +27,7 @@ def split_sources(config: Config, root: Path) -> DataSplit:
     learned: dict[str, list[Example]] = {}
     held: dict[str, list[Example]] = {}
     for source in config.sources:
-        learned[source.name], kept_out = data.split(_list(config, source, root), source.holdout, config.train.seed)
+        learned[source.name], kept_out = data.split(_list(config, source, root), source.holdout, config.train.held_by)
         if kept_out:
             held[f"{source.name}/held"] = kept_out
     for item in config.validation:
