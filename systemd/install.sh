@@ -57,7 +57,8 @@ main() {
   mkdir -p "$ROOT"
   if [ "$verb" != status ]; then # two at once would undo each other
     exec 9>"$ROOT/.lock"
-    flock -n 9 || die 75 "another install is running; wait for it"
+    # A fallback that has just brought a version back may still be tidying up.
+    flock -w 60 9 || die 75 "another install has been running for a minute; try again when it is done"
   fi
   case $verb in
     install | upgrade) put_on ;;
