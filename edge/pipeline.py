@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from edge import evidence
 from edge.clock import Clock, stopwatch_ns
+from edge.cracks.plausible import ReportOptions, sift
 from edge.cracks.trace import Traced, TraceOptions, trace
 from edge.detections import Detection, Evidence
 from edge.detections.scale import ScaleOptions, size_of
@@ -48,6 +49,8 @@ class Measures:
 
     trace: TraceOptions
     scale: ScaleOptions
+    report: ReportOptions = field(default_factory=ReportOptions)
+    """Which of the traced cracks become detections."""
     evidence_dir: Path | None = None
     """Where the frame of each detection is kept as JPEG with EXIF GPS; None: no evidence is kept."""
     evidence_min_free_bytes: int = 0
@@ -61,6 +64,9 @@ class Outcome:
     frame: Frame
     mask: Mask
     traced: Traced
+    """The cracks that are reported."""
+    suppressed: Mapping[str, int]
+    """How many traced cracks are not reported, by reason."""
     nav: NavState
     seen: Seen
     """When it was exposed."""
@@ -116,7 +122,8 @@ class Pipeline:
         times = [stopwatch_ns()]
         mask = self._segmenter.segment(frame)
         times.append(stopwatch_ns())
-        traced = trace(mask, self._measures.trace)
+        sifted = sift(trace(mask, self._measures.trace), self._measures.report)
+        traced = sifted.traced
         times.append(stopwatch_ns())
         nav = self._navigator.at(frame.exposed_ns)
         times.append(stopwatch_ns())
@@ -129,7 +136,7 @@ class Pipeline:
         stages = ("segment", "trace", "locate", "encode", "store")
         took = {stage: (after - before) / 1e6 for stage, before, after in zip(stages, times, times[1:], strict=False)}
         payloads = tuple(letter.payload for letter in letters)
-        return Outcome(frame, mask, traced, nav, seen, features, payloads, self._gap(frame), took)
+        return Outcome(frame, mask, traced, sifted.suppressed, nav, seen, features, payloads, self._gap(frame), took)
 
     def store_again(self) -> bool:
         """Try to write down what a full disk refused earlier; True when nothing is left to write."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 
 from edge.clock import ManualClock
+from edge.cracks.plausible import ReportOptions, reported_mask
 from edge.cracks.trace import TraceOptions
 from edge.detections.scale import ScaleOptions
 from edge.detections.wire import schema
 from edge.errors import TryAgainError
-from edge.masks import dark
+from edge.frames import Frame
+from edge.masks import Mask, Segmenter, dark, preprocess
 from edge.navigation import fixed
 from edge.outbox import Letter, Outbox, memory
 from edge.pipeline import Flight, Measures, Pipeline
@@ -39,13 +42,24 @@ class FullDisk:
         self.inner.put(letters)
 
 
-def pipeline(outbox: object, clock: ManualClock, evidence_dir: Path | None = None) -> Pipeline:
+def pipeline(
+    outbox: object,
+    clock: ManualClock,
+    evidence_dir: Path | None = None,
+    report: ReportOptions | None = None,
+    segmenter: Segmenter | None = None,
+) -> Pipeline:
     return Pipeline(
-        dark.open_segmenter(dark.Options(), clock),
+        segmenter or dark.open_segmenter(dark.Options(), clock),
         fixed.open_navigator(PLACE, clock),
         outbox,  # type: ignore[arg-type]
         Flight("drone1", "flight", "spanhawk/drone1/detections"),
-        Measures(trace=TraceOptions(), scale=ScaleOptions(hfov_deg=60), evidence_dir=evidence_dir),
+        Measures(
+            trace=TraceOptions(),
+            scale=ScaleOptions(hfov_deg=60),
+            report=report or ReportOptions(),
+            evidence_dir=evidence_dir,
+        ),
         clock,
     )
 
@@ -92,6 +106,33 @@ def test_a_clean_frame_makes_nothing(clock: ManualClock, outbox: Outbox) -> None
     assert outcome.features == ()
     assert outbox.list(10) == []
     assert not outcome.traced.reported().any()
+
+
+class Faint:
+    """Gives every crack of a real segmenter the lowest score that still counts."""
+
+    def __init__(self, inner: Segmenter) -> None:
+        self.inner, self.sha256 = inner, inner.sha256
+        self.level = preprocess.threshold_code(inner.threshold)
+
+    def segment(self, frame: Frame) -> Mask:
+        mask = self.inner.segment(frame)
+        return replace(mask, score=np.minimum(mask.score, self.level))
+
+
+@pytest.mark.parametrize(("sure_length_px", "reported"), [(220.0, True), (1e6, False)])
+def test_only_what_is_reported_becomes_letters(
+    clock: ManualClock, outbox: Outbox, sure_length_px: float, reported: bool
+) -> None:
+    report = ReportOptions(sure_length_px=sure_length_px)
+    segmenter = Faint(dark.open_segmenter(dark.Options(), clock))
+    line = pipeline(outbox, clock, report=report, segmenter=segmenter)  # type: ignore[arg-type]
+    outcome = line.process(frame())
+    expected = reported_mask(outcome.mask.score, frame().rgb, segmenter.level, report)
+    assert expected.any() == reported
+    assert np.array_equal(outcome.traced.reported(), expected)
+    assert len(outbox.list(10)) == len(outcome.features) == len(outcome.traced.cracks) == int(reported)
+    assert outcome.suppressed == {"weak": int(not reported)}
 
 
 def test_seq_has_no_gaps_and_dropped_frames_are_counted(clock: ManualClock, outbox: Outbox) -> None:

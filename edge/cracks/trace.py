@@ -75,7 +75,10 @@ class Traced:
     shape: tuple[int, int]
     """Rows and columns of the frame."""
     pixels: npt.NDArray[np.intp]
-    """Flat indices into the frame of the mask's pixels in the connected pieces that hold at least one of ``cracks``."""
+    """Flat indices (P,) into the frame of the mask's pixels in the connected pieces that hold at least one of
+    ``cracks``."""
+    component: npt.NDArray[np.intp]
+    """(P,): the ``component`` that each of ``pixels`` belongs to."""
 
     def reported(self) -> npt.NDArray[np.bool_]:
         """Draw ``pixels``: bool (H, W), all False when there is no crack."""
@@ -89,11 +92,11 @@ def trace(mask: Mask, options: TraceOptions) -> Traced:
     shape = (mask.frame.height_px, mask.frame.width_px)
     pieces = cut_out(mask.crack, options.min_area_px, options.max_pieces, options.fill_holes_px)
     if pieces is None:
-        return Traced((), 0, shape, np.zeros(0, np.intp))
+        return Traced((), 0, shape, np.zeros(0, np.intp), np.zeros(0, np.intp))
     cracks, numbers, left_out = _measure(mask, pieces, options)
     if left_out:
         _announce(left_out, mask.frame.seq)
-    return Traced(cracks, left_out, shape, _reported(pieces, numbers, shape[1]))
+    return Traced(cracks, left_out, shape, *_reported(pieces, numbers, shape[1]))
 
 
 def _measure(mask: Mask, pieces: Pieces, options: TraceOptions) -> tuple[tuple[Crack, ...], list[int], int]:
@@ -115,12 +118,15 @@ def _announce(left_out: int, frame_seq: int) -> None:
         logger.warning(text, frame_seq, left_out, times)
 
 
-def _reported(pieces: Pieces, numbers: list[int], columns: int) -> npt.NDArray[np.intp]:
+def _reported(pieces: Pieces, numbers: list[int], columns: int) -> tuple[Index, Index]:
+    """Flat indices into the frame of the pixels of the pieces ``numbers``, and the place there of each pixel's."""
     piece_of = pieces.labels.reshape(-1)[pieces.pixels]
-    reported = np.zeros(int(piece_of.max(initial=0)) + 1, np.bool_)
-    reported[numbers] = True
-    rows, within = np.divmod(pieces.pixels[reported[piece_of]], pieces.bits.shape[1])
-    return np.asarray((rows + pieces.top) * columns + within + pieces.left, np.intp)
+    place = np.full(int(piece_of.max(initial=0)) + 1, -1, np.intp)
+    place[numbers] = np.arange(len(numbers))
+    component = place[piece_of]
+    kept = component >= 0
+    rows, within = np.divmod(pieces.pixels[kept], pieces.bits.shape[1])
+    return np.asarray((rows + pieces.top) * columns + within + pieces.left, np.intp), component[kept]
 
 
 class _Tracer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,6 +32,8 @@ class Reading:
     """When the newest frame was finished, monotonic; None before the first."""
     looked_share: float | None
     """The part of the frames the network looked at, mean of the last seconds, 0 to 1; None before the first."""
+    suppressed: Mapping[str, int]
+    """Traced cracks that were not reported, by reason; empty before the first frame."""
 
 
 class Meter:
@@ -43,6 +45,7 @@ class Meter:
         self._finished_ns: deque[int] = deque(maxlen=WINDOW)
         self._stages: deque[Mapping[str, float]] = deque(maxlen=WINDOW)
         self._looked: deque[float] = deque(maxlen=WINDOW)
+        self._suppressed: Counter[str] = Counter()
 
     def add(
         self,
@@ -51,6 +54,7 @@ class Meter:
         detections: int,
         left_out: int = 0,
         looked_share: float = 1.0,
+        suppressed: Mapping[str, int] | None = None,
     ) -> None:
         """Count one processed frame."""
         with self._lock:
@@ -60,16 +64,17 @@ class Meter:
             self._finished_ns.append(finished_ns)
             self._stages.append(stage_ms)
             self._looked.append(looked_share)
+            self._suppressed.update(suppressed or {})  # keeps the reasons that count 0
 
     def read(self, now_ns: int) -> Reading:
         """The state at ``now_ns``, monotonic."""
         with self._lock:
             finished, stages, looked = list(self._finished_ns), list(self._stages), list(self._looked)
-            counts = self._frames, self._detections, self._left_out
+            counts, suppressed = (self._frames, self._detections, self._left_out), dict(self._suppressed)
         last = finished[-1] if finished else None
         fresh = [at_ns for at_ns in finished if now_ns - at_ns <= FRESH_NS]
         share = sum(looked) / len(looked) if looked else None
-        return Reading(*counts, _rate(fresh), percentiles(columns(stages)), last, share)
+        return Reading(*counts, _rate(fresh), percentiles(columns(stages)), last, share, suppressed)
 
 
 def percentiles(columns: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:

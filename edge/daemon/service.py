@@ -126,8 +126,14 @@ class Service:
         self._bad_in_a_row = 0
         self._newest = outcome
         now_ns = self._clock.monotonic_ns()
-        share = outcome.mask.looked_share
-        self._meter.add(now_ns, outcome.stage_ms, len(outcome.features), outcome.traced.left_out, share)
+        self._meter.add(
+            now_ns,
+            outcome.stage_ms,
+            len(outcome.features),
+            outcome.traced.left_out,
+            outcome.mask.looked_share,
+            outcome.suppressed,
+        )
         if outcome.features:
             ground.poke()
 
@@ -192,6 +198,7 @@ class Service:
         settings = self._settings
         measures = Measures(
             trace=settings.cracks,
+            report=settings.report,
             scale=settings.scale,
             evidence_dir=settings.flight.evidence_dir,
             evidence_min_free_bytes=settings.flight.min_free_mb * 1_000_000,

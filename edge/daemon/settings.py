@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from edge import backends, config
+from edge.cracks.plausible import ReportOptions
 from edge.cracks.trace import TraceOptions
 from edge.detections.scale import ScaleOptions
 from edge.errors import ConfigError
@@ -75,6 +76,7 @@ class Settings:
     vehicle: str
     flight: FlightOptions
     cracks: TraceOptions
+    report: ReportOptions
     scale: ScaleOptions
     camera: Backend
     masks: Backend
@@ -99,7 +101,7 @@ def from_table(table: Mapping[str, Any], origin: str) -> Settings:
 
 
 def _checked(table: Mapping[str, Any], origin: str) -> Settings:
-    known = ["vehicle", "flight", "cracks", "scale", *ROOMS]
+    known = ["vehicle", "flight", "cracks", "report", "scale", *ROOMS]
     for key in table:
         if key not in known:
             raise config.unknown_key(key, key, known)
@@ -108,6 +110,7 @@ def _checked(table: Mapping[str, Any], origin: str) -> Settings:
         vehicle=_vehicle(table),
         flight=config.build(FlightOptions, _table(table, "flight"), "flight"),
         cracks=config.build(TraceOptions, _table(table, "cracks"), "cracks"),
+        report=config.build(ReportOptions, _table(table, "report"), "report"),
         scale=config.build(ScaleOptions, _table(table, "scale"), "scale"),
         origin=origin,
         **opened,
@@ -137,7 +140,7 @@ def _backend(name: str, table: Mapping[str, Any]) -> Backend:
 def effective(settings: Settings) -> str:
     """The configuration in force as TOML, defaults included; unset values stand as comments, secrets never."""
     lines = [f"# {settings.origin}", f"vehicle = {_toml(settings.vehicle)}"]
-    for name in ("flight", "cracks", "scale"):
+    for name in ("flight", "cracks", "report", "scale"):
         lines += ["", f"[{name}]", *_lines(getattr(settings, name))]
     for name in ROOMS:
         backend: Backend = getattr(settings, name)

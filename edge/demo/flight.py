@@ -247,7 +247,7 @@ def _report(job: Job, judged: Score, tally: Tally, kept: _Log, delivery: str) ->
     first = "nothing detected" if kept.first_ms is None else f"first detection after {kept.first_ms / 1000:.1f} s"
     return "\n".join(
         [
-            table(judged),
+            table(judged, tally.suppressed),
             f"{tally.frames} frames in {tally.wall_s:.1f} s, {first}",
             f"over MQTT: {tally.detections} detections written down, {delivery}",
             f"look at {job.out / 'bridge.png'} and {job.out / 'frames.jpg'}",

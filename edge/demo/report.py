@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from edge.demo.score import CrackScore, Score
 
 _COLUMNS: tuple[str, ...] = ("crack", "seen m", "found", "true mm", "stated mm", "detections")
 
 
-def table(score: Score) -> str:
-    """A short text table: each crack that some frame showed, widest first, and a line that sums up."""
+def table(score: Score, suppressed: Mapping[str, int]) -> str:
+    """A short text table: each crack that some frame showed, widest first, and lines that sum up.
+
+    ``suppressed``: traced cracks that were not reported, by reason.
+    """
     rows = [_COLUMNS, *map(_row, sorted(score.seen, key=lambda crack: -crack.true_width_mm))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join([*lines, "", *_sums(score)])
+    return "\n".join([*lines, "", *_sums(score, suppressed)])
 
 
 def said(crack: CrackScore) -> str:
@@ -29,7 +34,7 @@ def _row(crack: CrackScore) -> tuple[str, ...]:
     return name, seen, share, true, said(crack), str(crack.detections)
 
 
-def _sums(score: Score) -> list[str]:
+def _sums(score: Score, suppressed: Mapping[str, int]) -> list[str]:
     seen = score.seen
     found = [crack for crack in seen if crack.is_found]
     seen_mm, found_mm = sum(crack.seen_mm for crack in seen), sum(crack.found_mm for crack in seen)
@@ -37,6 +42,7 @@ def _sums(score: Score) -> list[str]:
     lines = [
         f"{len(found)} of {len(seen)} cracks and branches found, {share}",
         f"{len(score.false)} of {score.detections} detections follow no crack",
+        _withheld(suppressed),
     ]
     errors = [abs(stated - true) for stated, true in (crack.stated_mm for crack in found if crack.stated_mm)]
     if errors:
@@ -46,3 +52,8 @@ def _sums(score: Score) -> list[str]:
     if total:
         lines.append(f"{holds} of {total} widths and bounds hold within two of their own standard uncertainties")
     return lines
+
+
+def _withheld(suppressed: Mapping[str, int]) -> str:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in suppressed.items() if count)
+    return f"{sum(suppressed.values())} more traced and not reported" + (f" ({reasons})" if reasons else "")

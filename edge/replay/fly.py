@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from edge.clock import ManualClock, stopwatch_ns
+from edge.cracks.plausible import REASONS
 from edge.daemon.meter import percentiles
 from edge.errors import TryAgainError
 from edge.frames import Camera, SkippedFrame, readable
@@ -24,6 +26,8 @@ class Tally:
     frames_with_cracks: int = 0
     dropped: int = 0
     detections: int = 0
+    suppressed: Counter[str] = field(default_factory=Counter)
+    """Traced cracks that were not reported, by reason."""
     skipped: tuple[SkippedFrame, ...] = ()
     wall_s: float = 0.0
     stage_ms: dict[str, array[float]] = field(default_factory=dict)
@@ -59,6 +63,7 @@ def _count(tally: Tally, outcome: Outcome, around_ns: Mapping[str, int]) -> None
     tally.frames += 1
     tally.frames_with_cracks += bool(outcome.features)
     tally.detections += len(outcome.features)
+    tally.suppressed.update(outcome.suppressed)
     tally.dropped += outcome.dropped_before
     for stage, took_ms in {**outcome.stage_ms, **{stage: took / 1e6 for stage, took in around_ns.items()}}.items():
         tally.stage_ms.setdefault(stage, array("d")).append(took_ms)
@@ -77,6 +82,7 @@ def summary(tally: Tally, segmenter: Segmenter, flight_id: str, source: str) -> 
         "skipped": len(tally.skipped),
         "skipped_files": [{"name": bad.name, "reason": bad.reason} for bad in tally.skipped],
         "detections": tally.detections,
+        "suppressed": {reason: tally.suppressed[reason] for reason in REASONS},
         "stage_ms": percentiles(tally.stage_ms),
         "wall_s": round(tally.wall_s, 3),
         "frames_per_s": round(tally.frames / tally.wall_s, 2) if tally.wall_s > 0 else None,

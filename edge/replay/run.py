@@ -15,6 +15,7 @@ from typing import Any
 
 from edge import backends
 from edge.clock import Clock, ManualClock, SystemClock
+from edge.cracks.plausible import ReportOptions
 from edge.cracks.trace import TraceOptions
 from edge.daemon import settings as configuration
 from edge.detections.scale import ScaleOptions
@@ -53,7 +54,8 @@ class Job:
     masks: bool = False
     overlays: bool = False
     config: Path | None = None
-    """A daemon's configuration whose [masks], [cracks], [scale], [mqtt] and camera mount apply; None: the defaults."""
+    """A daemon's configuration whose [masks], [cracks], [report], [scale], [mqtt] and camera mount apply; None: the
+    defaults."""
 
     def __post_init__(self) -> None:
         """Refuse what the command line cannot mean. Raises UsageError."""
@@ -83,6 +85,7 @@ class Tables:
     navigation: dict[str, Any]
     mqtt: dict[str, Any]
     trace: TraceOptions
+    report: ReportOptions
     scale: ScaleOptions
 
 
@@ -151,6 +154,7 @@ def _tables(job: Job) -> Tables:
         dict(table.get("navigation", {})),
         dict(table.get("mqtt", {})),
         config.build(TraceOptions, table.get("cracks", {}), "cracks"),
+        config.build(ReportOptions, table.get("report", {}), "report"),
         config.build(ScaleOptions, table.get("scale", {}), "scale"),
     )
 
@@ -164,14 +168,25 @@ def _flight_id(job: Job, segmenter: Segmenter, tables: Tables) -> str:
     nav = None if job.nav is None else hashlib.sha256(job.nav.read_bytes()).hexdigest()
     masks = sorted((key, value) for key, value in tables.masks.items() if key not in _NO_INGREDIENTS)
     mount = [(key, str(tables.navigation.get(key))) for key in ("mount", "limits")]
-    ingredients = (segmenter.model, masks, tables.trace, tables.scale, nav, mount, job.nav_offset_s, job.fps)
+    ingredients = (
+        segmenter.model,
+        masks,
+        tables.trace,
+        tables.report,
+        tables.scale,
+        nav,
+        mount,
+        job.nav_offset_s,
+        job.fps,
+    )
     return flight_name(job.source.resolve().name, content_of(job.source), *ingredients)
 
 
 def _pipeline(
     segmenter: Segmenter, navigator: Navigator, outbox: Outbox, flight: Flight, tables: Tables, clock: Clock
 ) -> Pipeline:
-    return Pipeline(segmenter, navigator, outbox, flight, Measures(trace=tables.trace, scale=tables.scale), clock)
+    measures = Measures(trace=tables.trace, report=tables.report, scale=tables.scale)
+    return Pipeline(segmenter, navigator, outbox, flight, measures, clock)
 
 
 def _fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, recorder: Recorder) -> Tally:

@@ -80,6 +80,7 @@ def test_telemetry_knows_what_it_does_not_know() -> None:
     assert telemetry["fps"] is None
     assert telemetry["fix"] == {"kind": "NONE", "h_accuracy_m": None, "age_ms": None}
     assert telemetry["dropped"] == 3
+    assert telemetry["suppressed"] == {}
     assert telemetry["temperature_deg_c"] is None or telemetry["temperature_deg_c"] == board.temperature_deg_c()
     assert telemetry["outbox"] == {"pending": 0, "sent": 0, "confirmed": 0, "parked": 0}
     assert telemetry["at"] == "2026-06-01T12:00:00.000Z"

@@ -38,6 +38,16 @@ def test_the_part_that_was_looked_at_is_the_mean_of_the_window() -> None:
     assert meter.read(1).looked_share == 0.75
 
 
+def test_what_is_not_reported_is_counted_by_reason() -> None:
+    meter = Meter()
+    assert meter.read(0).suppressed == {}
+    meter.add(0, {}, 0, suppressed={"weak": 0})
+    assert meter.read(0).suppressed == {"weak": 0}
+    meter.add(1, {}, 0, suppressed={"weak": 3})
+    meter.add(2, {}, 0, suppressed={"weak": 1})
+    assert meter.read(2).suppressed == {"weak": 4}
+
+
 def test_percentiles_agree_with_a_sort() -> None:
     values = list(np.random.default_rng(1).uniform(0, 10, 101))
     table = percentiles({"a": values, "empty": []})

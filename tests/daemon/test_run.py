@@ -166,6 +166,7 @@ def test_detections_status_telemetry_commands_and_a_clean_stop(tmp_path: Path, b
             telemetry = ground.find("spanhawk/drone1/telemetry", lambda t: t["frames"] > 0 and t["outbox"]["confirmed"])
             assert telemetry["backend"]["name"] == "dark"
             assert telemetry["looked_share"] == 1.0
+            assert set(telemetry["suppressed"]) == {"weak"}
             _hear(systemd, b"WATCHDOG=1")
             _commands(ground, tmp_path)
             process.send_signal(signal.SIGTERM)

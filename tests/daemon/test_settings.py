@@ -48,6 +48,7 @@ def test_reads_a_whole_configuration(tmp_path: Path) -> None:
         ("[camera]\nbackend = 'nobody.cares'", "camera.backend: no backend 'nobody.cares'"),
         ("[masks]\nthreds = 2", "masks.threds: unknown key; did you mean threads?"),
         ("[scale]\nhfov_deg = 200", "scale: hfov_deg must lie between 0 and 180"),
+        ("[report]\nsure_length_px = -1", "report: sure_length_px is -1.0, must be 0 or more"),
         ("[flight]\nstart_flying = 1", "flight.start_flying: got 1 (int), needs true or false"),
     ],
 )

@@ -27,6 +27,7 @@ def test_the_demo_flies_delivers_and_leaves_its_folder(tmp_path: Path, kind: Kin
     assert features[0]["geometry"] is None, "the log begins without a fix"
     found = json.loads((out / "summary.json").read_text())
     assert found["frames"] == 3
+    assert f"{found['suppressed']['weak']} more traced and not reported" in said
     assert found["detections"] == found["delivered"] == found["received"] == len(features)
     assert found["first_detection_ms"] > 0
     assert f"{len(features)} acknowledged by {kind}, {len(features)} received" in said

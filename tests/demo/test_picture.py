@@ -73,12 +73,13 @@ def test_what_nobody_flew_over_is_pale(scene: Scene, flown: Flown) -> None:
 
 
 def test_the_table_sums_up(flown: Flown) -> None:
-    lines = table(flown.score).splitlines()
+    lines = table(flown.score, {"weak": 2}).splitlines()
     assert lines[0].split() == ["crack", "seen", "m", "found", "true", "mm", "stated", "mm", "detections"]
     assert len({len(line) for line in lines[: lines.index("")]}) == 1, "columns line up"
     seen = [crack for crack in flown.score.cracks if crack.seen.any()]
     assert any(f"of {len(seen)} cracks and branches found" in line for line in lines)
     assert "1 of 3 detections follow no crack" in lines
+    assert "2 more traced and not reported (2 weak)" in lines
     assert any(line.endswith("2.43           1") for line in lines)
     assert any(line.endswith("< 1.3           1") for line in lines)
     assert "2 of 2 widths and bounds hold within two of their own standard uncertainties" in lines
@@ -87,5 +88,6 @@ def test_the_table_sums_up(flown: Flown) -> None:
 
 
 def test_a_flight_that_found_nothing_still_has_a_table() -> None:
-    text = table(Score((), 0, ()))
+    text = table(Score((), 0, ()), {"weak": 0})
     assert "0 of 0 cracks and branches found, nothing was seen" in text
+    assert "0 more traced and not reported\n" in text + "\n"

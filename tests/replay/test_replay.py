@@ -66,6 +66,7 @@ def test_folder_to_detections_summary_masks_and_overlays(photos: Path, tmp_path:
         "detections": len(found),
         "backend": "dark",
         "frames_with_cracks": 2,
+        "suppressed": {"weak": 0},
     }
     assert {key: told[key] for key in wanted} == wanted
     for name, size in (("a", (240, 320)), ("b", (300, 400)), ("c", (240, 360))):
@@ -74,6 +75,20 @@ def test_folder_to_detections_summary_masks_and_overlays(photos: Path, tmp_path:
         assert set(np.unique(mask)) <= {0, 255}
         assert bool(mask.any()) is (name != "b"), "empty where nothing is reported"
         assert (out / "overlays" / f"{name}.jpg").exists()
+
+
+def test_what_is_not_reported_is_counted_and_leaves_the_masks(photos: Path, tmp_path: Path) -> None:
+    config = tmp_path / "strict.toml"
+    config.write_text('[masks]\nunsigned = "allow"\n[report]\nsure_length_px = 1e6\n', encoding="utf-8")
+    bundle = str(ROOT / "tests" / "masks" / "fixtures" / "pixel")
+    for name, more in (("out", []), ("strict", ["--masks", "--overlays", "--config", str(config)])):
+        assert main(["replay", str(photos), "--out", str(tmp_path / name), "--bundle", bundle, *more]) == 0
+    usual, strict = summary(tmp_path / "out"), summary(tmp_path / "strict")
+    assert (strict["detections"], strict["frames_with_cracks"]) == (0, 0)
+    assert usual["detections"] == strict["suppressed"]["weak"] > 0  # type: ignore[index]
+    assert usual["flight_id"] != strict["flight_id"]
+    for name in "abc":
+        assert not cv2.imread(str(tmp_path / "strict" / "masks" / f"{name}.png"), cv2.IMREAD_UNCHANGED).any()
 
 
 def test_one_image_and_a_second_run_agree_to_the_byte(photos: Path, tmp_path: Path) -> None:

@@ -1,0 +1,157 @@
+"""What is reported of what was traced, on figures drawn with exact geometry."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from edge import config
+from edge.cracks.plausible import REASONS, ReportOptions, Sifted, reported_mask, sift
+from edge.cracks.trace import TraceOptions, trace
+from edge.errors import ConfigError
+from edge.frames import Frame
+from edge.masks import Mask
+from tests.cracks.drawn import Floats, arc, bar, cover, drawn, outline, picture, ray, straight
+
+OPTIONS = ReportOptions()
+EVERYTHING = ReportOptions(sure_length_px=0)
+UInt8 = npt.NDArray[np.uint8]
+
+
+def scored(share: Floats, score: float) -> UInt8:
+    """The map of a network that gives everything drawn the same ``score``, 0 to 1."""
+    return np.where(share >= 0.5, round(255 * score), 10).astype(np.uint8)
+
+
+def sifted(scores: UInt8, rgb: UInt8, options: ReportOptions = OPTIONS) -> Sifted:
+    frame = Frame(seq=1, exposed_ns=0, exposure_us=None, rgb=np.array(rgb, order="C"))
+    mask = Mask(frame=frame, score=np.array(scores), crack=scores >= 128, model="drawn-00000000")
+    return sift(trace(mask, TraceOptions()), options)
+
+
+@pytest.mark.parametrize(
+    ("length_px", "score", "reported"),
+    [(30, 0.84, False), (30, 0.9, True), (60, 0.7, False), (60, 0.76, True), (150, 0.52, True), (150, 0.98, True)],
+)
+@pytest.mark.parametrize("angle_deg", [0.0, 17.0, 45.0])
+def test_a_short_crack_needs_a_sure_network(length_px: float, score: float, reported: bool, angle_deg: float) -> None:
+    share = bar(4.0, angle_deg, length_px)
+    result = sifted(scored(share, score), picture(share, blur=0.7))
+    assert (len(result.traced.cracks), result.suppressed["weak"]) == ((1, 0) if reported else (0, 1))
+    assert result.traced.reported().any() == reported
+
+
+def test_branches_are_judged_with_their_crack() -> None:
+    """Alone, the 30 px branch would be held back."""
+    branch = (ray((80, 78), -62, 30), 4.0)
+    alone, together = drawn([branch], 184), drawn([(ray((20, 60), 17, 140), 6.0), branch], 184)
+    assert sifted(scored(alone, 0.8), picture(alone, blur=0.7)).suppressed == {"weak": 1}
+    whole = sifted(scored(together, 0.8), picture(together, blur=0.7))
+    assert len(whole.traced.cracks) >= 2
+    assert whole.suppressed == {"weak": 0}
+
+
+def test_what_is_held_back_leaves_the_rest_as_it_was() -> None:
+    """The middle one of three pieces goes: with it its pixels, and its number is given to the next."""
+    long, short, other = straight((92, 30), 0, 150), straight((60, 92), 0, 40), straight((92, 150), 0, 60)
+    shares = [cover(outline(line, 4.0), (184, 184)) for line in (long, short, other)]
+    scores = np.max([scored(one, s) for one, s in zip(shares, (0.9, 0.7, 0.9), strict=True)], axis=0)
+    rgb = picture(np.max(shares, axis=0), blur=0.7)
+    all_of_it, result = sifted(scores, rgb, EVERYTHING), sifted(scores, rgb)
+    assert [crack.component for crack in all_of_it.traced.cracks] == [0, 1, 2]
+    assert all_of_it.suppressed == {"weak": 0}
+    assert result.suppressed == {"weak": 1}
+    assert [crack.component for crack in result.traced.cracks] == [0, 1]
+    for crack, before in zip(result.traced.cracks, (all_of_it.traced.cracks[i] for i in (0, 1)), strict=True):
+        assert np.array_equal(crack.path_px, before.path_px)
+        assert crack.length_px == before.length_px
+    drawn_pixels = result.traced.reported()
+    assert np.array_equal(drawn_pixels, (scores >= 128) & (shares[1] < 0.5))
+    for number, share in ((0, shares[0]), (1, shares[2])):
+        one = np.zeros_like(drawn_pixels)
+        one.reshape(-1)[result.traced.pixels[result.traced.component == number]] = True
+        assert np.array_equal(one, share >= 0.5)
+
+
+RING = drawn([(arc((92, 92), 18, 0, 360), 5.0)], 184)
+JOINT = bar(3.0, 0.0, 175.0)
+STEP = np.zeros((184, 184))
+STEP[:92] = 1
+
+
+@pytest.mark.parametrize(("share", "edge"), [(RING, None), (JOINT, None), (bar(4.0, 0.0), STEP)])
+def test_shape_alone_is_no_reason(share: Floats, edge: Floats | None) -> None:
+    """A ring, a joint, a shadow edge that the network is sure of are reported: true cracks look like that too."""
+    surface = 170.0 if edge is None else 170.0 - 60 * edge
+    result = sifted(scored(share, 0.95), picture(share if edge is None else 0 * share, surface=surface, blur=0.7))
+    assert result.traced.cracks
+    assert result.suppressed == {"weak": 0}
+    assert sifted(scored(share, 0.55), picture(share), ReportOptions(sure_length_px=1000)).suppressed == {"weak": 1}
+
+
+@settings(max_examples=25)
+@given(st.integers(25, 140), st.floats(0.52, 1), st.floats(0, 180), st.integers(0, 3), st.booleans())
+def test_turning_and_mirroring_the_picture_change_no_verdict(
+    length_px: int, score: float, angle_deg: float, turns: int, mirror: bool
+) -> None:
+    assume(abs(length_px - 220 * (1 - round(255 * score) / 255)) > 4)  # a length is told to about a pixel
+    share = bar(5.0, angle_deg, length_px)
+    scores, rgb = scored(share, score), picture(share, blur=0.7)
+    upright = sifted(scores, rgb)
+    if mirror:
+        scores, rgb = scores[:, ::-1], rgb[:, ::-1]
+    turned = sifted(np.rot90(scores, turns), np.rot90(rgb, turns))
+    assert turned.suppressed == upright.suppressed
+    assert len(turned.traced.cracks) == len(upright.traced.cracks)
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**32 - 1), st.floats(0, 500), st.floats(0, 500))
+def test_nothing_vanishes_and_a_stricter_filter_reports_less(seed: int, one: float, other: float) -> None:
+    rng = np.random.default_rng(seed)
+    lines = [(straight(tuple(rng.uniform(20, 164, 2)), rng.uniform(0, 180), rng.uniform(20, 90)), 4.0) for _ in "12345"]
+    share = drawn(lines, 184)
+    scores = np.where(share >= 0.5, rng.integers(128, 256), 10).astype(np.uint8)
+    rgb = picture(share, blur=0.7)
+    everything = sifted(scores, rgb, EVERYTHING)
+    loose, strict = (sifted(scores, rgb, ReportOptions(sure_length_px=limit)) for limit in sorted((one, other)))
+    for result in (loose, strict):
+        assert set(result.suppressed) == set(REASONS)
+        assert len(result.traced.cracks) + sum(result.suppressed.values()) == len(everything.traced.cracks)
+    assert not (strict.traced.reported() & ~loose.traced.reported()).any()
+    assert not (loose.traced.reported() & ~everything.traced.reported()).any()
+
+
+def test_the_reported_mask_is_that_of_the_pipeline_and_leaves_its_arguments_alone() -> None:
+    share = drawn([(straight((92, 40), 0, 150), 4.0), (straight((92, 120), 0, 30), 4.0)], 184)
+    scores, rgb = scored(share, 0.8), picture(share, blur=0.7)
+    found = reported_mask(scores, rgb, 128, OPTIONS)
+    assert np.array_equal(found, sifted(scores, rgb).traced.reported())
+    assert found[40].any()
+    assert not found[120].any()
+    assert reported_mask(scores, rgb, 128, EVERYTHING)[120].any()
+    assert not reported_mask(scores, rgb, 205, EVERYTHING).any()
+    assert not reported_mask(scores, rgb, 128, EVERYTHING, TraceOptions(min_length_px=170)).any()
+    assert scores.flags.writeable
+    assert rgb.flags.writeable
+
+
+def test_options_come_from_the_table_report() -> None:
+    assert config.build(ReportOptions, {}, "report") == OPTIONS
+    assert config.build(ReportOptions, {"sure_length_px": 80}, "report") == ReportOptions(sure_length_px=80.0)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"sure_length": 5}, "did you mean sure_length_px"),
+        ({"sure_length_px": -1}, "report: sure_length_px is -1.0, must be 0 or more"),
+        ({"sure_length_px": float("nan")}, "sure_length_px: got nan"),
+    ],
+)
+def test_impossible_options_are_refused_by_name(table: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        config.build(ReportOptions, table, "report")
