@@ -86,7 +86,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     sets = _sets(arguments)
-    from models.evaluate import DEFINITIONS, look, summary
+    from models.evaluate import DEFINITIONS, look, reporting_filter, summary
     from models.report import Scored, write_report
     from models.scoring import open_scorer
 
@@ -99,8 +99,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         found = {name: report_windows(scorer, [*labelled, *negatives]) for name, labelled, negatives in sets}
         print(json.dumps(found, indent=1))
         return EXIT_DONE
+    kept = reporting_filter(scorer)
     scored = [
-        Scored(name=name, looks=look(scorer, labelled), negatives=look(scorer, negatives))
+        Scored(name=name, looks=look(scorer, labelled, kept), negatives=look(scorer, negatives, kept))
         for name, labelled, negatives in sets
     ]
     found = {one.name: summary(one.looks, one.negatives) for one in scored}

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from edge.cracks.plausible import ReportOptions, reported_mask
 from edge.masks import preprocess
 from models import Example, metrics
 from models.data import plane, read_example
@@ -28,7 +29,7 @@ DEFINITIONS = {
     "cl_iou_4px": "centreline IoU with 4 px tolerance",
     "crack_free": "fires: at least 1 px; fires_blob: a connected patch of at least 100 px",
     "found": "images with a crack of which at least one predicted pixel lies within 2 px",
-    "reported": "the same after the reporting filter; null where there is none",
+    "reported": "the same, of the cracks that a drone would report (traced, [report]); null where nothing is filtered",
     "low, high": "95 % bootstrap interval over images, 1000 resamples",
 }
 
@@ -79,8 +80,10 @@ def summary(looks: Sequence[Look], negatives: Sequence[Look]) -> dict[str, Any]:
     cracked = [one for one in looks if one.cracked]
     after = [one.reported for one in clean if one.reported is not None]
     kept = [one.reported for one in cracked if one.reported is not None]
+    whole = [one.reported for one in looks if one.reported is not None]
     return {
         **metrics.report([one.counts for one in looks]),
+        "reported": metrics.report(whole) if whole else None,
         "found": {
             **metrics.report_found([one.counts for one in cracked]),
             "reported": metrics.report_found(kept) if kept else None,
@@ -90,6 +93,13 @@ def summary(looks: Sequence[Look], negatives: Sequence[Look]) -> dict[str, Any]:
             "reported": metrics.report_crack_free(after) if after else None,
         },
     }
+
+
+def reporting_filter(scorer: Scorer) -> ReportingFilter:
+    """What the drone would report of the scorer's maps, at its threshold and with the defaults of ``[cracks]`` and
+    ``[report]``."""
+    level = preprocess.threshold_code(scorer.threshold)
+    return lambda score, rgb: reported_mask(score, rgb, level, ReportOptions())
 
 
 def look(scorer: Scorer, examples: Sequence[Example], reported: ReportingFilter | None = None) -> list[Look]:

@@ -11,7 +11,7 @@ import pytest
 
 from models.cli import main
 from models.data import find_examples
-from models.evaluate import evaluate, look, precision_recall, summary
+from models.evaluate import evaluate, look, precision_recall, reporting_filter, summary
 from models.report import Scored, write_report
 
 
@@ -67,8 +67,23 @@ def test_found_and_firing_pictures_before_and_after_a_reporting_filter(folder):
     assert found["found"]["reported"]["found"] == 1
     assert (found["crack_free"]["images"], found["crack_free"]["fires"]) == (3, 1)
     assert found["crack_free"]["reported"]["fires"] == 0
+    assert found["reported"]["pooled"]["recall"]["value"] == pytest.approx(1 / 3, abs=1e-4)
+    assert found["reported"]["pooled"]["precision"]["value"] == 1
     raw = evaluate(Darkness(), examples)
+    assert raw["reported"] is None
     assert raw["crack_free"]["reported"] is raw["found"]["reported"] is None
+
+
+def test_the_filter_is_the_drones(folder):
+    """Bars of 60 px need a mean score of 0.73: the true ones have 1.0, 0.80 and 0.61, the one that is none 0.88."""
+    examples = find_examples(folder / "images", folder / "masks")
+    scorer = Darkness()
+    found = evaluate(scorer, examples, reported=reporting_filter(scorer))
+    assert (found["found"]["found"], found["found"]["reported"]["found"]) == (3, 2)
+    assert found["crack_free"]["reported"]["fires"] == found["crack_free"]["fires"] == 1
+    scorer.threshold = 0.9
+    found = evaluate(scorer, examples, reported=reporting_filter(scorer))
+    assert (found["found"]["reported"]["found"], found["crack_free"]["reported"]["fires"]) == (1, 0)
 
 
 class Reader(html.parser.HTMLParser):
@@ -124,6 +139,9 @@ def test_command_scores_several_sets_and_writes_the_page(folder, tmp_path, capsy
     assert set(printed["sets"]) == {"bars", "free"}
     for name, numbers in printed["sets"].items():
         assert numbers == {key: written["sets"][name][key] for key in numbers}
+        assert numbers["crack_free"]["reported"] is None or numbers["crack_free"]["reported"]["images"] > 0
+    assert printed["sets"]["bars"]["found"]["reported"]["images"] == 3
+    assert printed["sets"]["free"]["crack_free"]["reported"]["images"] == 6
     alone = ["--images", f"{folder}/images", "--masks", f"{folder}/masks", "--json"]
     assert main(["evaluate", bundle, *alone]) == 0
     single = json.loads(capsys.readouterr().out)
