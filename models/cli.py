@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--stride", type=int, default=16, help="patch classifier: step of its windows, px")
     evaluate.add_argument("--windows", action="store_true",
                           help="patch classifier: score windows cut side by side instead of pixels")  # fmt: skip
+    evaluate.add_argument("--sure-length", type=float, metavar="PX",
+                          help="[report] sure_length_px of the drone that is counted beside (default: what it flies "
+                          "with; 0: everything traced)")  # fmt: skip
     evaluate.add_argument("--json", action="store_true", help="one JSON object on stdout (always so; kept for scripts)")
     evaluate.set_defaults(run=_evaluate)
     copies = commands.add_parser("duplicates", help="list training pictures that look like a held-out one")
@@ -99,7 +102,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         found = {name: report_windows(scorer, [*labelled, *negatives]) for name, labelled, negatives in sets}
         print(json.dumps(found, indent=1))
         return EXIT_DONE
-    kept = reporting_filter(scorer)
+    kept = reporting_filter(scorer, arguments.sure_length)
     scored = [
         Scored(name=name, looks=look(scorer, labelled, kept), negatives=look(scorer, negatives, kept))
         for name, labelled, negatives in sets

@@ -28,9 +28,9 @@ REASONS: tuple[Reason, ...] = ("weak",)
 class ReportOptions:
     """Which of the traced cracks are reported: the table ``[report]``."""
 
-    sure_length_px: float = 220.0
+    sure_length_px: float = 340.0
     """A piece shorter than this, all its branches together, is reported only where their mean score is at least
-    1 - length / sure_length_px: 20 px need 0.91, 60 px 0.73. 0: everything is reported."""
+    1 - length / sure_length_px: 20 px need 0.94, 100 px 0.71. 0: everything is reported."""
 
     def __post_init__(self) -> None:
         if not self.sure_length_px >= 0:

@@ -16,7 +16,7 @@ from edge.frames import Frame
 from edge.masks import Mask
 from tests.cracks.drawn import Floats, arc, bar, cover, drawn, outline, picture, ray, straight
 
-OPTIONS = ReportOptions()
+OPTIONS = ReportOptions(sure_length_px=220)
 EVERYTHING = ReportOptions(sure_length_px=0)
 UInt8 = npt.NDArray[np.uint8]
 
@@ -97,7 +97,9 @@ def test_shape_alone_is_no_reason(share: Floats, edge: Floats | None) -> None:
 def test_turning_and_mirroring_the_picture_change_no_verdict(
     length_px: int, score: float, angle_deg: float, turns: int, mirror: bool
 ) -> None:
-    assume(abs(length_px - 220 * (1 - round(255 * score) / 255)) > 4)  # a length is told to about a pixel
+    assume(
+        abs(length_px - OPTIONS.sure_length_px * (1 - round(255 * score) / 255)) > 4
+    )  # a length is told to about a pixel
     share = bar(5.0, angle_deg, length_px)
     scores, rgb = scored(share, score), picture(share, blur=0.7)
     upright = sifted(scores, rgb)
@@ -140,7 +142,7 @@ def test_the_reported_mask_is_that_of_the_pipeline_and_leaves_its_arguments_alon
 
 
 def test_options_come_from_the_table_report() -> None:
-    assert config.build(ReportOptions, {}, "report") == OPTIONS
+    assert config.build(ReportOptions, {}, "report") == ReportOptions()
     assert config.build(ReportOptions, {"sure_length_px": 80}, "report") == ReportOptions(sure_length_px=80.0)
 
 
