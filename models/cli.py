@@ -42,26 +42,27 @@ def _parser() -> argparse.ArgumentParser:
         "  python -m models evaluate bundles/mine --images test/images --masks test/masks --json\n"
         "  python -m models evaluate bundles/mine --report page --set walls=walls/images,walls/masks --set quay=quay\n",
     )
-    evaluate.add_argument("model", type=Path, help="bundle folder, or model.keras with run.json beside it")
-    evaluate.add_argument("--images", type=Path)
-    evaluate.add_argument("--masks", type=Path)
-    evaluate.add_argument("--negatives", type=Path, help="folder of crack-free pictures")
-    evaluate.add_argument("--set", action="append", default=[], metavar="NAME=IMAGES[,MASKS]",
-                          help="one of several sets; without MASKS its pictures are crack-free; of a NAME that the "
-                          "training of a .keras file held out, only that part is scored")  # fmt: skip
-    evaluate.add_argument("--held", type=Path, metavar="RUN.json",
-                          help="a training's record; default: run.json beside the model")  # fmt: skip
+    _add_sets(evaluate)
     evaluate.add_argument("--report", type=Path, metavar="DIR", help="also write DIR/index.html and DIR/report.json")
     evaluate.add_argument("--threshold", type=float, help="for a .keras file without run.json")
     evaluate.add_argument("--class", dest="name", help="class that is scored (default: the model's first)")
     evaluate.add_argument("--stride", type=int, default=16, help="patch classifier: step of its windows, px")
     evaluate.add_argument("--windows", action="store_true",
                           help="patch classifier: score windows cut side by side instead of pixels")  # fmt: skip
-    evaluate.add_argument("--sure-length", type=float, metavar="PX",
-                          help="[report] sure_length_px of the drone that is counted beside (default: what it flies "
-                          "with; 0: everything traced)")  # fmt: skip
     evaluate.add_argument("--json", action="store_true", help="one JSON object on stdout (always so; kept for scripts)")
     evaluate.set_defaults(run=_evaluate)
+    limits = commands.add_parser(
+        "limits",
+        help="what the reporting filter would hold back at other limits",
+        description="Trace the cracks of all sets once and count, for each [report] sure_length_px, what is reported. "
+        "Choose a limit on cracked validation pictures; look at crack-free and test pictures afterwards.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example:\n  python -m models limits bundles/mine --set walls=walls/images,walls/masks --px 0 200 400\n",
+    )
+    _add_sets(limits)
+    limits.add_argument("--px", type=float, nargs="+", default=[0, 100, 220, 300, 340, 400, 500], metavar="LIMIT",
+                        help="limits to try (default: 0, everything, to 500)")  # fmt: skip
+    limits.set_defaults(run=_limits)
     copies = commands.add_parser("duplicates", help="list training pictures that look like a held-out one")
     copies.add_argument("config", type=Path, help="TOML file: its sources against its holdouts, validation and test")
     copies.add_argument("--data", type=Path, help="folder that image folders are relative to (default: the file's own)")
@@ -77,6 +78,18 @@ def _parser() -> argparse.ArgumentParser:
     summary.add_argument("--width", type=int, default=512)
     summary.set_defaults(run=_summary)
     return parser
+
+
+def _add_sets(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("model", type=Path, help="bundle folder, or model.keras with run.json beside it")
+    verb.add_argument("--images", type=Path)
+    verb.add_argument("--masks", type=Path)
+    verb.add_argument("--negatives", type=Path, help="folder of crack-free pictures")
+    verb.add_argument("--set", action="append", default=[], metavar="NAME=IMAGES[,MASKS]",
+                      help="one of several sets; without MASKS its pictures are crack-free; of a NAME that the "
+                      "training of a .keras file held out, only that part is scored")  # fmt: skip
+    verb.add_argument("--held", type=Path, metavar="RUN.json",
+                      help="a training's record; default: run.json beside the model")  # fmt: skip
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -102,7 +115,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         found = {name: report_windows(scorer, [*labelled, *negatives]) for name, labelled, negatives in sets}
         print(json.dumps(found, indent=1))
         return EXIT_DONE
-    kept = reporting_filter(scorer, arguments.sure_length)
+    kept = reporting_filter(scorer)
     scored = [
         Scored(name=name, looks=look(scorer, labelled, kept), negatives=look(scorer, negatives, kept))
         for name, labelled, negatives in sets
@@ -114,6 +127,18 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     ))  # fmt: skip
     if arguments.report is not None:
         write_report(arguments.report, scorer, scored)
+    return EXIT_DONE
+
+
+def _limits(arguments: argparse.Namespace) -> int:
+    sets = _sets(arguments)
+    from models.limits import sweep
+    from models.scoring import open_scorer
+
+    scorer = open_scorer(arguments.model)
+    examples = [example for _, labelled, negatives in sets for example in (*labelled, *negatives)]
+    rows = sweep(scorer, examples, arguments.px)
+    print(json.dumps({"model": scorer.name, "threshold": scorer.threshold, "limits": rows}, indent=1))
     return EXIT_DONE
 
 

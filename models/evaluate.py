@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from edge.cracks.plausible import ReportOptions, reported_mask
 from edge.masks import preprocess
-from models import DataError, Example, metrics
+from models import Example, metrics
 from models.data import plane, read_example
 from models.scoring import Scorer
 
@@ -95,17 +95,11 @@ def summary(looks: Sequence[Look], negatives: Sequence[Look]) -> dict[str, Any]:
     }
 
 
-def reporting_filter(scorer: Scorer, sure_length_px: float | None = None) -> ReportingFilter:
-    """What the drone would report of the scorer's maps, at its threshold and with the defaults of ``[cracks]``.
-
-    `sure_length_px` is that of ``[report]``; None takes its default. Raises DataError where it is negative.
-    """
-    try:
-        options = ReportOptions() if sure_length_px is None else ReportOptions(sure_length_px=sure_length_px)
-    except ValueError as error:
-        raise DataError(f"--sure-length: {error}.") from error
+def reporting_filter(scorer: Scorer) -> ReportingFilter:
+    """What the drone would report of the scorer's maps, at its threshold and with the defaults of ``[cracks]`` and
+    ``[report]``."""
     level = preprocess.threshold_code(scorer.threshold)
-    return lambda score, rgb: reported_mask(score, rgb, level, options)
+    return lambda score, rgb: reported_mask(score, rgb, level, ReportOptions())
 
 
 def look(scorer: Scorer, examples: Sequence[Example], reported: ReportingFilter | None = None) -> list[Look]:

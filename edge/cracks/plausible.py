@@ -47,10 +47,10 @@ class Sifted:
     """How many cracks are not, for each of ``REASONS``; with the reported ones they are all that was traced."""
 
 
-def sift(traced: Traced, options: ReportOptions) -> Sifted:
+def sift(found: Traced, options: ReportOptions) -> Sifted:
     """Hold back the pieces that are no plausible crack, each with all of its branches."""
     pieces: dict[int, list[Crack]] = {}
-    for crack in traced.cracks:
+    for crack in found.cracks:
         pieces.setdefault(crack.component, []).append(crack)
     suppressed: dict[str, int] = dict.fromkeys(REASONS, 0)
     number: dict[int, int] = {}
@@ -60,7 +60,7 @@ def sift(traced: Traced, options: ReportOptions) -> Sifted:
             number[piece] = len(number)
         else:
             suppressed[reason] += len(branches)
-    return Sifted(traced if len(number) == len(pieces) else _only(traced, number), suppressed)
+    return Sifted(found if len(number) == len(pieces) else _only(found, number), suppressed)
 
 
 def implausible(branches: Sequence[Crack], options: ReportOptions) -> Reason | None:
@@ -70,14 +70,13 @@ def implausible(branches: Sequence[Crack], options: ReportOptions) -> Reason | N
     return "weak" if length_px < options.sure_length_px * (1 - score) else None
 
 
-def reported_mask(
+def traced(
     score: npt.NDArray[np.uint8],
     rgb: npt.NDArray[np.uint8],
     threshold_code: int,
-    options: ReportOptions,
     tracing: TraceOptions | None = None,
-) -> npt.NDArray[np.bool_]:
-    """The pixels of the cracks that the pipeline would report: bool (H, W).
+) -> Traced:
+    """The cracks that the pipeline traces, before any is held back.
 
     ``score`` (H, W), 0 to 255, is crack from ``threshold_code`` on (edge/masks/preprocess.py has it from the card's
     threshold); ``rgb`` (H, W, 3) is the picture. ``tracing`` None: the defaults of ``[cracks]``.
@@ -85,16 +84,27 @@ def reported_mask(
     # Views: a frame and a mask make their arrays read-only, and these are the caller's.
     frame = Frame(seq=0, exposed_ns=0, exposure_us=None, rgb=np.ascontiguousarray(rgb).view())
     mask = Mask(frame=frame, score=score.view(), crack=score >= threshold_code, model="")
-    return sift(trace(mask, tracing or TraceOptions()), options).traced.reported()
+    return trace(mask, tracing or TraceOptions())
 
 
-def _only(traced: Traced, number: Mapping[int, int]) -> Traced:
+def reported_mask(
+    score: npt.NDArray[np.uint8],
+    rgb: npt.NDArray[np.uint8],
+    threshold_code: int,
+    options: ReportOptions,
+    tracing: TraceOptions | None = None,
+) -> npt.NDArray[np.bool_]:
+    """The pixels of the cracks that the pipeline would report: bool (H, W); arguments as of ``traced``."""
+    return sift(traced(score, rgb, threshold_code, tracing), options).traced.reported()
+
+
+def _only(found: Traced, number: Mapping[int, int]) -> Traced:
     """Some pieces of it, under new numbers."""
     cracks = tuple(
-        replace(crack, component=number[crack.component]) for crack in traced.cracks if crack.component in number
+        replace(crack, component=number[crack.component]) for crack in found.cracks if crack.component in number
     )
-    renumbered = np.full(1 + max(crack.component for crack in traced.cracks), -1, np.intp)
+    renumbered = np.full(1 + max(crack.component for crack in found.cracks), -1, np.intp)
     renumbered[list(number)] = list(number.values())
-    component = renumbered[traced.component]
+    component = renumbered[found.component]
     kept = component >= 0
-    return replace(traced, cracks=cracks, pixels=traced.pixels[kept], component=component[kept])
+    return replace(found, cracks=cracks, pixels=found.pixels[kept], component=component[kept])

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import pytest
 
-from models import DataError
 from models.cli import main
 from models.data import find_examples
 from models.evaluate import evaluate, look, precision_recall, reporting_filter, summary
@@ -82,10 +81,6 @@ def test_the_filter_is_the_drones(folder):
     found = evaluate(scorer, examples, reported=reporting_filter(scorer))
     assert (found["found"]["found"], found["found"]["reported"]["found"]) == (3, 1)
     assert found["crack_free"]["reported"]["fires"] == found["crack_free"]["fires"] == 1
-    found = evaluate(scorer, examples, reported=reporting_filter(scorer, 0))
-    assert found["found"]["reported"]["found"] == 3
-    with pytest.raises(DataError, match="sure_length_px is -1"):
-        reporting_filter(scorer, -1)
     scorer.threshold = 0.9
     found = evaluate(scorer, examples, reported=reporting_filter(scorer))
     assert (found["found"]["reported"]["found"], found["crack_free"]["reported"]["fires"]) == (1, 0)
