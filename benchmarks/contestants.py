@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "models" / "weights" / "fast-unet.weights.h5"
+CLASSIC = ROOT / "models" / "bundles" / "classic-unet"
 SIZE_PX = 512
 WINDOW_PX = 128
 
@@ -73,7 +74,10 @@ def one_tile_bundle(folder: Path, shipped: Path, height: int, width: int, frames
 
 
 def classic_unet(base: int = 16) -> keras.Model:
-    """Ronneberger's U-Net with padded convolutions and transposed convolutions, ``base`` channels at full size."""
+    """Ronneberger's U-Net with padded convolutions and transposed convolutions, ``base`` channels at full size.
+
+    The one that was trained (`CLASSIC`) resizes and convolves where this one has transposed convolutions.
+    """
     import keras
 
     def pair(x: Any, channels: int) -> Any:

@@ -19,7 +19,7 @@ from edge.benchmark.report import card_accuracy
 from edge.benchmark.subject import opened
 from edge.frames import Frame
 from edge.masks import preprocess
-from edge.masks.bundle import default_bundle_path, load_bundle
+from edge.masks.bundle import Bundle, default_bundle_path, load_bundle
 from edge.masks.interpreter import open_model
 
 CAMERA_PX = (720, 1280)
@@ -58,7 +58,11 @@ class Stage:
             self._threads = {"one thread, wall": open_model(content, 1), "two threads, wall": open_model(content, 2)}
 
     def _networks(self, cache: Path, yolo: Path | None) -> list[Contestant]:
-        found = [_tflite(OURS, self.bundle.model_path, self._from_card("int8"))]
+        classic = load_bundle(contestants.CLASSIC)
+        found = [
+            _tflite(OURS, self.bundle.model_path, _from_card(self.bundle, "int8")),
+            _tflite("classic U-Net base 16 int8, trained", classic.model_path, _from_card(classic, "int8")),
+        ]
         makes = {
             "MobileNetV2-1.0-224 int8": lambda: contestants.to_int8(contestants.mobilenet()),
             "DeepLabV3-MobileNetV2-0.5 look-alike int8": lambda: contestants.to_int8(contestants.deeplab()),
@@ -69,7 +73,7 @@ class Stage:
         for name, make in tqdm(makes.items(), desc="building", unit="net", disable=None):
             ingredients = (weights,) if name.startswith("fast") else ()
             path = contestants.cached(f"{name.replace(' ', '-').replace('.', '_')}.tflite", make, cache, *ingredients)
-            accuracy = self._from_card("float") if name.startswith("fast") else "random weights"
+            accuracy = _from_card(self.bundle, "float") if name.startswith("fast") else "random weights"
             found.append(_tflite(name, path, accuracy))
         found.append(self._onnx(cache, weights))
         if yolo is not None:
@@ -107,15 +111,6 @@ class Stage:
             a, b = (1 / (1 + np.exp(-logits)) >= limit for logits in (ours, theirs))
             both, either = both + int((a & b).sum()), either + int((a | b).sum())
         return both / either
-
-    def _from_card(self, kind: str) -> str:
-        name = "deepcrack/test"
-        sets = self.bundle.card.metrics
-        if kind == "int8":
-            f1 = card_accuracy(sets).get(name)
-        else:
-            f1 = sets[name][kind]["pooled"]["f1"]["value"] if name in sets and kind in sets[name] else None
-        return "not on the card" if f1 is None else f"F1 {f1:.3f} ({name})"
 
     def _loops(self, cache: Path, stack: ExitStack) -> dict[str, Callable[[], object]]:
         frames = [_padded(np.roll(self._frame, shift, 1)) for shift in (0, 320, 640, 960)] + [_ramp()]
@@ -155,6 +150,16 @@ class Stage:
         del view
         self._window.run()
         self._at = (at + 1) % self.windows
+
+
+def _from_card(bundle: Bundle, kind: str) -> str:
+    name = "deepcrack/test"
+    sets = bundle.card.metrics
+    if kind == "int8":
+        f1 = card_accuracy(sets).get(name)
+    else:
+        f1 = sets[name][kind]["pooled"]["f1"]["value"] if name in sets and kind in sets[name] else None
+    return "not on the card" if f1 is None else f"F1 {f1:.3f} ({name})"
 
 
 @contextmanager
