@@ -214,8 +214,12 @@ def _summary(arguments: argparse.Namespace) -> int:
     from models.unet import classic_unet, fast_unet, gmac
 
     height, width = arguments.height, arguments.width
-    nets = {"fast_unet": fast_unet(height, width), "classic_unet": classic_unet(height, width)}
-    nets["patch_classifier"] = patch_classifier()
+    nets = {
+        "fast_unet": fast_unet(height, width),
+        "classic_unet": classic_unet(height, width),
+        "classic_unet_base_16": classic_unet(height, width, base=16),
+        "patch_classifier": patch_classifier(),
+    }
     found = {name: {"parameters": net.count_params(), "gmac": round(gmac(net), 3)} for name, net in nets.items()}
     found["patch_classifier"]["window_px"] = 128
     print(json.dumps({"height": height, "width": width, **found}))
