@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -173,11 +174,11 @@ class _Loop:
         self.detections = len(outcome.features)
 
     def _endless(self) -> Iterator[Frame]:
-        rgb = self._source.get("rgb")
+        rgb: Any = self._source.get("rgb")
         seq = 0
         while True:
             if rgb is not None:
-                yield Frame(seq, seq, None, rgb)  # type: ignore[arg-type]
+                yield Frame(seq, seq, None, rgb)
                 seq += 1
                 continue
             with _open(self._source) as camera:

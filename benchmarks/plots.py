@@ -50,6 +50,7 @@ def compare(result: dict[str, Any], picture: Path) -> None:
     axis.set_yticks(range(len(networks)), [one["name"] for one in networks])
     axis.invert_yaxis()
     axis.set_xscale("log")
+    # Room for the words beside the longest bar.
     axis.set_xlim(1, 40 * max(one["cpu_min_ms"] for one in networks))
     axis.set_xlabel("milliseconds, one thread, smallest CPU time (logarithmic)")
     _save(figure, axis, picture, f"{result['board']['name']}, {result['at'][:10]}")

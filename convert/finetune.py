@@ -44,7 +44,7 @@ def finetune(model: keras.Model, frames: Sequence[UInt8], steps: int = STEPS, se
     optimizer = keras.optimizers.Adam(LEARNING_RATE)
     optimizer.build(trained)
 
-    @tf.function  # type: ignore[untyped-decorator]
+    @tf.function  # type: ignore[untyped-decorator]  # TensorFlow ships no types
     def step(batch: Any) -> Any:
         wanted = model(batch, training=False)
         with tf.GradientTape() as tape:
@@ -113,7 +113,7 @@ def _rounding(kind: type[Any]) -> type[Any]:
     """A layer class that rounds its kernel per output channel, and its output where it has an `output_range`."""
     import tensorflow as tf
 
-    class Rounding(kind):  # type: ignore[misc]
+    class Rounding(kind):  # type: ignore[misc]  # the base is only known when it runs
         output_range: tuple[float, float] | None = None
 
         def convolution_op(self, inputs: Any, kernel: Any) -> Any:

@@ -69,7 +69,7 @@ def save(path: Path, state: Checkpoint) -> None:
     for name, group in (("weights", state.weights), ("ema", state.ema), ("optimizer", state.optimizer)):
         arrays.update({f"{name}_{i:04d}": array for i, array in enumerate(group)})
     with replacing(path) as part, part.open("wb") as stream:
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
+        np.savez(stream, **arrays)  # type: ignore[arg-type]  # numpy types any keyword as allow_pickle
 
 
 def load(path: Path) -> Checkpoint:

@@ -7,7 +7,7 @@ work on codes, and one table turns them into scores at the very end.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -75,8 +75,8 @@ def upsample(codes: UInt8, height_px: int, width_px: int, out: UInt8 | None = No
 
     if codes.shape == (height_px, width_px):
         return codes
-    enlarged: UInt8 = cv2.resize(codes, (width_px, height_px), dst=out, interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
-    return enlarged
+    enlarged = cv2.resize(codes, (width_px, height_px), dst=out, interpolation=cv2.INTER_LINEAR)
+    return cast(UInt8, enlarged)  # OpenCV's types do not say that the kind of number stays
 
 
 def dequantise(raw: Int8, scale: float, zero_point: int) -> npt.NDArray[np.float32]:

@@ -258,7 +258,7 @@ class PahoConnection:
         from paho.mqtt.packettypes import PacketTypes
         from paho.mqtt.properties import Properties
 
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types here
         properties.SessionExpiryInterval = 0
         properties.MaximumPacketSize = _MAX_INCOMING_BYTES
         return properties
@@ -267,7 +267,7 @@ class PahoConnection:
         from paho.mqtt.packettypes import PacketTypes
         from paho.mqtt.properties import Properties
 
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no types here
         properties.CorrelationData = correlation
         return properties
 

@@ -80,10 +80,10 @@ class Reports:
             at_ns = self._last[1]  # gpsd repeats a report as the receiver's sentences come in
         fix = self._accurate(position(report), stamp)
         self._last = (stamp, at_ns, fix)
-        self._history.hear_fix(at_ns, fix)
         utc = _utc(stamp)
         if fix is not None and utc is not None:
-            self._utc.hear(at_ns, utc)
+            self._utc.hear(at_ns, utc)  # before the fix: who sees the fix finds its time too
+        self._history.hear_fix(at_ns, fix)
 
     def _accuracy(self, report: Mapping[str, Any]) -> None:
         lat_m, lon_m = _number(report, "lat"), _number(report, "lon")

@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from models.rendered import write_set
 
 ROOT = Path(__file__).parents[2]
@@ -68,3 +71,15 @@ def run(arguments: list[str], **environment: str) -> tuple[int, str, str]:
     process = start(arguments, **environment)
     out, err = process.communicate(timeout=900)
     return process.returncode, out, err
+
+
+class Darkness:
+    """A scorer that needs no network: dark is crack."""
+
+    threshold = 0.5
+
+    def __init__(self, name: str = "darkness") -> None:
+        self.name = name
+
+    def score(self, rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        return 255 - rgb[..., 0]

@@ -13,6 +13,7 @@ from models.cli import main
 from models.data import find_examples
 from models.evaluate import evaluate
 from models.rendered import write_set
+from tests.models.sets import Darkness
 
 keras = pytest.importorskip("keras")
 pytest.importorskip("tensorflow")
@@ -20,16 +21,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 from models.scoring import open_scorer  # noqa: E402
 from models.unet import fast_unet  # noqa: E402
-
-
-class Darkness:
-    """A scorer that needs no network: dark is crack."""
-
-    name = "darkness"
-    threshold = 0.5
-
-    def score(self, rgb):
-        return 255 - rgb[..., 0]
 
 
 @pytest.fixture

@@ -12,16 +12,7 @@ from models import DataError
 from models.cli import main
 from models.data import find_examples
 from models.limits import sweep
-
-
-class Darkness:
-    """Scores how dark a pixel is."""
-
-    name = "darkness"
-    threshold = 0.5
-
-    def score(self, rgb):
-        return 255 - rgb[..., 0]
+from tests.models.sets import Darkness
 
 
 @pytest.fixture

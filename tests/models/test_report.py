@@ -13,16 +13,7 @@ from models.cli import main
 from models.data import find_examples
 from models.evaluate import evaluate, look, precision_recall, reporting_filter, summary
 from models.report import Scored, write_report
-
-
-class Darkness:
-    """A scorer that needs no network: dark is crack."""
-
-    name = "darkness <1>"
-    threshold = 0.5
-
-    def score(self, rgb):
-        return 255 - rgb[..., 0]
+from tests.models.sets import Darkness
 
 
 @pytest.fixture
@@ -41,7 +32,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def looks(folder):
-    return look(Darkness(), find_examples(folder / "images", folder / "masks"))
+    return look(Darkness("darkness <1>"), find_examples(folder / "images", folder / "masks"))
 
 
 def test_precision_and_recall_at_every_threshold_against_a_loop(folder, looks):
@@ -62,14 +53,14 @@ def test_found_and_firing_pictures_before_and_after_a_reporting_filter(folder):
         return score == 255
 
     examples = find_examples(folder / "images", folder / "masks")
-    found = evaluate(Darkness(), examples, reported=only_the_darkest)
+    found = evaluate(Darkness("darkness <1>"), examples, reported=only_the_darkest)
     assert (found["found"]["images"], found["found"]["found"]) == (3, 3)
     assert found["found"]["reported"]["found"] == 1
     assert (found["crack_free"]["images"], found["crack_free"]["fires"]) == (3, 1)
     assert found["crack_free"]["reported"]["fires"] == 0
     assert found["reported"]["pooled"]["recall"]["value"] == pytest.approx(1 / 3, abs=1e-4)
     assert found["reported"]["pooled"]["precision"]["value"] == 1
-    raw = evaluate(Darkness(), examples)
+    raw = evaluate(Darkness("darkness <1>"), examples)
     assert raw["reported"] is None
     assert raw["crack_free"]["reported"] is raw["found"]["reported"] is None
 
@@ -77,7 +68,7 @@ def test_found_and_firing_pictures_before_and_after_a_reporting_filter(folder):
 def test_the_filter_is_the_drones(folder):
     """Bars of 60 px need a mean score of 0.82: the true ones have 1.0, 0.80 and 0.61, the one that is none 0.88."""
     examples = find_examples(folder / "images", folder / "masks")
-    scorer = Darkness()
+    scorer = Darkness("darkness <1>")
     found = evaluate(scorer, examples, reported=reporting_filter(scorer))
     assert (found["found"]["found"], found["found"]["reported"]["found"]) == (3, 1)
     assert found["crack_free"]["reported"]["fires"] == found["crack_free"]["fires"] == 1
@@ -109,9 +100,9 @@ class Reader(html.parser.HTMLParser):
 def test_page_needs_nothing_else_and_shows_every_set(folder, looks, tmp_path):
     sets = [
         Scored(name="cracks & bars", looks=looks, negatives=[]),
-        Scored(name="free", looks=[], negatives=look(Darkness(), find_examples(folder / "images", None))),
+        Scored(name="free", looks=[], negatives=look(Darkness("darkness <1>"), find_examples(folder / "images", None))),
     ]
-    write_report(tmp_path / "page", Darkness(), sets)
+    write_report(tmp_path / "page", Darkness("darkness <1>"), sets)
     text = (tmp_path / "page/index.html").read_text()
     reader = Reader()
     reader.feed(text)

@@ -16,8 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.system.container import Container, FailedError, NotAllowedError, check_allowed, debian_root
+from tests.system.flight import Flight
 from tests.system.payload import Payload
-from tests.system.proofs import PROOFS, Flight
+from tests.system.proofs import PROOFS
 
 NOT_ALLOWED = 69
 
