@@ -28,11 +28,11 @@ import paho.mqtt.client as mqtt  # noqa: E402
 import tables  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from edge.benchmark import board  # noqa: E402
-from edge.benchmark.loops import FrameLoop, rendered  # noqa: E402
-from edge.clock import ManualClock  # noqa: E402
-from edge.demo.broker import Mosquitto, open_broker  # noqa: E402
 from edge.masks import litert  # noqa: E402
+from edge.support.clock import ManualClock  # noqa: E402
+from edge.tools.benchmark import board  # noqa: E402
+from edge.tools.benchmark.loops import FrameLoop, rendered  # noqa: E402
+from edge.tools.demo.broker import Mosquitto, open_broker  # noqa: E402
 
 WINDOW = 20  # letters on their way at one time, as the drone does it
 PATIENCE_S = 60.0

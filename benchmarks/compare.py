@@ -32,7 +32,7 @@ import numpy as np  # noqa: E402
 import tables  # noqa: E402
 from stage import OURS, STRIDE_PX, Stage  # noqa: E402
 
-from edge.benchmark import board  # noqa: E402
+from edge.tools.benchmark import board  # noqa: E402
 
 NOISE = 0.05  # what a measured ratio may be off by
 

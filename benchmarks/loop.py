@@ -26,10 +26,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge import backends
-from edge.clock import ManualClock
 from edge.cracks.trace import TraceOptions
-from edge.detections.scale import ScaleOptions
 from edge.frames import Camera, Frame, synthetic
 from edge.frames.decode import decode
 from edge.masks import tiles
@@ -37,7 +34,10 @@ from edge.masks.bundle import default_bundle_path, load_bundle
 from edge.masks.interpreter import open_network
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
 from edge.pipeline import Flight, Measures, Outcome, Pipeline
-from edge.replay.record import Recorder
+from edge.support import backends
+from edge.support.clock import ManualClock
+from edge.surface.scale import ScaleOptions
+from edge.tools.replay.record import Recorder
 
 HEIGHT_PX, WIDTH_PX = 720, 1280
 

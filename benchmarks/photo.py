@@ -69,9 +69,9 @@ def _slide(path: Path, rgb: np.ndarray, stride: int, rounds: int) -> float:
 
 
 def _tile(bundle: Path | None, rgb: np.ndarray, rounds: int) -> float:
-    from edge.clock import SystemClock
     from edge.frames import Frame
     from edge.masks import litert
+    from edge.support.clock import SystemClock
 
     options = litert.Options(bundle=bundle, threads=1, unsigned="allow")
     segmenter = litert.open_segmenter(options, SystemClock())

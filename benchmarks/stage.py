@@ -14,13 +14,13 @@ import contestants
 import numpy as np
 from tqdm import tqdm
 
-from edge.benchmark.loops import FrameLoop, clean, cut, rendered
-from edge.benchmark.report import card_accuracy
-from edge.benchmark.subject import opened
 from edge.frames import Frame
 from edge.masks import preprocess
 from edge.masks.bundle import Bundle, default_bundle_path, load_bundle
 from edge.masks.interpreter import open_model
+from edge.tools.benchmark.loops import FrameLoop, clean, cut, rendered
+from edge.tools.benchmark.report import card_accuracy
+from edge.tools.benchmark.subject import opened
 
 CAMERA_PX = (720, 1280)
 ONE_TILE_PX = (736, 1280)  # the network takes multiples of 32

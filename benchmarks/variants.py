@@ -23,10 +23,10 @@ import contestants  # noqa: E402
 import tables  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from edge.benchmark import board  # noqa: E402
-from edge.benchmark.roofline import fastest_ms  # noqa: E402
 from edge.masks.bundle import default_bundle_path  # noqa: E402
 from edge.masks.interpreter import open_model  # noqa: E402
+from edge.tools.benchmark import board  # noqa: E402
+from edge.tools.benchmark.roofline import fastest_ms  # noqa: E402
 
 ENCODER = ((4, 2, 1), (8, 4, 1), (16, 6, 1), (32, 6, 2))
 """Stride, channels in units of the base, convolutions after the one that goes down: as in models/unet.py."""

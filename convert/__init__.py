@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.errors import UsageError
+from edge.support.errors import UsageError
 
 
 class ConversionError(UsageError):

@@ -19,8 +19,8 @@ from convert import ConversionError
 from convert.folder import replacing, write_card
 from convert.quantize import INPUT_SCALE, INPUT_ZERO_POINT, Quantized, open_interpreter, run
 from convert.source import CLASSIFIER, Source
-from edge.clock import SystemClock
 from edge.masks.card import GOLDEN, MODEL, SCHEMA, LimitsCard
+from edge.support.clock import SystemClock
 from models import DataError
 
 log = logging.getLogger(__name__)

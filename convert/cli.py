@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from convert import commands
-from edge.errors import EXIT_TRY_AGAIN, EXIT_USAGE, SpanhawkError
+from edge.support.errors import EXIT_TRY_AGAIN, EXIT_USAGE, SpanhawkError
 
 EXAMPLES = """examples:
   python -m convert quantize runs/mine/model.keras --data photos/ -o bundles/mine

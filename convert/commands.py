@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert import ConversionError
-from edge.errors import EXIT_DONE
+from edge.support.errors import EXIT_DONE
 from models import DataError
 
 if TYPE_CHECKING:

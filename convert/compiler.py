@@ -18,7 +18,7 @@ from pathlib import Path
 
 from convert import ConversionError
 from convert.edgetpu import MAPS, Prediction
-from edge.errors import DeviceError
+from edge.support.errors import DeviceError
 
 PROGRAM = "edgetpu_compiler"
 TRIES = 3

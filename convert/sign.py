@@ -14,10 +14,10 @@ from typing import Any
 
 from convert import ConversionError
 from convert.folder import replacing, seal
-from edge.errors import BundleError
 from edge.masks.bundle import Bundle, load_bundle
 from edge.masks.card import CARD, SEAL, SIGNATURE
 from edge.masks.trust import SHIPPED, format_sums, key_number, sha256_of, shipped
+from edge.support.errors import BundleError
 from models import DataError
 
 

@@ -23,9 +23,9 @@ from convert.operators import check_operators
 from convert.quantize import delegate_partitions, open_interpreter, to_float_tflite
 from convert.scorers import open_rivals
 from convert.source import CLASSIFIER, load_source
-from edge.clock import SystemClock
 from edge.masks.bundle import Bundle, load_bundle
 from edge.masks.card import MODEL
+from edge.support.clock import SystemClock
 
 log = logging.getLogger(__name__)
 

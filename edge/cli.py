@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge import __version__
-from edge.errors import EXIT_DONE, SpanhawkError
+from edge.support.errors import EXIT_DONE, SpanhawkError
 
 _EPILOG = """\
 exit codes: 0 done, 2 usage, 69 device unavailable, 75 try again, 78 configuration
@@ -190,7 +190,7 @@ def _config_option(verb: argparse.ArgumentParser) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from edge import demo
+    from edge.tools import demo
 
     print(demo.run(arguments.out, arguments.seconds))
     return EXIT_DONE
@@ -203,7 +203,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    from edge.replay.run import Job, replay
+    from edge.tools.replay.run import Job, replay
 
     job = Job(
         source=arguments.source,
@@ -225,9 +225,9 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from edge.clock import SystemClock
-    from edge.doctor import report
-    from edge.doctor.examine import examine
+    from edge.support.clock import SystemClock
+    from edge.tools.doctor import report
+    from edge.tools.doctor.examine import examine
 
     clock, results = SystemClock(), []
     for name, result in examine(arguments.config or _DEFAULT_CONFIG, clock, software_only=arguments.software):
@@ -239,7 +239,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _outbox(arguments: argparse.Namespace) -> int:
-    from edge.daemon import letters, prune
+    from edge.tools import letters, prune
 
     box = letters.Box(arguments.config or _DEFAULT_CONFIG, arguments.outbox, arguments.mqtt)
     if arguments.action == "list":
@@ -255,8 +255,8 @@ def _outbox(arguments: argparse.Namespace) -> int:
 
 
 def _benchmark(arguments: argparse.Namespace) -> int:
-    from edge.benchmark.report import table
-    from edge.benchmark.run import Job, against_reference, benchmark
+    from edge.tools.benchmark.report import table
+    from edge.tools.benchmark.run import Job, against_reference, benchmark
 
     job = Job(
         bundles=arguments.bundle,
@@ -285,7 +285,7 @@ def _benchmark(arguments: argparse.Namespace) -> int:
 
 
 def _config_check(arguments: argparse.Namespace) -> int:
-    from edge.daemon import settings
+    from edge import settings
 
     settings.read(arguments.file)
     print(f"{arguments.file}: good", file=sys.stderr)
@@ -293,7 +293,7 @@ def _config_check(arguments: argparse.Namespace) -> int:
 
 
 def _config_show(arguments: argparse.Namespace) -> int:
-    from edge.daemon import settings
+    from edge import settings
 
     path = arguments.config
     if path is None and not _DEFAULT_CONFIG.exists():

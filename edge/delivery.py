@@ -14,11 +14,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from edge.clock import Clock
-from edge.errors import TryAgainError
 from edge.mqtt import Publisher, Receipt
 from edge.mqtt.notices import Notices
 from edge.outbox import Letter, LetterState, Outbox
+from edge.support.clock import Clock
+from edge.support.errors import TryAgainError
 
 log = logging.getLogger(__name__)
 

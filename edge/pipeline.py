@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from edge import evidence
-from edge.clock import Clock, stopwatch_ns
 from edge.cracks.plausible import ReportOptions, sift
 from edge.cracks.trace import Traced, TraceOptions, trace
 from edge.detections import Detection, Evidence
-from edge.detections.scale import ScaleOptions, size_of
 from edge.detections.wire import detection_id, feature, to_bytes
-from edge.errors import TryAgainError
 from edge.evidence import Seen
 from edge.frames import Frame
 from edge.masks import Mask, Segmenter
 from edge.navigation import Navigator, NavState
 from edge.outbox import Letter, Outbox
+from edge.support.clock import Clock, stopwatch_ns
+from edge.support.errors import TryAgainError
+from edge.surface.scale import ScaleOptions, size_of
 
 log = logging.getLogger(__name__)
 

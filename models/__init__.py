@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.errors import UsageError
+from edge.support.errors import UsageError
 
 
 class DataError(UsageError):

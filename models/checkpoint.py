@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.errors import TryAgainError
+from edge.support.errors import TryAgainError
 
 Array = npt.NDArray[Any]
 

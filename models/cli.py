@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.errors import EXIT_DONE, SpanhawkError
+from edge.support.errors import EXIT_DONE, SpanhawkError
 from models import DataError, Example
 
 log = logging.getLogger(__name__)

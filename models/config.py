@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from edge import config
-from edge.errors import ConfigError
+from edge.support import config
+from edge.support.errors import ConfigError
 from models import MAX_CLASSES, DataError
 
 Kind = Literal["fast_unet", "unet", "patch_classifier"]

@@ -43,7 +43,7 @@ def write_run(path: Path, config: Config, command: str, parts: DataSplit, model:
     """Write run.json: configuration, versions, size of the network, and per set the count, hash and held-out names."""
     import keras
 
-    from edge.clock import SystemClock
+    from edge.support.clock import SystemClock
 
     content: dict[str, Any] = {
         "created": SystemClock().utc().isoformat(),

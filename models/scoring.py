@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edge.clock import SystemClock
 from edge.frames import Frame
 from edge.masks import Segmenter, preprocess, tiles
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
+from edge.support.clock import SystemClock
 from models import DataError, Example, classifier
 from models.classifier import STRIDE_PX
 

@@ -10,17 +10,17 @@ import jsonschema
 import numpy as np
 import pytest
 
-from edge.clock import ManualClock
 from edge.cracks.plausible import ReportOptions, reported_mask
 from edge.cracks.trace import TraceOptions
-from edge.detections.scale import ScaleOptions
 from edge.detections.wire import schema
-from edge.errors import TryAgainError
 from edge.frames import Frame
 from edge.masks import Mask, Segmenter, dark, preprocess
 from edge.navigation import fixed
 from edge.outbox import Letter, Outbox, memory
 from edge.pipeline import Flight, Measures, Pipeline
+from edge.support.clock import ManualClock
+from edge.support.errors import TryAgainError
+from edge.surface.scale import ScaleOptions
 from tests.pictures import PATH_PX, concrete, frame
 
 START = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)

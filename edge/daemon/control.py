@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from edge.clock import Clock
-from edge.errors import SpanhawkError
 from edge.mqtt import Publisher, Request
 from edge.mqtt.commands import Command, CommandError, parse, reply
+from edge.support.clock import Clock
+from edge.support.errors import SpanhawkError
 
 log = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ import re
 import threading
 from types import TracebackType
 
-from edge.clock import Clock
 from edge.daemon.control import Control, Switch
 from edge.daemon.notify import Systemd
 from edge.daemon.status import Reporter
 from edge.delivery import Delivery
 from edge.mqtt import Publisher
 from edge.mqtt.topics import status_topic, telemetry_topic
+from edge.support.clock import Clock
 
 log = logging.getLogger(__name__)
 

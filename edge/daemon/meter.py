@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
+from edge.support.timings import columns, percentiles
 
 # A rate is news for this long: a camera that died shows none.
 FRESH_NS = 10_000_000_000
@@ -75,31 +75,6 @@ class Meter:
         fresh = [at_ns for at_ns in finished if now_ns - at_ns <= FRESH_NS]
         share = sum(looked) / len(looked) if looked else None
         return Reading(*counts, _rate(fresh), percentiles(columns(stages)), last, share, suppressed)
-
-
-def percentiles(columns: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
-    """Per stage the median, 90th and 99th percentile and the maximum of its column, ms; empty columns are left out."""
-    table = {}
-    for stage, values in columns.items():
-        if not len(values):
-            continue
-        p50, p90, p99 = np.percentile(values, (50, 90, 99))
-        table[stage] = {
-            "p50": round(float(p50), 3),
-            "p90": round(float(p90), 3),
-            "p99": round(float(p99), 3),
-            "max": round(max(values), 3),
-        }
-    return table
-
-
-def columns(rows: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
-    """Rows of stage times as one column per stage."""
-    table: dict[str, list[float]] = {}
-    for row in rows:
-        for stage, took_ms in row.items():
-            table.setdefault(stage, []).append(took_ms)
-    return table
 
 
 def _rate(finished_ns: Sequence[int]) -> float | None:

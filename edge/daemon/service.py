@@ -20,24 +20,25 @@ from typing import Any
 import cv2
 
 from edge import evidence
-from edge.clock import Clock, SystemClock
 from edge.daemon.control import Control, Switch
 from edge.daemon.ground import Ground
 from edge.daemon.meter import Meter
 from edge.daemon.notify import Systemd
-from edge.daemon.settings import Settings, read
-from edge.daemon.status import Reporter, Sources, status_payload
+from edge.daemon.status import Reporter, Sources
 from edge.delivery import Delivery
 from edge.detections.wire import mark_historical
-from edge.errors import ConfigError, DeviceError, SpanhawkError, TryAgainError, UsageError
 from edge.frames import Frame
 from edge.frames.newest import NewestFrame
 from edge.masks import Segmenter
 from edge.mqtt import Publisher
+from edge.mqtt.status import status_payload
 from edge.mqtt.topics import detections_topic, replies_topic, status_topic
 from edge.navigation import Navigator
 from edge.outbox import LetterState, Outbox
 from edge.pipeline import Flight, Measures, Outcome, Pipeline
+from edge.settings import Settings, read
+from edge.support.clock import Clock, SystemClock
+from edge.support.errors import ConfigError, DeviceError, SpanhawkError, TryAgainError, UsageError
 
 log = logging.getLogger(__name__)
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from edge.clock import Clock
-from edge.daemon import board
 from edge.daemon.meter import Meter
-from edge.daemon.settings import FlightOptions
 from edge.detections.wire import rfc3339
-from edge.errors import TryAgainError
 from edge.masks import Runtime
+from edge.mqtt.status import status_payload
 from edge.navigation import Navigator
 from edge.outbox import LetterState, Outbox
+from edge.settings import FlightOptions
+from edge.support import board
+from edge.support.clock import Clock
+from edge.support.errors import TryAgainError
 
-STATUS_SCHEMA = "spanhawk/status/1"
 TELEMETRY_SCHEMA = "spanhawk/telemetry/1"
 
 
@@ -98,7 +97,7 @@ class Reporter:
             "resident_mb": None if resident is None else resident // 1_000_000,
             "outbox": self._depths(),
         }
-        return _json(document)
+        return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
     def _depths(self) -> dict[str, int] | None:
         """Letters by state; None while the disk fails (``outbox.health`` says so)."""
@@ -120,21 +119,3 @@ class Reporter:
             else None,
             "supply voltage below 4.63 V: use a stronger supply or a shorter cable" if board.under_voltage() else None,
         ]
-
-
-def status_payload(vehicle: str, flight_id: str, state: str, reasons: Sequence[str], *, flying: bool) -> bytes:
-    """A status message; also the last will, which the broker sends as ``offline`` when we vanish."""
-    return _json(
-        {
-            "schema": STATUS_SCHEMA,
-            "vehicle": vehicle,
-            "flight_id": flight_id,
-            "state": state,
-            "flying": flying,
-            "reasons": list(reasons),
-        }
-    )
-
-
-def _json(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.cracks import Crack
-from edge.detections import CrackSize, Detection
+from edge.detections import Detection
 from edge.navigation import Fix, NavState
+from edge.surface import CrackSize
 
 SCHEMA = "spanhawk/detection/1"
 

@@ -20,8 +20,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.clock import Clock
-from edge.errors import DeviceError, UsageError
 from edge.frames import RGB, Frame, SkippedFrame, readable
 from edge.frames.decode import (
     UnreadableImageError,
@@ -32,6 +30,8 @@ from edge.frames.decode import (
     to_eight_bits,
 )
 from edge.frames.exif import Exif, read_exif
+from edge.support.clock import Clock
+from edge.support.errors import DeviceError, UsageError
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from types import TracebackType
 
 import numpy as np
 
-from edge.clock import Clock
-from edge.errors import DeviceError
 from edge.frames import RGB, Camera, Frame
+from edge.support.clock import Clock
+from edge.support.errors import DeviceError
 
 log = logging.getLogger(__name__)
 

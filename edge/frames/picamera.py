@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.clock import Clock
-from edge.errors import DeviceError, UsageError
 from edge.frames import RGB, Frame, SkippedFrame
 from edge.frames.stamps import on_monotonic, suspended_ns
+from edge.support.clock import Clock
+from edge.support.errors import DeviceError, UsageError
 
 log = logging.getLogger(__name__)
 

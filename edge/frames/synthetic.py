@@ -16,14 +16,14 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from edge.clock import Clock
-from edge.errors import DeviceError
 from edge.frames import RGB, Frame, SkippedFrame
-from edge.frames.scene import Scene, build_scene
-from edge.frames.scene_render import gain, tone
-from edge.frames.scene_sensor import noise_table, smear, vignette, with_noise
-from edge.frames.scene_strokes import Float64
-from edge.frames.scene_track import Lens, Track
+from edge.rendered.flightpath import Lens, Track
+from edge.rendered.render import gain, tone
+from edge.rendered.scene import Scene, build_scene
+from edge.rendered.sensor import noise_table, smear, vignette, with_noise
+from edge.rendered.strokes import Float64
+from edge.support.clock import Clock
+from edge.support.errors import DeviceError
 
 FOCAL_MM = 8.0
 SENSOR_WIDTH_MM = 3.968

@@ -18,10 +18,10 @@ from typing import Any
 import cv2
 import numpy.typing as npt
 
-from edge.clock import Clock
-from edge.errors import DeviceError, UsageError
 from edge.frames import Camera, Frame, SkippedFrame, readable
 from edge.frames.decode import quiet_opencv, rgb_from_bgr
+from edge.support.clock import Clock
+from edge.support.errors import DeviceError, UsageError
 
 log = logging.getLogger(__name__)
 

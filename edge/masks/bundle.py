@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.errors import BundleError
 from edge.masks.card import (
     COPY_AGAIN,
     GOLDEN,
@@ -24,6 +23,7 @@ from edge.masks.card import (
     read_card,
 )
 from edge.masks.trust import check_seal
+from edge.support.errors import BundleError
 
 DEFAULT_NAME = "fast-unet"
 

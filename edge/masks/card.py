@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from edge import config
-from edge.errors import BundleError, ConfigError
 from edge.masks import preprocess
+from edge.support import config
+from edge.support.errors import BundleError, ConfigError
 
 SCHEMA = "spanhawk/card/1"
 CARD = "card.json"

@@ -13,11 +13,11 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from edge.clock import Clock
-from edge.errors import DeviceError
 from edge.frames import Frame
 from edge.masks import Mask, Runtime, Segmenter
 from edge.masks.preprocess import threshold_code
+from edge.support.clock import Clock
+from edge.support.errors import DeviceError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edge.clock import Clock
-from edge.errors import BundleError, DeviceError
 from edge.masks import Runtime, Segmenter
 from edge.masks.bundle import Bundle
 from edge.masks.card import MODEL_EDGETPU
 from edge.masks.interpreter import load_delegate, open_network
 from edge.masks.segmenter import NetworkOptions, NetworkSegmenter, open_bundle
+from edge.support.clock import Clock
+from edge.support.errors import BundleError, DeviceError
 
 _log = logging.getLogger(__name__)
 

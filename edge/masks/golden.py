@@ -7,10 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
-from edge.errors import BundleError, DeviceError
 from edge.masks.bundle import Golden
 from edge.masks.card import GoldenCard
 from edge.masks.preprocess import Int8
+from edge.support.errors import BundleError, DeviceError
 
 
 class Network(Protocol):

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from edge.errors import BundleError, ConfigError, DeviceError
 from edge.masks.bundle import Bundle, load_golden
 from edge.masks.golden import check_golden
 from edge.masks.preprocess import Int8
+from edge.support.errors import BundleError, ConfigError, DeviceError
 
 # Scales travel through JSON as text; any real difference between two calibrations is far larger.
 _SCALE_TOLERANCE = 1e-6

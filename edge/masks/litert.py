@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge.clock import Clock
 from edge.masks import Runtime, Segmenter
 from edge.masks.interpreter import open_network
 from edge.masks.segmenter import NetworkOptions, NetworkSegmenter, open_bundle
+from edge.support.clock import Clock
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,14 +14,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edge.clock import Clock
-from edge.errors import BundleError, ConfigError, DeviceError
 from edge.masks import Runtime, Segmenter
 from edge.masks.bundle import Bundle, load_golden_onnx
 from edge.masks.card import MODEL_ONNX
 from edge.masks.golden import check_golden
 from edge.masks.preprocess import INPUT_SCALE, Int8
 from edge.masks.segmenter import NetworkOptions, NetworkSegmenter, open_bundle
+from edge.support.clock import Clock
+from edge.support.errors import BundleError, ConfigError, DeviceError
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.clock import stopwatch_ns
 from edge.frames import RGB
 from edge.masks import Area
 from edge.masks.tiles import Tile
+from edge.support.clock import stopwatch_ns
 
 # One row in so many is looked at to rank tiles: under a millisecond for 12 megapixels, a fiftieth of one tile's run.
 _ROW_STEP = 8

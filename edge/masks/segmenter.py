@@ -11,14 +11,14 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from edge.clock import stopwatch_ns
-from edge.errors import BundleError, ConfigError, DeviceError
 from edge.frames import RGB, Frame
 from edge.masks import Area, Mask, Runtime, preprocess, tiles
 from edge.masks.bundle import Bundle, default_bundle_path, load_bundle
 from edge.masks.golden import Network
 from edge.masks.schedule import Rounds
 from edge.masks.trust import KEYS, Unsigned, check_trust
+from edge.support.clock import stopwatch_ns
+from edge.support.errors import BundleError, ConfigError, DeviceError
 
 # What lies beyond a tile's edge is missed as far in as the network looks: with the fast U-Net at 512 px a sixth of the
 # crack pixels change within 16 px of the edge, a fourteenth at 32 to 48 px, one in fifty from 64 px on.

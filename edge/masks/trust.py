@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edge.errors import BundleError, ConfigError
 from edge.masks.card import CARD, COPY_AGAIN, SEAL, SIGNATURE
+from edge.support.errors import BundleError, ConfigError
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from edge.errors import ConfigError
+from edge.support.errors import ConfigError
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from edge.errors import SpanhawkError
+from edge.support.errors import SpanhawkError
 
 MAX_COMMAND_BYTES = 4096
 # A command has one level; a few brackets more may stand inside texts.

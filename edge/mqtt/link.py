@@ -8,12 +8,12 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from edge.clock import Clock
 from edge.mqtt import Receipt, Request
 from edge.mqtt.backoff import Backoff
 from edge.mqtt.connection import Connection, Hangup, Up
 from edge.mqtt.notices import Notices
 from edge.mqtt.traffic import Traffic
+from edge.support.clock import Clock
 
 log = logging.getLogger(__name__)
 

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
-from edge.clock import Clock
-from edge.errors import ConfigError
 from edge.mqtt import Publisher, Receipt, Request
 from edge.mqtt.connection import Arrived, Ended, News, Up
 from edge.mqtt.notices import Notices
 from edge.mqtt.topics import check_vehicle, status_topic
 from edge.mqtt.traffic import Traffic
+from edge.support.clock import Clock
+from edge.support.errors import ConfigError
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from edge.clock import Clock
+from edge.support.clock import Clock
 
 _EVERY_NS = 60_000_000_000
 

@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from edge.clock import Clock
-from edge.errors import ConfigError
 from edge.mqtt import Publisher, Request
 from edge.mqtt.address import Address, parse_url
 from edge.mqtt.commands import MAX_COMMAND_BYTES
@@ -29,6 +27,8 @@ from edge.mqtt.link import Link
 from edge.mqtt.tls import Context, read_password, tls_context
 from edge.mqtt.topics import check_vehicle, commands_topic, status_topic
 from edge.mqtt.why import loss, refusal, silence, unreachable
+from edge.support.clock import Clock
+from edge.support.errors import ConfigError
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from edge.errors import ConfigError
+from edge.support.errors import ConfigError
 
 log = logging.getLogger(__name__)
 

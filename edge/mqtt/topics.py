@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from edge.errors import ConfigError
+from edge.support.errors import ConfigError
 
 _MAX_VEHICLE_BYTES = 64
 # MQTT 5.0, 1.5.4 and 4.7.3: a topic name is 1 to 65,535 bytes of UTF-8.

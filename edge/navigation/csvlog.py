@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.errors import NavFileError
 from edge.navigation import Attitude, Fix, FixKind
 from edge.navigation.history import History
+from edge.support.errors import NavFileError
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from datetime import datetime
 from types import TracebackType
 from typing import Literal
 
-from edge.clock import Clock
 from edge.navigation import Attitude, Fix, FixKind, Navigator, NavState
 from edge.navigation.track import on_null_island
+from edge.support.clock import Clock
 
 _PAIRED = (("lat_deg", "lon_deg"), ("roll_deg", "pitch_deg", "yaw_deg"))
 _BOUNDS = {

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
 
-from edge.clock import EARLIEST_PLAUSIBLE_UTC, Clock
 from edge.navigation import Navigator, NavState
 from edge.navigation.history import History
 from edge.navigation.timebase import UtcTrack
 from edge.navigation.tpv import Lines, Reports
 from edge.navigation.track import Limits
 from edge.navigation.trouble import Trouble
+from edge.support.clock import EARLIEST_PLAUSIBLE_UTC, Clock
 
 log = logging.getLogger(__name__)
 

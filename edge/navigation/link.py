@@ -11,7 +11,7 @@ import termios
 import tty
 from typing import Protocol
 
-from edge.errors import ConfigError, DeviceError
+from edge.support.errors import ConfigError, DeviceError
 
 _CHUNK_BYTES = 65536
 _CONNECT_S = 5.0

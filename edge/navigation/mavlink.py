@@ -19,8 +19,6 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-from edge.clock import EARLIEST_PLAUSIBLE_UTC, Clock
-from edge.errors import DeviceError
 from edge.navigation import Navigator, NavState, framing
 from edge.navigation.history import History
 from edge.navigation.link import Link, open_link
@@ -28,6 +26,8 @@ from edge.navigation.timebase import UtcTrack
 from edge.navigation.track import Limits
 from edge.navigation.trouble import Trouble
 from edge.navigation.vehicle import Mount, Vehicle
+from edge.support.clock import EARLIEST_PLAUSIBLE_UTC, Clock
+from edge.support.errors import DeviceError
 
 log = logging.getLogger(__name__)
 

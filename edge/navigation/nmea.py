@@ -20,11 +20,11 @@ from functools import reduce
 from operator import xor
 from pathlib import Path
 
-from edge.errors import NavFileError
 from edge.navigation import Fix, FixKind
 from edge.navigation.csvlog import Span
 from edge.navigation.history import History
 from edge.navigation.timebase import UtcTrack
+from edge.support.errors import NavFileError
 
 log = logging.getLogger(__name__)
 

@@ -13,14 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
-from edge.clock import Clock
-from edge.errors import NavFileError
 from edge.navigation import Navigator, NavState, csvlog, nmea
 from edge.navigation.csvlog import Span
 from edge.navigation.history import History
 from edge.navigation.timebase import UtcTrack
 from edge.navigation.track import Limits
 from edge.navigation.vehicle import Mount
+from edge.support.clock import Clock
+from edge.support.errors import NavFileError
 
 log = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from edge.errors import NavFileError
 from edge.navigation import FixKind, framing, mavlink
 from edge.navigation.csvlog import Span
 from edge.navigation.history import History
 from edge.navigation.timebase import UtcTrack
 from edge.navigation.vehicle import Mount, Vehicle, is_autopilot
+from edge.support.errors import NavFileError
 
 log = logging.getLogger(__name__)
 

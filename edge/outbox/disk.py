@@ -6,7 +6,7 @@ import logging
 import os
 from pathlib import Path
 
-from edge.errors import ConfigError, TryAgainError
+from edge.support.errors import ConfigError, TryAgainError
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from edge.errors import ConfigError
+from edge.support.errors import ConfigError
 
 # Fixed width: overwriting in place needs no new block, so it works on a full disk.
 _PID_BYTES = 16

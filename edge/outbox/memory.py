@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
-from edge.clock import Clock
-from edge.errors import TryAgainError
 from edge.outbox import Letter, LetterState, Outbox, StoredLetter
 from edge.outbox.ends import BothEnds
+from edge.support.clock import Clock
+from edge.support.errors import TryAgainError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

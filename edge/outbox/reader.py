@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import TypeVar
 from urllib.parse import quote
 
-from edge.errors import ConfigError, TryAgainError
 from edge.outbox import LetterState, StoredLetter
 from edge.outbox.schema import BUSY_S, COUNT, LIST, check_owner, counted, stored
+from edge.support.errors import ConfigError, TryAgainError
 
 T = TypeVar("T")
 

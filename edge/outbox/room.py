@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.errors import TryAgainError
 from edge.outbox.disk import Ballast, free_bytes, megabytes
 from edge.outbox.schema import pragma
+from edge.support.errors import TryAgainError
 
 _RECYCLED_AT_ONCE = 64
 # Headers of a row and of its page, its index entries.

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.errors import ConfigError
 from edge.outbox import Letter, LetterState, StoredLetter
 from edge.outbox.disk import sync_folder
+from edge.support.errors import ConfigError
 
 VERSION = 1
 """Kept in ``user_version``; a file with a higher one was written by a newer spanhawk."""

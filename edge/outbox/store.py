@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from edge.clock import Clock
-from edge.errors import ConfigError, TryAgainError
 from edge.outbox.disk import Ballast, free_bytes, make_folder, megabytes
 from edge.outbox.lock import Lock
 from edge.outbox.schema import is_damage, open_file, set_aside
+from edge.support.clock import Clock
+from edge.support.errors import ConfigError, TryAgainError
 
 log = logging.getLogger(__name__)
 

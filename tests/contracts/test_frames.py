@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 
 import edge.frames
-from edge.clock import SystemClock
-from edge.config import build
-from edge.errors import ConfigError, DeviceError
 from edge.frames import Frame, SkippedFrame
+from edge.support.clock import SystemClock
+from edge.support.config import build
+from edge.support.errors import ConfigError, DeviceError
 
 ROOM = [importlib.import_module(f"edge.frames.{module.name}") for module in pkgutil.iter_modules(edge.frames.__path__)]
 BACKENDS = {module.__name__.rpartition(".")[2]: module for module in ROOM if "open_camera" in vars(module)}

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 
 import edge.masks
-from edge.clock import ManualClock
-from edge.errors import DeviceError
 from edge.frames import Frame
 from edge.masks import Segmenter
 from edge.masks.preprocess import threshold_code
+from edge.support.clock import ManualClock
+from edge.support.errors import DeviceError
 
 PIXEL = Path(__file__).parents[1] / "masks" / "fixtures" / "pixel"
 ALWAYS_HERE = {"litert", "dark", "onnx"}

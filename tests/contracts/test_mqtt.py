@@ -5,11 +5,11 @@ import logging
 
 import pytest
 
-from edge import backends
-from edge.clock import SystemClock
-from edge.errors import ConfigError
 from edge.mqtt import Receipt
 from edge.mqtt.topics import commands_topic, detections_topic, replies_topic, status_topic, telemetry_topic
+from edge.support import backends
+from edge.support.clock import SystemClock
+from edge.support.errors import ConfigError
 from tests.mqtt.broker import PATIENCE_S, Ear, mosquitto
 
 WILL = b'{"state":"offline"}'

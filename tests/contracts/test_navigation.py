@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import edge.navigation
-from edge.clock import Clock, SystemClock
 from edge.navigation import Navigator, NavState, nowhere
+from edge.support.clock import Clock, SystemClock
 
 
 def _backends() -> Iterator[ModuleType]:

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from edge import backends
-from edge.clock import UTC, ManualClock
-from edge.errors import TryAgainError
 from edge.outbox import Letter, LetterState
+from edge.support import backends
+from edge.support.clock import UTC, ManualClock
+from edge.support.errors import TryAgainError
 
 NAMES = backends.names("edge.outbox", "open_outbox")
 EMPTY = dict.fromkeys(LetterState, 0)

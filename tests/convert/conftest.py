@@ -4,7 +4,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from edge.clock import ManualClock
+from edge.support.clock import ManualClock
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ from convert.folder import editing, replacing, write_card
 from convert.gate import _f1_drop, _width_differences, find_set, thinned
 from convert.quantize import quantize as convert_to_int8
 from convert.source import load_source
-from edge.errors import BundleError
 from edge.masks.bundle import load_bundle
 from edge.masks.card import LimitsCard
 from edge.masks.trust import vouch
+from edge.support.errors import BundleError
 from models import DataError, metrics
 from models.rendered import write_set
 

@@ -191,7 +191,7 @@ def test_model_without_record_is_refused_in_one_sentence(tmp_path, capsys):
 
 
 def test_altered_bundle_does_not_fly(bundle, tmp_path):
-    from edge.errors import BundleError
+    from edge.support.errors import BundleError
 
     for path in bundle.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())

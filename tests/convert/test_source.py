@@ -103,8 +103,8 @@ def test_a_patch_classifier_becomes_a_bundle_that_no_segmenter_takes(tmp_path, c
     (one,) = found.values()
     assert one["images"] == 8
     assert sum(one["wins"]["float"].values()) == 8
-    from edge.errors import BundleError
     from edge.masks import litert
+    from edge.support.errors import BundleError
 
     with pytest.raises(BundleError, match="holds a patch classifier"):
         litert.open_segmenter(litert.Options(bundle=bundle, unsigned="allow"), clock_now)

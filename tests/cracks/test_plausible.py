@@ -8,12 +8,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from edge import config
 from edge.cracks.plausible import REASONS, ReportOptions, Sifted, reported_mask, sift
 from edge.cracks.trace import TraceOptions, trace
-from edge.errors import ConfigError
 from edge.frames import Frame
 from edge.masks import Mask
+from edge.support import config
+from edge.support.errors import ConfigError
 from tests.cracks.drawn import Floats, arc, bar, cover, drawn, outline, picture, ray, straight
 
 OPTIONS = ReportOptions(sure_length_px=220)

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import config
 from edge.cracks import Crack
 from edge.cracks.trace import TraceOptions, trace
-from edge.errors import ConfigError
+from edge.support import config
+from edge.support.errors import ConfigError
 from tests.cracks.drawn import Floats, arc, bar, bar_middle, cover, drawn, mask_of, outline, picture, ray, straight
 from tests.cracks.tracing import EVERYTHING, OPTIONS, Bools, traced
 

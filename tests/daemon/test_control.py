@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.clock import ManualClock
 from edge.daemon.control import Control, Switch
-from edge.errors import DeviceError
 from edge.mqtt.memory import MemoryPublisher, Options, open_publisher
+from edge.support.clock import ManualClock
+from edge.support.errors import DeviceError
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
 

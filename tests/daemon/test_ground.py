@@ -7,13 +7,10 @@ from typing import Any
 
 import pytest
 
-from edge.clock import ManualClock
-from edge.daemon import board
 from edge.daemon.control import Control, Switch
 from edge.daemon.ground import Ground
 from edge.daemon.meter import Meter
 from edge.daemon.notify import Systemd
-from edge.daemon.settings import FlightOptions
 from edge.daemon.status import Reporter, Sources
 from edge.delivery import Delivery
 from edge.detections.wire import feature, mark_historical, to_bytes
@@ -22,6 +19,9 @@ from edge.mqtt.memory import MemoryPublisher
 from edge.mqtt.memory import Options as MqttOptions
 from edge.navigation import fixed
 from edge.outbox import Letter, LetterState, memory
+from edge.settings import FlightOptions
+from edge.support import board
+from edge.support.clock import ManualClock
 from tests.detections.examples import detection
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.daemon.meter import WINDOW, Meter, percentiles
+from edge.daemon.meter import WINDOW, Meter
+from edge.support.timings import percentiles
 
 
 def test_nothing_is_unknown_not_zero() -> None:

@@ -21,15 +21,15 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edge.clock import SystemClock
-from edge.daemon import settings
+from edge import settings
 from edge.daemon.notify import Systemd
 from edge.daemon.service import MAX_BAD_IN_A_ROW, Service
 from edge.detections.wire import schema
-from edge.errors import ConfigError
 from edge.outbox import LetterState
 from edge.outbox.reader import open_reader
 from edge.outbox.sqlite import Options, open_outbox
+from edge.support.clock import SystemClock
+from edge.support.errors import ConfigError
 from tests.mqtt.broker import Broker, mosquitto
 from tests.pictures import concrete, frame
 

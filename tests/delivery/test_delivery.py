@@ -6,10 +6,10 @@ from datetime import datetime
 
 import pytest
 
-from edge.clock import UTC, ManualClock
 from edge.delivery import STRIKES, Delivery
 from edge.mqtt import memory as mqtt_memory
 from edge.outbox import Letter, LetterState
+from edge.support.clock import UTC, ManualClock
 from tests.delivery.world import SECOND_NS, World, late
 
 

@@ -3,10 +3,10 @@
 import contextlib
 import threading
 
-from edge.clock import SystemClock
 from edge.delivery import Delivery
 from edge.mqtt.paho import Options, open_publisher
 from edge.outbox import Letter, LetterState, sqlite
+from edge.support.clock import SystemClock
 from tests.mqtt.broker import PATIENCE_S, Ear, mosquitto
 
 TOPIC = "spanhawk/drone/detections"

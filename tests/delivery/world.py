@@ -4,13 +4,13 @@ from datetime import datetime
 
 import pytest
 
-from edge.clock import UTC, ManualClock
 from edge.delivery import Delivery
-from edge.errors import TryAgainError
 from edge.mqtt import memory as mqtt_memory
 from edge.outbox import Letter
 from edge.outbox import memory as outbox_memory
 from edge.outbox.memory import MemoryOutbox
+from edge.support.clock import UTC, ManualClock
+from edge.support.errors import TryAgainError
 
 SECOND_NS = 10**9
 

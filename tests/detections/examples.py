@@ -7,9 +7,10 @@ from datetime import datetime, timezone
 import numpy as np
 
 from edge.cracks import Crack
-from edge.detections import CrackSize, Detection, Evidence
+from edge.detections import Detection, Evidence
 from edge.detections.wire import detection_id
 from edge.navigation import Attitude, Fix, FixKind, NavState, nowhere
+from edge.surface import CrackSize
 
 SEEN_AT = datetime(2026, 6, 1, 12, 0, 0, 123456, tzinfo=timezone.utc)
 FIX = Fix(FixKind.RTK_FIXED, 51.0543, 3.7174, 12.34, 0.02, None, 12)

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.detections import CrackSize, Detection
+from edge.detections import Detection
 from edge.detections.wire import detection_id, feature, mark_historical, schema, to_bytes
 from edge.navigation import Attitude, Fix, FixKind, NavState
+from edge.surface import CrackSize
 from tests.detections.examples import FIX, bare, crack, detection
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())

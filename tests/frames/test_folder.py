@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge.clock import ManualClock
-from edge.errors import DeviceError, UsageError
 from edge.frames import SkippedFrame
 from edge.frames.folder import Options, open_camera
+from edge.support.clock import ManualClock
+from edge.support.errors import DeviceError, UsageError
 
 CLOCK = ManualClock(datetime(2026, 1, 1, tzinfo=timezone.utc))
 TAKEN, SUBSEC, OFFSET, EXPOSURE = 0x9003, 0x9291, 0x9011, 0x829A

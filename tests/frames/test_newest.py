@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.clock import ManualClock, SystemClock
 from edge.frames import folder, newest
 from edge.frames.newest import NewestFrame
+from edge.support.clock import ManualClock, SystemClock
 from tests.frames.driver import PATIENCE_S, SECOND, Driver, finish, plugged
 
 

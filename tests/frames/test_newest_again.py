@@ -6,10 +6,10 @@ import threading
 
 import numpy as np
 
-from edge.clock import ManualClock
-from edge.errors import DeviceError
 from edge.frames import newest
 from edge.frames.newest import NewestFrame
+from edge.support.clock import ManualClock
+from edge.support.errors import DeviceError
 from tests.frames.driver import PATIENCE_S, SECOND, Driver, finish, plugged
 
 

@@ -12,10 +12,10 @@ from datetime import datetime, timezone
 import numpy as np
 import pytest
 
-from edge.clock import ManualClock
-from edge.errors import DeviceError, UsageError
 from edge.frames import picamera
 from edge.frames.picamera import Options, open_camera
+from edge.support.clock import ManualClock
+from edge.support.errors import DeviceError, UsageError
 from tests.frames.fake_picamera2 import FRAME_US, MS, SENSOR, START_NS, Device, metadata, paint
 
 

@@ -10,12 +10,12 @@ from datetime import datetime, timezone
 import numpy as np
 import pytest
 
-from edge import config
-from edge.clock import ManualClock
-from edge.errors import ConfigError, DeviceError
-from edge.frames.scene import Scene, build_scene
-from edge.frames.scene_track import Lens, Track
 from edge.frames.synthetic import Options, SyntheticCamera, open_camera
+from edge.rendered.flightpath import Lens, Track
+from edge.rendered.scene import Scene, build_scene
+from edge.support import config
+from edge.support.clock import ManualClock
+from edge.support.errors import ConfigError, DeviceError
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
 SMALL = Options(seed=3, width_px=320, height_px=180, live=False, seconds=2.0)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.frames.scene_nav import NavRow, Site, nav_rows, position, write_nav_csv
-from edge.frames.scene_track import Lens, Pose, Track
+from edge.rendered.flightpath import Lens, Pose, Track
+from edge.rendered.nav import NavRow, Site, nav_rows, position, write_nav_csv
 
 LENS = Lens(8.0, 3.1, 1280, 720)
 

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from edge.clock import ManualClock
-from edge.frames.scene import Scene, build_scene
-from edge.frames.scene_cracks import Float64, SurfaceCrack
-from edge.frames.scene_render import gain, px_per_mm
-from edge.frames.scene_sensor import noise_table, smear, with_noise
-from edge.frames.scene_strokes import half_widths_px, project
-from edge.frames.scene_track import Lens, Pose
 from edge.frames.synthetic import Options, SyntheticCamera
+from edge.rendered.cracks import Float64, SurfaceCrack
+from edge.rendered.flightpath import Lens, Pose
+from edge.rendered.render import gain, px_per_mm
+from edge.rendered.scene import Scene, build_scene
+from edge.rendered.sensor import noise_table, smear, with_noise
+from edge.rendered.strokes import half_widths_px, project
+from edge.support.clock import ManualClock
 
 LENS = Lens(8.0, 3.1, 1280, 720)
 NARROW, SHAPE = Lens(8.0, 3.1, 640, 360), (360, 640)

@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.clock import ManualClock
-from edge.errors import DeviceError, UsageError
 from edge.frames import stamps, v4l2
 from edge.frames.v4l2 import Options, V4l2Camera, configure, device_path, open_camera
+from edge.support.clock import ManualClock
+from edge.support.errors import DeviceError, UsageError
 
 PATH = Path("/dev/video7")
 SECOND = 1_000_000_000

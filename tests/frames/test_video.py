@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.clock import ManualClock
-from edge.config import build
-from edge.errors import ConfigError, DeviceError, UsageError
 from edge.frames.video import FileCamera, Options, is_url, masked, open_camera
+from edge.support.clock import ManualClock
+from edge.support.config import build
+from edge.support.errors import ConfigError, DeviceError, UsageError
 
 CLOCK = ManualClock(datetime(2026, 1, 1, tzinfo=timezone.utc), monotonic_ns=123_456_789)
 FPS = 25.0

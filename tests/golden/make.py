@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 
 from edge.cli import main
-from edge.clock import ManualClock
 from edge.frames import synthetic
-from edge.frames.scene_nav import nav_rows, write_nav_csv
+from edge.rendered.nav import nav_rows, write_nav_csv
+from edge.support.clock import ManualClock
 
 HERE = Path(__file__).parent
 FPS = 2.0

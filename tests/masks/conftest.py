@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edge.clock import ManualClock
+from edge.support.clock import ManualClock
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

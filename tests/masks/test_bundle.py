@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.errors import EXIT_CONFIG, BundleError
 from edge.masks import bundle as bundles
 from edge.masks.bundle import default_bundle_path, load_bundle, load_golden
+from edge.support.errors import EXIT_CONFIG, BundleError
 
 
 def refused(folder: Path, *words: str) -> None:

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge import config
-from edge.errors import ConfigError, DeviceError
 from edge.frames import Frame
 from edge.masks.dark import Options, open_segmenter
+from edge.support import config
+from edge.support.errors import ConfigError, DeviceError
 
 
 def frame(rgb: np.ndarray) -> Frame:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.errors import EXIT_UNAVAILABLE, BundleError, DeviceError
 from edge.frames import Frame
 from edge.masks.edgetpu import Options, open_segmenter
+from edge.support.errors import EXIT_UNAVAILABLE, BundleError, DeviceError
 
 ABSENT = "libedgetpu-that-is-not-installed.so.1"
 

@@ -9,12 +9,12 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from edge import config
-from edge.errors import BundleError, ConfigError, DeviceError
 from edge.frames import Frame
 from edge.masks import interpreter, litert
 from edge.masks.bundle import default_bundle_path, load_bundle, load_golden
 from edge.masks.litert import Options, open_segmenter
+from edge.support import config
+from edge.support.errors import BundleError, ConfigError, DeviceError
 
 
 def frame(rgb: np.ndarray, lores: np.ndarray | None = None) -> Frame:

@@ -8,10 +8,10 @@ import logging
 import numpy as np
 import pytest
 
-from edge.errors import EXIT_UNAVAILABLE, BundleError, DeviceError
 from edge.frames import Frame
 from edge.masks import litert, onnx
 from edge.masks.onnx import Options, open_segmenter
+from edge.support.errors import EXIT_UNAVAILABLE, BundleError, DeviceError
 
 
 def frame(height: int = 90, width: int = 130) -> Frame:

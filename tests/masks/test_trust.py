@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.errors import BundleError, ConfigError
 from edge.masks import litert, trust
 from edge.masks.bundle import default_bundle_path, load_bundle
 from edge.masks.card import CARD, SEAL, SIGNATURE
 from edge.masks.trust import check_trust, format_sums, key_number, parse_sums, vouch
+from edge.support.errors import BundleError, ConfigError
 
 
 def seal(folder: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_signature_by_a_known_key_is_trusted(signed, keys, pair):
     number = key_number(pair.public_key.to_base64())
     assert vouch(signed, keys) == trust.Voucher(True, f"signed by key {number} (ours.pub)")
     with_key = litert.Options(bundle=signed, keys=keys, threads=1)
-    from edge.clock import SystemClock
+    from edge.support.clock import SystemClock
 
     with litert.open_segmenter(with_key, SystemClock()) as segmenter:
         assert segmenter.model.startswith("pixel-")

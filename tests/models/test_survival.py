@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from edge.errors import TryAgainError
+from edge.support.errors import TryAgainError
 from models import checkpoint
 from models.cli import main
 from tests.models.sets import configure, start

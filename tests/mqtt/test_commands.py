@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.clock import UTC
 from edge.mqtt.commands import MAX_COMMAND_BYTES, Command, CommandError, parse, reply
+from edge.support.clock import UTC
 
 KNOWN = ("start", "stop", "snapshot", "ping", "flush")
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -9,13 +9,13 @@ from datetime import datetime
 
 import pytest
 
-from edge.clock import UTC, ManualClock, SystemClock
 from edge.mqtt import Receipt, Request
 from edge.mqtt.backoff import CAP_S, REFUSED_S, Backoff
 from edge.mqtt.connection import Arrived, Complaint, Ended, Hangup, Up
 from edge.mqtt.link import Link
 from edge.mqtt.notices import Notices
 from edge.mqtt.traffic import MAX_REQUESTS
+from edge.support.clock import UTC, ManualClock, SystemClock
 
 PATIENCE_S = 10
 

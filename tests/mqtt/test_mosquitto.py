@@ -9,10 +9,10 @@ import threading
 
 import pytest
 
-from edge.clock import SystemClock
 from edge.mqtt.commands import CommandError, parse, reply
 from edge.mqtt.paho import Options, open_publisher
 from edge.mqtt.topics import commands_topic, detections_topic, replies_topic, status_topic
+from edge.support.clock import SystemClock
 from tests.mqtt.broker import PATIENCE_S, Ear, mosquitto
 from tests.mqtt.certificates import authority, signed
 

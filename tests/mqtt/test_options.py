@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from edge import config
-from edge.clock import SystemClock
-from edge.errors import ConfigError
 from edge.mqtt.address import Address, parse_url
 from edge.mqtt.paho import Options, open_publisher
+from edge.support import config
+from edge.support.clock import SystemClock
+from edge.support.errors import ConfigError
 from tests.mqtt.certificates import authority, openssl
 
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.errors import ConfigError
 from edge.mqtt import topics
+from edge.support.errors import ConfigError
 
 
 def test_the_names_relied_on_from_outside():

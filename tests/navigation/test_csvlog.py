@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.clock import ManualClock
-from edge.errors import EXIT_CONFIG, NavFileError
 from edge.navigation import Attitude, FixKind, Navigator
 from edge.navigation.recorded import Options, open_navigator
+from edge.support.clock import ManualClock
+from edge.support.errors import EXIT_CONFIG, NavFileError
 from tests.navigation.material import HEADER
 
 S = 1_000_000_000

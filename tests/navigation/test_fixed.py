@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from edge import config
-from edge.clock import ManualClock
-from edge.errors import ConfigError
 from edge.navigation import Attitude, Fix, FixKind
 from edge.navigation.fixed import Options, open_navigator
+from edge.support import config
+from edge.support.clock import ManualClock
+from edge.support.errors import ConfigError
 
 S = 1_000_000_000
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from edge import config
-from edge.clock import ManualClock, SystemClock
-from edge.errors import ConfigError
 from edge.navigation import Fix, FixKind, Navigator
 from edge.navigation.gpsd import Options, open_navigator
+from edge.support import config
+from edge.support.clock import ManualClock, SystemClock
+from edge.support.errors import ConfigError
 from tests.navigation.gpsd_lines import S, line, tpv
 from tests.navigation.waiting import PATIENCE_S, until
 

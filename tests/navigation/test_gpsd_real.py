@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.clock import SystemClock
 from edge.navigation import Fix, FixKind, Navigator
 from edge.navigation.gpsd import Options, open_navigator
 from edge.navigation.track import Limits
+from edge.support.clock import SystemClock
 from tests.navigation.material import gga, rmc, sentence
 from tests.navigation.waiting import until
 

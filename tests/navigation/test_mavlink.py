@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from pymavlink.dialects.v20 import common
 
-from edge import config
-from edge.clock import SystemClock
-from edge.errors import ConfigError, DeviceError
 from edge.navigation import FixKind, Navigator
 from edge.navigation.link import open_link
 from edge.navigation.mavlink import Options, open_navigator
+from edge.support import config
+from edge.support.clock import SystemClock
+from edge.support.errors import ConfigError, DeviceError
 from tests.navigation.material import START_US, Autopilot
 from tests.navigation.waiting import PATIENCE_S, until
 
@@ -306,8 +306,8 @@ def test_silence_becomes_a_sentence() -> None:
     """On a clock of our own: 6 s without a heartbeat, and before that a missing message."""
     from datetime import datetime, timezone
 
-    from edge.clock import ManualClock
     from edge.navigation.mavlink import MavlinkNavigator
+    from edge.support.clock import ManualClock
 
     clock = ManualClock(datetime(2026, 5, 4, tzinfo=timezone.utc))
     link = _Still()

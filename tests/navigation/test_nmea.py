@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.clock import ManualClock
-from edge.errors import NavFileError
 from edge.navigation import FixKind, Navigator
 from edge.navigation.recorded import Options, open_navigator
+from edge.support.clock import ManualClock
+from edge.support.errors import NavFileError
 from tests.navigation.material import gga, rmc, sentence
 
 S = 1_000_000_000

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from edge.clock import ManualClock
-from edge.errors import NavFileError
 from edge.navigation import FixKind, Navigator, rotation
 from edge.navigation.recorded import Options, open_navigator
 from edge.navigation.tlog import records
 from edge.navigation.vehicle import Mount
+from edge.support.clock import ManualClock
+from edge.support.errors import NavFileError
 from tests.navigation.material import START_US, Autopilot, flight, tlog
 
 S = 1_000_000_000
@@ -228,8 +228,8 @@ def test_only_a_tlog_loads_pymavlink(tmp_path: Path) -> None:
     program = (
         "import sys, datetime\n"
         "from pathlib import Path\n"
-        "from edge.clock import ManualClock\n"
-        "from edge.errors import NavFileError\n"
+        "from edge.support.clock import ManualClock\n"
+        "from edge.support.errors import NavFileError\n"
         "from edge.navigation.recorded import Options, open_navigator\n"
         "clock = ManualClock(datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc))\n"
         f"open_navigator(Options(path=Path({str(tmp_path / 'a.csv')!r})), clock)\n"

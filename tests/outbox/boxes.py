@@ -5,9 +5,9 @@ import sqlite3
 from datetime import datetime
 from pathlib import Path
 
-from edge.clock import UTC, ManualClock
 from edge.outbox import Letter
 from edge.outbox.sqlite import Options, open_outbox
+from edge.support.clock import UTC, ManualClock
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,10 +13,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edge.clock import SystemClock
-from edge.errors import TryAgainError
 from edge.outbox import Letter, LetterState
 from edge.outbox.sqlite import Options, open_outbox
+from edge.support.clock import SystemClock
+from edge.support.errors import TryAgainError
 
 EXT4_IOC_SHUTDOWN = 0x8004587D
 NO_LOG_FLUSH = 2

@@ -4,9 +4,9 @@ import random
 import sys
 from pathlib import Path
 
-from edge.clock import SystemClock
 from edge.outbox import Letter
 from edge.outbox.sqlite import Options, open_outbox
+from edge.support.clock import SystemClock
 
 
 def say(*words):

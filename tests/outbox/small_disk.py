@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.clock import UTC, ManualClock
-from edge.errors import ConfigError, TryAgainError
 from edge.outbox import Letter, LetterState
 from edge.outbox.sqlite import Options, open_outbox
+from edge.support.clock import UTC, ManualClock
+from edge.support.errors import ConfigError, TryAgainError
 
 PAYLOAD = b"x" * 1500
 

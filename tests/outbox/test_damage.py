@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from edge.errors import TryAgainError
 from edge.outbox import Letter, LetterState
 from edge.outbox.schema import set_aside
+from edge.support.errors import TryAgainError
 from tests.outbox.boxes import ROOT, ids, letters, open_at
 
 # --- damage ------------------------------------------------------------------------------------------------------

@@ -7,9 +7,9 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from edge.clock import SystemClock
 from edge.outbox import LetterState
 from edge.outbox.sqlite import Options, open_outbox
+from edge.support.clock import SystemClock
 
 ROOT = Path(__file__).parents[2]
 KILLS = 6

@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from edge.errors import ConfigError, SpanhawkError, TryAgainError
 from edge.outbox import Letter, LetterState
 from edge.outbox.reader import open_reader
 from edge.outbox.sqlite import Options, open_outbox
+from edge.support.errors import ConfigError, SpanhawkError, TryAgainError
 from tests.outbox.boxes import ask, clock_at, ids, letters, open_at
 
 

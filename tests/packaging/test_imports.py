@@ -32,7 +32,7 @@ def test_the_command_loads_no_vendor_library() -> None:
 
 
 def test_the_daemon_loads_no_device_library_and_no_training_framework() -> None:
-    heavy = loaded_by("import edge.daemon.service, edge.replay.run") & (VENDORS - {"numpy", "cv2"})
+    heavy = loaded_by("import edge.daemon.service, edge.tools.replay.run") & (VENDORS - {"numpy", "cv2"})
     assert not heavy
 
 

@@ -1,0 +1,170 @@
+"""The configuration file as one object: every table checked before any device is touched."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from edge.cracks.plausible import ReportOptions
+from edge.cracks.trace import TraceOptions
+from edge.mqtt.topics import check_vehicle
+from edge.support import backends, config
+from edge.support.errors import ConfigError
+from edge.surface.scale import ScaleOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlightOptions:
+    """The ``[flight]`` table: how the daemon behaves as a whole."""
+
+    start_flying: bool = True
+    """True: detect from the start; False: wait for the ``start`` command."""
+    snapshot_dir: Path = Path("/var/lib/spanhawk/snapshots")
+    """Where the ``snapshot`` command puts its pictures."""
+    evidence_dir: Path | None = None
+    """Where the frame of each detection is kept as JPEG with EXIF GPS; None: no evidence is kept."""
+    min_free_mb: int = 200
+    """Free disk below which the status becomes degraded and no more evidence is kept, megabytes."""
+    max_temperature_deg_c: float = 80.0
+    """Processor temperature above which the status becomes degraded (a Raspberry Pi throttles at 80 to 85)."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.min_free_mb < 0:
+            raise ValueError(f"min_free_mb must be 0 or more, got {self.min_free_mb}")
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One configured backend: its module and its filled ``Options``."""
+
+    module: ModuleType
+    options: Any
+
+    @property
+    def name(self) -> str:
+        """As in the configuration."""
+        return self.module.__name__.removeprefix(self.module.__package__ or "").lstrip(".")
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    package: str
+    opener: str
+    default: str
+
+
+# Table name -> where its backends live, what opens them, and which is meant when none is named.
+ROOMS: Mapping[str, _Room] = {
+    "camera": _Room("edge.frames", "open_camera", "picamera"),
+    "masks": _Room("edge.masks", "open_segmenter", "litert"),
+    "navigation": _Room("edge.navigation", "open_navigator", "mavlink"),
+    "outbox": _Room("edge.outbox", "open_outbox", "sqlite"),
+    "mqtt": _Room("edge.mqtt", "open_publisher", "paho"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole configuration."""
+
+    vehicle: str
+    flight: FlightOptions
+    cracks: TraceOptions
+    report: ReportOptions
+    scale: ScaleOptions
+    camera: Backend
+    masks: Backend
+    navigation: Backend
+    outbox: Backend
+    mqtt: Backend
+    origin: str = field(default="defaults")
+    """Where it was read, for messages."""
+
+
+def read(path: Path) -> Settings:
+    """Read and check a configuration file. Raises ConfigError naming the file and the key."""
+    return from_table(config.load(path), str(path))
+
+
+def from_table(table: Mapping[str, Any], origin: str) -> Settings:
+    """Check a whole configuration. Raises ConfigError naming ``origin`` and the key."""
+    try:
+        return _checked(table, origin)
+    except ConfigError as error:
+        raise type(error)(f"{origin}: {error}") from error
+
+
+def _checked(table: Mapping[str, Any], origin: str) -> Settings:
+    known = ["vehicle", "flight", "cracks", "report", "scale", *ROOMS]
+    for key in table:
+        if key not in known:
+            raise config.unknown_key(key, key, known)
+    opened = {name: _backend(name, _table(table, name)) for name in ROOMS}
+    return Settings(
+        vehicle=_vehicle(table),
+        flight=config.build(FlightOptions, _table(table, "flight"), "flight"),
+        cracks=config.build(TraceOptions, _table(table, "cracks"), "cracks"),
+        report=config.build(ReportOptions, _table(table, "report"), "report"),
+        scale=config.build(ScaleOptions, _table(table, "scale"), "scale"),
+        origin=origin,
+        **opened,
+    )
+
+
+def _vehicle(table: Mapping[str, Any]) -> str:
+    name = table.get("vehicle", "drone")
+    if not isinstance(name, str):
+        raise ConfigError(f'vehicle: got {name!r}, needs a name as text, as vehicle = "drone1"')
+    check_vehicle(name)
+    return name
+
+
+def _table(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = table.get(name, {})
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{name}: got {value!r}, needs a table, as [{name}]")
+    return value
+
+
+def _backend(name: str, table: Mapping[str, Any]) -> Backend:
+    room = ROOMS[name]
+    return Backend(*backends.options(room.package, room.opener, table, name, room.default))
+
+
+def effective(settings: Settings) -> str:
+    """The configuration in force as TOML, defaults included; unset values stand as comments, secrets never."""
+    lines = [f"# {settings.origin}", f"vehicle = {_toml(settings.vehicle)}"]
+    for name in ("flight", "cracks", "report", "scale"):
+        lines += ["", f"[{name}]", *_lines(getattr(settings, name))]
+    for name in ROOMS:
+        backend: Backend = getattr(settings, name)
+        lines += ["", f"[{name}]", f"backend = {_toml(backend.name)}", *_lines(backend.options)]
+    return "\n".join(lines) + "\n"
+
+
+def _lines(options: Any) -> list[str]:
+    lines = []
+    for one in dataclasses.fields(options):
+        value = getattr(options, one.name)
+        lines.append(f"# {one.name} is not set" if value is None else f"{one.name} = {_toml(value)}")
+    return lines
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if dataclasses.is_dataclass(value):
+        inner = {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+        return "{ " + ", ".join(f"{key} = {_toml(each)}" for key, each in inner.items() if each is not None) + " }"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    text = re.sub(r'(["\\])', r"\\\1", str(value))
+    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\u{ord(found[0]):04x}", text) + '"'

@@ -1,0 +1,124 @@
+"""``spanhawk outbox``: look into the box of a daemon, send what waits, clear what arrived."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge.delivery import Delivery
+from edge.detections.wire import mark_historical
+from edge.mqtt.status import status_payload
+from edge.outbox import LetterState, Outbox
+from edge.outbox.reader import open_reader
+from edge.settings import Settings, from_table
+from edge.support import config
+from edge.support.clock import SystemClock
+from edge.support.errors import TryAgainError, UsageError
+
+# A broker that acknowledges nothing for this long is called absent.
+PATIENCE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Which outbox, and which broker."""
+
+    config: Path
+    outbox: Path | None
+    """A file rather than the configured one."""
+    mqtt_url: str | None
+    """A broker rather than the configured one."""
+
+    def settings(self) -> Settings:
+        """The configuration, with the command line's words over it. Raises ConfigError."""
+        alone = self.outbox is not None and not self.config.exists()
+        table = {} if alone else dict(config.load(self.config))
+        if self.outbox is not None:
+            table["outbox"] = {"path": str(self.outbox)}
+        if self.mqtt_url is not None:
+            configured = table.get("mqtt", {})
+            kept = configured if configured.get("backend", "paho") == "paho" else {}
+            table["mqtt"] = {**kept, "url": self.mqtt_url}
+        return from_table(table, "the command line" if alone else str(self.config))
+
+
+def listing(box: Box, limit: int) -> Iterator[str]:
+    """One JSON object per letter, oldest first; readable while the daemon runs."""
+    with open_reader(_path(box.settings())) as outbox:
+        for stored in outbox.list(limit):
+            yield json.dumps(
+                {
+                    "id": stored.letter.id,
+                    "topic": stored.letter.topic,
+                    "state": stored.state.value,
+                    "attempts": stored.attempts,
+                    "reason": stored.reason,
+                    "bytes": len(stored.letter.payload),
+                }
+            )
+
+
+def purge(box: Box, *, everything: bool) -> str:
+    """Delete what the ground has (or everything); returns one sentence."""
+    with _open(box.settings()) as outbox:
+        gone, counts = outbox.purge(everything=everything), outbox.counts()
+    return f"{gone} letters deleted, {sum(counts.values())} kept"
+
+
+def flush(box: Box, *, again: bool = False) -> str:
+    """Send everything that waits or was refused; returns one sentence. Raises TryAgainError when some are left.
+
+    ``again``: also what was acknowledged and is still kept, for a ground that lost it.
+    """
+    settings, clock, stop = box.settings(), SystemClock(), threading.Event()
+    with _open(settings) as outbox:
+        outbox.retry(confirmed=again)
+        before = _waiting(outbox)
+        if not before:
+            return "nothing waits"
+        # Under a name of its own: the daemon may be connected to the same broker, and keeps its place and its status.
+        name, options = f"{settings.vehicle[:40]}-flush", settings.mqtt.options
+        if getattr(options, "client_id", None) is not None:
+            options = replace(options, client_id=None)
+        will = status_payload(name, "", "offline", [], flying=False)
+        opener = settings.mqtt.module.open_publisher
+        with opener(options, clock, vehicle=name, last_will=will) as publisher:
+            delivery = Delivery(outbox, publisher, clock, late=mark_historical)
+            silent_s, left = 0.0, before
+            while left and silent_s < PATIENCE_S:
+                pause_s = min(0.05, delivery.step())
+                clock.wait(stop, pause_s)
+                now = _waiting(outbox)
+                silent_s = 0.0 if now < left else silent_s + pause_s
+                left = now
+            why = publisher.health() or "the broker does not acknowledge"
+        parked = outbox.counts()[LetterState.PARKED]
+    if left or parked:
+        raise TryAgainError(
+            f"{before - left - parked} of {before} letters delivered, {left} wait, {parked} refused ({why})"
+        )
+    return f"{before} letters delivered"
+
+
+def _waiting(outbox: Outbox) -> int:
+    counts = outbox.counts()
+    return counts[LetterState.PENDING] + counts[LetterState.SENT]
+
+
+def _open(settings: Settings) -> Outbox:
+    _path(settings)
+    opened: Outbox = settings.outbox.module.open_outbox(settings.outbox.options, SystemClock())
+    return opened
+
+
+def _path(settings: Settings) -> Path:
+    """The outbox's file, which must be there. Raises UsageError."""
+    path: Path | None = getattr(settings.outbox.options, "path", None)
+    if path is None:
+        raise UsageError(f"[outbox] backend = {settings.outbox.name!r} keeps no file; name one with --outbox FILE")
+    if not path.exists():
+        raise UsageError(f"{path}: there is no outbox; name one with --outbox FILE or --config FILE")
+    return path

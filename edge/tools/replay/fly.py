@@ -1,0 +1,102 @@
+"""The loop of a replay: every frame of a recording through the pipeline, in order, none dropped."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge.cracks.plausible import REASONS
+from edge.frames import Camera, SkippedFrame, readable
+from edge.masks import Segmenter
+from edge.pipeline import Outcome, Pipeline
+from edge.support.clock import ManualClock, stopwatch_ns
+from edge.support.errors import TryAgainError
+from edge.support.timings import percentiles
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a replay counted."""
+
+    frames: int = 0
+    frames_with_cracks: int = 0
+    dropped: int = 0
+    detections: int = 0
+    suppressed: Counter[str] = field(default_factory=Counter)
+    """Traced cracks that were not reported, by reason."""
+    skipped: tuple[SkippedFrame, ...] = ()
+    wall_s: float = 0.0
+    stage_ms: dict[str, array[float]] = field(default_factory=dict)
+    """One column per stage, a value per frame."""
+
+
+def fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, see: Callable[[Outcome], None]) -> Tally:
+    """Process every frame of ``camera``; ``see`` gets each outcome.
+
+    Raises TryAgainError when detections cannot be written down, after the frame they belong to.
+    """
+    tally = Tally()
+    begun = asked = stopwatch_ns()
+    for frame in camera.frames():
+        arrived = stopwatch_ns()
+        clock.advance_to(frame.exposed_ns)
+        outcome = pipeline.process(frame)
+        if pipeline.storage_trouble is not None:
+            raise TryAgainError(pipeline.storage_trouble)
+        processed = stopwatch_ns()
+        see(outcome)
+        done = stopwatch_ns()
+        _count(tally, outcome, {"read": arrived - asked, "write": done - processed, "total": done - asked})
+        asked = done
+    tally.skipped = camera.skipped
+    # A file that cannot be read leaves a gap in seq, but nothing was dropped: it is counted as skipped.
+    tally.dropped = max(0, tally.dropped - len(tally.skipped))
+    tally.wall_s = (stopwatch_ns() - begun) / 1e9
+    return tally
+
+
+def _count(tally: Tally, outcome: Outcome, around_ns: Mapping[str, int]) -> None:
+    tally.frames += 1
+    tally.frames_with_cracks += bool(outcome.features)
+    tally.detections += len(outcome.features)
+    tally.suppressed.update(outcome.suppressed)
+    tally.dropped += outcome.dropped_before
+    for stage, took_ms in {**outcome.stage_ms, **{stage: took / 1e6 for stage, took in around_ns.items()}}.items():
+        tally.stage_ms.setdefault(stage, array("d")).append(took_ms)
+
+
+def summary(tally: Tally, segmenter: Segmenter, flight_id: str, source: str) -> dict[str, Any]:
+    """The content of summary.json."""
+    runtime = segmenter.runtime
+    return {
+        "schema": "spanhawk/summary/1",
+        "source": source,
+        "flight_id": flight_id,
+        "frames": tally.frames,
+        "frames_with_cracks": tally.frames_with_cracks,
+        "dropped": tally.dropped,
+        "skipped": len(tally.skipped),
+        "skipped_files": [{"name": bad.name, "reason": bad.reason} for bad in tally.skipped],
+        "detections": tally.detections,
+        "suppressed": {reason: tally.suppressed[reason] for reason in REASONS},
+        "stage_ms": percentiles(tally.stage_ms),
+        "wall_s": round(tally.wall_s, 3),
+        "frames_per_s": round(tally.frames / tally.wall_s, 2) if tally.wall_s > 0 else None,
+        "bundle": segmenter.model,
+        "bundle_sha256": segmenter.sha256,
+        "score_threshold": segmenter.threshold,
+        "backend": runtime.backend,
+        "library": runtime.library,
+        "accelerator": runtime.accelerator,
+        "threads": runtime.threads,
+    }
+
+
+def flight_name(source: str, *ingredients: object) -> str:
+    """A flight id that is the same whenever the same source is replayed with the same model and settings."""
+    digest = hashlib.sha256("\n".join(map(repr, ingredients)).encode()).hexdigest()[:8]
+    return f"replay-{readable(source)}-{digest}"

@@ -1,0 +1,133 @@
+"""What a replay leaves behind: detections.jsonl, summary.json, and on request masks and overlays."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Mapping
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.pipeline import Outcome
+from edge.support.errors import TryAgainError, UsageError
+from edge.tools.replay.overlay import draw
+
+
+class Recorder:
+    """Writes each frame's results as they come: an interrupted replay leaves every finished frame.
+
+    What an earlier replay left in the folder goes first, so that no old mask stands beside new detections.
+    """
+
+    def __init__(self, folder: Path, *, masks: bool, overlays: bool) -> None:
+        self._folder = folder
+        self._masks = masks
+        self._overlays = overlays
+        self._lines: FileIO | None = None
+
+    def __enter__(self) -> Recorder:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._clear()
+            for wanted, name in ((self._masks, "masks"), (self._overlays, "overlays")):
+                if wanted:
+                    (self._folder / name).mkdir(exist_ok=True)
+            # Unbuffered: what is written is written, and a line that did not fit can be taken back.
+            self._lines = (self._folder / "detections.jsonl").open("wb", buffering=0)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise full(self._folder, error) from error
+            why = error.strerror or error
+            raise UsageError(f"--out {self._folder}: cannot write there ({why}); name another folder") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lines is not None:
+            self._lines.close()
+
+    def _clear(self) -> None:
+        """Remove what an earlier replay left; refuse a folder whose pictures are somebody else's."""
+        ours = (self._folder / "detections.jsonl").exists()
+        for wanted, name, kind in ((self._masks, "masks", "*.png"), (self._overlays, "overlays", "*.jpg")):
+            if not ours and wanted and any((self._folder / name).glob("*")):
+                raise UsageError(
+                    f"--out {self._folder}: {name}/ there holds files that no replay wrote; name another folder"
+                )
+            for old in (self._folder / name).glob(kind) if ours else ():
+                old.unlink()
+        (self._folder / "summary.json").unlink(missing_ok=True)
+
+    def write(self, outcome: Outcome) -> None:
+        """Record one frame. Raises TryAgainError when the disk is full."""
+        try:
+            self._append(b"".join(payload + b"\n" for payload in outcome.payloads))
+            self._pictures(outcome)
+        except OSError as error:
+            raise full(self._folder, error) from error
+
+    def _append(self, lines: bytes) -> None:
+        """All of ``lines`` or none."""
+        assert self._lines is not None, "use the recorder in a with block"
+        start, done = self._lines.tell(), 0
+        try:
+            while done < len(lines):
+                done += self._lines.write(lines[done:]) or 0
+        except OSError:
+            self._lines.truncate(start)
+            raise
+
+    def summary(self, document: Mapping[str, Any]) -> None:
+        """Write summary.json in one piece. Raises TryAgainError when the disk is full."""
+        part = self._folder / "summary.json.part"
+        try:
+            part.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            part.replace(self._folder / "summary.json")
+        except OSError as error:
+            raise full(self._folder, error) from error
+
+    def _pictures(self, outcome: Outcome) -> None:
+        name = outcome.frame.name or f"frame_{outcome.frame.seq:06d}"
+        if self._masks:
+            save_png(self._folder / "masks" / f"{name}.png", outcome.traced.reported().astype(np.uint8) * 255)
+        if self._overlays:
+            save_jpeg(self._folder / "overlays" / f"{name}.jpg", draw(outcome))
+
+
+def full(folder: Path, error: OSError) -> TryAgainError:
+    """The error for a disk that takes no more."""
+    return TryAgainError(f"{folder}: cannot write ({error.strerror or error}); what was written before is intact")
+
+
+def save_png(path: Path, picture: npt.NDArray[np.uint8]) -> None:
+    """Write a grey or BGR picture as PNG. Raises OSError."""
+    _save(path, ".png", picture, [])
+
+
+def save_jpeg(path: Path, picture: npt.NDArray[np.uint8]) -> None:
+    """Write a BGR picture as JPEG. Raises OSError."""
+    _save(path, ".jpg", picture, [_jpeg_quality(), 90])
+
+
+def _save(path: Path, kind: str, picture: npt.NDArray[np.uint8], flags: list[int]) -> None:
+    import cv2
+
+    # cv2.imwrite only returns False on a full disk: encode here, write through the operating system.
+    done, data = cv2.imencode(kind, picture, flags)
+    if not done:
+        raise OSError(f"OpenCV could not encode {path.name}")
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data.tobytes())
+    part.replace(path)
+
+
+def _jpeg_quality() -> int:
+    import cv2
+
+    return int(cv2.IMWRITE_JPEG_QUALITY)

@@ -1,0 +1,212 @@
+"""``spanhawk replay``: open the rooms, fly the recording, write the folder, deliver over MQTT where asked."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import math
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge import settings as configuration
+from edge.cracks.plausible import ReportOptions
+from edge.cracks.trace import TraceOptions
+from edge.frames import Camera
+from edge.masks import Segmenter
+from edge.mqtt.topics import check_vehicle, detections_topic
+from edge.navigation import Navigator
+from edge.outbox import Outbox
+from edge.pipeline import Flight, Measures, Outcome, Pipeline
+from edge.support import backends
+from edge.support.clock import Clock, ManualClock, SystemClock
+from edge.support.errors import ConfigError, TryAgainError, UsageError
+from edge.surface.scale import ScaleOptions
+from edge.tools.replay.deliver import Delivering
+from edge.tools.replay.fly import Tally, flight_name, fly, summary
+from edge.tools.replay.record import Recorder
+from edge.tools.replay.source import content_of, open_source, recorded_at
+
+log = logging.getLogger(__name__)
+
+# Of [masks]: what changes nothing in the masks, or is told apart by the model's own hash.
+_NO_INGREDIENTS = ("threads", "bundle", "unsigned", "keys")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What the command line asked for."""
+
+    source: Path
+    out: Path
+    nav: Path | None = None
+    nav_offset_s: float = 0.0
+    fps: float = 1.0
+    bundle: Path | None = None
+    backend: str | None = None
+    threads: int | None = None
+    mqtt_url: str | None = None
+    vehicle: str = "replay"
+    masks: bool = False
+    overlays: bool = False
+    config: Path | None = None
+    """A daemon's configuration whose [masks], [cracks], [report], [scale], [mqtt] and camera mount apply; None: the
+    defaults."""
+
+    def __post_init__(self) -> None:
+        """Refuse what the command line cannot mean. Raises UsageError."""
+        if not self.source.exists():
+            raise UsageError(f"{self.source}: no such file or folder; give a folder of images, an image, or a video")
+        if not 1e-6 <= self.fps <= 1e6:
+            raise UsageError(f"--fps: got {self.fps}, needs a number from 0.000001 to 1000000")
+        if self.nav is not None and not self.nav.is_file():
+            raise UsageError(f"--nav {self.nav}: no such file; give a tlog, an NMEA log, or CSV")
+        if self.nav is None and self.nav_offset_s != 0:
+            raise UsageError("--nav-offset moves the frames along a log; name the log with --nav")
+        if not math.isfinite(self.nav_offset_s):
+            raise UsageError(f"--nav-offset: got {self.nav_offset_s}, needs a number of seconds")
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"--threads: got {self.threads}, needs 1 or more")
+        try:
+            check_vehicle(self.vehicle)
+        except ConfigError as error:
+            raise UsageError(f"--{error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The parts of a daemon's configuration that a replay shares."""
+
+    masks: dict[str, Any]
+    navigation: dict[str, Any]
+    mqtt: dict[str, Any]
+    trace: TraceOptions
+    report: ReportOptions
+    scale: ScaleOptions
+
+
+def replay(job: Job) -> str:
+    """Fly ``job``; returns one sentence on what came of it. Raises SpanhawkError."""
+    tables = _tables(job)
+    clock = ManualClock(recorded_at(job.source), synced=False)
+    with ExitStack() as stack:
+        camera = stack.enter_context(open_source(job.source, job.fps, clock))
+        navigator = stack.enter_context(open_navigator(job.nav, job.nav_offset_s, clock, tables.navigation))
+        segmenter: Segmenter = stack.enter_context(
+            backends.open_backend(
+                "edge.masks", "open_segmenter", tables.masks, SystemClock(), where="masks", default="litert"
+            )
+        )
+        ground = stack.enter_context(Delivering(job.mqtt_url, job.out, job.vehicle, tables.mqtt))
+        # Last: what an earlier replay left is only touched when this one can fly.
+        recorder = stack.enter_context(Recorder(job.out, masks=job.masks, overlays=job.overlays))
+        flight = Flight(job.vehicle, _flight_id(job, segmenter, tables), detections_topic(job.vehicle))
+        pipeline = _pipeline(segmenter, navigator, ground.outbox, flight, tables, clock)
+        tally = _fly(camera, pipeline, clock, recorder)
+        told = ground.finish()
+        recorder.summary({**summary(tally, segmenter, flight.flight_id, str(job.source)), "delivered": told.delivered})
+    if tally.frames == 0:
+        raise UsageError(f"{job.source}: {len(tally.skipped)} pictures, and none of them can be read")
+    if told.trouble:
+        raise TryAgainError(f"{_sentence(job, tally)}; {told.trouble}")
+    return _sentence(job, tally)
+
+
+def open_navigator(
+    path: Path | None, offset_s: float, clock: Clock, configured: Mapping[str, Any] | None = None
+) -> Navigator:
+    """The navigator of a replay: the log at ``path``, or nowhere at all without one.
+
+    ``configured`` is a daemon's [navigation] table: how the camera is mounted and what is believed hold here too.
+    """
+    table: dict[str, Any] = {"backend": "fixed"}
+    if path is not None:
+        shared = {key: value for key, value in (configured or {}).items() if key in ("mount", "limits")}
+        table = {"backend": "recorded", "path": str(path), "offset_s": offset_s, **shared}
+    navigator: Navigator = backends.open_backend(
+        "edge.navigation", "open_navigator", table, clock, where="navigation", default="fixed"
+    )
+    return navigator
+
+
+def _tables(job: Job) -> Tables:
+    """Configuration of the rooms, the command line's words over the file's. Raises ConfigError."""
+    from edge.support import config
+
+    table: dict[str, Any] = {}
+    if job.config is not None:
+        table = config.load(job.config)
+        configuration.from_table(table, str(job.config))  # refuse what the daemon would refuse
+    masks = dict(table.get("masks", {}))
+    said = {"backend": job.backend, "bundle": None if job.bundle is None else str(job.bundle), "threads": job.threads}
+    masks |= {key: value for key, value in said.items() if value is not None}
+    if job.config is None and _asks_who_signed(masks):
+        masks["unsigned"] = "allow"  # a look at one's own bundle on a workstation; with --config the drone's rule holds
+    if masks.pop("budget_ms", None) is not None:
+        # What a budget leaves out depends on the machine's speed; a replay gives the same detections each time.
+        log.info("masks.budget_ms does not apply to a replay: every tile of every frame is looked at")
+    return Tables(
+        masks,
+        dict(table.get("navigation", {})),
+        dict(table.get("mqtt", {})),
+        config.build(TraceOptions, table.get("cracks", {}), "cracks"),
+        config.build(ReportOptions, table.get("report", {}), "report"),
+        config.build(ScaleOptions, table.get("scale", {}), "scale"),
+    )
+
+
+def _asks_who_signed(masks: Mapping[str, Any]) -> bool:
+    module = backends.find("edge.masks", masks.get("backend", "litert"), "open_segmenter", "masks.backend")
+    return any(field.name == "unsigned" for field in dataclasses.fields(module.Options))
+
+
+def _flight_id(job: Job, segmenter: Segmenter, tables: Tables) -> str:
+    nav = None if job.nav is None else hashlib.sha256(job.nav.read_bytes()).hexdigest()
+    masks = sorted((key, value) for key, value in tables.masks.items() if key not in _NO_INGREDIENTS)
+    mount = [(key, str(tables.navigation.get(key))) for key in ("mount", "limits")]
+    ingredients = (
+        segmenter.model,
+        masks,
+        tables.trace,
+        tables.report,
+        tables.scale,
+        nav,
+        mount,
+        job.nav_offset_s,
+        job.fps,
+    )
+    return flight_name(job.source.resolve().name, content_of(job.source), *ingredients)
+
+
+def _pipeline(
+    segmenter: Segmenter, navigator: Navigator, outbox: Outbox, flight: Flight, tables: Tables, clock: Clock
+) -> Pipeline:
+    measures = Measures(trace=tables.trace, report=tables.report, scale=tables.scale)
+    return Pipeline(segmenter, navigator, outbox, flight, measures, clock)
+
+
+def _fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, recorder: Recorder) -> Tally:
+    from tqdm import tqdm
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    # disable=None: a bar for a person at a terminal, none in a log file.
+    with logging_redirect_tqdm(), tqdm(total=camera.frame_count, unit="frame", file=sys.stderr, disable=None) as bar:
+
+        def see(outcome: Outcome) -> None:
+            recorder.write(outcome)
+            bar.set_postfix(detections=pipeline.detections, refresh=False)
+            bar.update()
+
+        return fly(camera, pipeline, clock, see)
+
+
+def _sentence(job: Job, tally: Tally) -> str:
+    skipped = f", {len(tally.skipped)} unreadable and skipped" if tally.skipped else ""
+    return (
+        f"{tally.frames} frames{skipped}: {tally.detections} detections in {tally.frames_with_cracks} frames, "
+        f"{tally.wall_s:.1f} s; written to {job.out}"
+    )
