@@ -1,0 +1,389 @@
+"""One crack, one name: the detections of all frames as lines on a chart, each with one number that is never reused.
+
+Each frame's centrelines are laid over the lines that earlier frames left: where a centreline runs within a buffer of a
+line and in its direction, it is that line seen again. What runs on beyond a line's end makes it longer; what leaves it
+sideways is a branch and a line of its own; two lines that one centreline runs through, end to end and in at least two
+views, are one crack in fragments, and the younger one's number is given up. What many looks say together is kept as a
+log-likelihood ratio (see `judgement`): a mark seen in one of ten views is no crack.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.cracks import Crack
+from edge.surface.lines import Line, Points, directions, evenly
+from edge.surface.registration import Matrix, Registered, project
+
+SPACING_PX = 5.0
+"""Centrelines are compared at points this far apart, pixels of the frame."""
+BUFFER_PX = 7.0
+"""A centreline within this distance of a line may be the same crack; the registration's uncertainty is added."""
+MAX_BUFFER_PX = 16.0
+MAX_TURN_DEG = 35.0
+MIN_SHARED_PX = 20.0
+MIN_SHARE = 0.2
+"""A centreline is a line seen again when they share at least MIN_SHARED_PX and this share of the shorter one's part in
+the frame."""
+NEW_PX = 24.0
+"""A piece of a centreline that lies on no line becomes one from this length on."""
+GAP_PX = 28.0
+"""Two lines whose ends are no farther apart, and that continue each other, are one crack with a faint stretch."""
+JOIN_VOTES = 2
+"""So many views must show two lines as one before they are joined: a join cannot be undone."""
+EDGE_PX = 12.0
+"""Points nearer to the frame's edge than this were not fairly looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What one frame showed of one line."""
+
+    number: int
+    visible_px: float
+    """Length of the line in this frame."""
+    seen_px: float
+    """Of that, what a centreline of this frame covers."""
+    crack: int | None
+    """Place of the centreline that covers most of it among the frame's cracks; None where it was missed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matched:
+    """The cracks of one frame by name."""
+
+    numbers: tuple[int | None, ...]
+    """The line's number for each crack of the frame, in order; None for one too short to begin a line."""
+    sightings: tuple[Sighting, ...]
+    """Every line that this frame shows, seen or missed."""
+    given_up: tuple[tuple[int, int], ...]
+    """(younger, older): numbers that are given up because the two lines proved to be one crack."""
+
+
+class CrackMap:
+    """The lines of one flight; used by one thread. Its memory grows with the length of cracks, never with frames."""
+
+    def __init__(self) -> None:
+        self.lines: dict[int, Line] = {}
+        self._next = 1
+        self._votes: Counter[tuple[int, int]] = Counter()
+        self._boxes: dict[int, dict[int, tuple[float, float, float, float]]] = {}
+
+    def add(self, cracks: Sequence[Crack], placed: Registered, shape: tuple[int, int]) -> Matched:
+        """Name the cracks of a frame of ``shape`` (H, W), and keep what it adds to the lines."""
+        view = _View(placed, shape)
+        known = [self.lines[number] for number in self._near(view)]
+        overlay = _Overlay(known, view)
+        numbers: list[int | None] = []
+        covered: Counter[int] = Counter()
+        best: dict[int, tuple[float, int]] = {}
+        begun: list[tuple[int, float, int]] = []
+        grown: dict[tuple[int, int], Points] = {}
+        for index, crack in enumerate(cracks):
+            seen = evenly(crack.path_px, SPACING_PX)
+            shared = overlay.match(seen)
+            name = self._absorb(seen, shared, view, begun, grown, index)
+            for run in shared:
+                length = len(run.samples) * SPACING_PX
+                covered[run.line.number] += round(length)
+                if length > best.get(run.line.number, (0.0, 0))[0]:
+                    best[run.line.number] = length, index
+            numbers.append(name)
+        for line in known:
+            line.looks[overlay.visible(line)] += 1
+            np.maximum(line.looks, line.hits, out=line.looks)
+        sightings = [
+            Sighting(line.number, visible, min(visible, float(covered[line.number])), _second(best.get(line.number)))
+            for line in known
+            if (visible := float(overlay.visible(line).sum()) * overlay.step_px(line)) > 0
+        ]
+        for (number, side), piece in grown.items():
+            self.lines[number].extend(side, piece)
+        for line in known:
+            if covered[line.number]:
+                line.tidy()
+        sightings += [Sighting(number, length, length, index) for number, length, index in begun]
+        for line in (*known, *(self.lines[number] for number, _, _ in begun)):
+            self._boxes.setdefault(line.chart, {})[line.number] = line.box
+        self._vote_for_gaps([line for line in known if covered[line.number]], view, begun)
+        given_up = self._join()
+        into = dict(given_up)
+        return Matched(
+            tuple(_follow(number, into) for number in numbers),
+            tuple(sighting for sighting in sightings if sighting.number not in into),
+            tuple(given_up),
+        )
+
+    def forget(self, number: int) -> None:
+        """Drop a line for good, as one that was withdrawn long ago."""
+        line = self.lines.pop(number, None)
+        if line is not None:
+            self._boxes[line.chart].pop(number, None)
+
+    def _near(self, view: _View) -> list[int]:
+        left, top, right, bottom = view.box
+        boxes = self._boxes.get(view.placed.chart, {})
+        return [
+            number for number, box in boxes.items()
+            if box[0] <= right and box[2] >= left and box[1] <= bottom and box[3] >= top
+        ]  # fmt: skip
+
+    def _absorb(
+        self,
+        seen: Points,
+        shared: list[_Shared],
+        view: _View,
+        begun: list[tuple[int, float, int]],
+        grown: dict[tuple[int, int], Points],
+        index: int,
+    ) -> int | None:
+        """Give one centreline to the lines that it runs along, and make lines of what is left of it."""
+        on_chart = project(view.placed.to_chart, seen)
+        taken = np.zeros(len(seen), np.bool_)
+        for run in shared:
+            run.line.see(run.nodes, on_chart[run.nearest])
+            taken[run.samples] = True
+        self._vote_for_chain(shared)
+        name = max(shared, key=lambda run: len(run.samples)).line.number if shared else None
+        for first, last in _gaps(taken):
+            length = (last - first) * SPACING_PX
+            if _goes_on(shared, first, last, on_chart, grown) or length < NEW_PX:
+                continue
+            line = self._begin(on_chart[first:last], view)
+            begun.append((line.number, length, index))
+            name = name or line.number
+        return name
+
+    def _begin(self, xy: Points, view: _View) -> Line:
+        ones = np.ones(len(xy), np.int32)
+        step = SPACING_PX * view.placed.unit_per_px
+        line = Line(self._next, view.placed.chart, step, xy.copy(), ones, ones.copy())
+        self.lines[line.number] = line
+        self._next += 1
+        return line
+
+    def _vote_for_chain(self, shared: list[_Shared]) -> None:
+        """Two lines that one centreline runs through, one after the other or both at once, may be one crack."""
+        order = sorted(shared, key=lambda run: int(run.samples[0]))
+        for a, b in zip(order, order[1:], strict=False):
+            if a.line is b.line:
+                continue
+            both = len(np.intersect1d(a.samples, b.samples))
+            end_to_end = _near_end(a) and _near_end(b)
+            doubled = both >= 0.6 * min(len(a.samples), len(b.samples))
+            if end_to_end or doubled:
+                self._votes[_pair(a.line, b.line)] += 1
+
+    def _vote_for_gaps(self, lines: list[Line], view: _View, begun: list[tuple[int, float, int]]) -> None:
+        """Lines of this frame whose ends face each other across a short gap may be one crack."""
+        live = [line for line in (*lines, *(self.lines[number] for number, _, _ in begun)) if len(line.xy) >= 4]
+        if len(live) < 2:
+            return
+        unit = view.placed.unit_per_px
+        ends = np.array([end for line in live for end in (line.xy[0], line.xy[-1])])
+        away = np.array([_outward(line, side) for line in live for side in (0, 1)])
+        gap = ends[None] - ends[:, None]
+        distance = np.hypot(*np.moveaxis(gap, 2, 0))
+        unit_gap = gap / np.where(distance > 0, distance, 1)[..., None]
+        turn = np.cos(np.radians(MAX_TURN_DEG))
+        facing = (away[:, None] * away[None]).sum(axis=2) < -turn
+        ahead = ((unit_gap * away[:, None]).sum(axis=2) > turn) | (distance < 0.35 * GAP_PX * unit)
+        close = distance <= GAP_PX * unit
+        for i, j in np.argwhere(close & facing & ahead & ahead.T):
+            if i < j and i // 2 != j // 2:
+                self._votes[_pair(live[i // 2], live[j // 2])] += 1
+
+    def _join(self) -> list[tuple[int, int]]:
+        """Join the pairs that enough views voted for; the younger number is given up."""
+        given_up: list[tuple[int, int]] = []
+        for pair in [pair for pair, votes in self._votes.items() if votes >= JOIN_VOTES]:
+            del self._votes[pair]
+            older, younger = (self.lines.get(number) for number in pair)
+            if older is None or younger is None:
+                continue
+            _append(older, younger)
+            self.forget(younger.number)
+            self._boxes[older.chart][older.number] = older.box
+            given_up.append((younger.number, older.number))
+            for other in [one for one in self._votes if younger.number in one]:
+                moved = tuple(sorted(older.number if n == younger.number else n for n in other))
+                votes = self._votes.pop(other)
+                if moved[0] != moved[1]:
+                    self._votes[moved[0], moved[1]] += votes
+        return given_up
+
+
+class _View:
+    """Where one frame lies on its chart."""
+
+    def __init__(self, placed: Registered, shape: tuple[int, int]) -> None:
+        self.placed, self.shape = placed, shape
+        self.to_frame: Matrix = np.linalg.inv(placed.to_chart)
+        height, width = shape
+        corners = project(placed.to_chart, np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64))
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        self.box = float(low[0]), float(low[1]), float(high[0]), float(high[1])
+        self.buffer_px = min(MAX_BUFFER_PX, BUFFER_PX + 2 * placed.sigma_px)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shared:
+    """A centreline and a line that run along each other."""
+
+    line: Line
+    samples: npt.NDArray[np.intp]
+    """Points of the centreline that lie on the line, in order."""
+    node_of: npt.NDArray[np.intp]
+    """The line's point nearest to each of ``samples``."""
+    nodes: npt.NDArray[np.intp]
+    """Points of the line that lie on the centreline, each once."""
+    nearest: npt.NDArray[np.intp]
+    """The centreline's point nearest to each of ``nodes``."""
+
+
+class _Overlay:
+    """The known lines drawn into one frame, so that a centreline finds those it may lie on by looking at pixels."""
+
+    SHRINK = 4
+
+    def __init__(self, lines: list[Line], view: _View) -> None:
+        self._view = view
+        height, width = view.shape
+        self._lines = lines
+        self._in_frame: dict[int, tuple[Points, npt.NDArray[np.bool_], float]] = {}
+        self._labels = np.zeros((height // self.SHRINK + 1, width // self.SHRINK + 1), np.int32)
+        thickness = max(1, round(2 * view.buffer_px / self.SHRINK))
+        for place, line in enumerate(lines):
+            xy = project(view.to_frame, line.xy)
+            inside = ((xy >= EDGE_PX) & (xy < np.array([width, height]) - EDGE_PX)).all(axis=1)
+            step_px = line.step / view.placed.unit_per_px
+            self._in_frame[line.number] = xy, inside, step_px
+            drawn = np.round(xy.clip(-1e4, 1e5) / self.SHRINK).astype(np.int32)
+            cv2.polylines(self._labels, [drawn], False, place + 1, thickness)
+
+    def visible(self, line: Line) -> npt.NDArray[np.bool_]:
+        """Which of the line's points the frame shows."""
+        return self._in_frame[line.number][1]
+
+    def step_px(self, line: Line) -> float:
+        """Distance between the line's points in this frame, pixels."""
+        return self._in_frame[line.number][2]
+
+    def match(self, seen: Points) -> list[_Shared]:
+        """The lines that a centreline (N, 2) of the frame runs along, longest shared length first."""
+        if not self._lines:
+            return []
+        rows, columns = self._labels.shape
+        at = (seen / self.SHRINK).round().astype(np.intp)
+        label = self._labels[at[:, 1].clip(0, rows - 1), at[:, 0].clip(0, columns - 1)]
+        found = []
+        heading = directions(seen)
+        for place in np.unique(label[label > 0]).tolist():
+            line = self._lines[place - 1]
+            shared = self._shared(line, seen, heading)
+            if shared is not None:
+                found.append(shared)
+        return sorted(found, key=lambda run: -len(run.samples))
+
+    def _shared(self, line: Line, seen: Points, heading: Points) -> _Shared | None:
+        xy, inside, step_px = self._in_frame[line.number]
+        near = np.flatnonzero(_close_to(xy, seen, self._view.buffer_px))
+        if near.size < 2:
+            return None
+        gap = seen[:, None] - xy[near][None]
+        distance = np.hypot(gap[..., 0], gap[..., 1])
+        turned = np.abs(heading @ directions(xy)[near].T) < np.cos(np.radians(MAX_TURN_DEG))
+        distance = np.where(turned, np.inf, distance)
+        node_of = near[distance.argmin(axis=1)]
+        samples = np.flatnonzero(distance.min(axis=1) <= self._view.buffer_px)
+        lies = distance.min(axis=0) <= self._view.buffer_px
+        nodes, nearest = near[lies], distance.argmin(axis=0)[lies]
+        shorter = min(len(seen) * SPACING_PX, float(inside.sum()) * step_px)
+        if len(samples) * SPACING_PX < max(MIN_SHARED_PX, MIN_SHARE * shorter) or len(nodes) < 2:
+            return None
+        return _Shared(line, samples, node_of[samples], nodes, nearest)
+
+
+def _close_to(xy: Points, seen: Points, buffer_px: float) -> npt.NDArray[np.bool_]:
+    low, high = seen.min(axis=0) - buffer_px, seen.max(axis=0) + buffer_px
+    return np.asarray(((xy >= low) & (xy <= high)).all(axis=1))
+
+
+def _gaps(taken: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Runs of False as (first, one past the last)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[1], taken.astype(np.int8), [1]])))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _goes_on(
+    shared: list[_Shared], first: int, last: int, on_chart: Points, grown: dict[tuple[int, int], Points]
+) -> bool:
+    """Whether the points first to last of a centreline lead on from a line's end; then ``grown`` gets them."""
+    for run in shared:
+        if last == len(on_chart) and first > 0 and run.samples[-1] == first - 1:
+            node, piece = int(run.node_of[-1]), on_chart[first:last]
+        elif first == 0 and run.samples[0] == last:
+            node, piece = int(run.node_of[0]), on_chart[first:last][::-1]
+        else:
+            continue
+        from_end = len(run.line.xy) - 1 - node
+        if min(node, from_end) <= 3:
+            end = run.line.number, 0 if node < from_end else 1
+            if len(piece) > len(grown.get(end, ())):
+                grown[end] = piece
+            return True
+    return False
+
+
+def _near_end(run: _Shared) -> bool:
+    """Whether the shared stretch reaches an end of the line."""
+    low, high = int(run.nodes.min()), int(run.nodes.max())
+    return low <= 4 or high >= len(run.line.xy) - 5
+
+
+def _pair(a: Line, b: Line) -> tuple[int, int]:
+    return (a.number, b.number) if a.number < b.number else (b.number, a.number)
+
+
+def _outward(line: Line, side: int) -> Points:
+    """Unit vector out of a line at its start (0) or end (1), read over its last six points."""
+    reach = min(6, len(line.xy) - 1)
+    along = line.xy[0] - line.xy[reach] if side == 0 else line.xy[-1] - line.xy[-1 - reach]
+    return np.asarray(along / (np.hypot(*along) or 1.0), np.float64)
+
+
+def _append(older: Line, younger: Line) -> None:
+    """Put what the younger line has beyond the older one's ends to it; what lies beside it is dropped."""
+    gaps = [
+        (float(np.hypot(*(older.xy[0 if a == 0 else -1] - younger.xy[0 if b == 0 else -1]))), a, b)
+        for a in (0, 1) for b in (0, 1)
+    ]  # fmt: skip
+    _, side, other = min(gaps)
+    away = younger.xy if other == 0 else younger.xy[::-1]
+    distance = np.hypot(*np.moveaxis(away[:, None] - older.xy[None], 2, 0)).min(axis=1)
+    beyond = np.flatnonzero(distance > 2 * older.step)
+    if not beyond.size:
+        return
+    piece = away[beyond[0] :]
+    if distance[0] > 3 * older.step:  # a faint stretch between the two: a straight line over it
+        end = older.xy[0 if side == 0 else -1]
+        between = evenly(np.array([end, piece[0]]), older.step)[1:-1]
+        piece = np.concatenate([between, piece])
+    older.extend(side, piece)
+    older.tidy()
+
+
+def _second(pair: tuple[float, int] | None) -> int | None:
+    return None if pair is None else pair[1]
+
+
+def _follow(number: int | None, into: dict[int, int]) -> int | None:
+    while number in into:
+        number = into[number]
+    return number

@@ -1,0 +1,99 @@
+"""Centrelines that many views add up to: evenly spaced points on a chart, each with how often it was seen and missed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Points = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int32]
+
+SETTLED = 12
+"""From so many hits on a point moves only slowly: a running mean over about so many views."""
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """One crack line on its chart."""
+
+    number: int
+    """Its name within the flight; never used again."""
+    chart: int
+    step: float
+    """Distance between points, chart units."""
+    xy: Points
+    """float64 (M, 2), chart units."""
+    hits: Counts = field(default_factory=lambda: np.zeros(0, np.int32))
+    """(M,): views in which a detection lay on the point."""
+    looks: Counts = field(default_factory=lambda: np.zeros(0, np.int32))
+    """(M,): views that showed the point."""
+
+    @property
+    def length(self) -> float:
+        """Along its points, chart units."""
+        return float(np.hypot(*np.diff(self.xy, axis=0).T).sum())
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom, chart units."""
+        low, high = self.xy.min(axis=0), self.xy.max(axis=0)
+        return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+    def see(self, nodes: npt.NDArray[np.intp], at: Points) -> None:
+        """Draw the points ``nodes`` towards where this view has them, ``at`` (len(nodes), 2) in chart units."""
+        self.hits[nodes] += 1
+        weight = 1.0 / np.minimum(self.hits[nodes], SETTLED)
+        self.xy[nodes] += (at - self.xy[nodes]) * weight[:, None]
+
+    def extend(self, side: int, xy: Points) -> None:
+        """Add points (N, 2) beyond its start (``side`` 0, nearest to the start first) or beyond its end (1)."""
+        if not len(xy):
+            return
+        ones = np.ones(len(xy), np.int32)
+        if side == 0:
+            self.xy = np.concatenate([xy[::-1], self.xy])
+            self.hits, self.looks = np.concatenate([ones, self.hits]), np.concatenate([ones, self.looks])
+        else:
+            self.xy = np.concatenate([self.xy, xy])
+            self.hits, self.looks = np.concatenate([self.hits, ones]), np.concatenate([self.looks, ones])
+
+    def tidy(self) -> None:
+        """Space its points evenly again, and take out the zigzag that points drawn singly leave behind."""
+        if len(self.xy) < 3:
+            return
+        xy = self.xy.copy()
+        xy[1:-1] = 0.25 * self.xy[:-2] + 0.5 * self.xy[1:-1] + 0.25 * self.xy[2:]
+        along = lengths(xy)
+        if along[-1] <= 0:
+            return
+        count = max(2, round(along[-1] / self.step) + 1)
+        where = np.linspace(0, along[-1], count)
+        nearest = np.searchsorted(along, where).clip(0, len(xy) - 1)
+        self.xy = np.column_stack([np.interp(where, along, xy[:, axis]) for axis in (0, 1)])
+        self.hits, self.looks = self.hits[nearest], self.looks[nearest]
+
+
+def lengths(xy: Points) -> npt.NDArray[np.float64]:
+    """Distance along a line from its first point to each point, (N,)."""
+    along = np.zeros(len(xy))
+    np.cumsum(np.hypot(*np.diff(xy, axis=0).T), out=along[1:])
+    return along
+
+
+def evenly(xy: npt.NDArray[np.floating], step: float) -> Points:
+    """The line (N, 2) through points ``step`` apart, as near as its length allows; both ends kept."""
+    points = np.asarray(xy, np.float64)
+    along = lengths(points)
+    where = np.linspace(0, along[-1], max(2, round(along[-1] / step) + 1))
+    return np.column_stack([np.interp(where, along, points[:, axis]) for axis in (0, 1)])
+
+
+def directions(xy: Points) -> Points:
+    """Unit tangents (N, 2); read over two neighbours on either side, so that noise of single points does not turn them."""
+    ahead = np.concatenate([xy[2:], xy[-1:], xy[-1:]])[: len(xy)]
+    behind = np.concatenate([xy[:1], xy[:1], xy[:-2]])[-len(xy) :]
+    along = ahead - behind
+    size = np.hypot(*along.T)
+    return np.asarray(along / np.where(size > 0, size, 1)[:, None], np.float64)
