@@ -57,7 +57,11 @@ KEPT_KEYFRAMES = 400
 BLOCK_REACH_PX = 8
 """Blocks are looked for this far around where the prediction has them, small pixels."""
 MIN_BLOCKS = 4
-PIXEL_DRIFT = 0.15
+RECENT = 4
+"""So many of the newest keyframes are neighbours in the chain, which know nothing that the chain does not."""
+MAX_BEND = 8.0
+"""Perspective between a keyframe and a frame moves the corners by at most this much, small pixels."""
+PIXEL_DRIFT = 0.8
 """Standard uncertainty that one more link of the chain of keyframes adds, in pixels of the small picture."""
 
 
@@ -120,6 +124,7 @@ class Registrar:
     def __init__(self) -> None:
         self._keys: deque[_Key] = deque(maxlen=KEPT_KEYFRAMES)
         self._current: _Key | None = None
+        self._before: _Key | None = None  # the last frame, where it is not a keyframe
         self._resumable: _Key | None = None
         self._motion = np.eye(3)  # from the last frame to the one before it, small pixels
         self._last: Matrix | None = None  # the last frame in its keyframe, small pixels
@@ -148,18 +153,22 @@ class Registrar:
     def _place(
         self, look: _Look, predicted: Matrix | None, prediction: Prediction | None, shrink: float
     ) -> tuple[_Key | tuple[int, Matrix], Method, float]:
-        for key, resumed in ((self._current, False), (self._resumable, True)):
+        for key, resumed in ((self._current, False), (self._before, False), (self._resumable, True)):
             if key is None:
                 continue
             to_key = self._follow(key, look, predicted, prediction, resumed=resumed)
             if to_key is None:
                 continue
             if resumed:
-                self._current, self._resumable = key, None
-                self._last = None
+                self._resumable = None
+            if key is not self._current:
+                self._current, self._last = key, None if resumed else np.eye(3)
+                if not resumed:
+                    self._keys.append(key)
             to_chart = key.to_chart @ to_key
             self._motion = np.eye(3) if self._last is None else np.linalg.inv(self._last) @ to_key
             self._last = to_key
+            self._before = _Key(look, to_chart, key.chart, self._frames, math.hypot(key.sigma_px, PIXEL_DRIFT))
             if _overlap(to_key, look.shape) < KEY_OVERLAP:
                 sigma = math.hypot(key.sigma_px, PIXEL_DRIFT)
                 if predicted is not None and prediction is not None and self._unit == "m":
@@ -187,7 +196,7 @@ class Registrar:
             to_chart, sigma_px = recognised
         key = _Key(look, to_chart, chart, self._frames, sigma_px)
         self._keys.append(key)
-        self._current, self._last, self._motion = key, np.eye(3), self._motion
+        self._current, self._last, self._before = key, np.eye(3), None
         return key
 
     def _recognise(self, look: _Look, to_chart: Matrix, chart: int, sigma_px: float) -> tuple[Matrix, float] | None:
@@ -197,17 +206,19 @@ class Registrar:
         """
         reach = 3 * sigma_px + 4
         asked = 0
-        for key in sorted(self._keys, key=lambda one: _centre_gap(one.to_chart, to_chart, look.shape)):
-            if asked == 2:
+        earlier = [key for key in list(self._keys)[:-RECENT] if key.chart == chart]
+        for key in sorted(earlier, key=lambda one: _shift(one.to_chart, to_chart, look.shape)):
+            if asked == 3:
                 break
-            if key.chart != chart or self._frames - key.number < 25 or key is self._current:
-                continue
             guess = np.linalg.inv(key.to_chart) @ to_chart
-            if _overlap(guess, look.shape) < 0.15 and reach < 0.5 * look.shape[1]:
+            if _overlap(guess, look.shape) < 0.1 and reach < 0.5 * look.shape[1]:
                 continue
             asked += 1
-            to_key = _by_template(key.look, look, guess, max(reach, 8.0))
-            to_key = None if to_key is None else _by_blocks(key.look, look, to_key)
+            to_key = _by_blocks(key.look, look, guess)
+            if to_key is None:
+                to_key = _by_template(key.look, look, guess, max(reach, 8.0))
+                finer = None if to_key is None else _by_blocks(key.look, look, to_key)
+                to_key = to_key if finer is None else finer
             if to_key is not None:
                 return key.to_chart @ to_key, math.hypot(key.sigma_px, PIXEL_DRIFT)
         return None
@@ -219,7 +230,8 @@ class Registrar:
         posed = predicted is not None and self._unit == "m" and not resumed
         tries = [np.eye(3)]
         if self._last is not None and not resumed:
-            tries = [self._last @ self._motion, self._last]
+            last = self._last if key is self._current else np.eye(3)
+            tries = [last @ self._motion, last]
         if posed and predicted is not None:
             tries.insert(1, np.linalg.inv(key.to_chart) @ predicted)
         for start in tries:
@@ -281,10 +293,14 @@ def _by_blocks(reference: _Look, look: _Look, guess: Matrix) -> Matrix | None:
     placed = cv2.warpPerspective(look.detail, guess, (width, height), borderMode=cv2.BORDER_REPLICATE)
     ones = np.full(look.shape, 255, np.uint8)
     covered = cv2.warpPerspective(ones, guess, (width, height), flags=cv2.INTER_NEAREST)
-    across, down = max(16, width // 7), max(16, height // 4)
+    shared = _rectangle(covered)
+    if shared is None:
+        return None
+    (top_px, bottom_px), (left_px, right_px) = shared
+    down, across = min(max(16, height // 4), bottom_px - top_px), min(max(16, width // 7), right_px - left_px)
     centres, moves = [], []
-    for top in _starts(height, down):
-        for left in _starts(width, across):
+    for top in _starts(top_px, bottom_px, down):
+        for left in _starts(left_px, right_px, across):
             block = np.s_[top : top + down, left : left + across]
             if covered[block].min() == 0:
                 continue
@@ -295,26 +311,65 @@ def _by_blocks(reference: _Look, look: _Look, guess: Matrix) -> Matrix | None:
     if len(moves) < MIN_BLOCKS:
         return None
     at, by = np.array(centres), np.array(moves)
-    shift = np.median(by, axis=0)
-    agree = np.hypot(*(by - shift).T) < BLOCK_REACH_PX / 2
-    turn = np.eye(3)
-    turn[:2, 2] = shift
-    if agree.sum() >= 6 and min(np.ptp(at[agree], axis=0)) > 0:
-        fit, inliers = cv2.estimateAffinePartial2D(
-            at, at + by, method=cv2.RANSAC, ransacReprojThreshold=INLIER_PX, maxIters=100, confidence=0.99
-        )
-        if fit is not None and inliers.sum() >= max(MIN_BLOCKS, 0.5 * len(at)):
-            turn, agree = np.vstack([fit, [0.0, 0.0, 1.0]]), inliers[:, 0] == 1
-    if agree.sum() < max(MIN_BLOCKS, 0.5 * len(at)):
+    turn = _motion_of(at, by, look.shape)
+    if turn is None:
         return None
     found = turn @ guess
     return found if _fits(reference, look, found) else None
 
 
-def _starts(length: int, size: int) -> range:
-    """Where blocks of ``size`` begin, half overlapping, so that they may move and stay inside."""
+def _motion_of(at: Points2, by: Points2, shape: tuple[int, int]) -> Matrix | None:
+    """What moves the points ``at`` (N, 2) ``by`` (N, 2): as much of a homography as they support; None where they differ.
+
+    A camera that sways before a plane moves its picture by a homography; without its perspective part a chain of
+    keyframes bends. Few or badly spread blocks carry a similarity, or no more than a shift.
+    """
+    matrix = np.eye(3)
+    needed = max(MIN_BLOCKS, 0.5 * len(at))
+    spread = np.ptp(at, axis=0) / np.array(shape[::-1])
+    if len(at) >= 6 and (spread.min() > 0 or spread.max() > 0.5):
+        fit, inliers = cv2.estimateAffinePartial2D(
+            at, at + by, method=cv2.RANSAC, ransacReprojThreshold=2 * INLIER_PX, maxIters=100, confidence=0.99
+        )
+        if fit is not None and inliers.sum() >= needed:
+            kept = inliers[:, 0] == 1
+            matrix[:2] = fit
+            if kept.sum() >= 9 and spread.min() > 0.35:
+                plane, close = cv2.findHomography(at[kept], at[kept] + by[kept], cv2.RANSAC, INLIER_PX / 2)
+                if plane is not None and close.sum() >= max(9, 0.7 * kept.sum()) and _bend(matrix, plane, shape) < MAX_BEND:
+                    return np.asarray(plane, np.float64)
+            return matrix
+    shift = np.median(by, axis=0)
+    if (np.hypot(*(by - shift).T) < INLIER_PX).sum() < needed:
+        return None
+    matrix[:2, 2] = shift
+    return matrix
+
+
+def _bend(a: Matrix, b: Matrix, shape: tuple[int, int]) -> float:
+    """How far a frame's corners lie apart under two placements, at most."""
+    corners = _frame_corners(shape)
+    return float(np.hypot(*(project(a, corners) - project(b, corners)).T).max())
+
+
+def _rectangle(covered: npt.NDArray[np.uint8]) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Rows and columns, each first and one past the last, in which blocks may lie; None where too little is shared."""
+    height, width = covered.shape
+    # A strip that lies slightly turned has no full row or column at its rim: there blocks would stick out of it.
+    filled, lined = (covered > 0).mean(axis=1), (covered > 0).mean(axis=0)
+    if not filled.max():
+        return None
+    rows, columns = np.flatnonzero(filled >= 0.97 * filled.max()), np.flatnonzero(lined >= 0.97 * lined.max())
     reach = BLOCK_REACH_PX
-    return range(reach, length - size - reach + 1, max(1, round(size * 0.75)))
+    top, bottom = max(reach, int(rows[0])), min(height - reach, int(rows[-1]) + 1)
+    left, right = max(reach, int(columns[0])), min(width - reach, int(columns[-1]) + 1)
+    return None if min(bottom - top, right - left) < 16 else ((top, bottom), (left, right))
+
+
+def _starts(first: int, last: int, size: int) -> list[int]:
+    """Where blocks of ``size`` begin between two places, evenly, overlapping by about a quarter."""
+    count = max(1, round((last - first - size) / (0.75 * size)) + 1)
+    return [round(at) for at in np.linspace(first, last - size, count)]
 
 
 def _best_move(field: npt.NDArray[np.float32], block: npt.NDArray[np.float32], top: int, left: int) -> Points2 | None:
@@ -443,10 +498,6 @@ def _shift(a: Matrix, b: Matrix, shape: tuple[int, ...]) -> float:
     """How far the middle of a frame lies apart under two placements, in their units."""
     middle = np.array([[shape[1] / 2, shape[0] / 2]])
     return float(np.hypot(*(project(a, middle) - project(b, middle))[0]))
-
-
-def _centre_gap(a: Matrix, b: Matrix, shape: tuple[int, ...]) -> float:
-    return _shift(a, b, shape)
 
 
 def _scale_at(matrix: Matrix, shape: tuple[int, ...]) -> float:
