@@ -297,7 +297,9 @@ def _by_blocks(reference: _Look, look: _Look, guess: Matrix) -> Matrix | None:
     if shared is None:
         return None
     (top_px, bottom_px), (left_px, right_px) = shared
-    down, across = min(max(16, height // 4), bottom_px - top_px), min(max(16, width // 7), right_px - left_px)
+    # A strip that lies slightly turned has no full row at its rim: lower blocks, some of which fit into it.
+    down = min(max(16, height // 4), max(16, (bottom_px - top_px) * 3 // 5))
+    across = min(max(16, width // 7), max(16, (right_px - left_px) * 3 // 5))
     centres, moves = [], []
     for top in _starts(top_px, bottom_px, down):
         for left in _starts(left_px, right_px, across):
@@ -355,11 +357,9 @@ def _bend(a: Matrix, b: Matrix, shape: tuple[int, int]) -> float:
 def _rectangle(covered: npt.NDArray[np.uint8]) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """Rows and columns, each first and one past the last, in which blocks may lie; None where too little is shared."""
     height, width = covered.shape
-    # A strip that lies slightly turned has no full row or column at its rim: there blocks would stick out of it.
-    filled, lined = (covered > 0).mean(axis=1), (covered > 0).mean(axis=0)
-    if not filled.max():
+    rows, columns = np.flatnonzero(covered.max(axis=1)), np.flatnonzero(covered.max(axis=0))
+    if not rows.size:
         return None
-    rows, columns = np.flatnonzero(filled >= 0.97 * filled.max()), np.flatnonzero(lined >= 0.97 * lined.max())
     reach = BLOCK_REACH_PX
     top, bottom = max(reach, int(rows[0])), min(height - reach, int(rows[-1]) + 1)
     left, right = max(reach, int(columns[0])), min(width - reach, int(columns[-1]) + 1)
