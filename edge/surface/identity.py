@@ -27,8 +27,8 @@ BUFFER_PX = 7.0
 """A centreline within this distance of a line may be the same crack; the registration's uncertainty is added."""
 MAX_BUFFER_PX = 16.0
 MAX_TURN_DEG = 35.0
-MIN_SHARED_PX = 20.0
-MIN_SHARE = 0.2
+MIN_SHARED_PX = 24.0
+MIN_SHARE = 0.4
 """A centreline is a line seen again when they share at least MIN_SHARED_PX and this share of the shorter one's part in
 the frame."""
 NEW_PX = 24.0
@@ -37,6 +37,8 @@ GAP_PX = 28.0
 """Two lines whose ends are no farther apart, and that continue each other, are one crack with a faint stretch."""
 JOIN_VOTES = 2
 """So many views must show two lines as one before they are joined: a join cannot be undone."""
+MIN_BEYOND = 4
+"""Of two lines that one centreline runs through, each holds at least so many of its points that the other does not."""
 EDGE_PX = 12.0
 """Points nearer to the frame's edge than this were not fairly looked at."""
 
@@ -108,6 +110,7 @@ class CrackMap:
         for line in known:
             if covered[line.number]:
                 line.tidy()
+                self._mend(line)
         sightings += [Sighting(number, length, length, index) for number, length, index in begun]
         for line in (*known, *(self.lines[number] for number, _, _ in begun)):
             self._boxes.setdefault(line.chart, {})[line.number] = line.box
@@ -125,6 +128,16 @@ class CrackMap:
         line = self.lines.pop(number, None)
         if line is not None:
             self._boxes[line.chart].pop(number, None)
+
+    def _mend(self, line: Line) -> None:
+        """Part a line that proved to be two cracks; the shorter part gets a new name."""
+        place = line.broken()
+        if place is None:
+            return
+        part = line.cut(place, self._next)
+        self._next += 1
+        self.lines[part.number] = part
+        self._boxes.setdefault(part.chart, {})[part.number] = part.box
 
     def _near(self, view: _View) -> list[int]:
         left, top, right, bottom = view.box
@@ -163,7 +176,7 @@ class CrackMap:
     def _begin(self, xy: Points, view: _View) -> Line:
         ones = np.ones(len(xy), np.int32)
         step = SPACING_PX * view.placed.unit_per_px
-        line = Line(self._next, view.placed.chart, step, xy.copy(), ones, ones.copy())
+        line = Line(self._next, view.placed.chart, step, xy.copy(), ones, ones.copy(), ones.copy())
         self.lines[line.number] = line
         self._next += 1
         return line
@@ -175,7 +188,8 @@ class CrackMap:
             if a.line is b.line:
                 continue
             both = len(np.intersect1d(a.samples, b.samples))
-            end_to_end = _near_end(a) and _near_end(b)
+            beyond = min(len(a.samples), len(b.samples)) - both
+            end_to_end = _near_end(a) and _near_end(b) and beyond >= MIN_BEYOND
             doubled = both >= 0.6 * min(len(a.samples), len(b.samples))
             if end_to_end or doubled:
                 self._votes[_pair(a.line, b.line)] += 1

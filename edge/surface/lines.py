@@ -10,6 +10,11 @@ import numpy.typing as npt
 Points = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int32]
 
+MIN_PART = 8
+"""A line is not cut into parts of fewer points."""
+MIN_HITS = 3
+SKIP = 3
+"""A place is judged by the points so far before and behind it: at a crossing the nearest ones belong to both cracks."""
 SETTLED = 12
 """From so many hits on a point moves only slowly: a running mean over about so many views."""
 
@@ -29,6 +34,8 @@ class Line:
     """(M,): views in which a detection lay on the point."""
     looks: Counts = field(default_factory=lambda: np.zeros(0, np.int32))
     """(M,): views that showed the point."""
+    passes: Counts = field(default_factory=lambda: np.zeros(0, np.int32))
+    """(M,): views in which one detection ran from the point to the next; the last one's is of no meaning."""
 
     @property
     def length(self) -> float:
@@ -44,6 +51,7 @@ class Line:
     def see(self, nodes: npt.NDArray[np.intp], at: Points) -> None:
         """Draw the points ``nodes`` towards where this view has them, ``at`` (len(nodes), 2) in chart units."""
         self.hits[nodes] += 1
+        self.passes[nodes[:-1][np.diff(nodes) <= 2]] += 1
         weight = 1.0 / np.minimum(self.hits[nodes], SETTLED)
         self.xy[nodes] += (at - self.xy[nodes]) * weight[:, None]
 
@@ -55,9 +63,12 @@ class Line:
         if side == 0:
             self.xy = np.concatenate([xy[::-1], self.xy])
             self.hits, self.looks = np.concatenate([ones, self.hits]), np.concatenate([ones, self.looks])
+            self.passes = np.concatenate([ones, self.passes])
         else:
             self.xy = np.concatenate([self.xy, xy])
             self.hits, self.looks = np.concatenate([self.hits, ones]), np.concatenate([self.looks, ones])
+            self.passes[-1:] = 1
+            self.passes = np.concatenate([self.passes, ones])
 
     def tidy(self) -> None:
         """Space its points evenly again, and take out the zigzag that points drawn singly leave behind."""
@@ -72,7 +83,35 @@ class Line:
         where = np.linspace(0, along[-1], count)
         nearest = np.searchsorted(along, where).clip(0, len(xy) - 1)
         self.xy = np.column_stack([np.interp(where, along, xy[:, axis]) for axis in (0, 1)])
-        self.hits, self.looks = self.hits[nearest], self.looks[nearest]
+        self.hits, self.looks, self.passes = self.hits[nearest], self.looks[nearest], self.passes[nearest]
+
+    def broken(self) -> int | None:
+        """Where the line is none: the point after which no detection goes on, though both sides were seen often.
+
+        One view may lead from one crack into another where they cross; the views after it do not. None: nowhere.
+        """
+        count = len(self.xy)
+        if count < 2 * MIN_PART:
+            return None
+        before = np.minimum(self.hits[: -2 * SKIP], self.hits[2 * SKIP :])
+        inner = self.passes[SKIP:-SKIP]
+        weak = (before >= MIN_HITS) & (3 * inner <= before)
+        weak[: MIN_PART - SKIP] = weak[len(weak) - MIN_PART + SKIP :] = False
+        places = np.flatnonzero(weak)
+        return None if not places.size else int(places[inner[places].argmin()]) + SKIP
+
+    def cut(self, at: int, number: int) -> Line:
+        """Keep the longer part of the line, and return the other one as a line of its own under ``number``."""
+        first, second = slice(0, at + 1), slice(at + 1, len(self.xy))
+        longer, shorter = (first, second) if at + 1 >= len(self.xy) / 2 else (second, first)
+        other = Line(
+            number, self.chart, self.step, self.xy[shorter].copy(), self.hits[shorter].copy(),
+            self.looks[shorter].copy(), self.passes[shorter].copy(),
+        )  # fmt: skip
+        self.xy, self.hits, self.looks, self.passes = (
+            array[longer].copy() for array in (self.xy, self.hits, self.looks, self.passes)
+        )
+        return other
 
 
 def lengths(xy: Points) -> npt.NDArray[np.float64]:
@@ -90,10 +129,10 @@ def evenly(xy: npt.NDArray[np.floating], step: float) -> Points:
     return np.column_stack([np.interp(where, along, points[:, axis]) for axis in (0, 1)])
 
 
-def directions(xy: Points) -> Points:
-    """Unit tangents (N, 2); read over two neighbours on either side, so that noise of single points does not turn them."""
-    ahead = np.concatenate([xy[2:], xy[-1:], xy[-1:]])[: len(xy)]
-    behind = np.concatenate([xy[:1], xy[:1], xy[:-2]])[-len(xy) :]
-    along = ahead - behind
+def directions(xy: Points, reach: int = 4) -> Points:
+    """Unit tangents (N, 2), read over ``reach`` points on either side: cracks zigzag, and their course does not."""
+    count = len(xy)
+    at = np.arange(count)
+    along = xy[(at + reach).clip(max=count - 1)] - xy[(at - reach).clip(min=0)]
     size = np.hypot(*along.T)
     return np.asarray(along / np.where(size > 0, size, 1)[:, None], np.float64)

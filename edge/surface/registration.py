@@ -59,8 +59,6 @@ BLOCK_REACH_PX = 8
 MIN_BLOCKS = 4
 RECENT = 4
 """So many of the newest keyframes are neighbours in the chain, which know nothing that the chain does not."""
-MAX_BEND = 8.0
-"""Perspective between a keyframe and a frame moves the corners by at most this much, small pixels."""
 PIXEL_DRIFT = 0.8
 """Standard uncertainty that one more link of the chain of keyframes adds, in pixels of the small picture."""
 
@@ -116,6 +114,8 @@ class _Key:
     chart: int
     number: int
     sigma_px: float
+    predicted: Matrix | None = None
+    """Where the pose had it, metres; None without one."""
 
 
 class Registrar:
@@ -168,17 +168,19 @@ class Registrar:
             to_chart = key.to_chart @ to_key
             self._motion = np.eye(3) if self._last is None else np.linalg.inv(self._last) @ to_key
             self._last = to_key
-            self._before = _Key(look, to_chart, key.chart, self._frames, math.hypot(key.sigma_px, PIXEL_DRIFT))
+            self._before = _Key(
+                look, to_chart, key.chart, self._frames, math.hypot(key.sigma_px, PIXEL_DRIFT), predicted
+            )
             if _overlap(to_key, look.shape) < KEY_OVERLAP:
                 sigma = math.hypot(key.sigma_px, PIXEL_DRIFT)
                 if predicted is not None and prediction is not None and self._unit == "m":
                     to_chart, sigma = _pulled(to_chart, sigma, predicted, prediction, look.shape)
-                to_chart = self._new_key(look, to_chart, key.chart, sigma).to_chart
+                to_chart = self._new_key(look, to_chart, key.chart, sigma, predicted).to_chart
             return (key.chart, to_chart), "measured", PIXEL_DRIFT
         if predicted is not None and self._current is not None and self._unit == "m":
             scale = _scale_at(predicted, look.shape)
             sigma = prediction.sigma_m / scale if prediction is not None else PIXEL_DRIFT
-            key = self._new_key(look, predicted, self._current.chart, sigma)
+            key = self._new_key(look, predicted, self._current.chart, sigma, predicted)
             return (key.chart, key.to_chart), "predicted", key.sigma_px
         return self._new_chart(look, predicted, shrink), "first", 0.0
 
@@ -188,13 +190,15 @@ class Registrar:
         self._unit = "px" if predicted is None else "m"
         self._counted = None
         start = np.diag([1 / shrink, 1 / shrink, 1.0]) if predicted is None else predicted
-        return self._new_key(look, start, self._charts, 0.0)
+        return self._new_key(look, start, self._charts, 0.0, predicted)
 
-    def _new_key(self, look: _Look, to_chart: Matrix, chart: int, sigma_px: float) -> _Key:
+    def _new_key(
+        self, look: _Look, to_chart: Matrix, chart: int, sigma_px: float, predicted: Matrix | None
+    ) -> _Key:
         recognised = self._recognise(look, to_chart, chart, sigma_px)
         if recognised is not None:
             to_chart, sigma_px = recognised
-        key = _Key(look, to_chart, chart, self._frames, sigma_px)
+        key = _Key(look, to_chart, chart, self._frames, sigma_px, predicted)
         self._keys.append(key)
         self._current, self._last, self._before = key, np.eye(3), None
         return key
@@ -232,15 +236,17 @@ class Registrar:
         if self._last is not None and not resumed:
             last = self._last if key is self._current else np.eye(3)
             tries = [last @ self._motion, last]
-        if posed and predicted is not None:
-            tries.insert(1, np.linalg.inv(key.to_chart) @ predicted)
+        if posed and predicted is not None and key.predicted is not None:
+            # Turn, scale and perspective from the poses, which know them better; the shift from the pictures first.
+            by_pose = np.linalg.inv(key.predicted) @ predicted
+            tries = [*(_centred(by_pose, one, look.shape) for one in tries[:1]), by_pose, *tries[1:]]
         for start in tries:
             found = _by_blocks(key.look, look, start)
             if found is None and not _too_far(start, look.shape):
                 found = _by_phase(key.look, look, start)
             if found is None:
                 continue
-            if posed and prediction is not None:
+            if posed and prediction is not None and len(tries) > 1:
                 allowed = 3 * prediction.sigma_m / _scale_at(key.to_chart, look.shape) + 3 * key.sigma_px + 6
                 if _shift(found, tries[1], look.shape) > allowed:
                     continue
@@ -321,10 +327,11 @@ def _by_blocks(reference: _Look, look: _Look, guess: Matrix) -> Matrix | None:
 
 
 def _motion_of(at: Points2, by: Points2, shape: tuple[int, int]) -> Matrix | None:
-    """What moves the points ``at`` (N, 2) ``by`` (N, 2): as much of a homography as they support; None where they differ.
+    """What moves the points ``at`` (N, 2) ``by`` (N, 2): a similarity, or a shift where they are few; None where they differ.
 
-    A camera that sways before a plane moves its picture by a homography; without its perspective part a chain of
-    keyframes bends. Few or badly spread blocks carry a similarity, or no more than a shift.
+    A camera that sways moves its picture by a homography, but a chain of homographies bends the chart: measured over a
+    rendered flight of 40 m, the perspective parts add up to metres, while a chain of similarities stays within
+    decimetres. Where the pose is known, perspective comes from it.
     """
     matrix = np.eye(3)
     needed = max(MIN_BLOCKS, 0.5 * len(at))
@@ -334,24 +341,13 @@ def _motion_of(at: Points2, by: Points2, shape: tuple[int, int]) -> Matrix | Non
             at, at + by, method=cv2.RANSAC, ransacReprojThreshold=2 * INLIER_PX, maxIters=100, confidence=0.99
         )
         if fit is not None and inliers.sum() >= needed:
-            kept = inliers[:, 0] == 1
             matrix[:2] = fit
-            if kept.sum() >= 9 and spread.min() > 0.35:
-                plane, close = cv2.findHomography(at[kept], at[kept] + by[kept], cv2.RANSAC, INLIER_PX / 2)
-                if plane is not None and close.sum() >= max(9, 0.7 * kept.sum()) and _bend(matrix, plane, shape) < MAX_BEND:
-                    return np.asarray(plane, np.float64)
             return matrix
     shift = np.median(by, axis=0)
     if (np.hypot(*(by - shift).T) < INLIER_PX).sum() < needed:
         return None
     matrix[:2, 2] = shift
     return matrix
-
-
-def _bend(a: Matrix, b: Matrix, shape: tuple[int, int]) -> float:
-    """How far a frame's corners lie apart under two placements, at most."""
-    corners = _frame_corners(shape)
-    return float(np.hypot(*(project(a, corners) - project(b, corners)).T).max())
 
 
 def _rectangle(covered: npt.NDArray[np.uint8]) -> tuple[tuple[int, int], tuple[int, int]] | None:
@@ -506,6 +502,14 @@ def _scale_at(matrix: Matrix, shape: tuple[int, ...]) -> float:
     x, right, down = project(matrix, np.array([middle, middle + [1, 0], middle + [0, 1]]))
     across = np.linalg.det(np.array([right - x, down - x]))
     return math.sqrt(abs(float(across))) or 1e-9
+
+
+def _centred(matrix: Matrix, other: Matrix, shape: tuple[int, ...]) -> Matrix:
+    """``matrix`` shifted so that it puts the middle of a frame where ``other`` does."""
+    middle = np.array([[shape[1] / 2, shape[0] / 2]])
+    shift = np.eye(3)
+    shift[:2, 2] = (project(other, middle) - project(matrix, middle))[0]
+    return shift @ matrix
 
 
 def _pulled(
