@@ -258,7 +258,7 @@ class Service:
             raise DeviceError(f"no frame has been processed yet, so there is nothing to keep ({why})")
         folder = self._settings.flight.snapshot_dir
         name = f"{self._flight.flight_id}-{newest.frame.seq:08d}-snapshot.jpg"
-        picture = evidence.save(newest.frame, newest.nav, newest.seen, folder, name)
+        picture = evidence.save(newest.frame, newest.nav, newest.moment, folder, name)
         return {"file": str(folder / picture.file), "sha256": picture.sha256}
 
 

@@ -58,6 +58,18 @@ def _check(array: RGB) -> None:
         raise ValueError("a frame must be C-contiguous; copy it with numpy.ascontiguousarray")
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """UTC of an exposure, and how it is known."""
+
+    at: datetime
+    """UTC at the middle of the exposure."""
+    synced: bool
+    """False: from a clock that nothing disciplines."""
+    by_satellites: bool = False
+    """True: the satellites' own time, as EXIF's GPS time claims to be."""
+
+
 def readable(name: str) -> str:
     """``name`` as text that can be written anywhere: bytes of a file name that are not UTF-8 become U+FFFD."""
     return os.fsencode(name).decode("utf-8", "replace")
