@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import contestants
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks import contestants
 from edge.frames import Frame
 from edge.masks import preprocess
 from edge.masks.bundle import Bundle, default_bundle_path, load_bundle
@@ -181,7 +181,7 @@ def _first_in_line() -> Iterator[bool]:
 
 
 def _fastest(
-    works: dict[str, Callable[[], object]], rounds: int, title: str, *, wall: bool = False, batch: int = 1
+    works: Mapping[str, Callable[[], object]], rounds: int, title: str, *, wall: bool = False, batch: int = 1
 ) -> dict[str, float]:
     """Smallest CPU (or wall) time by name; the second of two runs counts. ``one window`` is the mean of ``batch``."""
     watch = time.perf_counter_ns if wall else time.process_time_ns

@@ -24,6 +24,7 @@ from edge.masks import Mask, Segmenter
 from edge.navigation import Navigator, NavState
 from edge.outbox import Letter, Outbox
 from edge.support.clock import Clock, stopwatch_ns
+from edge.support.complaints import Complaints
 from edge.support.errors import TryAgainError
 from edge.surface.scale import ScaleOptions, size_of
 
@@ -103,6 +104,7 @@ class Pipeline:
         self._unstored: deque[list[Letter]] = deque()
         self._lost = 0
         self._troubles: dict[str, str] = {}
+        self._complaints = Complaints(log, clock)
 
     @property
     def storage_trouble(self) -> str | None:
@@ -221,6 +223,5 @@ class Pipeline:
             self._troubles.pop("outbox", None)
 
     def _trouble(self, what: str, sentence: str) -> None:
-        if what not in self._troubles:
-            log.warning("%s", sentence)
+        self._complaints.warn(what, sentence)
         self._troubles[what] = sentence

@@ -35,10 +35,13 @@ class Frame:
     """UTC the source itself gives for the exposure (EXIF); None when it does not say."""
 
     def __post_init__(self) -> None:
-        for array in (self.rgb, self.lores):
+        for name in ("rgb", "lores"):
+            array: RGB | None = getattr(self, name)
             if array is not None:
                 _check(array)
-                array.setflags(write=False)
+                view = array.view()  # read-only for who gets the frame; the array itself stays its maker's
+                view.flags.writeable = False
+                object.__setattr__(self, name, view)
 
     @property
     def height_px(self) -> int:
