@@ -12,15 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from convert import MAX_FRACTION_ABOVE, TOLERANCE_LSB
 from convert.folder import editing, write_card
 from edge.masks.artifacts import GOLDEN, TFLITE
 from edge.masks.bundle import load_bundle, load_golden
 from edge.support.errors import BundleError
 from models import DataError
-
-TOLERANCE_LSB = 4
-"""Kernels of different processors differ by up to this many steps after three chained resizes."""
-MAX_FRACTION_ABOVE = 0.01
 
 Int8 = npt.NDArray[np.int8]
 

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from convert import ConversionError
-from convert.artifacts import MAX_FRACTION_ABOVE, TOLERANCE_LSB, entry
+from convert import MAX_FRACTION_ABOVE, TOLERANCE_LSB, ConversionError
+from convert.artifacts import entry
 from convert.folder import replacing, write_card
 from convert.quantize import INPUT_SCALE, INPUT_ZERO_POINT, Quantized, open_interpreter, run
 from convert.source import CLASSIFIER, Source

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from convert import commands
-from convert.artifacts import MAX_FRACTION_ABOVE, TOLERANCE_LSB
+from convert import MAX_FRACTION_ABOVE, TOLERANCE_LSB, commands
 from edge.support.errors import EXIT_TRY_AGAIN, EXIT_USAGE, SpanhawkError
 
 EXAMPLES = """examples:
