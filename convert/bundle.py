@@ -18,10 +18,11 @@ import numpy.typing as npt
 from convert import MAX_FRACTION_ABOVE, TOLERANCE_LSB, ConversionError
 from convert.artifacts import entry
 from convert.folder import replacing, write_card
-from convert.quantize import INPUT_SCALE, INPUT_ZERO_POINT, Quantized, open_interpreter, run
+from convert.quantize import Quantized, open_interpreter, run
 from convert.source import CLASSIFIER, Source
 from edge.masks.artifacts import GOLDEN, MODEL, TFLITE
 from edge.masks.card import SCHEMA, LimitsCard
+from edge.masks.preprocess import INPUT_SCALE, INPUT_ZERO_POINT
 from edge.support.clock import SystemClock
 from models import DataError
 

@@ -16,10 +16,10 @@ from typing import Any
 from edge import evidence
 from edge.cracks.plausible import ReportOptions, sift
 from edge.cracks.trace import Traced, TraceOptions, trace
-from edge.detections import Detection, Evidence
+from edge.detections import Detection
 from edge.detections.wire import detection_id, feature, to_bytes
-from edge.evidence import Seen
-from edge.frames import Frame
+from edge.evidence import Evidence
+from edge.frames import Frame, Moment
 from edge.masks import Mask, Segmenter
 from edge.navigation import Navigator, NavState
 from edge.outbox import Letter, Outbox
@@ -68,7 +68,7 @@ class Outcome:
     suppressed: Mapping[str, int]
     """How many traced cracks are not reported, by reason."""
     nav: NavState
-    seen: Seen
+    moment: Moment
     """When it was exposed."""
     features: tuple[dict[str, Any], ...]
     """The published Features, in order of ``seq``."""
@@ -127,8 +127,8 @@ class Pipeline:
         times.append(stopwatch_ns())
         nav = self._navigator.at(frame.exposed_ns)
         times.append(stopwatch_ns())
-        seen = self._seen(frame)
-        features = self._describe(frame, mask, traced, nav, seen)
+        moment = self._moment(frame)
+        features = self._describe(frame, mask, traced, nav, moment)
         letters = [self._letter(found) for found in features]
         times.append(stopwatch_ns())
         self._store(letters)
@@ -136,7 +136,7 @@ class Pipeline:
         stages = ("segment", "trace", "locate", "encode", "store")
         took = {stage: (after - before) / 1e6 for stage, before, after in zip(stages, times, times[1:], strict=False)}
         payloads = tuple(letter.payload for letter in letters)
-        return Outcome(frame, mask, traced, sifted.suppressed, nav, seen, features, payloads, self._gap(frame), took)
+        return Outcome(frame, mask, traced, sifted.suppressed, nav, moment, features, payloads, self._gap(frame), took)
 
     def store_again(self) -> bool:
         """Try to write down what a full disk refused earlier; True when nothing is left to write."""
@@ -148,11 +148,11 @@ class Pipeline:
         return frame.seq if before is None else max(0, frame.seq - before - 1)
 
     def _describe(
-        self, frame: Frame, mask: Mask, traced: Traced, nav: NavState, seen: Seen
+        self, frame: Frame, mask: Mask, traced: Traced, nav: NavState, moment: Moment
     ) -> tuple[dict[str, Any], ...]:
         if not traced.cracks:
             return ()
-        proof = self._proof(frame, nav, seen)
+        proof = self._proof(frame, nav, moment)
         found = []
         for crack in traced.cracks:
             self._seq += 1
@@ -161,8 +161,8 @@ class Pipeline:
                 vehicle=self._flight.vehicle,
                 flight_id=self._flight.flight_id,
                 seq=self._seq,
-                seen_at=seen.at,
-                clock_synced=seen.synced,
+                seen_at=moment.at,
+                clock_synced=moment.synced,
                 frame_seq=frame.seq,
                 frame_name=frame.name,
                 frame_width_px=frame.width_px,
@@ -177,28 +177,28 @@ class Pipeline:
             found.append(feature(detection))
         return tuple(found)
 
-    def _seen(self, frame: Frame) -> Seen:
+    def _moment(self, frame: Frame) -> Moment:
         """UTC of the exposure: the satellites' own time first, then the picture's, then this machine's clock."""
         satellites = self._navigator.utc_at(frame.exposed_ns)
         if satellites is not None:
-            return Seen(satellites, synced=True, by_satellites=True)
+            return Moment(satellites, synced=True, by_satellites=True)
         if frame.taken_at is not None:
-            return Seen(frame.taken_at, synced=False)
+            return Moment(frame.taken_at, synced=False)
         behind_ns = self._clock.monotonic_ns() - frame.exposed_ns
-        return Seen(self._clock.utc() - timedelta(microseconds=behind_ns / 1000), synced=self._clock.synced())
+        return Moment(self._clock.utc() - timedelta(microseconds=behind_ns / 1000), synced=self._clock.synced())
 
-    def _proof(self, frame: Frame, nav: NavState, seen: Seen) -> Evidence | None:
+    def _proof(self, frame: Frame, nav: NavState, moment: Moment) -> Evidence | None:
         folder = self._measures.evidence_dir
         if folder is None:
             return None
         try:
             evidence.check_room(folder, self._measures.evidence_min_free_bytes)
-            picture = evidence.save(frame, nav, seen, folder, f"{self._flight.flight_id}-{frame.seq:08d}.jpg")
+            kept = evidence.save(frame, nav, moment, folder, f"{self._flight.flight_id}-{frame.seq:08d}.jpg")
         except OSError as error:  # the detection matters more than its picture
             self._trouble("evidence", f"no evidence is kept: {folder}: {error.strerror or error}; make room there")
             return None
         self._troubles.pop("evidence", None)
-        return Evidence(picture.file, picture.sha256)
+        return kept
 
     def _letter(self, found: dict[str, Any]) -> Letter:
         return Letter(str(found["id"]), self._flight.topic, to_bytes(found), self._clock.monotonic_ns())

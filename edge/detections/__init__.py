@@ -6,17 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from edge.cracks import Crack
+from edge.evidence import Evidence
 from edge.navigation import NavState
 from edge.surface import CrackSize
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """The picture that proves a detection."""
-
-    file: str
-    """Relative to the evidence folder."""
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

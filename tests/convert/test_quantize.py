@@ -25,7 +25,7 @@ from convert.quantize import delegate_partitions, open_interpreter, quantize, ru
 from edge.masks import preprocess  # noqa: E402
 from edge.masks.bundle import load_bundle, load_golden  # noqa: E402
 from models.train import train  # noqa: E402
-from models.unet import load_fast_unet  # noqa: E402
+from models.unet import open_saved, resized  # noqa: E402
 
 CONFIG = """
 [train]
@@ -84,7 +84,7 @@ def test_golden_answer_repeats(bundle):
 
 def test_int8_agrees_with_float(bundle, trained):
     card = load_bundle(bundle).card
-    model = load_fast_unet(trained / "out/model.keras", 128, 160, batch_size=1)
+    model = resized(open_saved(trained / "out/model.keras"), 128, 160, batch_size=1)
     interpreter = open_interpreter((bundle / "model.tflite").read_bytes())
     for frame in representative_frames([trained / "data"], 128, 160, count=6, seed=9):
         image = np.empty((1, 128, 160, 3), np.int8)
