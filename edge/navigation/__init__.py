@@ -39,6 +39,8 @@ class Fix:
     """1-sigma vertical, metres; None when the receiver does not say."""
     age_ms: int
     """From the newest real measurement used to the moment asked for, ms (0 when interpolated between two)."""
+    alt_ellipsoid_m: float | None = None
+    """Above the WGS 84 ellipsoid; None when the source does not say. The geoid lies between it and ``alt_amsl_m``."""
 
 
 @dataclass(frozen=True, slots=True)

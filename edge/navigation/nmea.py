@@ -14,7 +14,7 @@ import logging
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from functools import reduce
 from operator import xor
@@ -58,13 +58,13 @@ class Epoch:
         """The position all sentences agree on; None when one of them says there is none."""
         if self.gga_refuses or self.rmc_refuses or self.mode == 1:
             return None
-        kind, lat_deg, lon_deg, alt_m = self._position()
-        if lat_deg is None or lon_deg is None:
+        found = self._position()
+        if found is None:
             return None
         if self.mode == 2:
-            kind, alt_m = FixKind.FIX_2D, None
+            found = replace(found, kind=FixKind.FIX_2D, alt_amsl_m=None, alt_ellipsoid_m=None)
         h_m, v_m = self.deviations_m or (None, None)
-        return Fix(kind, lat_deg, lon_deg, alt_m, h_m, v_m if alt_m is not None else None, 0)
+        return replace(found, h_accuracy_m=h_m, v_accuracy_m=v_m if found.alt_amsl_m is not None else None)
 
     def utc(self) -> datetime | None:
         """UTC of the epoch; None without a valid RMC."""
@@ -72,11 +72,10 @@ class Epoch:
             return None
         return self.date + timedelta(seconds=self.time_of_day_s)
 
-    def _position(self) -> tuple[FixKind, float | None, float | None, float | None]:
-        if self.gga is not None:
-            return self.gga.kind, self.gga.lat_deg, self.gga.lon_deg, self.gga.alt_amsl_m
-        lat_deg, lon_deg = self.rmc or (None, None)
-        return FixKind.FIX_2D, lat_deg, lon_deg, None
+    def _position(self) -> Fix | None:
+        if self.gga is not None or self.rmc is None:
+            return self.gga
+        return Fix(FixKind.FIX_2D, *self.rmc, None, None, None, 0)
 
 
 def load(data: bytes, path: Path, history: History, utc: UtcTrack, at_ns: Callable[[float], int]) -> Span:
@@ -169,7 +168,9 @@ def _read_gga(epoch: Epoch, fields: list[str]) -> None:
     kind, position = _GGA_KINDS.get(fields[6]), _position(fields[2:6])
     epoch.gga_refuses = kind is None or position is None
     if kind is not None and position is not None:
-        epoch.gga = Fix(kind, *position, _number(fields[9]), None, None, 0)
+        amsl_m, separation_m = _number(fields[9]), _number(fields[11])  # separation: geoid above the ellipsoid
+        ellipsoid_m = None if amsl_m is None or separation_m is None else amsl_m + separation_m
+        epoch.gga = Fix(kind, *position, amsl_m, None, None, 0, ellipsoid_m)
 
 
 def _read_rmc(epoch: Epoch, fields: list[str]) -> None:

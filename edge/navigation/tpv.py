@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -99,7 +100,7 @@ class Reports:
         if fix is None or self._deviations is None or self._deviations[0] != stamp:
             return fix
         _, h_m, v_m = self._deviations
-        return Fix(fix.kind, fix.lat_deg, fix.lon_deg, fix.alt_amsl_m, h_m, v_m or fix.v_accuracy_m, 0)
+        return replace(fix, h_accuracy_m=h_m, v_accuracy_m=v_m or fix.v_accuracy_m)
 
 
 def position(report: Mapping[str, Any]) -> Fix | None:
@@ -120,6 +121,7 @@ def position(report: Mapping[str, Any]) -> Fix | None:
         h_accuracy_m=eph_m if eph_m is not None else both_m,
         v_accuracy_m=_number(report, "epv") if mode == 3 else None,
         age_ms=0,
+        alt_ellipsoid_m=_number(report, "altHAE") if mode == 3 else None,
     )
 
 

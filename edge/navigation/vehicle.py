@@ -183,6 +183,8 @@ class Vehicle:
             h_accuracy_m=message.h_acc / 1e3,  # 0: not stated; the history keeps no such accuracy
             v_accuracy_m=message.v_acc / 1e3,
             age_ms=0,
+            # A field of MAVLink 2: 0 where the sender speaks MAVLink 1 or has no model of the geoid.
+            alt_ellipsoid_m=message.alt_ellipsoid / 1e3 if message.alt_ellipsoid else None,
         )
         if not self._lately(self._filtered_ns, now_ns):
             self._history.hear_fix(now_ns, self._gps)
@@ -196,7 +198,8 @@ class Vehicle:
             return
         self._filtered_ns = now_ns
         if gps is not None:
-            fix = Fix(gps.kind, lat_deg, lon_deg, alt_m, gps.h_accuracy_m, gps.v_accuracy_m, 0)
+            ellipsoid_m = _ellipsoid_m(alt_m, gps)
+            fix = Fix(gps.kind, lat_deg, lon_deg, alt_m, gps.h_accuracy_m, gps.v_accuracy_m, 0, ellipsoid_m)
         elif self._unstated is not None and "GPS_RAW_INT" not in self.heard_ns:
             fix = Fix(self._unstated, lat_deg, lon_deg, alt_m, None, None, 0)
         else:
@@ -220,6 +223,13 @@ class Vehicle:
         # A sensor that sees nothing reports 0 or its own limit.
         outside = cm == 0 or cm < low or (high > 0 and cm >= high) or message.signal_quality == _SIGNAL_INVALID
         self._history.hear_range(at_ns, None if outside else cm / 100.0 + self._mount.range_offset_m)
+
+
+def _ellipsoid_m(alt_amsl_m: float, gps: Fix) -> float | None:
+    """A filtered height above the ellipsoid: the geoid is as far from it as the receiver itself says."""
+    if gps.alt_amsl_m is None or gps.alt_ellipsoid_m is None:
+        return None
+    return alt_amsl_m + gps.alt_ellipsoid_m - gps.alt_amsl_m
 
 
 def is_autopilot(heartbeat: Any) -> bool:

@@ -47,6 +47,21 @@ def test_filtered_position_with_the_receivers_quality() -> None:
     assert (got.h_accuracy_m, got.v_accuracy_m, got.age_ms) == (0.8, 1.5, 0)
 
 
+def test_the_filtered_height_above_the_ellipsoid_is_as_far_from_mean_sea_level_as_the_receivers() -> None:
+    bench = Bench()
+    bench.hear(1000, bench.pilot.gps(ellipsoid_mm=547_250), bench.pilot.place(1000, alt_m=501.5))
+    got = bench.at(1000).fix
+    assert (got.alt_amsl_m, got.alt_ellipsoid_m) == (501.5, pytest.approx(548.75))
+
+
+def test_the_receivers_own_height_above_the_ellipsoid_and_none_where_it_is_not_sent() -> None:
+    bench = Bench()
+    bench.hear(1000, bench.pilot.gps(ellipsoid_mm=547_250))
+    assert bench.at(1000).fix.alt_ellipsoid_m == 547.25
+    bench.hear(1200, bench.pilot.gps(ellipsoid_mm=0))  # the field of MAVLink 2 is 0 where a sender does not fill it
+    assert bench.at(1200).fix.alt_ellipsoid_m is None
+
+
 @pytest.mark.parametrize(
     ("fix_type", "kind"),
     [
