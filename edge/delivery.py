@@ -15,9 +15,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from edge.mqtt import Publisher, Receipt
-from edge.mqtt.notices import Notices
 from edge.outbox import Letter, LetterState, Outbox
 from edge.support.clock import Clock
+from edge.support.complaints import Complaints
 from edge.support.errors import TryAgainError
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Delivery:
         self._clock = clock
         self._late = late
         self._window = window
-        self._notices = Notices(log, clock)
+        self._complaints = Complaints(log, clock)
         self._session = 0
         self._hand: deque[Letter] = deque()
         self._sent_ns: dict[str, int] = {}
@@ -111,7 +111,7 @@ class Delivery:
             if self._publisher.connected:
                 self._fill()
         except TryAgainError as error:
-            self._notices.warn("disk", f"delivery pauses: {error}")
+            self._complaints.warn("disk", f"delivery pauses: {error}")
             return _DISK_PAUSE_S
         return _IDLE_S
 
@@ -178,7 +178,7 @@ class Delivery:
         self._outbox.park(id, reason)
         self._refused += 1
         self._refusal = reason
-        self._notices.warn("parked", f"letter {id} is set aside: {reason}")
+        self._complaints.warn("parked", f"letter {id} is set aside: {reason}")
 
 
 class _Stumbling:

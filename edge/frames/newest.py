@@ -19,13 +19,14 @@ import numpy as np
 
 from edge.frames import RGB, Camera, Frame
 from edge.support.clock import Clock
+from edge.support.complaints import Complaints
 from edge.support.errors import DeviceError
+from edge.support.retry import Backoff
 
 log = logging.getLogger(__name__)
 
-_BACKOFF_FIRST_S = 0.5
-_BACKOFF_CAP_S = 5.0
-_SAY_AGAIN_NS = 60_000_000_000
+_FIRST_PAUSE_S, _CAP_S = 0.5, 5.0
+_MINUTE_NS = 60_000_000_000
 _JOIN_S = 3.0
 _MAX_STUCK = 2  # threads left behind in a driver before another attempt is pointless
 _FROZEN_FRAMES = 10
@@ -53,7 +54,8 @@ class NewestFrame:
         self._clock = clock
         self._stall_ns = round(stall_s * 1e9)
         self._open_ns = round(open_s * 1e9)
-        self._rng = rng or random.Random()
+        self._complaints = Complaints(log, clock)
+        self._backoff = Backoff(_FIRST_PAUSE_S, _CAP_S, chance=rng)
         self._lock = threading.Lock()
         self._arrived = threading.Event()
         self._stop = threading.Event()
@@ -71,8 +73,7 @@ class NewestFrame:
         self._same = 0
         self._trouble: str | None = None
         self._failed_ns: deque[int] = deque(maxlen=100)
-        self._attempts = self._silenced = 0
-        self._said_ns: int | None = None
+        self._attempts = 0
 
     def take(self, timeout_s: float) -> Frame | None:
         """The newest frame not taken yet, waiting for one up to ``timeout_s`` seconds; None when none came.
@@ -131,7 +132,7 @@ class NewestFrame:
             if self._same >= _FROZEN_FRAMES:
                 return f"the camera repeats the same picture ({self._same} times): frozen, covered or overexposed"
             now_ns = self._clock.monotonic_ns()
-            often = [at_ns for at_ns in self._failed_ns if now_ns - at_ns < _SAY_AGAIN_NS]
+            often = [at_ns for at_ns in self._failed_ns if now_ns - at_ns < _MINUTE_NS]
             if len(often) >= _OFTEN:
                 return f"the camera failed {len(often)} times in the last minute; check its cable and power"
             since_ns = self._begun_ns if self._last_frame_ns is None else self._last_frame_ns
@@ -179,7 +180,7 @@ class NewestFrame:
         """The thread: read the camera until told to stop, opening it again whenever it fails."""
         try:
             while not stop.is_set() and not self._read_to_the_end(stop):
-                self._clock.wait(stop, self._pause_s())
+                self._clock.wait(stop, self._backoff.pause_s())
                 with self._lock:
                     if not stop.is_set():
                         self._reopened += 1
@@ -257,25 +258,16 @@ class NewestFrame:
         self._same = self._same + 1 if same else 0
         self._sample = sample
 
-    def _pause_s(self) -> float:
-        """Full jitter under a doubling, capped ceiling (as in AWS's "Exponential Backoff And Jitter")."""
-        ceiling_s = min(_BACKOFF_CAP_S, _BACKOFF_FIRST_S * 2.0 ** min(self._attempts - 1, 10))
-        return self._rng.uniform(0.0, ceiling_s)
-
     def _fail(self, reason: str) -> None:
-        """Note a failure; say the first one, then one line a minute. The lock is held."""
+        """Note a failure; log the first one, then one line a minute. The lock is held."""
         self._trouble = reason
         self._failed_ns.append(self._clock.monotonic_ns())
         self._attempts += 1
-        now_ns = self._clock.monotonic_ns()
-        if self._said_ns is not None and now_ns - self._said_ns < _SAY_AGAIN_NS:
-            self._silenced += 1
-            return
-        log.warning("%s%s", reason, f" ({self._silenced} more failures since the last report)" * bool(self._silenced))
-        self._said_ns, self._silenced = now_ns, 0
+        self._complaints.warn("camera", reason)
 
     def _recover(self) -> None:
         """A frame came: the camera is well again. The lock is held."""
         if self._trouble is not None:
             log.info("the camera delivers again (attempt %d)", self._attempts)
             self._trouble, self._attempts = None, 0
+            self._backoff.reset()

@@ -11,10 +11,10 @@ from types import TracebackType
 
 from edge.mqtt import Publisher, Receipt, Request
 from edge.mqtt.connection import Arrived, Ended, News, Up
-from edge.mqtt.notices import Notices
 from edge.mqtt.topics import check_vehicle, status_topic
 from edge.mqtt.traffic import Traffic
 from edge.support.clock import Clock
+from edge.support.complaints import Complaints
 from edge.support.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class MemoryPublisher:
         """Publications at which the far end closes the connection."""
         self._options = options
         self._will = Published(status_topic(vehicle), last_will, 1, True, None)
-        self._traffic = Traffic(vehicle, options.window, options.max_payload_bytes, Notices(log, clock))
+        self._traffic = Traffic(vehicle, options.window, options.max_payload_bytes, Complaints(log, clock))
         self._wire: _Wire | None = None
         self._sessions = 0
         if options.at_once:

@@ -12,8 +12,8 @@ from collections import deque
 from edge.mqtt import Receipt, Request
 from edge.mqtt.commands import reply
 from edge.mqtt.connection import Arrived, Complaint, Connection, Ended, News, Up
-from edge.mqtt.notices import Notices
 from edge.mqtt.topics import may_reply_to, replies_topic, topic_size_bytes
+from edge.support.complaints import Complaints
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ _BUSY = reply(None, error=f"busy: {MAX_REQUESTS} commands are waiting; send it a
 class Traffic:
     """Safe to use from several threads."""
 
-    def __init__(self, vehicle: str, window: int, max_payload_bytes: int, notices: Notices) -> None:
+    def __init__(self, vehicle: str, window: int, max_payload_bytes: int, complaints: Complaints) -> None:
         self.wake = threading.Event()
         self.dropped_requests = 0
         """Commands that were not passed on: retained ones, and those beyond MAX_REQUESTS."""
@@ -39,7 +39,7 @@ class Traffic:
         self._vehicle = vehicle
         self._window = window
         self._max_payload_bytes = max_payload_bytes
-        self._notices = notices
+        self._complaints = complaints
         self._lock = threading.RLock()
         self._line: Connection | None = None
         self._max_packet_bytes: int | None = None
@@ -83,7 +83,7 @@ class Traffic:
             elif isinstance(news, Arrived):
                 self._arrived(news)
             elif isinstance(news, Complaint):
-                self._notices.warn(news.sentence, news.sentence)
+                self._complaints.warn(news.sentence, news.sentence)
             self._flush()
         self.wake.set()
 
@@ -122,7 +122,7 @@ class Traffic:
         topic = asked if asked is not None and may_reply_to(asked, self._vehicle) else default_topic
         with self._lock:
             if self._line is None or len(self._replies) >= _MAX_REPLIES:
-                self._notices.warn("replies", f"a reply on {topic} is dropped: the broker is away or too slow")
+                self._complaints.warn("replies", f"a reply on {topic} is dropped: the broker is away or too slow")
                 return
             self._replies.append((topic, payload, request.correlation))
             self._flush()
@@ -166,16 +166,18 @@ class Traffic:
             return
         topic = self._others.pop(news.mid, None)
         if topic is not None and news.refused is not None:
-            self._notices.warn(topic, f"the broker refuses what is published on {topic}: {news.refused}")
+            self._complaints.warn(topic, f"the broker refuses what is published on {topic}: {news.refused}")
         self._telemetry = {topic: mid for topic, mid in self._telemetry.items() if mid != news.mid}
 
     def _arrived(self, news: Arrived) -> None:
         if news.retained:
             self.dropped_requests += 1
-            self._notices.warn("retained", "a retained command is ignored: it would be carried out at every connection")
+            self._complaints.warn(
+                "retained", "a retained command is ignored: it would be carried out at every connection"
+            )
         elif len(self._requests) >= MAX_REQUESTS:
             self.dropped_requests += 1
-            self._notices.warn("busy", f"a command is dropped: {MAX_REQUESTS} are waiting")
+            self._complaints.warn("busy", f"a command is dropped: {MAX_REQUESTS} are waiting")
             self.reply(news.request, replies_topic(self._vehicle), _BUSY)
         else:
             self._requests.append(news.request)
@@ -184,7 +186,7 @@ class Traffic:
         """Whether it can be sent here; a status the broker hangs up on would end every connection."""
         unfit = self._unfit(topic, payload)
         if unfit is not None:
-            self._notices.warn(f"unfit {topic}", f"what goes on {topic[:80]!r} is not sent: {unfit}")
+            self._complaints.warn(f"unfit {topic}", f"what goes on {topic[:80]!r} is not sent: {unfit}")
         return unfit is None
 
     def _unfit(self, topic: str, payload: bytes) -> str | None:

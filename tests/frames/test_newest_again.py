@@ -119,7 +119,7 @@ def test_failures_are_told_once_and_then_once_a_minute(clock, caplog):
     assert told[0] == "no camera here"
     assert minutes > 4
     assert minutes - 1 <= len(told) <= minutes + 1
-    assert "more failures since the last report" in told[1]
+    assert "times more since the last such line" in told[1]
 
 
 def test_a_silent_camera_is_given_up_and_opened_again(clock):
