@@ -22,6 +22,8 @@ from edge.support.errors import TryAgainError
 
 log = logging.getLogger(__name__)
 
+PATIENCE_S = 15.0
+"""Whoever waits for a broker calls it absent after this long without an answer, seconds: longer than one dial takes."""
 LATE_NS = 10_000_000_000
 """A letter older than this when it is handed over is late."""
 # Without news, look for new letters this often.
@@ -45,20 +47,18 @@ class Delivery:
         clock: Clock,
         *,
         late: Callable[[bytes], bytes],
-        window: int = 20,
     ) -> None:
         """``late`` marks a payload as delivered late; it raises ValueError for one it cannot read, which is parked."""
         self._outbox = outbox
         self._publisher = publisher
         self._clock = clock
         self._late = late
-        self._window = window
         self._complaints = Complaints(log, clock)
         self._session = 0
         self._hand: deque[Letter] = deque()
         self._sent_ns: dict[str, int] = {}
         self._receipts: list[Receipt] = []
-        self._stumbling = _Stumbling(window)
+        self._stumbling = _Stumbling(publisher.window)
         self._delivered = 0
         self._refused = 0
         self._refusal: str | None = None

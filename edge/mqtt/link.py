@@ -100,6 +100,11 @@ class Link:
         return self._up_ns is not None
 
     @property
+    def window(self) -> int:
+        """How many letters may be on their way at one time; a broker may allow fewer."""
+        return self._traffic.window
+
+    @property
     def sessions(self) -> int:
         """How often a connection came up."""
         return self._sessions

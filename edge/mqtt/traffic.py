@@ -37,7 +37,8 @@ class Traffic:
         self.ended = 0
         """Publications the broker was done with, ever: as long as it rises, or nothing is on its way, all is well."""
         self._vehicle = vehicle
-        self._window = window
+        self.window = window
+        """Letters on their way at one time, as configured; a broker may allow fewer."""
         self._max_payload_bytes = max_payload_bytes
         self._complaints = complaints
         self._lock = threading.RLock()
@@ -58,7 +59,7 @@ class Traffic:
         with self._lock:
             self._line = line
             self._max_packet_bytes = up.max_packet_bytes
-            self._places = min(self._window + _RESERVED, up.receive_maximum or 65535)
+            self._places = min(self.window + _RESERVED, up.receive_maximum or 65535)
             self._stale = dict.fromkeys(self._retained)
             self._flush()
 
@@ -90,7 +91,7 @@ class Traffic:
     def send(self, id: str, topic: str, payload: bytes) -> bool:
         """As ``Publisher.send``. What can never be delivered is taken, and its receipt says why."""
         with self._lock:
-            letters = max(1, min(self._window, self._places - _RESERVED))
+            letters = max(1, min(self.window, self._places - _RESERVED))
             if self._line is None or len(self._letters) >= letters or self._in_flight() >= self._places:
                 return False
             unfit = self._unfit(topic, payload)

@@ -175,6 +175,7 @@ def test_an_error_nobody_expected_costs_a_moment_not_the_flight(
     with open_navigator(Options(port=server.port), SystemClock()) as nav:
         server.accept()
         until(lambda: "IndexError: a report nobody foresaw" in str(nav.health()))
+        server.hang_up()
         server.accept()
         server.send(line(tpv()))
         until(lambda: nav.at(SystemClock().monotonic_ns()).fix)
