@@ -105,7 +105,7 @@ def _add_replay(verbs: _Verbs) -> None:
         "--config",
         type=Path,
         metavar="FILE",
-        help="take [masks], [cracks], [report], [scale], [mqtt], the camera mount from here",
+        help="take [masks], [cracks], [report], [scale], [mqtt], the camera mount and the vehicle's ids from here",
     )
     verb.add_argument(
         "--out", type=Path, default=Path("spanhawk-replay"), metavar="DIR", help="where to write (%(default)s)"

@@ -21,7 +21,7 @@ from operator import xor
 from pathlib import Path
 
 from edge.navigation import Fix, FixKind
-from edge.navigation.csvlog import Span
+from edge.navigation.csvlog import Loaded, Span
 from edge.navigation.history import History
 from edge.navigation.timebase import UtcTrack
 from edge.support.errors import NavFileError
@@ -78,7 +78,7 @@ class Epoch:
         return Fix(FixKind.FIX_2D, *self.rmc, None, None, None, 0)
 
 
-def load(data: bytes, path: Path, history: History, utc: UtcTrack, at_ns: Callable[[float], int]) -> Span:
+def load(data: bytes, path: Path, history: History, utc: UtcTrack, at_ns: Callable[[float], int]) -> Loaded:
     """Feed ``history`` and ``utc`` with every epoch of ``data``; its first sentence with a time stands at 0 s.
 
     Raises NavFileError when nothing in it can be used; sentences that fail their checksum are skipped
@@ -96,7 +96,7 @@ def load(data: bytes, path: Path, history: History, utc: UtcTrack, at_ns: Callab
         if at_utc is not None:
             utc.hear(moment, at_utc)
     reader.report(usable=previous is not None)
-    return Span(0.0, elapsed_s)
+    return Loaded(Span(0.0, elapsed_s))
 
 
 def _step_s(previous: Epoch, epoch: Epoch) -> float:

@@ -20,6 +20,7 @@ from edge.frames import Camera
 from edge.masks import Segmenter
 from edge.mqtt.topics import check_vehicle, detections_topic
 from edge.navigation import Navigator
+from edge.navigation.recorded import RecordedNavigator
 from edge.outbox import Outbox
 from edge.pipeline import Flight, Measures, Outcome, Pipeline
 from edge.support import backends
@@ -28,6 +29,7 @@ from edge.support.errors import ConfigError, TryAgainError, UsageError
 from edge.surface.scale import ScaleOptions
 from edge.tools.replay.deliver import Delivering
 from edge.tools.replay.fly import Tally, flight_name, fly, summary
+from edge.tools.replay.heard import Heard
 from edge.tools.replay.record import Recorder
 from edge.tools.replay.source import content_of, open_source, recorded_at
 
@@ -35,6 +37,9 @@ log = logging.getLogger(__name__)
 
 # Of [masks]: what changes nothing in the masks, or is told apart by the model's own hash.
 _NO_INGREDIENTS = ("threads", "bundle", "unsigned", "keys")
+
+# Of [navigation]: what holds for a recorded flight as it does in the air.
+_SHARED = ("mount", "limits", "system_id", "component_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +59,8 @@ class Job:
     masks: bool = False
     overlays: bool = False
     config: Path | None = None
-    """A daemon's configuration whose [masks], [cracks], [report], [scale], [mqtt] and camera mount apply; None: the
-    defaults."""
+    """A daemon's configuration whose [masks], [cracks], [report], [scale], [mqtt], camera mount and vehicle ids apply;
+    None: the defaults."""
 
     def __post_init__(self) -> None:
         """Refuse what the command line cannot mean. Raises UsageError."""
@@ -94,8 +99,12 @@ def replay(job: Job) -> str:
     tables = _tables(job)
     clock = ManualClock(recorded_at(job.source), synced=False)
     with ExitStack() as stack:
+        heard = stack.enter_context(Heard())
         camera = stack.enter_context(open_source(job.source, job.fps, clock))
         navigator = stack.enter_context(open_navigator(job.nav, job.nav_offset_s, clock, tables.navigation))
+        began_at = navigator.began_at if isinstance(navigator, RecordedNavigator) else None
+        if began_at is not None:  # the log's own clock says more of the flight than the date of a file
+            clock = ManualClock(began_at, synced=False)
         segmenter: Segmenter = stack.enter_context(
             backends.open_backend(
                 "edge.masks", "open_segmenter", tables.masks, SystemClock(), where="masks", default="litert"
@@ -108,7 +117,8 @@ def replay(job: Job) -> str:
         pipeline = _pipeline(segmenter, navigator, ground.outbox, flight, tables, clock)
         tally = _fly(camera, pipeline, clock, recorder)
         told = ground.finish()
-        recorder.summary({**summary(tally, segmenter, flight.flight_id, str(job.source)), "delivered": told.delivered})
+        told_of = {"delivered": told.delivered, "warnings": heard.warnings()}
+        recorder.summary({**summary(tally, segmenter, flight.flight_id, str(job.source)), **told_of})
     if tally.frames == 0:
         raise UsageError(f"{job.source}: {len(tally.skipped)} pictures, and none of them can be read")
     if told.trouble:
@@ -121,11 +131,12 @@ def open_navigator(
 ) -> Navigator:
     """The navigator of a replay: the log at ``path``, or nowhere at all without one.
 
-    ``configured`` is a daemon's [navigation] table: how the camera is mounted and what is believed hold here too.
+    ``configured`` is a daemon's [navigation] table: how the camera is mounted, whom to listen to and what is believed
+    hold here too.
     """
     table: dict[str, Any] = {"backend": "fixed"}
     if path is not None:
-        shared = {key: value for key, value in (configured or {}).items() if key in ("mount", "limits")}
+        shared = {key: value for key, value in (configured or {}).items() if key in _SHARED}
         table = {"backend": "recorded", "path": str(path), "offset_s": offset_s, **shared}
     navigator: Navigator = backends.open_backend(
         "edge.navigation", "open_navigator", table, clock, where="navigation", default="fixed"
@@ -167,7 +178,7 @@ def _asks_who_signed(masks: Mapping[str, Any]) -> bool:
 def _flight_id(job: Job, segmenter: Segmenter, tables: Tables) -> str:
     nav = None if job.nav is None else hashlib.sha256(job.nav.read_bytes()).hexdigest()
     masks = sorted((key, value) for key, value in tables.masks.items() if key not in _NO_INGREDIENTS)
-    mount = [(key, str(tables.navigation.get(key))) for key in ("mount", "limits")]
+    mount = [(key, str(tables.navigation.get(key))) for key in _SHARED]
     ingredients = (
         segmenter.model,
         masks,
