@@ -136,7 +136,7 @@ def _load(data: bytes, options: Options, history: History, utc: UtcTrack) -> Loa
         if tlog.looks_like_tlog(head):
             ids = {"system_id": options.system_id, "component_id": options.component_id}
             return tlog.load(data, path, history, utc, options.mount, at_ns, **ids)
-    if nmea.SENTENCE.search(head) and b"lat_deg" not in head.split(b"\n", 1)[0]:
+    if nmea.looks_like_nmea(head):
         return nmea.load(data, path, history, utc, at_ns)
     return Loaded(csvlog.load(_text(data, path), path, history, at_ns))
 

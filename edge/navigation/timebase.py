@@ -10,9 +10,10 @@ from edge.navigation.track import Track
 
 UTC = timezone.utc
 
-# GPS time began in 1980; a receiver that has lost the count of 1024-week rollovers reports earlier than this.
-EARLIEST_RECORDED_UTC = datetime(2000, 1, 1, tzinfo=UTC)
-_LATEST_UTC = datetime(2200, 1, 1, tzinfo=UTC)
+# GPS counts weeks to 1,024 and begins anew; a receiver that lost count is 19.6 years early (or late). No drone flew
+# before this, and it is 1,024 weeks before 2030.
+EARLIEST_RECORDED_UTC = datetime(2010, 5, 19, tzinfo=UTC)
+LATEST_RECORDED_UTC = datetime(2044, 8, 16, tzinfo=UTC)  # 1,024 weeks after 2025
 _REACH_NS = 60_000_000_000
 _STEP = timedelta(seconds=1)
 _AGREEING = 3
@@ -46,7 +47,7 @@ class UtcTrack:
     def hear(self, at_ns: int, utc: datetime) -> None:
         """At monotonic ``at_ns`` the source's UTC was ``utc`` (timezone-aware)."""
         with self._lock:
-            if self._earliest <= utc < _LATEST_UTC and self._agrees(at_ns, utc):
+            if self._earliest <= utc < LATEST_RECORDED_UTC and self._agrees(at_ns, utc):
                 self._track.add(at_ns, utc)
 
     def _agrees(self, at_ns: int, utc: datetime) -> bool:
