@@ -21,7 +21,7 @@ from edge.detections.wire import detection_id, feature, to_bytes
 from edge.evidence import Seen
 from edge.frames import Frame
 from edge.masks import Mask, Segmenter
-from edge.navigation import Navigator, NavState
+from edge.navigation import Navigator, NavState, nowhere
 from edge.outbox import Letter, Outbox
 from edge.support.clock import Clock, stopwatch_ns
 from edge.support.errors import TryAgainError
@@ -125,7 +125,7 @@ class Pipeline:
         sifted = sift(trace(mask, self._measures.trace), self._measures.report)
         traced = sifted.traced
         times.append(stopwatch_ns())
-        nav = self._navigator.at(frame.exposed_ns)
+        nav = self._navigator.at(frame.exposed_ns) if frame.time_known else nowhere(frame.exposed_ns)
         times.append(stopwatch_ns())
         seen = self._seen(frame)
         features = self._describe(frame, mask, traced, nav, seen)
@@ -179,7 +179,7 @@ class Pipeline:
 
     def _seen(self, frame: Frame) -> Seen:
         """UTC of the exposure: the satellites' own time first, then the picture's, then this machine's clock."""
-        satellites = self._navigator.utc_at(frame.exposed_ns)
+        satellites = self._navigator.utc_at(frame.exposed_ns) if frame.time_known else None
         if satellites is not None:
             return Seen(satellites, synced=True, by_satellites=True)
         if frame.taken_at is not None:
