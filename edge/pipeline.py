@@ -21,7 +21,7 @@ from edge.detections.wire import detection_id, feature, to_bytes
 from edge.evidence import Evidence
 from edge.frames import Frame, Moment
 from edge.masks import Mask, Segmenter
-from edge.navigation import Navigator, NavState
+from edge.navigation import Navigator, NavState, nowhere
 from edge.outbox import Letter, Outbox
 from edge.support.clock import Clock, stopwatch_ns
 from edge.support.complaints import Complaints
@@ -127,7 +127,7 @@ class Pipeline:
         sifted = sift(trace(mask, self._measures.trace), self._measures.report)
         traced = sifted.traced
         times.append(stopwatch_ns())
-        nav = self._navigator.at(frame.exposed_ns)
+        nav = self._navigator.at(frame.exposed_ns) if frame.time_known else nowhere(frame.exposed_ns)
         times.append(stopwatch_ns())
         moment = self._moment(frame)
         features = self._describe(frame, mask, traced, nav, moment)
@@ -181,7 +181,7 @@ class Pipeline:
 
     def _moment(self, frame: Frame) -> Moment:
         """UTC of the exposure: the satellites' own time first, then the picture's, then this machine's clock."""
-        satellites = self._navigator.utc_at(frame.exposed_ns)
+        satellites = self._navigator.utc_at(frame.exposed_ns) if frame.time_known else None
         if satellites is not None:
             return Moment(satellites, synced=True, by_satellites=True)
         if frame.taken_at is not None:

@@ -33,6 +33,8 @@ class Frame:
     """File stem (or ``STEM_000123`` for a video frame); None for a live sensor."""
     taken_at: datetime | None = None
     """UTC the source itself gives for the exposure (EXIF); None when it does not say."""
+    time_known: bool = True
+    """False: ``exposed_ns`` only keeps the order, so no place may be looked up by it."""
 
     def __post_init__(self) -> None:
         for name in ("rgb", "lores"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -39,6 +40,8 @@ class Fix:
     """1-sigma vertical, metres; None when the receiver does not say."""
     age_ms: int
     """From the newest real measurement used to the moment asked for, ms (0 when interpolated between two)."""
+    alt_ellipsoid_m: float | None = None
+    """Above the WGS 84 ellipsoid; None when the source does not say. The geoid lies between it and ``alt_amsl_m``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,13 @@ class Navigator(Protocol):
 
     def health(self) -> str | None:
         """One sentence on what is wrong with the source; None when it is heard as expected."""
+
+    def warnings(self) -> Sequence[str]:
+        """What had to be guessed, or stands in for something better, while positions are given all the same."""
+
+    @property
+    def live(self) -> bool:
+        """True for a receiver that moves with us now; False for a recorded or stated place."""
 
     def __enter__(self) -> Navigator: ...
 

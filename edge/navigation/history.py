@@ -167,6 +167,7 @@ def fix_between(first: Fix, second: Fix, share: float) -> Fix | None:
         h_accuracy_m=_worse(first.h_accuracy_m, second.h_accuracy_m),
         v_accuracy_m=_worse(first.v_accuracy_m, second.v_accuracy_m),
         age_ms=0,
+        alt_ellipsoid_m=_known(first.alt_ellipsoid_m, second.alt_ellipsoid_m, share),
     )
 
 
@@ -185,16 +186,21 @@ def _sound(fix: Fix | None) -> Fix | None:
     on_globe = abs(fix.lat_deg) <= 90.0 and abs(fix.lon_deg) <= 180.0
     if not on_globe or on_null_island(fix.lat_deg, fix.lon_deg):
         return None
-    alt_m = fix.alt_amsl_m if fix.kind > FixKind.FIX_2D else None
+    has_height = fix.kind > FixKind.FIX_2D
     return Fix(
         kind=fix.kind,
         lat_deg=fix.lat_deg,
         lon_deg=fix.lon_deg,
-        alt_amsl_m=alt_m if alt_m is not None and math.isfinite(alt_m) else None,
+        alt_amsl_m=_height(fix.alt_amsl_m) if has_height else None,
         h_accuracy_m=_accuracy(fix.h_accuracy_m),
         v_accuracy_m=_accuracy(fix.v_accuracy_m),
         age_ms=0,
+        alt_ellipsoid_m=_height(fix.alt_ellipsoid_m) if has_height else None,
     )
+
+
+def _height(value_m: float | None) -> float | None:
+    return value_m if value_m is not None and math.isfinite(value_m) else None
 
 
 def _accuracy(value_m: float | None) -> float | None:
