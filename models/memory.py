@@ -35,8 +35,8 @@ def check_memory(sources: Mapping[str, Sequence[Example]], free_bytes: int | Non
         largest = max(needs, key=lambda name: needs[name])
         count = len(sources[largest])
         raise DataError(
-            f"The training pictures take {need / _GIB:.1f} GiB of memory and {free / _GIB:.1f} GiB are free; most of it "
-            f"source {largest!r} with {count} pictures, {needs[largest] / _GIB:.1f} GiB: cut them into tiles and keep "
+            f"The training pictures take {need / _GIB:.1f} GiB of memory and {free / _GIB:.1f} GiB are free; most "
+            f"of it source {largest!r} with {count} pictures, {needs[largest] / _GIB:.1f} GiB: cut them into tiles and keep "
             "those near cracks, make them smaller, or train with fewer."
         )
 

@@ -74,7 +74,7 @@ def test_damage_inside_is_heard(kind, harm):
 
 def test_the_reason_is_the_decoder_s():
     whole = KINDS["JPEG"]()
-    with pytest.raises(UnreadableImageError, match="damaged inside: the JPEG decoder says .*premature end of data"):
+    with pytest.raises(UnreadableImageError, match=r"damaged inside: the JPEG decoder says .*premature end of data"):
         decode(lost(whole, len(whole) // 2), 1)
     whole = KINDS["PNG"]()
     with pytest.raises(UnreadableImageError, match="damaged inside: the checksum of its IDAT chunk at byte"):

@@ -84,14 +84,14 @@ def test_another_version_gives_other_ids(photos: Path, tmp_path: Path, monkeypat
 
 
 def test_what_is_not_read_is_said_once_and_written_down(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (photos / "d.gif").write_bytes(b"GIF89a")
     (photos / "100MEDIA").mkdir()
     (photos / "100MEDIA" / "x.jpg").write_bytes(b"")
     assert fly(photos, tmp_path / "out") == 0
     assert summary(tmp_path / "out")["not_read"] == {"files": {".gif": 1}, "folders": ["100MEDIA"]}
-    assert "not read: 1 .gif, the pictures in 100MEDIA/" in capsys.readouterr().out
+    assert caplog.text.count("not read: 1 .gif, the pictures in 100MEDIA/") == 1
 
 
 def timed(path: Path, time: str | None) -> None:
