@@ -36,8 +36,8 @@ def check_memory(sources: Mapping[str, Sequence[Example]], free_bytes: int | Non
         count = len(sources[largest])
         raise DataError(
             f"The training pictures take {need / _GIB:.1f} GiB of memory and {free / _GIB:.1f} GiB are free; most "
-            f"of it source {largest!r} with {count} pictures, {needs[largest] / _GIB:.1f} GiB: cut them into tiles and keep "
-            "those near cracks, make them smaller, or train with fewer."
+            f"of it source {largest!r} with {count} pictures, {needs[largest] / _GIB:.1f} GiB: cut them into tiles and "
+            "keep those near cracks, make them smaller, or train with fewer."
         )
 
 
