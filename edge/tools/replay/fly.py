@@ -28,6 +28,8 @@ class Tally:
     detections: int = 0
     suppressed: Counter[str] = field(default_factory=Counter)
     """Traced cracks that were not reported, by reason."""
+    left_out: int = 0
+    """Pieces and branches of masks that were not traced, because a frame held more than its cap."""
     skipped: tuple[SkippedFrame, ...] = ()
     wall_s: float = 0.0
     stage_ms: dict[str, array[float]] = field(default_factory=dict)
@@ -64,6 +66,7 @@ def _count(tally: Tally, outcome: Outcome, around_ns: Mapping[str, int]) -> None
     tally.frames_with_cracks += bool(outcome.features)
     tally.detections += len(outcome.features)
     tally.suppressed.update(outcome.suppressed)
+    tally.left_out += outcome.traced.left_out
     tally.dropped += outcome.dropped_before
     for stage, took_ms in {**outcome.stage_ms, **{stage: took / 1e6 for stage, took in around_ns.items()}}.items():
         tally.stage_ms.setdefault(stage, array("d")).append(took_ms)
@@ -82,6 +85,7 @@ def summary(tally: Tally, segmenter: Segmenter, flight_id: str, source: str) -> 
         "skipped": len(tally.skipped),
         "skipped_files": [{"name": bad.name, "reason": bad.reason} for bad in tally.skipped],
         "detections": tally.detections,
+        "left_out": tally.left_out,
         "suppressed": {reason: tally.suppressed[reason] for reason in REASONS},
         "stage_ms": percentiles(tally.stage_ms),
         "wall_s": round(tally.wall_s, 3),

@@ -127,8 +127,8 @@ def replay(job: Job) -> str:
     if tally.frames == 0:
         raise UsageError(f"{job.source}: {len(tally.skipped)} pictures, and none of them can be read")
     if told.trouble:
-        raise TryAgainError(f"{_sentence(job, recording, tally)}; {told.trouble}")
-    return _sentence(job, recording, tally)
+        raise TryAgainError(f"{_sentence(job, tally)}; {told.trouble}")
+    return _sentence(job, tally)
 
 
 def open_navigator(
@@ -226,10 +226,10 @@ def _not_read(recording: Recording) -> dict[str, Any]:
     return {"files": dict(recording.listing.other_kinds), "folders": list(recording.listing.folders)}
 
 
-def _sentence(job: Job, recording: Recording, tally: Tally) -> str:
+def _sentence(job: Job, tally: Tally) -> str:
     skipped = f", {len(tally.skipped)} unreadable and skipped" if tally.skipped else ""
-    left_out = recording.listing.left_out()
+    left_out = f"; {tally.left_out} pieces above the caps of [cracks] were not traced" if tally.left_out else ""
     return (
         f"{tally.frames} frames{skipped}: {tally.detections} detections in {tally.frames_with_cracks} frames, "
-        f"{tally.wall_s:.1f} s; written to {job.out}{'' if left_out is None else f'; {left_out}'}"
+        f"{tally.wall_s:.1f} s; written to {job.out}{left_out}"
     )
