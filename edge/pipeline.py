@@ -25,7 +25,10 @@ from edge.navigation import Navigator, NavState
 from edge.outbox import Letter, Outbox
 from edge.support.clock import Clock, stopwatch_ns
 from edge.support.errors import TryAgainError
+from edge.surface.local import PlaceOptions
+from edge.surface.place import Surveyor
 from edge.surface.scale import ScaleOptions, size_of
+from edge.surface.structure import StructureOptions
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,10 @@ class Measures:
 
     trace: TraceOptions
     scale: ScaleOptions
+    place: PlaceOptions = field(default_factory=PlaceOptions)
+    """From the position that is measured to the lens."""
+    structure: StructureOptions = field(default_factory=StructureOptions)
+    """The axes in which places are given where there are no satellites."""
     report: ReportOptions = field(default_factory=ReportOptions)
     """Which of the traced cracks become detections."""
     evidence_dir: Path | None = None
@@ -97,6 +104,7 @@ class Pipeline:
         self._outbox = outbox
         self._flight = flight
         self._measures = measures
+        self._surveyor = Surveyor(measures.scale, measures.place, measures.structure)
         self._clock = clock
         self._seq = 0
         self._last_frame_seq: int | None = None
@@ -153,6 +161,7 @@ class Pipeline:
         if not traced.cracks:
             return ()
         proof = self._proof(frame, nav, seen)
+        view = self._surveyor.look(nav, frame.width_px, frame.height_px, frame.focal_px)
         found = []
         for crack in traced.cracks:
             self._seq += 1
@@ -169,7 +178,8 @@ class Pipeline:
                 frame_height_px=frame.height_px,
                 crack=crack,
                 nav=nav,
-                size=size_of(crack, nav, frame.width_px, frame.height_px, self._measures.scale),
+                size=size_of(crack, view.plane, self._measures.scale),
+                place=view.locate(crack.path_px),
                 model=mask.model,
                 model_sha256=self._segmenter.sha256,
                 evidence=proof,

@@ -33,6 +33,8 @@ class Frame:
     """File stem (or ``STEM_000123`` for a video frame); None for a live sensor."""
     taken_at: datetime | None = None
     """UTC the source itself gives for the exposure (EXIF); None when it does not say."""
+    focal_px: float | None = None
+    """Focal length in pixels of this picture as the source itself states it (EXIF, XMP); None when it does not say."""
 
     def __post_init__(self) -> None:
         for array in (self.rgb, self.lores):

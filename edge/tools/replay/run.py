@@ -25,7 +25,9 @@ from edge.pipeline import Flight, Measures, Outcome, Pipeline
 from edge.support import backends
 from edge.support.clock import Clock, ManualClock, SystemClock
 from edge.support.errors import ConfigError, TryAgainError, UsageError
+from edge.surface.local import PlaceOptions
 from edge.surface.scale import ScaleOptions
+from edge.surface.structure import StructureOptions
 from edge.tools.replay.deliver import Delivering
 from edge.tools.replay.fly import Tally, flight_name, fly, summary
 from edge.tools.replay.record import Recorder
@@ -54,8 +56,8 @@ class Job:
     masks: bool = False
     overlays: bool = False
     config: Path | None = None
-    """A daemon's configuration whose [masks], [cracks], [report], [scale], [mqtt] and camera mount apply; None: the
-    defaults."""
+    """A daemon's configuration whose [masks], [cracks], [report], [scale], [place], [structure], [mqtt] and camera
+    mount apply; None: the defaults."""
 
     def __post_init__(self) -> None:
         """Refuse what the command line cannot mean. Raises UsageError."""
@@ -87,6 +89,8 @@ class Tables:
     trace: TraceOptions
     report: ReportOptions
     scale: ScaleOptions
+    place: PlaceOptions
+    structure: StructureOptions
 
 
 def replay(job: Job) -> str:
@@ -156,6 +160,8 @@ def _tables(job: Job) -> Tables:
         config.build(TraceOptions, table.get("cracks", {}), "cracks"),
         config.build(ReportOptions, table.get("report", {}), "report"),
         config.build(ScaleOptions, table.get("scale", {}), "scale"),
+        config.build(PlaceOptions, table.get("place", {}), "place"),
+        config.build(StructureOptions, table.get("structure", {}), "structure"),
     )
 
 
@@ -174,6 +180,8 @@ def _flight_id(job: Job, segmenter: Segmenter, tables: Tables) -> str:
         tables.trace,
         tables.report,
         tables.scale,
+        tables.place,
+        tables.structure,
         nav,
         mount,
         job.nav_offset_s,
@@ -185,7 +193,13 @@ def _flight_id(job: Job, segmenter: Segmenter, tables: Tables) -> str:
 def _pipeline(
     segmenter: Segmenter, navigator: Navigator, outbox: Outbox, flight: Flight, tables: Tables, clock: Clock
 ) -> Pipeline:
-    measures = Measures(trace=tables.trace, report=tables.report, scale=tables.scale)
+    measures = Measures(
+        trace=tables.trace,
+        report=tables.report,
+        scale=tables.scale,
+        place=tables.place,
+        structure=tables.structure,
+    )
     return Pipeline(segmenter, navigator, outbox, flight, measures, clock)
 
 
