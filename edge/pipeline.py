@@ -25,6 +25,7 @@ from edge.navigation import Navigator, NavState
 from edge.outbox import Letter, Outbox
 from edge.support.clock import Clock, stopwatch_ns
 from edge.support.errors import TryAgainError
+from edge.surface import Place
 from edge.surface.local import PlaceOptions
 from edge.surface.place import Surveyor
 from edge.surface.scale import ScaleOptions, size_of
@@ -79,6 +80,8 @@ class Outcome:
     """When it was exposed."""
     features: tuple[dict[str, Any], ...]
     """The published Features, in order of ``seq``."""
+    places: tuple[Place, ...]
+    """Where each of them is."""
     payloads: tuple[bytes, ...]
     """The same as they are published."""
     dropped_before: int
@@ -136,7 +139,7 @@ class Pipeline:
         nav = self._navigator.at(frame.exposed_ns)
         times.append(stopwatch_ns())
         seen = self._seen(frame)
-        features = self._describe(frame, mask, traced, nav, seen)
+        features, places = self._describe(frame, mask, traced, nav, seen)
         letters = [self._letter(found) for found in features]
         times.append(stopwatch_ns())
         self._store(letters)
@@ -144,7 +147,9 @@ class Pipeline:
         stages = ("segment", "trace", "locate", "encode", "store")
         took = {stage: (after - before) / 1e6 for stage, before, after in zip(stages, times, times[1:], strict=False)}
         payloads = tuple(letter.payload for letter in letters)
-        return Outcome(frame, mask, traced, sifted.suppressed, nav, seen, features, payloads, self._gap(frame), took)
+        return Outcome(
+            frame, mask, traced, sifted.suppressed, nav, seen, features, places, payloads, self._gap(frame), took
+        )
 
     def store_again(self) -> bool:
         """Try to write down what a full disk refused earlier; True when nothing is left to write."""
@@ -157,14 +162,15 @@ class Pipeline:
 
     def _describe(
         self, frame: Frame, mask: Mask, traced: Traced, nav: NavState, seen: Seen
-    ) -> tuple[dict[str, Any], ...]:
+    ) -> tuple[tuple[dict[str, Any], ...], tuple[Place, ...]]:
         if not traced.cracks:
-            return ()
+            return (), ()
         proof = self._proof(frame, nav, seen)
-        view = self._surveyor.look(nav, frame.width_px, frame.height_px, frame.focal_px)
-        found = []
+        view = self._surveyor.look(nav, frame.width_px, frame.height_px, frame.pose)
+        found, places = [], []
         for crack in traced.cracks:
             self._seq += 1
+            places.append(view.locate(crack.path_px))
             detection = Detection(
                 id=detection_id(self._flight.vehicle, self._flight.flight_id, self._seq),
                 vehicle=self._flight.vehicle,
@@ -179,13 +185,13 @@ class Pipeline:
                 crack=crack,
                 nav=nav,
                 size=size_of(crack, view.plane, self._measures.scale),
-                place=view.locate(crack.path_px),
+                place=places[-1],
                 model=mask.model,
                 model_sha256=self._segmenter.sha256,
                 evidence=proof,
             )
             found.append(feature(detection))
-        return tuple(found)
+        return tuple(found), tuple(places)
 
     def _seen(self, frame: Frame) -> Seen:
         """UTC of the exposure: the satellites' own time first, then the picture's, then this machine's clock."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge.frames import PicturePose
 from edge.navigation import Fix, NavState
 from edge.surface import Ellipse, Place, lens
 from edge.surface.lens import Lens
@@ -27,6 +28,7 @@ _LENSES_KEPT = 16
 
 NO_POSITION = "there is no satellite fix and no local position"
 NO_LENS = "no lens is stated ([scale] lens), and the picture does not say"
+ANOTHER_CAMERA = "the picture is of another camera than the first one, whose lens is stated in [scale]"
 NO_RANGE = "the range to the surface is not measured"
 BAD_RANGE = "the range to the surface is beyond what is believed ([scale] max_range_m)"
 NO_ATTITUDE = "the camera's attitude is unknown"
@@ -144,11 +146,15 @@ class Surveyor:
         self._scale, self._options = scale, place or PlaceOptions()
         self._frames = Frames(self._options, structure)
         self._card = None if scale.lens is None else lens.load(scale.lens)
+        self._camera: str | None = None
         self._lenses: dict[tuple[int, int, float | None], Lens | str] = {}
 
-    def look(self, nav: NavState, width_px: int, height_px: int, focal_px: float | None = None) -> View:
-        """What a frame of that size saw; ``focal_px``: what the picture itself states, used where no lens is set."""
-        seen = self._plane(nav, width_px, height_px, focal_px)
+    def look(self, nav: NavState, width_px: int, height_px: int, pose: PicturePose | None = None) -> View:
+        """What a frame of that size saw; ``pose``: what the picture itself says, its focal length where no lens is set.
+
+        A lens that is set is that of the first camera; pictures of another camera in the same folder have none then.
+        """
+        seen = self._plane(nav, width_px, height_px, pose)
         plane, why = (None, seen) if isinstance(seen, str) else (seen, None)
         frame = self._frames.of(nav)
         lever = self._lever(nav)
@@ -163,10 +169,12 @@ class Surveyor:
         structure_only = frame is not None and frame.name.startswith("structure:")
         return View(plane, why, frame, None if structure_only else nav.fix, bundle, slack)
 
-    def _plane(self, nav: NavState, width_px: int, height_px: int, focal_px: float | None) -> Plane | str:
+    def _plane(self, nav: NavState, width_px: int, height_px: int, pose: PicturePose | None) -> Plane | str:
         """The surface in camera axes, or why there is none."""
         options = self._scale
-        found = self._lens(width_px, height_px, focal_px)
+        found = self._lens(width_px, height_px, None if pose is None else pose.focal_px)
+        if self._of_another_camera(pose):
+            found = ANOTHER_CAMERA
         if isinstance(found, str):
             return found
         range_m = nav.range_m if nav.range_m is not None else options.range_m
@@ -182,6 +190,12 @@ class Surveyor:
             normal = to_ned.T @ normal_ned(options.surface, options.wall_normal_deg, to_ned, nav.attitude.yaw_deg)
         plane = Plane(normal, range_m, found)
         return OBLIQUE if plane.incidence_deg > options.max_incidence_deg else plane
+
+    def _of_another_camera(self, pose: PicturePose | None) -> bool:
+        if pose is None or not pose.camera or self._scale.stated_lens() is None:
+            return False
+        self._camera = self._camera or pose.camera
+        return pose.camera != self._camera
 
     def _lens(self, width_px: int, height_px: int, focal_px: float | None) -> Lens | str:
         key = (width_px, height_px, focal_px)

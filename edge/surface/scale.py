@@ -57,9 +57,10 @@ class ScaleOptions:
         """Refuse lenses that cannot be."""
         if (self.focal_length_mm is None) != (self.sensor_width_mm is None):
             raise ValueError("focal_length_mm and sensor_width_mm go together; give both, or hfov_deg or lens alone")
-        stated = [name for name in ("lens", "hfov_deg", "focal_length_mm") if getattr(self, name) is not None]
-        if len(stated) > 1:
-            raise ValueError(f"give one of lens, hfov_deg, or focal_length_mm with sensor_width_mm; got {stated}")
+        if len(self._stated()) > 1:
+            raise ValueError(
+                f"give one of lens, hfov_deg, or focal_length_mm with sensor_width_mm; got {self._stated()}"
+            )
         if self.hfov_deg is not None and not 0 < self.hfov_deg < 180:
             raise ValueError(f"hfov_deg must lie between 0 and 180, got {self.hfov_deg}")
         for name in ("lens_uncertainty", "range_uncertainty_m", "tilt_uncertainty_deg"):
@@ -69,6 +70,13 @@ class ScaleOptions:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be above 0, got {value}")
+
+    def stated_lens(self) -> str | None:
+        """Which key states the lens; None where none does."""
+        return next(iter(self._stated()), None)
+
+    def _stated(self) -> list[str]:
+        return [name for name in ("lens", "hfov_deg", "focal_length_mm") if getattr(self, name) is not None]
 
     def focal_px(self, width_px: int) -> float | None:
         """Focal length in pixels of a frame whose longer side has ``width_px``; None when the lens is not stated."""
