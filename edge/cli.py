@@ -89,7 +89,7 @@ def _add_replay(verbs: _Verbs) -> None:
         description="Find the cracks in a folder of images, one image, or a video, exactly as the drone does.",
     )
     verb.add_argument("source", type=Path, metavar="SOURCE", help="a folder of images, one image, or a video")
-    verb.add_argument("--nav", type=Path, metavar="FILE", help="a MAVLink tlog, an NMEA log, or CSV with a header")
+    verb.add_argument("--nav", type=Path, metavar="FILE", help="a MAVLink tlog, NMEA, DJI .SRT, AirData or other CSV")
     verb.add_argument(
         "--nav-offset", type=float, default=0.0, metavar="S", help="the first frame stands S seconds into the log (0)"
     )

@@ -78,7 +78,7 @@ class Aboard:
         return (rows[0][0], rows[1][0], rows[2][0])
 
     def sees(self, direction: rotation.Vector | None, *, as_mounted: bool) -> bool:
-        """True where a rangefinder that looks to ``direction`` (vehicle's axes; None: unknown) sees what the camera does.
+        """True where a rangefinder that looks to ``direction`` (vehicle's axes; None: unknown) sees what we film.
 
         ``as_mounted``: what the rigid mount says of it.
         """
