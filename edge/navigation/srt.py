@@ -2,7 +2,8 @@
 
 A cue's time is the video's own, so the log fits its video without an offset. Known are the forms with named values in
 brackets (``[latitude: 51.05] [longitude: 3.72] [rel_alt: 12.0 abs_alt: 57.0]``, gimbal angles as ``gb_yaw: ...``
-where the drone writes them) and the older ``GPS(LONGITUDE,LATITUDE,...)``. The wall time in it is local, of no zone: not used.
+where the drone writes them) and the older ``GPS(LONGITUDE,LATITUDE,...)``. The wall time in it is local, of
+no zone: not used.
 """
 
 from __future__ import annotations
