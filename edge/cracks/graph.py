@@ -205,7 +205,7 @@ def _straightest(
 def _direction(xy: Points, side: int, half_width: float) -> tuple[float, float]:
     """Unit vector out of a node along a line, read outside the node's inscribed circle where thinning bends lines."""
     away = xy if side == 0 else xy[::-1]
-    far = min(len(away) - 1, round(3 * half_width) + 8)
+    far = min(len(away) - 1, round(3 * half_width) + 24)
     near = min(round(half_width), far // 2)
     dx, dy = away[far] - away[near]
     size = math.hypot(dx, dy) or 1.0
