@@ -12,25 +12,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from edge.cracks import Crack
-from edge.surface.lines import Line, Points, directions, evenly
-from edge.surface.registration import Matrix, Registered, project
+from edge.surface.lines import Line, Points, evenly
+from edge.surface.matching import project
+from edge.surface.overlay import MAX_TURN_DEG, SPACING_PX, Overlay, Shared, View
+from edge.surface.registration import Registered
 
-SPACING_PX = 5.0
-"""Centrelines are compared at points this far apart, pixels of the frame."""
-BUFFER_PX = 7.0
-"""A centreline within this distance of a line may be the same crack; the registration's uncertainty is added."""
-MAX_BUFFER_PX = 16.0
-MAX_TURN_DEG = 35.0
-MIN_SHARED_PX = 24.0
-MIN_SHARE = 0.4
-"""A centreline is a line seen again when they share at least MIN_SHARED_PX and this share of the shorter one's part in
-the frame."""
 NEW_PX = 24.0
 """A piece of a centreline that lies on no line becomes one from this length on."""
 GAP_PX = 28.0
@@ -39,8 +31,6 @@ JOIN_VOTES = 2
 """So many views must show two lines as one before they are joined: a join cannot be undone."""
 MIN_BEYOND = 4
 """Of two lines that one centreline runs through, each holds at least so many of its points that the other does not."""
-EDGE_PX = 12.0
-"""Points nearer to the frame's edge than this were not fairly looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +69,9 @@ class CrackMap:
 
     def add(self, cracks: Sequence[Crack], placed: Registered, shape: tuple[int, int]) -> Matched:
         """Name the cracks of a frame of ``shape`` (H, W), and keep what it adds to the lines."""
-        view = _View(placed, shape)
+        view = View(placed, shape)
         known = [self.lines[number] for number in self._near(view)]
-        overlay = _Overlay(known, view)
+        overlay = Overlay(known, view)
         numbers: list[int | None] = []
         covered: Counter[int] = Counter()
         best: dict[int, tuple[float, int]] = {}
@@ -139,7 +129,7 @@ class CrackMap:
         self.lines[part.number] = part
         self._boxes.setdefault(part.chart, {})[part.number] = part.box
 
-    def _near(self, view: _View) -> list[int]:
+    def _near(self, view: View) -> list[int]:
         left, top, right, bottom = view.box
         boxes = self._boxes.get(view.placed.chart, {})
         return [
@@ -150,8 +140,8 @@ class CrackMap:
     def _absorb(
         self,
         seen: Points,
-        shared: list[_Shared],
-        view: _View,
+        shared: list[Shared],
+        view: View,
         begun: list[tuple[int, float, int]],
         grown: dict[tuple[int, int], Points],
         index: int,
@@ -173,7 +163,7 @@ class CrackMap:
             name = name or line.number
         return name
 
-    def _begin(self, xy: Points, view: _View) -> Line:
+    def _begin(self, xy: Points, view: View) -> Line:
         ones = np.ones(len(xy), np.int32)
         step = SPACING_PX * view.placed.unit_per_px
         line = Line(self._next, view.placed.chart, step, xy.copy(), ones, ones.copy(), ones.copy())
@@ -181,10 +171,10 @@ class CrackMap:
         self._next += 1
         return line
 
-    def _vote_for_chain(self, shared: list[_Shared]) -> None:
+    def _vote_for_chain(self, shared: list[Shared]) -> None:
         """Two lines that one centreline runs through, one after the other or both at once, may be one crack."""
         order = sorted(shared, key=lambda run: int(run.samples[0]))
-        for a, b in zip(order, order[1:], strict=False):
+        for a, b in pairwise(order):
             if a.line is b.line:
                 continue
             both = len(np.intersect1d(a.samples, b.samples))
@@ -194,7 +184,7 @@ class CrackMap:
             if end_to_end or doubled:
                 self._votes[_pair(a.line, b.line)] += 1
 
-    def _vote_for_gaps(self, lines: list[Line], view: _View, begun: list[tuple[int, float, int]]) -> None:
+    def _vote_for_gaps(self, lines: list[Line], view: View, begun: list[tuple[int, float, int]]) -> None:
         """Lines of this frame whose ends face each other across a short gap may be one crack."""
         live = [line for line in (*lines, *(self.lines[number] for number, _, _ in begun)) if len(line.xy) >= 4]
         if len(live) < 2:
@@ -233,102 +223,6 @@ class CrackMap:
         return given_up
 
 
-class _View:
-    """Where one frame lies on its chart."""
-
-    def __init__(self, placed: Registered, shape: tuple[int, int]) -> None:
-        self.placed, self.shape = placed, shape
-        self.to_frame: Matrix = np.linalg.inv(placed.to_chart)
-        height, width = shape
-        corners = project(placed.to_chart, np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64))
-        low, high = corners.min(axis=0), corners.max(axis=0)
-        self.box = float(low[0]), float(low[1]), float(high[0]), float(high[1])
-        self.buffer_px = min(MAX_BUFFER_PX, BUFFER_PX + 2 * placed.sigma_px)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Shared:
-    """A centreline and a line that run along each other."""
-
-    line: Line
-    samples: npt.NDArray[np.intp]
-    """Points of the centreline that lie on the line, in order."""
-    node_of: npt.NDArray[np.intp]
-    """The line's point nearest to each of ``samples``."""
-    nodes: npt.NDArray[np.intp]
-    """Points of the line that lie on the centreline, each once."""
-    nearest: npt.NDArray[np.intp]
-    """The centreline's point nearest to each of ``nodes``."""
-
-
-class _Overlay:
-    """The known lines drawn into one frame, so that a centreline finds those it may lie on by looking at pixels."""
-
-    SHRINK = 4
-
-    def __init__(self, lines: list[Line], view: _View) -> None:
-        self._view = view
-        height, width = view.shape
-        self._lines = lines
-        self._in_frame: dict[int, tuple[Points, npt.NDArray[np.bool_], float]] = {}
-        self._labels = np.zeros((height // self.SHRINK + 1, width // self.SHRINK + 1), np.int32)
-        thickness = max(1, round(2 * view.buffer_px / self.SHRINK))
-        for place, line in enumerate(lines):
-            xy = project(view.to_frame, line.xy)
-            inside = ((xy >= EDGE_PX) & (xy < np.array([width, height]) - EDGE_PX)).all(axis=1)
-            step_px = line.step / view.placed.unit_per_px
-            self._in_frame[line.number] = xy, inside, step_px
-            drawn = np.round(xy.clip(-1e4, 1e5) / self.SHRINK).astype(np.int32)
-            cv2.polylines(self._labels, [drawn], False, place + 1, thickness)
-
-    def visible(self, line: Line) -> npt.NDArray[np.bool_]:
-        """Which of the line's points the frame shows."""
-        return self._in_frame[line.number][1]
-
-    def step_px(self, line: Line) -> float:
-        """Distance between the line's points in this frame, pixels."""
-        return self._in_frame[line.number][2]
-
-    def match(self, seen: Points) -> list[_Shared]:
-        """The lines that a centreline (N, 2) of the frame runs along, longest shared length first."""
-        if not self._lines:
-            return []
-        rows, columns = self._labels.shape
-        at = (seen / self.SHRINK).round().astype(np.intp)
-        label = self._labels[at[:, 1].clip(0, rows - 1), at[:, 0].clip(0, columns - 1)]
-        found = []
-        heading = directions(seen)
-        for place in np.unique(label[label > 0]).tolist():
-            line = self._lines[place - 1]
-            shared = self._shared(line, seen, heading)
-            if shared is not None:
-                found.append(shared)
-        return sorted(found, key=lambda run: -len(run.samples))
-
-    def _shared(self, line: Line, seen: Points, heading: Points) -> _Shared | None:
-        xy, inside, step_px = self._in_frame[line.number]
-        near = np.flatnonzero(_close_to(xy, seen, self._view.buffer_px))
-        if near.size < 2:
-            return None
-        gap = seen[:, None] - xy[near][None]
-        distance = np.hypot(gap[..., 0], gap[..., 1])
-        turned = np.abs(heading @ directions(xy)[near].T) < np.cos(np.radians(MAX_TURN_DEG))
-        distance = np.where(turned, np.inf, distance)
-        node_of = near[distance.argmin(axis=1)]
-        samples = np.flatnonzero(distance.min(axis=1) <= self._view.buffer_px)
-        lies = distance.min(axis=0) <= self._view.buffer_px
-        nodes, nearest = near[lies], distance.argmin(axis=0)[lies]
-        shorter = min(len(seen) * SPACING_PX, float(inside.sum()) * step_px)
-        if len(samples) * SPACING_PX < max(MIN_SHARED_PX, MIN_SHARE * shorter) or len(nodes) < 2:
-            return None
-        return _Shared(line, samples, node_of[samples], nodes, nearest)
-
-
-def _close_to(xy: Points, seen: Points, buffer_px: float) -> npt.NDArray[np.bool_]:
-    low, high = seen.min(axis=0) - buffer_px, seen.max(axis=0) + buffer_px
-    return np.asarray(((xy >= low) & (xy <= high)).all(axis=1))
-
-
 def _gaps(taken: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Runs of False as (first, one past the last)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[1], taken.astype(np.int8), [1]])))
@@ -336,7 +230,7 @@ def _gaps(taken: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def _goes_on(
-    shared: list[_Shared], first: int, last: int, on_chart: Points, grown: dict[tuple[int, int], Points]
+    shared: list[Shared], first: int, last: int, on_chart: Points, grown: dict[tuple[int, int], Points]
 ) -> bool:
     """Whether the points first to last of a centreline lead on from a line's end; then ``grown`` gets them."""
     for run in shared:
@@ -355,7 +249,7 @@ def _goes_on(
     return False
 
 
-def _near_end(run: _Shared) -> bool:
+def _near_end(run: Shared) -> bool:
     """Whether the shared stretch reaches an end of the line."""
     low, high = int(run.nodes.min()), int(run.nodes.max())
     return low <= 4 or high >= len(run.line.xy) - 5

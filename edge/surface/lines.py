@@ -1,4 +1,4 @@
-"""Centrelines that many views add up to: evenly spaced points on a chart, each with how often it was seen and missed."""
+"""Centrelines that many views add up to: evenly spaced points on a chart, each with how often it was seen."""
 
 from __future__ import annotations
 
@@ -108,9 +108,8 @@ class Line:
             number, self.chart, self.step, self.xy[shorter].copy(), self.hits[shorter].copy(),
             self.looks[shorter].copy(), self.passes[shorter].copy(),
         )  # fmt: skip
-        self.xy, self.hits, self.looks, self.passes = (
-            array[longer].copy() for array in (self.xy, self.hits, self.looks, self.passes)
-        )
+        self.xy = self.xy[longer].copy()
+        self.hits, self.looks, self.passes = (counts[longer].copy() for counts in (self.hits, self.looks, self.passes))
         return other
 
 

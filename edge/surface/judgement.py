@@ -1,0 +1,66 @@
+"""What many looks say together: is this line a crack? A log-likelihood ratio over views that should have shown it.
+
+A view that shows the line again adds log(p / q), one that misses it adds log((1 - p) / (1 - q)), where p is how often a
+true crack is found in a view that shows it and q how often a false mark is found again. A false mark that is a thing on
+the wall (a joint, a stain) is found again often, so q is far from 0 and no number of looks makes up for a network that
+is wrong; looks do sort out what light, noise and angle made.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["tentative", "confirmed", "withdrawn"]
+
+FOUND_IF_TRUE = 0.85
+FOUND_IF_FALSE = 0.35
+HIT = math.log(FOUND_IF_TRUE / FOUND_IF_FALSE)
+MISS = math.log((1 - FOUND_IF_TRUE) / (1 - FOUND_IF_FALSE))
+
+CONFIRMED = 1.0
+WITHDRAWN = -2.0
+LIMIT = 6.0
+"""Evidence is capped here, so that a crack that is repaired between two passes can still be withdrawn."""
+FIRST_GAIN = 4.0
+FIRST_LIMITS = (-2.5, 2.0)
+
+
+@dataclass(slots=True)
+class Judgement:
+    """The evidence for one line."""
+
+    ratio: float
+    """Natural logarithm of how much likelier what was seen is of a crack than of a false mark."""
+    views: int = 1
+    """Views that showed it and found it."""
+    missed: int = 0
+    """Views that should have shown it and did not."""
+    _was_confirmed: bool = False
+
+    @property
+    def state(self) -> State:
+        """Between two limits a line keeps the state that it had: a state that flickers is of no use to anybody."""
+        if self.ratio <= WITHDRAWN:
+            self._was_confirmed = False
+            return "withdrawn"
+        if self.ratio >= CONFIRMED:
+            self._was_confirmed = True
+        return "confirmed" if self._was_confirmed else "tentative"
+
+    def look(self, *, found: bool) -> None:
+        """Count one more view that shows the line's place."""
+        self.views += found
+        self.missed += not found
+        self.ratio = max(-LIMIT, min(LIMIT, self.ratio + (HIT if found else MISS)))
+
+
+def first(length_px: float, score: float, sure_length_px: float) -> Judgement:
+    """The evidence of a line's first view: the longer and the surer, the more it says by itself.
+
+    ``length_px`` of the line in the frame, ``score`` the network's mean along it, 0 to 1. At the reporting limit of a
+    single frame (``[report] sure_length_px``: length / sure_length_px = 1 - score) it is 0.
+    """
+    margin = (length_px / sure_length_px if sure_length_px > 0 else 1.0) - (1 - score)
+    return Judgement(max(FIRST_LIMITS[0], min(FIRST_LIMITS[1], FIRST_GAIN * margin)))

@@ -1,0 +1,294 @@
+"""How two small pictures of one surface lie beside each other: by blocks, by phase, by a template.
+
+Corners and their flow were tried and left: on concrete they follow noise. Blocks of grain fit to 0.02 px where the
+prediction is right within their reach; phase correlation finds the shift of a whole picture from nowhere; a template is
+for strips of a few rows. Each is checked by the normalised correlation of what both pictures then show.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.frames import RGB
+
+Matrix = npt.NDArray[np.float64]
+Grey = npt.NDArray[np.uint8]
+Detail = npt.NDArray[np.float32]
+Points = npt.NDArray[np.float64]
+
+GREY_WIDTH_PX = 320
+"""Width of the picture that is registered: corners that survive this shrinking are stains, joints and cracks."""
+INLIER_PX = 1.5
+"""Of the small picture; at 1280 px it is 6 px of the frame."""
+MAX_SCALE_STEP = 1.35
+"""Between a keyframe and a frame the distance to the surface does not change by more than this."""
+PHASE_RESPONSE = 0.12
+"""Peak of a phase correlation from which on it is believed; pictures of nothing in common give 0.01 to 0.06."""
+MIN_CORRELATION = 0.45
+"""Normalised correlation of the overlap, after the fit, from which on a fit is believed."""
+SECOND_PEAK = 0.85
+"""Another place that fits nearly as well: joints and tie holes at a regular pitch, so that neither is believed."""
+MIN_COMMON = 0.08
+"""Two pictures share at least this part of their area."""
+MIN_DETAIL = 1.0
+"""Standard deviation of the detail, grey levels, below which a picture says nothing."""
+BLOCK_REACH_PX = 8
+"""Blocks are looked for this far around where the prediction has them, small pixels."""
+MIN_BLOCKS = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """The small picture of a frame."""
+
+    grey: Grey
+    detail: npt.NDArray[np.float32]
+    """Without slow shading, which would correlate any two pictures of one wall."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.grey.shape[0], self.grey.shape[1]
+
+
+def project(matrix: Matrix, points: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Points (N, 2) through a homography (3, 3)."""
+    mapped = points @ matrix[:, :2].T + matrix[:, 2]
+    return np.asarray(mapped[:, :2] / mapped[:, 2:], np.float64)
+
+
+def small(rgb: RGB) -> tuple[Picture, float]:
+    """The small picture that is registered, and its pixels per pixel of ``rgb``, uint8 (H, W, 3)."""
+    height, width = rgb.shape[:2]
+    shrink = min(1.0, GREY_WIDTH_PX / max(height, width))
+    # Every other row and column first where that leaves enough: half the bytes for the area filter.
+    step = 2 if shrink < 0.4 else 1
+    size = (max(16, round(width * shrink)), max(16, round(height * shrink)))
+    shrunk = cv2.resize(rgb[::step, ::step], size, interpolation=cv2.INTER_AREA)
+    grey = np.asarray(cv2.cvtColor(shrunk, cv2.COLOR_RGB2GRAY), np.uint8)
+    return Picture(grey, _detail(grey)), size[0] / width
+
+
+def by_blocks(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None:
+    """The frame in the reference by where a grid of its blocks fits best, at most BLOCK_REACH_PX beside ``guess``.
+
+    Blocks are matched by normalised correlation: on concrete their grain is the texture, of which corners and their
+    flow know nothing. A similarity is fitted to the blocks that agree, a shift where they are few.
+    """
+    if reference.shape != look.shape or not _sane(guess):
+        return None
+    height, width = look.shape
+    placed = np.asarray(
+        cv2.warpPerspective(look.detail, guess, (width, height), borderMode=cv2.BORDER_REPLICATE), np.float32
+    )
+    ones = np.full(look.shape, 255, np.uint8)
+    covered = np.asarray(cv2.warpPerspective(ones, guess, (width, height), flags=cv2.INTER_NEAREST), np.uint8)
+    shared = _rectangle(covered)
+    if shared is None:
+        return None
+    (top_px, bottom_px), (left_px, right_px) = shared
+    # A strip that lies slightly turned has no full row at its rim: lower blocks, some of which fit into it.
+    down = min(max(16, height // 4), max(16, (bottom_px - top_px) * 3 // 5))
+    across = min(max(16, width // 7), max(16, (right_px - left_px) * 3 // 5))
+    centres, moves = [], []
+    for top in _starts(top_px, bottom_px, down):
+        for left in _starts(left_px, right_px, across):
+            block = np.s_[top : top + down, left : left + across]
+            if covered[block].min() == 0:
+                continue
+            move = _best_move(reference.detail, placed[block], top, left)
+            if move is not None:
+                centres.append((left + across / 2, top + down / 2))
+                moves.append(move)
+    if len(moves) < MIN_BLOCKS:
+        return None
+    at, by = np.array(centres), np.array(moves)
+    turn = _motion_of(at, by, look.shape)
+    if turn is None:
+        return None
+    found = turn @ guess
+    return found if _fits(reference, look, found) else None
+
+
+def _motion_of(at: Points, by: Points, shape: tuple[int, int]) -> Matrix | None:
+    """What moves the points ``at`` (N, 2) ``by`` (N, 2): a similarity, where they are few a shift; else None.
+
+    A camera that sways moves its picture by a homography, but a chain of homographies bends the chart: measured over a
+    rendered flight of 40 m, the perspective parts add up to metres, while a chain of similarities stays within
+    decimetres. Where the pose is known, perspective comes from it.
+    """
+    matrix = np.eye(3)
+    needed = max(MIN_BLOCKS, 0.5 * len(at))
+    spread = np.ptp(at, axis=0) / np.array(shape[::-1])
+    if len(at) >= 6 and (spread.min() > 0 or spread.max() > 0.5):
+        fit, inliers = cv2.estimateAffinePartial2D(
+            at, at + by, method=cv2.RANSAC, ransacReprojThreshold=2 * INLIER_PX, maxIters=100, confidence=0.99
+        )
+        if fit is not None and inliers.sum() >= needed:
+            matrix[:2] = fit
+            return matrix
+    shift = np.median(by, axis=0)
+    if (np.hypot(*(by - shift).T) < INLIER_PX).sum() < needed:
+        return None
+    matrix[:2, 2] = shift
+    return matrix
+
+
+def _rectangle(covered: npt.NDArray[np.uint8]) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Rows and columns, each first and one past the last, in which blocks may lie; None where too little is shared."""
+    height, width = covered.shape
+    rows, columns = np.flatnonzero(covered.max(axis=1)), np.flatnonzero(covered.max(axis=0))
+    if not rows.size:
+        return None
+    reach = BLOCK_REACH_PX
+    top, bottom = max(reach, int(rows[0])), min(height - reach, int(rows[-1]) + 1)
+    left, right = max(reach, int(columns[0])), min(width - reach, int(columns[-1]) + 1)
+    return None if min(bottom - top, right - left) < 16 else ((top, bottom), (left, right))
+
+
+def _starts(first: int, last: int, size: int) -> list[int]:
+    """Where blocks of ``size`` begin between two places, evenly, overlapping by about a quarter."""
+    count = max(1, round((last - first - size) / (0.75 * size)) + 1)
+    return [round(at) for at in np.linspace(first, last - size, count)]
+
+
+def _best_move(field: npt.NDArray[np.float32], block: npt.NDArray[np.float32], top: int, left: int) -> Points | None:
+    """How far (x, y) from its place the block fits best; None where it is plain or fits badly."""
+    if float(block.std()) < MIN_DETAIL:
+        return None
+    reach = BLOCK_REACH_PX
+    rows, columns = block.shape
+    around = field[top - reach : top + rows + reach, left - reach : left + columns + reach]
+    fits = np.asarray(cv2.matchTemplate(around, block, cv2.TM_CCOEFF_NORMED), np.float32)
+    _, peak, _, (x, y) = cv2.minMaxLoc(fits)
+    if peak < MIN_CORRELATION:
+        return None
+    return np.array([x - reach + _vertex(fits[y], x), y - reach + _vertex(fits[:, x], y)])
+
+
+def by_phase(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None:
+    """A shift of the whole picture beside ``guess``, verified by the correlation of what then overlaps."""
+    if reference.shape != look.shape:
+        return None
+    height, width = look.shape
+    moved = cv2.warpPerspective(look.detail, guess, (width, height))
+    window = cv2.createHanningWindow((width, height), cv2.CV_32F)
+    (dx, dy), response = cv2.phaseCorrelate(moved, reference.detail, window)
+    if response < PHASE_RESPONSE:
+        return None
+    found = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy], [0.0, 0.0, 1.0]]) @ guess
+    return by_blocks(reference, look, found)
+
+
+def _fits(reference: Picture, look: Picture, to_reference: Matrix) -> bool:
+    """Whether what two pictures both show is alike: flow and phase correlation also find matches in plain grain."""
+    if not _sane(to_reference):
+        return False
+    height, width = reference.shape
+    # Every other pixel tells as much.
+    half = np.diag([0.5, 0.5, 1.0])
+    size = (width // 2, height // 2)
+    placed = cv2.warpPerspective(look.detail, half @ to_reference, size, borderMode=cv2.BORDER_REPLICATE)
+    ones = np.full(look.shape, 255, np.uint8)
+    covered = cv2.warpPerspective(ones, half @ to_reference, size, flags=cv2.INTER_NEAREST) == 255
+    if covered.mean() < MIN_COMMON:
+        return False
+    x, y = placed[covered], cv2.resize(reference.detail, size, interpolation=cv2.INTER_AREA)[covered]
+    correlation = float(((x - x.mean()) * (y - y.mean())).mean() / (x.std() * y.std() + 1e-6))
+    return correlation >= MIN_CORRELATION
+
+
+def by_template(reference: Picture, look: Picture, guess: Matrix, reach_px: float) -> Matrix | None:
+    """A shift of at most ``reach_px`` beside ``guess``: the best place of what both pictures show, one in the other.
+
+    A strip of a tenth of the picture is enough, which flow and phase correlation are not content with; the price is
+    that scale and turn are believed to be the guess's. None where the peak is low or another place fits as well.
+    """
+    height, width = look.shape
+    reach = math.ceil(reach_px) + 1
+    placed = cv2.warpPerspective(look.detail, guess, (width, height))
+    covered = cv2.warpPerspective(np.full_like(look.grey, 255), guess, (width, height)) == 255
+    rows, columns = np.flatnonzero(covered.mean(axis=1) > 0.6), np.flatnonzero(covered.mean(axis=0) > 0.0)
+    if rows.size < 12 or columns.size < 12:
+        rows = np.flatnonzero(covered.any(axis=1))
+        if rows.size < 12 or columns.size < 12:
+            return None
+    inside = covered[rows[0] : rows[-1] + 1]
+    columns = np.flatnonzero(inside.all(axis=0))
+    if columns.size < 12:
+        return None
+    top, bottom = max(reach, int(rows[0])), min(height - reach, int(rows[-1]) + 1)
+    left, right = max(reach, int(columns[0])), min(width - reach, int(columns[-1]) + 1)
+    if bottom - top < 12 or right - left < 12 or (bottom - top) * (right - left) < 0.04 * height * width:
+        return None
+    template = placed[top:bottom, left:right]
+    if float(template.std()) < MIN_DETAIL:
+        return None
+    field = reference.detail[top - reach : bottom + reach, left - reach : right + reach]
+    fits = np.asarray(cv2.matchTemplate(field, template, cv2.TM_CCOEFF_NORMED), np.float32)
+    y, x = np.unravel_index(int(fits.argmax()), fits.shape)
+    peak = float(fits[y, x])
+    others = fits.copy()
+    others[max(0, y - 4) : y + 5, max(0, x - 4) : x + 5] = -1
+    if peak < MIN_CORRELATION or float(others.max()) > SECOND_PEAK * peak:
+        return None
+    dx, dy = x - reach + _vertex(fits[y], int(x)), y - reach + _vertex(fits[:, x], int(y))
+    found = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy], [0.0, 0.0, 1.0]]) @ guess
+    return found if math.hypot(dx, dy) <= reach_px else None
+
+
+def _vertex(values: npt.NDArray[np.float32], at: int) -> float:
+    """Offset of the true peak from the highest sample, by the parabola through it and its neighbours."""
+    if not 0 < at < len(values) - 1:
+        return 0.0
+    before, here, after = (float(value) for value in values[at - 1 : at + 2])
+    bend = before - 2 * here + after
+    return 0.0 if bend >= 0 else max(-0.5, min(0.5, 0.5 * (before - after) / bend))
+
+
+def _detail(grey: Grey) -> npt.NDArray[np.float32]:
+    picture = grey.astype(np.float32)
+    return np.asarray(picture - cv2.blur(picture, (21, 21)), np.float32)
+
+
+def _sane(matrix: Matrix) -> bool:
+    scale = math.sqrt(abs(float(np.linalg.det(matrix[:2, :2]))))
+    return bool(np.isfinite(matrix).all()) and 1 / MAX_SCALE_STEP < scale < MAX_SCALE_STEP
+
+
+def frame_corners(shape: tuple[int, ...]) -> Points:
+    """(4, 2): the corners of a picture of that many rows and columns, from the top left clockwise."""
+    height, width = shape[:2]
+    return np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)
+
+
+def overlap(to_key: Matrix, shape: tuple[int, ...]) -> float:
+    """Share of the keyframe that the frame shows."""
+    height, width = shape[:2]
+    corners = project(to_key, frame_corners(shape)).astype(np.float32)
+    area, _ = cv2.intersectConvexConvex(corners, frame_corners(shape).astype(np.float32))
+    return float(area) / max(1.0, (width - 1) * (height - 1))
+
+
+def too_far(to_key: Matrix, shape: tuple[int, ...]) -> bool:
+    """Whether so little is shared that phase correlation would be asked for nothing."""
+    return overlap(to_key, shape) < 0.3
+
+
+def shift(a: Matrix, b: Matrix, shape: tuple[int, ...]) -> float:
+    """How far the middle of a frame lies apart under two placements, in their units."""
+    middle = np.array([[shape[1] / 2, shape[0] / 2]])
+    return float(np.hypot(*(project(a, middle) - project(b, middle))[0]))
+
+
+def scale_at(matrix: Matrix, shape: tuple[int, ...]) -> float:
+    """Units per pixel at the middle of the frame."""
+    middle = np.array([shape[1] / 2, shape[0] / 2])
+    x, right, down = project(matrix, middle + np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
+    across = np.linalg.det(np.array([right - x, down - x]))
+    return math.sqrt(abs(float(across))) or 1e-9
