@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from edge.frames import Frame
 
-
 Measure = Literal["line", "area"]
 """How damage of one class is measured: as lines with a width (cracks), or as areas with an outline."""
 

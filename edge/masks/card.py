@@ -59,7 +59,7 @@ class OutputCard:
     """``logits``: one logit per class and pixel or cell, what a segmenter needs; ``class_logits``: one per class for
     the whole picture, what a patch classifier gives."""
     pixel_shuffle: int
-    """r: channel (class * r + dy) * r + dx is the logit of row y * r + dy, column x * r + dx; 1 = one logit per cell."""
+    """r: channel (class * r + dy) * r + dx is the logit of row y * r + dy, column x * r + dx; 1 = one logit each."""
 
     def __post_init__(self) -> None:
         if min(self.height, self.width, self.channels, self.pixel_shuffle) < 1:

@@ -232,7 +232,7 @@ class NetworkSegmenter:
         found = []
         for index, (cells, codes) in enumerate(zip(self._cells, self._codes, strict=True)):
             shuffled = preprocess.to_codes(raw[:, :, index * own : (index + 1) * own], factor, cells)
-            found.append(preprocess.upsample(shuffled, *codes.shape, out=codes))
+            found.append(preprocess.upsample(shuffled, codes.shape[0], codes.shape[1], out=codes))
         return found
 
 

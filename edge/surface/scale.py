@@ -72,8 +72,19 @@ class ScaleOptions:
         return None
 
 
-def size_of(crack: Crack, nav: NavState, width_px: int, height_px: int, options: ScaleOptions) -> CrackSize | None:
-    """Size of ``crack`` in a frame of that size; None where range, lens or attitude do not support it."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a frame sees the surface."""
+
+    plane: _Plane
+    relative: float
+    """Relative standard uncertainty of a length on the surface."""
+    incidence_deg: float | None
+    """Angle between optical axis and surface normal; None where it is not known but assumed."""
+
+
+def look(nav: NavState, width_px: int, height_px: int, options: ScaleOptions) -> Look | None:
+    """How a frame of that size sees the surface; None where range, lens or attitude do not say."""
     # A photo turned upright by its EXIF still has the sensor's long side as its long side.
     focal_px = options.focal_px(max(width_px, height_px))
     normal = _normal(options, nav.attitude)
@@ -84,12 +95,18 @@ def size_of(crack: Crack, nav: NavState, width_px: int, height_px: int, options:
         return None
     centre = np.array([(width_px - 1) / 2, (height_px - 1) / 2])
     plane = _Plane(normal, nav.range_m * 1000, focal_px, centre)
-    path = crack.path_px.astype(np.float64)
-    on_surface = plane.cut(path)
-    if on_surface is None:
-        return None
     known_tilt = incidence_deg if options.surface != "facing" else None
-    return _size(crack, plane, path, on_surface, _relative(nav.range_m, known_tilt, options), known_tilt, options)
+    return Look(plane, _relative(nav.range_m, known_tilt, options), known_tilt)
+
+
+def size_of(crack: Crack, nav: NavState, width_px: int, height_px: int, options: ScaleOptions) -> CrackSize | None:
+    """Size of ``crack`` in a frame of that size; None where range, lens or attitude do not support it."""
+    seen = look(nav, width_px, height_px, options)
+    path = crack.path_px.astype(np.float64)
+    on_surface = None if seen is None else seen.plane.cut(path)
+    if seen is None or on_surface is None:
+        return None
+    return _size(crack, seen.plane, path, on_surface, seen.relative, seen.incidence_deg, options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge.cracks.plausible import REASONS
 from edge.frames import Camera, SkippedFrame, readable
 from edge.masks import Segmenter
 from edge.pipeline import Outcome, Pipeline
@@ -27,7 +26,7 @@ class Tally:
     dropped: int = 0
     detections: int = 0
     suppressed: Counter[str] = field(default_factory=Counter)
-    """Traced cracks that were not reported, by reason."""
+    """Findings that were not reported, by reason."""
     skipped: tuple[SkippedFrame, ...] = ()
     wall_s: float = 0.0
     stage_ms: dict[str, array[float]] = field(default_factory=dict)
@@ -82,13 +81,13 @@ def summary(tally: Tally, segmenter: Segmenter, flight_id: str, source: str) -> 
         "skipped": len(tally.skipped),
         "skipped_files": [{"name": bad.name, "reason": bad.reason} for bad in tally.skipped],
         "detections": tally.detections,
-        "suppressed": {reason: tally.suppressed[reason] for reason in REASONS},
+        "suppressed": dict(tally.suppressed),
         "stage_ms": percentiles(tally.stage_ms),
         "wall_s": round(tally.wall_s, 3),
         "frames_per_s": round(tally.frames / tally.wall_s, 2) if tally.wall_s > 0 else None,
         "bundle": segmenter.model,
         "bundle_sha256": segmenter.sha256,
-        "score_threshold": segmenter.threshold,
+        "score_thresholds": {kind.name: kind.threshold for kind in segmenter.classes},
         "backend": runtime.backend,
         "library": runtime.library,
         "accelerator": runtime.accelerator,
