@@ -13,7 +13,7 @@ import pytest
 from edge.cracks.plausible import ReportOptions, reported_mask
 from edge.detections.wire import schema
 from edge.frames import Frame
-from edge.masks import Mask, Segmenter, dark, preprocess
+from edge.masks import ClassMask, DamageClass, Mask, Segmenter, dark, preprocess
 from edge.measurers import Measures
 from edge.navigation import fixed
 from edge.outbox import Letter, Outbox, memory
@@ -25,15 +25,9 @@ from tests.pictures import PATH_PX, concrete, frame
 
 START = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
 PLACE = fixed.Options(
-    lat_deg=51.0543,
-    lon_deg=3.7174,
-    alt_amsl_m=8.0,
-    alt_ellipsoid_m=51.6,
-    roll_deg=0.0,
-    pitch_deg=0.0,
-    yaw_deg=90.0,
-    range_m=2.0,
-)
+    lat_deg=51.0543, lon_deg=3.7174, alt_amsl_m=8.0, alt_ellipsoid_m=51.6,
+    roll_deg=0.0, pitch_deg=0.0, yaw_deg=90.0, range_m=2.0,
+)  # fmt: skip
 
 
 class FullDisk:
@@ -221,3 +215,56 @@ def test_pictures_own_time_and_satellites_time(clock: ManualClock, outbox: Outbo
     properties = line.process(replace(frame(), taken_at=taken)).features[0]["properties"]
     assert properties["seen_at"] == "2026-05-29T12:00:00.000Z"
     assert properties["clock_synced"] is False, "a camera's own clock is disciplined by nothing"
+
+
+class TwoKinds:
+    """Finds the cracks of a real segmenter, and a square of a class whose name says nothing."""
+
+    model, sha256, degraded = "two", None, None
+    classes = (DamageClass("crack", 0.5, "line"), DamageClass("xyz", 0.5, "area"))
+
+    def __init__(self, inner: Segmenter) -> None:
+        self.inner = inner
+
+    def segment(self, frame: Frame) -> Mask:
+        (cracks,) = self.inner.segment(frame).classes
+        square = np.zeros(cracks.damage.shape, bool)
+        square[20:60, 30:80] = True
+        return Mask(
+            frame, (cracks, ClassMask(frame, self.classes[1], np.where(square, 204, 0).astype(np.uint8), square)), "two"
+        )
+
+
+def test_a_class_is_measured_as_its_card_says_whatever_it_is_called(clock: ManualClock, outbox: Outbox) -> None:
+    segmenter = TwoKinds(dark.open_segmenter(dark.Options(), clock))
+    outcome = pipeline(outbox, clock, segmenter=segmenter).process(frame())  # type: ignore[arg-type]
+    properties = [one["properties"] for one in outcome.features]
+    assert [one["seq"] for one in properties] == list(range(1, len(properties) + 1))
+    *cracks, area = properties
+    assert cracks
+    assert all(one["kind"] == "crack" and one["area"] is None for one in cracks)
+    assert (area["kind"], area["crack"], area["area"]["area_px"]) == ("xyz", None, 2000)
+    mm_per_px = 2000 / (320 / 2 / np.tan(np.radians(30)))
+    assert area["area"]["area_cm2"] == pytest.approx(2000 * mm_per_px**2 / 100, rel=1e-3)
+    assert outcome.reported()[40, 50]
+    assert outcome.suppressed == {"weak": 0, "small": 0}
+    for one in outcome.features:
+        jsonschema.Draft202012Validator(schema()).validate(one)
+
+
+def test_a_frame_that_cannot_be_encoded_leaves_no_gap_in_seq(
+    clock: ManualClock, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = pipeline(outbox, clock)
+    line.process(frame(0))
+    made = line.detections
+
+    def broken(document: object) -> bytes:
+        raise ValueError("Out of range float values are not JSON compliant")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("edge.pipeline.to_bytes", broken)
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            line.process(frame(1))
+    assert line.detections == made
+    assert line.process(frame(2)).features[0]["properties"]["seq"] == made + 1

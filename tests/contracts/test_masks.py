@@ -107,13 +107,13 @@ def test_the_mask_has_the_frame_s_size_and_is_read_only(segmenter: Segmenter, he
 
 def test_crack_is_score_at_or_above_the_threshold(segmenter: Segmenter) -> None:
     mask = segmenter.segment(frame(123, 211))
-    assert 0 < segmenter.classes[0].threshold <= 1
-    np.testing.assert_array_equal(
-        mask.classes[0].damage, mask.classes[0].score >= threshold_code(segmenter.classes[0].threshold)
-    )
-    np.testing.assert_array_equal(mask.classes[0].damage, mask.classes[0].score / 255 >= segmenter.classes[0].threshold)
-    assert mask.classes[0].damage.any()
-    assert not mask.classes[0].damage.all()
+    found = mask.classes[0]
+    assert 0 < found.kind.threshold <= 1
+    assert tuple(one.kind for one in mask.classes) == segmenter.classes
+    np.testing.assert_array_equal(found.damage, found.score >= threshold_code(found.kind.threshold))
+    np.testing.assert_array_equal(found.damage, found.score / 255 >= found.kind.threshold)
+    assert found.damage.any()
+    assert not found.damage.all()
 
 
 def test_the_same_frame_gives_the_same_mask_whatever_came_between(segmenter: Segmenter) -> None:

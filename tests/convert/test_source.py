@@ -46,7 +46,7 @@ def patch_classifier(softmax: bool = True) -> keras.Model:
 def save(model: keras.Model, folder, **record) -> str:
     path = folder / "model.keras"
     model.save(path)
-    (folder / "run.json").write_text(json.dumps({"score_threshold": 0.5, **record}))
+    (folder / "run.json").write_text(json.dumps({"score_threshold": 0.5, "classes": ["crack"], **record}))
     return str(path)
 
 
@@ -257,7 +257,8 @@ def test_rounding_that_costs_too_much_is_followed_by_fine_tuning(tmp_path, caplo
     path = save(fast_unet(64, 64, base=8), tmp_path)
     words = ["quantize", path, "--data", str(tmp_path / "data"), "-o", str(tmp_path / "b"), "--max-differing", "0"]
     words += ["--height", "64", "--width", "64"]
-    record = {"score_threshold": 0.05}  # near the score of untrained weights, so that many pixels sit on the edge
+    level = 0.05  # near the score of untrained weights, so that many pixels sit on the edge
+    record = {"score_threshold": level, "classes": ["crack"]}
     (tmp_path / "run.json").write_text(json.dumps(record))
     monkeypatch.setattr("convert.finetune.STEPS", 20)
     with caplog.at_level(logging.INFO):

@@ -33,7 +33,7 @@ def test_a_light_line_and_an_even_wall_score_nothing(clock):
         light = segmenter.segment(frame(255 - rgb))
         assert not light.classes[0].score[:, 58:61].any()
         assert not light.classes[0].damage.any()
-        assert not segmenter.segment(frame(np.full((40, 50, 3), 30, np.uint8))).score.any()
+        assert not segmenter.segment(frame(np.full((40, 50, 3), 30, np.uint8))).classes[0].score.any()
 
 
 def test_the_score_is_the_brightness_missing_against_the_surroundings(clock):
