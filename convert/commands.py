@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from convert import ConversionError
-from edge.masks import Measure
 from edge.support.errors import EXIT_DONE
 from models import DataError
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from convert.gate import DataSet
+    from edge.masks import Measure
 
 log = logging.getLogger(__name__)
 
@@ -203,6 +203,8 @@ def _curve(arguments: argparse.Namespace) -> Path | None:
 
 def _measures(words: list[str], kinds: tuple[str, ...]) -> dict[str, Measure]:
     """`NAME=line` and `NAME=area` by name. Raises DataError for other words and for a class that is not kept."""
+    from edge.masks import Measure
+
     found: dict[str, Measure] = {}
     for word in words:
         name, _, how = word.partition("=")

@@ -230,9 +230,8 @@ class TwoKinds:
         (cracks,) = self.inner.segment(frame).classes
         square = np.zeros(cracks.damage.shape, bool)
         square[20:60, 30:80] = True
-        return Mask(
-            frame, (cracks, ClassMask(frame, self.classes[1], np.where(square, 204, 0).astype(np.uint8), square)), "two"
-        )
+        other = ClassMask(frame, self.classes[1], np.where(square, 204, 0).astype(np.uint8), square)
+        return Mask(frame, (cracks, other), "two")
 
 
 def test_a_class_is_measured_as_its_card_says_whatever_it_is_called(clock: ManualClock, outbox: Outbox) -> None:

@@ -98,12 +98,12 @@ def test_nothing_and_everything() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"min_area_px": 0}, {"fill_holes_px": -1}, {"simplify_px": -0.1}, {"max_pieces": 0}, {"simplify_px": np.nan}],
+    ("name", "value"),
+    [("min_area_px", 0), ("fill_holes_px", -1), ("simplify_px", -0.1), ("max_pieces", 0), ("simplify_px", np.nan)],
 )
-def test_options_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        AreaOptions(**wrong)  # type: ignore[arg-type]
+def test_options_that_cannot_be_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=name):
+        AreaOptions(**{name: value})  # type: ignore[arg-type]
 
 
 @settings(max_examples=60, deadline=None)
