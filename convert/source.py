@@ -351,7 +351,7 @@ def _check(path: Path, model: keras.Model, classes: int) -> int:
         return int(shape[1])
     if len(shape) != 4 or shape[3] % classes or math.isqrt(shape[3] // classes) ** 2 * classes != shape[3]:
         raise ConversionError(
-            f"{path} answers {shape}; a segmenter of {classes} classes answers (1, h, w, {classes} * r * r) logits, "
-            "a classifier (1, classes)."
+            f"{path} answers {shape} for {classes} classes; a segmenter answers (1, h, w, classes * r * r) logits, a "
+            "classifier (1, classes)."
         )
     return int(shape[3])

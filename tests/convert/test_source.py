@@ -67,9 +67,14 @@ def test_weights_alone_are_read_with_the_record_beside_them(tmp_path):
     model = fast_unet(64, 64, base=8, shuffle=2)
     path = tmp_path / "mine.weights.h5"
     model.save_weights(path)
-    with pytest.raises(DataError, match=r"does not fit a fast_unet with base 16.*mine\.json"):
+    with pytest.raises(DataError, match=r"mine\.json\) names no classes"):
         load_source(path, (64, 64))
-    (tmp_path / "mine.json").write_text(json.dumps({"config": {"model": {"base": 8, "shuffle": 2}}}))
+    (tmp_path / "mine.json").write_text(json.dumps({"classes": ["crack"]}))
+    with pytest.raises(DataError, match=r"does not fit a fast_unet of 1 classes with base 16.*mine\.json"):
+        load_source(path, (64, 64))
+    (tmp_path / "mine.json").write_text(
+        json.dumps({"config": {"model": {"classes": ["crack"], "base": 8, "shuffle": 2}}})
+    )
     assert load_source(path, (64, 96)).model.output_shape == (1, 16, 24, 4)
     (tmp_path / "mine.json").write_text("[")
     with pytest.raises(DataError, match=r"mine\.json is not JSON"):
@@ -91,13 +96,15 @@ def test_the_classic_unet_becomes_a_bundle_too(tmp_path):
 
 def test_a_patch_classifier_becomes_a_bundle_that_no_segmenter_takes(tmp_path, capsys, clock_now):
     write_set(tmp_path / "data", 8, 80, seed=1)
-    path = save(patch_classifier(), tmp_path, classes=["crack", "spalling"])
+    levels = {"crack": 0.5, "spalling": 0.6}
+    path = save(patch_classifier(), tmp_path, classes=list(levels), score_thresholds=levels)
     bundle = tmp_path / "patches"
     words = ["quantize", path, "--data", str(tmp_path / "data"), "-o", str(bundle), "--max-differing", "0.5"]
     assert main(words) == 0
     card = load_bundle(bundle).card
     assert card.output.kind == CLASSIFIER
     assert card.classes == ("sound", "crack", "spalling")
+    assert card.score_thresholds == levels
     assert main(["verify", str(bundle), path, "--data", str(tmp_path / "data")]) == 0
     found = json.loads((bundle / "report.json").read_text())["sets"]
     (one,) = found.values()
