@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge import evidence
-from edge.detections import Detection, Evidence
+from edge.detections import Detection
 from edge.detections.wire import detection_id, feature, to_bytes
-from edge.evidence import Seen
-from edge.frames import Frame
+from edge.evidence import Evidence
+from edge.frames import Frame, Moment
 from edge.masks import Mask, Segmenter
 from edge.measurers import MEASURERS, Damage, Measured, Measurer, Measures
 from edge.navigation import Navigator, NavState
@@ -63,7 +63,7 @@ class Outcome:
     measured: tuple[Measured, ...]
     """What is reported of each class, in the mask's order."""
     nav: NavState
-    seen: Seen
+    moment: Moment
     """When it was exposed."""
     features: tuple[dict[str, Any], ...]
     """The published Features, in order of ``seq``: one for each of ``damage``."""
@@ -152,8 +152,8 @@ class Pipeline:
         times.append(stopwatch_ns())
         nav = self._navigator.at(frame.exposed_ns)
         times.append(stopwatch_ns())
-        seen = self._seen(frame)
-        features = self._describe(frame, mask, measured, nav, seen)
+        moment = self._moment(frame)
+        features = self._describe(frame, mask, measured, nav, moment)
         letters = [self._letter(found) for found in features]
         self._seq += len(letters)  # only now: a frame that cannot be described or encoded leaves no gap
         times.append(stopwatch_ns())
@@ -162,7 +162,7 @@ class Pipeline:
         stages = ("segment", "trace", "locate", "encode", "store")
         took = {stage: (after - before) / 1e6 for stage, before, after in zip(stages, times, times[1:], strict=False)}
         payloads = tuple(letter.payload for letter in letters)
-        return Outcome(frame, mask, measured, nav, seen, features, payloads, self._gap(frame), took)
+        return Outcome(frame, mask, measured, nav, moment, features, payloads, self._gap(frame), took)
 
     def store_again(self) -> bool:
         """Try to write down what a full disk refused earlier; True when nothing is left to write."""
@@ -174,12 +174,12 @@ class Pipeline:
         return frame.seq if before is None else max(0, frame.seq - before - 1)
 
     def _describe(
-        self, frame: Frame, mask: Mask, measured: tuple[Measured, ...], nav: NavState, seen: Seen
+        self, frame: Frame, mask: Mask, measured: tuple[Measured, ...], nav: NavState, moment: Moment
     ) -> tuple[dict[str, Any], ...]:
         findings = [(found.kind, damage) for found in measured for damage in found.damage]
         if not findings:
             return ()
-        kept, place = self._keep(frame, nav, seen), _camera_place(nav)
+        kept, place = self._keep(frame, nav, moment), _camera_place(nav)
         described = []
         for seq, (kind, damage) in enumerate(findings, start=self._seq + 1):
             detection = Detection(
@@ -187,8 +187,8 @@ class Pipeline:
                 vehicle=self._flight.vehicle,
                 flight_id=self._flight.flight_id,
                 seq=seq,
-                seen_at=seen.at,
-                clock_synced=seen.synced,
+                seen_at=moment.at,
+                clock_synced=moment.synced,
                 frame_seq=frame.seq,
                 frame_name=frame.name,
                 frame_width_px=frame.width_px,
@@ -205,28 +205,28 @@ class Pipeline:
             described.append(feature(detection))
         return tuple(described)
 
-    def _seen(self, frame: Frame) -> Seen:
+    def _moment(self, frame: Frame) -> Moment:
         """UTC of the exposure: the satellites' own time first, then the picture's, then this machine's clock."""
         satellites = self._navigator.utc_at(frame.exposed_ns)
         if satellites is not None:
-            return Seen(satellites, synced=True, by_satellites=True)
+            return Moment(satellites, synced=True, by_satellites=True)
         if frame.taken_at is not None:
-            return Seen(frame.taken_at, synced=False)
+            return Moment(frame.taken_at, synced=False)
         behind_ns = self._clock.monotonic_ns() - frame.exposed_ns
-        return Seen(self._clock.utc() - timedelta(microseconds=behind_ns / 1000), synced=self._clock.synced())
+        return Moment(self._clock.utc() - timedelta(microseconds=behind_ns / 1000), synced=self._clock.synced())
 
-    def _keep(self, frame: Frame, nav: NavState, seen: Seen) -> Evidence | None:
+    def _keep(self, frame: Frame, nav: NavState, moment: Moment) -> Evidence | None:
         if self._proof is None:
             return None
         folder = self._proof.folder
         try:
             evidence.check_room(folder, self._proof.min_free_bytes)
-            picture = evidence.save(frame, nav, seen, folder, f"{self._flight.flight_id}-{frame.seq:08d}.jpg")
+            kept = evidence.save(frame, nav, moment, folder, f"{self._flight.flight_id}-{frame.seq:08d}.jpg")
         except OSError as error:  # the detection matters more than its picture
             self._trouble("evidence", f"no evidence is kept: {folder}: {error.strerror or error}; make room there")
             return None
         self._troubles.pop("evidence", None)
-        return Evidence(picture.file, picture.sha256)
+        return kept
 
     def _letter(self, found: dict[str, Any]) -> Letter:
         return Letter(str(found["id"]), self._flight.topic, to_bytes(found), self._clock.monotonic_ns())

@@ -50,8 +50,9 @@ class Backend:
 
     @property
     def name(self) -> str:
-        """As in the configuration."""
-        return self.module.__name__.removeprefix(self.module.__package__ or "").lstrip(".")
+        """As in the configuration: the module's own name in its room, the dotted one of somebody else's."""
+        package, _, name = self.module.__name__.rpartition(".")
+        return name if package in {room.package for room in ROOMS.values()} else self.module.__name__
 
 
 @dataclass(frozen=True, slots=True)

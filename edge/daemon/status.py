@@ -13,7 +13,7 @@ from edge.mqtt.status import status_payload
 from edge.navigation import Navigator
 from edge.outbox import LetterState, Outbox
 from edge.settings import FlightOptions
-from edge.support import board
+from edge.support import board, disk
 from edge.support.clock import Clock
 from edge.support.errors import TryAgainError
 
@@ -63,7 +63,7 @@ class Reporter:
         now_ns = self._clock.monotonic_ns()
         reading = self._sources.meter.read(now_ns)
         fix = self._sources.navigator.at(now_ns).fix
-        temperature, free = board.temperature_deg_c(), board.free_bytes(self._sources.flight.snapshot_dir)
+        temperature, free = board.temperature_deg_c(), disk.free_bytes_for(self._sources.flight.snapshot_dir)
         resident = board.resident_bytes()
         runtime = self._sources.runtime
         document = {
@@ -109,7 +109,7 @@ class Reporter:
 
     def _board(self) -> list[str | None]:
         options = self._sources.flight
-        temperature, free = board.temperature_deg_c(), board.free_bytes(options.snapshot_dir)
+        temperature, free = board.temperature_deg_c(), disk.free_bytes_for(options.snapshot_dir)
         return [
             f"processor at {temperature:.0f} °C, above {options.max_temperature_deg_c:.0f}: give it air"
             if temperature is not None and temperature > options.max_temperature_deg_c

@@ -7,17 +7,9 @@ from datetime import datetime
 
 from edge.areas import DamagedArea
 from edge.cracks import Crack
+from edge.evidence import Evidence
 from edge.navigation import NavState
 from edge.surface import AreaSize, CrackSize, Place
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """The picture that proves a detection."""
-
-    file: str
-    """Relative to the evidence folder."""
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,11 @@ class FolderCamera:
         return len(self._shots)
 
     @property
+    def timeout_s(self) -> float | None:
+        """None: a recording takes its time."""
+        return None
+
+    @property
     def skipped(self) -> tuple[SkippedFrame, ...]:
         """Files that turned out unreadable so far."""
         return tuple(self._skipped)

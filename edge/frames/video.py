@@ -77,7 +77,7 @@ def _open_stream(options: Options, clock: Clock) -> StreamCamera:
     name = masked(options.source)
     if not capture.isOpened():
         raise DeviceError(f"{name}: no video within {options.timeout_s:g} s; check address, password and link")
-    return StreamCamera(capture, name, clock)
+    return StreamCamera(capture, name, clock, options.timeout_s)
 
 
 def _open_file(options: Options) -> FileCamera:
@@ -127,6 +127,11 @@ class FileCamera:
     def frame_count(self) -> int | None:
         """As the container says; None when it does not."""
         return self._count or None
+
+    @property
+    def timeout_s(self) -> float | None:
+        """None: a recording takes its time."""
+        return None
 
     @property
     def skipped(self) -> tuple[SkippedFrame, ...]:
@@ -181,9 +186,10 @@ class FileCamera:
 class StreamCamera:
     """A live network stream; see ``edge.frames.Camera``. Made by ``open_camera``."""
 
-    def __init__(self, capture: cv2.VideoCapture, name: str, clock: Clock) -> None:
+    def __init__(self, capture: cv2.VideoCapture, name: str, clock: Clock, timeout_s: float) -> None:
         self._capture = capture
         self._name = name
+        self._timeout_s = timeout_s
         self._clock = clock
 
     @property
@@ -195,6 +201,11 @@ class StreamCamera:
     def frame_count(self) -> int | None:
         """None: a stream has no end."""
         return None
+
+    @property
+    def timeout_s(self) -> float | None:
+        """As configured."""
+        return self._timeout_s
 
     @property
     def skipped(self) -> tuple[SkippedFrame, ...]:

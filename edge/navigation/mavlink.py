@@ -24,10 +24,11 @@ from edge.navigation.history import History
 from edge.navigation.link import Link, open_link
 from edge.navigation.timebase import UtcTrack
 from edge.navigation.track import Limits
-from edge.navigation.trouble import Trouble
 from edge.navigation.vehicle import Mount, Vehicle
 from edge.support.clock import EARLIEST_PLAUSIBLE_UTC, Clock
+from edge.support.complaints import Trouble
 from edge.support.errors import DeviceError
+from edge.support.retry import Backoff, Worker
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ _POLL_S = 0.1
 _BEAT_NS = 1_000_000_000
 _ASK_AGAIN_NS = 10_000_000_000
 _SILENT_NS = 5_000_000_000
-_BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+_FIRST_PAUSE_S, _CAP_S = 0.5, 10.0
 _CLOSE_S = 5.0
 _UNSETTLED_SYSTEM = 1  # our own system id until the vehicle's is known: then the same, as companions do
 
@@ -120,12 +121,12 @@ class MavlinkNavigator:
             system_id=options.system_id,
             component_id=options.component_id,
         )
-        self._trouble = Trouble(log)
+        self._trouble = Trouble(log, clock)
         self._beat_ns: int | None = None
         self._asked_ns: dict[str, int] = {}
+        self._backoff = Backoff(_FIRST_PAUSE_S, _CAP_S, least_s=_FIRST_PAUSE_S)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="mavlink", daemon=True)
-        self._thread.start()
+        self._thread = Worker("mavlink", self._run, self._stop, clock)
 
     def at(self, exposed_ns: int) -> NavState:
         """What the autopilot said about ``exposed_ns``, interpolated."""
@@ -137,11 +138,8 @@ class MavlinkNavigator:
 
     def health(self) -> str | None:
         """What is wrong: port, heartbeat, missing messages or implausible fixes."""
-        if not self._thread.is_alive() and not self._stop.is_set():
-            return f"the thread that listens to {self._name} has ended; see the log and restart"
-        if self._trouble.sentence is not None:
-            return self._trouble.sentence
-        return self._silence(self._clock.monotonic_ns()) or self._history.doubt()
+        trouble = self._thread.trouble or self._trouble.sentence
+        return trouble or self._silence(self._clock.monotonic_ns()) or self._history.doubt()
 
     def _silence(self, now_ns: int) -> str | None:
         """Which message is not heard."""
@@ -168,7 +166,6 @@ class MavlinkNavigator:
         self._thread.join(_CLOSE_S)
 
     def _run(self) -> None:
-        tries = 0  # never forgotten: a port that keeps breaking is opened ever more slowly
         while not self._stop.is_set():
             try:
                 if self._link is None:
@@ -176,8 +173,7 @@ class MavlinkNavigator:
                     self._trouble.over(f"{self._name} is open again")
                 self._listen(self._link)
             except DeviceError as error:
-                self._lost(error, tries)
-                tries += 1
+                self._lost(error)
         self._close()
 
     def _listen(self, link: Link) -> None:
@@ -188,10 +184,10 @@ class MavlinkNavigator:
                 self._hear(link, message, now_ns)
             self._speak(link, now_ns)
 
-    def _lost(self, error: DeviceError, tries: int) -> None:
+    def _lost(self, error: DeviceError) -> None:
         self._close()
-        self._trouble.say(str(error), self._clock.monotonic_ns())
-        self._clock.wait(self._stop, _BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])
+        self._trouble.say(str(error))
+        self._clock.wait(self._stop, self._backoff.pause_s())  # never reset: a port that keeps breaking waits longer
 
     def _close(self) -> None:
         if self._link is not None:

@@ -8,8 +8,9 @@ import numpy as np
 
 from edge.areas import DamagedArea
 from edge.cracks import Crack
-from edge.detections import Detection, Evidence
+from edge.detections import Detection
 from edge.detections.wire import detection_id
+from edge.evidence import Evidence
 from edge.navigation import Attitude, Fix, FixKind, NavState, nowhere
 from edge.surface import NOWHERE, AreaSize, CrackSize, Place
 

@@ -19,7 +19,6 @@ def test_a_new_run_finds_what_the_last_one_left(path):
         box.take(2)
         box.park("b", "Not authorized")
         box.done(["d"])
-        first_store = box.store_id
     with open_at(path, seconds=0) as box:
         box.put(letters("e"))
         taken = box.take(9)
@@ -27,9 +26,7 @@ def test_a_new_run_finds_what_the_last_one_left(path):
         assert box.counts() == {
             LetterState.PENDING: 0, LetterState.SENT: 3, LetterState.CONFIRMED: 1, LetterState.PARKED: 1,
         }  # fmt: skip
-        assert box.oldest_ns() == 0
         assert [s.reason for s in box.list(9) if s.reason] == ["Not authorized"]
-        assert box.store_id == first_store
 
 
 def test_row_numbers_are_not_used_twice(path):
