@@ -126,7 +126,7 @@ def test_coordinates_come_from_the_nav_file(photos: Path, tmp_path: Path) -> Non
     by_frame = {document["properties"]["frame_name"]: document for document in lines(out)}
     assert by_frame["a"]["geometry"] is None
     assert by_frame["a"]["properties"]["size"] is None
-    assert by_frame["c"]["geometry"]["coordinates"] == [3.7171, 51.054], (
+    assert by_frame["c"]["geometry"]["coordinates"] == [3.7171, 51.054]  # its height is no ellipsoid height
         "a CSV track knows no height above the ellipsoid"
     )
     assert by_frame["c"]["properties"]["nav"]["alt_amsl_m"] == 8.0
