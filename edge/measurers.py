@@ -18,11 +18,14 @@ from edge.cracks import Crack
 from edge.cracks.plausible import ReportOptions, sift
 from edge.cracks.trace import TraceOptions, trace
 from edge.masks import ClassMask, Measure
-from edge.navigation import NavState
 from edge.surface import AreaSize, CrackSize
 from edge.surface.areas import area_size_of
+from edge.surface.local import PlaceOptions
+from edge.surface.plane import Plane
 from edge.surface.scale import ScaleOptions, size_of
+from edge.surface.structure import StructureOptions
 
+Point = npt.NDArray[np.float32]
 Damage = Crack | DamagedArea
 """What one finding shows: line damage or area damage."""
 Size = CrackSize | AreaSize
@@ -38,6 +41,10 @@ class Measures:
     report: ReportOptions = field(default_factory=ReportOptions)
     """Which of the traced cracks become detections."""
     scale: ScaleOptions = field(default_factory=ScaleOptions)
+    place: PlaceOptions = field(default_factory=PlaceOptions)
+    """From the position that is measured to the lens."""
+    structure: StructureOptions = field(default_factory=StructureOptions)
+    """The axes in which places are given where there are no satellites."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,8 +69,11 @@ class Measurer(Protocol):
     def measure(self, mask: ClassMask) -> Measured:
         """Find and measure the damage of one class; the same mask gives the same findings in the same order."""
 
-    def size(self, damage: Damage, nav: NavState, width_px: int, height_px: int) -> Size | None:
-        """Its size on the surface in a frame of that size; None where range, lens or attitude do not support it."""
+    def size(self, damage: Damage, plane: Plane | None) -> Size | None:
+        """Its size on the plane that its frame looks at; None where there is none, or it cannot be cut."""
+
+    def middle_px(self, damage: Damage) -> Point:
+        """The point of the frame whose place stands for the damage: (2,), x and y in pixels."""
 
 
 class LineMeasurer:
@@ -78,10 +88,15 @@ class LineMeasurer:
         found = sifted.traced
         return Measured(mask.kind.name, found.cracks, sifted.suppressed, found.left_out, found.reported)
 
-    def size(self, damage: Damage, nav: NavState, width_px: int, height_px: int) -> CrackSize | None:
+    def size(self, damage: Damage, plane: Plane | None) -> CrackSize | None:
         """Length and width in millimetres."""
         assert isinstance(damage, Crack), "a measurer sizes what it measured"
-        return size_of(damage, nav, width_px, height_px, self._options.scale)
+        return size_of(damage, plane, self._options.scale)
+
+    def middle_px(self, damage: Damage) -> Point:
+        """The middle of the centreline."""
+        assert isinstance(damage, Crack), "a measurer places what it measured"
+        return np.asarray(damage.path_px[len(damage.path_px) // 2], np.float32)
 
 
 class AreaMeasurer:
@@ -95,10 +110,15 @@ class AreaMeasurer:
         found = outline(mask, self._options.areas)
         return Measured(mask.kind.name, found.areas, {"small": found.small}, found.left_out, lambda: found.drawn)
 
-    def size(self, damage: Damage, nav: NavState, width_px: int, height_px: int) -> AreaSize | None:
+    def size(self, damage: Damage, plane: Plane | None) -> AreaSize | None:
         """Area in square centimetres and largest extent in millimetres."""
         assert isinstance(damage, DamagedArea), "a measurer sizes what it measured"
-        return area_size_of(damage, nav, width_px, height_px, self._options.scale)
+        return area_size_of(damage, plane, self._options.scale)
+
+    def middle_px(self, damage: Damage) -> Point:
+        """The middle of its pixels."""
+        assert isinstance(damage, DamagedArea), "a measurer places what it measured"
+        return damage.middle_px
 
 
 MEASURERS: Mapping[Measure, Callable[[Measures], Measurer]] = {"line": LineMeasurer, "area": AreaMeasurer}

@@ -27,7 +27,8 @@ from edge.navigation import Navigator, NavState
 from edge.outbox import Letter, Outbox
 from edge.support.clock import Clock, stopwatch_ns
 from edge.support.errors import TryAgainError
-from edge.surface import NOWHERE, Place
+from edge.surface import Place
+from edge.surface.place import Surveyor
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,8 @@ class Outcome:
     """When it was exposed."""
     features: tuple[dict[str, Any], ...]
     """The published Features, in order of ``seq``: one for each of ``damage``."""
+    places: tuple[Place, ...]
+    """Where each of them is."""
     payloads: tuple[bytes, ...]
     """The same as they are published."""
     dropped_before: int
@@ -122,6 +125,7 @@ class Pipeline:
         self._measurers: dict[str, Measurer] = {
             kind.name: MEASURERS[kind.measure](measures) for kind in segmenter.classes
         }
+        self._surveyor = Surveyor(measures.scale, measures.place, measures.structure)
         self._proof = proof
         self._clock = clock
         self._seq = 0
@@ -153,7 +157,7 @@ class Pipeline:
         nav = self._navigator.at(frame.exposed_ns)
         times.append(stopwatch_ns())
         moment = self._moment(frame)
-        features = self._describe(frame, mask, measured, nav, moment)
+        features, places = self._describe(frame, mask, measured, nav, moment)
         letters = [self._letter(found) for found in features]
         self._seq += len(letters)  # only now: a frame that cannot be described or encoded leaves no gap
         times.append(stopwatch_ns())
@@ -162,7 +166,7 @@ class Pipeline:
         stages = ("segment", "trace", "locate", "encode", "store")
         took = {stage: (after - before) / 1e6 for stage, before, after in zip(stages, times, times[1:], strict=False)}
         payloads = tuple(letter.payload for letter in letters)
-        return Outcome(frame, mask, measured, nav, moment, features, payloads, self._gap(frame), took)
+        return Outcome(frame, mask, measured, nav, moment, features, places, payloads, self._gap(frame), took)
 
     def store_again(self) -> bool:
         """Try to write down what a full disk refused earlier; True when nothing is left to write."""
@@ -175,13 +179,16 @@ class Pipeline:
 
     def _describe(
         self, frame: Frame, mask: Mask, measured: tuple[Measured, ...], nav: NavState, moment: Moment
-    ) -> tuple[dict[str, Any], ...]:
+    ) -> tuple[tuple[dict[str, Any], ...], tuple[Place, ...]]:
         findings = [(found.kind, damage) for found in measured for damage in found.damage]
         if not findings:
-            return ()
-        kept, place = self._keep(frame, nav, moment), _camera_place(nav)
-        described = []
+            return (), ()
+        kept = self._keep(frame, nav, moment)
+        view = self._surveyor.look(nav, frame.width_px, frame.height_px, frame.pose)
+        described, places = [], []
         for seq, (kind, damage) in enumerate(findings, start=self._seq + 1):
+            measurer = self._measurers[kind]
+            places.append(view.place_of(measurer.middle_px(damage)))
             detection = Detection(
                 id=detection_id(self._flight.vehicle, self._flight.flight_id, seq),
                 vehicle=self._flight.vehicle,
@@ -196,14 +203,14 @@ class Pipeline:
                 kind=kind,
                 damage=damage,
                 nav=nav,
-                size=self._measurers[kind].size(damage, nav, frame.width_px, frame.height_px),
-                place=place,
+                size=measurer.size(damage, view.plane),
+                place=places[-1],
                 model=mask.model,
                 model_sha256=self._segmenter.sha256,
                 evidence=kept,
             )
             described.append(feature(detection))
-        return tuple(described)
+        return tuple(described), tuple(places)
 
     def _moment(self, frame: Frame) -> Moment:
         """UTC of the exposure: the satellites' own time first, then the picture's, then this machine's clock."""
@@ -252,14 +259,3 @@ class Pipeline:
         if what not in self._troubles:
             log.warning("%s", sentence)
         self._troubles[what] = sentence
-
-
-def _camera_place(nav: NavState) -> Place:
-    """The lens's place, which stands for the damage's where nothing better is known."""
-    fix = nav.fix
-    if fix is None:
-        return NOWHERE
-    return Place(
-        "camera", lat_deg=fix.lat_deg, lon_deg=fix.lon_deg, alt_ellipsoid_m=fix.alt_ellipsoid_m,
-        reason="only the camera's place is known",
-    )  # fmt: skip

@@ -17,7 +17,9 @@ from edge.measurers import Measures
 from edge.mqtt.topics import check_vehicle
 from edge.support import backends, config
 from edge.support.errors import ConfigError
+from edge.surface.local import PlaceOptions
 from edge.surface.scale import ScaleOptions
+from edge.surface.structure import StructureOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,14 @@ ROOMS: Mapping[str, _Room] = {
 }
 
 
-_MEASURES: Mapping[str, str] = {"cracks": "trace", "areas": "areas", "report": "report", "scale": "scale"}
+_MEASURES: Mapping[str, tuple[str, type[Any]]] = {
+    "cracks": ("trace", TraceOptions),
+    "areas": ("areas", AreaOptions),
+    "report": ("report", ReportOptions),
+    "scale": ("scale", ScaleOptions),
+    "place": ("place", PlaceOptions),
+    "structure": ("structure", StructureOptions),
+}
 """Table name -> its part of ``Measures``."""
 
 
@@ -122,12 +131,8 @@ def _checked(table: Mapping[str, Any], origin: str) -> Settings:
 
 def measures(table: Mapping[str, Any]) -> Measures:
     """The tables that say how damage is measured. Raises ConfigError naming the key."""
-    return Measures(
-        trace=config.build(TraceOptions, _table(table, "cracks"), "cracks"),
-        areas=config.build(AreaOptions, _table(table, "areas"), "areas"),
-        report=config.build(ReportOptions, _table(table, "report"), "report"),
-        scale=config.build(ScaleOptions, _table(table, "scale"), "scale"),
-    )
+    parts = {part: config.build(kind, _table(table, name), name) for name, (part, kind) in _MEASURES.items()}
+    return Measures(**parts)
 
 
 def _vehicle(table: Mapping[str, Any]) -> str:
@@ -154,7 +159,7 @@ def effective(settings: Settings) -> str:
     """The configuration in force as TOML, defaults included; unset values stand as comments, secrets never."""
     lines = [f"# {settings.origin}", f"vehicle = {_toml(settings.vehicle)}"]
     lines += ["", "[flight]", *_lines(settings.flight)]
-    for name, part in _MEASURES.items():
+    for name, (part, _) in _MEASURES.items():
         lines += ["", f"[{name}]", *_lines(getattr(settings.measures, part))]
     for name in ROOMS:
         backend: Backend = getattr(settings, name)

@@ -86,8 +86,12 @@ def test_a_cracked_frame_becomes_letters_on_disk(clock: ManualClock, outbox: Out
     assert [json.loads(one.letter.payload) for one in stored] == list(outcome.features)
     document = outcome.features[0]
     jsonschema.Draft202012Validator(schema()).validate(document)
-    assert document["geometry"]["coordinates"] == [3.7174, 51.0543, 51.6]
     properties = document["properties"]
+    # The lens looks east: 2 m ahead, at 51 degrees north, are 2.85e-5 degrees of longitude.
+    assert properties["place"]["method"] == "surface"
+    lon_deg, lat_deg, height_m = document["geometry"]["coordinates"]
+    assert lon_deg == pytest.approx(3.7174 + 2.852e-5, abs=2e-7)
+    assert (lat_deg, height_m) == (pytest.approx(51.0543, abs=5e-6), pytest.approx(51.6, abs=1.0))
     assert properties["seen_at"] == "2026-06-01T11:59:59.000Z", "the exposure was a second ago"
     assert properties["clock_synced"] is True
     assert properties["frame_seq"] == 3

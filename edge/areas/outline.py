@@ -61,12 +61,12 @@ def outline(mask: ClassMask, options: AreaOptions) -> Outlined:
     if cv2.countNonZero(bits) == 0:
         return Outlined((), 0, 0, drawn)
     bits = _without_holes(bits, options.fill_holes_px)
-    count, numbered, stats, _ = cv2.connectedComponentsWithStats(bits, connectivity=8, ltype=cv2.CV_32S)
+    count, numbered, stats, middles = cv2.connectedComponentsWithStats(bits, connectivity=8, ltype=cv2.CV_32S)
     size = stats[1:, cv2.CC_STAT_AREA]
     large = np.flatnonzero(size >= options.min_area_px) + 1
     taken = large[np.argsort(-size[large - 1], kind="stable")][: options.max_pieces]
     areas = tuple(
-        _measure(mask, np.asarray(numbered, np.int32), int(number), stats[number], place, options, drawn)
+        _measure(mask, np.asarray(numbered, np.int32), number, stats[number], middles[number], place, options, drawn)
         for place, number in enumerate(taken.tolist())
     )
     return Outlined(areas, count - 1 - len(large), len(large) - len(taken), drawn)
@@ -91,6 +91,7 @@ def _measure(
     numbered: npt.NDArray[np.int32],
     number: int,
     stats: npt.NDArray[np.int32],
+    middle: npt.NDArray[np.float64],
     place: int,
     options: AreaOptions,
     drawn: npt.NDArray[np.bool_],
@@ -106,6 +107,7 @@ def _measure(
     rows, columns = numbered.shape
     return DamagedArea(
         outline_px=np.ascontiguousarray(polygon, np.float32),
+        middle_px=middle.astype(np.float32),
         area_px=area_px,
         extent_px=extent(edge),
         perimeter_px=float(cv2.arcLength(edge[:, None], closed=True)),

@@ -38,6 +38,7 @@ class Detection:
     size: CrackSize | AreaSize | None
     """Of the same way as ``damage``; None where range, lens or resolution do not support it."""
     place: Place
+    """Of the damage's middle."""
     model: str
     model_sha256: str | None
     evidence: Evidence | None

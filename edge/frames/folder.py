@@ -30,6 +30,7 @@ from edge.frames.decode import (
     to_eight_bits,
 )
 from edge.frames.exif import Exif, read_exif
+from edge.frames.geotag import read_pose
 from edge.support.clock import Clock
 from edge.support.errors import DeviceError, UsageError
 
@@ -132,6 +133,7 @@ class FolderCamera:
             rgb=rgb,
             name=shot.name,
             taken_at=shot.exif.taken_at,
+            pose=read_pose(shot.path, rgb.shape[1], rgb.shape[0]),
         )
 
     def _skip(self, shot: _Shot, reason: str) -> None:

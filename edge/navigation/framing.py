@@ -29,7 +29,22 @@ HEARTBEAT, SYSTEM_TIME, GPS_RAW_INT, ATTITUDE, GLOBAL_POSITION_INT, TIMESYNC, DI
     111,
     132,
 )
-WANTED = frozenset((HEARTBEAT, SYSTEM_TIME, GPS_RAW_INT, ATTITUDE, GLOBAL_POSITION_INT, TIMESYNC, DISTANCE_SENSOR))
+LOCAL_POSITION_NED, MOUNT_ORIENTATION, GIMBAL_ATTITUDE, ODOMETRY = 32, 265, 285, 331
+GIMBAL = frozenset((MOUNT_ORIENTATION, GIMBAL_ATTITUDE))
+"""What a gimbal may send under a component of its own."""
+WANTED = GIMBAL | frozenset(
+    (
+        HEARTBEAT,
+        SYSTEM_TIME,
+        GPS_RAW_INT,
+        ATTITUDE,
+        LOCAL_POSITION_NED,
+        GLOBAL_POSITION_INT,
+        TIMESYNC,
+        DISTANCE_SENSOR,
+        ODOMETRY,
+    )
+)
 
 
 def frame_bytes(data: Bytes, start: int) -> int | None:

@@ -72,7 +72,7 @@ def load(data: bytes, path: Path, history: History, utc: UtcTrack, mount: Mount,
     stamps: list[tuple[int, int]] = []
     now_ns, elapsed_s = at_ns(0.0), 0.0
     for stamp_us, elapsed_s, start, end in _timed(records(data, decode)):
-        if framing.message_id(data, start) not in framing.WANTED or framing.source(data, start) != sender:
+        if framing.message_id(data, start) not in framing.WANTED or not _from(sender, data, start):
             continue
         message = decode(data[start:end])  # the dear part, so done for one sender only
         if message is not None:
@@ -83,6 +83,12 @@ def load(data: bytes, path: Path, history: History, utc: UtcTrack, mount: Mount,
         for now_ns, stamp_us in stamps:
             utc.hear(now_ns, _EPOCH + timedelta(microseconds=stamp_us))
     return Span(0.0, elapsed_s)
+
+
+def _from(sender: tuple[int, int], data: bytes, start: int) -> bool:
+    """True for a frame of the autopilot ``sender``, and for what any gimbal of the same vehicle says of itself."""
+    source = framing.source(data, start)
+    return source == sender or (source[0] == sender[0] and framing.message_id(data, start) in framing.GIMBAL)
 
 
 def records(data: bytes, decode: framing.Decode) -> Iterator[Record]:

@@ -51,7 +51,7 @@ def detection(**changes: object) -> Detection:
 
 def area() -> DamagedArea:
     outline = np.array([[9.5, 19.5], [49.5, 19.5], [49.5, 49.5], [9.5, 49.5]], np.float32)
-    return DamagedArea(outline, 1190, 50.0, 140.0, 0.8, 0, cut_by_frame=False)
+    return DamagedArea(outline, np.array([29.5, 34.5], np.float32), 1190, 50.0, 140.0, 0.8, 0, cut_by_frame=False)
 
 
 def spalling(**changes: object) -> Detection:

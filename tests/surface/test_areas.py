@@ -11,6 +11,7 @@ from edge.areas import DamagedArea
 from edge.navigation import Attitude, NavState
 from edge.surface import AreaSize
 from edge.surface.areas import area_size_of
+from edge.surface.place import Surveyor
 from edge.surface.scale import ScaleOptions
 
 WIDTH_PX, HEIGHT_PX = 1001, 801  # the optical axis meets the middle of a pixel
@@ -22,11 +23,12 @@ def area(corners: object, area_px: int) -> DamagedArea:
     outline = np.array(corners, np.float32)
     apart = np.linalg.norm(outline[:, None] - outline[None], axis=-1).max()
     perimeter = float(np.linalg.norm(outline - np.roll(outline, -1, axis=0), axis=1).sum())
-    return DamagedArea(outline, area_px, float(apart), perimeter, 0.9, 0, cut_by_frame=False)
+    return DamagedArea(outline, outline.mean(axis=0), area_px, float(apart), perimeter, 0.9, 0, cut_by_frame=False)
 
 
 def size(one: DamagedArea, nav: NavState, **options: object) -> AreaSize | None:
-    return area_size_of(one, nav, WIDTH_PX, HEIGHT_PX, ScaleOptions(**(LENS | options)))  # type: ignore[arg-type]
+    scale = ScaleOptions(**(LENS | options))  # type: ignore[arg-type]
+    return area_size_of(one, Surveyor(scale).look(nav, WIDTH_PX, HEIGHT_PX).plane, scale)
 
 
 def at(range_m: float | None, pitch_deg: float = 0.0) -> NavState:
@@ -76,10 +78,6 @@ def test_a_tilted_wall_is_cut_exactly() -> None:
                                               (NavState(0, None, None, 2.0), {"surface": "vertical"})])  # fmt: skip
 def test_what_range_and_attitude_do_not_support_is_unknown(nav: NavState, options: dict[str, object]) -> None:
     assert size(SQUARE, nav, **options) is None
-
-
-def test_without_a_lens_there_is_no_size() -> None:
-    assert area_size_of(SQUARE, at(2.0), WIDTH_PX, HEIGHT_PX, ScaleOptions()) is None
 
 
 def test_the_stated_uncertainty_holds_what_range_and_edge_do_to_an_area() -> None:

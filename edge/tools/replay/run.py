@@ -26,6 +26,7 @@ from edge.support.clock import Clock, ManualClock, SystemClock
 from edge.support.errors import ConfigError, TryAgainError, UsageError
 from edge.tools.replay.deliver import Delivering
 from edge.tools.replay.fly import Tally, flight_name, fly, summary
+from edge.tools.replay.photos import PhotoNavigator
 from edge.tools.replay.record import Recorder
 from edge.tools.replay.source import content_of, open_source, recorded_at
 
@@ -52,8 +53,8 @@ class Job:
     masks: bool = False
     overlays: bool = False
     config: Path | None = None
-    """A daemon's configuration whose [masks], [cracks], [report], [scale], [mqtt] and camera mount apply; None: the
-    defaults."""
+    """A daemon's configuration whose [masks], [cracks], [report], [scale], [place], [structure], [mqtt] and camera
+    mount apply; None: the defaults."""
 
     def __post_init__(self) -> None:
         """Refuse what the command line cannot mean. Raises UsageError."""
@@ -91,7 +92,9 @@ def replay(job: Job) -> str:
     clock = ManualClock(recorded_at(job.source), synced=False)
     with ExitStack() as stack:
         camera = stack.enter_context(open_source(job.source, job.fps, clock))
-        navigator = stack.enter_context(open_navigator(job.nav, job.nav_offset_s, clock, tables.navigation))
+        photos = PhotoNavigator() if job.nav is None else None
+        camera = camera if photos is None else photos.watch(camera)
+        navigator = photos or stack.enter_context(open_navigator(job.nav, job.nav_offset_s, clock, tables.navigation))
         segmenter: Segmenter = stack.enter_context(
             backends.open_backend(
                 "edge.masks", "open_segmenter", tables.masks, SystemClock(), where="masks", default="litert"
@@ -104,6 +107,8 @@ def replay(job: Job) -> str:
         pipeline = _pipeline(segmenter, navigator, ground.outbox, flight, tables, clock)
         tally = _fly(camera, pipeline, clock, recorder)
         told = ground.finish()
+        if (trouble := navigator.health()) is not None:
+            log.warning("%s", trouble)
         recorder.summary({**summary(tally, segmenter, flight.flight_id, str(job.source)), "delivered": told.delivered})
     if tally.frames == 0:
         raise UsageError(f"{job.source}: {len(tally.skipped)} pictures, and none of them can be read")
@@ -177,7 +182,7 @@ def _flight_id(job: Job, segmenter: Segmenter, tables: Tables) -> str:
 def _ways(measures: Measures, segmenter: Segmenter) -> tuple[object, ...]:
     """What decides on the findings of this model, and nothing else: other tables leave the ids as they are."""
     areas = [measures.areas] if any(kind.measure == "area" for kind in segmenter.classes) else []
-    return (measures.trace, measures.report, measures.scale, *areas)
+    return (measures.trace, measures.report, measures.scale, measures.place, measures.structure, *areas)
 
 
 def _pipeline(
@@ -205,5 +210,13 @@ def _sentence(job: Job, tally: Tally) -> str:
     skipped = f", {len(tally.skipped)} unreadable and skipped" if tally.skipped else ""
     return (
         f"{tally.frames} frames{skipped}: {tally.detections} detections in {tally.frames_with_cracks} frames, "
-        f"{tally.wall_s:.1f} s; written to {job.out}"
+        f"{tally.wall_s:.1f} s; written to {job.out}{_unplaced(tally)}"
     )
+
+
+def _unplaced(tally: Tally) -> str:
+    """Why places are missing, each reason once; nothing where none is."""
+    if not tally.unplaced:
+        return ""
+    reasons = "; ".join(f"{reason} ({count})" for reason, count in tally.unplaced.most_common())
+    return f"; {sum(tally.unplaced.values())} detections have no place on the surface: {reasons}"
