@@ -17,7 +17,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
@@ -146,18 +146,17 @@ class _Loop:
                 "unsigned": "allow",
                 **({} if self._bundle is None else {"bundle": str(self._bundle)}),
             }
-            parts = [
+            segmenter, navigator, outbox = (
                 stack.enter_context(backends.open_backend(room, opener, settings, clock, where=room, default=default))
                 for room, opener, settings, default in (
                     ("edge.masks", "open_segmenter", table, "litert"),
                     ("edge.navigation", "open_navigator", {}, "fixed"),
                     ("edge.outbox", "open_outbox", {}, "memory"),
                 )
-            ]
+            )
             self._recorder = stack.enter_context(Recorder(self._out, masks=False, overlays=False))
             flight = Flight("bench", "bench", "spanhawk/bench/detections")
-            measures = Measures()
-            self._pipeline = Pipeline(*parts, flight, measures, clock)
+            self._pipeline = Pipeline(segmenter, navigator, outbox, flight, Measures(), clock)
             self._frames = self._endless()
             next(self._frames)
             self._stack = stack.pop_all()
@@ -173,7 +172,7 @@ class _Loop:
         self._recorder.write(outcome)
         self.detections = len(outcome.features)
 
-    def _endless(self) -> Iterator[Frame]:
+    def _endless(self) -> Generator[Frame, None, None]:
         rgb: Any = self._source.get("rgb")
         seq = 0
         while True:

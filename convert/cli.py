@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import errno
 import logging
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 from convert import MAX_FRACTION_ABOVE, TOLERANCE_LSB, commands
 from edge.support.errors import EXIT_TRY_AGAIN, EXIT_USAGE, SpanhawkError
+from models import quiet_tensorflow
 
 EXAMPLES = """examples:
   python -m convert quantize runs/mine/model.keras --data photos/ -o bundles/mine
@@ -28,8 +28,7 @@ EXAMPLES = """examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Bad input is answered with one sentence on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("absl").setLevel(logging.WARNING)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow tells of GPUs it has not found, line after line
+    quiet_tensorflow()
     arguments = _parser().parse_args(argv)
     arguments.command = "python -m convert " + _as_recorded(sys.argv[1:] if argv is None else argv)
     try:

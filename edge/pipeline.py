@@ -23,9 +23,10 @@ from edge.evidence import Evidence
 from edge.frames import Frame, Moment
 from edge.masks import Mask, Segmenter
 from edge.measurers import MEASURERS, Damage, Measured, Measurer, Measures
-from edge.navigation import Navigator, NavState
+from edge.navigation import Navigator, NavState, nowhere
 from edge.outbox import Letter, Outbox
 from edge.support.clock import Clock, stopwatch_ns
+from edge.support.complaints import Complaints
 from edge.support.errors import TryAgainError
 from edge.surface import Place
 from edge.surface.place import Surveyor
@@ -133,6 +134,7 @@ class Pipeline:
         self._unstored: deque[list[Letter]] = deque()
         self._lost = 0
         self._troubles: dict[str, str] = {}
+        self._complaints = Complaints(log, clock)
 
     @property
     def storage_trouble(self) -> str | None:
@@ -154,7 +156,7 @@ class Pipeline:
         times.append(stopwatch_ns())
         measured = tuple(self._measurers[one.kind.name].measure(one) for one in mask.classes)
         times.append(stopwatch_ns())
-        nav = self._navigator.at(frame.exposed_ns)
+        nav = self._navigator.at(frame.exposed_ns) if frame.time_known else nowhere(frame.exposed_ns)
         times.append(stopwatch_ns())
         moment = self._moment(frame)
         features, places = self._describe(frame, mask, measured, nav, moment)
@@ -214,7 +216,7 @@ class Pipeline:
 
     def _moment(self, frame: Frame) -> Moment:
         """UTC of the exposure: the satellites' own time first, then the picture's, then this machine's clock."""
-        satellites = self._navigator.utc_at(frame.exposed_ns)
+        satellites = self._navigator.utc_at(frame.exposed_ns) if frame.time_known else None
         if satellites is not None:
             return Moment(satellites, synced=True, by_satellites=True)
         if frame.taken_at is not None:
@@ -256,6 +258,5 @@ class Pipeline:
             self._troubles.pop("outbox", None)
 
     def _trouble(self, what: str, sentence: str) -> None:
-        if what not in self._troubles:
-            log.warning("%s", sentence)
+        self._complaints.warn(what, sentence)
         self._troubles[what] = sentence

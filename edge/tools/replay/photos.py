@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import TracebackType
 
 from edge.frames import Camera, Frame, PicturePose, SkippedFrame
-from edge.navigation import Attitude, Fix, FixKind, NavState, nowhere, rotation
+from edge.navigation import Attitude, Fix, FixKind, Navigator, NavState, nowhere, rotation
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,16 @@ class PhotoNavigator:
             return "no picture says where it was taken (EXIF, XMP); name a log with --nav to place what is found"
         return None
 
-    def __enter__(self) -> PhotoNavigator:
+    def warnings(self) -> Sequence[str]:
+        """Nothing beside ``health``: what a picture does not say is not guessed."""
+        return ()
+
+    @property
+    def live(self) -> bool:
+        """False: a recording."""
+        return False
+
+    def __enter__(self) -> Navigator:
         return self
 
     def __exit__(
@@ -95,9 +104,10 @@ class _Watched:
     def frames(self) -> Iterator[Frame]:
         for frame in self._camera.frames():
             self._navigator.see(frame)
-            yield frame
+            # A photo's own pose is asked for by the photo, not by its time, so an unknown time does not matter here.
+            yield frame if frame.time_known else replace(frame, time_known=True)
 
-    def __enter__(self) -> _Watched:
+    def __enter__(self) -> Camera:
         self._camera.__enter__()
         return self
 
