@@ -61,6 +61,8 @@ class Measured:
     """How many were not measured because a cap was reached; 0 on any sensible mask."""
     reported: Callable[[], npt.NDArray[np.bool_]]
     """Draws the pixels of ``damage``: bool (H, W) of the frame."""
+    held_back: Sequence[Damage] = ()
+    """What was found and is not reported of a single frame; several views together may yet report it."""
 
 
 class Measurer(Protocol):
@@ -86,7 +88,9 @@ class LineMeasurer:
         """Trace the mask and hold back what is too short for how sure the network is."""
         sifted = sift(trace(mask, self._options.trace), self._options.report)
         found = sifted.traced
-        return Measured(mask.kind.name, found.cracks, sifted.suppressed, found.left_out, found.reported)
+        return Measured(
+            mask.kind.name, found.cracks, sifted.suppressed, found.left_out, found.reported, sifted.held_back
+        )
 
     def size(self, damage: Damage, plane: Plane | None) -> CrackSize | None:
         """Length and width in millimetres."""

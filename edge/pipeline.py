@@ -17,19 +17,23 @@ import numpy as np
 import numpy.typing as npt
 
 from edge import evidence
+from edge.cracks import Crack
 from edge.detections import Detection
+from edge.detections.cracks import crack_feature, crack_id, revision_id
 from edge.detections.wire import detection_id, feature, to_bytes
 from edge.evidence import Evidence
 from edge.frames import Frame, Moment
 from edge.masks import Mask, Segmenter
 from edge.measurers import MEASURERS, Damage, Measured, Measurer, Measures
+from edge.mqtt.topics import cracks_topic, detections_topic
 from edge.navigation import Navigator, NavState, nowhere
 from edge.outbox import Letter, Outbox
 from edge.support.clock import Clock, stopwatch_ns
 from edge.support.complaints import Complaints
 from edge.support.errors import TryAgainError
-from edge.surface import Place
-from edge.surface.place import Surveyor
+from edge.surface import CrackSize, Place
+from edge.surface.inventory import CrackState, Inventory, Look
+from edge.surface.place import Surveyor, View
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +49,13 @@ class Flight:
     flight_id: str
     topic: str
     """Where detections go."""
+    cracks_topic: str | None = None
+    """Where the flight's cracks go, each under one name; None: every frame stands for itself."""
+
+    @classmethod
+    def of(cls, vehicle: str, flight_id: str) -> Flight:
+        """A flight under the topics of its vehicle. Raises ConfigError for a name that no topic may hold."""
+        return cls(vehicle, flight_id, detections_topic(vehicle), cracks_topic(vehicle))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,8 @@ class Outcome:
     """Where each of them is."""
     payloads: tuple[bytes, ...]
     """The same as they are published."""
+    revisions: tuple[CrackState, ...]
+    """The flight's cracks that this frame changed enough to be told of."""
     dropped_before: int
     """Frames the source had between the last processed one and this one."""
     stage_ms: Mapping[str, float]
@@ -129,6 +142,10 @@ class Pipeline:
         self._surveyor = Surveyor(measures.scale, measures.place, measures.structure)
         self._proof = proof
         self._clock = clock
+        # Names are for what has a course: the first class that is measured as lines.
+        lines = [kind.name for kind in segmenter.classes if kind.measure == "line"]
+        self._named_kind = lines[0] if lines and flight.cracks_topic is not None else None
+        self._inventory = Inventory(measures.report.sure_length_px)
         self._seq = 0
         self._last_frame_seq: int | None = None
         self._unstored: deque[list[Letter]] = deque()
@@ -159,16 +176,27 @@ class Pipeline:
         nav = self._navigator.at(frame.exposed_ns) if frame.time_known else nowhere(frame.exposed_ns)
         times.append(stopwatch_ns())
         moment = self._moment(frame)
-        features, places = self._describe(frame, mask, measured, nav, moment)
+        features, places, revisions = self._describe(frame, mask, measured, nav, moment)
         letters = [self._letter(found) for found in features]
-        self._seq += len(letters)  # only now: a frame that cannot be described or encoded leaves no gap
+        letters += [self._crack_letter(state) for state in revisions]
+        self._seq += len(features)  # only now: a frame that cannot be described or encoded leaves no gap
         times.append(stopwatch_ns())
         self._store(letters)
         times.append(stopwatch_ns())
         stages = ("segment", "trace", "locate", "encode", "store")
         took = {stage: (after - before) / 1e6 for stage, before, after in zip(stages, times, times[1:], strict=False)}
-        payloads = tuple(letter.payload for letter in letters)
-        return Outcome(frame, mask, measured, nav, moment, features, places, payloads, self._gap(frame), took)
+        payloads = tuple(letter.payload for letter in letters[: len(features)])
+        return Outcome(
+            frame, mask, measured, nav, moment, features, places, payloads, revisions, self._gap(frame), took
+        )
+
+    def finish(self) -> None:
+        """Write down what is not yet told of the flight's cracks; call it once, when no frame follows."""
+        self._store([self._crack_letter(state) for state in self._inventory.finish()])
+
+    def cracks(self) -> list[dict[str, Any]]:
+        """The flight's cracks as they are known now, as Features of ``spanhawk/crack/1``."""
+        return [self._crack_feature(state) for state in self._inventory.all()]
 
     def store_again(self) -> bool:
         """Try to write down what a full disk refused earlier; True when nothing is left to write."""
@@ -181,12 +209,13 @@ class Pipeline:
 
     def _describe(
         self, frame: Frame, mask: Mask, measured: tuple[Measured, ...], nav: NavState, moment: Moment
-    ) -> tuple[tuple[dict[str, Any], ...], tuple[Place, ...]]:
+    ) -> tuple[tuple[dict[str, Any], ...], tuple[Place, ...], tuple[CrackState, ...]]:
         findings = [(found.kind, damage) for found in measured for damage in found.damage]
-        if not findings:
-            return (), ()
-        kept = self._keep(frame, nav, moment)
+        if not findings and self._named_kind is None:
+            return (), (), ()
+        kept = self._keep(frame, nav, moment) if findings else None
         view = self._surveyor.look(nav, frame.width_px, frame.height_px, frame.pose)
+        names, revisions = self._recognise(frame, measured, moment, view, kept)
         described, places = [], []
         for seq, (kind, damage) in enumerate(findings, start=self._seq + 1):
             measurer = self._measurers[kind]
@@ -210,9 +239,49 @@ class Pipeline:
                 model=mask.model,
                 model_sha256=self._segmenter.sha256,
                 evidence=kept,
+                crack_id=names.get(id(damage)),
             )
             described.append(feature(detection))
-        return tuple(described), tuple(places)
+        return tuple(described), tuple(places), revisions
+
+    def _recognise(
+        self, frame: Frame, measured: tuple[Measured, ...], moment: Moment, view: View, kept: Evidence | None
+    ) -> tuple[dict[int, str], tuple[CrackState, ...]]:
+        """The crack_id of each crack of the frame, by the object's own ``id()``, and the revisions that are due."""
+        if self._named_kind is None:
+            return {}, ()
+        found = next(one for one in measured if one.kind == self._named_kind)
+        cracks = [one for one in (*found.damage, *found.held_back) if isinstance(one, Crack)]
+        measurer = self._measurers[found.kind]
+        sizes = [measurer.size(crack, view.plane) for crack in cracks]
+        told = self._inventory.add(
+            Look(
+                frame_seq=frame.seq,
+                frame_name=frame.name,
+                seen_at=moment.at,
+                rgb=frame.rgb,
+                cracks=cracks,
+                sizes=[size if isinstance(size, CrackSize) else None for size in sizes],
+                view=view,
+                evidence_sha256=None if kept is None else kept.sha256,
+            )
+        )
+        names = {
+            id(crack): crack_id(self._flight.vehicle, self._flight.flight_id, number)
+            for crack, number in zip(cracks, told.numbers, strict=True)
+            if number is not None
+        }
+        return names, told.revisions
+
+    def _crack_feature(self, state: CrackState) -> dict[str, Any]:
+        assert self._named_kind is not None, "only a named class has an inventory"
+        return crack_feature(self._flight.vehicle, self._flight.flight_id, self._named_kind, state)
+
+    def _crack_letter(self, state: CrackState) -> Letter:
+        assert self._flight.cracks_topic is not None, "only a flight with that topic has an inventory"
+        found = self._crack_feature(state)
+        name = revision_id(str(found["id"]), state.revision)
+        return Letter(name, self._flight.cracks_topic, to_bytes(found), self._clock.monotonic_ns())
 
     def _moment(self, frame: Frame) -> Moment:
         """UTC of the exposure: the satellites' own time first, then the picture's, then this machine's clock."""

@@ -45,6 +45,8 @@ class Sifted:
     """Those that are reported, their pieces numbered anew from 0."""
     suppressed: Mapping[str, int]
     """How many cracks are not, for each of ``REASONS``; with the reported ones they are all that was traced."""
+    held_back: tuple[Crack, ...] = ()
+    """Those that are not reported: several views together may yet make a crack of one."""
 
 
 def sift(found: Traced, options: ReportOptions) -> Sifted:
@@ -54,13 +56,15 @@ def sift(found: Traced, options: ReportOptions) -> Sifted:
         pieces.setdefault(crack.component, []).append(crack)
     suppressed: dict[str, int] = dict.fromkeys(REASONS, 0)
     number: dict[int, int] = {}
+    held_back: list[Crack] = []
     for piece, branches in pieces.items():
         reason = implausible(branches, options)
         if reason is None:
             number[piece] = len(number)
         else:
             suppressed[reason] += len(branches)
-    return Sifted(found if len(number) == len(pieces) else _only(found, number), suppressed)
+            held_back += branches
+    return Sifted(found if len(number) == len(pieces) else _only(found, number), suppressed, tuple(held_back))
 
 
 def implausible(branches: Sequence[Crack], options: ReportOptions) -> Reason | None:

@@ -30,7 +30,7 @@ from edge.frames.newest import NewestFrame, opening_s
 from edge.masks import Segmenter
 from edge.mqtt import Publisher
 from edge.mqtt.status import status_payload
-from edge.mqtt.topics import detections_topic, replies_topic, status_topic
+from edge.mqtt.topics import replies_topic, status_topic
 from edge.navigation import Navigator
 from edge.outbox import LetterState, Outbox
 from edge.pipeline import Flight, Outcome, Pipeline, Proof
@@ -76,7 +76,7 @@ class Service:
         self._systemd = systemd
         self._meter = Meter()
         self._switch = Switch(flying=settings.flight.start_flying)
-        self._flight = Flight(settings.vehicle, flight_id(clock), detections_topic(settings.vehicle))
+        self._flight = Flight.of(settings.vehicle, flight_id(clock))
         self._newest: Outcome | None = None
         self._beat_ns = clock.monotonic_ns()
         self._said_why = False
@@ -119,6 +119,7 @@ class Service:
                 ground.check()
                 self._hold_off_watchdog(camera, ground)
         finally:
+            pipeline.finish()
             if not pipeline.store_again():
                 log.error("stopped with detections that a full disk did not take: %s", pipeline.storage_trouble)
 

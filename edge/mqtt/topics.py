@@ -2,6 +2,7 @@
 
 ==================================== =============== ====================================================
 ``spanhawk/VEHICLE/detections``       QoS 1           a Feature, at least once, same id on a repeat
+``spanhawk/VEHICLE/cracks``           QoS 1           a Feature for each revision of a crack of the flight
 ``spanhawk/VEHICLE/status``           QoS 1, retained online / flying / degraded / offline; the last will
 ``spanhawk/VEHICLE/telemetry``        QoS 0           once a second
 ``spanhawk/VEHICLE/receipts``         QoS 1           from the ground: what is safely stored there
@@ -25,6 +26,11 @@ _MAX_REPLY_TOPIC_BYTES = 1024
 def detections_topic(vehicle: str) -> str:
     """Where detections go."""
     return _topic(vehicle, "detections")
+
+
+def cracks_topic(vehicle: str) -> str:
+    """Where the flight's cracks go, a few messages for each."""
+    return _topic(vehicle, "cracks")
 
 
 def status_topic(vehicle: str) -> str:

@@ -19,13 +19,15 @@ import numpy.typing as npt
 
 from edge.cracks import Crack
 from edge.surface.lines import Line, Points, evenly
-from edge.surface.matching import project
+from edge.surface.matching import Matrix, project
 from edge.surface.overlay import MAX_TURN_DEG, SPACING_PX, Overlay, Shared, View
 from edge.surface.registration import Registered
 
 NEW_PX = 24.0
 """A piece of a centreline that lies on no line becomes one from this length on."""
-GAP_PX = 28.0
+TOUCHING_PX = 14.0
+TOUCHING_OPPOSED = 0.3
+GAP_PX = 36.0
 """Two lines whose ends are no farther apart, and that continue each other, are one crack with a faint stretch."""
 JOIN_VOTES = 2
 """So many views must show two lines as one before they are joined: a join cannot be undone."""
@@ -113,6 +115,15 @@ class CrackMap:
             tuple(given_up),
         )
 
+    def rebase(self, chart: int, onto: Matrix, unit_per_px: float) -> None:
+        """Bring the lines of a chart into its new coordinates (`Registered.rebased`)."""
+        for line in self.lines.values():
+            if line.chart == chart:
+                line.xy = project(onto, line.xy)
+                line.step = SPACING_PX * unit_per_px
+                line.tidy()
+                self._boxes[chart][line.number] = line.box
+
     def forget(self, number: int) -> None:
         """Drop a line for good, as one that was withdrawn long ago."""
         line = self.lines.pop(number, None)
@@ -196,17 +207,35 @@ class CrackMap:
         distance = np.hypot(*np.moveaxis(gap, 2, 0))
         unit_gap = gap / np.where(distance > 0, distance, 1)[..., None]
         turn = np.cos(np.radians(MAX_TURN_DEG))
-        facing = (away[:, None] * away[None]).sum(axis=2) < -turn
-        ahead = ((unit_gap * away[:, None]).sum(axis=2) > turn) | (distance < 0.35 * GAP_PX * unit)
+        opposed = -(away[:, None] * away[None]).sum(axis=2)
+        # Ends that touch are one crack even at a bend; across a gap only a straight course says so.
+        touching = distance <= TOUCHING_PX * unit
+        facing = (opposed > turn) | (touching & (opposed > TOUCHING_OPPOSED))
+        ahead = ((unit_gap * away[:, None]).sum(axis=2) > turn) | touching
         close = distance <= GAP_PX * unit
         for i, j in np.argwhere(close & facing & ahead & ahead.T):
-            if i < j and i // 2 != j // 2:
+            if i >= j or i // 2 == j // 2:
+                continue
+            straight = opposed[i, j] > turn
+            if straight or not self._crossed(ends[i], live[i // 2], live[j // 2], TOUCHING_PX * unit):
                 self._votes[_pair(live[i // 2], live[j // 2])] += 1
 
-    def _join(self) -> list[tuple[int, int]]:
+    def _crossed(self, at: Points, one: Line, other: Line, reach: float) -> bool:
+        """Whether a third line runs through a place: then a bend there leads from one crack into another."""
+        return any(
+            float(np.hypot(*(line.xy - at).T).min()) <= reach
+            for line in self.lines.values()
+            if line is not one and line is not other and line.chart == one.chart and _holds(line.box, at, reach)
+        )
+
+    def finish(self) -> list[tuple[int, int]]:
+        """At the end of the flight one view is enough: no other will come. Returns (younger, older) numbers joined."""
+        return self._join(1)
+
+    def _join(self, enough: int = JOIN_VOTES) -> list[tuple[int, int]]:
         """Join the pairs that enough views voted for; the younger number is given up."""
         given_up: list[tuple[int, int]] = []
-        for pair in [pair for pair, votes in self._votes.items() if votes >= JOIN_VOTES]:
+        for pair in [pair for pair, votes in self._votes.items() if votes >= enough]:
             del self._votes[pair]
             older, younger = (self.lines.get(number) for number in pair)
             if older is None or younger is None:
@@ -275,16 +304,22 @@ def _append(older: Line, younger: Line) -> None:
     _, side, other = min(gaps)
     away = younger.xy if other == 0 else younger.xy[::-1]
     distance = np.hypot(*np.moveaxis(away[:, None] - older.xy[None], 2, 0)).min(axis=1)
-    beyond = np.flatnonzero(distance > 2 * older.step)
-    if not beyond.size:
+    runs = _gaps(distance <= 2 * older.step)
+    if not runs:
         return
-    piece = away[beyond[0] :]
-    if distance[0] > 3 * older.step:  # a faint stretch between the two: a straight line over it
-        end = older.xy[0 if side == 0 else -1]
-        between = evenly(np.array([end, piece[0]]), older.step)[1:-1]
-        piece = np.concatenate([between, piece])
+    first, last = max(runs, key=lambda run: run[1] - run[0])
+    piece, end = away[first:last], older.xy[0 if side == 0 else -1]
+    far = float(np.hypot(*(piece[0] - end)))
+    if far > GAP_PX * older.step / SPACING_PX + 3 * older.step:
+        return  # it leaves the older line somewhere in the middle: nothing that belongs to its end
+    if far > 1.5 * older.step:  # a faint stretch between the two: a straight line over it
+        piece = np.concatenate([evenly(np.array([end, piece[0]]), older.step)[1:-1], piece])
     older.extend(side, piece)
     older.tidy()
+
+
+def _holds(box: tuple[float, float, float, float], at: Points, reach: float) -> bool:
+    return bool(box[0] - reach <= at[0] <= box[2] + reach and box[1] - reach <= at[1] <= box[3] + reach)
 
 
 def _second(pair: tuple[float, int] | None) -> int | None:

@@ -19,7 +19,7 @@ from edge.cracks import Crack
 from edge.frames import RGB
 from edge.surface import CrackSize
 from edge.surface.anchor import Anchor, Axes, prediction
-from edge.surface.identity import CrackMap, Matched, Sighting
+from edge.surface.identity import CrackMap, Sighting
 from edge.surface.judgement import Judgement, State, first
 from edge.surface.lines import Line, lengths
 from edge.surface.place import View
@@ -187,6 +187,12 @@ class Inventory:
         if points_m is not None and self._axes is not None:
             predicted = prediction(self._axes, corners, points_m, _sigma_m(look.view))
         placed = self._registrar.register(look.rgb, predicted)
+        if placed.rebased is not None:
+            self._map.rebase(placed.chart, placed.rebased, placed.unit_per_px)
+            self._anchors.pop(placed.chart, None)
+            for number, entry in self._entries.items():
+                if self._map.lines[number].chart == placed.chart:
+                    entry.unit_per_px = placed.unit_per_px
         anchor = self._anchors.setdefault(placed.chart, Anchor())
         if points_m is not None:
             anchor.add(placed, corners, points_m)
@@ -194,7 +200,7 @@ class Inventory:
             plane = look.view.plane
             anchor.scale(placed, 1000 * plane.range_m / plane.lens.fx_px)
         matched = self._map.add(look.cracks, placed, (height, width))
-        revisions = self._withdraw(matched, look.seen_at)
+        revisions = self._give_up(matched.given_up)
         sharpness = _sharpness(look.rgb)
         for sighting in matched.sightings:
             self._see(sighting, look, placed, sharpness)
@@ -203,7 +209,9 @@ class Inventory:
 
     def finish(self) -> tuple[CrackState, ...]:
         """At the end of the flight: a revision of every crack that was not told of as it is now."""
-        return tuple(self._tell(number) for number, entry in self._entries.items() if self._changed(number, entry, 0.0))
+        joined = self._give_up(self._map.finish())
+        changed = [number for number, entry in self._entries.items() if self._changed(number, entry, 0.0)]
+        return (*joined, *(self._tell(number) for number in changed))
 
     def all(self) -> tuple[CrackState, ...]:
         """Every crack as it is now, those that were withdrawn last; numbers no new revision."""
@@ -223,7 +231,7 @@ class Inventory:
         elif placed.moved >= VIEW_SHIFT and sighting.visible_px >= MIN_VISIBLE_PX:
             found = sighting.seen_px >= FOUND_SHARE * sighting.visible_px
             if found or look.sharp:
-                entry.judgement.look(found=found)
+                entry.judgement.look(found=found, length_px=sighting.visible_px, sure_length_px=self._sure_length_px)
         entry.last_frame = self._frames
         if crack is None or sighting.crack is None:
             return
@@ -237,10 +245,10 @@ class Inventory:
             entry.best = Best(look.frame_seq, look.frame_name, look.evidence_sha256, quality, gsd)
         _measure(entry, crack, size)
 
-    def _withdraw(self, matched: Matched, at: datetime) -> list[CrackState]:
+    def _give_up(self, pairs: Sequence[tuple[int, int]]) -> list[CrackState]:
         """The numbers that were given up because two lines proved to be one crack; what they knew goes over."""
         told = []
-        for younger, older in matched.given_up:
+        for younger, older in pairs:
             entry, kept = self._entries.pop(younger, None), self._entries.get(older)
             if entry is None:
                 continue
@@ -254,7 +262,7 @@ class Inventory:
                 mine.weight, mine.total = mine.weight + other.weight, mine.total + other.total
                 mine.best_sigma = min(mine.best_sigma, other.best_sigma)
             if entry.told is not None:
-                gone = _gone(younger, older, entry, at)
+                gone = _gone(younger, older, entry)
                 self._gone.append(gone)
                 told.append(gone)
         return told
@@ -342,10 +350,10 @@ def _length_sigma_mm(line: Line, length_mm: float) -> float:
     return math.hypot(0.02 * length_mm, math.sqrt(2) * length_mm * line.step / max(line.length, line.step))
 
 
-def _gone(number: int, into: int, entry: _Entry, at: datetime) -> CrackState:
+def _gone(number: int, into: int, entry: _Entry) -> CrackState:
     return CrackState(
         number=number, revision=entry.revision + 1, state="withdrawn", into=into, views=entry.judgement.views,
-        missed=entry.judgement.missed, first_seen=entry.first_seen, last_seen=at, path_m=None, frame=None,
+        missed=entry.judgement.missed, first_seen=entry.first_seen, last_seen=entry.last_seen, path_m=None, frame=None,
         path_chart=np.zeros((0, 2)), chart=0, length_mm=None, length_sigma_mm=None, length_px=0.0, width_mm=None,
         width_at_most_mm=None, width_px=None, score=entry.score, best=entry.best,
     )  # fmt: skip

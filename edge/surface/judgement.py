@@ -1,6 +1,6 @@
 """What many looks say together: is this line a crack? A log-likelihood ratio over views that should have shown it.
 
-A view that shows the line again adds log(p / q), one that misses it adds log((1 - p) / (1 - q)), where p is how often a
+A view that finds the line again adds log(p / q), one that misses it adds log((1 - p) / (1 - q)), where p is how often a
 true crack is found in a view that shows it and q how often a false mark is found again. A false mark that is a thing on
 the wall (a joint, a stain) is found again often, so q is far from 0 and no number of looks makes up for a network that
 is wrong; looks do sort out what light, noise and angle made.
@@ -15,11 +15,10 @@ from typing import Literal
 State = Literal["tentative", "confirmed", "withdrawn"]
 
 FOUND_IF_TRUE = 0.85
-FOUND_IF_FALSE = 0.35
-HIT = math.log(FOUND_IF_TRUE / FOUND_IF_FALSE)
-MISS = math.log((1 - FOUND_IF_TRUE) / (1 - FOUND_IF_FALSE))
+FOUND_IF_FALSE = (0.8, 0.35)
+"""Of the shortest marks, and of those as long as ``sure_length_px``: rims of tie holes and chips are short and stay."""
 
-CONFIRMED = 1.0
+CONFIRMED = 1.2
 WITHDRAWN = -2.0
 LIMIT = 6.0
 """Evidence is capped here, so that a crack that is repaired between two passes can still be withdrawn."""
@@ -49,11 +48,20 @@ class Judgement:
             self._was_confirmed = True
         return "confirmed" if self._was_confirmed else "tentative"
 
-    def look(self, *, found: bool) -> None:
-        """Count one more view that shows the line's place."""
+    def look(self, *, found: bool, length_px: float, sure_length_px: float) -> None:
+        """Count one more view that shows ``length_px`` of the line."""
         self.views += found
         self.missed += not found
-        self.ratio = max(-LIMIT, min(LIMIT, self.ratio + (HIT if found else MISS)))
+        again = found_again_if_false(length_px, sure_length_px)
+        gain = math.log(FOUND_IF_TRUE / again) if found else math.log((1 - FOUND_IF_TRUE) / (1 - again))
+        self.ratio = max(-LIMIT, min(LIMIT, self.ratio + gain))
+
+
+def found_again_if_false(length_px: float, sure_length_px: float) -> float:
+    """How often a false mark of that length is found again in a view that shows it, 0 to 1."""
+    share = min(1.0, length_px / sure_length_px) if sure_length_px > 0 else 1.0
+    short, long = FOUND_IF_FALSE
+    return short + (long - short) * share
 
 
 def first(length_px: float, score: float, sure_length_px: float) -> Judgement:

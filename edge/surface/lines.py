@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,8 @@ import numpy.typing as npt
 Points = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int32]
 
+BRIDGED = 8
+"""Between two matched points so far apart a detection ran on."""
 MIN_PART = 8
 """A line is not cut into parts of fewer points."""
 MIN_HITS = 3
@@ -51,7 +54,11 @@ class Line:
     def see(self, nodes: npt.NDArray[np.intp], at: Points) -> None:
         """Draw the points ``nodes`` towards where this view has them, ``at`` (len(nodes), 2) in chart units."""
         self.hits[nodes] += 1
-        self.passes[nodes[:-1][np.diff(nodes) <= 2]] += 1
+        # Where a crack bends sharply a few points agree in place but not in direction; that is no end.
+        for first, last in pairwise(nodes.tolist()):
+            if last - first <= BRIDGED:
+                self.passes[first:last] += 1
+
         weight = 1.0 / np.minimum(self.hits[nodes], SETTLED)
         self.xy[nodes] += (at - self.xy[nodes]) * weight[:, None]
 
@@ -114,9 +121,9 @@ class Line:
 
 
 def lengths(xy: Points) -> npt.NDArray[np.float64]:
-    """Distance along a line from its first point to each point, (N,)."""
+    """Distance along a line (N, 2) or (N, 3) from its first point to each point, (N,)."""
     along = np.zeros(len(xy))
-    np.cumsum(np.hypot(*np.diff(xy, axis=0).T), out=along[1:])
+    np.cumsum(np.linalg.norm(np.diff(xy, axis=0), axis=1), out=along[1:])
     return along
 
 

@@ -2,9 +2,9 @@
 
 A chart is a flat local map: pixels of its first frame where no pose is known, metres along and up the surface where
 poses are. Blocks of the picture are looked for in the newest keyframe (`matching`), starting from the predicted motion;
-where that fails, phase correlation of the whole picture is asked, and else the prediction stands. A fit counts only where
-it lies within the prediction's own uncertainty. Where there is no prediction either, the frame is a view of nothing in
-common with the others, and begins a chart of its own. A place that an earlier pass saw is recognised by the pictures.
+where that fails, phase correlation of the whole picture is asked, and else the prediction stands. A fit counts only
+where it lies within the prediction's own uncertainty. Where there is no prediction either, the frame is a view of
+nothing in common with the others, and begins a chart of its own. A place that an earlier pass saw is recognised.
 """
 
 from __future__ import annotations
@@ -70,6 +70,9 @@ class Registered:
     sigma_px: float
     """Standard uncertainty of the place beside what the chart already holds here, pixels of this frame."""
     method: Method
+    rebased: Matrix | None
+    """float64 (3, 3): by what the chart's earlier coordinates were multiplied with this frame, because the first pose
+    of the flight turned pixels into metres; None on every other frame."""
     moved: float
     """How far the view moved since the last one that counted as another view, in frame widths; 1.0 for the first."""
 
@@ -115,7 +118,11 @@ class Registrar:
         found, method, sigma = self._place(look, predicted, prediction, shrink)
         chart = found.chart if isinstance(found, _Key) else found[0]
         to_chart = found.to_chart if isinstance(found, _Key) else found[1]
-        return self._answer(chart, to_chart @ np.linalg.inv(up), rgb.shape, method, sigma / shrink)
+        rebased = None
+        if predicted is not None and self._unit == "px":
+            rebased = self._rebase(chart, predicted @ np.linalg.inv(to_chart))
+            to_chart = predicted
+        return self._answer(chart, to_chart @ np.linalg.inv(up), rgb.shape, method, sigma / shrink, rebased)
 
     def _place(
         self, look: Picture, predicted: Matrix | None, prediction: Prediction | None, shrink: float
@@ -150,6 +157,16 @@ class Registrar:
             key = self._new_key(look, predicted, self._current.chart, sigma, predicted)
             return (key.chart, key.to_chart), "predicted", key.sigma_px
         return self._new_chart(look, predicted, shrink), "first", 0.0
+
+    def _rebase(self, chart: int, onto: Matrix) -> Matrix:
+        """From here on the chart is in metres; other charts keep their pixels and are not gone on with."""
+        self._unit = "m"
+        for key in (*self._keys, *(one for one in (self._before,) if one is not None)):
+            if key.chart == chart:
+                key.to_chart = onto @ key.to_chart
+        self._counted = None
+        self._resumable = None
+        return onto
 
     def _new_chart(self, look: Picture, predicted: Matrix | None, shrink: float) -> _Key:
         self._resumable = self._current
@@ -219,7 +236,13 @@ class Registrar:
         return None
 
     def _answer(
-        self, chart: int, to_chart: Matrix, shape: tuple[int, ...], method: Method, sigma_px: float
+        self,
+        chart: int,
+        to_chart: Matrix,
+        shape: tuple[int, ...],
+        method: Method,
+        sigma_px: float,
+        rebased: Matrix | None,
     ) -> Registered:
         to_chart = to_chart / to_chart[2, 2]
         moved = 1.0
@@ -228,7 +251,7 @@ class Registrar:
             moved = shift(back, np.eye(3), shape) / shape[1]
         if moved >= VIEW_SHIFT:
             self._counted = (chart, to_chart)
-        return Registered(chart, to_chart, self._unit, scale_at(to_chart, shape), sigma_px, method, moved)
+        return Registered(chart, to_chart, self._unit, scale_at(to_chart, shape), sigma_px, method, rebased, moved)
 
 
 def _centred(matrix: Matrix, other: Matrix, shape: tuple[int, ...]) -> Matrix:

@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +34,7 @@ from edge.tools.demo.report import table
 from edge.tools.demo.score import Score, View, score
 from edge.tools.demo.witness import Witness
 from edge.tools.replay.deliver import Delivering
-from edge.tools.replay.fly import Tally, flight_name, fly, summary
+from edge.tools.replay.fly import Tally, by_state, flight_name, fly, said_of, summary
 from edge.tools.replay.overlay import draw
 from edge.tools.replay.record import Recorder, full, save_jpeg, save_png
 from edge.tools.replay.run import open_navigator
@@ -113,13 +113,16 @@ def fly_demo(job: Job) -> str:
         navigator = stack.enter_context(_navigator(job, camera, clock))
         ground = stack.enter_context(Delivering(broker.url, job.out, VEHICLE, _mqtt(broker), afresh=True))
         name = flight_name("demo", segmenter.model, job.seed, job.seconds, job.fps)
-        flight = Flight(VEHICLE, name, detections_topic(VEHICLE))
+        flight = Flight.of(VEHICLE, name)
         measures = Measures(scale=_SCALE)
         pipeline = Pipeline(segmenter, navigator, ground.outbox, flight, measures, clock)
         kept = _Log(stopwatch_ns(), camera.frame_count or 0)
         tally = _fly(camera, pipeline, clock, recorder, kept)
+        pipeline.finish()
+        cracks = pipeline.cracks()
+        recorder.cracks(cracks)
         told = ground.finish()
-        received = _received(witness, told.delivered or 0)
+        received = _received(witness, 0 if told.trouble else tally.detections)
         judged = score(kept.features, camera.scene.cracks, kept.views)
         recorder.summary(
             {
@@ -127,13 +130,16 @@ def fly_demo(job: Job) -> str:
                 "delivered": told.delivered,
                 "received": received,
                 "first_detection_ms": kept.first_ms,
+                "cracks": by_state(cracks),
                 "truth": _truth(judged),
             }
         )
         _pictures(job, camera, kept, judged, received)
     if told.trouble:
         raise TryAgainError(told.trouble)
-    return _report(job, judged, tally, kept, f"{told.delivered} acknowledged by {broker.kind}, {received} received")
+    return _report(
+        job, judged, tally, kept, cracks, f"{told.delivered} acknowledged by {broker.kind}, {received} received"
+    )
 
 
 def _camera(job: Job, clock: ManualClock) -> SyntheticCamera:
@@ -245,12 +251,15 @@ def _contact_sheet(kept: _Log) -> Thumb:
     return np.asarray(np.vstack(rows), np.uint8)
 
 
-def _report(job: Job, judged: Score, tally: Tally, kept: _Log, delivery: str) -> str:
+def _report(
+    job: Job, judged: Score, tally: Tally, kept: _Log, cracks: Sequence[Mapping[str, Any]], delivery: str
+) -> str:
     first = "nothing detected" if kept.first_ms is None else f"first detection after {kept.first_ms / 1000:.1f} s"
     return "\n".join(
         [
             table(judged, tally.suppressed),
             f"{tally.frames} frames in {tally.wall_s:.1f} s, {first}",
+            f"{said_of(cracks)}: {job.out / 'cracks.geojson'}",
             f"over MQTT: {tally.detections} detections written down, {delivery}",
             f"look at {job.out / 'bridge.png'} and {job.out / 'frames.jpg'}",
         ]

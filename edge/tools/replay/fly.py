@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,3 +107,15 @@ def flight_name(source: str, *ingredients: object) -> str:
     """A flight id that is the same whenever the same source is replayed with the same model and settings."""
     digest = hashlib.sha256("\n".join(map(repr, ingredients)).encode()).hexdigest()[:8]
     return f"replay-{readable(source)}-{digest}"
+
+
+def by_state(cracks: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many of the flight's cracks (``spanhawk/crack/1``) are confirmed, tentative and withdrawn."""
+    counted = Counter(crack["properties"]["state"] for crack in cracks)
+    return {state: counted[state] for state in ("confirmed", "tentative", "withdrawn")}
+
+
+def said_of(cracks: Sequence[Mapping[str, Any]]) -> str:
+    """The same as words."""
+    count = by_state(cracks)
+    return f"{count['confirmed']} cracks confirmed, {count['tentative']} tentative, {count['withdrawn']} withdrawn"

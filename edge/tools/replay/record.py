@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge.detections.cracks import collection
 from edge.pipeline import Outcome
 from edge.support.disk import write_whole
 from edge.support.errors import TryAgainError, UsageError
@@ -63,7 +64,8 @@ class Recorder:
                 )
             for old in (self._folder / name).glob(kind) if ours else ():
                 old.unlink()
-        (self._folder / "summary.json").unlink(missing_ok=True)
+        for old_file in ("summary.json", "cracks.geojson"):
+            (self._folder / old_file).unlink(missing_ok=True)
 
     def write(self, outcome: Outcome) -> None:
         """Record one frame. Raises TryAgainError when the disk is full."""
@@ -83,6 +85,14 @@ class Recorder:
         except OSError:
             self._lines.truncate(start)
             raise
+
+    def cracks(self, features: Sequence[Mapping[str, Any]]) -> None:
+        """Write cracks.geojson in one piece: the flight's cracks, each once. Raises TryAgainError on a full disk."""
+        text = json.dumps(collection(features), ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            write_whole(self._folder / "cracks.geojson", text.encode())
+        except OSError as error:
+            raise full(self._folder, error) from error
 
     def summary(self, document: Mapping[str, Any]) -> None:
         """Write summary.json in one piece. Raises TryAgainError when the disk is full."""

@@ -18,7 +18,7 @@ from edge import settings as configuration
 from edge.frames import Camera
 from edge.masks import Segmenter
 from edge.measurers import Measures
-from edge.mqtt.topics import check_vehicle, detections_topic
+from edge.mqtt.topics import check_vehicle
 from edge.navigation import Navigator
 from edge.navigation.recorded import RecordedNavigator
 from edge.outbox import Outbox
@@ -27,7 +27,7 @@ from edge.support import backends
 from edge.support.clock import Clock, ManualClock, SystemClock
 from edge.support.errors import ConfigError, TryAgainError, UsageError
 from edge.tools.replay.deliver import Delivering
-from edge.tools.replay.fly import Tally, flight_name, fly, summary
+from edge.tools.replay.fly import Tally, by_state, flight_name, fly, said_of, summary
 from edge.tools.replay.heard import Heard
 from edge.tools.replay.photos import PhotoNavigator
 from edge.tools.replay.record import Recorder
@@ -116,20 +116,23 @@ def replay(job: Job) -> str:
         ground = stack.enter_context(Delivering(job.mqtt_url, job.out, job.vehicle, tables.mqtt))
         # Last: what an earlier replay left is only touched when this one can fly.
         recorder = stack.enter_context(Recorder(job.out, masks=job.masks, overlays=job.overlays))
-        flight = Flight(job.vehicle, _flight_id(job, recording, segmenter, tables), detections_topic(job.vehicle))
+        flight = Flight.of(job.vehicle, _flight_id(job, recording, segmenter, tables))
         pipeline = _pipeline(segmenter, navigator, ground.outbox, flight, tables, clock)
         tally = _fly(camera, pipeline, clock, recorder)
+        pipeline.finish()
+        cracks = pipeline.cracks()
+        recorder.cracks(cracks)
         told = ground.finish()
         if (trouble := navigator.health()) is not None:
             log.warning("%s", trouble)
-        found = summary(tally, segmenter, flight.flight_id, str(job.source))
+        found = {**summary(tally, segmenter, flight.flight_id, str(job.source)), "cracks": by_state(cracks)}
         more = {"not_read": _not_read(recording), "delivered": told.delivered, "warnings": heard.warnings()}
         recorder.summary({**found, **more})
     if tally.frames == 0:
         raise UsageError(f"{job.source}: {len(tally.skipped)} pictures, and none of them can be read")
     if told.trouble:
         raise TryAgainError(f"{_sentence(job, tally)}; {told.trouble}")
-    return _sentence(job, tally)
+    return f"{_sentence(job, tally)}; {said_of(cracks)}"
 
 
 def open_navigator(
