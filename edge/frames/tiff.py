@@ -24,6 +24,8 @@ SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _SAMPLES, _ROWS, _STRIP_BYTES, _PLANAR = 273, 277, 278, 279, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _JPEG_TABLES = 322, 323, 324, 325, 347
+_COLOURS = (0, 1, 2, 3, 5, 6)
+"""Photometric interpretations: grey from white, grey from black, RGB, palette, CMYK, YCbCr."""
 _YCBCR, _MOST_BANDS, _MOST_ENTRIES = 6, 4, 4096
 _LETTERS = {1: "B", 2: "s", 3: "H", 4: "I", 7: "s", 13: "I", 16: "Q", 18: "Q"}
 
@@ -50,6 +52,11 @@ def check(data: bytes) -> None:
     bands = _one(tags, _SAMPLES, 1)
     if bands > _MOST_BANDS:
         raise UnreadableImageError(f"it has {bands} bands, only grey, RGB and RGB with alpha are read; export RGB")
+    colours = _one(tags, _PHOTOMETRIC, 1)
+    if colours not in _COLOURS:
+        raise UnreadableImageError(f"its colours are of kind {colours} (TIFF tag 262), which is not read; export RGB")
+    if colours == 0 and _one(tags, _BITS, 1) > 8:  # OpenCV forgets to invert these
+        raise UnreadableImageError("its 16-bit samples count from white down, which is not read; export 0 as black")
     parts, compression = _parts(tags, bands), _one(tags, _COMPRESSION, 1)
     if not parts:
         raise UnreadableImageError("damaged: the TIFF names no strips or tiles")

@@ -190,3 +190,35 @@ def test_heic_cut_short():
     data = heic(noise())
     with pytest.raises(UnreadableImageError, match="the HEIC decoder says"):
         decode(data[: len(data) // 2], 1)
+
+
+@pytest.mark.parametrize("padding", [b"\0", b"\x12\x34", bytes(8)])
+def test_what_some_cameras_write_behind_the_last_block_is_no_damage(padding):
+    whole = KINDS["JPEG"]()
+    np.testing.assert_array_equal(decode(whole[:-2] + padding + whole[-2:], 1), decode(whole, 1))
+    with pytest.raises(UnreadableImageError, match="40 extraneous bytes"):
+        decode(whole[:-2] + bytes(40) + whole[-2:], 1)
+
+
+def test_a_wrong_checksum_of_a_note_does_not_cost_the_picture():
+    note = len(b"Title\0x").to_bytes(4, "big") + b"tEXt" + b"Title\0x" + b"\1\2\3\4"
+    whole = KINDS["PNG"]()
+    np.testing.assert_array_equal(decode(whole[:33] + note + whole[33:], 1), noise())
+
+
+def test_grey_from_white_down():
+    grey = noise()[..., 0]
+    file = io.BytesIO()
+    tifffile.imwrite(file, 255 - grey, photometric="miniswhite")
+    np.testing.assert_array_equal(decode(file.getvalue(), 1)[..., 0], grey)
+    file = io.BytesIO()
+    tifffile.imwrite(file, grey.astype(np.uint16), photometric="miniswhite")
+    with pytest.raises(UnreadableImageError, match="count from white down"):
+        decode(file.getvalue(), 1)
+
+
+def test_colours_that_would_be_read_wrong_are_named():
+    file = io.BytesIO()
+    Image.fromarray(noise()).convert("LAB").save(file, "TIFF")
+    with pytest.raises(UnreadableImageError, match=r"colours are of kind 8 \(TIFF tag 262\)"):
+        decode(file.getvalue(), 1)

@@ -79,7 +79,7 @@ def test_what_is_not_played_changes_no_ids(photos: Path, tmp_path: Path) -> None
 
 def test_another_version_gives_other_ids(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = flight_id(photos, tmp_path / "before")
-    monkeypatch.setattr("edge.tools.replay.run.__version__", "0.0.0")
+    monkeypatch.setattr("edge.tools.replay.fly.__version__", "0.0.0")
     assert flight_id(photos, tmp_path / "after") != before
 
 
