@@ -14,8 +14,8 @@ from edge.frames.whole import UnreadableImageError
 
 _PADDING = re.compile(r"Corrupt JPEG data: [1-9] extraneous bytes before marker 0xd9")
 """Some cameras write a few bytes behind the last block, and nothing is wrong. libjpeg is stopped at its first complaint
-and this one comes at the very end, so no other is behind it. Of 196 damaged photos in which only the bytes left over told
-the damage, the fewest were 18."""
+and this one comes at the very end, so no other is behind it. Of 196 damaged photos that only the bytes left over told,
+the fewest were 18."""
 _MAX_PIXELS = 1 << 30  # OpenCV's own limit; a forged header may say more than there is memory
 
 
