@@ -29,6 +29,7 @@ _COLOURS = (0, 1, 2, 3, 5, 6)
 _YCBCR, _MOST_BANDS, _MOST_ENTRIES = 6, 4, 4096
 _LETTERS = {1: "B", 2: "s", 3: "H", 4: "I", 7: "s", 13: "I", 16: "Q", 18: "Q"}
 
+_PIECE = 1 << 20
 _CLEAR, _END, _FIRST = 256, 257, 258
 _MOST_CODES = 4096 - _FIRST + 2
 _CODE_BITS = np.select([np.arange(_MOST_CODES) < limit for limit in (254, 766, 1790)], [9, 10, 11], 12)
@@ -69,7 +70,8 @@ def check(data: bytes) -> None:
         if decoded is not None:
             trouble = decoded(view[part.at : part.at + part.size], part.wanted)
         elif compression == 7:
-            trouble = _jpeg(bytes(tags.get(_JPEG_TABLES, b"")), bytes(view[part.at : part.at + part.size]))
+            tables = tags.get(_JPEG_TABLES)
+            trouble = _jpeg(tables if isinstance(tables, bytes) else b"", bytes(view[part.at : part.at + part.size]))
         if trouble is not None:
             raise UnreadableImageError(f"damaged inside: part {number + 1} of {len(parts)} {trouble}")
 
@@ -137,12 +139,13 @@ def _plain(part: memoryview, wanted: int | None) -> str | None:
 def _deflate(part: memoryview, wanted: int | None) -> str | None:
     inflate = zlib.decompressobj()
     try:
-        # A forged part must not fill the memory; one more byte than wanted lets zlib read on to its checksum.
         found = 0
         rest: bytes | memoryview = part
         while rest and not inflate.eof:
-            found += len(inflate.decompress(rest, 1 << 20))
+            found += len(inflate.decompress(rest, _PIECE))
             rest = inflate.unconsumed_tail
+            if wanted is not None and found > wanted + _PIECE:  # forged, to fill the memory or the day
+                return f"decodes to more than {wanted} bytes"
     except zlib.error as error:
         return f"does not decode ({error})"
     if not inflate.eof:
