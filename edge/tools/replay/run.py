@@ -20,14 +20,19 @@ from edge.frames import Camera
 from edge.masks import Segmenter
 from edge.mqtt.topics import check_vehicle, detections_topic
 from edge.navigation import Navigator
+from edge.navigation.recorded import RecordedNavigator
 from edge.outbox import Outbox
 from edge.pipeline import Flight, Measures, Outcome, Pipeline
 from edge.support import backends
 from edge.support.clock import Clock, ManualClock, SystemClock
 from edge.support.errors import ConfigError, TryAgainError, UsageError
+from edge.surface.local import PlaceOptions
 from edge.surface.scale import ScaleOptions
+from edge.surface.structure import StructureOptions
 from edge.tools.replay.deliver import Delivering
 from edge.tools.replay.fly import Tally, flight_name, fly, summary
+from edge.tools.replay.heard import Heard
+from edge.tools.replay.photos import PhotoNavigator
 from edge.tools.replay.record import Recorder
 from edge.tools.replay.source import Recording, find_recording, open_source
 
@@ -35,6 +40,9 @@ log = logging.getLogger(__name__)
 
 # Of [masks]: what changes nothing in the masks, or is told apart by the model's own hash.
 _NO_INGREDIENTS = ("threads", "bundle", "unsigned", "keys")
+
+# Of [navigation]: what holds for a recorded flight as it does in the air.
+_SHARED = ("mount", "limits", "system_id", "component_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +64,8 @@ class Job:
     masks: bool = False
     overlays: bool = False
     config: Path | None = None
-    """A daemon's configuration whose [masks], [cracks], [report], [scale], [mqtt] and camera mount apply; None: the
-    defaults."""
+    """A daemon's configuration whose [masks], [cracks], [report], [scale], [place], [structure], [mqtt], camera mount
+    and vehicle ids apply; None: the defaults."""
 
     def __post_init__(self) -> None:
         """Refuse what the command line cannot mean. Raises UsageError."""
@@ -89,6 +97,8 @@ class Tables:
     trace: TraceOptions
     report: ReportOptions
     scale: ScaleOptions
+    place: PlaceOptions
+    structure: StructureOptions
 
 
 def replay(job: Job) -> str:
@@ -97,8 +107,14 @@ def replay(job: Job) -> str:
     recording = find_recording(job.source)
     clock = ManualClock(recording.recorded_at(), synced=False)
     with ExitStack() as stack:
+        heard = stack.enter_context(Heard())
         camera = stack.enter_context(open_source(recording, job.fps, clock, timed=job.nav is not None))
-        navigator = stack.enter_context(open_navigator(job.nav, job.nav_offset_s, clock, tables.navigation))
+        photos = PhotoNavigator() if job.nav is None else None
+        camera = camera if photos is None else photos.watch(camera)
+        navigator = photos or stack.enter_context(open_navigator(job.nav, job.nav_offset_s, clock, tables.navigation))
+        began_at = navigator.began_at if isinstance(navigator, RecordedNavigator) else None
+        if began_at is not None:  # the log's own clock says more of the flight than the date of a file
+            clock = ManualClock(began_at, synced=False)
         segmenter: Segmenter = stack.enter_context(
             backends.open_backend(
                 "edge.masks", "open_segmenter", tables.masks, SystemClock(), where="masks", default="litert"
@@ -111,8 +127,11 @@ def replay(job: Job) -> str:
         pipeline = _pipeline(segmenter, navigator, ground.outbox, flight, tables, clock)
         tally = _fly(camera, pipeline, clock, recorder)
         told = ground.finish()
+        if (trouble := navigator.health()) is not None:
+            log.warning("%s", trouble)
         found = summary(tally, segmenter, flight.flight_id, str(job.source))
-        recorder.summary({**found, "not_read": _not_read(recording), "delivered": told.delivered})
+        more = {"not_read": _not_read(recording), "delivered": told.delivered, "warnings": heard.warnings()}
+        recorder.summary({**found, **more})
     if tally.frames == 0:
         raise UsageError(f"{job.source}: {len(tally.skipped)} pictures, and none of them can be read")
     if told.trouble:
@@ -125,11 +144,12 @@ def open_navigator(
 ) -> Navigator:
     """The navigator of a replay: the log at ``path``, or nowhere at all without one.
 
-    ``configured`` is a daemon's [navigation] table: how the camera is mounted and what is believed hold here too.
+    ``configured`` is a daemon's [navigation] table: how the camera is mounted, whom to listen to and what is believed
+    hold here too.
     """
     table: dict[str, Any] = {"backend": "fixed"}
     if path is not None:
-        shared = {key: value for key, value in (configured or {}).items() if key in ("mount", "limits")}
+        shared = {key: value for key, value in (configured or {}).items() if key in _SHARED}
         table = {"backend": "recorded", "path": str(path), "offset_s": offset_s, **shared}
     navigator: Navigator = backends.open_backend(
         "edge.navigation", "open_navigator", table, clock, where="navigation", default="fixed"
@@ -160,6 +180,8 @@ def _tables(job: Job) -> Tables:
         config.build(TraceOptions, table.get("cracks", {}), "cracks"),
         config.build(ReportOptions, table.get("report", {}), "report"),
         config.build(ScaleOptions, table.get("scale", {}), "scale"),
+        config.build(PlaceOptions, table.get("place", {}), "place"),
+        config.build(StructureOptions, table.get("structure", {}), "structure"),
     )
 
 
@@ -171,13 +193,15 @@ def _asks_who_signed(masks: Mapping[str, Any]) -> bool:
 def _flight_id(job: Job, recording: Recording, segmenter: Segmenter, tables: Tables) -> str:
     nav = None if job.nav is None else hashlib.sha256(job.nav.read_bytes()).hexdigest()
     masks = sorted((key, value) for key, value in tables.masks.items() if key not in _NO_INGREDIENTS)
-    mount = [(key, str(tables.navigation.get(key))) for key in ("mount", "limits")]
+    mount = [(key, str(tables.navigation.get(key))) for key in _SHARED]
     ingredients = (
         segmenter.model,
         masks,
         tables.trace,
         tables.report,
         tables.scale,
+        tables.place,
+        tables.structure,
         nav,
         mount,
         job.nav_offset_s,
@@ -189,7 +213,13 @@ def _flight_id(job: Job, recording: Recording, segmenter: Segmenter, tables: Tab
 def _pipeline(
     segmenter: Segmenter, navigator: Navigator, outbox: Outbox, flight: Flight, tables: Tables, clock: Clock
 ) -> Pipeline:
-    measures = Measures(trace=tables.trace, report=tables.report, scale=tables.scale)
+    measures = Measures(
+        trace=tables.trace,
+        report=tables.report,
+        scale=tables.scale,
+        place=tables.place,
+        structure=tables.structure,
+    )
     return Pipeline(segmenter, navigator, outbox, flight, measures, clock)
 
 
@@ -218,5 +248,13 @@ def _sentence(job: Job, tally: Tally) -> str:
     left_out = f"; {tally.left_out} pieces above the caps of [cracks] were not traced" if tally.left_out else ""
     return (
         f"{tally.frames} frames{skipped}: {tally.detections} detections in {tally.frames_with_cracks} frames, "
-        f"{tally.wall_s:.1f} s; written to {job.out}{left_out}"
+        f"{tally.wall_s:.1f} s; written to {job.out}{left_out}{_unplaced(tally)}"
     )
+
+
+def _unplaced(tally: Tally) -> str:
+    """Why places are missing, each reason once; nothing where none is."""
+    if not tally.unplaced:
+        return ""
+    reasons = "; ".join(f"{reason} ({count})" for reason, count in tally.unplaced.most_common())
+    return f"; {sum(tally.unplaced.values())} detections have no place on the surface: {reasons}"
