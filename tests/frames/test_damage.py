@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import datetime
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from edge.frames import tiff
+from edge.frames import stills, tiff
 from edge.frames.decode import UnreadableImageError, decode
 
 
@@ -177,6 +178,17 @@ def test_heic_is_read():
     rgb = decode(heic(picture), 1)
     assert rgb.shape == picture.shape
     assert np.abs(rgb.astype(int) - picture).mean() < 4
+
+
+def test_a_heic_s_time_is_read_and_its_turn_is_undone_once(tmp_path):
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    tags.get_ifd(0x8769)[0x9003] = "2026:05:01 10:00:00"
+    (tmp_path / "a.HEIC").write_bytes(heic(noise(64, 96), exif=tags.tobytes()))
+    still = stills.inspect(tmp_path / "a.HEIC")
+    assert still.exif.taken_local == datetime(2026, 5, 1, 10)
+    assert still.exif.orientation == 1
+    assert still.decode().shape == stills.read_rgb(tmp_path / "a.HEIC").shape == (96, 64, 3)
 
 
 def test_heic_without_its_library_is_named(monkeypatch):
