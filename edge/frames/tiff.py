@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.frames import jpeg
-from edge.frames.whole import UnreadableImageError
+from edge.frames.whole import UnreadableImageError, check_pixels
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of a TIFF: either byte order, TIFF and BigTIFF."""
@@ -61,6 +61,9 @@ def check(data: bytes) -> None:
     parts, compression = _parts(tags, bands), _one(tags, _COMPRESSION, 1)
     if not parts:
         raise UnreadableImageError("damaged: the TIFF names no strips or tiles")
+    if compression == 1:
+        rows = max(1, min(_one(tags, _ROWS, 1), _one(tags, _HEIGHT, 1)))
+        check_pixels(data, parts[0].at, (parts[0].wanted or 0) // rows)
     decoded = _DECODERS.get(compression)
     view = memoryview(data)
     for number, part in enumerate(parts):

@@ -93,6 +93,26 @@ def test_a_lost_sector_of_a_webp(lossless):
         decode(zeroed(whole, len(whole) // 2), 1)
 
 
+@pytest.mark.parametrize("kind", ["BMP", "TIFF"])
+def test_a_lost_cluster_among_uncompressed_pixels(kind):
+    whole = saved(kind)
+    for at in range(8192, len(whole) - 8192, 30 * 512):
+        with pytest.raises(UnreadableImageError, match=f"nothing but zeros from byte {at} to {at + 4096}"):
+            decode(zeroed(whole, at), 1)
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF"])
+@pytest.mark.parametrize("width", [320, 512, 1024, 341])
+def test_what_is_black_in_a_picture_is_not_lost(kind, width):
+    picture = cv2.resize(noise(), (width, 240)) | 1
+    picture[50:90] = 0
+    picture[120:160, 30:-30] = 0
+    picture[:, :9] = 0
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, kind)
+    np.testing.assert_array_equal(decode(file.getvalue(), 1), picture)
+
+
 def tags(data: bytes) -> dict[int, object]:
     return dict(tiff._tags(data))
 
