@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from edge.surface.matching import project
+from edge.surface.registration import KEPT_KEYFRAMES, Prediction, Registrar
+from tests.surface.wall import HEIGHT, WIDTH, to_wall_of, wall, window
+
+MIDDLE = np.array([[WIDTH / 2, HEIGHT / 2], [40.0, 40.0], [WIDTH - 40.0, HEIGHT - 40.0]])
+
+
+@pytest.fixture(scope="module")
+def concrete() -> np.ndarray:
+    return wall()
+
+
+def _error_px(found: np.ndarray, truth: np.ndarray) -> float:
+    return float(np.hypot(*(project(found, MIDDLE) - project(truth, MIDDLE)).T).max())
+
+
+def test_a_flight_along_a_wall_is_one_chart_and_every_frame_lies_where_it_was_taken(concrete: np.ndarray) -> None:
+    registrar = Registrar()
+    path = [
+        (60 + 130 * step, 300 + 8 * np.sin(step), 0.4 * np.sin(2 * step), 1 + 0.01 * np.cos(step)) for step in range(18)
+    ]
+    start = to_wall_of(*path[0])
+    for pose in path:
+        placed = registrar.register(window(concrete, *pose))
+        assert placed.chart == 1
+        assert _error_px(start @ placed.to_chart, to_wall_of(*pose)) < 6
+
+
+def test_a_second_pass_is_recognised_and_does_not_drift_away(concrete: np.ndarray) -> None:
+    registrar = Registrar()
+    out = [(60 + 150 * step, 200.0) for step in range(14)]
+    back = [(x, 420.0) for x, _ in reversed(out)]
+    errors = []
+    for left, top in (*out, *back):
+        placed = registrar.register(window(concrete, left, top))
+        errors.append(_error_px(placed.to_chart, to_wall_of(left - 60, top - 200)))
+    assert max(errors) < 8
+
+
+def test_pictures_of_different_places_have_nothing_in_common(concrete: np.ndarray) -> None:
+    registrar = Registrar()
+    charts = {registrar.register(window(wall(seed), 300, 300)).chart for seed in (1, 2, 3)}
+    assert charts == {1, 2, 3}
+
+
+def test_a_picture_without_texture_stands_alone_and_the_flight_goes_on_after_it(concrete: np.ndarray) -> None:
+    registrar = Registrar()
+    first = registrar.register(window(concrete, 100, 300))
+    plain = registrar.register(np.full((HEIGHT, WIDTH, 3), 128, np.uint8))
+    after = registrar.register(window(concrete, 180, 300))
+    assert plain.chart != first.chart
+    assert after.chart == first.chart
+    assert _error_px(after.to_chart, to_wall_of(80, 0)) < 3
+
+
+def test_a_pose_that_jumps_by_metres_is_not_believed_against_the_pictures(concrete: np.ndarray) -> None:
+    registrar = Registrar()
+    scale = np.diag([1e-3, 1e-3, 1.0])
+    for step in range(6):
+        left = 100.0 + 90 * step
+        truth = scale @ to_wall_of(left, 300)
+        wrong = truth.copy()
+        wrong[0, 2] += 5.0 if step == 3 else 0.0
+        placed = registrar.register(window(concrete, left, 300), Prediction(wrong, 0.03))
+        assert placed.unit == "m"
+        if step != 3:
+            assert abs(float(project(placed.to_chart, MIDDLE)[0, 0] - project(truth, MIDDLE)[0, 0])) < 0.03
+
+
+def test_the_first_pose_turns_the_pixels_of_the_flight_so_far_into_metres(concrete: np.ndarray) -> None:
+    registrar = Registrar()
+    before = registrar.register(window(concrete, 100, 300))
+    truth = np.diag([2e-3, 2e-3, 1.0]) @ to_wall_of(180, 300)
+    after = registrar.register(window(concrete, 180, 300), Prediction(truth, 0.05))
+    assert after.rebased is not None
+    assert after.unit == "m"
+    moved = project(after.rebased @ before.to_chart, MIDDLE)
+    assert np.abs(moved - project(np.diag([2e-3, 2e-3, 1.0]) @ to_wall_of(100, 300), MIDDLE)).max() < 0.01
+
+
+def test_a_hover_is_one_view(concrete: np.ndarray) -> None:
+    registrar = Registrar()
+    moved = [registrar.register(window(concrete, 300 + (step % 3), 300)).moved for step in range(12)]
+    assert moved[0] == 1.0
+    assert max(moved[1:]) < 0.04
+    assert registrar.keyframes == 1
+    assert KEPT_KEYFRAMES < 1000
