@@ -50,6 +50,11 @@ class Options:
     """What may still be said about a moment."""
 
     def __post_init__(self) -> None:
+        host, mark, port = self.host.rpartition(":")
+        if mark and ":" not in host and port.isdigit():
+            raise ValueError(f"host is {self.host!r}; write host = {host!r} and port = {port}")
+        if not self.host.strip() or "/" in self.host:
+            raise ValueError(f"host is {self.host!r}; it is a host name or an address, as 127.0.0.1")
         if not 0 < self.port < 65536:
             raise ValueError(f"port is 1 to 65535, got {self.port}")
         if not 0.0 <= self.latency_s <= 5.0:

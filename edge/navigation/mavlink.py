@@ -21,7 +21,7 @@ from typing import Any
 
 from edge.navigation import Navigator, NavState, framing
 from edge.navigation.history import History
-from edge.navigation.link import Link, open_link
+from edge.navigation.link import Link, check_device, open_link
 from edge.navigation.timebase import UtcTrack
 from edge.navigation.track import Limits
 from edge.navigation.vehicle import Mount, Vehicle
@@ -61,6 +61,7 @@ class Options:
     """What may still be said about a moment."""
 
     def __post_init__(self) -> None:
+        check_device(self.device, self.baud)
         for name, value, low in (("system_id", self.system_id, 0), ("component_id", self.component_id, 1)):
             if value is not None and not low <= value <= 255:  # some firmware sends as system 0
                 raise ValueError(f"{name} is {low} to 255, got {value}")
