@@ -227,6 +227,7 @@ class Service:
             outbox.health,
             lambda: pipeline.storage_trouble,
             lambda: delivery.health() if _parked(outbox) else None,
+            lambda: publisher.shortcoming,
             lambda: self._bad_frame_trouble,
         )
         flight = self._settings.flight
@@ -236,7 +237,7 @@ class Service:
             "stop": self._switch.stop,
             "snapshot": lambda: self._snapshot(camera),
             "ping": lambda: {"flight_id": self._flight.flight_id, "flying": self._switch.flying},
-            "flush": lambda: {"retried": outbox.retry()},
+            "flush": lambda: {"retried": delivery.retry()},
             "resend": lambda: {"retried": outbox.retry(confirmed=True)},
         }
         return Ground(

@@ -35,6 +35,9 @@ def message(bench: Bench) -> Result:
         begun_ns = bench.clock.monotonic_ns()
         trouble = _exchange(bench, publisher)
         took_ms = (bench.clock.monotonic_ns() - begun_ns) / 1e6
+        shortcoming = publisher.shortcoming
+    if trouble is None and shortcoming is not None:
+        return warn(shortcoming, "allow it in the broker's configuration (mosquitto.conf)")
     if trouble is None:
         return ok(f"{where}: a message on {doctor_topic(settings.vehicle)} was taken after {took_ms:.0f} ms")
     return troubled(trouble, "check the broker and [mqtt]", EXIT_TRY_AGAIN)
