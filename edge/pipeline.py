@@ -16,16 +16,21 @@ from typing import Any
 from edge import evidence
 from edge.cracks.plausible import ReportOptions, sift
 from edge.cracks.trace import Traced, TraceOptions, trace
-from edge.detections import Detection, Evidence
+from edge.detections import Detection
 from edge.detections.wire import detection_id, feature, to_bytes
-from edge.evidence import Seen
-from edge.frames import Frame
+from edge.evidence import Evidence
+from edge.frames import Frame, Moment
 from edge.masks import Mask, Segmenter
 from edge.navigation import Navigator, NavState, nowhere
 from edge.outbox import Letter, Outbox
 from edge.support.clock import Clock, stopwatch_ns
+from edge.support.complaints import Complaints
 from edge.support.errors import TryAgainError
+from edge.surface import Place
+from edge.surface.local import PlaceOptions
+from edge.surface.place import Surveyor
 from edge.surface.scale import ScaleOptions, size_of
+from edge.surface.structure import StructureOptions
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +54,10 @@ class Measures:
 
     trace: TraceOptions
     scale: ScaleOptions
+    place: PlaceOptions = field(default_factory=PlaceOptions)
+    """From the position that is measured to the lens."""
+    structure: StructureOptions = field(default_factory=StructureOptions)
+    """The axes in which places are given where there are no satellites."""
     report: ReportOptions = field(default_factory=ReportOptions)
     """Which of the traced cracks become detections."""
     evidence_dir: Path | None = None
@@ -68,10 +77,12 @@ class Outcome:
     suppressed: Mapping[str, int]
     """How many traced cracks are not reported, by reason."""
     nav: NavState
-    seen: Seen
+    moment: Moment
     """When it was exposed."""
     features: tuple[dict[str, Any], ...]
     """The published Features, in order of ``seq``."""
+    places: tuple[Place, ...]
+    """Where each of them is."""
     payloads: tuple[bytes, ...]
     """The same as they are published."""
     dropped_before: int
@@ -97,12 +108,14 @@ class Pipeline:
         self._outbox = outbox
         self._flight = flight
         self._measures = measures
+        self._surveyor = Surveyor(measures.scale, measures.place, measures.structure)
         self._clock = clock
         self._seq = 0
         self._last_frame_seq: int | None = None
         self._unstored: deque[list[Letter]] = deque()
         self._lost = 0
         self._troubles: dict[str, str] = {}
+        self._complaints = Complaints(log, clock)
 
     @property
     def storage_trouble(self) -> str | None:
@@ -127,8 +140,8 @@ class Pipeline:
         times.append(stopwatch_ns())
         nav = self._navigator.at(frame.exposed_ns) if frame.time_known else nowhere(frame.exposed_ns)
         times.append(stopwatch_ns())
-        seen = self._seen(frame)
-        features = self._describe(frame, mask, traced, nav, seen)
+        moment = self._moment(frame)
+        features, places = self._describe(frame, mask, traced, nav, moment)
         letters = [self._letter(found) for found in features]
         times.append(stopwatch_ns())
         self._store(letters)
@@ -136,7 +149,9 @@ class Pipeline:
         stages = ("segment", "trace", "locate", "encode", "store")
         took = {stage: (after - before) / 1e6 for stage, before, after in zip(stages, times, times[1:], strict=False)}
         payloads = tuple(letter.payload for letter in letters)
-        return Outcome(frame, mask, traced, sifted.suppressed, nav, seen, features, payloads, self._gap(frame), took)
+        return Outcome(
+            frame, mask, traced, sifted.suppressed, nav, moment, features, places, payloads, self._gap(frame), took
+        )
 
     def store_again(self) -> bool:
         """Try to write down what a full disk refused earlier; True when nothing is left to write."""
@@ -148,57 +163,60 @@ class Pipeline:
         return frame.seq if before is None else max(0, frame.seq - before - 1)
 
     def _describe(
-        self, frame: Frame, mask: Mask, traced: Traced, nav: NavState, seen: Seen
-    ) -> tuple[dict[str, Any], ...]:
+        self, frame: Frame, mask: Mask, traced: Traced, nav: NavState, moment: Moment
+    ) -> tuple[tuple[dict[str, Any], ...], tuple[Place, ...]]:
         if not traced.cracks:
-            return ()
-        proof = self._proof(frame, nav, seen)
-        found = []
+            return (), ()
+        proof = self._proof(frame, nav, moment)
+        view = self._surveyor.look(nav, frame.width_px, frame.height_px, frame.pose)
+        found, places = [], []
         for crack in traced.cracks:
             self._seq += 1
+            places.append(view.locate(crack.path_px))
             detection = Detection(
                 id=detection_id(self._flight.vehicle, self._flight.flight_id, self._seq),
                 vehicle=self._flight.vehicle,
                 flight_id=self._flight.flight_id,
                 seq=self._seq,
-                seen_at=seen.at,
-                clock_synced=seen.synced,
+                seen_at=moment.at,
+                clock_synced=moment.synced,
                 frame_seq=frame.seq,
                 frame_name=frame.name,
                 frame_width_px=frame.width_px,
                 frame_height_px=frame.height_px,
                 crack=crack,
                 nav=nav,
-                size=size_of(crack, nav, frame.width_px, frame.height_px, self._measures.scale),
+                size=size_of(crack, view.plane, self._measures.scale),
+                place=places[-1],
                 model=mask.model,
                 model_sha256=self._segmenter.sha256,
                 evidence=proof,
             )
             found.append(feature(detection))
-        return tuple(found)
+        return tuple(found), tuple(places)
 
-    def _seen(self, frame: Frame) -> Seen:
+    def _moment(self, frame: Frame) -> Moment:
         """UTC of the exposure: the satellites' own time first, then the picture's, then this machine's clock."""
         satellites = self._navigator.utc_at(frame.exposed_ns) if frame.time_known else None
         if satellites is not None:
-            return Seen(satellites, synced=True, by_satellites=True)
+            return Moment(satellites, synced=True, by_satellites=True)
         if frame.taken_at is not None:
-            return Seen(frame.taken_at, synced=False)
+            return Moment(frame.taken_at, synced=False)
         behind_ns = self._clock.monotonic_ns() - frame.exposed_ns
-        return Seen(self._clock.utc() - timedelta(microseconds=behind_ns / 1000), synced=self._clock.synced())
+        return Moment(self._clock.utc() - timedelta(microseconds=behind_ns / 1000), synced=self._clock.synced())
 
-    def _proof(self, frame: Frame, nav: NavState, seen: Seen) -> Evidence | None:
+    def _proof(self, frame: Frame, nav: NavState, moment: Moment) -> Evidence | None:
         folder = self._measures.evidence_dir
         if folder is None:
             return None
         try:
             evidence.check_room(folder, self._measures.evidence_min_free_bytes)
-            picture = evidence.save(frame, nav, seen, folder, f"{self._flight.flight_id}-{frame.seq:08d}.jpg")
+            kept = evidence.save(frame, nav, moment, folder, f"{self._flight.flight_id}-{frame.seq:08d}.jpg")
         except OSError as error:  # the detection matters more than its picture
             self._trouble("evidence", f"no evidence is kept: {folder}: {error.strerror or error}; make room there")
             return None
         self._troubles.pop("evidence", None)
-        return Evidence(picture.file, picture.sha256)
+        return kept
 
     def _letter(self, found: dict[str, Any]) -> Letter:
         return Letter(str(found["id"]), self._flight.topic, to_bytes(found), self._clock.monotonic_ns())
@@ -221,6 +239,5 @@ class Pipeline:
             self._troubles.pop("outbox", None)
 
     def _trouble(self, what: str, sentence: str) -> None:
-        if what not in self._troubles:
-            log.warning("%s", sentence)
+        self._complaints.warn(what, sentence)
         self._troubles[what] = sentence

@@ -17,7 +17,7 @@ from edge.frames import Frame
 from edge.masks import Segmenter, preprocess, tiles
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
 from edge.support.clock import SystemClock
-from models import DataError, Example, classifier
+from models import DataError, Example, classifier, windows
 from models.classifier import STRIDE_PX
 
 if TYPE_CHECKING:
@@ -135,15 +135,14 @@ class _Windows:
         self._model = model
 
     def windows(self, examples: Sequence[Example]) -> dict[str, Any]:
-        """Score windows cut side by side out of pictures: see `models.patches.report_windows`."""
-        from models import patches
-
-        cut = patches.cut_windows("", examples, int(self._model.input_shape[1]), int(self._model.output_shape[-1]) - 1)
+        """Score windows cut side by side out of pictures: see `models.windows.report_windows`."""
+        size, classes = int(self._model.input_shape[1]), int(self._model.output_shape[-1]) - 1
+        cut = windows.cut_windows("", examples, size, classes)
         if not len(cut.labels):
             raise DataError(
                 "No window of these pictures has a clear label: they are smaller than one, or all doubtful."
             )
-        return patches.report_windows(cut, patches.scores_of(self._model, cut.images), self.threshold, self._index)
+        return windows.report_windows(cut, windows.scores_of(self._model, cut.images), self.threshold, self._index)
 
     def score(self, rgb: UInt8) -> UInt8:
         found = classifier.heat_map(self._model, rgb, self._index, self._stride_px)

@@ -6,17 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from edge.cracks import Crack
+from edge.evidence import Evidence
 from edge.navigation import NavState
-from edge.surface import CrackSize
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """The picture that proves a detection."""
-
-    file: str
-    """Relative to the evidence folder."""
-    sha256: str
+from edge.surface import CrackSize, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +33,8 @@ class Detection:
     crack: Crack
     nav: NavState
     size: CrackSize | None
+    place: Place
+    """Of the damage's middle."""
     model: str
     model_sha256: str | None
     evidence: Evidence | None

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from edge.frames import RGB, Frame, SkippedFrame, readable
 from edge.frames.decode import UnreadableImageError, quiet_opencv, significant_bits, to_eight_bits
+from edge.frames.geotag import read_pose
 from edge.frames.listing import list_pictures
 from edge.frames.spacing import Moment, moments
 from edge.frames.stills import SUFFIXES, Still, inspect
@@ -123,6 +124,7 @@ class FolderCamera:
             rgb=rgb,
             name=shot.name,
             taken_at=shot.still.exif.taken_at,
+            pose=read_pose(shot.still.path, rgb.shape[1], rgb.shape[0]),
         )
 
     def _skip(self, shot: _Shot, reason: str) -> None:

@@ -58,6 +58,20 @@ class Attitude:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalPosition:
+    """A position in the autopilot's own frame, which began where its estimator started: it needs no satellites."""
+
+    north_m: float
+    """Along the frame's first axis: north, unless ``turn_deg`` says otherwise."""
+    east_m: float
+    down_m: float
+    turn_deg: float = 0.0
+    """True heading of the frame's first axis, degrees; 0 for a frame that is aligned with north."""
+    sigma_m: tuple[float, float, float] | None = None
+    """Standard uncertainties of the three; None when the autopilot does not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class NavState:
     """All that is known of the camera's place at one moment; unknown parts are None."""
 
@@ -67,6 +81,10 @@ class NavState:
     attitude: Attitude | None
     range_m: float | None
     """Lens to surface along the optical axis, metres."""
+    vehicle: Attitude | None = None
+    """The vehicle's own attitude, for the lever arm from its position to the lens; None: as unknown as the rest."""
+    local: LocalPosition | None = None
+    """Without satellites: where the vehicle's estimator believes to be in its own frame."""
 
 
 class Navigator(Protocol):

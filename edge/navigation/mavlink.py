@@ -162,6 +162,8 @@ class MavlinkNavigator:
         if late_s * 1e9 > _SILENT_NS:
             return f"the autopilot on {device} was last heard {late_s:.0f} s ago; check its power and wiring"
         found_ns = self._vehicle.found_ns if self._vehicle.found_ns is not None else now_ns
+        if self._vehicle.aboard.gimbal.trouble is not None:
+            return self._vehicle.aboard.gimbal.trouble
         if "GPS2_RAW" in heard_ns and "GPS_RAW_INT" not in heard_ns:
             heard_ns = {**heard_ns, "GPS_RAW_INT": heard_ns["GPS2_RAW"]}
         for kind in ("GPS_RAW_INT", "GLOBAL_POSITION_INT", "ATTITUDE"):
@@ -266,7 +268,14 @@ class MavlinkNavigator:
             ("GPS_RAW_INT", framing.GPS_RAW_INT, min(5.0, rate_hz)),
             ("GPS2_RAW", framing.GPS2_RAW, min(5.0, rate_hz)),
             ("SYSTEM_TIME", framing.SYSTEM_TIME, 1.0),
+            ("LOCAL_POSITION_NED", framing.LOCAL_POSITION_NED, rate_hz),
+            *self._wanted_of_gimbal(),
         )
+
+    def _wanted_of_gimbal(self) -> tuple[tuple[str, int, float], ...]:
+        if self._options.mount.gimbal == "none":
+            return ()
+        return (("GIMBAL_DEVICE_ATTITUDE_STATUS", framing.GIMBAL_ATTITUDE, self._options.rate_hz),)
 
     def _ask(self, link: Link, kind: str, number: int, rate_hz: float, now_ns: int) -> None:
         """Ask once, and again every 10 s while the message does not come."""

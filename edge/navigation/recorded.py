@@ -1,4 +1,4 @@
-"""A recorded flight: CSV, an NMEA log or a MAVLink tlog, told apart by what is in them.
+"""A recorded flight: CSV, NMEA, a MAVLink tlog, DJI subtitles or AirData, told apart by what is in them.
 
 The first frame stands at the log's first message, or ``offset_s`` later. The log is read whole when it is opened.
 """
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 
-from edge.navigation import Navigator, NavState, csvlog, nmea
+from edge.navigation import Navigator, NavState, airdata, csvlog, nmea, srt
 from edge.navigation.csvlog import Loaded, Span
 from edge.navigation.history import History
 from edge.navigation.timebase import UtcTrack
@@ -41,7 +41,7 @@ class Options:
     """Which log, and how its time fits the frames; checked at construction (ValueError)."""
 
     path: Path
-    """The log; CSV as ``csvlog`` describes, NMEA 0183 text, or a MAVLink tlog."""
+    """The log; CSV as ``csvlog`` describes, NMEA 0183 text, a MAVLink tlog, DJI .SRT, or CSV of AirData or DJI."""
     offset_s: float = 0.0
     """Seconds from the log's first message to the first frame (below 0: the log began later)."""
     start_ns: int = 0
@@ -138,7 +138,12 @@ def _load(data: bytes, options: Options, history: History, utc: UtcTrack) -> Loa
             return tlog.load(data, path, history, utc, options.mount, at_ns, **ids)
     if nmea.looks_like_nmea(head):
         return nmea.load(data, path, history, utc, at_ns)
-    return Loaded(csvlog.load(_text(data, path), path, history, at_ns))
+    text = _text(data, path)
+    if srt.looks_like_srt(text):
+        return Loaded(srt.load(text, path, history, at_ns))
+    if airdata.looks_like_airdata(text):
+        return Loaded(airdata.load(text, path, history, utc, at_ns))
+    return Loaded(csvlog.load(text, path, history, at_ns))
 
 
 def _looks_like_frames(head: bytes) -> bool:

@@ -119,7 +119,7 @@ def _of(address: Address, data: bytes, decode: framing.Decode) -> _Log:
     first_us, last_us = None, 0
     for stamp_us, start, end in _smoothed(records(data, decode)):
         first_us, last_us = stamp_us if first_us is None else first_us, stamp_us
-        if framing.message_id(data, start) in framing.WANTED and framing.source(data, start) == address:
+        if framing.message_id(data, start) in framing.WANTED and _from(address, data, start):
             for column, value in zip((log.stamps_us, log.starts, log.ends), (stamp_us, start, end), strict=True):
                 column.append(value)
     return log._replace(first_us=first_us or 0, last_us=last_us)
@@ -190,6 +190,12 @@ def _reference(data: bytes, log: _Log) -> list[logclock.Row]:
 def _backwards(stamps_us: Sequence[int]) -> int | None:
     """The first record that is older than the one before it, in a log without any other clock."""
     return next((n + 1 for n, (a, b) in enumerate(pairwise(stamps_us)) if b < a), None)
+
+
+def _from(sender: tuple[int, int], data: bytes, start: int) -> bool:
+    """True for a frame of the autopilot ``sender``, and for what any gimbal of the same vehicle says of itself."""
+    source = framing.source(data, start)
+    return source == sender or (source[0] == sender[0] and framing.message_id(data, start) in framing.GIMBAL)
 
 
 def records(data: bytes, decode: framing.Decode) -> Iterator[Record]:

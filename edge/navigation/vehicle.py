@@ -18,6 +18,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from edge.navigation import Attitude, Fix, FixKind, rotation
+from edge.navigation.aboard import Aboard
+from edge.navigation.gimbal import KINDS as GIMBALS
+from edge.navigation.gimbal import Belief
 from edge.navigation.history import History
 from edge.navigation.receivers import FIRST, SECOND, Receivers
 from edge.navigation.roster import Roster, is_vehicle, states_autopilot
@@ -36,6 +39,8 @@ _DIRECTIONS = {
 }
 _SAME_DIRECTION = math.cos(math.radians(15.0))
 _SIGNAL_INVALID = 1
+_NO_RANGE_CM = 65_535  # the field is full: 655.35 m is what a sensor sends that sees nothing
+_UNIX_US = 10**15
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +57,13 @@ class Mount:
     """MAV_SENSOR_ORIENTATION of the rangefinder (0 forward, 25 down); None: whichever looks where the camera looks."""
     range_id: int | None = None
     """Id of the rangefinder in DISTANCE_SENSOR; None: any."""
+    gimbal: Belief = "auto"
+    """``auto``: rigid until a gimbal is heard, from then on the gimbal alone; ``none``: rigid, whatever gimbals say;
+    ``flags``: on a gimbal whose flags say what its yaw counts from; ``earth``, ``heading``, ``body``: on a gimbal
+    whose flags are wrong: its angles count from horizon and north, from horizon and nose, in the vehicle's own axes.
+    On a gimbal ``camera_roll_deg``, ``camera_pitch_deg`` and ``camera_yaw_deg`` do not apply."""
+    range_on_gimbal: bool = False
+    """True: the rangefinder is on the gimbal and looks where the camera looks, whatever its orientation says."""
     range_offset_m: float = 0.0
     """Metres added to what the rangefinder measures to get lens to surface."""
 
@@ -98,6 +110,7 @@ class Vehicle:
     ) -> None:
         self._history, self._utc, self._mount = history, utc, mount
         self._mounted, self._orientations = rotation.quaternion(mount.attitude()), mount.ranges()
+        self._aboard = Aboard(history, self._mounted, mount.gimbal, range_on_gimbal=mount.range_on_gimbal)
         self._component_id = component_id
         self._unstated = unstated
         self._clock = BootClock()
@@ -121,8 +134,15 @@ class Vehicle:
             SECOND: self._gps_raw,
             "GLOBAL_POSITION_INT": self._global_position,
             "ATTITUDE": self._attitude,
+            "LOCAL_POSITION_NED": self._local_position,
+            "ODOMETRY": self._odometry,
             "DISTANCE_SENSOR": self._distance,
         }
+
+    @property
+    def aboard(self) -> Aboard:
+        """The camera's mount, rigid or a gimbal."""
+        return self._aboard
 
     @property
     def address(self) -> tuple[int | None, int]:
@@ -154,6 +174,11 @@ class Vehicle:
     def hear(self, message: Any, now_ns: int) -> None:
         """Take in one message that arrived at ``now_ns``."""
         kind = message.get_type()
+        if kind in GIMBALS:
+            if message.get_srcSystem() == self.system_id:
+                self.heard_ns[kind] = now_ns
+                self._aboard.hear_gimbal(message, now_ns, self._component_id)
+            return
         if kind == "HEARTBEAT":
             self.roster.hear(message, now_ns)
         if message.get_srcComponent() != self._component_id:
@@ -229,19 +254,30 @@ class Vehicle:
         at_ns = self._measured_ns(message, now_ns)
         angles = (message.roll, message.pitch, message.yaw)
         if self._clock.to_and_fro(now_ns) or not all(map(math.isfinite, angles)):
-            self._history.hear_attitude(at_ns, None)
+            self._aboard.hear_vehicle(at_ns, None)
             return
-        vehicle = Attitude(*map(math.degrees, angles))
-        self._history.hear_attitude(at_ns, rotation.compose(vehicle, self._mounted))
+        self._aboard.hear_vehicle(at_ns, Attitude(*map(math.degrees, angles)))
+
+    def _local_position(self, message: Any, now_ns: int) -> None:
+        self._aboard.hear_local(message, self._measured_ns(message, now_ns))
+
+    def _odometry(self, message: Any, now_ns: int) -> None:
+        # Microseconds since the autopilot's start, or (of a sender with a clock) since 1970.
+        boot_us = message.time_usec
+        at_ns = self._clock.local_ns(boot_us // 1000, now_ns) if 0 < boot_us < _UNIX_US else now_ns
+        self._aboard.hear_odometry(message, at_ns)
 
     def _distance(self, message: Any, now_ns: int) -> None:
         at_ns = self._measured_ns(message, now_ns)
-        if message.orientation not in self._orientations or self._mount.range_id not in (None, message.id):
+        if self._mount.range_id not in (None, message.id):
+            return
+        direction = _DIRECTIONS.get(message.orientation)
+        if not self._aboard.sees(direction, as_mounted=message.orientation in self._orientations):
             return
         cm, low, high = message.current_distance, message.min_distance, message.max_distance
         # A sensor that sees nothing reports 0 or its own limit.
-        outside = cm == 0 or cm < low or (high > 0 and cm >= high) or message.signal_quality == _SIGNAL_INVALID
-        outside = outside or self._clock.to_and_fro(now_ns)
+        outside = cm in (0, _NO_RANGE_CM) or cm < low or (high > 0 and cm >= high)
+        outside = outside or message.signal_quality == _SIGNAL_INVALID or self._clock.to_and_fro(now_ns)
         self._history.hear_range(at_ns, None if outside else cm / 100.0 + self._mount.range_offset_m)
 
 

@@ -30,12 +30,14 @@ _CREDENTIALS_NAME = "spanhawk"
 def load(path: Path) -> dict[str, Any]:
     """Read a TOML file; raises ConfigError naming the file, and the line where TOML stops making sense."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Notepad begins a UTF-8 file with a byte-order mark
     except OSError as error:
         advice = "use sudo" if isinstance(error, PermissionError) else "pass --config FILE"
         raise ConfigError(f"{path}: cannot read the configuration ({error.strerror}); {advice}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: the configuration is not UTF-8 text (byte {error.start})") from error
+        raise ConfigError(
+            f"{path}: the configuration is not UTF-8 text (byte {error.start}); save it again, as UTF-8"
+        ) from error
     return loads(text, str(path))
 
 
@@ -149,6 +151,8 @@ def _scalar(value: Any, hint: Any, where: str) -> Any:
             raise ConfigError(f"{where}: got {value}, needs a finite number")
         return float(value)
     if hint is Path and isinstance(value, str):
+        if not value:
+            raise ConfigError(f"{where}: got an empty text, needs a path; leave the key out for none")
         if value.startswith(_CREDENTIAL):
             return _credential(value.removeprefix(_CREDENTIAL), where)
         try:

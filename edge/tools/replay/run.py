@@ -27,10 +27,13 @@ from edge.pipeline import Flight, Measures, Outcome, Pipeline
 from edge.support import backends
 from edge.support.clock import Clock, ManualClock, SystemClock
 from edge.support.errors import ConfigError, TryAgainError, UsageError
+from edge.surface.local import PlaceOptions
 from edge.surface.scale import ScaleOptions
+from edge.surface.structure import StructureOptions
 from edge.tools.replay.deliver import Delivering
 from edge.tools.replay.fly import Tally, flight_name, fly, summary
 from edge.tools.replay.heard import Heard
+from edge.tools.replay.photos import PhotoNavigator
 from edge.tools.replay.record import Recorder
 from edge.tools.replay.source import Recording, find_recording, open_source
 
@@ -62,8 +65,8 @@ class Job:
     masks: bool = False
     overlays: bool = False
     config: Path | None = None
-    """A daemon's configuration whose [masks], [cracks], [report], [scale], [mqtt], camera mount and vehicle ids apply;
-    None: the defaults."""
+    """A daemon's configuration whose [masks], [cracks], [report], [scale], [place], [structure], [mqtt], camera mount
+    and vehicle ids apply; None: the defaults."""
 
     def __post_init__(self) -> None:
         """Refuse what the command line cannot mean. Raises UsageError."""
@@ -95,6 +98,8 @@ class Tables:
     trace: TraceOptions
     report: ReportOptions
     scale: ScaleOptions
+    place: PlaceOptions
+    structure: StructureOptions
 
 
 def replay(job: Job) -> str:
@@ -105,7 +110,9 @@ def replay(job: Job) -> str:
     with ExitStack() as stack:
         heard = stack.enter_context(Heard())
         camera = stack.enter_context(open_source(recording, job.fps, clock, timed=job.nav is not None))
-        navigator = stack.enter_context(open_navigator(job.nav, job.nav_offset_s, clock, tables.navigation))
+        photos = PhotoNavigator() if job.nav is None else None
+        camera = camera if photos is None else photos.watch(camera)
+        navigator = photos or stack.enter_context(open_navigator(job.nav, job.nav_offset_s, clock, tables.navigation))
         began_at = navigator.began_at if isinstance(navigator, RecordedNavigator) else None
         if began_at is not None:  # the log's own clock says more of the flight than the date of a file
             clock = ManualClock(began_at, synced=False)
@@ -121,14 +128,16 @@ def replay(job: Job) -> str:
         pipeline = _pipeline(segmenter, navigator, ground.outbox, flight, tables, clock)
         tally = _fly(camera, pipeline, clock, recorder)
         told = ground.finish()
+        if (trouble := navigator.health()) is not None:
+            log.warning("%s", trouble)
         found = summary(tally, segmenter, flight.flight_id, str(job.source))
         more = {"not_read": _not_read(recording), "delivered": told.delivered, "warnings": heard.warnings()}
         recorder.summary({**found, **more})
     if tally.frames == 0:
         raise UsageError(f"{job.source}: {len(tally.skipped)} pictures, and none of them can be read")
     if told.trouble:
-        raise TryAgainError(f"{_sentence(job, recording, tally)}; {told.trouble}")
-    return _sentence(job, recording, tally)
+        raise TryAgainError(f"{_sentence(job, tally)}; {told.trouble}")
+    return _sentence(job, tally)
 
 
 def open_navigator(
@@ -172,6 +181,8 @@ def _tables(job: Job) -> Tables:
         config.build(TraceOptions, table.get("cracks", {}), "cracks"),
         config.build(ReportOptions, table.get("report", {}), "report"),
         config.build(ScaleOptions, table.get("scale", {}), "scale"),
+        config.build(PlaceOptions, table.get("place", {}), "place"),
+        config.build(StructureOptions, table.get("structure", {}), "structure"),
     )
 
 
@@ -191,6 +202,8 @@ def _flight_id(job: Job, recording: Recording, segmenter: Segmenter, tables: Tab
         tables.trace,
         tables.report,
         tables.scale,
+        tables.place,
+        tables.structure,
         nav,
         mount,
         job.nav_offset_s,
@@ -202,7 +215,13 @@ def _flight_id(job: Job, recording: Recording, segmenter: Segmenter, tables: Tab
 def _pipeline(
     segmenter: Segmenter, navigator: Navigator, outbox: Outbox, flight: Flight, tables: Tables, clock: Clock
 ) -> Pipeline:
-    measures = Measures(trace=tables.trace, report=tables.report, scale=tables.scale)
+    measures = Measures(
+        trace=tables.trace,
+        report=tables.report,
+        scale=tables.scale,
+        place=tables.place,
+        structure=tables.structure,
+    )
     return Pipeline(segmenter, navigator, outbox, flight, measures, clock)
 
 
@@ -226,10 +245,18 @@ def _not_read(recording: Recording) -> dict[str, Any]:
     return {"files": dict(recording.listing.other_kinds), "folders": list(recording.listing.folders)}
 
 
-def _sentence(job: Job, recording: Recording, tally: Tally) -> str:
+def _sentence(job: Job, tally: Tally) -> str:
     skipped = f", {len(tally.skipped)} unreadable and skipped" if tally.skipped else ""
-    left_out = recording.listing.left_out()
+    left_out = f"; {tally.left_out} pieces above the caps of [cracks] were not traced" if tally.left_out else ""
     return (
         f"{tally.frames} frames{skipped}: {tally.detections} detections in {tally.frames_with_cracks} frames, "
-        f"{tally.wall_s:.1f} s; written to {job.out}{'' if left_out is None else f'; {left_out}'}"
+        f"{tally.wall_s:.1f} s; written to {job.out}{left_out}{_unplaced(tally)}"
     )
+
+
+def _unplaced(tally: Tally) -> str:
+    """Why places are missing, each reason once; nothing where none is."""
+    if not tally.unplaced:
+        return ""
+    reasons = "; ".join(f"{reason} ({count})" for reason, count in tally.unplaced.most_common())
+    return f"; {sum(tally.unplaced.values())} detections have no place on the surface: {reasons}"

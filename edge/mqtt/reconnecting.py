@@ -33,7 +33,7 @@ _PROVOKED_S, _MOST_PROVOKED = 1.0, 50
 _JOIN_S = 15.0
 
 
-class Link:
+class ReconnectingPublisher:
     """A ``Publisher`` over connections made by ``connect``, with a thread of its own until the ``with`` block ends.
 
     Leaving the block with an exception ends the connection as if the vehicle had vanished, so that the broker
@@ -127,7 +127,7 @@ class Link:
         """What the broker of the newest connection cannot do."""
         return self._shortcoming
 
-    def __enter__(self) -> Link:
+    def __enter__(self) -> ReconnectingPublisher:
         return self
 
     def __exit__(
