@@ -254,12 +254,14 @@ def _survey(
 ) -> _Survey:
     """The first vehicle's heartbeat says whom to listen to; without any heartbeat, the first who states a place."""
     roster, placing, stating = Roster(), dict[Address, None](), set[Address]()
-    for _, start, end in records(data, decode):
+    for stamp_us, start, end in records(data, decode):
         number, source = framing.message_id(data, start), framing.source(data, start)
         if number == framing.HEARTBEAT and (heartbeat := decode(data[start:end])) is not None:
             roster.hear(heartbeat, 0)
         if number in _TRACK:
             placing[source] = None
+        if number == framing.GLOBAL_POSITION_INT:
+            roster.hear_place(source, stamp_us * 1000)
         if number in _RECEIVERS:
             stating.add(source)
     vehicles, others = roster.vehicles(), roster.excluded()

@@ -181,6 +181,8 @@ class Vehicle:
             return
         if kind == "HEARTBEAT":
             self.roster.hear(message, now_ns)
+        if kind == "GLOBAL_POSITION_INT":
+            self.roster.hear_place((message.get_srcSystem(), message.get_srcComponent()), now_ns)
         if message.get_srcComponent() != self._component_id:
             return
         if kind == "HEARTBEAT" and not (states_autopilot(message) if self._chosen else is_vehicle(message)):

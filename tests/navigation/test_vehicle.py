@@ -171,6 +171,15 @@ def test_a_second_drone_is_named() -> None:
     assert bench.vehicle.warnings(bench.base_ns + 60 * S) == ()  # it has flown away
 
 
+def test_a_second_drone_without_heartbeats_is_named_once_it_should_have_sent_some() -> None:
+    bench, other = Bench(), Autopilot(3)
+    for ms in range(0, 4000, 500):
+        bench.hear(ms, other.place(ms))
+        said = bench.vehicle.warnings(bench.base_ns + ms * MS)
+        assert bool(said) is (ms >= 3000)
+    assert "not of system 3, component 1 (no heartbeat heard)" in said[0]
+
+
 def test_a_given_system_id_needs_no_heartbeat_and_takes_no_other() -> None:
     bench = Bench(system_id=5)
     other, own = Autopilot(1), Autopilot(5)

@@ -8,7 +8,7 @@ from edge.navigation import FixKind
 from edge.tools.doctor import Bench, Result, fail, not_applicable, ok, troubled, warn
 
 _HEAR_S = 8.0  # a heartbeat comes once a second, and streams are asked for after it
-_AT_LEAST_S = 1.5  # so long that whoever else is there has sent a heartbeat too
+_AT_LEAST_S = 4.0  # so long that whoever else is there has been noticed, with a heartbeat or without
 _TURN_S = 0.1
 _COARSE_M = 5.0
 
