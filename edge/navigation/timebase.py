@@ -24,6 +24,7 @@ _AHEAD_NS = 1_000_000_000
 _MAX_ROUND_TRIP_NS = 500_000_000
 # No autopilot restarts twice within this.
 _AGAIN_NS = 10_000_000_000
+_RETURNS = 3
 _SAME_COUNT_NS = 2_000_000_000
 _DOUBT_NS = 30_000_000_000
 _PACE_NS = 5_000_000_000
@@ -92,6 +93,7 @@ class BootClock:
         self._newest_ms = 0
         self._sync: tuple[int, int, int] | None = None  # (round trip, offset, arrival), ns
         self._counts: dict[str, list[tuple[int, int]]] = {}  # per kind, (difference, arrival) of the last two counts
+        self._returns: deque[int] = deque()  # when a kind of message came back to an earlier count
         self._jumped_ns: int | None = None
         self._pace: tuple[int, int, int] | None = None  # (boot ms, arrival) where it began, newest arrival
         self._doubted_ns: int | None = None
@@ -159,11 +161,15 @@ class BootClock:
         for place, (other, heard_ns) in enumerate(counts):
             if abs(difference - other) <= _SAME_COUNT_NS:
                 if place > 0 and now_ns - heard_ns <= _AGAIN_NS:
-                    self._to_and_fro_ns = self._doubted_ns = now_ns
+                    self._returns.append(now_ns)
                 del counts[place]
                 break
         counts.insert(0, (difference, now_ns))
         del counts[2:]
+        while self._returns and now_ns - self._returns[0] > _AGAIN_NS:
+            self._returns.popleft()
+        if len(self._returns) >= _RETURNS:  # once may be a link that stalled for some seconds
+            self._to_and_fro_ns = self._doubted_ns = now_ns
 
     def _check_pace(self, boot_ms: int, now_ns: int) -> None:
         """A count that advances by less than half of the time in which it keeps arriving counts something else."""

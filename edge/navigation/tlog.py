@@ -28,6 +28,7 @@ _DAY_US = 86_400_000_000
 _GRAIN_US = 20_000
 _WORTH_SAYING_US = 500_000
 _MOST_SAID = 3
+_ASK_EVERY_NS = 1_000_000_000
 _LAST_US = 4_102_444_800_000_000  # the year 2100
 _RECEIVERS = frozenset((framing.GPS_RAW_INT, framing.GPS2_RAW))
 _TRACK = frozenset((framing.ATTITUDE, framing.GLOBAL_POSITION_INT)) | _RECEIVERS
@@ -91,14 +92,16 @@ def load(
     log = _of(survey.address, data, decode)
     elapsed_us, clock_warnings = _elapsed_us(data, log)
     heard: dict[str, None] = {}  # what the vehicle warned of, each sentence once
+    asked_ns = at_ns(0.0)
     for number in sorted(range(len(elapsed_us)), key=elapsed_us.__getitem__):
         message = decode(data[log.starts[number] : log.ends[number]])  # the dear part, so done for one sender only
         if message is None:
             continue
         now_ns = at_ns(elapsed_us[number] / 1e6)
         vehicle.hear(message, now_ns)
-        trouble = vehicle.trouble(now_ns)
-        heard |= dict.fromkeys((*((trouble,) if trouble else ()), *vehicle.warnings(now_ns)))
+        if now_ns >= asked_ns + _ASK_EVERY_NS:
+            asked_ns, trouble = now_ns, vehicle.trouble(now_ns)
+            heard |= dict.fromkeys((*((trouble,) if trouble else ()), *vehicle.warnings(now_ns)))
     said = (*survey.warnings, *clock_warnings, *heard, *_about_time(vehicle, utc))
     span = Span(0.0, max(elapsed_us, default=0) / 1e6)
     return Loaded(span, said, _EPOCH + timedelta(microseconds=log.first_us))
