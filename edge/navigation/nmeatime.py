@@ -25,6 +25,7 @@ _GLITCH_S = 300 * _DAY_S
 _SMALL_BACK_S = 30.0
 _SAME_PLACE_M = 10.0
 _SAME_SPOT_M = 0.5
+_NEAR_RUNS = 1200  # 30 s of two sentences at 20 Hz
 _INTERLEAVED_SHARE = 0.1
 
 
@@ -186,10 +187,10 @@ def _interleaved(runs: Sequence[Epoch], times: Sequence[float]) -> bool:
 
 def _same_places(runs: Sequence[Epoch], times: Sequence[float], number: int) -> bool:
     """Whether what follows ``number`` says the same of its moments as what went before: a log put together twice."""
-    before = {round(at_s * 1000): run.fix() for at_s, run in zip(times[:number], runs, strict=False)}
-    pairs = [
-        (before.get(round(at_s * 1000)), run.fix()) for at_s, run in zip(times[number:], runs[number:], strict=True)
-    ]
+    here, near = slice(number, number + _NEAR_RUNS), slice(max(0, number - _NEAR_RUNS), number)
+    before = {round(at_s * 1000): run.fix() for at_s, run in zip(times[near], runs[near], strict=True)}
+    after = zip(times[here], runs[here], strict=True)
+    pairs = [(before.get(round(at_s * 1000)), run.fix()) for at_s, run in after]
     metres = [distance_m(a, b) for a, b in pairs if a is not None and b is not None]
     return bool(metres) and max(metres) <= _SAME_SPOT_M
 
