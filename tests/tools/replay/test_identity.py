@@ -112,7 +112,7 @@ def test_one_photo_without_a_time_does_not_place_the_others_by_an_invented_one(
     for name, more in (("own", []), ("said", ["--fps", "1"])):
         assert fly(folder, tmp_path / name, "--nav", log, *more) == 0
         placed = {document["properties"]["frame_name"]: document["geometry"] for document in lines(tmp_path / name)}
-        assert placed["2"]["coordinates"] == [3.7171, 51.054, 8.0]
+        assert placed["2"]["coordinates"] == [3.7171, 51.054]
         assert placed["1"] is None
     (folder / "0.jpg").write_bytes(b"")
     timed(folder / "1.jpg", "2026:05:01 10:00:01")
@@ -129,7 +129,7 @@ def test_fps_of_a_video_is_heeded(tmp_path: Path) -> None:
     assert fly(path, tmp_path / "out", "--nav", str(nav(tmp_path / "nav.csv")), "--fps", "1") == 0
     placed = {document["properties"]["frame_name"]: document["geometry"] for document in lines(tmp_path / "out")}
     assert placed["v_000000"] is None
-    assert placed["v_000002"]["coordinates"] == [3.7171, 51.054, 8.0]
+    assert placed["v_000002"]["coordinates"] == [3.7171, 51.054]
 
 
 def test_a_bare_stream_is_not_placed_by_a_guessed_rate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
