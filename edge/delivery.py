@@ -57,6 +57,9 @@ class Delivery:
         self._session = 0
         self._hand: deque[Letter] = deque()
         self._sent_ns: dict[str, int] = {}
+        self._sent_bytes: dict[str, int] = {}
+        self._largest_taken_bytes = 0
+        self._too_large_bytes: int | None = None
         self._receipts: list[Receipt] = []
         self._stumbling = _Stumbling(publisher.window)
         self._delivered = 0
@@ -91,6 +94,11 @@ class Delivery:
             "mend that, then give the command flush (or spanhawk outbox flush, when the daemon is stopped)"
         )
 
+    def retry(self, *, confirmed: bool = False) -> int:
+        """As ``Outbox.retry``, for a broker that was put right: what was learnt of its limits is forgotten."""
+        self._too_large_bytes = None
+        return self._outbox.retry(confirmed=confirmed)
+
     def run(self, stop: threading.Event) -> None:
         """Step until ``stop`` is set; set ``publisher.wake`` too, to end at once."""
         while not stop.is_set():
@@ -117,6 +125,7 @@ class Delivery:
         arrived = [receipt.id for receipt in self._receipts if receipt.refused is None]
         self._outbox.done(arrived)
         self._delivered += len(arrived)
+        self._largest_taken_bytes = max([self._largest_taken_bytes, *(self._sent_bytes.get(id, 0) for id in arrived)])
         self._answered(arrived)
         self._receipts = [receipt for receipt in self._receipts if receipt.refused is not None]
         while self._receipts:
@@ -128,6 +137,7 @@ class Delivery:
     def _answered(self, ids: list[str]) -> None:
         for id in ids:
             self._sent_ns.pop(id, None)
+            self._sent_bytes.pop(id, None)
         self._stumbling.settled(ids)
 
     def _follow_session(self) -> None:
@@ -139,10 +149,17 @@ class Delivery:
         self._outbox.release()
         culprit = self._stumbling.lost(self._sent_ns, self._clock.monotonic_ns())
         self._hand.clear()
+        sizes, self._sent_bytes = self._sent_bytes, {}
         self._sent_ns.clear()
         self._session = session
         if culprit is not None:
             self._park(culprit, f"the broker hung up each of the {STRIKES} times this letter was sent alone")
+            self._learn(sizes[culprit])
+
+    def _learn(self, size_bytes: int) -> None:
+        """A letter larger than any that was taken ended the connection: others of its size need not each prove it."""
+        if size_bytes > self._largest_taken_bytes:
+            self._too_large_bytes = size_bytes
 
     def _fill(self) -> None:
         room = self._stumbling.window - len(self._sent_ns) - len(self._hand)
@@ -156,17 +173,22 @@ class Delivery:
             self._hand.popleft()
             if payload is not None:
                 self._sent_ns[letter.id] = self._clock.monotonic_ns()
+                self._sent_bytes[letter.id] = len(payload)
 
     def _payload(self, letter: Letter) -> bytes | None:
-        """What goes out; None when the letter cannot be marked as late and was parked."""
-        now_ns = self._clock.monotonic_ns()
-        if letter.put_ns is not None and now_ns - letter.put_ns <= LATE_NS:
-            return letter.payload
-        try:
-            return self._late(letter.payload)
-        except ValueError as error:
-            self._park(letter.id, f"it is late and cannot be marked so: {error}")
+        """What goes out; None when the letter was parked: it cannot be marked as late, or is known to be too large."""
+        now_ns, payload = self._clock.monotonic_ns(), letter.payload
+        if letter.put_ns is None or now_ns - letter.put_ns > LATE_NS:
+            try:
+                payload = self._late(payload)
+            except ValueError as error:
+                self._park(letter.id, f"it is late and cannot be marked so: {error}")
+                return None
+        if self._too_large_bytes is not None and len(payload) >= self._too_large_bytes:
+            limit = f"{len(payload)} bytes, and the broker hangs up on a letter of {self._too_large_bytes}"
+            self._park(letter.id, f"{limit}: raise its limit of message size")
             return None
+        return payload
 
     def _park(self, id: str, reason: str) -> None:
         self._outbox.park(id, reason)

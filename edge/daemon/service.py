@@ -244,8 +244,8 @@ class Service:
             "stop": self._switch.stop,
             "snapshot": lambda: self._snapshot(camera),
             "ping": lambda: {"flight_id": self._flight.flight_id, "flying": self._switch.flying},
-            "flush": lambda: {"retried": outbox.retry()},
-            "resend": lambda: {"retried": outbox.retry(confirmed=True)},
+            "flush": lambda: {"retried": delivery.retry()},
+            "resend": lambda: {"retried": delivery.retry(confirmed=True)},
         }
         return Ground(
             self._settings.vehicle,

@@ -14,6 +14,7 @@ _REFUSED_ADVICE = {
     "Bad user name or password": "check mqtt.username and mqtt.password_file",
     "Bad authentication method": "check mqtt.username and mqtt.password_file",
     "Client identifier not valid": "set another mqtt.client_id",
+    "QoS not supported": "this broker acknowledges nothing; allow it QoS 1, or use another",
     "Unsupported protocol version": 'set mqtt.protocol = "3.1.1"',
 }
 _LOST_ADVICE = {

@@ -21,6 +21,8 @@ class Up:
     max_packet_bytes: int | None
     receive_maximum: int | None
     """Publications at QoS 1 that may be unacknowledged at one time."""
+    keeps_retained: bool = True
+    """False: a broker that refuses publications which it is asked to keep (MQTT 5.0, 3.2.2.3.5)."""
 
 
 @dataclass(frozen=True, slots=True)

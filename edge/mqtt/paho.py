@@ -41,6 +41,8 @@ _DIAL_TIMEOUT_S = 10.0
 # How long one turn waits for the network; also how late a wish to leave is noticed.
 _TURN_S = 0.1
 _GOODBYE_TURNS = 10
+# CONNACK reason code (MQTT 5.0, 3.2.2.2).
+_RETAIN_NOT_SUPPORTED = 0x9A
 # MQTT_LOG_ERR of the library.
 _LIBRARY_ERROR = 0x08
 # The broker must not send us more than this in one packet (MQTT 5 only).
@@ -100,8 +102,10 @@ def open_publisher(options: Options, clock: Clock, *, vehicle: str, last_will: b
     if password is not None and not address.encrypted and address.host not in ("localhost", "127.0.0.1", "::1"):
         log.warning("the password travels to %s unencrypted; use mqtts://", address)
 
+    broker = _Broker()
+
     def connect() -> PahoConnection:
-        return PahoConnection(options, address, context, password, vehicle, last_will)
+        return PahoConnection(options, address, context, password, vehicle, last_will, broker)
 
     return ReconnectingPublisher(
         connect,
@@ -111,6 +115,14 @@ def open_publisher(options: Options, clock: Clock, *, vehicle: str, last_will: b
         window=options.window,
         max_payload_bytes=options.max_payload_bytes,
     )
+
+
+@dataclass(slots=True)
+class _Broker:
+    """What is remembered of the broker from one connection to the next."""
+
+    keeps_retained: bool = True
+    """False once it has refused a last will for being retained."""
 
 
 class PahoConnection:
@@ -124,12 +136,14 @@ class PahoConnection:
         password: str | None,
         vehicle: str,
         last_will: bytes,
+        broker: _Broker,
     ) -> None:
         self.news: deque[News] = deque()
         self._options = options
         self._address = address
         self._context = context
         self._topic = commands_topic(vehicle)
+        self._broker = broker
         self._is_5 = options.protocol == "5"
         self._accepted = False
         self._subscribed = False
@@ -193,7 +207,7 @@ class PahoConnection:
         )
         client.connect_timeout = _DIAL_TIMEOUT_S
         client.max_inflight_messages = 0  # counted in Traffic, against the broker's own limit
-        client.will_set(status_topic(vehicle), last_will, qos=1, retain=True)
+        client.will_set(status_topic(vehicle), last_will, qos=1, retain=self._broker.keeps_retained)
         if self._options.username is not None:
             client.username_pw_set(self._options.username, password)
         if self._context is not None:
@@ -211,13 +225,20 @@ class PahoConnection:
     def _on_connect(
         self, client: Client, userdata: object, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
+        if reason.value == _RETAIN_NOT_SUPPORTED and self._broker.keeps_retained:
+            self._broker.keeps_retained = False  # the next connection asks for less, and is accepted
+            return
         if reason.is_failure:
             self._refused = str(reason)
             return
         self._accepted = True
+        keeps = self._broker.keeps_retained and bool(getattr(properties, "RetainAvailable", 1))
         self.news.append(
-            Up(getattr(properties, "MaximumPacketSize", None), getattr(properties, "ReceiveMaximum", None))
+            Up(getattr(properties, "MaximumPacketSize", None), getattr(properties, "ReceiveMaximum", None), keeps)
         )
+        if not keeps:
+            sentence = "keeps no retained messages: who connects later does not see this vehicle's status"
+            self.news.append(Complaint(f"{self._address} {sentence}; set retain_available in the broker"))
 
     def _on_disconnect(
         self, client: Client, userdata: object, flags: DisconnectFlags, reason: ReasonCode, properties: object
@@ -249,6 +270,8 @@ class PahoConnection:
     def _why(self, status: int) -> str:
         if self._refused is not None:
             return refusal(self._refused)
+        if not self._accepted and not self._broker.keeps_retained:
+            return "keeps no retained messages; connecting again without one"
         detail = f" ({self._library_error})" if self._library_error else ""
         if self._accepted:
             return loss(f"{self._ended or f'error {status}'}", detail)

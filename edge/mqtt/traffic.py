@@ -44,6 +44,7 @@ class Traffic:
         self._lock = threading.RLock()
         self._line: Connection | None = None
         self._max_packet_bytes: int | None = None
+        self._keeps_retained = True
         self._places = 0
         self._letters: dict[int, str] = {}
         self._others: dict[int, str] = {}
@@ -59,6 +60,7 @@ class Traffic:
         with self._lock:
             self._line = line
             self._max_packet_bytes = up.max_packet_bytes
+            self._keeps_retained = up.keeps_retained
             self._places = min(self.window + _RESERVED, up.receive_maximum or 65535)
             self._stale = dict.fromkeys(self._retained)
             self._flush()
@@ -156,7 +158,8 @@ class Traffic:
                 topic, payload, correlation = self._replies.popleft()
             if not self._fits(topic, payload):
                 continue
-            mid = line.publish(topic, payload, qos=1, retained=retained, correlation=correlation)
+            keep = retained and self._keeps_retained
+            mid = line.publish(topic, payload, qos=1, retained=keep, correlation=correlation)
             if mid is not None:
                 self._others[mid] = topic
 

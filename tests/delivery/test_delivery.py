@@ -197,6 +197,47 @@ def test_a_letter_at_which_the_broker_hangs_up_is_found_and_parked(place):
     assert parked.reason == "the broker hung up each of the 5 times this letter was sent alone"
 
 
+def test_a_size_at_which_the_broker_hangs_up_is_learnt_once():
+    """One large letter among 900 used to be found after minutes, and then the next one: 928 pending, for hours."""
+    world = World(window=20)
+    sizes = [1000 + 37 * n % 1500 for n in range(300)]
+    world.outbox.put([Letter(f"{n}", "t", b"x" * size, None) for n, size in enumerate(sizes)])
+    connections = 0
+    while world.delivery.waiting and connections < 200:
+        if not world.publisher.connected:
+            world.publisher.come_up()
+            world.publisher.hangs_up_on = lambda published: len(published.payload) > 1500
+            connections += 1
+        world.turn(0.01)
+    states = {int(id): state for id, state in world.states().items()}
+    assert {sizes[n] for n, state in states.items() if state is LetterState.CONFIRMED} == {
+        s for s in sizes if s <= 1500
+    }
+    assert {sizes[n] for n, state in states.items() if state is LetterState.PARKED} == {s for s in sizes if s > 1500}
+    assert connections <= 60, "173 letters are too large; one after the other that would be 865 connections"
+    world.publisher.hangs_up_on = lambda published: False
+    assert world.delivery.retry() == sum(size > 1500 for size in sizes)
+    world.drain()
+    assert set(world.states().values()) == {LetterState.CONFIRMED}, "a broker that was put right gets them all"
+
+
+def test_a_small_letter_at_which_the_broker_hangs_up_says_nothing_about_size():
+    world = World(window=4)
+    world.outbox.put([Letter("large", "t", b"x" * 500, None)])
+    world.publisher.come_up()
+    world.turn()
+    world.turn()
+    world.outbox.put(
+        [Letter("poison", "t", b"p" * 100, None), *(Letter(f"{n}", "t", b"y" * 200, None) for n in range(9))]
+    )
+    world.publisher.hangs_up_on = lambda published: published.payload.startswith(b"p")
+    for _ in range(200):
+        if not world.publisher.connected:
+            world.publisher.come_up()
+        world.turn()
+    assert [id for id, state in world.states().items() if state is LetterState.PARKED] == ["poison"]
+
+
 def test_a_bad_link_parks_nothing():
     world = World()
     world.put("a", "b")

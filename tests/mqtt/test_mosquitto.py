@@ -311,3 +311,23 @@ def test_a_certificate_for_another_name(tmp_path, certificates):
         publisher_at(broker, url=f"mqtts://127.0.0.1:{broker.port}", **own(certificates)) as publisher,
     ):
         assert wait(publisher, lambda: "as its certificate names it" in str(publisher.health())), publisher.health()
+
+
+def test_a_broker_that_keeps_no_retained_messages_is_used_all_the_same(tmp_path, caplog):
+    """It refused every connection for its last will, for ever, and nothing was delivered."""
+    with (
+        mosquitto(tmp_path, config_lines=("retain_available false",)) as broker,
+        Ear(broker, STATUS) as ear,
+        publisher_at(broker) as publisher,
+    ):
+        assert wait(publisher, lambda: publisher.connected)
+        publisher.announce(STATUS, b"online", retained=True)
+        assert ear.wait_heard(STATUS, b"online")
+        assert publisher.send("a", DETECTIONS, b"found")
+        assert receipts(publisher, 1) == {"a": None}
+        sessions = publisher.sessions
+        publisher.__exit__(SystemExit, None, None)
+        assert ear.wait_heard(STATUS, b"offline"), "the last will still works, it is only not kept"
+    assert sessions == 1
+    assert "keeps no retained messages: who connects later does not see" in caplog.text
+    assert "refused" not in caplog.text
