@@ -30,6 +30,7 @@ from edge.cracks.trace import TraceOptions
 from edge.frames import Camera, Frame, synthetic
 from edge.frames.decode import decode
 from edge.masks import tiles
+from edge.masks.artifacts import TFLITE
 from edge.masks.bundle import default_bundle_path, load_bundle
 from edge.masks.interpreter import open_network
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
@@ -53,7 +54,7 @@ def main() -> None:
     arguments = _arguments()
     cv2.setNumThreads(1)
     bundle = load_bundle(arguments.bundle or default_bundle_path())
-    network = open_network(bundle.model_path, bundle, 1)
+    network = open_network(bundle, TFLITE, 1)
     tile = bundle.card.input
     count = len(tiles.plan(HEIGHT_PX, WIDTH_PX, tile.height, tile.width, DEFAULT_OVERLAP_PX))
     with ExitStack() as stack:

@@ -18,8 +18,8 @@ from edge.frames import Frame
 from edge.masks import preprocess
 from edge.masks.bundle import Bundle, default_bundle_path, load_bundle
 from edge.masks.interpreter import open_model
+from edge.tools.benchmark.accuracy import card_accuracy
 from edge.tools.benchmark.loops import FrameLoop, clean, cut, rendered
-from edge.tools.benchmark.report import card_accuracy
 from edge.tools.benchmark.subject import opened
 
 CAMERA_PX = (720, 1280)
@@ -156,7 +156,7 @@ def _from_card(bundle: Bundle, kind: str) -> str:
     name = "deepcrack/test"
     sets = bundle.card.metrics
     if kind == "int8":
-        f1 = card_accuracy(sets).get(name)
+        f1 = card_accuracy(sets, "int8").get(name)
     else:
         f1 = sets[name][kind]["pooled"]["f1"]["value"] if name in sets and kind in sets[name] else None
     return "not on the card" if f1 is None else f"F1 {f1:.3f} ({name})"

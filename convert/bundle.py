@@ -1,4 +1,4 @@
-"""Write a model bundle: model.tflite, golden.npz, card.json (schema spanhawk/card/1), its seal, the curve."""
+"""Write a model bundle: model.tflite, golden.npz, card.json (schema spanhawk/card/2), its seal, the curve."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from convert import ConversionError
+from convert import MAX_FRACTION_ABOVE, TOLERANCE_LSB, ConversionError
+from convert.artifacts import entry
 from convert.folder import replacing, write_card
 from convert.quantize import Quantized, open_interpreter, run
 from convert.source import CLASSIFIER, Source
-from edge.masks.card import GOLDEN, MODEL, SCHEMA, LimitsCard
+from edge.masks.artifacts import GOLDEN, MODEL, TFLITE
+from edge.masks.card import SCHEMA, LimitsCard
 from edge.masks.preprocess import INPUT_SCALE, INPUT_ZERO_POINT
 from edge.support.clock import SystemClock
 from models import DataError
@@ -30,9 +32,6 @@ UInt8 = npt.NDArray[np.uint8]
 Int8 = npt.NDArray[np.int8]
 
 CURVE = "curve.png"
-GOLDEN_TOLERANCE_LSB = 4
-"""Kernels of different processors differ by up to this many steps after three chained resizes."""
-GOLDEN_MAX_FRACTION_ABOVE = 0.01
 GOLDEN_LIMIT_BYTES = 400_000
 """At most this much for a 512 x 512 network, in proportion for larger ones: a bundle belongs in a repository."""
 
@@ -78,10 +77,10 @@ def golden(quantized: Quantized) -> tuple[Int8, Int8]:
     source = (image ^ 0x80).view(np.int8)[None]
     fast = run(open_interpreter(quantized.content), source)
     slow = run(open_interpreter(quantized.content, reference=True), source)
-    apart = np.abs(fast.astype(np.int16) - slow) > GOLDEN_TOLERANCE_LSB
-    if apart.mean() > GOLDEN_MAX_FRACTION_ABOVE:
+    apart = np.abs(fast.astype(np.int16) - slow) > TOLERANCE_LSB
+    if apart.mean() > MAX_FRACTION_ABOVE:
         raise ConversionError(
-            f"{apart.mean():.2%} of the golden answer differ by more than {GOLDEN_TOLERANCE_LSB} steps between the "
+            f"{apart.mean():.2%} of the golden answer differ by more than {TOLERANCE_LSB} steps between the "
             "fast and the reference kernels; the quantisation is not trustworthy."
         )
     return source, fast
@@ -155,6 +154,7 @@ def _card(
         "name": name,
         "created": SystemClock().utc().strftime("%Y-%m-%dT%H:%M:%SZ"),
         "files": {},
+        "artifacts": {TFLITE: entry(MODEL, GOLDEN, {})},
         "input": {
             "height": height, "width": width, "channels": "RGB", "dtype": "int8",
             "scale": INPUT_SCALE, "zero_point": INPUT_ZERO_POINT,
@@ -170,7 +170,6 @@ def _card(
         "licence": licence,
         "metrics": {},
         "made": _made(out, source, command),
-        "golden": {"tolerance_lsb": GOLDEN_TOLERANCE_LSB, "max_fraction_above": GOLDEN_MAX_FRACTION_ABOVE},
         "limits": asdict(limits),
     }  # fmt: skip
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from convert import commands
+from convert import MAX_FRACTION_ABOVE, TOLERANCE_LSB, commands
 from edge.support.errors import EXIT_TRY_AGAIN, EXIT_USAGE, SpanhawkError
 from models import quiet_tensorflow
 
@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     onnx.add_argument("bundle", type=Path)
     _add_float_model(onnx)
     onnx.set_defaults(run=commands.onnx)
+    _add_artifact(commands_)
     _add_signing(commands_)
     return parser
 
@@ -110,6 +111,26 @@ def _add_verify(parsers: Any) -> None:
     verify.add_argument("--images", type=int, metavar="N", help="at most N pictures of each set, evenly spaced")
     verify.add_argument("--json", action="store_true", help="the whole report on stdout, not its head")
     verify.set_defaults(run=commands.verify)
+
+
+def _add_artifact(parsers: Any) -> None:
+    add = parsers.add_parser(
+        "add", help="put a model for another accelerator, made by its own tools, into a bundle as an artefact"
+    )
+    add.add_argument("bundle", type=Path)
+    add.add_argument("name", help="the artefact's name, as the backend that runs it has it in its TRAITS")
+    add.add_argument("file", type=Path, help="the model; it keeps its name in the bundle")
+    add.add_argument("--golden", type=Path, metavar="NPZ",
+                     help="what it must answer to the input in golden.npz: the array output, int8 (1, h, w, c) at the "
+                     "card's output scale (default: the answer of model.tflite)")  # fmt: skip
+    add.add_argument("--tolerance-lsb", type=int, default=TOLERANCE_LSB,
+                     help=f"steps an answer may be off (default {TOLERANCE_LSB})")  # fmt: skip
+    add.add_argument("--max-fraction-above", type=float, default=MAX_FRACTION_ABOVE,
+                     help=f"share of answers that may be off by more (default {MAX_FRACTION_ABOVE})")  # fmt: skip
+    add.add_argument(
+        "--facts", type=Path, metavar="JSON", help="what the program that made it says of it, for the card"
+    )
+    add.set_defaults(run=commands.add)
 
 
 def _add_signing(parsers: Any) -> None:

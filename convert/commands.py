@@ -86,7 +86,7 @@ def check(arguments: argparse.Namespace) -> int:
     """Predict what an Edge TPU takes."""
     from convert.edgetpu import MAPS, predict
     from convert.graph import read_graph
-    from edge.masks.card import MODEL
+    from edge.masks.artifacts import MODEL
 
     path = arguments.model / MODEL if arguments.model.is_dir() else arguments.model
     found = predict(read_graph(path))
@@ -102,12 +102,12 @@ def check(arguments: argparse.Namespace) -> int:
 
 def compile_bundle(arguments: argparse.Namespace) -> int:
     """Compile for the Edge TPU and put what the compiler said onto the card."""
+    from convert.artifacts import Addition, add
     from convert.compiler import compile_model, unmapped
     from convert.edgetpu import predict
-    from convert.folder import editing
     from convert.graph import read_graph
+    from edge.masks import edgetpu
     from edge.masks.bundle import load_bundle
-    from edge.masks.card import MODEL_EDGETPU
 
     model = load_bundle(arguments.bundle).model_path
     made = compile_model(model, arguments.compiler, arguments.timeout)
@@ -116,13 +116,11 @@ def compile_bundle(arguments: argparse.Namespace) -> int:
     missed = unmapped(report, predict(read_graph(model)))
     if missed:
         raise ConversionError(f"The compiler left to the CPU what it should take: {'; '.join(missed)}; nothing kept.")
-    with editing(arguments.bundle) as (folder, card):
-        (folder / MODEL_EDGETPU).write_bytes(made.content)
-        card["edgetpu"] = {
-            "compiler": report.version, "operators": report.operators, "operators_mapped": report.operators_mapped,
-            "subgraphs": report.subgraphs, "on_chip_bytes": report.on_chip_bytes,
-            "off_chip_bytes": report.off_chip_bytes,
-        }  # fmt: skip
+    facts = edgetpu.Facts(
+        compiler=report.version, operators=report.operators, operators_mapped=report.operators_mapped,
+        subgraphs=report.subgraphs, on_chip_bytes=report.on_chip_bytes, off_chip_bytes=report.off_chip_bytes,
+    )  # fmt: skip
+    add(arguments.bundle, edgetpu.ARTIFACT, Addition(file=edgetpu.MODEL, content=made.content, facts=asdict(facts)))
     return EXIT_DONE
 
 
@@ -131,13 +129,13 @@ def onnx(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from convert import onnx as exporter
+    from convert.artifacts import Addition, add
     from convert.bundle import find_float
-    from convert.folder import editing
     from convert.frames import to_float
     from convert.quantize import to_float_tflite
     from convert.source import SEGMENTER, load_source
+    from edge.masks import onnx as backend
     from edge.masks.bundle import load_bundle, load_golden
-    from edge.masks.card import GOLDEN_ONNX, MODEL_ONNX
 
     bundle = load_bundle(arguments.bundle)
     card = bundle.card
@@ -148,11 +146,26 @@ def onnx(arguments: argparse.Namespace) -> int:
     golden: npt.NDArray[np.uint8] = load_golden(bundle).input[0].view(np.uint8) ^ np.uint8(0x80)
     made = exporter.export(to_float_tflite(source.model), to_float(golden))
     steps = np.rint(made.answer / card.output.scale) + card.output.zero_point
-    with editing(arguments.bundle) as (folder, table):
-        (folder / MODEL_ONNX).write_bytes(made.content)
-        np.savez_compressed(folder / GOLDEN_ONNX, output=np.clip(steps, -128, 127).astype(np.int8))
-        table["onnx"] = {"opset": made.opset, "largest_difference": made.largest_difference}
-    print(json.dumps({"bytes": len(made.content), **table["onnx"]}))
+    facts = asdict(backend.Facts(opset=made.opset, largest_difference=made.largest_difference))
+    addition = Addition(
+        file=backend.MODEL, content=made.content, facts=facts,
+        answer=(backend.GOLDEN, np.clip(steps, -128, 127).astype(np.int8)),
+    )  # fmt: skip
+    add(arguments.bundle, backend.ARTIFACT, addition)
+    print(json.dumps({"bytes": len(made.content), **facts}))
+    return EXIT_DONE
+
+
+def add(arguments: argparse.Namespace) -> int:
+    """Put a model that another program made into the bundle."""
+    from convert.artifacts import add as add_artifact
+    from convert.artifacts import read_addition
+
+    limits = (arguments.tolerance_lsb, arguments.max_fraction_above)
+    add_artifact(
+        arguments.bundle, arguments.name, read_addition(arguments.file, arguments.golden, arguments.facts, *limits)
+    )
+    log.info("%s holds the artefact %s; next: sign it", arguments.bundle, arguments.name)
     return EXIT_DONE
 
 

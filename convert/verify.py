@@ -23,8 +23,8 @@ from convert.operators import check_operators
 from convert.quantize import delegate_partitions, open_interpreter, to_float_tflite
 from convert.scorers import open_rivals
 from convert.source import CLASSIFIER, load_source
+from edge.masks.artifacts import MODEL
 from edge.masks.bundle import Bundle, load_bundle
-from edge.masks.card import MODEL
 from edge.support.clock import SystemClock
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def verify(path: Path, model: Path, sets: Sequence[gate.DataSet]) -> dict[str, A
         "graph": graph,
         "speed": speed(content, float_tflite),
     }
-    _keep(path, found, picture)
+    _keep(bundle, found, picture)
     return found
 
 
@@ -125,14 +125,14 @@ def speed(content: bytes, float_tflite: bytes) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _keep(path: Path, found: Mapping[str, Any], picture: bytes | None) -> None:
+def _keep(bundle: Bundle, found: Mapping[str, Any], picture: bytes | None) -> None:
     """Write the report into the bundle and the scores of labelled and crack-free sets onto its card."""
-    with editing(path) as (folder, card):
+    with editing(bundle.folder) as (folder, card):
         (folder / REPORT).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         (folder / PAGE).write_text(report.page(found, picture), encoding="utf-8")
         for name, one in found["sets"].items():
             if one["scores"]:
                 card["metrics"][name] = {form: one["scores"][form] for form in ("float", "int8")}
         card["made"]["verified"] = {
-            "passed": found["passed"], "at": found["at"], "sets": list(found["sets"]), MODEL: card["files"][MODEL]
+            "passed": found["passed"], "at": found["at"], "sets": list(found["sets"]), MODEL: bundle.sha256
         }  # fmt: skip

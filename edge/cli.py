@@ -23,6 +23,7 @@ examples:
   spanhawk run --config /etc/spanhawk/spanhawk.toml
   spanhawk doctor                                   is this drone fit to fly?
   spanhawk outbox list
+  spanhawk calibrate --board 9x6 --square-mm 25 board-photos/
   spanhawk benchmark --json board.json              how fast it is on this board
 """
 
@@ -60,7 +61,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"spanhawk {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help="log more")
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_run, _add_replay, _add_doctor, _add_outbox, _add_config, _add_benchmark):
+    for add in (
+        _add_demo,
+        _add_run,
+        _add_replay,
+        _add_doctor,
+        _add_outbox,
+        _add_config,
+        _add_calibrate,
+        _add_benchmark,
+    ):
         add(verbs)
     return parser
 
@@ -91,11 +101,14 @@ def _add_replay(verbs: _Verbs) -> None:
         description="Find the cracks in a folder of images, one image, or a video, exactly as the drone does.",
     )
     verb.add_argument("source", type=Path, metavar="SOURCE", help="a folder of images, one image, or a video")
-    verb.add_argument("--nav", type=Path, metavar="FILE", help="a MAVLink tlog, an NMEA log, or CSV with a header")
+    verb.add_argument("--nav", type=Path, metavar="FILE", help="a MAVLink tlog, NMEA, DJI .SRT, AirData or other CSV")
     verb.add_argument(
         "--nav-offset", type=float, default=0.0, metavar="S", help="the first frame stands S seconds into the log (0)"
     )
-    verb.add_argument("--fps", type=float, default=1.0, metavar="F", help="frames per second of images (%(default)s)")
+    verb.add_argument(
+        "--fps", type=float, metavar="F",
+        help="frames per second (a video's own times; of images their EXIF times, or 1)",
+    )  # fmt: skip
     verb.add_argument("--bundle", type=Path, metavar="DIR", help="a model bundle; default: the one that ships")
     verb.add_argument("--backend", metavar="NAME", help="what runs the network: litert (default), edgetpu, dark, …")
     verb.add_argument("--threads", type=int, metavar="N", help="threads of the network on the CPU")
@@ -107,7 +120,7 @@ def _add_replay(verbs: _Verbs) -> None:
         "--config",
         type=Path,
         metavar="FILE",
-        help="take [masks], [cracks], [report], [scale], [mqtt], the camera mount from here",
+        help="take [masks], [cracks], [report], [scale], [mqtt], the camera mount and the vehicle's ids from here",
     )
     verb.add_argument(
         "--out", type=Path, default=Path("spanhawk-replay"), metavar="DIR", help="where to write (%(default)s)"
@@ -168,6 +181,31 @@ def _add_config(verbs: _Verbs) -> None:
     show = actions.add_parser("show", help="print the configuration in force, defaults included")
     _config_option(show)
     show.set_defaults(verb=_config_show)
+
+
+def _add_calibrate(verbs: _Verbs) -> None:
+    verb = verbs.add_parser(
+        "calibrate",
+        help="measure a lens with photos of a chessboard; writes lens.toml",
+        description="Ten or more photos of a printed board, flat on a stiff plate, taken with the camera and the focus "
+        "that will fly: from all sides, tilted by up to 45 degrees, and into every corner of the picture.",
+    )
+    verb.add_argument("photos", type=Path, nargs="+", metavar="PHOTOS", help="folders of photos, or photos")
+    verb.add_argument(
+        "--board",
+        required=True,
+        metavar="CxR",
+        help="inner corners of the chessboard, as 9x6; of a ChArUco board, squares",
+    )
+    verb.add_argument("--square-mm", type=float, required=True, metavar="MM", help="length of a square's side")
+    verb.add_argument(
+        "--charuco",
+        metavar="DICTIONARY",
+        help="a ChArUco board with these markers, as DICT_4X4_50, 3/4 of a square wide",
+    )
+    verb.add_argument("--name", default="lens", metavar="NAME", help="what the card is called (%(default)s)")
+    verb.add_argument("--out", type=Path, default=Path("lens.toml"), metavar="FILE", help="default: %(default)s")
+    verb.set_defaults(verb=_calibrate)
 
 
 def _add_benchmark(verbs: _Verbs) -> None:
@@ -282,6 +320,21 @@ def _outbox_prune(arguments: argparse.Namespace) -> int:
     from edge.tools import prune
 
     print(prune.pictures(_box(arguments).settings()), file=sys.stderr)
+    return EXIT_DONE
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from edge.tools import calibrate
+
+    job = calibrate.Job(
+        photos=arguments.photos,
+        board=arguments.board,
+        square_mm=arguments.square_mm,
+        charuco=arguments.charuco,
+        name=arguments.name,
+        out=arguments.out,
+    )
+    print(calibrate.calibrate(job))
     return EXIT_DONE
 
 

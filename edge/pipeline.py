@@ -21,12 +21,16 @@ from edge.detections.wire import detection_id, feature, to_bytes
 from edge.evidence import Evidence
 from edge.frames import Frame, Moment
 from edge.masks import Mask, Segmenter
-from edge.navigation import Navigator, NavState
+from edge.navigation import Navigator, NavState, nowhere
 from edge.outbox import Letter, Outbox
 from edge.support.clock import Clock, stopwatch_ns
 from edge.support.complaints import Complaints
 from edge.support.errors import TryAgainError
+from edge.surface import Place
+from edge.surface.local import PlaceOptions
+from edge.surface.place import Surveyor
 from edge.surface.scale import ScaleOptions, size_of
+from edge.surface.structure import StructureOptions
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +54,10 @@ class Measures:
 
     trace: TraceOptions
     scale: ScaleOptions
+    place: PlaceOptions = field(default_factory=PlaceOptions)
+    """From the position that is measured to the lens."""
+    structure: StructureOptions = field(default_factory=StructureOptions)
+    """The axes in which places are given where there are no satellites."""
     report: ReportOptions = field(default_factory=ReportOptions)
     """Which of the traced cracks become detections."""
     evidence_dir: Path | None = None
@@ -73,6 +81,8 @@ class Outcome:
     """When it was exposed."""
     features: tuple[dict[str, Any], ...]
     """The published Features, in order of ``seq``."""
+    places: tuple[Place, ...]
+    """Where each of them is."""
     payloads: tuple[bytes, ...]
     """The same as they are published."""
     dropped_before: int
@@ -98,6 +108,7 @@ class Pipeline:
         self._outbox = outbox
         self._flight = flight
         self._measures = measures
+        self._surveyor = Surveyor(measures.scale, measures.place, measures.structure)
         self._clock = clock
         self._seq = 0
         self._last_frame_seq: int | None = None
@@ -127,10 +138,10 @@ class Pipeline:
         sifted = sift(trace(mask, self._measures.trace), self._measures.report)
         traced = sifted.traced
         times.append(stopwatch_ns())
-        nav = self._navigator.at(frame.exposed_ns)
+        nav = self._navigator.at(frame.exposed_ns) if frame.time_known else nowhere(frame.exposed_ns)
         times.append(stopwatch_ns())
         moment = self._moment(frame)
-        features = self._describe(frame, mask, traced, nav, moment)
+        features, places = self._describe(frame, mask, traced, nav, moment)
         letters = [self._letter(found) for found in features]
         times.append(stopwatch_ns())
         self._store(letters)
@@ -138,7 +149,9 @@ class Pipeline:
         stages = ("segment", "trace", "locate", "encode", "store")
         took = {stage: (after - before) / 1e6 for stage, before, after in zip(stages, times, times[1:], strict=False)}
         payloads = tuple(letter.payload for letter in letters)
-        return Outcome(frame, mask, traced, sifted.suppressed, nav, moment, features, payloads, self._gap(frame), took)
+        return Outcome(
+            frame, mask, traced, sifted.suppressed, nav, moment, features, places, payloads, self._gap(frame), took
+        )
 
     def store_again(self) -> bool:
         """Try to write down what a full disk refused earlier; True when nothing is left to write."""
@@ -151,13 +164,15 @@ class Pipeline:
 
     def _describe(
         self, frame: Frame, mask: Mask, traced: Traced, nav: NavState, moment: Moment
-    ) -> tuple[dict[str, Any], ...]:
+    ) -> tuple[tuple[dict[str, Any], ...], tuple[Place, ...]]:
         if not traced.cracks:
-            return ()
+            return (), ()
         proof = self._proof(frame, nav, moment)
-        found = []
+        view = self._surveyor.look(nav, frame.width_px, frame.height_px, frame.pose)
+        found, places = [], []
         for crack in traced.cracks:
             self._seq += 1
+            places.append(view.locate(crack.path_px))
             detection = Detection(
                 id=detection_id(self._flight.vehicle, self._flight.flight_id, self._seq),
                 vehicle=self._flight.vehicle,
@@ -171,17 +186,18 @@ class Pipeline:
                 frame_height_px=frame.height_px,
                 crack=crack,
                 nav=nav,
-                size=size_of(crack, nav, frame.width_px, frame.height_px, self._measures.scale),
+                size=size_of(crack, view.plane, self._measures.scale),
+                place=places[-1],
                 model=mask.model,
                 model_sha256=self._segmenter.sha256,
                 evidence=proof,
             )
             found.append(feature(detection))
-        return tuple(found)
+        return tuple(found), tuple(places)
 
     def _moment(self, frame: Frame) -> Moment:
         """UTC of the exposure: the satellites' own time first, then the picture's, then this machine's clock."""
-        satellites = self._navigator.utc_at(frame.exposed_ns)
+        satellites = self._navigator.utc_at(frame.exposed_ns) if frame.time_known else None
         if satellites is not None:
             return Moment(satellites, synced=True, by_satellites=True)
         if frame.taken_at is not None:

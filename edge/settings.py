@@ -15,7 +15,9 @@ from edge.cracks.trace import TraceOptions
 from edge.mqtt.topics import check_vehicle
 from edge.support import backends, config
 from edge.support.errors import ConfigError
+from edge.surface.local import PlaceOptions
 from edge.surface.scale import ScaleOptions
+from edge.surface.structure import StructureOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +50,9 @@ class Backend:
 
     @property
     def name(self) -> str:
-        """As in the configuration."""
-        return self.module.__name__.removeprefix(self.module.__package__ or "").lstrip(".")
+        """As in the configuration: the module's own name in its room, the dotted one of somebody else's."""
+        package, _, name = self.module.__name__.rpartition(".")
+        return name if package in {room.package for room in ROOMS.values()} else self.module.__name__
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ class Settings:
     cracks: TraceOptions
     report: ReportOptions
     scale: ScaleOptions
+    place: PlaceOptions
+    structure: StructureOptions
     camera: Backend
     masks: Backend
     navigation: Backend
@@ -101,7 +106,7 @@ def from_table(table: Mapping[str, Any], origin: str) -> Settings:
 
 
 def _checked(table: Mapping[str, Any], origin: str) -> Settings:
-    known = ["vehicle", "flight", "cracks", "report", "scale", *ROOMS]
+    known = ["vehicle", "flight", "cracks", "report", "scale", "place", "structure", *ROOMS]
     for key in table:
         if key not in known:
             raise config.unknown_key(key, key, known)
@@ -112,6 +117,8 @@ def _checked(table: Mapping[str, Any], origin: str) -> Settings:
         cracks=config.build(TraceOptions, _table(table, "cracks"), "cracks"),
         report=config.build(ReportOptions, _table(table, "report"), "report"),
         scale=config.build(ScaleOptions, _table(table, "scale"), "scale"),
+        place=config.build(PlaceOptions, _table(table, "place"), "place"),
+        structure=config.build(StructureOptions, _table(table, "structure"), "structure"),
         origin=origin,
         **opened,
     )
@@ -140,7 +147,7 @@ def _backend(name: str, table: Mapping[str, Any]) -> Backend:
 def effective(settings: Settings) -> str:
     """The configuration in force as TOML, defaults included; unset values stand as comments, secrets never."""
     lines = [f"# {settings.origin}", f"vehicle = {_toml(settings.vehicle)}"]
-    for name in ("flight", "cracks", "report", "scale"):
+    for name in ("flight", "cracks", "report", "scale", "place", "structure"):
         lines += ["", f"[{name}]", *_lines(getattr(settings, name))]
     for name in ROOMS:
         backend: Backend = getattr(settings, name)

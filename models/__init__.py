@@ -23,6 +23,10 @@ def quiet_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+class DamagedError(DataError):
+    """One picture or mask cannot be read; a set is used without it, by name and counted (`data.read_examples`)."""
+
+
 UNKNOWN = 0x80
 """Bit of a mask that is set where nobody knows what is there: such pixels are neither learned from nor scored."""
 MAX_CLASSES = 7

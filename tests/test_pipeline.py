@@ -82,6 +82,13 @@ def outbox(clock: ManualClock) -> Outbox:
     return memory.open_outbox(memory.Options(), clock)
 
 
+def test_a_frame_whose_time_nobody_knows_has_no_place(clock: ManualClock, outbox: Outbox) -> None:
+    outcome = pipeline(outbox, clock).process(replace(frame(seq=3, exposed_ns=4_000_000_000), time_known=False))
+    assert outcome.features
+    assert all(document["geometry"] is None for document in outcome.features)
+    assert (outcome.nav.fix, outcome.nav.attitude, outcome.nav.range_m) == (None, None, None)
+
+
 def test_a_cracked_frame_becomes_letters_on_disk(clock: ManualClock, outbox: Outbox) -> None:
     outcome = pipeline(outbox, clock).process(frame(seq=3, exposed_ns=4_000_000_000))
     assert len(outcome.features) >= 1

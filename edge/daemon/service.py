@@ -212,6 +212,8 @@ class Service:
             trace=settings.cracks,
             report=settings.report,
             scale=settings.scale,
+            place=settings.place,
+            structure=settings.structure,
             evidence_dir=settings.flight.evidence_dir,
             evidence_min_free_bytes=settings.flight.min_free_mb * 1_000_000,
         )

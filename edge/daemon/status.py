@@ -76,7 +76,7 @@ class Reporter:
     def reasons(self) -> list[str]:
         """Everything that is wrong now, one sentence each; empty when all is well."""
         sentences = [complaint() for complaint in self._sources.complaints]
-        return [sentence for sentence in (*sentences, *self._board()) if sentence]
+        return [sentence for sentence in (*sentences, *self._place(), *self._board()) if sentence]
 
     def status(self, *, flying: bool, reasons: Sequence[str]) -> bytes:
         """The retained status: ``flying`` or ``online``, or ``degraded`` with the reasons."""
@@ -135,6 +135,13 @@ class Reporter:
         except TryAgainError:
             return None
         return {state.value: counts.get(state, 0) for state in LetterState}
+
+    def _place(self) -> list[str | None]:
+        """A source that is heard and yet does not know where it is, or had to guess."""
+        navigator = self._sources.navigator
+        lost = navigator.live and navigator.health() is None and navigator.at(self._clock.monotonic_ns()).fix is None
+        said = "no satellite fix: detections carry no position; look at the antenna, or wait under open sky"
+        return [*navigator.warnings(), said if lost else None]
 
     def _board(self) -> list[str | None]:
         options = self._sources.flight

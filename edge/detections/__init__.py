@@ -8,7 +8,7 @@ from datetime import datetime
 from edge.cracks import Crack
 from edge.evidence import Evidence
 from edge.navigation import NavState
-from edge.surface import CrackSize
+from edge.surface import CrackSize, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class Detection:
     crack: Crack
     nav: NavState
     size: CrackSize | None
+    place: Place
+    """Of the damage's middle."""
     model: str
     model_sha256: str | None
     evidence: Evidence | None

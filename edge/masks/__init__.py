@@ -57,11 +57,11 @@ class Runtime:
     """What really runs the network, for summary, telemetry and benchmarks."""
 
     backend: str
-    """As configured: the module's name (``litert``, ``edgetpu``, ``onnx``, ``dark``)."""
+    """As configured: the module's name in this room (``litert``), or the dotted one of somebody else's."""
     library: str
     """Interpreter and its version, as ``ai-edge-litert 2.3.0``."""
     accelerator: str
-    """``cpu``, ``edgetpu``, ``cuda`` or ``tensorrt``: what owns the operators."""
+    """What owns the operators, in one lower-case word: ``cpu``, ``edgetpu``, ``cuda``, ``tensorrt``."""
     threads: int | None
     """CPU threads; None where the accelerator decides."""
 

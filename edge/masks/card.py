@@ -1,4 +1,4 @@
-"""card.json: what a model bundle says of itself (schema ``spanhawk/card/1``), parsed strictly."""
+"""card.json: what a model bundle says of itself (schema ``spanhawk/card/2``), parsed strictly."""
 
 from __future__ import annotations
 
@@ -11,18 +11,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edge.masks import preprocess
+from edge.masks.artifacts import Artifact, check_digest, parse_artifacts
+from edge.masks.upgrade import upgraded
 from edge.support import config
 from edge.support.errors import BundleError, ConfigError
 
-SCHEMA = "spanhawk/card/1"
+SCHEMA = "spanhawk/card/2"
 CARD = "card.json"
 SEAL = "card.json.sha256"
 SIGNATURE = "card.json.minisig"
-MODEL = "model.tflite"
-MODEL_EDGETPU = "model_edgetpu.tflite"
-MODEL_ONNX = "model.onnx"
-GOLDEN = "golden.npz"
-GOLDEN_ONNX = "golden_onnx.npz"
 COPY_AGAIN = "copy the bundle again; it was altered or cut short"
 
 
@@ -83,20 +80,6 @@ class TrainingData:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GoldenCard:
-    """How far an interpreter may stray from golden.npz: kernels of different machines round differently."""
-
-    tolerance_lsb: int
-    """A value further off than this counts as different, steps of the int8 output."""
-    max_fraction_above: float
-    """Share of values that may differ, 0 to 1."""
-
-    def __post_init__(self) -> None:
-        if self.tolerance_lsb < 0 or not 0 <= self.max_fraction_above < 1:
-            raise ValueError("tolerance_lsb is at least 0 and max_fraction_above is in 0 to 1")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitsCard:
     """What int8 may cost against float before ``python -m convert verify`` refuses the bundle, per data set."""
 
@@ -111,39 +94,16 @@ class LimitsCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EdgeTpuCard:
-    """What edgetpu_compiler said of model_edgetpu.tflite."""
-
-    compiler: str
-    """Its version, as it prints it."""
-    operators: int
-    operators_mapped: int
-    """How many of them run on the Edge TPU; the rest would run on the CPU."""
-    subgraphs: int
-    on_chip_bytes: int
-    """Parameters cached in the accelerator's memory."""
-    off_chip_bytes: int
-    """Parameters streamed over the bus for every frame."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnnxCard:
-    """What model.onnx is: the float network, static shapes, float32 RGB in 0..1 (1, H, W, 3) to float32 logits."""
-
-    opset: int
-    largest_difference: float
-    """Largest difference of a logit from the float TFLite model on the golden input."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What card.json says of a model (schema ``spanhawk/card/1``), field by field."""
+    """What card.json says of a model (schema ``spanhawk/card/2``), field by field."""
 
     name: str
     created: str
     """When the bundle was made, ISO 8601."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """File name to SHA-256 (hex, lower case) of every file of the bundle but the card."""
+    """File name to SHA-256 (hex, lower case) of every file of the bundle that is neither the card nor an artefact."""
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
+    """By name; ``tflite`` is always among them."""
     input: InputCard
     output: OutputCard
     score_threshold: float
@@ -153,12 +113,7 @@ class Card:
     licence: str
     metrics: Mapping[str, Any] = field(default_factory=dict)
     made: Mapping[str, Any] = field(default_factory=dict)
-    golden: GoldenCard
     limits: LimitsCard = field(default_factory=LimitsCard)
-    edgetpu: EdgeTpuCard | None = None
-    """None where nothing was compiled for the Edge TPU."""
-    onnx: OnnxCard | None = None
-    """None where no ONNX model was made."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -177,20 +132,24 @@ class Card:
 def read_card(folder: Path) -> Card:
     """Read the card in ``folder``.
 
-    Raises BundleError naming the field that is missing, unknown, mistyped or impossible; for an unknown schema; and
-    for a file name that leads out of the folder.
+    A card of an earlier version is read as if it were of today's. Raises BundleError naming the field that is missing,
+    unknown, mistyped or impossible; for an unknown schema; and for a file name that leads out of the folder.
     """
     path = folder / CARD
-    table = _read_table(folder, path)
+    table = upgraded(_read_table(folder, path))
     schema = table.pop("schema", None)
     if schema != SCHEMA:
         raise BundleError(f"{path}: schema {schema!r} is unknown, this version reads {SCHEMA}; {_way_out(schema)}")
-    files, metrics, made = (_take_object(table, name, path) for name in ("files", "metrics", "made"))
+    files, listed, metrics, made = (
+        _take_object(table, name, path) for name in ("files", "artifacts", "metrics", "made")
+    )
     try:
         card = config.build(Card, table, f"{path}: card")
     except ConfigError as error:
         raise BundleError(str(error)) from error
-    return replace(card, files=_parse_files(files, path), metrics=metrics, made=made)
+    artifacts = parse_artifacts(listed, path)
+    _check_files(files, artifacts, path)
+    return replace(card, files=files, artifacts=artifacts, metrics=metrics, made=made)
 
 
 def _way_out(schema: object) -> str:
@@ -230,16 +189,20 @@ def _take_object(table: dict[str, Any], name: str, path: Path) -> dict[str, Any]
     return value
 
 
-def _parse_files(files: dict[str, Any], path: Path) -> dict[str, str]:
-    for name, digest in files.items():
+def _check_files(files: Mapping[str, Any], artifacts: Mapping[str, Artifact], path: Path) -> None:
+    models = [artifact.file for artifact in artifacts.values()]
+    for name in (*files, *models):
         if name in ("", ".", "..", CARD, SEAL, SIGNATURE) or "/" in name or "\\" in name or "\0" in name:
             raise BundleError(f"{path}: card.files: {name!r} is not the plain name of a file beside the card")
-        if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
-            raise BundleError(f"{path}: card.files.{name}: got {digest!r}, needs a SHA-256 as 64 lower-case hex digits")
-    for name in (MODEL, GOLDEN):
-        if name not in files:
-            raise BundleError(f"{path}: card.files: {name} is not listed; a bundle without it does not fly")
-    return files
+        if (*files, *models).count(name) > 1:
+            raise BundleError(f"{path}: card.artifacts: {name!r} is listed twice; each file has one place on the card")
+    for name, digest in files.items():
+        check_digest(digest, f"{path}: card.files.{name}")
+    for artifact in artifacts.values():
+        if artifact.golden.file not in files:
+            raise BundleError(
+                f"{path}: card.files: {artifact.golden.file} is not listed; {artifact.file} does not fly without it"
+            )
 
 
 def _check_strides(source: InputCard, result: OutputCard) -> None:

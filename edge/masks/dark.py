@@ -16,8 +16,11 @@ import numpy as np
 from edge.frames import Frame
 from edge.masks import Mask, Runtime, Segmenter
 from edge.masks.preprocess import threshold_code
+from edge.masks.traits import Traits
 from edge.support.clock import Clock
 from edge.support.errors import DeviceError
+
+TRAITS = Traits(artifact=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -69,7 +69,7 @@ def test_drone_accepts_the_bundle_and_its_card(bundle):
     assert (card.output.height, card.output.width, card.output.channels) == (32, 40, 16)
     assert card.output.pixel_shuffle == 4
     assert card.training_data[0].name == "rendered"
-    assert set(card.files) == {"model.tflite", "golden.npz", "curve.png"}
+    assert set(card.files) == {"golden.npz", "curve.png"}
     assert card.made["seed"] == 1
     assert card.made["float"]["file"] == "model.keras"  # given by its whole path, which is this machine's own
     assert (card.limits.f1_drop, card.limits.pixels_differing) == (0.05, 0.05)
@@ -196,7 +196,7 @@ def test_altered_bundle_does_not_fly(bundle, tmp_path):
     for path in bundle.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     card = json.loads((tmp_path / "card.json").read_text())
-    card["files"]["model.tflite"] = "0" * 64
+    card["artifacts"]["tflite"]["sha256"] = "0" * 64
     (tmp_path / "card.json").write_text(json.dumps(card))
     with pytest.raises(BundleError, match=r"card\.json: SHA-256 is"):
         load_bundle(tmp_path)

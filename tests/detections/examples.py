@@ -11,7 +11,7 @@ from edge.detections import Detection
 from edge.detections.wire import detection_id
 from edge.evidence import Evidence
 from edge.navigation import Attitude, Fix, FixKind, NavState, nowhere
-from edge.surface import CrackSize
+from edge.surface import CrackSize, Place
 
 SEEN_AT = datetime(2026, 6, 1, 12, 0, 0, 123456, tzinfo=timezone.utc)
 FIX = Fix(FixKind.RTK_FIXED, 51.0543, 3.7174, 12.34, 0.02, None, 12)
@@ -38,6 +38,7 @@ def detection(**changes: object) -> Detection:
         "crack": crack(),
         "nav": NAV,
         "size": CrackSize(0.5, 10.0, 2.0, 0.1, None, None),
+        "place": Place("camera", 0.0, 0.0, 0.0, frame="enu@51.0500000,3.7200000", reason="no range"),
         "model": "fast-unet-12345678",
         "model_sha256": "a" * 64,
         "evidence": Evidence("a.jpg", "b" * 64),

@@ -64,7 +64,7 @@ def build(folder: Path, source: str, *flags: str) -> str:
 @pytest.fixture
 def compiled(pixel):
     """A bundle with a compiled model, as far as anyone can tell without the device."""
-    pixel.replace("model_edgetpu.tflite", (pixel.folder / "model.tflite").read_bytes() + b"edgetpu-custom-op")
+    pixel.add("edgetpu", "model_edgetpu.tflite", (pixel.folder / "model.tflite").read_bytes() + b"edgetpu-custom-op")
     return pixel.folder
 
 
@@ -93,12 +93,12 @@ def test_without_the_device_it_refuses_and_says_where_to_look(compiled, clock, t
 
 
 def test_without_a_compiled_model_it_refuses_and_says_how_to_make_one(pixel, clock):
-    with pytest.raises(BundleError, match=r"no model_edgetpu\.tflite.*convert compile"):
+    with pytest.raises(BundleError, match=r"no artefact edgetpu.*convert compile"):
         open_segmenter(Options(unsigned="allow", bundle=pixel.folder, library=ABSENT), clock)
 
 
 def test_a_compiled_model_without_an_edge_tpu_operator_never_runs_silently_on_the_cpu(pixel, clock):
-    pixel.replace("model_edgetpu.tflite", (pixel.folder / "model.tflite").read_bytes())
+    pixel.add("edgetpu", "model_edgetpu.tflite", (pixel.folder / "model.tflite").read_bytes())
     for when_absent in ("refuse", "degrade"):
         with pytest.raises(BundleError, match="holds no Edge TPU operator"):
             open_segmenter(

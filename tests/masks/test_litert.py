@@ -286,7 +286,7 @@ def test_another_bundle_s_weights_under_this_card_do_not_fly(pixel, clock):
 
 def test_a_run_that_fails_is_a_device_error(fixtures):
     bundle = load_bundle(fixtures / "pixel")
-    network = interpreter.open_network(bundle.model_path, bundle, threads=1)
+    network = interpreter.open_network(bundle, "tflite", threads=1)
     held = network.input()  # the interpreter refuses to run while a view is held
     with pytest.raises(DeviceError, match="failed on cpu"):
         network.run()
