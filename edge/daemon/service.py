@@ -22,7 +22,7 @@ from edge.daemon.control import Control, Switch
 from edge.daemon.ground import Ground
 from edge.daemon.meter import Meter
 from edge.daemon.notify import Systemd
-from edge.daemon.status import PositionWatch, Reporter, Sources
+from edge.daemon.status import Reporter, Sources
 from edge.delivery import Delivery
 from edge.detections.wire import mark_historical, rfc3339
 from edge.frames import Frame
@@ -237,7 +237,6 @@ class Service:
             lambda: pipeline.storage_trouble,
             lambda: delivery.health() if _parked(outbox) else None,
             self._bad_frame_lately,
-            PositionWatch(navigator, self._clock, wanted=_says_where(self._settings.navigation.options)).trouble,
         )
         flight = self._settings.flight
         sources = Sources(self._meter, lambda: camera.dropped, navigator, outbox, segmenter.runtime, flight, complaints)
@@ -286,11 +285,6 @@ def _parked(outbox: Outbox) -> bool:
         return outbox.counts()[LetterState.PARKED] > 0
     except TryAgainError:  # the disk fails: outbox.health says so
         return False
-
-
-def _says_where(navigation: Any) -> bool:
-    """False for a navigator configured to know no place (``fixed`` without coordinates): none is missed then."""
-    return not hasattr(navigation, "lat_deg") or navigation.lat_deg is not None
 
 
 def flight_id(clock: Clock) -> str:
