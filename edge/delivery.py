@@ -3,7 +3,7 @@
 * A letter leaves SENT only by the broker's word: acknowledged is confirmed, refused is parked with the reason.
 * When a connection is lost, everything handed over is pending again and goes out again under the same id.
 * A letter handed over late (from an earlier run, or old) is marked so.
-* A letter at which the broker hangs up each time would block all others for ever: when connections end soon and
+* A letter at which the broker closes the connection each time would block all others: when connections end soon and
   nothing is acknowledged, letters go out one by one until the culprit is known, and it is parked.
 """
 
@@ -23,16 +23,16 @@ from edge.support.errors import TryAgainError
 log = logging.getLogger(__name__)
 
 PATIENCE_S = 15.0
-"""Whoever waits for a broker calls it absent after this long without an answer, seconds: longer than one dial takes."""
+"""A broker without an answer for this long is called absent by who waits, seconds: more than connecting takes."""
 LATE_NS = 10_000_000_000
 """A letter older than this when it is handed over is late."""
 # Without news, look for new letters this often.
 _IDLE_S = 0.5
-STRIKES = 5
-"""So often the broker must hang up on a letter sent alone before it is parked."""
-# The broker's own hanging up follows at once; a network that fell silent takes longer to be noticed.
+ATTEMPTS_ALONE = 5
+"""So often the broker must close the connection at a letter sent alone before that letter is parked."""
+# A broker that closes the connection does so at once; a network that fails takes longer to be noticed.
 _SOON_NS = 5_000_000_000
-_BARREN_CONNECTIONS = 2
+_FRUITLESS_CONNECTIONS = 2
 # A disk that failed is tried again after this long.
 _DISK_PAUSE_S = 1.0
 
@@ -61,7 +61,7 @@ class Delivery:
         self._largest_taken_bytes = 0
         self._too_large_bytes: int | None = None
         self._receipts: list[Receipt] = []
-        self._stumbling = _Stumbling(publisher.window)
+        self._suspects = _Suspects(publisher.window)
         self._delivered = 0
         self._refused = 0
         self._refusal: str | None = None
@@ -90,8 +90,8 @@ class Delivery:
         if self._refusal is None:
             return None
         return (
-            f"{self._refused} letters were refused and are set aside (the last one: {self._refusal}); "
-            "mend that, then give the command flush (or spanhawk outbox flush, when the daemon is stopped)"
+            f"{self._refused} letters were refused and are parked (the last one: {self._refusal}); "
+            "correct that, then give the command flush (or spanhawk outbox flush, when the daemon is stopped)"
         )
 
     def retry(self, *, confirmed: bool = False) -> int:
@@ -138,7 +138,7 @@ class Delivery:
         for id in ids:
             self._sent_ns.pop(id, None)
             self._sent_bytes.pop(id, None)
-        self._stumbling.settled(ids)
+        self._suspects.settled(ids)
 
     def _follow_session(self) -> None:
         """When the connection was lost, everything handed over goes back."""
@@ -147,13 +147,16 @@ class Delivery:
         if session == self._session and not lost:
             return
         self._outbox.release()
-        culprit = self._stumbling.lost(self._sent_ns, self._clock.monotonic_ns())
+        culprit = self._suspects.lost(self._sent_ns, self._clock.monotonic_ns())
         self._hand.clear()
         sizes, self._sent_bytes = self._sent_bytes, {}
         self._sent_ns.clear()
         self._session = session
         if culprit is not None:
-            self._park(culprit, f"the broker hung up each of the {STRIKES} times this letter was sent alone")
+            self._park(
+                culprit,
+                f"the broker closed the connection each of the {ATTEMPTS_ALONE} times this letter was sent alone",
+            )
             self._learn(sizes[culprit])
 
     def _learn(self, size_bytes: int) -> None:
@@ -162,7 +165,7 @@ class Delivery:
             self._too_large_bytes = size_bytes
 
     def _fill(self) -> None:
-        room = self._stumbling.window - len(self._sent_ns) - len(self._hand)
+        room = self._suspects.window - len(self._sent_ns) - len(self._hand)
         if room > 0:
             self._hand.extend(self._outbox.take(room))
         while self._hand:
@@ -185,7 +188,7 @@ class Delivery:
                 self._park(letter.id, f"it is late and cannot be marked so: {error}")
                 return None
         if self._too_large_bytes is not None and len(payload) >= self._too_large_bytes:
-            limit = f"{len(payload)} bytes, and the broker hangs up on a letter of {self._too_large_bytes}"
+            limit = f"{len(payload)} bytes, and the broker closes the connection at a letter of {self._too_large_bytes}"
             self._park(letter.id, f"{limit}: raise its limit of message size")
             return None
         return payload
@@ -194,18 +197,18 @@ class Delivery:
         self._outbox.park(id, reason)
         self._refused += 1
         self._refusal = reason
-        self._complaints.warn("parked", f"letter {id} is set aside: {reason}")
+        self._complaints.warn("parked", f"letter {id} is parked: {reason}")
 
 
-class _Stumbling:
-    """Tells a letter that makes the broker hang up from a connection that is merely bad."""
+class _Suspects:
+    """Distinguishes a letter at which the broker closes the connection from a connection that is merely bad."""
 
     def __init__(self, window: int) -> None:
         self._full_window = window
         self._acknowledged = False
-        self._barren = 0
+        self._fruitless = 0
         self._one_by_one = 0
-        self._strikes: dict[str, int] = {}
+        self._failures_alone: dict[str, int] = {}
 
     @property
     def window(self) -> int:
@@ -213,32 +216,32 @@ class _Stumbling:
         return 1 if self._one_by_one else self._full_window
 
     def settled(self, ids: list[str]) -> None:
-        """The broker answered for these: they are innocent."""
+        """The broker answered for these: they are not the cause."""
         if not ids:
             return
         self._acknowledged = True
-        self._barren = 0
+        self._fruitless = 0
         self._one_by_one = max(0, self._one_by_one - len(ids))
         for id in ids:
-            self._strikes.pop(id, None)
+            self._failures_alone.pop(id, None)
 
     def lost(self, sent_ns: Mapping[str, int], now_ns: int) -> str | None:
-        """A connection ended with these on their way; returns the letter that is to blame once that is clear."""
+        """A connection ended with these on their way; returns the letter that is the cause once that is clear."""
         acknowledged, self._acknowledged = self._acknowledged, False
         if not sent_ns or now_ns - max(sent_ns.values()) > _SOON_NS:
             return None
         if len(sent_ns) == 1:
-            return self._strike(next(iter(sent_ns)))
-        self._barren = 0 if acknowledged else self._barren + 1
-        if self._barren >= _BARREN_CONNECTIONS:
+            return self._failed_alone(next(iter(sent_ns)))
+        self._fruitless = 0 if acknowledged else self._fruitless + 1
+        if self._fruitless >= _FRUITLESS_CONNECTIONS:
             self._one_by_one = 2 * self._full_window
         return None
 
-    def _strike(self, id: str) -> str | None:
-        self._strikes[id] = self._strikes.get(id, 0) + 1
-        if self._strikes[id] < STRIKES:
+    def _failed_alone(self, id: str) -> str | None:
+        self._failures_alone[id] = self._failures_alone.get(id, 0) + 1
+        if self._failures_alone[id] < ATTEMPTS_ALONE:
             self._one_by_one = 2 * self._full_window
             return None
-        self._strikes.clear()
-        self._one_by_one = self._barren = 0
+        self._failures_alone.clear()
+        self._one_by_one = self._fruitless = 0
         return id

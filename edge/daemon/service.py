@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 FRAME_WAIT_S = 0.5
 
 # A start that fails waits this long for the broker, to say why.
-SAY_WHY_S = 3.0
+REPORT_WHY_S = 3.0
 
 # So many frames in a row that cannot be processed end the daemon; systemd starts it anew.
 MAX_BAD_IN_A_ROW = 20
@@ -79,7 +79,7 @@ class Service:
         self._flight = Flight(settings.vehicle, flight_id(clock), detections_topic(settings.vehicle))
         self._newest: Outcome | None = None
         self._beat_ns = clock.monotonic_ns()
-        self._said_why = False
+        self._reported_why = False
         self._bad_in_a_row = 0
         self._bad_frame_trouble: tuple[int, str] | None = None
         self._complaints = Complaints(log, clock)
@@ -93,7 +93,7 @@ class Service:
                 navigator: Navigator = stack.enter_context(self._open("navigation", "open_navigator"))
                 segmenter: Segmenter = stack.enter_context(self._open("masks", "open_segmenter"))
             except SpanhawkError as error:
-                self._say_why(publisher, error)
+                self._report_why(publisher, error)
                 raise
             pipeline = self._pipeline(segmenter, navigator, outbox)
             camera = stack.enter_context(self._camera())
@@ -188,7 +188,7 @@ class Service:
         publisher = self._open_publisher().__enter__()
 
         def leave(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-            if self._said_why:
+            if self._reported_why:
                 publisher.__exit__(None, None, None)
             else:
                 publisher.__exit__(kind, error, trace)
@@ -196,15 +196,15 @@ class Service:
         stack.push(leave)
         return publisher
 
-    def _say_why(self, publisher: Publisher, error: SpanhawkError) -> None:
+    def _report_why(self, publisher: Publisher, error: SpanhawkError) -> None:
         """Tell the ground why there will be no flight, if it can be reached within a moment."""
-        vehicle, until_ns = self._settings.vehicle, self._clock.monotonic_ns() + round(SAY_WHY_S * 1e9)
+        vehicle, until_ns = self._settings.vehicle, self._clock.monotonic_ns() + round(REPORT_WHY_S * 1e9)
         why = status_payload(vehicle, self._flight.flight_id, "offline", [str(error)], flying=False)
         publisher.announce(status_topic(vehicle), why, retained=True)
         while not publisher.connected and self._clock.monotonic_ns() < until_ns:
             publisher.wake.clear()
             self._clock.wait(publisher.wake, 0.1)
-        self._said_why = publisher.connected
+        self._reported_why = publisher.connected
 
     def _pipeline(self, segmenter: Segmenter, navigator: Navigator, outbox: Outbox) -> Pipeline:
         settings = self._settings

@@ -17,7 +17,7 @@ from edge.support import board, disk
 from edge.support.clock import Clock
 from edge.support.errors import TryAgainError
 
-# A fix that is late once is no news.
+# A fix that is late once is not reported.
 _NO_FIX_NS = 5_000_000_000
 
 TELEMETRY_SCHEMA = "spanhawk/telemetry/1"
@@ -147,10 +147,10 @@ class Reporter:
         options = self._sources.flight
         temperature, free = board.temperature_deg_c(), disk.free_bytes_for(options.snapshot_dir)
         return [
-            f"processor at {temperature:.0f} °C, above {options.max_temperature_deg_c:.0f}: give it air"
+            f"processor at {temperature:.0f} °C, above {options.max_temperature_deg_c:.0f}: improve its cooling"
             if temperature is not None and temperature > options.max_temperature_deg_c
             else None,
-            f"disk has {free // 1_000_000} MB left, below {options.min_free_mb}: land and make room"
+            f"disk has {free // 1_000_000} MB left, below {options.min_free_mb}: land and free disk space"
             if free is not None and free < options.min_free_mb * 1_000_000
             else None,
             "supply voltage below 4.63 V: use a stronger supply or a shorter cable" if board.under_voltage() else None,

@@ -61,8 +61,8 @@ class _Wire:
         self.packets: deque[tuple[int, Published]] = deque()
         self._mids = 0
 
-    def dial(self) -> None:
-        """Nothing to dial."""
+    def open(self) -> None:
+        """Nothing to connect to."""
 
     def work(self) -> None:
         """Nothing to serve."""
@@ -85,7 +85,7 @@ class MemoryPublisher:
         """Everything that reached the far end, in order; repeats are repeated."""
         self.refuse: Callable[[Published], str | None] = lambda published: None
         """The far end's rule: a reason to refuse this publication, None to take it."""
-        self.hangs_up_on: Callable[[Published], bool] = lambda published: False
+        self.closes_on: Callable[[Published], bool] = lambda published: False
         """Publications at which the far end closes the connection."""
         self.receive_maximum: int | None = None
         """Unacknowledged publications that the far end allows, from the next connection on; None: it does not say."""
@@ -119,7 +119,7 @@ class MemoryPublisher:
         while self._wire is not None and self._wire.packets and done != count:
             mid, published = self._wire.packets.popleft()
             done += 1
-            if self.hangs_up_on(published):
+            if self.closes_on(published):
                 self.go_down()
                 break
             refused = self.refuse(published)
@@ -181,7 +181,7 @@ class MemoryPublisher:
 
     def health(self) -> str | None:
         """That it is down; None while up."""
-        return None if self.connected else "the memory publisher is told to be down"
+        return None if self.connected else "the memory publisher is disconnected, as a test asked"
 
     def __enter__(self) -> MemoryPublisher:
         return self

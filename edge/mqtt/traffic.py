@@ -125,7 +125,9 @@ class Traffic:
         topic = asked if asked is not None and may_reply_to(asked, self._vehicle) else default_topic
         with self._lock:
             if self._line is None or len(self._replies) >= _MAX_REPLIES:
-                self._complaints.warn("replies", f"a reply on {topic} is dropped: the broker is away or too slow")
+                self._complaints.warn(
+                    "replies", f"a reply on {topic} is dropped: the broker is not connected or too slow"
+                )
                 return
             self._replies.append((topic, payload, request.correlation))
             self._flush()
@@ -187,7 +189,7 @@ class Traffic:
             self._requests.append(news.request)
 
     def _fits(self, topic: str, payload: bytes) -> bool:
-        """Whether it can be sent here; a status the broker hangs up on would end every connection."""
+        """Whether it can be sent here; a status at which the broker disconnects would end every connection."""
         unfit = self._unfit(topic, payload)
         if unfit is not None:
             self._complaints.warn(f"unfit {topic}", f"what goes on {topic[:80]!r} is not sent: {unfit}")

@@ -85,7 +85,7 @@ class Gimbal:
         w, x, y, z = (float(part) for part in message.q)
         length = math.sqrt(w * w + x * x + y * y + z * z)
         if not abs(length - 1) < 0.05:  # also false for NaN
-            return self._doubt("its quaternion is none")
+            return self._doubt("its quaternion is not valid")
         if int(message.failure_flags) & _FAILED:
             return self._doubt(f"it reports a failure (flags {int(message.failure_flags)})")
         attitude = rotation.euler((w / length, x / length, y / length, z / length))

@@ -90,7 +90,7 @@ def test_goodbye_delivers_what_waits_and_says_offline() -> None:
     setup = Setup()
     found = feature(detection())
     setup.outbox.put([Letter(found["id"], "spanhawk/drone1/detections", to_bytes(found), setup.clock.monotonic_ns())])
-    setup.ground.say_goodbye()
+    setup.ground.leave()
     assert [one["id"] for one in setup.told("detections")] == [found["id"]]
     assert setup.told("status")[-1]["state"] == "offline"
     assert setup.outbox.counts()[LetterState.CONFIRMED] == 1
@@ -101,7 +101,7 @@ def test_goodbye_does_not_wait_for_ever_for_a_silent_broker() -> None:
     setup.publisher.go_down()
     found = feature(detection())
     setup.outbox.put([Letter(found["id"], "spanhawk/drone1/detections", to_bytes(found), 0)])
-    setup.ground.say_goodbye()
+    setup.ground.leave()
     assert setup.outbox.counts()[LetterState.CONFIRMED] == 0
 
 

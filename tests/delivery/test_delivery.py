@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from edge.delivery import STRIKES, Delivery
+from edge.delivery import ATTEMPTS_ALONE, Delivery
 from edge.mqtt import memory as mqtt_memory
 from edge.outbox import Letter, LetterState
 from edge.support.clock import UTC, ManualClock
@@ -103,7 +103,7 @@ def test_a_refused_letter_is_parked_with_the_reason(caplog):
     assert [s.reason for s in world.outbox.list(9) if s.reason] == ["Not authorized"]
     assert world.delivery.refused == 1
     assert "1 letters were refused" in world.delivery.health()
-    assert "letter bad is set aside: Not authorized" in caplog.text
+    assert "letter bad is parked: Not authorized" in caplog.text
 
 
 def test_old_letters_are_marked_late_and_fresh_ones_are_not():
@@ -185,16 +185,16 @@ def test_a_letter_at_which_the_broker_hangs_up_is_found_and_parked(place):
     while world.delivery.waiting and connections < 40:
         if not world.publisher.connected:
             world.publisher.come_up()
-            world.publisher.hangs_up_on = lambda published: published.payload.decode() == culprit
+            world.publisher.closes_on = lambda published: published.payload.decode() == culprit
             connections += 1
         world.turn()
         if connections < 6:
             world.put(f"new-{connections}-{world.clock.monotonic_ns()}")
     assert world.states()[culprit] is LetterState.PARKED
     assert Counter(world.states().values())[LetterState.PARKED] == 1
-    assert connections <= 4 + 2 * STRIKES
+    assert connections <= 4 + 2 * ATTEMPTS_ALONE
     [parked] = [s for s in world.outbox.list(10**6) if s.state is LetterState.PARKED]
-    assert parked.reason == "the broker hung up each of the 5 times this letter was sent alone"
+    assert parked.reason == "the broker closed the connection each of the 5 times this letter was sent alone"
 
 
 def test_a_size_at_which_the_broker_hangs_up_is_learnt_once():
@@ -206,7 +206,7 @@ def test_a_size_at_which_the_broker_hangs_up_is_learnt_once():
     while world.delivery.waiting and connections < 200:
         if not world.publisher.connected:
             world.publisher.come_up()
-            world.publisher.hangs_up_on = lambda published: len(published.payload) > 1500
+            world.publisher.closes_on = lambda published: len(published.payload) > 1500
             connections += 1
         world.turn(0.01)
     states = {int(id): state for id, state in world.states().items()}
@@ -215,7 +215,7 @@ def test_a_size_at_which_the_broker_hangs_up_is_learnt_once():
     }
     assert {sizes[n] for n, state in states.items() if state is LetterState.PARKED} == {s for s in sizes if s > 1500}
     assert connections <= 60, "173 letters are too large; one after the other that would be 865 connections"
-    world.publisher.hangs_up_on = lambda published: False
+    world.publisher.closes_on = lambda published: False
     assert world.delivery.retry() == sum(size > 1500 for size in sizes)
     world.drain()
     assert set(world.states().values()) == {LetterState.CONFIRMED}, "a broker that was put right gets them all"
@@ -230,7 +230,7 @@ def test_a_small_letter_at_which_the_broker_hangs_up_says_nothing_about_size():
     world.outbox.put(
         [Letter("poison", "t", b"p" * 100, None), *(Letter(f"{n}", "t", b"y" * 200, None) for n in range(9))]
     )
-    world.publisher.hangs_up_on = lambda published: published.payload.startswith(b"p")
+    world.publisher.closes_on = lambda published: published.payload.startswith(b"p")
     for _ in range(200):
         if not world.publisher.connected:
             world.publisher.come_up()
