@@ -98,7 +98,7 @@ def test_a_changed_card_with_a_fresh_seal_is_caught_by_the_signature(signed, key
 
 
 def test_unsigned_bundles_fly_only_when_told_so(pixel, keys, caplog):
-    with pytest.raises(BundleError, match=r"holds no signature.*convert sign.*unsigned") as refusal:
+    with pytest.raises(BundleError, match=r"has no signature.*convert sign.*unsigned") as refusal:
         check_trust(pixel.folder, keys, "refuse")
     assert refusal.value.exit_code == 78
     with caplog.at_level(logging.WARNING):
