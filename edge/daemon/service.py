@@ -78,7 +78,7 @@ class Service:
         self._switch = Switch(flying=settings.flight.start_flying)
         self._flight = Flight(settings.vehicle, flight_id(clock), detections_topic(settings.vehicle))
         self._newest: Outcome | None = None
-        self._beat_ns = clock.monotonic_ns()
+        self._beat_ns = self._begun_ns = clock.monotonic_ns()
         self._reported_why = False
         self._bad_in_a_row = 0
         self._bad_frame_trouble: tuple[int, str] | None = None
@@ -165,7 +165,7 @@ class Service:
         if limit_s is None or now_ns - self._beat_ns < limit_s / 4 * 1e9:
             return
         last_ns = self._meter.read(now_ns).last_frame_ns
-        moving = last_ns is not None and now_ns - last_ns < (limit_s + camera.timeout_s) * 1e9
+        moving = now_ns - (self._begun_ns if last_ns is None else last_ns) < (limit_s + camera.timeout_s) * 1e9
         if (moving or not self._switch.flying or camera.health() is not None) and ground.turning_within(limit_s):
             self._systemd.alive()
             self._beat_ns = now_ns
