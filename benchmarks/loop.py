@@ -26,7 +26,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge.cracks.trace import TraceOptions
 from edge.frames import Camera, Frame, synthetic
 from edge.frames.decode import decode
 from edge.masks import tiles
@@ -34,10 +33,10 @@ from edge.masks.artifacts import TFLITE
 from edge.masks.bundle import default_bundle_path, load_bundle
 from edge.masks.interpreter import open_network
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
-from edge.pipeline import Flight, Measures, Outcome, Pipeline
+from edge.measurers import Measures
+from edge.pipeline import Flight, Outcome, Pipeline
 from edge.support import backends
 from edge.support.clock import ManualClock
-from edge.surface.scale import ScaleOptions
 from edge.tools.replay.record import Recorder
 
 HEIGHT_PX, WIDTH_PX = 720, 1280
@@ -157,8 +156,7 @@ class _Loop:
             )
             self._recorder = stack.enter_context(Recorder(self._out, masks=False, overlays=False))
             flight = Flight("bench", "bench", "spanhawk/bench/detections")
-            measures = Measures(trace=TraceOptions(), scale=ScaleOptions())
-            self._pipeline = Pipeline(segmenter, navigator, outbox, flight, measures, clock)
+            self._pipeline = Pipeline(segmenter, navigator, outbox, flight, Measures(), clock)
             self._frames = self._endless()
             next(self._frames)
             self._stack = stack.pop_all()

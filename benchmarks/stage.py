@@ -99,7 +99,7 @@ class Stage:
         network = open_model(self.bundle.model_path.read_bytes(), 1)
         card = self.bundle.card.output
         scale, zero = quantisation
-        limit = self.bundle.card.score_threshold
+        limit = self.bundle.card.damage[0].threshold
         both = either = 0
         for picture in pictures:
             preprocess.to_input(picture, network.input())

@@ -86,7 +86,12 @@ def _add_quantize(parsers: Any) -> None:
     quantize.add_argument("--curve", type=Path, help="picture of the training (default: curve.png beside the model)")
     quantize.add_argument("--name", help="name on the card (default: the bundle folder's name)")
     quantize.add_argument("--licence", default="not stated", help="what the weights may be used for, for the card")
-    quantize.add_argument("--threshold", type=float, help="score threshold (default: the training record's)")
+    quantize.add_argument("--threshold", type=float,
+                          help="score threshold, for one class (default: the training record's)")  # fmt: skip
+    quantize.add_argument("--class", dest="classes", action="append", metavar="NAME",
+                          help="keep this class only (again for more); default: all that were trained")  # fmt: skip
+    quantize.add_argument("--measure", action="append", default=[], metavar="NAME=line|area",
+                          help="how a class is measured (default: crack as lines, others as areas)")  # fmt: skip
     quantize.add_argument("--finetune", type=int, metavar="STEPS",
                           help="fine-tune for int8 first; 0 never does (default: only where rounding costs too much)",
                           )  # fmt: skip

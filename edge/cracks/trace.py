@@ -23,7 +23,7 @@ from edge.cracks.pieces import Pieces, cut_out, distance_to_outside, skeleton_of
 from edge.cracks.profile import Picture
 from edge.cracks.rows import Flags, Floats, Index
 from edge.cracks.width import Measured, measure
-from edge.masks import Mask
+from edge.masks import ClassMask
 
 logger = logging.getLogger(__name__)
 
@@ -98,11 +98,11 @@ class Traced:
         return drawn
 
 
-def trace(mask: Mask, options: TraceOptions) -> Traced:
+def trace(mask: ClassMask, options: TraceOptions) -> Traced:
     """Find and measure the cracks of ``mask``; the same mask gives the same cracks in the same order."""
     shape = (mask.frame.height_px, mask.frame.width_px)
     options = options.for_frame(shape)
-    pieces = cut_out(mask.crack, options.min_area_px, options.max_pieces, options.fill_holes_px)
+    pieces = cut_out(mask.damage, options.min_area_px, options.max_pieces, options.fill_holes_px)
     if pieces is None:
         return Traced((), 0, shape, np.zeros(0, np.intp), np.zeros(0, np.intp))
     cracks, numbers, left_out = _measure(mask, pieces, options)
@@ -111,7 +111,7 @@ def trace(mask: Mask, options: TraceOptions) -> Traced:
     return Traced(cracks, left_out, shape, *_reported(pieces, numbers, shape[1]))
 
 
-def _measure(mask: Mask, pieces: Pieces, options: TraceOptions) -> tuple[tuple[Crack, ...], list[int], int]:
+def _measure(mask: ClassMask, pieces: Pieces, options: TraceOptions) -> tuple[tuple[Crack, ...], list[int], int]:
     """The cracks, longest first, the numbers of their pieces, and how many pieces and branches were left out."""
     if not pieces.pixels.size:
         return (), [], pieces.left_out
@@ -144,7 +144,7 @@ def _reported(pieces: Pieces, numbers: list[int], columns: int) -> tuple[Index, 
 class _Tracer:
     """One mask on its way from pieces to measured cracks."""
 
-    def __init__(self, mask: Mask, pieces: Pieces, options: TraceOptions) -> None:
+    def __init__(self, mask: ClassMask, pieces: Pieces, options: TraceOptions) -> None:
         self.pieces, self.options = pieces, options
         rows, columns = pieces.bits.shape
         window = np.s_[pieces.top : pieces.top + rows, pieces.left : pieces.left + columns]

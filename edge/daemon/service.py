@@ -33,7 +33,7 @@ from edge.mqtt.status import status_payload
 from edge.mqtt.topics import detections_topic, replies_topic, status_topic
 from edge.navigation import Navigator
 from edge.outbox import LetterState, Outbox
-from edge.pipeline import Flight, Measures, Outcome, Pipeline
+from edge.pipeline import Flight, Outcome, Pipeline, Proof
 from edge.settings import Settings, read
 from edge.support.clock import Clock, SystemClock
 from edge.support.complaints import Complaints
@@ -137,7 +137,7 @@ class Service:
             now_ns,
             outcome.stage_ms,
             len(outcome.features),
-            outcome.traced.left_out,
+            outcome.left_out,
             outcome.mask.looked_share,
             outcome.suppressed,
         )
@@ -208,16 +208,9 @@ class Service:
 
     def _pipeline(self, segmenter: Segmenter, navigator: Navigator, outbox: Outbox) -> Pipeline:
         settings = self._settings
-        measures = Measures(
-            trace=settings.cracks,
-            report=settings.report,
-            scale=settings.scale,
-            place=settings.place,
-            structure=settings.structure,
-            evidence_dir=settings.flight.evidence_dir,
-            evidence_min_free_bytes=settings.flight.min_free_mb * 1_000_000,
-        )
-        return Pipeline(segmenter, navigator, outbox, self._flight, measures, self._clock)
+        folder = settings.flight.evidence_dir
+        proof = None if folder is None else Proof(folder, settings.flight.min_free_mb * 1_000_000)
+        return Pipeline(segmenter, navigator, outbox, self._flight, settings.measures, self._clock, proof)
 
     def _ground(
         self,

@@ -59,8 +59,8 @@ def loads(text: str, name: str) -> dict[str, Any]:
 def build(options: type[T], table: Mapping[str, Any], where: str) -> T:
     """Fill the dataclass ``options`` from ``table``; ``where`` is the table's name in messages, as "camera".
 
-    Values may be bool, int, float (an int is accepted), str, Path (a string), tuples (an array),
-    nested dataclasses (a table), literal choices, and ``X | None`` of these. Raises ConfigError.
+    Values may be bool, int, float (an int is accepted), str, Path (a string), tuples (an array), nested dataclasses
+    (a table), mappings from names (a table), literal choices, and ``X | None`` of these. Raises ConfigError.
     """
     fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, options))}
     for key in table:
@@ -103,9 +103,12 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return _choice(value, typing.get_args(hint), where)
     if origin is tuple:
         return _array(value, typing.get_args(hint), where)
-    if dataclasses.is_dataclass(hint):
+    if dataclasses.is_dataclass(hint) or origin is Mapping:
         if not isinstance(value, Mapping):
             raise _wrong(value, "a table", where)
+        if origin is Mapping:
+            arm = typing.get_args(hint)[1]
+            return {key: _convert(item, arm, f"{where}.{key}") for key, item in value.items()}
         return build(typing.cast(type[Any], hint), value, where)
     return _scalar(value, hint, where)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge.cracks.plausible import REASONS
+from edge import __version__
 from edge.frames import Camera, SkippedFrame, readable
 from edge.masks import Segmenter
 from edge.pipeline import Outcome, Pipeline
@@ -27,9 +27,9 @@ class Tally:
     dropped: int = 0
     detections: int = 0
     suppressed: Counter[str] = field(default_factory=Counter)
-    """Traced cracks that were not reported, by reason."""
+    """Findings that were not reported, by reason."""
     left_out: int = 0
-    """Pieces and branches of masks that were not traced, because a frame held more than its cap."""
+    """Pieces and branches of masks that were not measured, because a frame held more than its cap."""
     unplaced: Counter[str] = field(default_factory=Counter)
     """Detections whose place on the surface is not known, by reason."""
     skipped: tuple[SkippedFrame, ...] = ()
@@ -68,7 +68,7 @@ def _count(tally: Tally, outcome: Outcome, around_ns: Mapping[str, int]) -> None
     tally.frames_with_cracks += bool(outcome.features)
     tally.detections += len(outcome.features)
     tally.suppressed.update(outcome.suppressed)
-    tally.left_out += outcome.traced.left_out
+    tally.left_out += outcome.left_out
     tally.unplaced.update(place.reason for place in outcome.places if place.reason is not None)
     tally.dropped += outcome.dropped_before
     for stage, took_ms in {**outcome.stage_ms, **{stage: took / 1e6 for stage, took in around_ns.items()}}.items():
@@ -89,14 +89,14 @@ def summary(tally: Tally, segmenter: Segmenter, flight_id: str, source: str) -> 
         "skipped_files": [{"name": bad.name, "reason": bad.reason} for bad in tally.skipped],
         "detections": tally.detections,
         "left_out": tally.left_out,
-        "suppressed": {reason: tally.suppressed[reason] for reason in REASONS},
+        "suppressed": dict(tally.suppressed),
         "unplaced": dict(tally.unplaced.most_common()),
         "stage_ms": percentiles(tally.stage_ms),
         "wall_s": round(tally.wall_s, 3),
         "frames_per_s": round(tally.frames / tally.wall_s, 2) if tally.wall_s > 0 else None,
         "bundle": segmenter.model,
         "bundle_sha256": segmenter.sha256,
-        "score_threshold": segmenter.threshold,
+        "score_thresholds": {kind.name: kind.threshold for kind in segmenter.classes},
         "backend": runtime.backend,
         "library": runtime.library,
         "accelerator": runtime.accelerator,
@@ -105,6 +105,9 @@ def summary(tally: Tally, segmenter: Segmenter, flight_id: str, source: str) -> 
 
 
 def flight_name(source: str, *ingredients: object) -> str:
-    """A flight id that is the same whenever the same source is replayed with the same model and settings."""
-    digest = hashlib.sha256("\n".join(map(repr, ingredients)).encode()).hexdigest()[:8]
+    """A flight id that is the same whenever one version replays the same source with the same model and settings.
+
+    Another version may trace other cracks: under the same id a receiver would take them for those that it has.
+    """
+    digest = hashlib.sha256("\n".join(map(repr, (__version__, *ingredients))).encode()).hexdigest()[:8]
     return f"replay-{readable(source)}-{digest}"

@@ -90,12 +90,12 @@ class _Watched:
         return self._camera.live
 
     @property
-    def frame_count(self) -> int | None:
-        return self._camera.frame_count
-
-    @property
     def timeout_s(self) -> float | None:
         return self._camera.timeout_s
+
+    @property
+    def frame_count(self) -> int | None:
+        return self._camera.frame_count
 
     @property
     def skipped(self) -> tuple[SkippedFrame, ...]:

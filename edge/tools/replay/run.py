@@ -13,23 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge import __version__
 from edge import settings as configuration
-from edge.cracks.plausible import ReportOptions
-from edge.cracks.trace import TraceOptions
 from edge.frames import Camera
 from edge.masks import Segmenter
+from edge.measurers import Measures
 from edge.mqtt.topics import check_vehicle, detections_topic
 from edge.navigation import Navigator
 from edge.navigation.recorded import RecordedNavigator
 from edge.outbox import Outbox
-from edge.pipeline import Flight, Measures, Outcome, Pipeline
+from edge.pipeline import Flight, Outcome, Pipeline
 from edge.support import backends
 from edge.support.clock import Clock, ManualClock, SystemClock
 from edge.support.errors import ConfigError, TryAgainError, UsageError
-from edge.surface.local import PlaceOptions
-from edge.surface.scale import ScaleOptions
-from edge.surface.structure import StructureOptions
 from edge.tools.replay.deliver import Delivering
 from edge.tools.replay.fly import Tally, flight_name, fly, summary
 from edge.tools.replay.heard import Heard
@@ -95,11 +90,7 @@ class Tables:
     masks: dict[str, Any]
     navigation: dict[str, Any]
     mqtt: dict[str, Any]
-    trace: TraceOptions
-    report: ReportOptions
-    scale: ScaleOptions
-    place: PlaceOptions
-    structure: StructureOptions
+    measures: Measures
 
 
 def replay(job: Job) -> str:
@@ -178,11 +169,7 @@ def _tables(job: Job) -> Tables:
         masks,
         dict(table.get("navigation", {})),
         dict(table.get("mqtt", {})),
-        config.build(TraceOptions, table.get("cracks", {}), "cracks"),
-        config.build(ReportOptions, table.get("report", {}), "report"),
-        config.build(ScaleOptions, table.get("scale", {}), "scale"),
-        config.build(PlaceOptions, table.get("place", {}), "place"),
-        config.build(StructureOptions, table.get("structure", {}), "structure"),
+        configuration.measures(table),
     )
 
 
@@ -196,14 +183,9 @@ def _flight_id(job: Job, recording: Recording, segmenter: Segmenter, tables: Tab
     masks = sorted((key, value) for key, value in tables.masks.items() if key not in _NO_INGREDIENTS)
     mount = [(key, str(tables.navigation.get(key))) for key in _SHARED]
     ingredients = (
-        __version__,
         segmenter.model,
         masks,
-        tables.trace,
-        tables.report,
-        tables.scale,
-        tables.place,
-        tables.structure,
+        *_ways(tables.measures, segmenter),
         nav,
         mount,
         job.nav_offset_s,
@@ -212,17 +194,16 @@ def _flight_id(job: Job, recording: Recording, segmenter: Segmenter, tables: Tab
     return flight_name(job.source.resolve().name, recording.content(), *ingredients)
 
 
+def _ways(measures: Measures, segmenter: Segmenter) -> tuple[object, ...]:
+    """What decides on the findings of this model, and nothing else: other tables leave the ids as they are."""
+    areas = [measures.areas] if any(kind.measure == "area" for kind in segmenter.classes) else []
+    return (measures.trace, measures.report, measures.scale, measures.place, measures.structure, *areas)
+
+
 def _pipeline(
     segmenter: Segmenter, navigator: Navigator, outbox: Outbox, flight: Flight, tables: Tables, clock: Clock
 ) -> Pipeline:
-    measures = Measures(
-        trace=tables.trace,
-        report=tables.report,
-        scale=tables.scale,
-        place=tables.place,
-        structure=tables.structure,
-    )
-    return Pipeline(segmenter, navigator, outbox, flight, measures, clock)
+    return Pipeline(segmenter, navigator, outbox, flight, tables.measures, clock)
 
 
 def _fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, recorder: Recorder) -> Tally:
