@@ -381,7 +381,7 @@ def _config_show(arguments: argparse.Namespace) -> int:
 
     path = arguments.config
     if path is None and not _DEFAULT_CONFIG.exists():
-        in_force = settings.from_table({}, "built-in defaults: there is no /etc/spanhawk/spanhawk.toml")
+        in_force = settings.from_table({}, f"built-in defaults: there is no {_DEFAULT_CONFIG}")
     else:
         in_force = settings.read(path or _DEFAULT_CONFIG)
     print(settings.effective(in_force), end="")

@@ -3,7 +3,7 @@
 The quaternion of GIMBAL_DEVICE_ATTITUDE_STATUS (mavlink.io, common.xml, Gimbal Protocol v2) has roll and pitch against
 the horizon. Its yaw counts from the vehicle's heading or from north: YAW_IN_VEHICLE_FRAME or YAW_IN_EARTH_FRAME decide,
 with neither of them YAW_LOCK does (locked: north). Both at once contradict each other. ``delta_yaw`` leads from one to
-the other. Firmware is not always honest about this: ArduPilot's servo gimbals set YAW_IN_VEHICLE_FRAME and mean the
+the other. Firmware is not always right about this: ArduPilot's servo gimbals set YAW_IN_VEHICLE_FRAME and mean the
 vehicle's tilted axes, some gimbals count yaw from wherever they were switched on, and PX4 has passed the vehicle's own
 attitude off as the camera's. So ``Mount.gimbal`` can overrule the flags, and ``spanhawk doctor --turn`` watches what
 the yaw does while the aircraft is turned.
@@ -85,7 +85,7 @@ class Gimbal:
         w, x, y, z = (float(part) for part in message.q)
         length = math.sqrt(w * w + x * x + y * y + z * z)
         if not abs(length - 1) < 0.05:  # also false for NaN
-            return self._doubt("its quaternion is none")
+            return self._doubt("its quaternion is not valid")
         if int(message.failure_flags) & _FAILED:
             return self._doubt(f"it reports a failure (flags {int(message.failure_flags)})")
         attitude = rotation.euler((w / length, x / length, y / length, z / length))

@@ -125,7 +125,7 @@ class GpsdNavigator:
         self._stop.set()
         with self._lock:
             if self._socket is not None:
-                _hang_up(self._socket)  # wakes the thread from its read
+                _shut_down(self._socket)  # wakes the thread from its read
         self._thread.join(_CLOSE_S)
 
     def _run(self) -> None:
@@ -178,8 +178,8 @@ def _receive(connection: socket.socket) -> bytes:
         return connection.recv(_CHUNK_BYTES)
 
 
-def _hang_up(connection: socket.socket) -> None:
+def _shut_down(connection: socket.socket) -> None:
     try:
         connection.shutdown(socket.SHUT_RDWR)
     except OSError:
-        log.debug("gpsd had hung up first")
+        log.debug("gpsd had closed the connection first")

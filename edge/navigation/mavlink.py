@@ -81,7 +81,7 @@ def open_navigator(options: Options, clock: Clock) -> Navigator:
 def dialect() -> Any:
     """pymavlink's module of the common messages, MAVLink 2."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecations of the generated code are not ours to mend
+        warnings.simplefilter("ignore")  # deprecations of the generated code are not ours to correct
         from pymavlink.dialects.v20 import common
     return common
 

@@ -208,7 +208,7 @@ def _check_twins(runs: Sequence[Epoch], times: Sequence[float], path: Path, warn
             f"{path}: two receivers speak in it under one name and do not agree on the time or the place; "
             "log one receiver at a time"
         )
-    warnings.append("every moment is in it twice, as of two receivers under one name; the first one's word counts")
+    warnings.append("every moment is in it twice, as of two receivers under one name; the first one's values are used")
 
 
 def _ring(seconds: float) -> float:

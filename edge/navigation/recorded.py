@@ -83,7 +83,7 @@ class RecordedNavigator:
     ) -> None:
         self._path, self._history, self._utc, self._warnings = path, history, utc, tuple(warnings)
         self.began_at = began_at
-        """UTC of the first frame by the clock of the computer that wrote the log, which nobody vouches for; None:
+        """UTC of the first frame by the clock of the computer that wrote the log, which is not verified; None:
         the log does not say."""
 
     def at(self, exposed_ns: int) -> NavState:

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from datetime import datetime, timedelta, timezone
 
-from edge.navigation.track import Track
+from edge.navigation.track import Samples
 
 UTC = timezone.utc
 
@@ -41,7 +41,7 @@ class UtcTrack:
     def __init__(self, *, earliest: datetime = EARLIEST_RECORDED_UTC, keep_s: float | None = 60.0) -> None:
         self._earliest = earliest
         self._lock = threading.Lock()
-        self._track: Track[datetime] = Track(None if keep_s is None else round(keep_s * 1e9))
+        self._track: Samples[datetime] = Samples(None if keep_s is None else round(keep_s * 1e9))
         self._last: tuple[int, datetime] | None = None
         self._wanted = 0
 

@@ -94,7 +94,7 @@ def load(
     heard: dict[str, None] = {}  # what the vehicle warned of, each sentence once
     asked_ns = at_ns(0.0)
     for number in sorted(range(len(elapsed_us)), key=elapsed_us.__getitem__):
-        message = decode(data[log.starts[number] : log.ends[number]])  # the dear part, so done for one sender only
+        message = decode(data[log.starts[number] : log.ends[number]])  # the expensive part, so done for one sender only
         if message is None:
             continue
         now_ns = at_ns(elapsed_us[number] / 1e6)
@@ -162,7 +162,7 @@ def _elapsed_us(data: bytes, log: _Log) -> tuple[list[int], list[str]]:
 def _origin_us(stamps_us: list[int], reference: int, first_us: int) -> tuple[int, list[str]]:
     """The moment of the file's first record, and what had to be said of it.
 
-    ``reference`` is the first record that the autopilot's own time vouches for; where the clock was set before it,
+    ``reference`` is the first record whose time agrees with the autopilot's own; where the clock was set before it,
     nobody knows how long the wait was. Changes ``stamps_us`` of earlier records then.
     """
     if not stamps_us:

@@ -127,7 +127,7 @@ class Vehicle:
         self.restarts = 0
         """How often the autopilot's clock began anew."""
         self.unproven = 0
-        """How many times of day it sent while no satellite receiver vouched for them."""
+        """How many times of day it sent while no satellite receiver had a fix."""
         self._readers = {
             "SYSTEM_TIME": self._system_time,
             FIRST: self._gps_raw,

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from edge.delivery import PATIENCE_S
 from edge.detections.wire import rfc3339
 from edge.mqtt import Publisher
 from edge.mqtt.status import status_payload
@@ -47,9 +48,11 @@ def _exchange(bench: Bench, publisher: Publisher) -> str | None:
     """Send one message; None when the broker took it, else one sentence on what is wrong."""
     clock, never, topic = bench.clock, threading.Event(), doctor_topic(bench.settings.vehicle)
     payload = json.dumps({"schema": "spanhawk/doctor-message/1", "at": rfc3339(clock.utc())}).encode()
-    until_ns = clock.monotonic_ns() + round(_PATIENCE_S * 1e9)
-    sent, trouble = False, None
+    unknown, sent, trouble = publisher.health(), False, None
+    until_ns = clock.monotonic_ns() + round((PATIENCE_S if unknown else _PATIENCE_S) * 1e9)
     while clock.monotonic_ns() < until_ns:
+        if unknown and publisher.health() != unknown:  # it connects or knows why not; until then nothing is known
+            unknown, until_ns = None, clock.monotonic_ns() + round(_PATIENCE_S * 1e9)
         sent = sent or publisher.send(secrets.token_hex(8), topic, payload)
         for receipt in publisher.receipts():
             if receipt.refused is None:

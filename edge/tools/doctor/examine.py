@@ -27,7 +27,7 @@ from edge.tools.doctor import ok as well
 
 log = logging.getLogger(__name__)
 
-_EDIT = "mend it there, then: spanhawk config check FILE"
+_EDIT = "correct it there, then run: spanhawk config check FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +75,17 @@ def examine(path: Path, clock: Clock, *, software_only: bool = False) -> Iterato
     bench = Bench(read, clock)
     for check in CHECKS:
         if check.software or not software_only:
-            unknown = not_applicable("not looked at: the configuration cannot be used")
+            unknown = not_applicable("not checked: the configuration cannot be used")
             yield check.name, _look(check, bench) if usable or check.anyway else unknown
 
 
 def _look(check: Check, bench: Bench) -> Result:
     if check.devices and bench.held:
-        return not_applicable("not looked at: the running daemon holds it")
+        return not_applicable("not checked: the running daemon holds it")
     try:
         return check.look(bench)
     except SpanhawkError as error:
-        return failed(error, f"mend it, then look again: spanhawk doctor (about {check.name})")
-    except Exception as error:  # one check that stumbles must not hide what the others find
-        log.exception("the check %s stumbled", check.name)
-        return fail(f"the check itself stumbled ({type(error).__name__}: {error})", "report this as a bug", 1)
+        return failed(error, f"correct it, then check again: spanhawk doctor (about {check.name})")
+    except Exception as error:  # one check that fails must not hide what the others find
+        log.exception("the check %s failed", check.name)
+        return fail(f"the check itself failed ({type(error).__name__}: {error})", "report this as a bug", 1)

@@ -44,10 +44,10 @@ def source(bench: Bench) -> Result:
 def fix(bench: Bench) -> Result:
     """A 3D fix with a usable accuracy."""
     if bench.nav is None:
-        return not_applicable("not looked at: the source of the position does not open")
+        return not_applicable("not checked: the source of the position does not open")
     found = bench.nav.fix
     if found is None:
-        return fail("no fix: detections would carry no position", "wait under open sky, then look again")
+        return fail("no fix: detections would carry no position", "wait under open sky, then check again")
     accuracy = "accuracy unknown" if found.h_accuracy_m is None else f"±{found.h_accuracy_m:.2g} m"
     told = f"{found.kind.name}, {accuracy}, {found.age_ms} ms old"
     if found.kind < FixKind.FIX_3D:
