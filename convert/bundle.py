@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from convert import ConversionError
 from convert.folder import replacing, write_card
-from convert.quantize import INPUT_SCALE, INPUT_ZERO_POINT, Quantized, open_interpreter, run
+from convert.quantize import Quantized, open_interpreter, run
 from convert.source import CLASSIFIER, Source
 from edge.masks.card import GOLDEN, MODEL, SCHEMA, LimitsCard
+from edge.masks.preprocess import INPUT_SCALE, INPUT_ZERO_POINT
 from edge.support.clock import SystemClock
 from models import DataError
 

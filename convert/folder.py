@@ -20,6 +20,7 @@ from typing import Any
 from edge.masks.bundle import load_bundle
 from edge.masks.card import CARD, SEAL, SIGNATURE
 from edge.masks.trust import format_sums, sha256_of, shipped
+from edge.support.disk import sync_folder
 from models import DataError
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ def _take_place(folder: Path, out: Path) -> None:
         out.rename(aside)
         folder.rename(out)
         shutil.rmtree(aside, ignore_errors=True)
-    _sync_folder(out.parent)
+    sync_folder(out.parent)
 
 
 def _exchange(a: Path, b: Path) -> bool:
@@ -107,12 +108,4 @@ def _sync(folder: Path) -> None:
     for path in folder.iterdir():
         with path.open("rb") as stream:
             os.fsync(stream.fileno())
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(folder)

@@ -103,7 +103,10 @@ def _add_replay(verbs: _Verbs) -> None:
     verb.add_argument(
         "--nav-offset", type=float, default=0.0, metavar="S", help="the first frame stands S seconds into the log (0)"
     )
-    verb.add_argument("--fps", type=float, default=1.0, metavar="F", help="frames per second of images (%(default)s)")
+    verb.add_argument(
+        "--fps", type=float, metavar="F",
+        help="frames per second (a video's own times; of images their EXIF times, or 1)",
+    )  # fmt: skip
     verb.add_argument("--bundle", type=Path, metavar="DIR", help="a model bundle; default: the one that ships")
     verb.add_argument("--backend", metavar="NAME", help="what runs the network: litert (default), edgetpu, dark, …")
     verb.add_argument("--threads", type=int, metavar="N", help="threads of the network on the CPU")
@@ -115,7 +118,7 @@ def _add_replay(verbs: _Verbs) -> None:
         "--config",
         type=Path,
         metavar="FILE",
-        help="take [masks], [cracks], [report], [scale], [mqtt], the camera mount from here",
+        help="take [masks], [cracks], [report], [scale], [mqtt], the camera mount and the vehicle's ids from here",
     )
     verb.add_argument(
         "--out", type=Path, default=Path("spanhawk-replay"), metavar="DIR", help="where to write (%(default)s)"

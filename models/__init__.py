@@ -15,6 +15,10 @@ class DataError(UsageError):
     """Training or evaluation data is not usable; the message is one sentence that names the file and what to do."""
 
 
+class DamagedError(DataError):
+    """One picture or mask cannot be read; a set is used without it, by name and counted (`data.read_examples`)."""
+
+
 UNKNOWN = 0x80
 """Bit of a mask that is set where nobody knows what is there: such pixels are neither learned from nor scored."""
 MAX_CLASSES = 7

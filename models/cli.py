@@ -120,7 +120,13 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         Scored(name=name, looks=look(scorer, labelled, kept), negatives=look(scorer, negatives, kept))
         for name, labelled, negatives in sets
     ]
-    found = {one.name: summary(one.looks, one.negatives) for one in scored}
+    found = {
+        one.name: {
+            **summary(one.looks, one.negatives),
+            "damaged": _without([*labelled, *negatives], [look.example for look in (*one.looks, *one.negatives)]),
+        }
+        for one, (_, labelled, negatives) in zip(scored, sets, strict=True)
+    }
     numbers = {"sets": found} if arguments.set else found[scored[0].name]
     print(json.dumps(
         {"model": scorer.name, "threshold": scorer.threshold, **numbers, "definitions": DEFINITIONS}, indent=1
@@ -128,6 +134,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.report is not None:
         write_report(arguments.report, scorer, scored)
     return EXIT_DONE
+
+
+def _without(examples: Sequence[Example], seen: Sequence[Example]) -> list[str]:
+    """Names of the pictures that could not be scored."""
+    paths = {example.image for example in seen}
+    return [example.image.name for example in examples if example.image not in paths]
 
 
 def _limits(arguments: argparse.Namespace) -> int:

@@ -28,7 +28,7 @@ from edge.daemon.status import Reporter, Sources
 from edge.delivery import Delivery
 from edge.detections.wire import mark_historical
 from edge.frames import Frame
-from edge.frames.newest import NewestFrame
+from edge.frames.newest import NewestFrame, opening_s
 from edge.masks import Segmenter
 from edge.mqtt import Publisher
 from edge.mqtt.status import status_payload
@@ -94,12 +94,16 @@ class Service:
                 self._say_why(publisher, error)
                 raise
             pipeline = self._pipeline(segmenter, navigator, outbox)
-            camera = stack.enter_context(NewestFrame(lambda: self._open("camera", "open_camera"), self._clock))
+            camera = stack.enter_context(self._camera())
             ground = self._ground(publisher, outbox, pipeline, segmenter, navigator, camera)
             stack.enter_context(ground)
             self._systemd.ready(f"{self._flight.flight_id}: {segmenter.model} on {segmenter.runtime.accelerator}")
             self._fly(stop, camera, pipeline, ground)
             self._systemd.stopping()
+
+    def _camera(self) -> NewestFrame:
+        open_s = opening_s(self._settings.camera.options)
+        return NewestFrame(lambda: self._open("camera", "open_camera"), self._clock, open_s=open_s)
 
     def _fly(self, stop: threading.Event, camera: NewestFrame, pipeline: Pipeline, ground: Ground) -> None:
         """The inference loop; a recording given as camera ends it."""
@@ -154,7 +158,7 @@ class Service:
         if limit_s is None or now_ns - self._beat_ns < limit_s / 4 * 1e9:
             return
         last_ns = self._meter.read(now_ns).last_frame_ns
-        moving = last_ns is not None and now_ns - last_ns < limit_s * 1e9
+        moving = last_ns is not None and now_ns - last_ns < (limit_s + camera.timeout_s) * 1e9
         if (moving or not self._switch.flying or camera.health() is not None) and ground.turning_within(limit_s):
             self._systemd.alive()
             self._beat_ns = now_ns

@@ -13,7 +13,7 @@ from edge.mqtt.status import status_payload
 from edge.navigation import Navigator
 from edge.outbox import LetterState, Outbox
 from edge.settings import FlightOptions
-from edge.support import board
+from edge.support import board, disk
 from edge.support.clock import Clock
 from edge.support.errors import TryAgainError
 
@@ -47,7 +47,7 @@ class Reporter:
     def reasons(self) -> list[str]:
         """Everything that is wrong now, one sentence each; empty when all is well."""
         sentences = [complaint() for complaint in self._sources.complaints]
-        return [sentence for sentence in (*sentences, *self._board()) if sentence]
+        return [sentence for sentence in (*sentences, *self._place(), *self._board()) if sentence]
 
     def status(self, *, flying: bool, reasons: Sequence[str]) -> bytes:
         """The retained status: ``flying`` or ``online``, or ``degraded`` with the reasons."""
@@ -63,7 +63,7 @@ class Reporter:
         now_ns = self._clock.monotonic_ns()
         reading = self._sources.meter.read(now_ns)
         fix = self._sources.navigator.at(now_ns).fix
-        temperature, free = board.temperature_deg_c(), board.free_bytes(self._sources.flight.snapshot_dir)
+        temperature, free = board.temperature_deg_c(), disk.free_bytes_for(self._sources.flight.snapshot_dir)
         resident = board.resident_bytes()
         runtime = self._sources.runtime
         document = {
@@ -107,9 +107,16 @@ class Reporter:
             return None
         return {state.value: counts.get(state, 0) for state in LetterState}
 
+    def _place(self) -> list[str | None]:
+        """A source that is heard and yet does not know where it is, or had to guess."""
+        navigator = self._sources.navigator
+        lost = navigator.live and navigator.health() is None and navigator.at(self._clock.monotonic_ns()).fix is None
+        said = "no satellite fix: detections carry no position; look at the antenna, or wait under open sky"
+        return [*navigator.warnings(), said if lost else None]
+
     def _board(self) -> list[str | None]:
         options = self._sources.flight
-        temperature, free = board.temperature_deg_c(), board.free_bytes(options.snapshot_dir)
+        temperature, free = board.temperature_deg_c(), disk.free_bytes_for(options.snapshot_dir)
         return [
             f"processor at {temperature:.0f} °C, above {options.max_temperature_deg_c:.0f}: give it air"
             if temperature is not None and temperature > options.max_temperature_deg_c

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from edge.cracks import Crack
 from edge.detections import Detection
-from edge.navigation import Fix, NavState
-from edge.surface import CrackSize
+from edge.navigation import NavState
+from edge.surface import CrackSize, Place
 
 SCHEMA = "spanhawk/detection/1"
 
@@ -56,7 +56,7 @@ def feature(detection: Detection) -> dict[str, Any]:
     return {
         "type": "Feature",
         "id": detection.id,
-        "geometry": _geometry(detection.nav.fix),
+        "geometry": _geometry(detection.place),
         "properties": {
             "schema": SCHEMA,
             "id": detection.id,
@@ -85,14 +85,14 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _geometry(fix: Fix | None) -> dict[str, Any] | None:
-    if fix is None:
+def _geometry(place: Place) -> dict[str, Any] | None:
+    if place.lat_deg is None or place.lon_deg is None:
         return None
     # 7 decimals of a degree are 1 cm.
-    place = [round(fix.lon_deg, 7), round(fix.lat_deg, 7)]
-    if fix.alt_amsl_m is not None:
-        place.append(round(fix.alt_amsl_m, 2))
-    return {"type": "Point", "coordinates": place}
+    point = [round(place.lon_deg, 7), round(place.lat_deg, 7)]
+    if place.alt_ellipsoid_m is not None:  # RFC 7946, section 4: no other height belongs here
+        point.append(round(place.alt_ellipsoid_m, 2))
+    return {"type": "Point", "coordinates": point}
 
 
 def _crack(crack: Crack) -> dict[str, Any]:

@@ -96,6 +96,12 @@ def readable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
+def longest_wait_s(timeout_s: float, fps: float | None, exposure_us: float | None = None) -> float:
+    """``timeout_s``, or three periods of a sensor so slow (by ``fps`` or by its exposure) that this is longer."""
+    period_s = max(0.0 if fps is None else 1 / fps, (exposure_us or 0) / 1e6)
+    return max(timeout_s, 3 * period_s)
+
+
 @dataclass(frozen=True, slots=True)
 class SkippedFrame:
     """A frame the source could not deliver: one bad file in a folder of a thousand is counted, not fatal."""
@@ -114,6 +120,13 @@ class Camera(Protocol):
     @property
     def frame_count(self) -> int | None:
         """How many frames a recording holds, as far as it says; None when unknown or live."""
+
+    @property
+    def timeout_s(self) -> float | None:
+        """How long the next frame may take before something is wrong, seconds; None for a recording: it takes its time.
+
+        A slow sensor says so here: whoever waits for its frames asks it and has no limit of its own.
+        """
 
     @property
     def skipped(self) -> tuple[SkippedFrame, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import replace
 from pathlib import Path
 
-from edge.frames import PicturePose
+from edge.frames import PicturePose, heic
 from edge.frames.exif import EXIF_IFD, GPS_IFD, Tiff, reader, tiff_in
 from edge.frames.xmp import Packet, Stated, interpret, packet_in
 
@@ -27,7 +28,11 @@ def read_pose(path: Path, width_px: int, height_px: int) -> PicturePose | None:
     """
     try:
         with path.open("rb") as file:
-            tiff, packet = tiff_in(file), Packet(packet_in(reader(file)))
+            if heic.is_one(file.read(12)):
+                file.seek(0)
+                tiff, packet = tiff_in(io.BytesIO(heic.exif_of(file.read()))), Packet("")
+            else:
+                tiff, packet = tiff_in(file), Packet(packet_in(reader(file)))
             return _pose(tiff, packet, width_px, height_px)
     except OSError:
         return None

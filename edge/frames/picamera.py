@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.frames import RGB, Frame, SkippedFrame
+from edge.frames import RGB, Frame, SkippedFrame, longest_wait_s
 from edge.frames.stamps import on_monotonic, suspended_ns
 from edge.support.clock import Clock
 from edge.support.errors import DeviceError, UsageError
@@ -68,7 +68,7 @@ class Options:
     buffer_count: int = 4
     """Buffers the camera cycles through; each holds a full picture."""
     timeout_s: float = 5.0
-    """Longest wait for a frame, seconds; then the camera counts as gone."""
+    """Longest wait for a frame, seconds (three frame periods where that is longer); then the camera counts as gone."""
 
     def __post_init__(self) -> None:
         for first, second in (("width_px", "height_px"), ("sensor_width_px", "sensor_height_px")):
@@ -173,6 +173,7 @@ class PiCamera:
         self._options = options
         self._clock = clock
         self._name = f"camera {options.number}"
+        self._timeout_s = longest_wait_s(options.timeout_s, options.fps, options.exposure_us)
         self._lores = device.camera_configuration()["lores"]
         self._seq = 0
         self._last: Mapping[str, Any] | None = None
@@ -188,6 +189,11 @@ class PiCamera:
     def frame_count(self) -> int | None:
         """None: a sensor has no end."""
         return None
+
+    @property
+    def timeout_s(self) -> float | None:
+        """As configured; longer for a sensor this slow."""
+        return self._timeout_s
 
     @property
     def skipped(self) -> tuple[SkippedFrame, ...]:
@@ -220,13 +226,13 @@ class PiCamera:
             raise DeviceError(f"{self._name} was closed; open it again to read on")
         job = self._device.capture_request(wait=False)
         try:
-            return job.get_result(timeout=self._options.timeout_s)
+            return job.get_result(timeout=self._timeout_s)
         except RuntimeError as error:
             raise DeviceError(f"{self._name} failed ({error}); it has to be opened again") from error
         except JobTimeoutError as error:
             self._device.cancel_all_and_flush()  # else closing would wait behind this job for ever
             raise DeviceError(
-                f"{self._name} gave no frame for {self._options.timeout_s:g} s; check the ribbon cable and the power"
+                f"{self._name} gave no frame for {self._timeout_s:g} s; check the ribbon cable and the power"
             ) from error
 
     def _count(self, metadata: Mapping[str, Any]) -> None:

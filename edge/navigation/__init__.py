@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -97,6 +98,13 @@ class Navigator(Protocol):
 
     def health(self) -> str | None:
         """One sentence on what is wrong with the source; None when it is heard as expected."""
+
+    def warnings(self) -> Sequence[str]:
+        """What had to be guessed, or stands in for something better, while positions are given all the same."""
+
+    @property
+    def live(self) -> bool:
+        """True for a receiver that moves with us now; False for a recorded or stated place."""
 
     def __enter__(self) -> Navigator: ...
 

@@ -101,6 +101,15 @@ class FixedNavigator:
             return "the fixed position is lost, as its option lost_after_s asks for"
         return None
 
+    def warnings(self) -> tuple[str, ...]:
+        """Nothing: what is stated is not guessed."""
+        return ()
+
+    @property
+    def live(self) -> bool:
+        """False: nothing is measured."""
+        return False
+
     def _lost(self, at_ns: int) -> bool:
         return self._lost_ns is not None and at_ns >= self._lost_ns
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
-from edge.outbox import Letter, LetterState, Outbox, StoredLetter
-from edge.outbox.ends import BothEnds
+from edge.outbox import BothEnds, Letter, LetterState, Outbox, StoredLetter
 from edge.support.clock import Clock
 from edge.support.errors import TryAgainError
 

@@ -22,11 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from edge.outbox import Letter, LetterState, Outbox, StoredLetter
-from edge.outbox.disk import Ballast
-from edge.outbox.ends import BothEnds
-from edge.outbox.room import FullError, Room
+from edge.outbox import BothEnds, Letter, LetterState, Outbox, StoredLetter
 from edge.outbox.schema import COUNT, LIST, counted, pragma, stored
+from edge.outbox.space import Ballast, FullError, Room
 from edge.outbox.store import Store
 from edge.support.clock import Clock
 from edge.support.errors import ConfigError, TryAgainError

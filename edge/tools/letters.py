@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge.delivery import Delivery
+from edge.delivery import PATIENCE_S, Delivery
 from edge.detections.wire import mark_historical
 from edge.mqtt.status import status_payload
 from edge.outbox import LetterState, Outbox
@@ -17,9 +17,6 @@ from edge.settings import Settings, from_table
 from edge.support import config
 from edge.support.clock import SystemClock
 from edge.support.errors import TryAgainError, UsageError
-
-# A broker that acknowledges nothing for this long is called absent.
-PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)

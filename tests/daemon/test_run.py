@@ -11,8 +11,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import cv2
 import jsonschema
@@ -28,7 +30,7 @@ from edge.detections.wire import schema
 from edge.outbox import LetterState
 from edge.outbox.reader import open_reader
 from edge.outbox.sqlite import Options, open_outbox
-from edge.support.clock import SystemClock
+from edge.support.clock import ManualClock, SystemClock
 from edge.support.errors import ConfigError
 from tests.mqtt.broker import Broker, mosquitto
 from tests.pictures import concrete, frame
@@ -301,3 +303,26 @@ def test_one_bad_frame_does_not_end_the_flight_but_many_do(tmp_path: Path) -> No
         service._bad_frame(bad, ValueError("a crack's numbers are finite"))
     with pytest.raises(ValueError, match="finite"):
         service._bad_frame(bad, ValueError("a crack's numbers are finite"))
+
+
+@pytest.mark.parametrize(("timeout_s", "held_off"), [(30.0, True), (2.0, False)])
+def test_the_watchdog_waits_for_a_slow_camera_and_for_no_other(
+    tmp_path: Path, timeout_s: float, held_off: bool
+) -> None:
+    """One frame in ten seconds and a watchdog of 15 s: two frames late is no reason to kill the daemon."""
+    clock, notify = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc)), tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(notify))
+        systemd.setblocking(False)
+        config = written(tmp_path, "mqtt://127.0.0.1:1")
+        service = Service(settings.read(config), clock, Systemd(str(notify), "15000000"))
+        service._meter.add(clock.monotonic_ns(), {}, 0)
+        clock.advance(20 * 10**9)
+        camera, ground = Mock(timeout_s=timeout_s), Mock()
+        camera.health.return_value = None
+        service._hold_off_watchdog(camera, ground)
+        if held_off:
+            assert systemd.recv(100) == b"WATCHDOG=1"
+        else:
+            with pytest.raises(BlockingIOError):
+                systemd.recv(100)

@@ -10,7 +10,7 @@ from edge.cracks import Crack
 from edge.detections import Detection, Evidence
 from edge.detections.wire import detection_id
 from edge.navigation import Attitude, Fix, FixKind, NavState, nowhere
-from edge.surface import CrackSize, Place
+from edge.surface import NOWHERE, CrackSize, Place
 
 SEEN_AT = datetime(2026, 6, 1, 12, 0, 0, 123456, tzinfo=timezone.utc)
 FIX = Fix(FixKind.RTK_FIXED, 51.0543, 3.7174, 12.34, 0.02, None, 12)
@@ -37,7 +37,9 @@ def detection(**changes: object) -> Detection:
         "crack": crack(),
         "nav": NAV,
         "size": CrackSize(0.5, 10.0, 2.0, 0.1, None, None),
-        "place": Place("camera", 0.0, 0.0, 0.0, frame="enu@51.0500000,3.7200000", reason="no range"),
+        "place": Place(
+            "camera", 0.0, 0.0, 0.0, None, "enu@51.0543000,3.7174000,12.34ell", 51.0543, 3.7174, 12.34, "no range"
+        ),
         "model": "fast-unet-12345678",
         "model_sha256": "a" * 64,
         "evidence": Evidence("a.jpg", "b" * 64),
@@ -47,4 +49,4 @@ def detection(**changes: object) -> Detection:
 
 def bare() -> Detection:
     """Nothing is known but the crack itself."""
-    return detection(nav=nowhere(0), size=None, model_sha256=None, evidence=None, clock_synced=False)
+    return detection(nav=nowhere(0), place=NOWHERE, size=None, model_sha256=None, evidence=None, clock_synced=False)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edge.detections import Detection
 from edge.detections.wire import detection_id, feature, mark_historical, schema, to_bytes
 from edge.navigation import Attitude, Fix, FixKind, NavState
-from edge.surface import CrackSize
+from edge.surface import CrackSize, Place
 from tests.detections.examples import FIX, bare, crack, detection
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())
@@ -38,8 +38,8 @@ def test_full_and_bare_detections_validate() -> None:
 
 
 def test_two_dimensional_fix_has_no_altitude() -> None:
-    flat = Fix(FixKind.FIX_2D, 51.0, 3.0, None, None, None, 0)
-    document = check(detection(nav=NavState(0, flat, None, None)))
+    flat = Place("camera", 0.0, 0.0, None, None, "enu@51.0000000,3.0000000", 51.0, 3.0, reason="no range")
+    document = check(detection(place=flat))
     assert document["geometry"] == {"type": "Point", "coordinates": [3.0, 51.0]}
 
 

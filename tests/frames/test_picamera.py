@@ -46,6 +46,15 @@ def read(camera, count: int) -> list:
     return [next(source) for _ in range(count)]
 
 
+@pytest.mark.parametrize(
+    ("given", "wanted_s"),
+    [({}, 5.0), ({"timeout_s": 12.0}, 12.0), ({"fps": 0.1}, 30.0), ({"fps": 0.5, "exposure_us": 4_000_000}, 12.0)],
+)
+def test_it_waits_as_configured_or_for_three_frames_of_a_slow_sensor(device, clock, given, wanted_s):
+    with open_camera(Options(**given), clock) as camera:
+        assert camera.timeout_s == wanted_s
+
+
 def test_colours_size_and_identity(device, clock):
     with open_camera(Options(), clock) as camera:
         assert camera.live

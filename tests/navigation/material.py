@@ -71,6 +71,11 @@ class Autopilot:
         accuracy = (ellipsoid_mm, h_acc_mm, 1500, 0, 0, 0)
         return self.pack(common.MAVLink_gps_raw_int_message(0, fix_type, *place, 90, 120, 0, 0, 12, *accuracy))
 
+    def gps2(self, *, fix_type: int = 3, lat_deg: float = 48.0, lon_deg: float = 11.0) -> bytes:
+        """The second receiver."""
+        place = (round(lat_deg * 1e7), round(lon_deg * 1e7), 500_000)
+        return self.pack(common.MAVLink_gps2_raw_message(0, fix_type, *place, 90, 120, 0, 0, 12, 0, 0))
+
     def place(self, boot_ms: int, lat_deg: float = 48.0, lon_deg: float = 11.0, alt_m: float = 501.5) -> bytes:
         place = (round(lat_deg * 1e7), round(lon_deg * 1e7), round(alt_m * 1e3), 20_000)
         return self.pack(common.MAVLink_global_position_int_message(boot_ms, *place, 0, 0, 0, 0))

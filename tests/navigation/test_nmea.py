@@ -118,10 +118,11 @@ def test_a_minute_without_a_fix_then_the_clock_is_set(path: Path) -> None:
     text = "".join(rmc(f"0000{t:02d}", date="060180", status="V") for t in range(60))
     text += "".join(rmc(f"1015{t:02d}") + gga(f"1015{t:02d}") for t in range(5))
     with opened(path, text) as nav:
-        assert all(nav.at(t * S).fix is None for t in range(59))
-        assert nav.at(59 * S).fix is not None
-        assert nav.at(63 * S).fix is not None
-        assert nav.utc_at(59 * S) == datetime(2026, 5, 4, 10, 15, tzinfo=timezone.utc)
+        assert all(nav.at(t * S).fix is None for t in range(60))
+        assert nav.at(60 * S).fix is not None
+        assert nav.at(64 * S).fix is not None
+        assert nav.utc_at(60 * S) == datetime(2026, 5, 4, 10, 15, tzinfo=timezone.utc)
+        assert "the receiver set its clock by +36841.0 s at 59.0 s" in nav.warnings()[0]
 
 
 def test_over_midnight(path: Path) -> None:

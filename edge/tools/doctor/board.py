@@ -15,6 +15,7 @@ from edge.outbox import LetterState
 from edge.outbox.lock import InUseError
 from edge.support import board
 from edge.support.clock import EARLIEST_PLAUSIBLE_UTC, stopwatch_ns
+from edge.support.disk import free_bytes_for
 from edge.support.errors import EXIT_CONFIG, EXIT_TRY_AGAIN
 from edge.tools.doctor import Bench, Result, fail, failed, not_applicable, ok, troubled, warn
 
@@ -88,7 +89,7 @@ def outbox(bench: Bench) -> Result:
 def disk(bench: Bench) -> Result:
     """How fast the disk commits, and for how many minutes of flight it has room."""
     folder, flight = _folder(bench), bench.settings.flight
-    free = board.free_bytes(folder)
+    free = free_bytes_for(folder)
     if free is None:
         return fail(f"{folder}: the disk does not answer", "mount or replace it", EXIT_TRY_AGAIN)
     minutes = max(0, free - flight.min_free_mb * 1_000_000) / _bytes_per_minute(bench)

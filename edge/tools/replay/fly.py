@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge.cracks.plausible import REASONS
-from edge.frames import Camera, SkippedFrame, readable
+from edge.frames import Camera, Frame, SkippedFrame, readable
 from edge.masks import Segmenter
 from edge.pipeline import Outcome, Pipeline
 from edge.support.clock import ManualClock, stopwatch_ns
@@ -36,8 +36,14 @@ class Tally:
     """One column per stage, a value per frame."""
 
 
-def fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, see: Callable[[Outcome], None]) -> Tally:
-    """Process every frame of ``camera``; ``see`` gets each outcome.
+def fly(
+    camera: Camera,
+    pipeline: Pipeline,
+    clock: ManualClock,
+    see: Callable[[Outcome], None],
+    before: Callable[[Frame], None] | None = None,
+) -> Tally:
+    """Process every frame of ``camera``; ``before`` gets each frame first, ``see`` each outcome.
 
     Raises TryAgainError when detections cannot be written down, after the frame they belong to.
     """
@@ -46,6 +52,8 @@ def fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, see: Callable[[O
     for frame in camera.frames():
         arrived = stopwatch_ns()
         clock.advance_to(frame.exposed_ns)
+        if before is not None:
+            before(frame)
         outcome = pipeline.process(frame)
         if pipeline.storage_trouble is not None:
             raise TryAgainError(pipeline.storage_trouble)

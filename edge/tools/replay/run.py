@@ -7,19 +7,21 @@ import hashlib
 import logging
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge import __version__
 from edge import settings as configuration
 from edge.cracks.plausible import ReportOptions
 from edge.cracks.trace import TraceOptions
-from edge.frames import Camera
+from edge.frames import Camera, Frame
 from edge.masks import Segmenter
 from edge.mqtt.topics import check_vehicle, detections_topic
 from edge.navigation import Navigator
+from edge.navigation.recorded import RecordedNavigator
 from edge.outbox import Outbox
 from edge.pipeline import Flight, Measures, Outcome, Pipeline
 from edge.support import backends
@@ -30,14 +32,18 @@ from edge.surface.scale import ScaleOptions
 from edge.surface.structure import StructureOptions
 from edge.tools.replay.deliver import Delivering
 from edge.tools.replay.fly import Tally, flight_name, fly, summary
+from edge.tools.replay.heard import Heard
 from edge.tools.replay.photos import PhotoNavigator
 from edge.tools.replay.record import Recorder
-from edge.tools.replay.source import content_of, open_source, recorded_at
+from edge.tools.replay.source import Recording, find_recording, open_source
 
 log = logging.getLogger(__name__)
 
 # Of [masks]: what changes nothing in the masks, or is told apart by the model's own hash.
 _NO_INGREDIENTS = ("threads", "bundle", "unsigned", "keys")
+
+# Of [navigation]: what holds for a recorded flight as it does in the air.
+_SHARED = ("mount", "limits", "system_id", "component_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +54,9 @@ class Job:
     out: Path
     nav: Path | None = None
     nav_offset_s: float = 0.0
-    fps: float = 1.0
+    fps: float | None = None
+    """Frames per second, before any time that the source itself gives; None: the source's own, else one image a
+    second."""
     bundle: Path | None = None
     backend: str | None = None
     threads: int | None = None
@@ -57,14 +65,14 @@ class Job:
     masks: bool = False
     overlays: bool = False
     config: Path | None = None
-    """A daemon's configuration whose [masks], [cracks], [report], [scale], [place], [structure], [mqtt] and camera
-    mount apply; None: the defaults."""
+    """A daemon's configuration whose [masks], [cracks], [report], [scale], [place], [structure], [mqtt], camera mount
+    and vehicle ids apply; None: the defaults."""
 
     def __post_init__(self) -> None:
         """Refuse what the command line cannot mean. Raises UsageError."""
         if not self.source.exists():
             raise UsageError(f"{self.source}: no such file or folder; give a folder of images, an image, or a video")
-        if not 1e-6 <= self.fps <= 1e6:
+        if self.fps is not None and not 1e-6 <= self.fps <= 1e6:
             raise UsageError(f"--fps: got {self.fps}, needs a number from 0.000001 to 1000000")
         if self.nav is not None and not self.nav.is_file():
             raise UsageError(f"--nav {self.nav}: no such file; give a tlog, an NMEA log, or CSV")
@@ -97,12 +105,16 @@ class Tables:
 def replay(job: Job) -> str:
     """Fly ``job``; returns one sentence on what came of it. Raises SpanhawkError."""
     tables = _tables(job)
-    clock = ManualClock(recorded_at(job.source), synced=False)
+    recording = find_recording(job.source)
+    clock = ManualClock(recording.recorded_at(), synced=False)
     with ExitStack() as stack:
-        camera = stack.enter_context(open_source(job.source, job.fps, clock))
+        heard = stack.enter_context(Heard())
+        camera = stack.enter_context(open_source(recording, job.fps, clock, timed=job.nav is not None))
         photos = PhotoNavigator() if job.nav is None else None
-        camera = camera if photos is None else photos.watch(camera)
         navigator = photos or stack.enter_context(open_navigator(job.nav, job.nav_offset_s, clock, tables.navigation))
+        began_at = navigator.began_at if isinstance(navigator, RecordedNavigator) else None
+        if began_at is not None:  # the log's own clock says more of the flight than the date of a file
+            clock = ManualClock(began_at, synced=False)
         segmenter: Segmenter = stack.enter_context(
             backends.open_backend(
                 "edge.masks", "open_segmenter", tables.masks, SystemClock(), where="masks", default="litert"
@@ -111,18 +123,20 @@ def replay(job: Job) -> str:
         ground = stack.enter_context(Delivering(job.mqtt_url, job.out, job.vehicle, tables.mqtt))
         # Last: what an earlier replay left is only touched when this one can fly.
         recorder = stack.enter_context(Recorder(job.out, masks=job.masks, overlays=job.overlays))
-        flight = Flight(job.vehicle, _flight_id(job, segmenter, tables), detections_topic(job.vehicle))
+        flight = Flight(job.vehicle, _flight_id(job, recording, segmenter, tables), detections_topic(job.vehicle))
         pipeline = _pipeline(segmenter, navigator, ground.outbox, flight, tables, clock)
-        tally = _fly(camera, pipeline, clock, recorder)
+        tally = _fly(camera, pipeline, clock, recorder, None if photos is None else photos.see)
         told = ground.finish()
         if (trouble := navigator.health()) is not None:
             log.warning("%s", trouble)
-        recorder.summary({**summary(tally, segmenter, flight.flight_id, str(job.source)), "delivered": told.delivered})
+        found = summary(tally, segmenter, flight.flight_id, str(job.source))
+        more = {"not_read": _not_read(recording), "delivered": told.delivered, "warnings": heard.warnings()}
+        recorder.summary({**found, **more})
     if tally.frames == 0:
         raise UsageError(f"{job.source}: {len(tally.skipped)} pictures, and none of them can be read")
     if told.trouble:
-        raise TryAgainError(f"{_sentence(job, tally)}; {told.trouble}")
-    return _sentence(job, tally)
+        raise TryAgainError(f"{_sentence(job, recording, tally)}; {told.trouble}")
+    return _sentence(job, recording, tally)
 
 
 def open_navigator(
@@ -130,11 +144,12 @@ def open_navigator(
 ) -> Navigator:
     """The navigator of a replay: the log at ``path``, or nowhere at all without one.
 
-    ``configured`` is a daemon's [navigation] table: how the camera is mounted and what is believed hold here too.
+    ``configured`` is a daemon's [navigation] table: how the camera is mounted, whom to listen to and what is believed
+    hold here too.
     """
     table: dict[str, Any] = {"backend": "fixed"}
     if path is not None:
-        shared = {key: value for key, value in (configured or {}).items() if key in ("mount", "limits")}
+        shared = {key: value for key, value in (configured or {}).items() if key in _SHARED}
         table = {"backend": "recorded", "path": str(path), "offset_s": offset_s, **shared}
     navigator: Navigator = backends.open_backend(
         "edge.navigation", "open_navigator", table, clock, where="navigation", default="fixed"
@@ -175,11 +190,12 @@ def _asks_who_signed(masks: Mapping[str, Any]) -> bool:
     return any(field.name == "unsigned" for field in dataclasses.fields(module.Options))
 
 
-def _flight_id(job: Job, segmenter: Segmenter, tables: Tables) -> str:
+def _flight_id(job: Job, recording: Recording, segmenter: Segmenter, tables: Tables) -> str:
     nav = None if job.nav is None else hashlib.sha256(job.nav.read_bytes()).hexdigest()
     masks = sorted((key, value) for key, value in tables.masks.items() if key not in _NO_INGREDIENTS)
-    mount = [(key, str(tables.navigation.get(key))) for key in ("mount", "limits")]
+    mount = [(key, str(tables.navigation.get(key))) for key in _SHARED]
     ingredients = (
+        __version__,
         segmenter.model,
         masks,
         tables.trace,
@@ -192,7 +208,7 @@ def _flight_id(job: Job, segmenter: Segmenter, tables: Tables) -> str:
         job.nav_offset_s,
         job.fps,
     )
-    return flight_name(job.source.resolve().name, content_of(job.source), *ingredients)
+    return flight_name(job.source.resolve().name, recording.content(), *ingredients)
 
 
 def _pipeline(
@@ -208,7 +224,13 @@ def _pipeline(
     return Pipeline(segmenter, navigator, outbox, flight, measures, clock)
 
 
-def _fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, recorder: Recorder) -> Tally:
+def _fly(
+    camera: Camera,
+    pipeline: Pipeline,
+    clock: ManualClock,
+    recorder: Recorder,
+    before: Callable[[Frame], None] | None,
+) -> Tally:
     from tqdm import tqdm
     from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -220,14 +242,20 @@ def _fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, recorder: Recor
             bar.set_postfix(detections=pipeline.detections, refresh=False)
             bar.update()
 
-        return fly(camera, pipeline, clock, see)
+        return fly(camera, pipeline, clock, see, before)
 
 
-def _sentence(job: Job, tally: Tally) -> str:
+def _not_read(recording: Recording) -> dict[str, Any]:
+    """Of summary.json: what lies beside the pictures and was not looked at."""
+    return {"files": dict(recording.listing.other_kinds), "folders": list(recording.listing.folders)}
+
+
+def _sentence(job: Job, recording: Recording, tally: Tally) -> str:
     skipped = f", {len(tally.skipped)} unreadable and skipped" if tally.skipped else ""
+    left_out = recording.listing.left_out()
     return (
         f"{tally.frames} frames{skipped}: {tally.detections} detections in {tally.frames_with_cracks} frames, "
-        f"{tally.wall_s:.1f} s; written to {job.out}{_unplaced(tally)}"
+        f"{tally.wall_s:.1f} s; written to {job.out}{'' if left_out is None else f'; {left_out}'}{_unplaced(tally)}"
     )
 
 
