@@ -257,7 +257,8 @@ def noisy(count: int = 1500) -> list[Row]:
             inside.append((along / found.ellipse.major_m) ** 2 + (across / found.ellipse.minor_m) ** 2 <= CHI2_2)
             axes.append([abs(e) <= 2 * s for e, s in zip(error, found.sigma_m, strict=True) if s is not None])
         share, single = float(np.mean(inside)), np.mean(axes, axis=0)
-        text = f"{share:.1%} (east {single[0]:.1%}, north {single[1]:.1%}, up {single[2]:.1%}); median error {np.median(miss):.2f} m"
+        each = ", ".join(f"{name} {held:.1%}" for name, held in zip(("east", "north", "up"), single, strict=True))
+        text = f"{share:.1%} ({each}); median error {np.median(miss):.2f} m"
         rows.append(Row(f"2-sigma ellipse on a {surface}, noisy sensors", text, "90 to 98 %", 0.90 <= share <= 0.98))
     return rows
 
