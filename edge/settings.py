@@ -15,6 +15,7 @@ from edge.cracks.trace import TraceOptions
 from edge.mqtt.topics import check_vehicle
 from edge.support import backends, config
 from edge.support.errors import ConfigError
+from edge.surface import lens
 from edge.surface.local import PlaceOptions
 from edge.surface.scale import ScaleOptions
 from edge.surface.structure import StructureOptions
@@ -109,13 +110,16 @@ def _checked(table: Mapping[str, Any], origin: str) -> Settings:
     for key in table:
         if key not in known:
             raise config.unknown_key(key, key, known)
+    scale = config.build(ScaleOptions, _table(table, "scale"), "scale")
+    if scale.lens is not None:
+        lens.load(scale.lens)  # a card that is missing or wrong is refused before any device is touched
     opened = {name: _backend(name, _table(table, name)) for name in ROOMS}
     return Settings(
         vehicle=_vehicle(table),
         flight=config.build(FlightOptions, _table(table, "flight"), "flight"),
         cracks=config.build(TraceOptions, _table(table, "cracks"), "cracks"),
         report=config.build(ReportOptions, _table(table, "report"), "report"),
-        scale=config.build(ScaleOptions, _table(table, "scale"), "scale"),
+        scale=scale,
         place=config.build(PlaceOptions, _table(table, "place"), "place"),
         structure=config.build(StructureOptions, _table(table, "structure"), "structure"),
         origin=origin,

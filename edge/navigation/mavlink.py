@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from edge.navigation import Navigator, NavState, framing
+from edge.navigation.gimbal import Gimbal
 from edge.navigation.history import History
 from edge.navigation.link import Link, open_link
 from edge.navigation.timebase import UtcTrack
@@ -128,6 +129,11 @@ class MavlinkNavigator:
         self._complaints = Complaints(log, clock)
         self._stop = threading.Event()
         self._thread = Worker("mavlink", self._run, self._stop, clock)
+
+    @property
+    def gimbal(self) -> Gimbal:
+        """What is heard and believed of the camera's gimbal."""
+        return self._vehicle.aboard.gimbal
 
     def at(self, exposed_ns: int) -> NavState:
         """What the autopilot said about ``exposed_ns``, interpolated."""
