@@ -11,7 +11,9 @@ import json
 import sys
 from pathlib import Path
 
-import mapping_place
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import mapping_place
 
 
 def main() -> int:

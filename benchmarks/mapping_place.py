@@ -23,7 +23,8 @@ from edge.navigation.mavlink import Options, open_navigator
 from edge.support.clock import SystemClock
 from edge.surface import Place
 from edge.surface.lens import Lens
-from edge.surface.place import PlaceOptions, Surveyor
+from edge.surface.local import PlaceOptions
+from edge.surface.place import Surveyor
 from edge.surface.scale import ScaleOptions, size_of
 
 W, H, F = 1920, 1080, 1500.0
@@ -257,8 +258,8 @@ def noisy(count: int = 1500) -> list[Row]:
             inside.append((along / found.ellipse.major_m) ** 2 + (across / found.ellipse.minor_m) ** 2 <= CHI2_2)
             axes.append([abs(e) <= 2 * s for e, s in zip(error, found.sigma_m, strict=True) if s is not None])
         share, single = float(np.mean(inside)), np.mean(axes, axis=0)
-        each = ", ".join(f"{name} {held:.1%}" for name, held in zip(("east", "north", "up"), single, strict=True))
-        text = f"{share:.1%} ({each}); median error {np.median(miss):.2f} m"
+        by_axis = f"east {single[0]:.1%}, north {single[1]:.1%}, up {single[2]:.1%}"
+        text = f"{share:.1%} ({by_axis}); median error {np.median(miss):.2f} m"
         rows.append(Row(f"2-sigma ellipse on a {surface}, noisy sensors", text, "90 to 98 %", 0.90 <= share <= 0.98))
     return rows
 
@@ -268,7 +269,7 @@ def error_enu(place: Place, truth_enu: np.ndarray) -> np.ndarray:
     assert place.lon_deg is not None
     assert place.alt_ellipsoid_m is not None
     there = ecef(place.lat_deg, place.lon_deg, place.alt_ellipsoid_m) - ecef(LAT, LON, HEIGHT)
-    return enu_vectors(LAT, LON) @ there - truth_enu
+    return np.asarray(enu_vectors(LAT, LON) @ there - truth_enu)
 
 
 def tilted(count: int = 200) -> Row:

@@ -76,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if TYPE_CHECKING:
+    from edge.tools.letters import Box
+
     _Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
@@ -150,21 +152,31 @@ def _add_doctor(verbs: _Verbs) -> None:
 
 
 def _add_outbox(verbs: _Verbs) -> None:
-    verb = verbs.add_parser("outbox", help="what waits for the ground: list it, send it, clear what arrived")
-    verb.add_argument("action", choices=("list", "flush", "purge", "prune"), help="see below")
-    verb.description = (
-        "list: one JSON object per letter. flush: send everything that waits or was refused, now. "
-        "--again: also what was acknowledged before and is still kept. "
-        "purge: delete what the ground has (--all: everything, also what it has not). "
-        "prune: on a disk that fills up, delete the oldest pictures of detections that the ground has."
+    verb = verbs.add_parser("outbox", help="what waits for the ground: list it, send it, delete what has arrived")
+    actions = verb.add_subparsers(required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="one JSON object per letter, oldest first")
+    _box_options(listing)
+    listing.add_argument("--limit", type=int, default=1000, metavar="N", help="at most N letters (%(default)s)")
+    listing.set_defaults(verb=_outbox_list)
+    flush = actions.add_parser("flush", help="send everything that waits or was refused, now")
+    _box_options(flush)
+    flush.add_argument("--mqtt", metavar="URL", help="to this broker rather than the configured one")
+    flush.add_argument("--again", action="store_true", help="also what was acknowledged before and is still kept")
+    flush.set_defaults(verb=_outbox_flush)
+    purge = actions.add_parser("purge", help="delete the letters that the ground has acknowledged")
+    _box_options(purge)
+    purge.add_argument("--all", action="store_true", help="delete every letter, also those that have not arrived")
+    purge.set_defaults(verb=_outbox_purge)
+    prune = actions.add_parser(
+        "prune", help="on a disk that fills up, delete the oldest pictures of detections that the ground has"
     )
-    _config_option(verb)
-    verb.add_argument("--outbox", type=Path, metavar="FILE", help="this outbox file rather than the configured one")
-    verb.add_argument("--mqtt", metavar="URL", help="with flush: this broker rather than the configured one")
-    verb.add_argument("--limit", type=int, default=1000, metavar="N", help="with list: at most N letters (%(default)s)")
-    verb.add_argument("--again", action="store_true", help="with flush: also what was acknowledged before")
-    verb.add_argument("--all", action="store_true", help="with purge: also letters that never reached the ground")
-    verb.set_defaults(verb=_outbox)
+    _box_options(prune)
+    prune.set_defaults(verb=_outbox_prune)
+
+
+def _box_options(action: argparse.ArgumentParser) -> None:
+    _config_option(action)
+    action.add_argument("--outbox", type=Path, metavar="FILE", help="this outbox file rather than the configured one")
 
 
 def _add_config(verbs: _Verbs) -> None:
@@ -285,19 +297,38 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return report.exit_code(results)
 
 
-def _outbox(arguments: argparse.Namespace) -> int:
-    from edge.tools import letters, prune
+def _box(arguments: argparse.Namespace, mqtt_url: str | None = None) -> Box:
+    from edge.tools.letters import Box
 
-    box = letters.Box(arguments.config or _DEFAULT_CONFIG, arguments.outbox, arguments.mqtt)
-    if arguments.action == "list":
-        for line in letters.listing(box, arguments.limit):
-            print(line)
-    elif arguments.action == "flush":
-        print(letters.flush(box, again=arguments.again), file=sys.stderr)
-    elif arguments.action == "prune":
-        print(prune.pictures(box.settings()), file=sys.stderr)
-    else:
-        print(letters.purge(box, everything=arguments.all), file=sys.stderr)
+    return Box(arguments.config or _DEFAULT_CONFIG, arguments.outbox, mqtt_url)
+
+
+def _outbox_list(arguments: argparse.Namespace) -> int:
+    from edge.tools import letters
+
+    for line in letters.listing(_box(arguments), arguments.limit):
+        print(line)
+    return EXIT_DONE
+
+
+def _outbox_flush(arguments: argparse.Namespace) -> int:
+    from edge.tools import letters
+
+    print(letters.flush(_box(arguments, arguments.mqtt), again=arguments.again), file=sys.stderr)
+    return EXIT_DONE
+
+
+def _outbox_purge(arguments: argparse.Namespace) -> int:
+    from edge.tools import letters
+
+    print(letters.purge(_box(arguments), everything=arguments.all), file=sys.stderr)
+    return EXIT_DONE
+
+
+def _outbox_prune(arguments: argparse.Namespace) -> int:
+    from edge.tools import prune
+
+    print(prune.pictures(_box(arguments).settings()), file=sys.stderr)
     return EXIT_DONE
 
 

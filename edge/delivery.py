@@ -82,12 +82,6 @@ class Delivery:
             return len(self._hand) + len(self._sent_ns)
         return counts[LetterState.PENDING] + counts[LetterState.SENT]
 
-    @property
-    def backlog_age_s(self) -> float | None:
-        """Age of the oldest letter of this run that is not confirmed; None when there is none."""
-        oldest_ns = self._outbox.oldest_ns()
-        return None if oldest_ns is None else (self._clock.monotonic_ns() - oldest_ns) / 1e9
-
     def health(self) -> str | None:
         """That letters were refused in this run, and why the last one was; None when none was."""
         if self._refusal is None:

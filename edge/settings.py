@@ -10,8 +10,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from edge.areas.outline import AreaOptions
 from edge.cracks.plausible import ReportOptions
 from edge.cracks.trace import TraceOptions
+from edge.measurers import Measures
 from edge.mqtt.topics import check_vehicle
 from edge.support import backends, config
 from edge.support.errors import ConfigError
@@ -51,8 +53,9 @@ class Backend:
 
     @property
     def name(self) -> str:
-        """As in the configuration."""
-        return self.module.__name__.removeprefix(self.module.__package__ or "").lstrip(".")
+        """As in the configuration: the module's own name in its room, the dotted one of somebody else's."""
+        package, _, name = self.module.__name__.rpartition(".")
+        return name if package in {room.package for room in ROOMS.values()} else self.module.__name__
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +75,24 @@ ROOMS: Mapping[str, _Room] = {
 }
 
 
+_MEASURES: Mapping[str, tuple[str, type[Any]]] = {
+    "cracks": ("trace", TraceOptions),
+    "areas": ("areas", AreaOptions),
+    "report": ("report", ReportOptions),
+    "scale": ("scale", ScaleOptions),
+    "place": ("place", PlaceOptions),
+    "structure": ("structure", StructureOptions),
+}
+"""Table name -> its part of ``Measures``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The whole configuration."""
 
     vehicle: str
     flight: FlightOptions
-    cracks: TraceOptions
-    report: ReportOptions
-    scale: ScaleOptions
-    place: PlaceOptions
-    structure: StructureOptions
+    measures: Measures
     camera: Backend
     masks: Backend
     navigation: Backend
@@ -106,25 +116,27 @@ def from_table(table: Mapping[str, Any], origin: str) -> Settings:
 
 
 def _checked(table: Mapping[str, Any], origin: str) -> Settings:
-    known = ["vehicle", "flight", "cracks", "report", "scale", "place", "structure", *ROOMS]
+    known = ["vehicle", "flight", *_MEASURES, *ROOMS]
     for key in table:
         if key not in known:
             raise config.unknown_key(key, key, known)
-    scale = config.build(ScaleOptions, _table(table, "scale"), "scale")
-    if scale.lens is not None:
-        lens.load(scale.lens)  # a card that is missing or wrong is refused before any device is touched
     opened = {name: _backend(name, _table(table, name)) for name in ROOMS}
     return Settings(
         vehicle=_vehicle(table),
         flight=config.build(FlightOptions, _table(table, "flight"), "flight"),
-        cracks=config.build(TraceOptions, _table(table, "cracks"), "cracks"),
-        report=config.build(ReportOptions, _table(table, "report"), "report"),
-        scale=scale,
-        place=config.build(PlaceOptions, _table(table, "place"), "place"),
-        structure=config.build(StructureOptions, _table(table, "structure"), "structure"),
+        measures=measures(table),
         origin=origin,
         **opened,
     )
+
+
+def measures(table: Mapping[str, Any]) -> Measures:
+    """The tables that say how damage is measured. Raises ConfigError naming the key."""
+    parts = {part: config.build(kind, _table(table, name), name) for name, (part, kind) in _MEASURES.items()}
+    scale: ScaleOptions = parts["scale"]
+    if scale.lens is not None:
+        lens.load(scale.lens)  # a card that is missing or wrong is refused before any device is touched
+    return Measures(**parts)
 
 
 def _vehicle(table: Mapping[str, Any]) -> str:
@@ -150,8 +162,9 @@ def _backend(name: str, table: Mapping[str, Any]) -> Backend:
 def effective(settings: Settings) -> str:
     """The configuration in force as TOML, defaults included; unset values stand as comments, secrets never."""
     lines = [f"# {settings.origin}", f"vehicle = {_toml(settings.vehicle)}"]
-    for name in ("flight", "cracks", "report", "scale", "place", "structure"):
-        lines += ["", f"[{name}]", *_lines(getattr(settings, name))]
+    lines += ["", "[flight]", *_lines(settings.flight)]
+    for name, (part, _) in _MEASURES.items():
+        lines += ["", f"[{name}]", *_lines(getattr(settings.measures, part))]
     for name in ROOMS:
         backend: Backend = getattr(settings, name)
         lines += ["", f"[{name}]", f"backend = {_toml(backend.name)}", *_lines(backend.options)]

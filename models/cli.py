@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.support.errors import EXIT_DONE, SpanhawkError
-from models import DataError, Example
+from models import DataError, Example, quiet_tensorflow
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Data errors are printed as one sentence on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    quiet_tensorflow()
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))

@@ -1,7 +1,7 @@
 """Read pictures and masks from folders, and split them by photograph.
 
-Pairs are matched by file stem. Where a file `index.csv` stands at the data root (columns image, photo), its photo
-column groups pictures cut from the same photograph; without it every picture is its own group.
+Pairs are matched by file stem. Where a file `index.csv` stands at the data root, it groups pictures cut from the same
+photograph (`models.index`); without it every picture is its own group.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import numpy.typing as npt
 from edge.frames import stills
 from edge.frames.decode import UnreadableImageError
 from models import UNKNOWN, DamagedError, DataError, Example, Label
-from models.drawn import read_drawn, read_numbers
+from models.drawn import read_mask as read_mask  # for the callers of this module
+from models.drawn import read_numbers
 from models.index import read_groups
 
 log = logging.getLogger(__name__)
@@ -75,10 +76,10 @@ def read_example(example: Example) -> tuple[UInt8, UInt8]:
         return rgb, bits
     turned = stills.inspect(example.image).exif.orientation
     if example.mask is not None:
-        return rgb, read_drawn(example.mask, shape, turned=turned)
+        return rgb, read_mask(example.mask, shape, turned=turned)
     for label in example.labels:
         if label.value is None:
-            drawn = read_drawn(label.path, shape, turned=turned, areas=True)
+            drawn = read_mask(label.path, shape, turned=turned, areas=True)
         else:
             drawn = (read_numbers(label.path, shape, turned=turned) == label.value).astype(np.uint8)
         bits |= drawn << label.index

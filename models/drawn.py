@@ -41,7 +41,7 @@ _THIN = 0.05
 """Of the shorter side: half the width up to which something is thin."""
 
 
-def read_drawn(path: Path, shape: tuple[int, int], *, turned: int = 1, areas: bool = False) -> UInt8:
+def read_mask(path: Path, shape: tuple[int, int], *, turned: int = 1, areas: bool = False) -> UInt8:
     """Read a mask as uint8 0/1 (H, W) of the given (height, width).
 
     `turned` is the EXIF orientation of its picture. `areas`: the mask of one class of several, which may cover most of

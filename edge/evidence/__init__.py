@@ -5,11 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from edge.evidence.exif import exif_segment
-from edge.frames import Frame
+from edge.frames import Frame, Moment
 from edge.navigation import NavState
 from edge.support.disk import free_bytes_for, make_folder, write_whole
 
@@ -18,32 +17,20 @@ JPEG_QUALITY = 92
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """When a frame was exposed, and how that is known."""
-
-    at: datetime
-    """UTC at the middle of the exposure."""
-    synced: bool
-    """False: from a clock that nothing disciplines."""
-    by_satellites: bool = False
-    """True: the satellites' own time, as EXIF's GPS time claims to be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A file that is on disk, synced, and will not change."""
+class Evidence:
+    """The picture that proves a detection: a file that is on disk, synced, and will not change."""
 
     file: str
     """Name within the evidence folder."""
     sha256: str
 
 
-def save(frame: Frame, nav: NavState, seen: Seen, folder: Path, name: str) -> Picture:
+def save(frame: Frame, nav: NavState, moment: Moment, folder: Path, name: str) -> Evidence:
     """Write ``frame`` to ``folder/name`` so that a power cut leaves the whole file or none. Raises OSError."""
-    data = encode(frame, nav, seen)
+    data = encode(frame, nav, moment)
     make_folder(folder)
     write_whole(folder / name, data)
-    return Picture(name, hashlib.sha256(data).hexdigest())
+    return Evidence(name, hashlib.sha256(data).hexdigest())
 
 
 def check_room(folder: Path, min_free_bytes: int) -> None:
@@ -55,7 +42,7 @@ def check_room(folder: Path, min_free_bytes: int) -> None:
         raise OSError(errno.ENOSPC, f"{free // 1_000_000} MB left, {min_free_bytes // 1_000_000} are for detections")
 
 
-def encode(frame: Frame, nav: NavState, seen: Seen) -> bytes:
+def encode(frame: Frame, nav: NavState, moment: Moment) -> bytes:
     """The frame as JPEG bytes with an EXIF segment. Raises OSError when OpenCV cannot encode it."""
     import cv2
 
@@ -66,4 +53,4 @@ def encode(frame: Frame, nav: NavState, seen: Seen) -> bytes:
         raise OSError(f"OpenCV could not encode a frame of {frame.width_px} x {frame.height_px} pixels as JPEG")
     plain = buffer.tobytes()
     # APP1 stands right behind the SOI marker (EXIF 2.32, 4.5.4).
-    return plain[:2] + exif_segment(nav, seen.at, frame.exposure_us, satellite_time=seen.by_satellites) + plain[2:]
+    return plain[:2] + exif_segment(nav, moment.at, frame.exposure_us, satellite_time=moment.by_satellites) + plain[2:]

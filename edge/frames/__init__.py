@@ -64,14 +64,19 @@ class Frame:
     """File stem (or ``STEM_000123`` for a video frame); None for a live sensor."""
     taken_at: datetime | None = None
     """UTC the source itself gives for the exposure (EXIF); None when it does not say."""
+    time_known: bool = True
+    """False: ``exposed_ns`` only keeps the order, so no place may be looked up by it."""
     pose: PicturePose | None = None
     """What the picture itself says of the camera's pose and lens (EXIF, XMP); None when it says nothing."""
 
     def __post_init__(self) -> None:
-        for array in (self.rgb, self.lores):
+        for name in ("rgb", "lores"):
+            array: RGB | None = getattr(self, name)
             if array is not None:
                 _check(array)
-                array.setflags(write=False)
+                view = array.view()  # read-only for who gets the frame; the array itself stays its maker's
+                view.flags.writeable = False
+                object.__setattr__(self, name, view)
 
     @property
     def height_px(self) -> int:
@@ -89,6 +94,18 @@ def _check(array: RGB) -> None:
         raise ValueError(f"a frame is uint8 (H, W, 3), got {array.dtype} {array.shape}")
     if not array.flags.c_contiguous:
         raise ValueError("a frame must be C-contiguous; copy it with numpy.ascontiguousarray")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """UTC of an exposure, and how it is known."""
+
+    at: datetime
+    """UTC at the middle of the exposure."""
+    synced: bool
+    """False: from a clock that nothing disciplines."""
+    by_satellites: bool = False
+    """True: the satellites' own time, as EXIF's GPS time claims to be."""
 
 
 def readable(name: str) -> str:

@@ -91,8 +91,8 @@ def _shown(moov: bytes, track: bytes, media: bytes) -> float | None:
     edits = next(_inside(next(_inside(track, b"edts"), b""), b"elst"), None)
     if edits is None:
         return None
-    movie_scale, _ = _clock(next(_inside(moov, b"mvhd")))
-    media_scale, media_duration = _clock(next(_inside(media, b"mdhd")))
+    movie_scale, _ = _clock(next(_inside(moov, b"mvhd"), b""))
+    media_scale, media_duration = _clock(next(_inside(media, b"mdhd"), b""))
     wide = edits[0] == 1
     row, entry = struct.Struct(">QqI" if wide else ">IiI"), 8
     (count,) = struct.unpack_from(">I", edits, 4)

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +21,7 @@ from edge.frames import RGB, Frame, SkippedFrame, readable
 from edge.frames.decode import UnreadableImageError, quiet_opencv, significant_bits, to_eight_bits
 from edge.frames.geotag import read_pose
 from edge.frames.listing import list_pictures
+from edge.frames.spacing import Moment, moments
 from edge.frames.stills import SUFFIXES, Still, inspect
 from edge.support.clock import Clock
 from edge.support.errors import DeviceError, UsageError
@@ -38,10 +38,9 @@ class Options:
     path: Path
     """A folder (its own images, not those of folders in it) or one image file."""
     fps: float | None = None
-    """Images per second, before any EXIF time; None: where every image carries an EXIF time that never runs back, that
-    spaces them, else one a second."""
+    """Images per second, before any EXIF time; None: as ``spacing`` says, by EXIF, else one a second."""
     timed: bool = False
-    """Refuse images of which only some say when they were taken: without ``fps`` the place of each would be made up."""
+    """Places will be looked up by time: refuse images whose times would have to be made up for that."""
     start_ns: int = 0
     """``exposed_ns`` of the first image."""
 
@@ -64,18 +63,18 @@ def open_camera(options: Options, clock: Clock) -> FolderCamera:
     if left_out is not None:
         log.warning("%s: %s", options.path, left_out)
     shots = _shots(listing.pictures)
-    return FolderCamera(
-        options.path, shots, [options.start_ns + offset_ns for offset_ns in _offsets_ns(shots, options)]
-    )
+    when = moments([shot.still for shot in shots], options.path, options.fps, timed=options.timed)
+    return FolderCamera(options.path, shots, when, options.start_ns)
 
 
 class FolderCamera:
     """See ``edge.frames.Camera``; made by ``open_camera``."""
 
-    def __init__(self, path: Path, shots: Sequence[_Shot], exposed_ns: Sequence[int]) -> None:
+    def __init__(self, path: Path, shots: Sequence[_Shot], when: Sequence[Moment], start_ns: int) -> None:
         self._path = path
         self._shots = shots
-        self._exposed_ns = exposed_ns
+        self._when = when
+        self._start_ns = start_ns
         self._skipped: list[SkippedFrame] = []
         self._bits: int | None = None
         self._open = True
@@ -119,7 +118,8 @@ class FolderCamera:
     def _frame(self, seq: int, shot: _Shot, rgb: RGB) -> Frame:
         return Frame(
             seq=seq,
-            exposed_ns=self._exposed_ns[seq],
+            exposed_ns=self._start_ns + self._when[seq].offset_ns,
+            time_known=self._when[seq].known,
             exposure_us=shot.still.exif.exposure_us,
             rgb=rgb,
             name=shot.name,
@@ -171,45 +171,3 @@ def _other_names(file: Path) -> Iterator[str]:
     while True:
         yield f"{file.name}-{number}"
         number += 1
-
-
-def _offsets_ns(shots: list[_Shot], options: Options) -> list[int]:
-    """Time of each image from the first, ns. Raises UsageError where it must not be made up."""
-    exif = _exif_offsets_ns(shots, options) if options.fps is None else None
-    fps = options.fps or 1.0
-    how = "spaced by their EXIF times" if exif else f"{fps:g} per second"
-    log.info("%s: %d images, %s", options.path, len(shots), how)
-    return exif or [round(index * 1e9 / fps) for index in range(len(shots))]
-
-
-def _exif_offsets_ns(shots: list[_Shot], options: Options) -> list[int] | None:
-    """Time of each image from the first by EXIF; None unless every one that may be readable has a time, none runs back
-    and not all are equal (then a program that saved the images wrote its own)."""
-    good = [shot for shot in shots if shot.still.bad is None]
-    for times in ([shot.still.exif.taken_at for shot in good], [shot.still.exif.taken_local for shot in good]):
-        known = [time for time in times if time is not None]
-        if not good or len(known) < len(good):
-            continue
-        backwards = next((i for i, (a, b) in enumerate(pairwise(known)) if b < a), None)
-        if backwards is not None:
-            first, second = good[backwards].still.path, good[backwards + 1].still.path
-            _untimed(options, f"{second} is older than {first.name} by EXIF")
-            return None
-        if len(known) > 1 and known[0] == known[-1]:
-            return None
-        if shots[0].still.bad is not None:
-            # Where the log begins is where the first image was taken, and that is not known.
-            _untimed(options, f"{shots[0].still.path} is the first image and unreadable ({shots[0].still.bad})")
-            return None
-        offsets = iter([round((time - known[0]).total_seconds() * 1e9) for time in known])
-        return [next(offsets) if shot.still.bad is None else 0 for shot in shots]
-    silent = [shot for shot in good if shot.still.exif.taken_at is None and shot.still.exif.taken_local is None]
-    if silent and len(silent) < len(good):
-        _untimed(options, f"{silent[0].still.path} has no EXIF time, and {len(good) - len(silent)} others have")
-    return None
-
-
-def _untimed(options: Options, reason: str) -> None:
-    if options.timed:
-        raise UsageError(f"{reason}: when each was taken is not known; say --fps, or take that image out")
-    log.warning("%s: EXIF does not space these images", reason)

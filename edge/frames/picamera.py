@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.frames import RGB, Frame, SkippedFrame, longest_wait_s
-from edge.frames.stamps import on_monotonic, suspended_ns
+from edge.frames.kernel_time import on_monotonic, suspended_ns
 from edge.support.clock import Clock
 from edge.support.errors import DeviceError, UsageError
 

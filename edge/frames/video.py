@@ -95,8 +95,10 @@ def _open_file(options: Options) -> FileCamera:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); give a video file or an rtsp:// URL") from error
     if not stat.S_ISREG(mode):  # FFmpeg would wait for ever on a pipe
         raise UsageError(f"{path}: not a file; give a video file (a /dev/video device is read by the camera v4l2)")
-    if options.timed and options.fps is None and path.suffix.lower() in _BARE_STREAMS:
-        raise _untimed(path)
+    if options.fps is None and _is_bare(path):
+        if options.timed:
+            raise _untimed(path)
+        log.warning("%s: its frames carry no times, so how many there are a second is guessed; say --fps", path)
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # phones film sideways and say so in the container
     ok, first = capture.read()
@@ -111,6 +113,20 @@ def _open_file(options: Options) -> FileCamera:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); give a video file or an rtsp:// URL") from error
     return FileCamera(capture, first, path, options, length)
+
+
+def _is_bare(path: Path) -> bool:
+    """Coded pictures one after the other without a container, and so without times, whatever the file is called.
+
+    H.264 and H.265 begin with a start code (Annex B of either), MPEG program streams with one that says so.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+    except OSError:  # the decoder will meet it too, and say so
+        return False
+    coded = head[:3] == b"\0\0\1" or head == b"\0\0\0\1"
+    return head[:3] == b"\xff\xd8\xff" or (coded and head != b"\0\0\1\xba") or path.suffix.lower() in _BARE_STREAMS
 
 
 def _untimed(path: Path) -> UsageError:

@@ -25,20 +25,10 @@ TIMESYNC, GPS2_RAW, DISTANCE_SENSOR = 111, 124, 132
 LOCAL_POSITION_NED, MOUNT_ORIENTATION, GIMBAL_ATTITUDE, ODOMETRY = 32, 265, 285, 331
 GIMBAL = frozenset((MOUNT_ORIENTATION, GIMBAL_ATTITUDE))
 """What a gimbal may send under a component of its own."""
-WANTED = GIMBAL | frozenset(
-    (
-        HEARTBEAT,
-        SYSTEM_TIME,
-        GPS_RAW_INT,
-        ATTITUDE,
-        LOCAL_POSITION_NED,
-        GLOBAL_POSITION_INT,
-        TIMESYNC,
-        GPS2_RAW,
-        DISTANCE_SENSOR,
-        ODOMETRY,
-    )
-)
+WANTED = GIMBAL | {
+    HEARTBEAT, SYSTEM_TIME, GPS_RAW_INT, ATTITUDE, LOCAL_POSITION_NED, GLOBAL_POSITION_INT, TIMESYNC, GPS2_RAW,
+    DISTANCE_SENSOR, ODOMETRY,
+}  # fmt: skip
 
 
 def frame_bytes(data: Bytes, start: int) -> int | None:

@@ -276,13 +276,8 @@ class Vehicle:
             return
         cm, low, high = message.current_distance, message.min_distance, message.max_distance
         # A sensor that sees nothing reports 0 or its own limit.
-        outside = (
-            cm in (0, _NO_RANGE_CM)
-            or cm < low
-            or (high > 0 and cm >= high)
-            or message.signal_quality == _SIGNAL_INVALID
-            or self._clock.to_and_fro(now_ns)
-        )
+        outside = cm in (0, _NO_RANGE_CM) or cm < low or (high > 0 and cm >= high)
+        outside = outside or message.signal_quality == _SIGNAL_INVALID or self._clock.to_and_fro(now_ns)
         self._history.hear_range(at_ns, None if outside else cm / 100.0 + self._mount.range_offset_m)
 
 

@@ -81,9 +81,6 @@ class Outbox(Protocol):
     def counts(self) -> Mapping[LetterState, int]:
         """How many letters stand in each state (every state is a key)."""
 
-    def oldest_ns(self) -> int | None:
-        """``put_ns`` of the oldest letter of this run that is pending or sent; None when there is none."""
-
     def list(self, limit: int) -> list[StoredLetter]:
         """The oldest ``limit`` letters in any state, in the order they were put."""
 

@@ -99,12 +99,6 @@ class MemoryOutbox:
             states = [row.state for row in self._rows.values()]
         return {state: states.count(state) for state in LetterState}
 
-    def oldest_ns(self) -> int | None:
-        """``put_ns`` of the oldest letter that is pending or sent; None when there is none."""
-        waiting = (LetterState.PENDING, LetterState.SENT)
-        with self._mutex:
-            return next((row.letter.put_ns for row in self._rows.values() if row.state in waiting), None)
-
     def list(self, limit: int) -> list[StoredLetter]:
         """The oldest ``limit`` letters in any state, in the order they were put."""
         with self._mutex:

@@ -24,6 +24,23 @@ class CrackSize:
 
 
 @dataclass(frozen=True, slots=True)
+class AreaSize:
+    """Square centimetres and millimetres, only where range and lens support them."""
+
+    gsd_mm_per_px: float
+    """Ground sample distance: millimetres on the surface per pixel across the optical axis."""
+    area_cm2: float
+    area_sigma_cm2: float
+    """Standard uncertainty of ``area_cm2``: scale and edge."""
+    extent_mm: float
+    """Largest distance between two points of the outline on the surface."""
+    extent_sigma_mm: float
+    """Standard uncertainty of ``extent_mm``: scale and edge."""
+    incidence_deg: float | None
+    """Angle between optical axis and surface normal; None when the surface's orientation is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ellipse:
     """The 1-sigma ellipse of a place in the horizontal plane of its frame; it holds 39 % of the errors."""
 

@@ -96,12 +96,13 @@ def size_of(crack: Crack, plane: Plane | None, options: ScaleOptions) -> CrackSi
     if on_surface is None:
         return None
     known_tilt = plane.incidence_deg if options.surface != "facing" else None
-    relative = _relative(plane, known_tilt, options)
+    relative = relative_uncertainty(plane, options)
     return _size(crack, plane, path, on_surface * 1000, relative, known_tilt, options)
 
 
-def _relative(plane: Plane, incidence_deg: float | None, options: ScaleOptions) -> float:
-    """Relative standard uncertainty of the scale, terms in quadrature."""
+def relative_uncertainty(plane: Plane, options: ScaleOptions) -> float:
+    """Relative standard uncertainty of a length on the surface, terms in quadrature."""
+    incidence_deg = plane.incidence_deg if options.surface != "facing" else None
     tilt = math.radians(options.tilt_uncertainty_deg)
     # Square to the surface the first-order term vanishes; what is left is the second-order 1/cos - 1.
     second = 1 / math.cos(tilt) - 1

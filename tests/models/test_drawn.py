@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from models import DamagedError, DataError
-from models.drawn import read_drawn, read_numbers
+from models.drawn import read_mask, read_numbers
 
 SHAPE = (60, 80)
 CRACK = np.zeros(SHAPE, bool)
@@ -91,7 +91,7 @@ def saved(tmp_path):
 
 @pytest.mark.parametrize("kind", SAVED)
 def test_one_crack_however_it_was_saved(saved, kind):
-    drawn = read_drawn(saved(SAVED[kind]()), SHAPE)
+    drawn = read_mask(saved(SAVED[kind]()), SHAPE)
     assert drawn.dtype == np.uint8
     np.testing.assert_array_equal(drawn, GREY)
 
@@ -109,13 +109,13 @@ def test_one_crack_however_it_was_saved(saved, kind):
     ids=["8 bit", "dim", "16 bit", "fractions", "JPEG", "red"],
 )
 def test_soft_edges_are_drawn_above_half_of_the_highest(saved, data):
-    drawn = read_drawn(saved(data), SHAPE)
+    drawn = read_mask(saved(data), SHAPE)
     np.testing.assert_array_equal(drawn, smooth() > 127.5)
 
 
 @pytest.mark.parametrize("data", [encoded(GREY * 0), palette([0, 0, 0], GREY * 0), tiff(np.zeros(SHAPE, np.float32))])
 def test_nothing_drawn(saved, data):
-    assert not read_drawn(saved(data), SHAPE).any()
+    assert not read_mask(saved(data), SHAPE).any()
 
 
 AREA = np.zeros(SHAPE, bool)
@@ -149,15 +149,15 @@ AMBIGUOUS = {
 def test_what_could_be_read_in_two_ways_is_refused(saved, kind):
     data, told = AMBIGUOUS[kind]
     with pytest.raises(DataError, match=f"Mask .*{told}"):
-        read_drawn(saved(data), SHAPE)
+        read_mask(saved(data), SHAPE)
 
 
 def test_of_several_classes_one_may_cover_most(saved):
     spalled = np.full(SHAPE, 255, np.uint8)
     spalled[:, :30] = 0
-    assert read_drawn(saved(encoded(spalled)), SHAPE, areas=True).mean() > 0.5
+    assert read_mask(saved(encoded(spalled)), SHAPE, areas=True).mean() > 0.5
     with pytest.raises(DataError, match="inverted"):
-        read_drawn(saved(encoded(255 - GREY * 255)), SHAPE, areas=True)
+        read_mask(saved(encoded(255 - GREY * 255)), SHAPE, areas=True)
 
 
 def test_numbers_of_a_label_map_are_those_stored(saved):
@@ -176,7 +176,7 @@ def test_a_damaged_mask_is_not_guessed(saved):
     data = bytearray(encoded(np.random.default_rng(1).integers(0, 2, SHAPE).astype(np.uint8)))
     data[len(data) // 2] ^= 1
     with pytest.raises(DamagedError, match="checksum of its IDAT"):
-        read_drawn(saved(bytes(data)), SHAPE)
+        read_mask(saved(bytes(data)), SHAPE)
 
 
 @given(arrays.arrays(st.sampled_from([np.uint8, np.uint16]), (12, 14)))
@@ -184,7 +184,7 @@ def test_any_samples_are_read_or_refused(tmp_path_factory, samples):
     path = tmp_path_factory.mktemp("any") / "mask.png"
     path.write_bytes(encoded(samples))
     try:
-        drawn = read_drawn(path, (12, 14))
+        drawn = read_mask(path, (12, 14))
     except DataError:
         return
     assert set(np.unique(drawn)) <= {0, 1}

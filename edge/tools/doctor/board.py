@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge import evidence
-from edge.evidence import Seen
+from edge.frames import Moment
 from edge.navigation import nowhere
 from edge.outbox import LetterState
 from edge.outbox.lock import InUseError
@@ -115,8 +115,8 @@ def _bytes_per_minute(bench: Bench) -> float:
     """What a flight with cracks in every frame writes."""
     picture = 0
     if bench.settings.flight.evidence_dir is not None and bench.frame is not None:
-        seen = Seen(bench.clock.utc(), bench.clock.synced())
-        picture = len(evidence.encode(bench.frame, nowhere(bench.frame.exposed_ns), seen))
+        moment = Moment(bench.clock.utc(), bench.clock.synced())
+        picture = len(evidence.encode(bench.frame, nowhere(bench.frame.exposed_ns), moment))
     return 60 * (bench.fps or _USUAL_FPS) * (picture + _LETTERS_PER_FRAME * _LETTER_BYTES)
 
 

@@ -8,7 +8,7 @@ from edge.tools.doctor import Bench, Result, fail, not_applicable, ok, warn
 
 def card(bench: Bench) -> Result:
     """The card of [scale] lens against the camera's last frame."""
-    scale = bench.settings.scale
+    scale = bench.settings.measures.scale
     if scale.stated_lens() is None:
         return warn("no lens is stated: sizes stay in pixels, places are the camera's", "state one: [scale] lens")
     if scale.lens is None:

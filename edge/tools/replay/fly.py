@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge.cracks.plausible import REASONS
-from edge.frames import Camera, Frame, SkippedFrame, readable
+from edge.frames import Camera, SkippedFrame, readable
 from edge.masks import Segmenter
 from edge.pipeline import Outcome, Pipeline
 from edge.support.clock import ManualClock, stopwatch_ns
@@ -27,7 +26,9 @@ class Tally:
     dropped: int = 0
     detections: int = 0
     suppressed: Counter[str] = field(default_factory=Counter)
-    """Traced cracks that were not reported, by reason."""
+    """Findings that were not reported, by reason."""
+    left_out: int = 0
+    """Pieces and branches of masks that were not measured, because a frame held more than its cap."""
     unplaced: Counter[str] = field(default_factory=Counter)
     """Detections whose place on the surface is not known, by reason."""
     skipped: tuple[SkippedFrame, ...] = ()
@@ -36,14 +37,8 @@ class Tally:
     """One column per stage, a value per frame."""
 
 
-def fly(
-    camera: Camera,
-    pipeline: Pipeline,
-    clock: ManualClock,
-    see: Callable[[Outcome], None],
-    before: Callable[[Frame], None] | None = None,
-) -> Tally:
-    """Process every frame of ``camera``; ``before`` gets each frame first, ``see`` each outcome.
+def fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, see: Callable[[Outcome], None]) -> Tally:
+    """Process every frame of ``camera``; ``see`` gets each outcome.
 
     Raises TryAgainError when detections cannot be written down, after the frame they belong to.
     """
@@ -52,8 +47,6 @@ def fly(
     for frame in camera.frames():
         arrived = stopwatch_ns()
         clock.advance_to(frame.exposed_ns)
-        if before is not None:
-            before(frame)
         outcome = pipeline.process(frame)
         if pipeline.storage_trouble is not None:
             raise TryAgainError(pipeline.storage_trouble)
@@ -74,6 +67,7 @@ def _count(tally: Tally, outcome: Outcome, around_ns: Mapping[str, int]) -> None
     tally.frames_with_cracks += bool(outcome.features)
     tally.detections += len(outcome.features)
     tally.suppressed.update(outcome.suppressed)
+    tally.left_out += outcome.left_out
     tally.unplaced.update(place.reason for place in outcome.places if place.reason is not None)
     tally.dropped += outcome.dropped_before
     for stage, took_ms in {**outcome.stage_ms, **{stage: took / 1e6 for stage, took in around_ns.items()}}.items():
@@ -93,14 +87,15 @@ def summary(tally: Tally, segmenter: Segmenter, flight_id: str, source: str) -> 
         "skipped": len(tally.skipped),
         "skipped_files": [{"name": bad.name, "reason": bad.reason} for bad in tally.skipped],
         "detections": tally.detections,
-        "suppressed": {reason: tally.suppressed[reason] for reason in REASONS},
+        "left_out": tally.left_out,
+        "suppressed": dict(tally.suppressed),
         "unplaced": dict(tally.unplaced.most_common()),
         "stage_ms": percentiles(tally.stage_ms),
         "wall_s": round(tally.wall_s, 3),
         "frames_per_s": round(tally.frames / tally.wall_s, 2) if tally.wall_s > 0 else None,
         "bundle": segmenter.model,
         "bundle_sha256": segmenter.sha256,
-        "score_threshold": segmenter.threshold,
+        "score_thresholds": {kind.name: kind.threshold for kind in segmenter.classes},
         "backend": runtime.backend,
         "library": runtime.library,
         "accelerator": runtime.accelerator,

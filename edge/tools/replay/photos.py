@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import TracebackType
 
-from edge.frames import Frame, PicturePose
-from edge.navigation import Attitude, Fix, FixKind, NavState, nowhere, rotation
+from edge.frames import Camera, Frame, PicturePose, SkippedFrame
+from edge.navigation import Attitude, Fix, FixKind, Navigator, NavState, nowhere, rotation
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +30,12 @@ class PhotoNavigator:
         self._state = nowhere(0)
         self._count = _Count()
 
+    def watch(self, camera: Camera) -> Camera:
+        """``camera``, whose pictures are looked at as they pass; each must be done with before the next is taken."""
+        return _Watched(camera, self)
+
     def see(self, frame: Frame) -> None:
-        """``frame`` is worked on from here on: questions are about it, until the next one is seen."""
+        """``frame`` is worked on from here on."""
         self._state = state_of(frame.pose, frame.exposed_ns)
         self._count.pictures += 1
         self._count.with_fix += self._state.fix is not None
@@ -56,22 +61,60 @@ class PhotoNavigator:
             return "no picture says where it was taken (EXIF, XMP); name a log with --nav to place what is found"
         return None
 
-    def warnings(self) -> tuple[str, ...]:
-        """Nothing: what had to be doubted is logged with its picture."""
+    def warnings(self) -> Sequence[str]:
+        """Nothing beside ``health``: what a picture does not say is not guessed."""
         return ()
 
     @property
     def live(self) -> bool:
-        """False: it has been flown."""
+        """False: a recording."""
         return False
 
-    def __enter__(self) -> PhotoNavigator:
+    def __enter__(self) -> Navigator:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing to close."""
+
+
+class _Watched:
+    """A camera that shows each frame to the navigator before it hands it over."""
+
+    def __init__(self, camera: Camera, navigator: PhotoNavigator) -> None:
+        self._camera, self._navigator = camera, navigator
+
+    @property
+    def live(self) -> bool:
+        return self._camera.live
+
+    @property
+    def timeout_s(self) -> float | None:
+        return self._camera.timeout_s
+
+    @property
+    def frame_count(self) -> int | None:
+        return self._camera.frame_count
+
+    @property
+    def skipped(self) -> tuple[SkippedFrame, ...]:
+        return self._camera.skipped
+
+    def frames(self) -> Iterator[Frame]:
+        for frame in self._camera.frames():
+            self._navigator.see(frame)
+            # A photo's own pose is asked for by the photo, not by its time, so an unknown time does not matter here.
+            yield frame if frame.time_known else replace(frame, time_known=True)
+
+    def __enter__(self) -> Camera:
+        self._camera.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._camera.__exit__(kind, error, trace)
 
 
 def state_of(pose: PicturePose | None, at_ns: int) -> NavState:

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,21 +15,17 @@ from typing import Any
 
 from edge import __version__
 from edge import settings as configuration
-from edge.cracks.plausible import ReportOptions
-from edge.cracks.trace import TraceOptions
-from edge.frames import Camera, Frame
+from edge.frames import Camera
 from edge.masks import Segmenter
+from edge.measurers import Measures
 from edge.mqtt.topics import check_vehicle, detections_topic
 from edge.navigation import Navigator
 from edge.navigation.recorded import RecordedNavigator
 from edge.outbox import Outbox
-from edge.pipeline import Flight, Measures, Outcome, Pipeline
+from edge.pipeline import Flight, Outcome, Pipeline
 from edge.support import backends
 from edge.support.clock import Clock, ManualClock, SystemClock
 from edge.support.errors import ConfigError, TryAgainError, UsageError
-from edge.surface.local import PlaceOptions
-from edge.surface.scale import ScaleOptions
-from edge.surface.structure import StructureOptions
 from edge.tools.replay.deliver import Delivering
 from edge.tools.replay.fly import Tally, flight_name, fly, summary
 from edge.tools.replay.heard import Heard
@@ -95,11 +91,7 @@ class Tables:
     masks: dict[str, Any]
     navigation: dict[str, Any]
     mqtt: dict[str, Any]
-    trace: TraceOptions
-    report: ReportOptions
-    scale: ScaleOptions
-    place: PlaceOptions
-    structure: StructureOptions
+    measures: Measures
 
 
 def replay(job: Job) -> str:
@@ -111,6 +103,7 @@ def replay(job: Job) -> str:
         heard = stack.enter_context(Heard())
         camera = stack.enter_context(open_source(recording, job.fps, clock, timed=job.nav is not None))
         photos = PhotoNavigator() if job.nav is None else None
+        camera = camera if photos is None else photos.watch(camera)
         navigator = photos or stack.enter_context(open_navigator(job.nav, job.nav_offset_s, clock, tables.navigation))
         began_at = navigator.began_at if isinstance(navigator, RecordedNavigator) else None
         if began_at is not None:  # the log's own clock says more of the flight than the date of a file
@@ -125,7 +118,7 @@ def replay(job: Job) -> str:
         recorder = stack.enter_context(Recorder(job.out, masks=job.masks, overlays=job.overlays))
         flight = Flight(job.vehicle, _flight_id(job, recording, segmenter, tables), detections_topic(job.vehicle))
         pipeline = _pipeline(segmenter, navigator, ground.outbox, flight, tables, clock)
-        tally = _fly(camera, pipeline, clock, recorder, None if photos is None else photos.see)
+        tally = _fly(camera, pipeline, clock, recorder)
         told = ground.finish()
         if (trouble := navigator.health()) is not None:
             log.warning("%s", trouble)
@@ -135,8 +128,8 @@ def replay(job: Job) -> str:
     if tally.frames == 0:
         raise UsageError(f"{job.source}: {len(tally.skipped)} pictures, and none of them can be read")
     if told.trouble:
-        raise TryAgainError(f"{_sentence(job, recording, tally)}; {told.trouble}")
-    return _sentence(job, recording, tally)
+        raise TryAgainError(f"{_sentence(job, tally)}; {told.trouble}")
+    return _sentence(job, tally)
 
 
 def open_navigator(
@@ -177,11 +170,7 @@ def _tables(job: Job) -> Tables:
         masks,
         dict(table.get("navigation", {})),
         dict(table.get("mqtt", {})),
-        config.build(TraceOptions, table.get("cracks", {}), "cracks"),
-        config.build(ReportOptions, table.get("report", {}), "report"),
-        config.build(ScaleOptions, table.get("scale", {}), "scale"),
-        config.build(PlaceOptions, table.get("place", {}), "place"),
-        config.build(StructureOptions, table.get("structure", {}), "structure"),
+        configuration.measures(table),
     )
 
 
@@ -198,11 +187,7 @@ def _flight_id(job: Job, recording: Recording, segmenter: Segmenter, tables: Tab
         __version__,
         segmenter.model,
         masks,
-        tables.trace,
-        tables.report,
-        tables.scale,
-        tables.place,
-        tables.structure,
+        *_ways(tables.measures, segmenter),
         nav,
         mount,
         job.nav_offset_s,
@@ -211,26 +196,19 @@ def _flight_id(job: Job, recording: Recording, segmenter: Segmenter, tables: Tab
     return flight_name(job.source.resolve().name, recording.content(), *ingredients)
 
 
+def _ways(measures: Measures, segmenter: Segmenter) -> tuple[object, ...]:
+    """What decides on the findings of this model, and nothing else: other tables leave the ids as they are."""
+    areas = [measures.areas] if any(kind.measure == "area" for kind in segmenter.classes) else []
+    return (measures.trace, measures.report, measures.scale, measures.place, measures.structure, *areas)
+
+
 def _pipeline(
     segmenter: Segmenter, navigator: Navigator, outbox: Outbox, flight: Flight, tables: Tables, clock: Clock
 ) -> Pipeline:
-    measures = Measures(
-        trace=tables.trace,
-        report=tables.report,
-        scale=tables.scale,
-        place=tables.place,
-        structure=tables.structure,
-    )
-    return Pipeline(segmenter, navigator, outbox, flight, measures, clock)
+    return Pipeline(segmenter, navigator, outbox, flight, tables.measures, clock)
 
 
-def _fly(
-    camera: Camera,
-    pipeline: Pipeline,
-    clock: ManualClock,
-    recorder: Recorder,
-    before: Callable[[Frame], None] | None,
-) -> Tally:
+def _fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, recorder: Recorder) -> Tally:
     from tqdm import tqdm
     from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -242,7 +220,7 @@ def _fly(
             bar.set_postfix(detections=pipeline.detections, refresh=False)
             bar.update()
 
-        return fly(camera, pipeline, clock, see, before)
+        return fly(camera, pipeline, clock, see)
 
 
 def _not_read(recording: Recording) -> dict[str, Any]:
@@ -250,12 +228,12 @@ def _not_read(recording: Recording) -> dict[str, Any]:
     return {"files": dict(recording.listing.other_kinds), "folders": list(recording.listing.folders)}
 
 
-def _sentence(job: Job, recording: Recording, tally: Tally) -> str:
+def _sentence(job: Job, tally: Tally) -> str:
     skipped = f", {len(tally.skipped)} unreadable and skipped" if tally.skipped else ""
-    left_out = recording.listing.left_out()
+    left_out = f"; {tally.left_out} pieces above the caps of [cracks] were not traced" if tally.left_out else ""
     return (
         f"{tally.frames} frames{skipped}: {tally.detections} detections in {tally.frames_with_cracks} frames, "
-        f"{tally.wall_s:.1f} s; written to {job.out}{'' if left_out is None else f'; {left_out}'}{_unplaced(tally)}"
+        f"{tally.wall_s:.1f} s; written to {job.out}{left_out}{_unplaced(tally)}"
     )
 
 

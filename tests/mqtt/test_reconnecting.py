@@ -8,7 +8,7 @@ from collections import deque
 
 from edge.mqtt import Receipt, Request
 from edge.mqtt.connection import Arrived, Complaint, Ended, Hangup, Up
-from edge.mqtt.link import REFUSED_S, Link
+from edge.mqtt.reconnecting import REFUSED_S, ReconnectingPublisher
 from edge.mqtt.traffic import MAX_REQUESTS
 from edge.support.clock import SystemClock
 
@@ -68,7 +68,7 @@ class NoWaiting:
 def open_link(*scripts, window=20, clock=None):
     """A link over these connections, in order; the last one stays."""
     left = list(scripts)
-    return Link(
+    return ReconnectingPublisher(
         lambda: left.pop(0) if len(left) > 1 else left[0], clock or NoWaiting(),
         broker="mqtt://b:1", vehicle="drone", window=window, max_payload_bytes=1000, chance=random.Random(1),
     )  # fmt: skip

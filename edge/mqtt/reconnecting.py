@@ -31,7 +31,7 @@ _GOODBYE_NS = 2_000_000_000
 _JOIN_S = 15.0
 
 
-class Link:
+class ReconnectingPublisher:
     """A ``Publisher`` over connections made by ``connect``, with a thread of its own until the ``with`` block ends.
 
     Leaving the block with an exception ends the connection as if the vehicle had vanished, so that the broker
@@ -118,7 +118,7 @@ class Link:
         """One sentence on what is wrong; None when connected."""
         return None if self.connected else self._thread.trouble or self._trouble
 
-    def __enter__(self) -> Link:
+    def __enter__(self) -> ReconnectingPublisher:
         return self
 
     def __exit__(
