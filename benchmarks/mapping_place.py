@@ -440,16 +440,16 @@ def cost(count: int = 2000) -> list[Row]:
     path = np.linspace(made.pixel - 40, made.pixel + 40, 120).astype(np.float32)
     frame_ms, finding_ms = [], []
     for _ in range(count):
-        begun = time.perf_counter()
+        begun = time.thread_time_ns()  # CPU time: what else runs on the machine does not count
         view = by.look(nav, W, H)
-        looked = time.perf_counter()
+        looked = time.thread_time_ns()
         view.locate(path)
-        frame_ms.append((looked - begun) * 1e3)
-        finding_ms.append((time.perf_counter() - looked) * 1e3)
+        frame_ms.append((looked - begun) / 1e6)
+        finding_ms.append((time.thread_time_ns() - looked) / 1e6)
     frame, finding = float(np.percentile(frame_ms, 90)), float(np.percentile(finding_ms, 90))
     return [
-        Row("cost a frame, one thread, p90", f"{frame:.2f} ms", "under 2 ms", frame < 2),
-        Row("cost a finding, one thread, p90", f"{finding:.2f} ms", "under 1 ms", finding < 1),
+        Row("cost a frame, one thread, CPU time, p90", f"{frame:.2f} ms", "under 2 ms", frame < 2),
+        Row("cost a finding, one thread, CPU time, p90", f"{finding:.2f} ms", "under 1 ms", finding < 1),
     ]
 
 

@@ -2,7 +2,7 @@
 
 The only module that knows pymavlink. It listens, and sends three things: its own HEARTBEAT once a second as
 an onboard computer (so that routers and autopilots stream to it), requests for the rates of the messages it
-needs, and TIMESYNC. It never sends a flight command.
+needs, and TIMESYNC; with ``transmit`` also words and marks for the pilot. It never sends a flight command.
 
 A link is believed: anyone who can write to the UDP port can pretend to be the autopilot. So the default listens
 on the loopback only; open it to a radio or a shared network only behind a router that filters.
@@ -14,12 +14,13 @@ import logging
 import math
 import threading
 import warnings
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-from edge.navigation import Navigator, NavState, framing
+from edge.navigation import Navigator, NavState, framing, rotation
 from edge.navigation.gimbal import Gimbal
 from edge.navigation.history import History
 from edge.navigation.link import Link, open_link
@@ -39,6 +40,7 @@ _ASK_AGAIN_NS = 10_000_000_000
 _SILENT_NS = 5_000_000_000
 _FIRST_PAUSE_S, _CAP_S = 0.5, 10.0
 _CLOSE_S = 5.0
+_WAITING = 20  # words for the pilot while the link is away; older ones are worth nothing
 _UNSETTLED_SYSTEM = 1  # our own system id until the vehicle's is known: then the same, as companions do
 
 
@@ -56,6 +58,10 @@ class Options:
     """MAVLink component id of the autopilot; messages of any other component are ignored."""
     rate_hz: float = 20.0
     """How often attitude, position and range are asked for, per second."""
+    transmit: bool = False
+    """True: findings are told to the pilot (STATUSTEXT, CAMERA_IMAGE_CAPTURED), as a camera of the vehicle."""
+    finest_mm: float = 0.3
+    """With ``transmit``: the pilot is told where a crack of this width is too narrow for the distance, millimetres."""
     mount: Mount = field(default_factory=Mount)
     """How camera and rangefinder are bolted on."""
     limits: Limits = field(default_factory=Limits)
@@ -67,6 +73,8 @@ class Options:
                 raise ValueError(f"{name} is {low} to 255, got {value}")
         if not 0.5 <= self.rate_hz <= 200.0:
             raise ValueError(f"rate_hz is 0.5 to 200, got {self.rate_hz}")
+        if not 0 < self.finest_mm < 1000:
+            raise ValueError(f"finest_mm must be above 0 and below 1000, got {self.finest_mm}")
 
 
 def open_navigator(options: Options, clock: Clock) -> Navigator:
@@ -111,6 +119,10 @@ class MavlinkNavigator:
         self._common = dialect()
         self._encoder = self._common.MAVLink(None, srcSystem=options.system_id or _UNSETTLED_SYSTEM)
         self._encoder.srcComponent = self._common.MAV_COMP_ID_ONBOARD_COMPUTER
+        self._as_camera = self._common.MAVLink(None, srcSystem=options.system_id or _UNSETTLED_SYSTEM)
+        self._as_camera.srcComponent = self._common.MAV_COMP_ID_CAMERA
+        self._outgoing: deque[Any] = deque(maxlen=_WAITING)  # filled by any thread, emptied by ours
+        self._marks = 0
         self._decode = decoder()
         self._splitter = framing.Splitter(self._decode)
         self._history = History(options.limits)
@@ -129,6 +141,48 @@ class MavlinkNavigator:
         self._complaints = Complaints(log, clock)
         self._stop = threading.Event()
         self._thread = Worker("mavlink", self._run, self._stop, clock)
+
+    @property
+    def transmits(self) -> bool:
+        """True where findings are to be told to the pilot."""
+        return self._options.transmit
+
+    @property
+    def finest_mm(self) -> float:
+        """The narrowest crack that the pilot wants to see, millimetres."""
+        return self._options.finest_mm
+
+    def tell(self, words: str) -> None:
+        """Put at most 50 letters on the pilot's screen (STATUSTEXT); any thread, never waits."""
+        text = words.encode("ascii", "replace")[:50]
+        self._outgoing.append(self._common.MAVLink_statustext_message(self._common.MAV_SEVERITY_NOTICE, text))
+
+    def mark(self, nav: NavState) -> None:
+        """Mark a picture on the pilot's map (CAMERA_IMAGE_CAPTURED); nothing without a 3D fix. Any thread, never waits.
+
+        An unknown attitude is sent as a quaternion of zeros, which is none.
+        """
+        fix = nav.fix
+        if fix is None or fix.alt_amsl_m is None:  # the message has no word for unknown
+            return
+        utc = self.utc_at(nav.at_ns)
+        turn = (0.0, 0.0, 0.0, 0.0) if nav.attitude is None else rotation.quaternion(nav.attitude)
+        self._marks += 1
+        self._outgoing.append(
+            self._common.MAVLink_camera_image_captured_message(
+                time_boot_ms=0,
+                time_utc=0 if utc is None else round(utc.timestamp() * 1e6),
+                camera_id=1,
+                lat=round(fix.lat_deg * 1e7),
+                lon=round(fix.lon_deg * 1e7),
+                alt=round(fix.alt_amsl_m * 1e3),
+                relative_alt=0,
+                q=turn,
+                image_index=self._marks,
+                capture_result=1,
+                file_url=b"",
+            )
+        )
 
     @property
     def gimbal(self) -> Gimbal:
@@ -245,7 +299,8 @@ class MavlinkNavigator:
             self._vehicle.hear_sync(message, now_ns)
 
     def _speak(self, link: Link, now_ns: int) -> None:
-        """Once a second: heartbeat, time synchronisation, and requests for what is not heard."""
+        """What the pilot is to be told; once a second heartbeat, TIMESYNC, and requests for what is not heard."""
+        self._speak_as_camera(link)
         if self._beat_ns is not None and now_ns - self._beat_ns < _BEAT_NS:
             return
         self._beat_ns = now_ns
@@ -263,6 +318,15 @@ class MavlinkNavigator:
         self._send(link, common.MAVLink_timesync_message(0, now_ns))
         for kind, number, rate_hz in self._wanted():
             self._ask(link, kind, number, rate_hz, now_ns)
+
+    def _speak_as_camera(self, link: Link) -> None:
+        """Send what waits, once it is known as a part of whom we speak."""
+        if self._vehicle.system_id is None or self._vehicle.found_ns is None:
+            return
+        self._as_camera.srcSystem = self._vehicle.system_id
+        while self._outgoing:
+            link.write(self._outgoing.popleft().pack(self._as_camera))
+            self._as_camera.seq = (self._as_camera.seq + 1) % 256
 
     def _wanted(self) -> tuple[tuple[str, int, float], ...]:
         rate_hz = self._options.rate_hz
