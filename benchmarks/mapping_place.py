@@ -215,7 +215,7 @@ def perfect(count: int = 400) -> list[Row]:
             shares.append(wgs84_miss(place, made.target) / made.range_m)
         worst = max(shares)
         text = f"median {np.median(shares):.1e}, worst {worst:.1e} of the range"
-        rows.append(Row(f"place on a {surface}, perfect sensors", text, "under 1 %", worst < 0.01))
+        rows.append(Row(f"place, {surface}, perfect sensors", text, "under 1 %", worst < 0.01))
     return rows
 
 
@@ -260,7 +260,7 @@ def noisy(count: int = 1500) -> list[Row]:
         share, single = float(np.mean(inside)), np.mean(axes, axis=0)
         by_axis = f"east {single[0]:.1%}, north {single[1]:.1%}, up {single[2]:.1%}"
         text = f"{share:.1%} ({by_axis}); median error {np.median(miss):.2f} m"
-        rows.append(Row(f"2-sigma ellipse on a {surface}, noisy sensors", text, "90 to 98 %", 0.90 <= share <= 0.98))
+        rows.append(Row(f"2-sigma ellipse, {surface}, noisy sensors", text, "90 to 98 %", 0.90 <= share <= 0.98))
     return rows
 
 
