@@ -69,6 +69,8 @@ def test_the_lever_arm_turns_with_the_vehicle_not_with_the_camera() -> None:
     nav = replace(NAV, vehicle=Attitude(0.0, 0.0, 0.0))
     found = look(nav, options).place_of(MIDDLE)
     assert (found.east_m, found.north_m, found.up_m) == pytest.approx((3.0, 0.2, -0.1), abs=1e-9)
+    blind = look(replace(nav, range_m=None), options).place_of(MIDDLE)
+    assert (blind.method, blind.north_m, blind.up_m) == ("camera", pytest.approx(0.2), pytest.approx(-0.1)), "the lens"
     unknown = look(NAV, options).place_of(MIDDLE)
     assert (unknown.method, unknown.reason) == ("camera", place.NO_LEVER)
     assert unknown.sigma_m is not None

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge.frames import Frame, PicturePose
 from edge.frames.synthetic import Options, open_camera
 from edge.support.clock import ManualClock
+from edge.tools.replay.photos import PhotoNavigator
 from edge.tools.replay.run import Job, replay
 from tests.frames.photos import Tags, dji, write
 
@@ -97,3 +99,28 @@ def test_what_the_photos_do_not_say_is_said_once(
     (reason,) = json.loads((tmp_path / "out" / "summary.json").read_text())["unplaced"]
     assert word in reason
     assert ("no picture says where it was taken" in caplog.text) != geometry
+
+
+def test_one_photo_five_hundred_metres_away_has_no_place_until_three_agree_again() -> None:
+    navigator, kinds = PhotoNavigator(), []
+    for number in range(8):
+        lat_deg = LAT + (500 / NORTH_M if number == 3 else 0.0)
+        pose = PicturePose(
+            lat_deg,
+            LON,
+            10.0,
+            None,
+            None,
+            None,
+            None,
+            None,
+            0,
+            None,
+            None,
+            "DJI",
+            datetime(2026, 5, 28, 14, 0, 2 * number),
+        )
+        navigator.see(Frame(number, number, None, np.zeros((2, 2, 3), np.uint8), name=f"p{number}", pose=pose))
+        kinds.append(navigator.at(number).fix is not None)
+    assert kinds == [True, True, True, False, False, False, False, True]
+    assert "4 of 8 pictures" in (navigator.health() or "")
