@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
@@ -80,6 +80,9 @@ def load(
     """
     decode = mavlink.decoder()
     survey = _survey(data, decode, path, system_id, component_id)
+    log = _of(survey.address, data, decode)
+    if mount.gimbal == "auto" and any(framing.message_id(data, start) in framing.GIMBAL for start in log.starts):
+        mount = replace(mount, gimbal="flags")  # it is there from the first moment, not from its first report on
     vehicle = Vehicle(
         history,
         utc,
@@ -88,7 +91,6 @@ def load(
         component_id=survey.address[1],
         unstated=None if survey.states_fix else FixKind.FIX_3D,
     )
-    log = _of(survey.address, data, decode)
     elapsed_us, clock_warnings = _elapsed_us(data, log)
     heard: dict[str, None] = {}  # what the vehicle warned of, each sentence once
     for number in sorted(range(len(elapsed_us)), key=elapsed_us.__getitem__):

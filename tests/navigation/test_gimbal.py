@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +12,15 @@ from pymavlink.dialects.v20 import common
 
 from edge.navigation import LocalPosition, rotation
 from edge.navigation.framing import MAGIC
+from edge.navigation.recorded import Options, open_navigator
 from edge.navigation.vehicle import Mount
-from tests.navigation.material import Autopilot
+from edge.support.clock import ManualClock
+from tests.navigation.material import Autopilot, flight, tlog
 from tests.navigation.test_vehicle import Bench
 
 LOCK, VEHICLE, EARTH = 16, 32, 64
 NAN = float("nan")
+NOON = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
 
 
 def quaternion(roll_deg: float, pitch_deg: float, yaw_deg: float) -> list[float]:
@@ -241,3 +246,14 @@ def test_matrix_and_inverse_agree_with_plain_vectors() -> None:
     back = rotation.product(rotation.inverse((q[0], q[1], q[2], q[3])), (q[0], q[1], q[2], q[3]))
     assert back == pytest.approx((1, 0, 0, 0))
     assert MAGIC.match(status(EARTH, (0, 0, 0))[:1])
+
+
+def test_in_a_log_the_rigid_mount_does_not_stand_in_before_the_gimbals_first_report(tmp_path: Path) -> None:
+    path = tmp_path / "flight.tlog"
+    reports = [(5.0 + n / 10, status(EARTH, (0, -30, 10))) for n in range(50)]
+    path.write_bytes(tlog(sorted(flight() + reports, key=lambda record: record[0])))
+    with open_navigator(Options(path=path), ManualClock(NOON)) as navigator:
+        assert navigator.at(1_000_000_000).attitude is None
+        found = navigator.at(6_000_000_000).attitude
+    assert found is not None
+    assert (found.pitch_deg, found.yaw_deg) == pytest.approx((-30, 10), abs=1e-3)
