@@ -14,19 +14,19 @@ import logging
 import math
 import threading
 import warnings
-from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-from edge.navigation import Navigator, NavState, framing, rotation
+from edge.navigation import Navigator, NavState, framing
 from edge.navigation.gimbal import Gimbal
 from edge.navigation.history import History
 from edge.navigation.link import Link, open_link
 from edge.navigation.timebase import UtcTrack
 from edge.navigation.track import Limits
 from edge.navigation.vehicle import Mount, Vehicle
+from edge.navigation.words import Words
 from edge.support.clock import EARLIEST_PLAUSIBLE_UTC, Clock
 from edge.support.complaints import Complaints, Trouble
 from edge.support.errors import DeviceError
@@ -40,7 +40,6 @@ _ASK_AGAIN_NS = 10_000_000_000
 _SILENT_NS = 5_000_000_000
 _FIRST_PAUSE_S, _CAP_S = 0.5, 10.0
 _CLOSE_S = 5.0
-_WAITING = 20  # words for the pilot while the link is away; older ones are worth nothing
 _UNSETTLED_SYSTEM = 1  # our own system id until the vehicle's is known: then the same, as companions do
 
 
@@ -119,10 +118,7 @@ class MavlinkNavigator:
         self._common = dialect()
         self._encoder = self._common.MAVLink(None, srcSystem=options.system_id or _UNSETTLED_SYSTEM)
         self._encoder.srcComponent = self._common.MAV_COMP_ID_ONBOARD_COMPUTER
-        self._as_camera = self._common.MAVLink(None, srcSystem=options.system_id or _UNSETTLED_SYSTEM)
-        self._as_camera.srcComponent = self._common.MAV_COMP_ID_CAMERA
-        self._outgoing: deque[Any] = deque(maxlen=_WAITING)  # filled by any thread, emptied by ours
-        self._marks = 0
+        self._words = Words(self._common)
         self._decode = decoder()
         self._splitter = framing.Splitter(self._decode)
         self._history = History(options.limits)
@@ -153,36 +149,12 @@ class MavlinkNavigator:
         return self._options.finest_mm
 
     def tell(self, words: str) -> None:
-        """Put at most 50 letters on the pilot's screen (STATUSTEXT); any thread, never waits."""
-        text = words.encode("ascii", "replace")[:50]
-        self._outgoing.append(self._common.MAVLink_statustext_message(self._common.MAV_SEVERITY_NOTICE, text))
+        """Put at most 50 letters on the pilot's screen; any thread, never waits."""
+        self._words.tell(words)
 
     def mark(self, nav: NavState) -> None:
-        """Mark a picture on the pilot's map (CAMERA_IMAGE_CAPTURED); nothing without a 3D fix. Any thread, never waits.
-
-        An unknown attitude is sent as a quaternion of zeros, which is none.
-        """
-        fix = nav.fix
-        if fix is None or fix.alt_amsl_m is None:  # the message has no word for unknown
-            return
-        utc = self.utc_at(nav.at_ns)
-        turn = (0.0, 0.0, 0.0, 0.0) if nav.attitude is None else rotation.quaternion(nav.attitude)
-        self._marks += 1
-        self._outgoing.append(
-            self._common.MAVLink_camera_image_captured_message(
-                time_boot_ms=0,
-                time_utc=0 if utc is None else round(utc.timestamp() * 1e6),
-                camera_id=1,
-                lat=round(fix.lat_deg * 1e7),
-                lon=round(fix.lon_deg * 1e7),
-                alt=round(fix.alt_amsl_m * 1e3),
-                relative_alt=0,
-                q=turn,
-                image_index=self._marks,
-                capture_result=1,
-                file_url=b"",
-            )
-        )
+        """Mark a picture on the pilot's map; nothing without a 3D fix. Any thread, never waits."""
+        self._words.mark(nav, self.utc_at(nav.at_ns))
 
     @property
     def gimbal(self) -> Gimbal:
@@ -300,7 +272,10 @@ class MavlinkNavigator:
 
     def _speak(self, link: Link, now_ns: int) -> None:
         """What the pilot is to be told; once a second heartbeat, TIMESYNC, and requests for what is not heard."""
-        self._speak_as_camera(link)
+        system_id = self._vehicle.system_id
+        if system_id is not None and self._vehicle.found_ns is not None:
+            for frame in self._words.frames(system_id):
+                link.write(frame)
         if self._beat_ns is not None and now_ns - self._beat_ns < _BEAT_NS:
             return
         self._beat_ns = now_ns
@@ -318,15 +293,6 @@ class MavlinkNavigator:
         self._send(link, common.MAVLink_timesync_message(0, now_ns))
         for kind, number, rate_hz in self._wanted():
             self._ask(link, kind, number, rate_hz, now_ns)
-
-    def _speak_as_camera(self, link: Link) -> None:
-        """Send what waits, once it is known as a part of whom we speak."""
-        if self._vehicle.system_id is None or self._vehicle.found_ns is None:
-            return
-        self._as_camera.srcSystem = self._vehicle.system_id
-        while self._outgoing:
-            link.write(self._outgoing.popleft().pack(self._as_camera))
-            self._as_camera.seq = (self._as_camera.seq + 1) % 256
 
     def _wanted(self) -> tuple[tuple[str, int, float], ...]:
         rate_hz = self._options.rate_hz
