@@ -22,6 +22,7 @@ from edge.daemon.control import Control, Switch
 from edge.daemon.ground import Ground
 from edge.daemon.meter import Meter
 from edge.daemon.notify import Systemd
+from edge.daemon.pilot import Pilot, pilot_of
 from edge.daemon.status import Reporter, Sources
 from edge.delivery import Delivery
 from edge.detections.wire import mark_historical, rfc3339
@@ -83,6 +84,7 @@ class Service:
         self._bad_in_a_row = 0
         self._bad_frame_trouble: tuple[int, str] | None = None
         self._complaints = Complaints(log, clock)
+        self._pilot: Pilot | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Open everything, work until ``stop`` is set, close everything; what was recorded is kept."""
@@ -96,6 +98,7 @@ class Service:
                 self._report_why(publisher, error)
                 raise
             pipeline = self._pipeline(segmenter, navigator, outbox)
+            self._pilot = pilot_of(navigator, self._settings.measures.scale, self._clock)
             camera = stack.enter_context(self._camera())
             ground = self._ground(publisher, outbox, pipeline, segmenter, navigator, camera)
             stack.enter_context(ground)
@@ -141,6 +144,8 @@ class Service:
             outcome.mask.looked_share,
             outcome.suppressed,
         )
+        if self._pilot is not None:
+            self._pilot.see(outcome)
         if outcome.features:
             ground.poke()
 

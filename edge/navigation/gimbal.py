@@ -51,6 +51,8 @@ class Gimbal:
         self._device_ns: int | None = None
         self.heard = belief not in ("auto", "none")
         """True once the camera's attitude is the gimbal's business: the rigid mount no longer stands in for it."""
+        self.reported = False
+        """True once a report of it came."""
         self.trouble: str | None = None
         """Why its reports are not believed; None when they are, or none came."""
         self.flags: int | None = None
@@ -71,7 +73,7 @@ class Gimbal:
             if self._source is not None and self._source != source:
                 return None  # a second gimbal: the camera is on the first one that was heard
             self._source, self._device_ns = source, now_ns
-        self.heard = True
+        self.heard = self.reported = True
         look = self._device(message, vehicle_yaw_deg) if device else self._mount(message)
         if look.attitude is not None:
             self.trouble = None

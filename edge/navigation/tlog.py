@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
@@ -81,6 +81,9 @@ def load(
     """
     decode = mavlink.decoder()
     survey = _survey(data, decode, path, system_id, component_id)
+    log = _of(survey.address, data, decode)
+    if mount.gimbal == "auto" and any(framing.message_id(data, start) in framing.GIMBAL for start in log.starts):
+        mount = replace(mount, gimbal="flags")  # it is there from the first moment, not from its first report on
     vehicle = Vehicle(
         history,
         utc,
@@ -89,7 +92,6 @@ def load(
         component_id=survey.address[1],
         unstated=None if survey.states_fix else FixKind.FIX_3D,
     )
-    log = _of(survey.address, data, decode)
     elapsed_us, clock_warnings = _elapsed_us(data, log)
     heard: dict[str, None] = {}  # what the vehicle warned of, each sentence once
     asked_ns = at_ns(0.0)
@@ -195,7 +197,7 @@ def _backwards(stamps_us: Sequence[int]) -> int | None:
     return next((n + 1 for n, (a, b) in enumerate(pairwise(stamps_us)) if b < a), None)
 
 
-def _from(sender: tuple[int, int], data: bytes, start: int) -> bool:
+def _from(sender: Address, data: bytes, start: int) -> bool:
     """True for a frame of the autopilot ``sender``, and for what any gimbal of the same vehicle says of itself."""
     source = framing.source(data, start)
     return source == sender or (source[0] == sender[0] and framing.message_id(data, start) in framing.GIMBAL)

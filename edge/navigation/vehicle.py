@@ -177,7 +177,10 @@ class Vehicle:
         if kind in GIMBALS:
             if message.get_srcSystem() == self.system_id:
                 self.heard_ns[kind] = now_ns
-                self._aboard.hear_gimbal(message, now_ns, self._component_id)
+                # Told by the autopilot it carries its clock; a gimbal's own clock is another, and it sends at once.
+                own = message.get_srcComponent() == self._component_id and message.time_boot_ms > 0
+                at_ns = self._clock.local_ns(message.time_boot_ms, now_ns) if own else now_ns
+                self._aboard.hear_gimbal(message, at_ns, self._component_id)
             return
         if kind == "HEARTBEAT":
             self.roster.hear(message, now_ns)
