@@ -33,7 +33,7 @@ def quantize(arguments: argparse.Namespace) -> int:
     from edge.masks.card import LimitsCard
 
     size, curve = _size(arguments), _curve(arguments)
-    source = _with_threshold(load_source(arguments.model, size), arguments.threshold)
+    source = _with_threshold(load_source(arguments.model, size, pixels=arguments.pixels), arguments.threshold)
     height, width = source.size
     log.info("%s: %s, %d x %d px", arguments.model, source.model.name, height, width)
     pictures = frames.representative_frames(arguments.data, height, width, arguments.frames + trial.FRAMES)
@@ -142,7 +142,7 @@ def onnx(arguments: argparse.Namespace) -> int:
     if card.output.kind != SEGMENTER:
         raise ConversionError(f"{arguments.bundle} holds a patch classifier; only segmenters fly on ONNX Runtime.")
     model = find_float(arguments.bundle, {"made": card.made}, arguments.model)
-    source = load_source(model, (card.input.height, card.input.width))
+    source = load_source(model, (card.input.height, card.input.width), pixels=card.made.get("pixels"))
     golden: npt.NDArray[np.uint8] = load_golden(bundle).input[0].view(np.uint8) ^ np.uint8(0x80)
     made = exporter.export(to_float_tflite(source.model), to_float(golden))
     steps = np.rint(made.answer / card.output.scale) + card.output.zero_point

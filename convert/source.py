@@ -12,13 +12,15 @@ import json
 import logging
 import math
 import warnings
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert import ConversionError
+from convert.logits import to_logits
+from convert.network import read, resized
+from convert.pixels import Pixels, from_fractions
 from models import DataError
 
 if TYPE_CHECKING:
@@ -29,8 +31,6 @@ log = logging.getLogger(__name__)
 WEIGHTS_SUFFIX = ".weights.h5"
 DEFAULT_SIZE = (512, 512)
 SEGMENTER, CLASSIFIER = "logits", "class_logits"
-_BYTES_SCALE = 1 / 64
-"""A first Rescaling by less than this is meant for inputs of 0 to 255."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +43,8 @@ class Source:
     kind: str
     """``logits`` (a map) or ``class_logits`` (one row), as on the card."""
     record: Mapping[str, Any]
+    pixels: Pixels
+    """What the file's network takes; the one here takes 0..1 in any case."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -51,12 +53,15 @@ class Source:
         return int(height), int(width)
 
 
-def load_source(path: Path, size: tuple[int, int] | None = None) -> Source:
+def load_source(path: Path, size: tuple[int, int] | None = None, *, pixels: Pixels | None = None) -> Source:
     """Load the float network in ``path`` for an input of ``size`` = (height, width) px.
 
-    ``size`` None: 512 x 512 for a U-Net (training saves it at another size), else the file's own. Raises DataError for
-    a file that is absent or none; ConversionError for a network that cannot fly.
+    ``size`` None: 512 x 512 for a U-Net (training saves it at another size), else the file's own. ``pixels``: what the
+    network was trained on, where neither its layers nor the record say so (``"pixels": "0..255"``). Raises DataError
+    for a file that is absent or none; ConversionError for a network that cannot fly.
     """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder (a SavedModel?); give the file that model.save wrote as NAME.keras.")
     if not path.is_file():
         raise DataError(f"The model {path} does not exist; train one with python -m models train.")
     record = read_record(path)
@@ -64,10 +69,11 @@ def load_source(path: Path, size: tuple[int, int] | None = None) -> Source:
         model = _from_weights(path, record, size or DEFAULT_SIZE)
     else:
         model = _from_keras(path, size)
-    model = to_logits(_from_bytes(model))
+    model, pixels = from_fractions(path, model, pixels or record.get("pixels"))
+    model = to_logits(model, path)
     _check(path, model)
     kind = SEGMENTER if len(model.output_shape) == 4 else CLASSIFIER
-    return Source(path=path, sha256=sha256(path), model=model, kind=kind, record=record)
+    return Source(path=path, sha256=sha256(path), model=model, kind=kind, record=record, pixels=pixels)
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -91,32 +97,23 @@ def sha256(path: Path) -> str:
 
 
 def _from_keras(path: Path, size: tuple[int, int] | None) -> keras.Model:
-    import keras
-
-    try:
-        saved = keras.models.load_model(path, compile=False)
-    except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        words = " ".join(str(error).split())[:200]
-        raise DataError(f"{path} cannot be read as a Keras model ({words}); save it with model.save.") from error
-    if not isinstance(saved, keras.Model) or len(saved.inputs) != 1 or len(saved.outputs) != 1:
-        count = len(getattr(saved, "outputs", ()))
-        raise ConversionError(f"{path} holds a network with {count} outputs; one input and one output can fly.")
+    saved = read(path)
     own = tuple(saved.input_shape[1:3])
-    if len(saved.input_shape) != 4 or saved.input_shape[3] != 3:
-        raise ConversionError(f"{path} takes inputs of shape {saved.input_shape}, not RGB pictures (batch, H, W, 3).")
-    if saved.name in FAMILIES:
+    if _is_of_a_family(saved):
         wanted = size or (own if saved.name == "patch_classifier" and None not in own else DEFAULT_SIZE)
         return _rebuilt(path, saved, *wanted)
     if None in own:
-        raise ConversionError(
-            f"{path} has an open input size {own} and is no {', '.join(FAMILIES)}; save it with a fixed size."
-        )
+        if size is None:
+            raise ConversionError(
+                f"{path} has an open input size {own}; say with --height and --width what it is to be."
+            )
+        return _sized(path, saved, size)
     if size is not None and size != own:
         raise ConversionError(
             f"{path} takes {own[0]} x {own[1]} px and is no {', '.join(FAMILIES)}, which are rebuilt for any size; "
             f"leave out --height and --width, or save it for {size[0]} x {size[1]}."
         )
-    return _cloned(saved, own)
+    return saved
 
 
 def _from_weights(path: Path, record: Mapping[str, Any], size: tuple[int, int]) -> keras.Model:
@@ -173,7 +170,7 @@ def _patches(saved: keras.Model, height: int, width: int) -> keras.Model:
     own = tuple(saved.input_shape[1:3])
     if (height, width) != own and None not in own:
         raise ValueError(f"it was trained on patches of {own[0]} x {own[1]} px")
-    return _cloned(saved, (height, width))
+    return resized(saved, (height, width))
 
 
 FAMILIES: Mapping[str, Callable[[keras.Model, int, int], keras.Model]] = {
@@ -181,61 +178,21 @@ FAMILIES: Mapping[str, Callable[[keras.Model, int, int], keras.Model]] = {
 }  # fmt: skip
 """Networks known by name, and how each is built for a size."""
 
-
-def _from_bytes(model: keras.Model) -> keras.Model:
-    """Let a network that scales 0..255 itself take 0..1; what is left of the factor goes into the first convolution."""
-    import keras
-
-    first = model.layers[1] if len(model.layers) > 1 else None
-    if not isinstance(first, keras.layers.Rescaling) or not 0 < float(first.scale) < _BYTES_SCALE:
-        return model
-    log.info("the network scales bytes itself; %s is folded into its first convolution", first.name)
-    return _cloned(model, model.input_shape[1:3], _changed(first.name, scale=float(first.scale) * 255))
+_MARKS = {"fast_unet": "stem", "classic_unet": "down0_a", "unet": "down0_a"}
+"""A layer that each of them has, which somebody else's network of that name has not."""
 
 
-def to_logits(model: keras.Model) -> keras.Model:
-    """Take a softmax or sigmoid off the end, fused into the last layer or a layer of its own.
-
-    The drone compares logits with a threshold; a per-pixel softmax or sigmoid is slow on it and adds nothing.
-    """
-    import keras
-
-    last = model.layers[-1]
-    if isinstance(last, (keras.layers.Softmax, keras.layers.Activation)):
-        if isinstance(last, keras.layers.Activation) and last.activation not in _squashing():
-            return model
-        return keras.Model(model.inputs, last.input, name=model.name)
-    if getattr(last, "activation", None) not in _squashing():
-        return model
-    return _cloned(model, model.input_shape[1:3], _changed(last.name, activation="linear"))
+def _is_of_a_family(saved: keras.Model) -> bool:
+    mark = _MARKS.get(saved.name)
+    return saved.name in FAMILIES and (mark is None or any(layer.name == mark for layer in saved.layers))
 
 
-def _squashing() -> tuple[Any, ...]:
-    import keras
-
-    return (keras.activations.softmax, keras.activations.sigmoid)
-
-
-def _cloned(
-    model: keras.Model, size: tuple[int, int], clone_function: Callable[[Any], Any] | None = None
-) -> keras.Model:
-    """The same network and weights with a static batch of 1 and an input of `size`."""
-    import keras
-
-    fixed = keras.Input((*size, 3), batch_size=1, name="rgb")
-    made = keras.models.clone_model(model, input_tensors=fixed, clone_function=clone_function)
-    made.set_weights(model.get_weights())
-    return made
-
-
-def _changed(name: str, **changes: Any) -> Callable[[Any], Any]:
-    """How to clone a network's layers with the settings of one of them changed."""
-
-    def clone(layer: Any) -> Any:
-        settings = layer.get_config() | (changes if layer.name == name else {})
-        return layer.__class__.from_config(settings)
-
-    return clone
+def _sized(path: Path, saved: keras.Model, size: tuple[int, int]) -> keras.Model:
+    try:
+        return resized(saved, size)
+    except ValueError as error:
+        words = " ".join(str(error).split())[:200]
+        raise ConversionError(f"{path} cannot take {size[0]} x {size[1]} px ({words}); choose another size.") from error
 
 
 def _check(path: Path, model: keras.Model) -> None:

@@ -42,7 +42,9 @@ def verify(path: Path, model: Path, sets: Sequence[gate.DataSet]) -> dict[str, A
     bundle = load_bundle(path)
     content = bundle.model_path.read_bytes()
     check_operators(content)
-    source = load_source(model, (bundle.card.input.height, bundle.card.input.width))
+    source = load_source(
+        model, (bundle.card.input.height, bundle.card.input.width), pixels=bundle.card.made.get("pixels")
+    )
     float_tflite = to_float_tflite(source.model)
     graph = inspect_graph(content)
     compared, picture = _compare(bundle, source.model, float_tflite, sets, source.kind == CLASSIFIER)
