@@ -7,10 +7,13 @@ nothing about the answers, and is taken off here; what the drone could not run i
 from __future__ import annotations
 
 import re
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from convert import ConversionError
 from models import DataError
@@ -22,6 +25,9 @@ _OTHERS = {
     ".pt": "PyTorch", ".pth": "PyTorch", ".ckpt": "PyTorch or TensorFlow", ".onnx": "ONNX", ".tflite": "LiteRT",
     ".pb": "TensorFlow", ".npz": "numpy",
 }  # fmt: skip
+_PROBE_PX = 64
+_EXACT, _HALF = 1e-3, 5e-2
+"""How far answers may be apart, as a part of the largest: rounding in single precision, and in half."""
 _SUFFIXES = (".keras", ".h5", ".hdf5")
 # Precisions whose networks give the same answers in float32.
 _FLOATS = re.compile(r"(mixed_)?b?float(16|32|64)")
@@ -38,10 +44,14 @@ def read(path: Path) -> keras.Model:
             "the weights into it, and save it with model.save as NAME.keras."
         )
     try:
-        saved = keras.models.load_model(path, compile=False)
+        with warnings.catch_warnings():  # Keras warns about names of tensors, which nothing here depends on
+            warnings.simplefilter("ignore", UserWarning)
+            saved = keras.models.load_model(path, compile=False)
     except (ValueError, OSError, KeyError, TypeError, AttributeError, NotImplementedError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} cannot be read as a Keras model: {_reason(str(error))}.") from error
-    return plain(path, saved)
+    made = plain(path, saved)
+    _compare(path, saved, made)
+    return made
 
 
 def _reason(words: str) -> str:
@@ -90,6 +100,26 @@ def plain(path: Path, saved: Any) -> keras.Model:
     if len(shape) != 4 or shape[3] != 3:
         raise ConversionError(f"{path} takes inputs of shape {shape}, not RGB pictures (batch, H, W, 3).")
     return rebuilt(saved, keras.Input(shape[1:], batch_size=1, name="rgb"))
+
+
+def _compare(path: Path, saved: Any, made: keras.Model) -> None:
+    """Raise ConversionError where the network answers otherwise than the file: half precision alone may differ."""
+    import keras
+
+    saved = functional(saved)
+    shape = tuple(side or _PROBE_PX for side in made.input_shape[1:])
+    given = np.random.default_rng(0).integers(0, 256, (1, *shape)).astype(saved.inputs[0].dtype)
+    for picture in (given, given / given.dtype.type(255)) if given.dtype.kind == "f" else (given,):
+        answer = saved(keras.tree.pack_sequence_as(saved.input, [picture]), training=False)
+        wanted = np.asarray(keras.tree.flatten(answer)[0], np.float64)
+        found = np.asarray(made(picture.astype(np.float32), training=False), np.float64)
+        exact = all(one.dtype_policy.name == "float32" for one in saved._flatten_layers(include_self=False))
+        apart = float(np.abs(found - wanted).max() / max(1.0, float(np.abs(wanted).max())))
+        if not apart <= (_EXACT if exact else _HALF):
+            raise ConversionError(
+                f"{path}: rebuilt with its layers at the top, the network answers otherwise (by {apart:.2g}); report "
+                "this with the file."
+            )
 
 
 def rebuilt(

@@ -8,6 +8,7 @@ is a byte or a fraction, and one layer takes the place of the whole chain.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convert import ConversionError
+from convert.frames import to_float
 from convert.network import rebuilt
 
 if TYPE_CHECKING:
@@ -61,6 +63,9 @@ modes (``imagenet_utils``): means and deviations of ImageNet; and blue first, by
 
 _LONGEST_CHAIN = 12
 _PROBE_PX = 4
+_LOOKED_AT = 8
+_TOO_FAR = 2000.0
+"""Between 1 and 255 squared: pictures of one trade differ in variance by some tens at most."""
 # A chain that makes less than this of the step from 0 to 1 was made for bytes (the widest standard deviation in use is
 # some 128 grey levels, the smallest 20), one that makes more than that for fractions. What lies between may be either.
 _BYTES_AT_MOST, _FRACTIONS_AT_LEAST = 12 / 255, 0.5
@@ -98,6 +103,32 @@ def from_fractions(path: Path, model: keras.Model, told: Pixels | None) -> tuple
     elif not np.isclose(whole.factor, 1, rtol=1e-6):  # the converter folds this one into the first convolution
         scaled = keras.layers.Rescaling(whole.factor, name="scaling")(picture)
     return rebuilt(keras.Model(end, model.outputs[0], name=model.name), scaled, picture=picture), pixels
+
+
+def check_statistics(path: Path, model: keras.Model, pictures: Sequence[npt.NDArray[np.uint8]]) -> None:
+    """Compare what the first BatchNormalization is given with what it was given in training.
+
+    A network that was trained on bytes and is fed fractions (or the other way round) shows it there: the variances are
+    255 squared apart. Raises ConversionError then. Smaller differences, as between 0..1 and -1..1, stay unseen.
+    """
+    import keras
+
+    layer = next((one for one in model.layers if isinstance(one, keras.layers.BatchNormalization)), None)
+    if layer is None or not pictures:
+        return
+    trained = np.asarray(layer.moving_variance, np.float64)
+    probe = keras.Model(model.inputs[0], layer.input)
+    given = [np.asarray(probe(to_float(one), training=False), np.float64) for one in pictures[:_LOOKED_AT]]
+    found = np.concatenate([one.reshape(-1, one.shape[-1]) for one in given]).var(axis=0)
+    alive = (trained > 0) & (found > 0)
+    if np.allclose(trained, 1) or not alive.any():
+        return  # never trained, so it tells nothing
+    ratio = float(np.median(found[alive] / trained[alive]))
+    if not 1 / _TOO_FAR < ratio < _TOO_FAR:
+        raise ConversionError(
+            f"{path}: the network's {layer.name} saw values {(1 / ratio) ** 0.5:.3g} times as large in training as "
+            "these pictures give; it was trained on other pixels: say with --pixels on which."
+        )
 
 
 def _deduced(path: Path, model: keras.Model, end: Any, own: Scaling) -> Pixels:
