@@ -78,7 +78,7 @@ def test_the_daemons_configuration_takes_the_camera(arraycam: Path, capsys: pyte
 
 def test_the_camera_names_what_it_cannot_read(arraycam: Path) -> None:
     (arraycam / "frames.npy").write_bytes(b"no array")
-    module = importlib.import_module("arraycam")
+    module = importlib.import_module("acme.arraycam")
     with pytest.raises(DeviceError, match=r"frames\.npy: no array of frames"):
         module.open_camera(
             module.Options(path=Path("frames.npy")), ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc))
