@@ -58,7 +58,7 @@ def verify(arguments: argparse.Namespace) -> int:
     """The gate; ends with an error past the card's limits, after the report was written."""
     from convert import gate
     from convert.bundle import find_float
-    from convert.source import read_record
+    from convert.record import read_record
     from convert.verify import PAGE
     from convert.verify import verify as run_gate
     from edge.masks.bundle import load_bundle

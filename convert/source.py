@@ -8,7 +8,6 @@ they are, with a static batch of 1. The float model's record (`run.json` of a tr
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import math
 import re
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert import ConversionError
+from convert.record import WEIGHTS_SUFFIX, classes_of, read_record, record_path
 from edge.masks.card import SOUND
 from models import DataError
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WEIGHTS_SUFFIX = ".weights.h5"
 DEFAULT_SIZE = (512, 512)
 SEGMENTER, CLASSIFIER = "logits", "class_logits"
 _BYTES_SCALE = 1 / 64
@@ -89,22 +88,6 @@ def load_source(path: Path, size: tuple[int, int] | None = None, keep: Sequence[
     return Source(path=path, sha256=sha256(path), model=model, kind=kind, record=record, classes=kept)
 
 
-def classes_of(path: Path, record: Mapping[str, Any]) -> tuple[str, ...]:
-    """The kinds of damage that the training's record names, in the order of the network's outputs.
-
-    Raises DataError where it names none: what an output means cannot be guessed.
-    """
-    listed = record.get("classes") or record.get("config", {}).get("model", {}).get("classes")
-    if not isinstance(listed, list) or not all(isinstance(one, str) and one for one in listed):
-        raise DataError(
-            f"The record of {path} ({record_path(path).name}) names no classes; copy it from the training, or add "
-            '"classes": [...] to it, in the order of the outputs.'
-        )
-    if len(set(listed)) < len(listed):
-        raise DataError(f"The record of {path} names a class twice: {', '.join(listed)}.")
-    return tuple(listed)
-
-
 def with_thresholds(source: Source, given: float | None = None) -> Source:
     """`source` with a score threshold per kind of damage: `given` where there is one kind, else the record's.
 
@@ -136,26 +119,6 @@ def _kept(path: Path, listed: tuple[str, ...], keep: Sequence[str] | None) -> tu
     if unknown:
         raise DataError(f"{path} knows the classes {', '.join(listed)}, not {unknown[0]!r}.")
     return tuple(name for name in keep if name != SOUND)
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """The record beside a float model; empty where there is none. Raises DataError where it is not JSON."""
-    record = record_path(path)
-    if not record.is_file():
-        return {}
-    try:
-        found = json.loads(record.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{record} is not JSON ({error}); copy the training's run.json again.") from error
-    if not isinstance(found, dict):
-        raise DataError(f"{record} holds a {type(found).__name__}, not an object; copy the training's run.json again.")
-    return found
-
-
-def record_path(path: Path) -> Path:
-    """Where the record of a float model lies: `NAME.json` beside `NAME.weights.h5`, else `run.json`."""
-    name = f"{path.name.removesuffix(WEIGHTS_SUFFIX)}.json" if path.name.endswith(WEIGHTS_SUFFIX) else "run.json"
-    return path.with_name(name)
 
 
 def sha256(path: Path) -> str:
