@@ -20,8 +20,9 @@ from convert.artifacts import entry
 from convert.folder import replacing, write_card
 from convert.quantize import Quantized, open_interpreter, run
 from convert.source import CLASSIFIER, Source
+from edge.masks import Measure
 from edge.masks.artifacts import GOLDEN, MODEL, TFLITE
-from edge.masks.card import SCHEMA, LimitsCard
+from edge.masks.card import SCHEMA, LimitsCard, default_measure
 from edge.masks.preprocess import INPUT_SCALE, INPUT_ZERO_POINT
 from edge.support.clock import SystemClock
 from models import DataError
@@ -45,15 +46,19 @@ def write_bundle(
     licence: str,
     command: str,
     limits: LimitsCard,
+    measure: Mapping[str, Measure] | None = None,
     curve: Path | None = None,
 ) -> dict[str, Any]:
     """Write all files of a bundle and return the card (metrics still empty); `curve` is the training's picture.
+
+    `measure` says how damage of a class is measured where that is not the default (`edge.masks.card`).
 
     Raises ConversionError where the golden answer differs between the fast and the reference kernels by more than the
     card allows; DataError where `out` exists and is no bundle.
     """
     picture, answer = golden(quantized)
-    card = _card(out, quantized, source, name, licence, command, limits)
+    how = {one: (measure or {}).get(one, default_measure(one)) for one in source.damage}
+    card = _card(out, quantized, source, name, licence, command, limits, how)
     with replacing(out) as folder:
         (folder / MODEL).write_bytes(quantized.content)
         np.savez_compressed(folder / GOLDEN, input=picture, output=answer.reshape(_card_shape(quantized)))
@@ -145,6 +150,7 @@ def _card(
     licence: str,
     command: str,
     limits: LimitsCard,
+    measure: Mapping[str, Measure],
 ) -> dict[str, Any]:
     _, height, width, _ = quantized.input_shape
     _, rows, columns, channels = _card_shape(quantized)
@@ -162,10 +168,11 @@ def _card(
         "output": {
             "height": rows, "width": columns, "channels": channels, "dtype": "int8", "kind": source.kind,
             "scale": quantized.output_scale, "zero_point": quantized.output_zero_point,
-            "pixel_shuffle": 1 if classifier else round(channels**0.5),
+            "pixel_shuffle": 1 if classifier else round((channels / len(source.classes)) ** 0.5),
         },
-        "score_threshold": record["score_threshold"],
-        "classes": _classes(record, channels) if classifier else ["crack"],
+        "classes": list(source.classes),
+        **_thresholds(source),
+        **({} if classifier else {"measure": dict(measure)}),
         "training_data": _training_data(record),
         "licence": licence,
         "metrics": {},
@@ -174,16 +181,10 @@ def _card(
     }  # fmt: skip
 
 
-def _classes(record: Mapping[str, Any], count: int) -> list[str]:
-    listed = record.get("classes") or record.get("config", {}).get("model", {}).get("classes")
-    if not listed:
-        raise DataError("The training's record names no classes; add \"classes\": [...] to it, in the output's order.")
-    names = [str(one) for one in listed]
-    if len(names) == count - 1:
-        return ["sound", *names]  # a patch classifier's first output is that nothing is damaged
-    if len(names) != count:
-        raise DataError(f"The training's record names {len(names)} classes, the network has {count} outputs.")
-    return names
+def _thresholds(source: Source) -> dict[str, Any]:
+    """One number for one kind of damage, as every version of the drone reads it; else one per class."""
+    levels = dict(source.thresholds)
+    return {"score_threshold": next(iter(levels.values()))} if len(levels) == 1 else {"score_thresholds": levels}
 
 
 def _made(out: Path, source: Source, command: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import errno
 import logging
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 from convert import MAX_FRACTION_ABOVE, TOLERANCE_LSB, commands
 from edge.support.errors import EXIT_TRY_AGAIN, EXIT_USAGE, SpanhawkError
+from models import quiet_tensorflow
 
 EXAMPLES = """examples:
   python -m convert quantize runs/mine/model.keras --data photos/ -o bundles/mine
@@ -28,8 +28,7 @@ EXAMPLES = """examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Bad input is answered with one sentence on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("absl").setLevel(logging.WARNING)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow tells of GPUs it has not found, line after line
+    quiet_tensorflow()
     arguments = _parser().parse_args(argv)
     arguments.command = "python -m convert " + _as_recorded(sys.argv[1:] if argv is None else argv)
     try:
@@ -91,7 +90,12 @@ def _add_quantize(parsers: Any) -> None:
     quantize.add_argument("--curve", type=Path, help="picture of the training (default: curve.png beside the model)")
     quantize.add_argument("--name", help="name on the card (default: the bundle folder's name)")
     quantize.add_argument("--licence", default="not stated", help="what the weights may be used for, for the card")
-    quantize.add_argument("--threshold", type=float, help="score threshold (default: the training record's)")
+    quantize.add_argument("--threshold", type=float,
+                          help="score threshold, for one class (default: the training record's)")  # fmt: skip
+    quantize.add_argument("--class", dest="classes", action="append", metavar="NAME",
+                          help="keep this class only (again for more); default: all that were trained")  # fmt: skip
+    quantize.add_argument("--measure", action="append", default=[], metavar="NAME=line|area",
+                          help="how a class is measured (default: crack as lines, others as areas)")  # fmt: skip
     quantize.add_argument("--finetune", type=int, metavar="STEPS",
                           help="fine-tune for int8 first; 0 never does (default: only where rounding costs too much)",
                           )  # fmt: skip

@@ -9,7 +9,7 @@ import logging
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from convert import ConversionError
 from edge.support.errors import EXIT_DONE
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from convert.gate import DataSet
-    from convert.source import Source
+    from edge.masks import Measure
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +29,13 @@ def quantize(arguments: argparse.Namespace) -> int:
     """Float model to bundle."""
     from convert import frames, trial
     from convert.bundle import write_bundle
-    from convert.source import load_source
+    from convert.source import load_source, with_thresholds
     from edge.masks.card import LimitsCard
 
     size, curve = _size(arguments), _curve(arguments)
-    source = _with_threshold(load_source(arguments.model, size, pixels=arguments.pixels), arguments.threshold)
+    source = load_source(arguments.model, size, arguments.classes, pixels=arguments.pixels)
+    source = with_thresholds(source, arguments.threshold)
+    measure = _measures(arguments.measure, source.damage)
     height, width = source.size
     log.info("%s: %s, %d x %d px", arguments.model, source.model.name, height, width)
     pictures = frames.representative_frames(arguments.data, height, width, arguments.frames + trial.FRAMES)
@@ -46,7 +48,7 @@ def quantize(arguments: argparse.Namespace) -> int:
     name = arguments.name or arguments.out.resolve().name
     write_bundle(
         arguments.out, quantized, source, name=name, licence=arguments.licence, command=arguments.command,
-        limits=limits, curve=curve,
+        limits=limits, measure=measure, curve=curve,
     )  # fmt: skip
     log.info("wrote %s; next: python -m convert verify %s --data …", arguments.out, arguments.out)
     print(json.dumps({"bundle": str(arguments.out), "bytes": len(quantized.content), **quantized.inventory.operators}))
@@ -57,7 +59,7 @@ def verify(arguments: argparse.Namespace) -> int:
     """The gate; ends with an error past the card's limits, after the report was written."""
     from convert import gate
     from convert.bundle import find_float
-    from convert.source import read_record
+    from convert.record import read_record
     from convert.verify import PAGE
     from convert.verify import verify as run_gate
     from edge.masks.bundle import load_bundle
@@ -142,7 +144,8 @@ def onnx(arguments: argparse.Namespace) -> int:
     if card.output.kind != SEGMENTER:
         raise ConversionError(f"{arguments.bundle} holds a patch classifier; only segmenters fly on ONNX Runtime.")
     model = find_float(arguments.bundle, {"made": card.made}, arguments.model)
-    source = load_source(model, (card.input.height, card.input.width), pixels=card.made.get("pixels"))
+    size = (card.input.height, card.input.width)
+    source = load_source(model, size, card.classes, pixels=card.made.get("pixels"))
     golden: npt.NDArray[np.uint8] = load_golden(bundle).input[0].view(np.uint8) ^ np.uint8(0x80)
     made = exporter.export(to_float_tflite(source.model), to_float(golden))
     steps = np.rint(made.answer / card.output.scale) + card.output.zero_point
@@ -213,17 +216,17 @@ def _curve(arguments: argparse.Namespace) -> Path | None:
     return arguments.curve or (beside if beside.is_file() else None)
 
 
-def _with_threshold(source: Source, given: float | None) -> Source:
-    from dataclasses import replace
+def _measures(words: list[str], kinds: tuple[str, ...]) -> dict[str, Measure]:
+    """`NAME=line` and `NAME=area` by name. Raises DataError for other words and for a class that is not kept."""
+    from edge.masks import Measure
 
-    if given is not None:
-        return replace(source, record={**source.record, "score_threshold": given})
-    if "score_threshold" not in source.record:
-        raise DataError(
-            f"No record beside {source.path} gives a score_threshold: run.json is missing or holds no score_threshold; "
-            "copy it from the training, or give --threshold."
-        )
-    return source
+    found: dict[str, Measure] = {}
+    for word in words:
+        name, _, how = word.partition("=")
+        if name not in kinds or how not in get_args(Measure):
+            raise DataError(f"--measure {word}: give one of {', '.join(kinds)}, then =line or =area, as rust=area.")
+        found[name] = cast("Measure", how)
+    return found
 
 
 def _named(record: dict[str, Any], name: str, images: str, masks: str) -> DataSet:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edge.masks import preprocess, tiles
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
 from models import DataError
-from models.data import SUFFIXES, read_rgb
+from models.data import SUFFIXES, read_named
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,8 @@ def representative_frames(
 
     Each is cut into tiles and padded by reflection as on the drone, and one tile of it is taken. A third is darkened or
     brightened, a third shows a wet patch, as weather does. One rendered ramp from black to white comes first, which
-    pins the input range. Raises DataError where a folder is missing or holds no pictures.
+    pins the input range. Damaged pictures are left out by name.
+    Raises DataError where a folder is missing or holds none that can be read.
     """
     rng = np.random.default_rng(seed)
     frames = [ramp(height, width)]
@@ -65,17 +66,16 @@ def representative_frames(
 
 
 def _photos(folder: Path, paths: Sequence[Path], wanted: int) -> list[UInt8]:
-    """The first `wanted` that are no drawings, in the order of their names. Raises DataError where none is."""
+    """The first `wanted` that are neither drawn nor damaged, in the order of their names. Raises DataError without."""
     photos: dict[Path, UInt8] = {}
     drawings: list[Path] = []
-    for path in paths:
-        if len(photos) == wanted:
-            break
-        rgb = read_rgb(path)
+    for path, rgb in read_named(paths):
         if is_drawing(rgb):
             drawings.append(path)
         else:
             photos[path] = rgb
+        if len(photos) == wanted:
+            break
     if drawings:
         log.warning(
             "calibration: %d of %d pictures in %s are labels or overlays, not photos (as %s); they are left out",

@@ -33,16 +33,21 @@ _SUFFIXES = (".keras", ".h5", ".hdf5")
 _FLOATS = re.compile(r"(mixed_)?b?float(16|32|64)")
 
 
-def read(path: Path) -> keras.Model:
-    """Read a network that Keras saved. Raises DataError for a file that holds none, ConversionError as `plain`."""
-    import keras
-
+def refuse_others(path: Path) -> None:
+    """Raise DataError, saying whose it is, for a file that by its name is not Keras's."""
     if path.suffix.lower() not in _SUFFIXES:
         whose = _OTHERS.get(path.suffix.lower())
         raise DataError(
             f"{path} is {'no Keras file' if whose is None else f'a file of {whose}'}; build the network in Keras, put "
             "the weights into it, and save it with model.save as NAME.keras."
         )
+
+
+def read(path: Path) -> keras.Model:
+    """Read a network that Keras saved. Raises DataError for a file that holds none, ConversionError as `plain`."""
+    import keras
+
+    refuse_others(path)
     try:
         with warnings.catch_warnings():  # Keras warns about names of tensors, which nothing here depends on
             warnings.simplefilter("ignore", UserWarning)

@@ -42,21 +42,20 @@ def verify(path: Path, model: Path, sets: Sequence[gate.DataSet]) -> dict[str, A
     bundle = load_bundle(path)
     content = bundle.model_path.read_bytes()
     check_operators(content)
-    source = load_source(
-        model, (bundle.card.input.height, bundle.card.input.width), pixels=bundle.card.made.get("pixels")
-    )
+    card = bundle.card
+    source = load_source(model, (card.input.height, card.input.width), card.classes, pixels=card.made.get("pixels"))
     float_tflite = to_float_tflite(source.model)
     graph = inspect_graph(content)
     compared, picture = _compare(bundle, source.model, float_tflite, sets, source.kind == CLASSIFIER)
-    failed = [one for name, each in compared.items() for one in gate.failures(name, each, bundle.card.limits)]
+    failed = [one for name, each in compared.items() for one in gate.failures(name, each, card.limits)]
     failed += graph_failures(graph)
     found = {
         "model": bundle.model,
         "at": SystemClock().utc().strftime("%Y-%m-%dT%H:%M:%SZ"),
         "passed": not failed,
         "failures": failed,
-        "threshold": bundle.card.score_threshold,
-        "limits": asdict(bundle.card.limits),
+        "thresholds": {kind.name: kind.threshold for kind in card.damage},
+        "limits": asdict(card.limits),
         "sets": compared,
         "graph": graph,
         "speed": speed(content, float_tflite),
@@ -71,9 +70,15 @@ def _compare(
     card = bundle.card
     if classifier:
         return {one.name: compare_classes(bundle, model, float_tflite, one) for one in sets}, None
-    rivals = open_rivals(bundle.folder, model, float_tflite, card.score_threshold)
-    compared = {one.name: gate.compare(rivals, one, card.score_threshold) for one in sets}
-    return compared, report.draw(rivals, card.input.height, card.input.width)
+    compared: dict[str, Any] = {}
+    picture = None
+    for index, kind in enumerate(card.damage):
+        rivals = open_rivals(bundle, model, float_tflite, index)
+        for one in sets:
+            name = one.name if len(card.damage) == 1 else f"{one.name}, {kind.name}"
+            compared[name] = gate.compare(rivals, one.labelling(kind.name, first=index == 0), kind)
+        picture = picture or report.draw(rivals, card.input.height, card.input.width)
+    return compared, picture
 
 
 def inspect_graph(content: bytes) -> dict[str, Any]:

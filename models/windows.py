@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models import Example, metrics
-from models.data import plane, read_example
+from models.data import plane, read_examples
 
 if TYPE_CHECKING:
     import keras
@@ -57,8 +57,7 @@ def cut_windows(name: str, examples: Sequence[Example], size: int, classes: int,
     `limit` is a number of windows, evenly spread over all that there are.
     """
     images, labels, pictures = [], [], []
-    for number, example in enumerate(examples):
-        rgb, mask = read_example(example)
+    for number, (_, rgb, mask) in enumerate(read_examples(examples, must_show=False)):
         for top in range(0, mask.shape[0] - size + 1, size):
             for left in range(0, mask.shape[1] - size + 1, size):
                 part = np.s_[top : top + size, left : left + size]

@@ -15,6 +15,37 @@ import numpy.typing as npt
 RGB = npt.NDArray[np.uint8]
 
 
+@dataclass(frozen=True, slots=True)
+class PicturePose:
+    """Where a photograph itself says that it was taken; None is what it does not say."""
+
+    lat_deg: float | None
+    """WGS 84, together with ``lon_deg`` or not at all."""
+    lon_deg: float | None
+    alt_amsl_m: float | None
+    """Above mean sea level, as makers claim: without RTK it is often tens of metres off."""
+    alt_ellipsoid_m: float | None
+    """Above the WGS 84 ellipsoid."""
+    rtk: str | None
+    """``fixed``, ``float`` or ``single``; None: the receiver is of another kind."""
+    h_accuracy_m: float | None
+    """1-sigma."""
+    v_accuracy_m: float | None
+    """1-sigma."""
+    angles_deg: tuple[float, float, float] | None
+    """Roll, pitch and yaw of the camera, as it holds the picture that is stored."""
+    turned_deg: int
+    """By how much the decoded picture is turned against the stored one: roll of its camera in the other's axes."""
+    range_m: float | None
+    """Lens to surface by a laser."""
+    focal_px: float | None
+    """Focal length in pixels of this picture."""
+    camera: str
+    """Maker, model and focal length: which camera took it. Empty when it does not say."""
+    doubts: tuple[str, ...] = ()
+    """What it says and what cannot be, one sentence each."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One exposure of the sensor; its arrays are read-only."""
@@ -33,12 +64,19 @@ class Frame:
     """File stem (or ``STEM_000123`` for a video frame); None for a live sensor."""
     taken_at: datetime | None = None
     """UTC the source itself gives for the exposure (EXIF); None when it does not say."""
+    time_known: bool = True
+    """False: ``exposed_ns`` only keeps the order, so no place may be looked up by it."""
+    pose: PicturePose | None = None
+    """What the picture itself says of the camera's pose and lens (EXIF, XMP); None when it says nothing."""
 
     def __post_init__(self) -> None:
-        for array in (self.rgb, self.lores):
+        for name in ("rgb", "lores"):
+            array: RGB | None = getattr(self, name)
             if array is not None:
                 _check(array)
-                array.setflags(write=False)
+                view = array.view()  # read-only for who gets the frame; the array itself stays its maker's
+                view.flags.writeable = False
+                object.__setattr__(self, name, view)
 
     @property
     def height_px(self) -> int:

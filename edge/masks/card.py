@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from edge.masks import preprocess
+from edge.masks import DamageClass, Measure, preprocess
 from edge.masks.artifacts import Artifact, check_digest, parse_artifacts
 from edge.masks.upgrade import upgraded
 from edge.support import config
@@ -20,6 +20,8 @@ SCHEMA = "spanhawk/card/2"
 CARD = "card.json"
 SEAL = "card.json.sha256"
 SIGNATURE = "card.json.minisig"
+SOUND = "sound"
+"""What a patch classifier calls a picture without damage."""
 COPY_AGAIN = "copy the bundle again; it was altered or cut short"
 
 
@@ -51,16 +53,14 @@ class OutputCard:
     scale: float
     zero_point: int
     kind: Literal["logits", "class_logits"]
-    """``logits``: one crack logit per pixel or cell, what a segmenter needs; ``class_logits``: one per class for the
-    whole picture, what a patch classifier gives."""
+    """``logits``: one logit per class and pixel or cell, what a segmenter needs; ``class_logits``: one per class for
+    the whole picture, what a patch classifier gives."""
     pixel_shuffle: int
-    """r: channel dy * r + dx is the logit of row y * r + dy, column x * r + dx; 1 = one logit per cell."""
+    """r: channel (class * r + dy) * r + dx is the logit of row y * r + dy, column x * r + dx; 1 = one logit each."""
 
     def __post_init__(self) -> None:
         if min(self.height, self.width, self.channels, self.pixel_shuffle) < 1:
             raise ValueError("height, width, channels and pixel_shuffle are at least 1")
-        if self.kind == "logits" and self.channels != self.pixel_shuffle**2:
-            raise ValueError(f"channels is pixel_shuffle squared, got {self.channels} and {self.pixel_shuffle}")
         if self.kind == "class_logits" and (self.height, self.width, self.pixel_shuffle) != (1, 1, 1):
             raise ValueError("class_logits have height, width and pixel_shuffle 1: one answer for the whole picture")
         if not (math.isfinite(self.scale) and self.scale > 0):
@@ -106,9 +106,15 @@ class Card:
     """By name; ``tflite`` is always among them."""
     input: InputCard
     output: OutputCard
-    score_threshold: float
-    """A score at or above this is crack, 0 to 1; chosen with the weights."""
     classes: tuple[str, ...]
+    """Kinds of damage in the order of the network's outputs; a patch classifier's first output is ``sound``."""
+    score_threshold: float | None = None
+    """A score at or above this is damage, above 0 to 1; chosen with the weights. None where ``score_thresholds`` says
+    it class by class."""
+    score_thresholds: Mapping[str, float] = field(default_factory=dict)
+    """The same for a network of several classes: one for each of ``classes``, by name."""
+    measure: Mapping[str, Measure] = field(default_factory=dict)
+    """How damage of a class is measured, by name; a class that is not named: ``line`` for ``crack``, else ``area``."""
     training_data: tuple[TrainingData, ...]
     licence: str
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -118,15 +124,59 @@ class Card:
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("name is empty")
-        if not 0 < self.score_threshold <= 1:
-            raise ValueError(f"score_threshold is above 0 and at most 1, got {self.score_threshold}")
-        if self.output.kind == "class_logits":
-            if len(self.classes) != self.output.channels:
-                raise ValueError(f"classes names {len(self.classes)} classes, the output has {self.output.channels}")
+        if not self.classes or len(set(self.classes)) != len(self.classes) or not all(self.classes):
+            raise ValueError(f"classes are one or more different names, got {list(self.classes)}")
+        self._check_named()
+        result = self.output
+        if result.kind == "class_logits":
+            if len(self.classes) != result.channels:
+                raise ValueError(f"classes names {len(self.classes)} classes, the output has {result.channels}")
             return
-        if self.classes != ("crack",):
-            raise ValueError(f"classes is ['crack'], got {list(self.classes)}: this version segments cracks only")
-        _check_strides(self.input, self.output)
+        if result.channels != len(self.classes) * result.pixel_shuffle**2:
+            raise ValueError(
+                f"channels is the number of classes times pixel_shuffle squared, got {result.channels} for "
+                f"{len(self.classes)} classes and a pixel_shuffle of {result.pixel_shuffle}"
+            )
+        _check_strides(self.input, result)
+
+    def _check_named(self) -> None:
+        """Thresholds and measures are of the classes that there are, and no class lacks a threshold."""
+        kinds = self._kinds()
+        for field_name in ("score_thresholds", "measure"):
+            strangers = [name for name in getattr(self, field_name) if name not in kinds]
+            if strangers:
+                raise ValueError(f"{field_name} names {strangers[0]!r}, which is none of the classes {list(kinds)}")
+        if (self.score_threshold is None) is (not self.score_thresholds):
+            raise ValueError("a card gives either score_threshold or score_thresholds, one per class")
+        if self.score_threshold is not None and len(kinds) > 1 and self.output.kind == "logits":
+            raise ValueError(f"{len(kinds)} classes need score_thresholds, one per class, not one score_threshold")
+        for name in kinds:
+            level = self.score_thresholds.get(name, self.score_threshold)
+            if level is None:
+                raise ValueError(f"score_thresholds has none for class {name!r}")
+            if not 0 < level <= 1:
+                raise ValueError(f"the score_threshold of {name!r} is above 0 and at most 1, got {level}")
+
+    @property
+    def damage(self) -> tuple[DamageClass, ...]:
+        """The kinds of damage with threshold and measure, in the order of the network's outputs."""
+        return tuple(
+            DamageClass(
+                name,
+                self.score_thresholds[name] if self.score_threshold is None else self.score_threshold,
+                self.measure.get(name, default_measure(name)),
+            )
+            for name in self._kinds()
+        )
+
+    def _kinds(self) -> tuple[str, ...]:
+        """The classes that are damage."""
+        return tuple(name for name in self.classes if self.output.kind == "logits" or name != SOUND)
+
+
+def default_measure(name: str) -> Measure:
+    """How a class is measured where the card does not say."""
+    return "line" if name == "crack" else "area"
 
 
 def read_card(folder: Path) -> Card:

@@ -91,6 +91,15 @@ class GpsdNavigator:
         """What is wrong: connection, receiver, silence or implausible fixes."""
         return self._thread.trouble or self._trouble.sentence or self._silence() or self._history.doubt()
 
+    def warnings(self) -> tuple[str, ...]:
+        """Several receivers on one gpsd, none of them named."""
+        return self._reports.warnings(self._clock.monotonic_ns())
+
+    @property
+    def live(self) -> bool:
+        """True: it is moving with us now."""
+        return True
+
     def _silence(self) -> str | None:
         if self._socket is None:
             return f"{self._name} is not connected yet"

@@ -27,6 +27,7 @@ from edge.outbox.schema import COUNT, LIST, counted, pragma, stored
 from edge.outbox.space import Ballast, FullError, Room
 from edge.outbox.store import Store
 from edge.support.clock import Clock
+from edge.support.complaints import Complaints
 from edge.support.errors import ConfigError, TryAgainError
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,8 @@ class SqliteOutbox:
         self._clock = clock
         self._ends = BothEnds()
         self._refused: str | None = None
+        self._confirmed_then = 0
+        self._complaints = Complaints(log, clock)
         self._run_start = 0
         ballast = Ballast(options.path.with_name(f"{options.path.name}.ballast"), options.ballast_bytes)
         self._room = Room(options.path.parent, options.max_bytes, options.min_free_bytes, ballast)
@@ -94,9 +97,9 @@ class SqliteOutbox:
         try:
             self._store.write(lambda db: self._insert(db, letters), durable=True)
         except FullError as full:
-            if self._refused is None:
-                log.warning("%s", full)
+            self._complaints.warn("full", str(full))
             self._refused = str(full)
+            self._confirmed_then = self.counts()[LetterState.CONFIRMED]
             raise
         self._refused = None
 
@@ -150,7 +153,8 @@ class SqliteOutbox:
     def health(self) -> str | None:
         """What is wrong with the storage (full, failing, or found damaged); None when it is well."""
         try:
-            if self._refused is not None and self.counts()[LetterState.CONFIRMED]:
+            # More confirmed letters than when it was full: they can make room, and the next put may fit.
+            if self._refused is not None and self.counts()[LetterState.CONFIRMED] > self._confirmed_then:
                 self._refused = None
             return self._refused or self._room.disk_shortage(0) or self._store.trouble
         except TryAgainError as error:

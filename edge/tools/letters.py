@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,6 +37,8 @@ class Box:
             table["outbox"] = {"path": str(self.outbox)}
         if self.mqtt_url is not None:
             configured = table.get("mqtt", {})
+            if not isinstance(configured, Mapping):
+                from_table(table, str(self.config))  # refuses it, by name
             kept = configured if configured.get("backend", "paho") == "paho" else {}
             table["mqtt"] = {**kept, "url": self.mqtt_url}
         return from_table(table, "the command line" if alone else str(self.config))

@@ -133,36 +133,38 @@ def test_the_mask_has_the_frame_s_size_and_is_read_only(segmenter: Segmenter, he
     before = taken.rgb.copy()
     mask = segmenter.segment(taken)
     assert mask.frame is taken
-    assert (mask.score.shape, mask.score.dtype) == ((height, width), np.uint8)
-    assert (mask.crack.shape, mask.crack.dtype) == ((height, width), np.bool_)
-    assert not mask.score.flags.writeable
-    assert not mask.crack.flags.writeable
-    assert mask.score.flags.c_contiguous
-    assert mask.crack.view(np.uint8).max() <= 1
+    assert (mask.classes[0].score.shape, mask.classes[0].score.dtype) == ((height, width), np.uint8)
+    assert (mask.classes[0].damage.shape, mask.classes[0].damage.dtype) == ((height, width), np.bool_)
+    assert not mask.classes[0].score.flags.writeable
+    assert not mask.classes[0].damage.flags.writeable
+    assert mask.classes[0].score.flags.c_contiguous
+    assert mask.classes[0].damage.view(np.uint8).max() <= 1
     np.testing.assert_array_equal(taken.rgb, before)
 
 
 def test_crack_is_score_at_or_above_the_threshold(segmenter: Segmenter) -> None:
     mask = segmenter.segment(frame(123, 211))
-    assert 0 < segmenter.threshold <= 1
-    np.testing.assert_array_equal(mask.crack, mask.score >= threshold_code(segmenter.threshold))
-    np.testing.assert_array_equal(mask.crack, mask.score / 255 >= segmenter.threshold)
-    assert mask.crack.any()
-    assert not mask.crack.all()
+    found = mask.classes[0]
+    assert 0 < found.kind.threshold <= 1
+    assert tuple(one.kind for one in mask.classes) == segmenter.classes
+    np.testing.assert_array_equal(found.damage, found.score >= threshold_code(found.kind.threshold))
+    np.testing.assert_array_equal(found.damage, found.score / 255 >= found.kind.threshold)
+    assert found.damage.any()
+    assert not found.damage.all()
 
 
 def test_the_same_frame_gives_the_same_mask_whatever_came_between(segmenter: Segmenter) -> None:
     first = segmenter.segment(frame(130, 170))
     segmenter.segment(frame(40, 300, seed=1))
     again = segmenter.segment(frame(130, 170))
-    np.testing.assert_array_equal(first.score, again.score)
-    np.testing.assert_array_equal(first.crack, again.crack)
+    np.testing.assert_array_equal(first.classes[0].score, again.classes[0].score)
+    np.testing.assert_array_equal(first.classes[0].damage, again.classes[0].damage)
 
 
 def test_masks_do_not_share_memory(segmenter: Segmenter) -> None:
     first, second = segmenter.segment(frame(64, 96)), segmenter.segment(frame(64, 96))
-    assert not np.shares_memory(first.score, second.score)
-    assert not np.shares_memory(first.crack, second.crack)
+    assert not np.shares_memory(first.classes[0].score, second.classes[0].score)
+    assert not np.shares_memory(first.classes[0].damage, second.classes[0].damage)
 
 
 def test_colour_order_matters(segmenter: Segmenter) -> None:
@@ -171,7 +173,8 @@ def test_colour_order_matters(segmenter: Segmenter) -> None:
     red, blue = wall.copy(), wall.copy()
     red[16, 16], blue[16, 16] = (255, 0, 0), (0, 0, 255)
     scores = [
-        segmenter.segment(Frame(seq=0, exposed_ns=0, exposure_us=None, rgb=rgb)).score[16, 16] for rgb in (red, blue)
+        segmenter.segment(Frame(seq=0, exposed_ns=0, exposure_us=None, rgb=rgb)).classes[0].score[16, 16]
+        for rgb in (red, blue)
     ]
     assert int(scores[1]) - int(scores[0]) > 100
 

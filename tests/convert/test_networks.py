@@ -215,6 +215,7 @@ REFUSED: dict[str, tuple[Callable[[], keras.Model], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:.*softmax over axis:UserWarning")  # what Keras says of it
 @pytest.mark.parametrize("name", REFUSED)
 def test_it_is_refused_for_its_reason(name: str, tmp_path: Path) -> None:
     build, words = REFUSED[name]
@@ -308,6 +309,7 @@ def test_a_lambda_is_named(tmp_path: Path) -> None:
 )
 def test_other_files_are_named_for_what_they_are(name: str, words: str, tmp_path: Path) -> None:
     path = tmp_path / name
+    (tmp_path / "run.json").write_text('{"classes": ["crack"]}')
     if name == "folder":
         path.mkdir()
     elif name == "weights.h5":

@@ -182,8 +182,9 @@ def test_missing_and_empty_data_folders(tmp_path):
         representative_frames([tmp_path], 64, 64)
 
 
-def test_model_without_record_is_refused_in_one_sentence(tmp_path, capsys):
+def test_a_file_that_is_no_model_is_refused_in_one_sentence(tmp_path, capsys):
     (tmp_path / "model.keras").write_bytes(b"x")
+    (tmp_path / "run.json").write_text('{"classes": ["crack"], "score_threshold": 0.5}')
     assert main(["quantize", str(tmp_path / "model.keras"), "--data", str(tmp_path), "-o", str(tmp_path / "b")]) == 2
     message = capsys.readouterr().err
     assert "cannot be read as a Keras model" in message

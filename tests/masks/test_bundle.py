@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edge.masks import DamageClass
 from edge.masks import bundle as bundles
 from edge.masks.bundle import MissingArtifactError, default_bundle_path, load_bundle, load_golden
 from edge.support.errors import EXIT_CONFIG, BundleError
@@ -32,7 +35,7 @@ def test_a_sound_bundle_is_read_whole(fixtures):
     card = bundle.card
     assert (card.input.height, card.input.width) == (64, 96)
     assert (card.output.height, card.output.width, card.output.channels, card.output.pixel_shuffle) == (16, 24, 16, 4)
-    assert card.score_threshold == 0.6
+    assert card.damage == (DamageClass("crack", 0.6, "line"),)
     assert card.training_data[0].name == "none"
     assert card.made["by"].endswith("make.py")
     assert bundle.model == f"pixel-{bundle.sha256[:8]}"
@@ -55,7 +58,7 @@ def test_metrics_and_made_may_hold_anything(pixel):
 @pytest.mark.parametrize(
     "field",
     [
-        *("name", "created", "files", "input", "output", "score_threshold", "classes", "training_data", "licence"),
+        *("name", "created", "files", "input", "output", "classes", "training_data", "licence"),
         *("metrics", "made", "artifacts", "input.height", "input.channels", "input.scale", "output.channels"),
         *("output.pixel_shuffle", "output.kind", "artifacts.tflite.golden", "artifacts.onnx.golden.tolerance_lsb"),
         *("artifacts.tflite.golden.max_fraction_above", "artifacts.tflite.sha256", "artifacts.onnx.file"),
@@ -72,6 +75,36 @@ def test_a_missing_field_is_named(pixel, field):
     refused(pixel.folder, f"card.{field}", "missing")
 
 
+def test_a_card_without_any_threshold_is_refused(pixel):
+    card = pixel.card
+    del card["score_threshold"]
+    pixel.write_card(card)
+    refused(pixel.folder, "either score_threshold or score_thresholds")
+
+
+def test_several_classes_have_a_threshold_and_a_measure_each_in_the_order_of_the_outputs(fixtures):
+    card = load_bundle(fixtures / "kinds").card
+    assert card.classes == ("spalling", "crack")
+    assert card.damage == (DamageClass("spalling", 0.4, "area"), DamageClass("crack", 0.6, "line"))
+    assert (card.output.channels, card.output.pixel_shuffle) == (32, 4)
+
+
+def test_a_class_without_a_threshold_is_refused(fixtures, tmp_path):
+    folder = shutil.copytree(fixtures / "kinds", tmp_path / "kinds")
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps(card | {"score_thresholds": {"spalling": 0.4}}))
+    refused(folder, "none for class 'crack'")
+    (folder / "card.json").write_text(json.dumps(card | {"classes": ["spalling", "crack", "rust"]}))
+    refused(folder, "none for class 'rust'")
+
+
+def test_the_card_says_how_a_class_is_measured(fixtures, tmp_path):
+    folder = shutil.copytree(fixtures / "kinds", tmp_path / "kinds")
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps(card | {"measure": {"spalling": "line"}}))
+    assert [kind.measure for kind in load_bundle(folder).card.damage] == ["line", "line"]
+
+
 @pytest.mark.parametrize(
     ("field", "value", "word"),
     [
@@ -79,9 +112,16 @@ def test_a_missing_field_is_named(pixel, field):
         ("name", "", "name is empty"),
         ("score_threshold", "0.5", "card.score_threshold"),
         ("score_threshold", True, "card.score_threshold"),
-        ("score_threshold", 0, "score_threshold is above 0"),
+        ("score_threshold", 0, "score_threshold of 'crack' is above 0"),
+        ("score_thresholds", {"crack": 0.4}, "either score_threshold or score_thresholds"),
+        ("score_thresholds", {"crack": "0.4"}, "card.score_thresholds.crack"),
+        ("score_thresholds", [0.4], "card.score_thresholds"),
+        ("measure", {"crack": "volume"}, "card.measure.crack"),
+        ("measure", {"rust": "area"}, "measure names 'rust'"),
         ("score_threshold", 1.2, "got 1.2"),
-        ("classes", ["background", "crack"], "background"),
+        ("classes", ["spalling", "crack"], "need score_thresholds, one per class"),
+        ("classes", ["crack", "crack"], "different names"),
+        ("classes", [], "one or more"),
         ("classes", "crack", "card.classes"),
         ("training_data", [{"name": "x", "split": "train", "images": 1.5, "licence": "y"}], "training_data[0].images"),
         ("files", [], "card.files"),
@@ -95,7 +135,7 @@ def test_a_missing_field_is_named(pixel, field):
         ("output.scale", 0.0, "above 0"),
         ("output.scale", 1e999, "Infinity is not a JSON number"),
         ("output.zero_point", 200, "zero_point"),
-        ("output.channels", 1, "pixel_shuffle squared"),
+        ("output.channels", 1, "times pixel_shuffle squared"),
         ("output.height", 15, "stride"),
         ("output.width", 12, "stride"),
         ("output.kind", "probabilities", "'probabilities'"),

@@ -116,7 +116,7 @@ def test_degrading_runs_on_the_cpu_and_says_so(compiled, clock, tmp_path, caplog
             Options(unsigned="allow", bundle=compiled, library=library, threads=1, when_absent="degrade"), clock
         )
     with segmenter:
-        assert segmenter.segment(frame()).crack.all()
+        assert segmenter.segment(frame()).classes[0].damage.all()
         assert (segmenter.runtime.backend, segmenter.runtime.accelerator) == ("edgetpu", "cpu")
         assert segmenter.runtime.threads == 1
         assert segmenter.degraded is not None
@@ -135,7 +135,7 @@ def test_an_altered_bundle_is_refused_even_when_told_to_degrade(compiled, clock)
 def test_with_a_device_the_compiled_model_runs_on_it(compiled, clock, tmp_path):
     library = build(tmp_path, DELEGATE_C)
     with open_segmenter(Options(unsigned="allow", bundle=compiled, library=library), clock) as segmenter:
-        assert segmenter.segment(frame()).crack.all()
+        assert segmenter.segment(frame()).classes[0].damage.all()
         assert (segmenter.runtime.backend, segmenter.runtime.accelerator) == ("edgetpu", "edgetpu")
         assert segmenter.runtime.threads is None
         assert segmenter.degraded is None

@@ -25,9 +25,9 @@ def test_it_scores_as_the_int8_network_does(fixtures, clock):
         found = segmenter.segment(frame())
     with litert.open_segmenter(litert.Options(**settings), clock) as segmenter:
         wanted = segmenter.segment(frame())
-    assert np.abs(found.score.astype(int) - wanted.score).max() <= 6
-    assert found.crack.any()
-    assert not found.crack.all()
+    assert np.abs(found.classes[0].score.astype(int) - wanted.classes[0].score).max() <= 6
+    assert found.classes[0].damage.any()
+    assert not found.classes[0].damage.all()
 
 
 def test_it_says_what_runs(fixtures, clock):
@@ -127,4 +127,4 @@ def test_its_golden_tolerance_is_its_own(pixel, clock, tmp_path):
         open_segmenter(options, clock)
     pixel.change("artifacts.onnx.golden.tolerance_lsb", 9)
     with open_segmenter(options, clock) as opened:
-        assert opened.segment(frame()).crack.any()
+        assert opened.segment(frame()).classes[0].damage.any()

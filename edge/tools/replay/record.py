@@ -95,7 +95,7 @@ class Recorder:
     def _pictures(self, outcome: Outcome) -> None:
         name = outcome.frame.name or f"frame_{outcome.frame.seq:06d}"
         if self._masks:
-            save_png(self._folder / "masks" / f"{name}.png", outcome.traced.reported().astype(np.uint8) * 255)
+            save_png(self._folder / "masks" / f"{name}.png", outcome.reported().astype(np.uint8) * 255)
         if self._overlays:
             save_jpeg(self._folder / "overlays" / f"{name}.jpg", draw(outcome))
 

@@ -1,0 +1,33 @@
+"""How true widths and places are, against scenes whose truth is computed apart from the package: one command.
+
+python benchmarks/mapping.py            everything
+python benchmarks/mapping.py --place    places alone
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import mapping_place
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--place", action="store_true", help="places, timing, scale and what they cost")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of telemetry over UDP (%(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows as JSON")
+    arguments = parser.parse_args()
+    rows = mapping_place.measure(arguments.seconds)
+    print(mapping_place.table(rows))
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps([row.__dict__ for row in rows], indent=1) + "\n", encoding="utf-8")
+    return 0 if all(row.met for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
