@@ -8,19 +8,20 @@ they are, with a static batch of 1. The float model's record (`run.json` of a tr
 from __future__ import annotations
 
 import hashlib
-import logging
 import math
-import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from convert import ConversionError
+from convert.families import FAMILIES, is_of_a_family, rebuilt_family
 from convert.logits import to_logits
 from convert.network import read, refuse_others, resized
-from convert.pixels import Pixels, from_fractions
+from convert.pixels import RANGES, Pixels, from_fractions
 from convert.record import WEIGHTS_SUFFIX, classes_of, read_record, record_path
 from edge.masks.card import SOUND
 from models import DataError
@@ -28,7 +29,6 @@ from models import DataError
 if TYPE_CHECKING:
     import keras
 
-log = logging.getLogger(__name__)
 
 DEFAULT_SIZE = (512, 512)
 SEGMENTER, CLASSIFIER = "logits", "class_logits"
@@ -90,8 +90,11 @@ def load_source(
         model = _from_weights(path, record, size or DEFAULT_SIZE, listed, kept)
     else:
         model = _from_keras(path, size, listed, kept)
-    model, pixels = from_fractions(path, model, pixels or record.get("pixels"))
+    own = model
+    model, pixels = from_fractions(path, own, pixels or record.get("pixels"))
     model = to_logits(model, path)
+    if model is not own:
+        _compare(path, own, model, pixels)
     outputs = _check(path, model, len(kept))
     classifier = len(model.output_shape) == 2
     if classifier and outputs == len(listed) + 1:
@@ -145,9 +148,9 @@ def _from_keras(
 ) -> keras.Model:
     saved = read(path)
     own = tuple(saved.input_shape[1:3])
-    if _is_of_a_family(saved):
+    if is_of_a_family(saved):
         height, width = size or (own if saved.name == "patch_classifier" and None not in own else DEFAULT_SIZE)
-        return _rebuilt(path, saved, height, width, listed, kept)
+        return rebuilt_family(path, saved, height, width, listed, kept)
     if kept != listed:
         raise ConversionError(f"{path} is no {', '.join(FAMILIES)}; only of those can single classes be kept.")
     if None in own:
@@ -187,79 +190,7 @@ def _from_weights(
             f"{size[0]} x {size[1]} px ({words}); give the .keras file, or the training's run.json as "
             f"{path.name.removesuffix(WEIGHTS_SUFFIX)}.json beside it."
         ) from error
-    return model if kept == listed else _rebuilt(path, model, size[0], size[1], listed, kept)
-
-
-def _rebuilt(
-    path: Path, saved: keras.Model, height: int, width: int, listed: tuple[str, ...], kept: tuple[str, ...]
-) -> keras.Model:
-    """The same network for another input size, with the heads of the classes `kept`, in this order."""
-    heads = sum(_is_head(layer.name) for layer in saved.layers)
-    if heads and heads != len(listed):
-        raise DataError(
-            f"The record of {path} names {len(listed)} classes ({', '.join(listed)}), the network has {heads}; "
-            "copy the record of this very training."
-        )
-    if not heads and kept != listed:
-        raise DataError(f"{path} is a {saved.name}, which answers for all its classes at once; leave out --class.")
-    try:
-        model = FAMILIES[saved.name](saved, height, width, len(kept))
-    except ValueError as error:
-        raise ConversionError(f"{path}: a {saved.name} cannot take {height} x {width} px: {error}") from error
-    for layer in model.layers:
-        if layer.weights:
-            source = _head_name(listed.index(kept[_head_index(layer.name)])) if _is_head(layer.name) else layer.name
-            layer.set_weights(saved.get_layer(source).get_weights())
-    return model
-
-
-def _head_name(index: int) -> str:
-    return "logits" if index == 0 else f"logits_{index}"
-
-
-def _is_head(name: str) -> bool:
-    return re.fullmatch(r"logits(_\d+)?", name) is not None
-
-
-def _head_index(name: str) -> int:
-    """The number of the class whose logits the layer `name` gives."""
-    return int(name.rpartition("_")[2]) if "_" in name else 0
-
-
-def _fast(saved: keras.Model, height: int, width: int, classes: int) -> keras.Model:
-    from models.unet import fast_unet
-
-    base, shuffle = saved.get_layer("stem").filters, math.isqrt(saved.get_layer("logits").filters)
-    return fast_unet(height, width, base=base, shuffle=shuffle, batch_size=1, classes=classes)
-
-
-def _classic(saved: keras.Model, height: int, width: int, classes: int) -> keras.Model:
-    from models.unet import classic_unet
-
-    depth, base = sum(layer.name.startswith("pool") for layer in saved.layers), saved.get_layer("down0_a").filters
-    return classic_unet(height, width, base=base, depth=depth, batch_size=1, classes=classes)
-
-
-def _patches(saved: keras.Model, height: int, width: int, classes: int) -> keras.Model:
-    """The patch classifier has one size; it is cloned with a static batch."""
-    own = tuple(saved.input_shape[1:3])
-    if (height, width) != own and None not in own:
-        raise ValueError(f"it was trained on patches of {own[0]} x {own[1]} px")
-    return resized(saved, (height, width))
-
-
-FAMILIES: Mapping[str, Callable[[keras.Model, int, int, int], keras.Model]] = {
-    "fast_unet": _fast, "classic_unet": _classic, "unet": _classic, "patch_classifier": _patches,
-}  # fmt: skip
-"""Networks known by name, and how each is built for a height, a width and a number of classes."""
-
-_MARKS = {"fast_unet": "stem", "classic_unet": "down0_a", "unet": "down0_a"}
-"""A layer that each of them has, which somebody else's network of that name has not."""
-
-
-def _is_of_a_family(saved: keras.Model) -> bool:
-    mark = _MARKS.get(saved.name)
-    return saved.name in FAMILIES and (mark is None or any(layer.name == mark for layer in saved.layers))
+    return model if kept == listed else rebuilt_family(path, model, size[0], size[1], listed, kept)
 
 
 def _sized(path: Path, saved: keras.Model, size: tuple[int, int]) -> keras.Model:
@@ -268,6 +199,21 @@ def _sized(path: Path, saved: keras.Model, size: tuple[int, int]) -> keras.Model
     except ValueError as error:
         words = " ".join(str(error).split())[:200]
         raise ConversionError(f"{path} cannot take {size[0]} x {size[1]} px ({words}); choose another size.") from error
+
+
+def _compare(path: Path, own: keras.Model, made: keras.Model, pixels: Pixels) -> None:
+    """Raise ConversionError unless `made`, given 0..1, has the scores of `own`, given the pixels that it takes."""
+    fractions = np.random.default_rng(0).random((1, *own.input_shape[1:]))
+    matrix, offset = RANGES[pixels]
+    wanted = np.asarray(own((fractions @ matrix.T + offset).astype(np.float32), training=False), np.float64)
+    logits = np.asarray(made(fractions.astype(np.float32), training=False), np.float64)
+    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    found = (logits, 1 / (1 + np.exp(-logits)), raised / raised.sum(axis=-1, keepdims=True))
+    wanted = wanted[..., -logits.shape[-1] :]  # of background and crack the second is kept
+    if not any(one.shape == wanted.shape and np.allclose(one, wanted, rtol=1e-3, atol=1e-3) for one in found):
+        raise ConversionError(
+            f"{path}: what was made of the network answers otherwise than it; report this with the file."
+        )
 
 
 def _check(path: Path, model: keras.Model, classes: int) -> int:
