@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from convert import finetune
 from convert.frames import Float, UInt8, doubts, to_float
+from convert.pixels import check_statistics
 from convert.quantize import Quantized, open_interpreter, quantize, run
 from convert.source import CLASSIFIER, SEGMENTER, Source
 from edge.masks import preprocess
@@ -28,7 +29,11 @@ def set_aside(pictures: Sequence[UInt8]) -> tuple[list[UInt8], list[UInt8]]:
 
 
 def warn(source: Source, pictures: Sequence[UInt8]) -> None:
-    """Warn about frames that will not set sound ranges; which hold a crack, the float network says itself."""
+    """Warn about frames that will not set sound ranges; which hold a crack, the float network says itself.
+
+    Raises ConversionError where the network was plainly trained on other pixels (`convert.pixels`).
+    """
+    check_statistics(source.path, source.model, pictures)
     cracked = None
     if source.kind == SEGMENTER:
         edge = _edges(source)
