@@ -40,14 +40,14 @@ class Options:
     width_px: int | None = None
     """Columns of the picture; None: all the sensor has."""
     height_px: int | None = None
-    """Rows of the picture; None: all the sensor has."""
+    """Lines of the picture; None: all the sensor has."""
     lores_width_px: int | None = None
     """Columns of a second, smaller picture in the same shape for the network; None: no second picture."""
     sensor_width_px: int | None = None
     """Columns of the sensor mode; None: the full mode, whose field of view is the lens's. Smaller modes are faster
     but some crop, which changes millimetres per pixel."""
     sensor_height_px: int | None = None
-    """Rows of the sensor mode; None: the full mode."""
+    """Lines of the sensor mode; None: the full mode."""
     fps: float | None = None
     """Fixed frames per second; None: as fast as the mode and the exposure allow."""
     exposure_us: int | None = None

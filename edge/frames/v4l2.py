@@ -43,7 +43,7 @@ class Options:
     width_px: int = 1280
     """Columns asked for."""
     height_px: int = 720
-    """Rows asked for."""
+    """Lines asked for."""
     any_size: bool = False
     """Accept another size than asked for. False: refuse, because millimetres are computed from the size."""
     fps: float | None = None

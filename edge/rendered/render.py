@@ -90,7 +90,7 @@ def _boards(out: Float32, scene: Scene, surface_to_frame: Float64) -> None:
 
 
 def _region(out: Float32, points_px: Float64, margin_px: float) -> tuple[slice, slice] | None:
-    """Rows and columns of the frame that hold the points with a margin; None when they lie outside."""
+    """Lines and columns of the frame that hold the points with a margin; None when they lie outside."""
     low = np.maximum(np.floor(points_px.min(axis=0) - margin_px), 0).astype(int)
     high = np.minimum(np.ceil(points_px.max(axis=0) + margin_px) + 1, (out.shape[1], out.shape[0])).astype(int)
     return None if (low >= high).any() else (slice(low[1], high[1]), slice(low[0], high[0]))

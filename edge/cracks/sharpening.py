@@ -1,0 +1,121 @@
+"""The sharpening that a camera's firmware did before it wrote the picture, undone on profiles.
+
+Firmware sharpens codes, not light, by an unsharp mask: code + amount * (code - code blurred by a Gaussian of radius r).
+Its transfer 1 + a - a * exp(-(r w)^2 / 2) lies between 1 and 1 + a, so its inverse exists and never raises noise. The
+mask is round, a crack is straight over a few pixels: across it the same formula holds in one dimension. What was cut
+off at white or black is lost.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from edge.cracks.blur import fit
+from edge.cracks.lines import Floats
+from edge.cracks.path import Reals
+from edge.cracks.pooled import Pooled
+from edge.cracks.profile import Across
+from edge.frames import Tone
+from edge.frames.tone import light_of, srgb_codes
+
+
+class Sharpening(NamedTuple):
+    """An unsharp mask."""
+
+    amount: float
+    """0: none."""
+    radius_px: float
+    """Gaussian sigma."""
+
+
+GUESSES = (
+    Sharpening(0.0, 1.0),
+    *(Sharpening(amount, radius) for amount in (0.3, 0.6, 1.0, 1.5) for radius in (0.8, 1.3)),
+)
+"""What is tried on a picture: none to strong, with the radii that firmware uses."""
+
+COARSE_PX = 1.0
+"""Readings farther apart than this, of very wide cracks, are left as they are: these do not feel it."""
+ODDS = 8.0
+"""How much more usual no sharpening is than any one of the other guesses."""
+MOST = 6.0
+"""One line speaks for or against a guess with at most this much, a logarithm: an odd border does not decide alone."""
+
+_REACH_PX = 5.0
+
+
+class Guessed(NamedTuple):
+    """What the lines of a picture, all together, tell of its sharpening."""
+
+    sharpening: Sharpening
+    """The most likely one."""
+    width_px: Floats
+    """(L,): width of each line's pooled profile, averaged over all guesses by how likely they are."""
+    doubt: Floats
+    """(L,): relative standard deviation of that over the guesses."""
+
+
+def guess(pooled: Pooled, tone: Tone) -> Guessed:
+    """Undo every guess on each line's pooled profile and see which leaves the shapes of blurred boxes.
+
+    A picture is sharpened alike everywhere, so the evidence of its lines adds up (Bayes' rule, lines independent).
+    """
+    count = len(pooled.light)
+    light = pooled.light[:, None].astype(np.float32)
+    seen = pooled.missing._replace(values=light * (1 - pooled.missing.values))
+    blunt = [undone(seen, one, tone).values for one in GUESSES]
+    tried = pooled.missing.only(np.tile(np.arange(count), len(GUESSES)))
+    tried = tried._replace(values=np.concatenate([1 - values / light for values in blunt]))
+    error, middle, fwhm = (np.tile(v, len(GUESSES)) for v in (pooled.error, pooled.middle_px, pooled.fwhm_px))
+    found = fit(tried, error, middle, fwhm)
+    evidence, width = (v.reshape(-1, count) for v in (found.evidence, found.width_px))
+    total = np.clip(evidence - evidence[0], -MOST, MOST).sum(axis=1)
+    total[0] += math.log(ODDS)
+    weight = np.exp(total - total.max())
+    weight /= weight.sum()
+    mean = weight @ width
+    spread = np.sqrt(np.maximum(0.0, weight @ width**2 - mean**2))
+    return Guessed(GUESSES[int(np.argmax(total))], mean, spread / mean)
+
+
+def undone(across: Across, sharpening: Sharpening, tone: Tone) -> Across:
+    """The readings, in light, as they were before ``sharpening``."""
+    if sharpening.amount == 0:
+        return across
+    values = across.values.copy()
+    step = np.round(across.step_px, 3)
+    for size in np.unique(step[step <= COARSE_PX]).tolist():
+        some = step == size
+        light = values[some]
+        codes = srgb_codes(light) if tone == "srgb" else 255 * light
+        kernel = _inverse(size, sharpening)
+        blunt = cv2.filter2D(codes, -1, kernel, borderType=cv2.BORDER_REPLICATE).reshape(light.shape)
+        values[some] = to_light(blunt, tone)
+    return across._replace(values=values)
+
+
+def to_light(codes: Reals, tone: Tone) -> Reals:
+    """Light of codes, 0 to 255, that lie between the whole ones."""
+    table = light_of(tone)
+    codes = np.clip(codes, 0, 254.999)
+    low = codes.astype(np.intp)
+    return np.asarray(table[low] + (table[low + 1] - table[low]) * (codes - low), np.float32)
+
+
+@functools.lru_cache(maxsize=256)
+def _inverse(step_px: float, sharpening: Sharpening) -> Floats:
+    """The inverse filter, float64 (1, K), K odd, its sum 1."""
+    half = max(1, round(_REACH_PX / step_px))
+    count = 4 * half
+    angular = 2 * np.pi * np.fft.rfftfreq(count, step_px)
+    blunted = np.exp(-0.5 * (sharpening.radius_px * angular) ** 2)
+    kernel = np.fft.irfft(1 / (1 + sharpening.amount * (1 - blunted)), count)
+    middle = np.concatenate((kernel[-half:], kernel[: half + 1]))[None]
+    middle /= middle.sum()
+    middle.setflags(write=False)
+    return np.asarray(middle)
