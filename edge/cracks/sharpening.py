@@ -43,6 +43,8 @@ COARSE_PX = 1.0
 """Readings farther apart than this, of very wide cracks, are left as they are: these do not feel it."""
 ODDS = 8.0
 """How much more usual no sharpening is than any one of the other guesses."""
+UNSURE = 0.05
+"""Nothing is undone on the profiles while no sharpening is at least this likely."""
 MOST = 6.0
 """One line speaks for or against a guess with at most this much, a logarithm: an odd border does not decide alone."""
 
@@ -53,7 +55,7 @@ class Guessed(NamedTuple):
     """What the lines of a picture, all together, tell of its sharpening."""
 
     sharpening: Sharpening
-    """The most likely one."""
+    """The most likely one; none where that is likely enough."""
     width_px: Floats
     """(L,): width of each line's pooled profile, averaged over all guesses by how likely they are."""
     doubt: Floats
@@ -80,7 +82,8 @@ def guess(pooled: Pooled, tone: Tone) -> Guessed:
     weight /= weight.sum()
     mean = weight @ width
     spread = np.sqrt(np.maximum(0.0, weight @ width**2 - mean**2))
-    return Guessed(GUESSES[int(np.argmax(total))], mean, spread / mean)
+    likely = 0 if weight[0] > UNSURE else int(np.argmax(total))
+    return Guessed(GUESSES[likely], mean, spread / mean)
 
 
 def undone(across: Across, sharpening: Sharpening, tone: Tone) -> Across:
