@@ -102,12 +102,20 @@ def _beyond(tree: cKDTree, line: Stroke, points: Floats) -> Floats:
     return np.asarray(distance - line.width_px[np.minimum(nearest, len(line.xy) - 1)] / 2)
 
 
-def true_width(lines: list[Stroke], path_px: Floats) -> float:
-    """Mean width of the stroke that a path (N, 2) follows, over the path's points."""
+def true_mask(lines: list[Stroke], share: Floats) -> npt.NDArray[np.bool_]:
+    """The pixels that are at least half covered; a thin crack is drawn as thick as a mask can be without gaps."""
+    mask = share >= 0.5
+    if any(line.width_px.min() < _LEAST_MASK_PX for line in lines):
+        mask |= coverage([Stroke(line.xy, np.maximum(line.width_px, _LEAST_MASK_PX)) for line in lines]) >= 0.5
+    return mask
+
+
+def true_width(lines: list[Stroke], path_px: Floats) -> tuple[float, float]:
+    """Mean width of the stroke that a path (N, 2) follows, over the path's points, and the median distance to it."""
     trees = [cKDTree(line.xy) for line in lines]
     found = [tree.query(path_px) for tree in trees]
     own = min(range(len(lines)), key=lambda k: float(np.median(found[k][0])))
-    return float(lines[own].width_px[found[own][1]].mean())
+    return float(lines[own].width_px[found[own][1]].mean()), float(np.median(found[own][0]))
 
 
 def photograph(share: Floats, look: Look, rng: np.random.Generator) -> UInt8:

@@ -196,7 +196,8 @@ class _Tracer:
         """False at points where something else than the crack's own width is seen: near junctions and open ends."""
         rows = paths.rows
         starts, ends = _open_ends(lines)
-        rim = 1 + (half_width / SPACING_PX).astype(np.intp)
+        # A round end is half a width long, and profiles are averaged over some points on either side.
+        rim = np.minimum(1 + np.ceil(1.5 * half_width / SPACING_PX).astype(np.intp), rows.count // 3)
         usable = rows.at >= (rim * starts)[rows.owner]
         usable &= rows.at < (rows.count - rim * ends)[rows.owner]
         for line, first, last in zip(lines, rows.first.tolist(), rows.last.tolist(), strict=True):
