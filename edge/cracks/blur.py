@@ -35,6 +35,8 @@ BLUR_PX = (1.0, 0.6)
 """Gaussian sigma of a picture's blur, the pixel's own area included: median, and deviation of its logarithm."""
 MODEL_ERROR = 0.015
 """How far, in shares of its depth, a real profile is from a box blurred by a Gaussian, at least."""
+MOST = 0.975
+"""How sure an upper bound is where the usual decides, which it does less well than this says."""
 FREE = 4
 """Numbers that a fit is free to choose: middle, width, height and shape."""
 
@@ -49,7 +51,7 @@ class Fit(NamedTuple):
     doubt: Floats
     """Relative standard deviation of a width because of these two."""
     most: Floats
-    """19 of 20 widths are at most this many times the stated one."""
+    """Widths are at most this many times the stated one, with the probability ``MOST``."""
     width_px: Floats
     """Width of the pooled profile."""
     evidence: Floats
@@ -138,7 +140,7 @@ def fit(pooled: Across, noise: Floats, usual_middle: Floats, usual_fwhm: Floats)
     # The root mean square about the stated width, so it holds what that is off from the plain mean as well.
     doubt = np.sqrt(np.maximum(0.0, weight @ width**2 - mean**2)) / mean
     below = np.cumsum(weight, axis=1)
-    most = width[np.argmax(below >= 0.95, axis=1)] / mean
+    most = width[np.argmax(below >= MOST, axis=1)] / mean
     # Means of logarithms: width is area over darkness, and neither is symmetrical about its mean.
     dark = np.exp((weight * np.log(darkness)).sum(axis=1))
     return Fit((weight * blur).sum(axis=1), dark, doubt, most, mean * fwhm, evidence)

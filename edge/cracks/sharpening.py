@@ -35,7 +35,7 @@ class Sharpening(NamedTuple):
 
 GUESSES = (
     Sharpening(0.0, 1.0),
-    *(Sharpening(amount, radius) for amount in (0.3, 0.6, 1.0, 1.5) for radius in (0.8, 1.3)),
+    *(Sharpening(amount, radius) for amount in (0.4, 0.8, 1.2, 1.6) for radius in (0.7, 1.0, 1.4)),
 )
 """What is tried on a picture: none to strong, with the radii that firmware uses."""
 

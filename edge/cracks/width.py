@@ -47,7 +47,10 @@ INDEPENDENT = 2 * math.sqrt(math.pi) * ALONG
 ONE_SIDED = 1.645
 """So many standard deviations above its mean a normal variable is in 1 of 20 cases."""
 RESOLVED = 2.0
-"""A crack narrower than this many sigmas of the blur, or this many pixels, is given an upper bound as well."""
+"""A crack narrower than this many sigmas of the blur, or this many pixels, is given an upper bound as well, ..."""
+DOUBTFUL = 0.15
+"""... and so is one whose shape leaves more than this open, a share of its width: what is usual would decide, not what
+is seen."""
 
 
 class Measured(NamedTuple):
@@ -226,7 +229,8 @@ def _read_off(paths: Paths, across: Across, valley: Valleys, good: Flags, noise:
     sigma = np.sqrt(other2 + (average * found.doubt) ** 2)
     # Half depth is never narrower than the crack; the family's own quantile is skewed, all else is about normal.
     most = np.minimum(rows.sums(np.where(good, valley.width, 0.0)) / count, average * found.most)
-    narrow = average < RESOLVED * np.maximum(1.0, found.blur_px)
+    doubt = np.hypot(found.doubt, told.doubt)
+    narrow = (average < RESOLVED * np.maximum(1.0, found.blur_px)) | (doubt > DOUBTFUL)
     at_most = np.where(narrow, most + ONE_SIDED * np.sqrt(other2), np.nan)
     return Measured(paths, width, sigma, at_most, np.ones(len(count), np.bool_))
 
