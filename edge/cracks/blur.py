@@ -35,7 +35,7 @@ BLUR_PX = (1.0, 0.6)
 """Gaussian sigma of a picture's blur, the pixel's own area included: median, and deviation of its logarithm."""
 MODEL_ERROR = 0.015
 """How far, in shares of its depth, a real profile is from a box blurred by a Gaussian, at least."""
-MOST = 0.975
+MOST = 0.985
 """How sure an upper bound is where the usual decides, which it does less well than this says."""
 FREE = 4
 """Numbers that a fit is free to choose: middle, width, height and shape."""

@@ -38,7 +38,7 @@ from edge.cracks.skeleton import Points
 
 STEADY = 1.5
 """The centreline's distance from the skeleton is averaged with a Gaussian of this many points."""
-LEAST_SIGMA_PX = 0.06
+LEAST_SIGMA_PX = 0.05
 """What reading between pixels leaves uncertain in the best of pictures."""
 ALONG = 1.2
 """Profiles are averaged along the crack with a Gaussian of this many points."""
@@ -46,8 +46,8 @@ INDEPENDENT = 2 * math.sqrt(math.pi) * ALONG
 """So many neighbouring points share what one of them knows, after that averaging."""
 ONE_SIDED = 1.645
 """So many standard deviations above its mean a normal variable is in 1 of 20 cases."""
-RESOLVED = 2.0
-"""A crack narrower than this many sigmas of the blur, or this many pixels, is given an upper bound as well, ..."""
+RESOLVED_PX, RESOLVED_SIGMAS = 2.0, 2.5
+"""A crack narrower than so many pixels, or so many sigmas of the blur, is given an upper bound as well, ..."""
 DOUBTFUL = 0.15
 """... and so is one whose shape leaves more than this open, a share of its width: what is usual would decide, not what
 is seen."""
@@ -230,7 +230,7 @@ def _read_off(paths: Paths, across: Across, valley: Valleys, good: Flags, noise:
     # Half depth is never narrower than the crack; the family's own quantile is skewed, all else is about normal.
     most = np.minimum(rows.sums(np.where(good, valley.width, 0.0)) / count, average * found.most)
     doubt = np.hypot(found.doubt, told.doubt)
-    narrow = (average < RESOLVED * np.maximum(1.0, found.blur_px)) | (doubt > DOUBTFUL)
+    narrow = (average < np.maximum(RESOLVED_PX, RESOLVED_SIGMAS * found.blur_px)) | (doubt > DOUBTFUL)
     at_most = np.where(narrow, most + ONE_SIDED * np.sqrt(other2), np.nan)
     return Measured(paths, width, sigma, at_most, np.ones(len(count), np.bool_))
 
