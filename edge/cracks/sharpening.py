@@ -15,7 +15,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from edge.cracks.blur import fit
+from edge.cracks.blur import Fit, fit
 from edge.cracks.lines import Floats
 from edge.cracks.path import Reals
 from edge.cracks.pooled import Pooled
@@ -60,6 +60,8 @@ class Guessed(NamedTuple):
     """(L,): width of each line's pooled profile, averaged over all guesses by how likely they are."""
     doubt: Floats
     """(L,): relative standard deviation of that over the guesses."""
+    plain: Fit
+    """What the profiles tell if there was no sharpening."""
 
 
 def guess(pooled: Pooled, tone: Tone) -> Guessed:
@@ -69,10 +71,12 @@ def guess(pooled: Pooled, tone: Tone) -> Guessed:
     """
     count = len(pooled.light)
     light = pooled.light[:, None].astype(np.float32)
-    seen = pooled.missing._replace(values=light * (1 - pooled.missing.values))
-    blunt = [undone(seen, one, tone).values for one in GUESSES]
+    codes = _to_codes(light * (1 - pooled.missing.values), tone)
+    steps = np.round(pooled.missing.step_px, 3)
+    blunt = [_blunted(codes, steps, one) for one in GUESSES[1:]]
+    values = 1 - to_light(np.concatenate(blunt), tone) / np.tile(light, (len(blunt), 1))
     tried = pooled.missing.only(np.tile(np.arange(count), len(GUESSES)))
-    tried = tried._replace(values=np.concatenate([1 - values / light for values in blunt]))
+    tried = tried._replace(values=np.concatenate((pooled.missing.values, values)))
     error, middle, fwhm = (np.tile(v, len(GUESSES)) for v in (pooled.error, pooled.middle_px, pooled.fwhm_px))
     found = fit(tried, error, middle, fwhm)
     evidence, width = (v.reshape(-1, count) for v in (found.evidence, found.width_px))
@@ -83,23 +87,29 @@ def guess(pooled: Pooled, tone: Tone) -> Guessed:
     mean = weight @ width
     spread = np.sqrt(np.maximum(0.0, weight @ width**2 - mean**2))
     likely = 0 if weight[0] > UNSURE else int(np.argmax(total))
-    return Guessed(GUESSES[likely], mean, spread / mean)
+    return Guessed(GUESSES[likely], mean, spread / mean, Fit(*(v[:count] for v in found)))
 
 
 def undone(across: Across, sharpening: Sharpening, tone: Tone) -> Across:
     """The readings, in light, as they were before ``sharpening``."""
     if sharpening.amount == 0:
         return across
-    values = across.values.copy()
-    step = np.round(across.step_px, 3)
-    for size in np.unique(step[step <= COARSE_PX]).tolist():
-        some = step == size
-        light = values[some]
-        codes = srgb_codes(light) if tone == "srgb" else 255 * light
-        kernel = _inverse(size, sharpening)
-        blunt = cv2.filter2D(codes, -1, kernel, borderType=cv2.BORDER_REPLICATE).reshape(light.shape)
-        values[some] = to_light(blunt, tone)
-    return across._replace(values=values)
+    codes = _blunted(_to_codes(across.values, tone), np.round(across.step_px, 3), sharpening)
+    return across._replace(values=to_light(codes, tone))
+
+
+def _to_codes(light: Reals, tone: Tone) -> Reals:
+    return srgb_codes(light) if tone == "srgb" else np.asarray(255 * light, np.float32)
+
+
+def _blunted(codes: Reals, steps: Floats, sharpening: Sharpening) -> Reals:
+    """Codes (N, M), on each row ``steps`` (N,) pixels apart, before ``sharpening``."""
+    out = codes.copy()
+    for size in np.unique(steps[steps <= COARSE_PX]).tolist():
+        some = steps == size
+        blunt = cv2.filter2D(codes[some], -1, _inverse(size, sharpening), borderType=cv2.BORDER_REPLICATE)
+        out[some] = blunt.reshape(-1, codes.shape[1])
+    return out
 
 
 def to_light(codes: Reals, tone: Tone) -> Reals:

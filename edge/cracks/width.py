@@ -17,7 +17,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from edge.cracks.blur import fit
+from edge.cracks.blur import Fit, fit
 from edge.cracks.lines import Flags, Floats, Lines, filled
 from edge.cracks.path import Paths, Reals, smooth
 from edge.cracks.pooled import SLOW, missing_light, pool
@@ -151,15 +151,20 @@ def _measure_profile(guide: _Guide, picture: Picture, usable: Flags) -> tuple[Me
     paths, across, valley = paths.only(clear), across.only(kept), valley.only(kept)
     half, usable, noise = half[kept], usable[kept], noise[clear]
     good = valley.found & usable
-    told = guess(pool(paths, across, missing_light(across, valley), valley, good, noise, INDEPENDENT), picture.tone)
+    missing = missing_light(across, valley)
+    told = guess(pool(paths, across, missing, valley, good, noise, INDEPENDENT), picture.tone)
+    found = told.plain
     if told.sharpening.amount:
-        across = undone(across, told.sharpening, picture.tone)
-        again = valleys(across, -half, half, np.full(len(half), across.centre), noise[paths.rows.owner])
-        good = again.found & usable
-        lost = ~_enough(again.found, usable, paths.rows)[paths.rows.owner]
-        good |= lost & valley.found & usable
+        blunt = undone(across, told.sharpening, picture.tone)
+        again = valleys(blunt, -half, half, np.full(len(half), across.centre), noise[paths.rows.owner])
+        lost = ~_enough(again.found, usable, paths.rows)[paths.rows.owner]  # too faint without it: left as it was
         valley = Valleys(*(np.where(lost, old, new) for old, new in zip(valley, again, strict=True)))
-    return _read_off(paths, across, valley, good, noise, told), seen
+        across = across._replace(values=np.where(lost[:, None], across.values, blunt.values))
+        good = valley.found & usable
+        missing = missing_light(across, valley)
+        pooled = pool(paths, across, missing, valley, good, noise, INDEPENDENT)
+        found = fit(pooled.missing, pooled.error, pooled.middle_px, pooled.fwhm_px)
+    return _read_off(paths, _area(across, missing, valley), valley, good, found, told), seen
 
 
 def _put(into: Measured, exact: Measured, lines: Flags) -> Measured:
@@ -209,18 +214,15 @@ def _smooth(values: Floats, paths: Paths, sigma: float) -> Floats:
     return smooth(values[:, None], paths.rows, paths.closed, sigma, hold_ends=False)[:, 0]
 
 
-def _read_off(paths: Paths, across: Across, valley: Valleys, good: Flags, noise: Floats, told: Guessed) -> Measured:
-    """Widths of lines that lie in valleys, by their ``good`` points (N,); ``noise`` (L,) is that of a reading.
+def _read_off(paths: Paths, area: Floats, valley: Valleys, good: Flags, found: Fit, told: Guessed) -> Measured:
+    """Widths of lines that lie in valleys, by their ``good`` points (N,); ``area`` (N,) is the light missing at each.
 
     The variance of a mean width is the sum of three: what single points scatter around their neighbours, over how many
     of them are independent; what blur, darkness and sharpening leave open, each a share of the width; and that of
     reading between pixels.
     """
     rows = paths.rows
-    missing = missing_light(across, valley)
-    pooled = pool(paths, across, missing, valley, good, noise, INDEPENDENT)
-    found = fit(pooled.missing, pooled.error, pooled.middle_px, pooled.fwhm_px)
-    raw = found.widths(np.where(good, valley.width, 1.0), _area(across, missing, valley), rows.owner)
+    raw = found.widths(np.where(good, valley.width, 1.0), area, rows.owner)
     width = filled(raw, good, rows) * (told.width_px / found.width_px)[rows.owner]
     count = rows.sums(good)
     average = rows.sums(np.where(good, width, 0.0)) / count
