@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+sys.path.insert(0, str(ROOT))
 
 import paho.mqtt.client as mqtt  # noqa: E402
-import tables  # noqa: E402
+from paho.mqtt.enums import CallbackAPIVersion  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
+from benchmarks import tables  # noqa: E402
 from edge.masks import litert  # noqa: E402
 from edge.support.clock import ManualClock  # noqa: E402
 from edge.tools.benchmark import board  # noqa: E402
@@ -149,7 +150,7 @@ class _Drone:
     """One connection that keeps its window full."""
 
     def __init__(self, port: int, number: int, payload: bytes, messages: int) -> None:
-        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"drone{number}", protocol=mqtt.MQTTv5)
+        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"drone{number}", protocol=mqtt.MQTTv5)
         self.client.max_inflight_messages_set(WINDOW)
         self.client.on_connect = self._on_connect
         self.client.on_publish = self._on_publish
@@ -198,7 +199,7 @@ def subscribe(told: Connection, port: int, case: Case, expected: int) -> None:
     clients = []
     topic = "$share/ground/spanhawk/+/detections" if case.shared else "spanhawk/+/detections"
     for number in range(case.subscribers):
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"ground{number}", protocol=mqtt.MQTTv5)
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"ground{number}", protocol=mqtt.MQTTv5)
 
         def count(*_: Any, number: int = number) -> None:
             counts[number] += 1

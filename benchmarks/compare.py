@@ -23,15 +23,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+sys.path.insert(0, str(ROOT))
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
-import contestants  # noqa: E402
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
-import tables  # noqa: E402
-from stage import OURS, STRIDE_PX, Stage  # noqa: E402
 
+from benchmarks import contestants, tables  # noqa: E402
+from benchmarks.stage import OURS, STRIDE_PX, Stage  # noqa: E402
 from edge.tools.benchmark import board  # noqa: E402
 
 NOISE = 0.05  # what a measured ratio may be off by
@@ -84,7 +83,7 @@ def main() -> int:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(tables.comparison(result))
     if arguments.plot is not None:
-        import plots
+        from benchmarks import plots
 
         plots.compare(result, arguments.plot)
     return 0

@@ -57,7 +57,8 @@ def one_tile_bundle(folder: Path, shipped: Path, height: int, width: int, frames
 
     Its card is the shipped one with other sizes and without metrics: it is measured here and never flies.
     """
-    from convert.bundle import golden, write_card
+    from convert.bundle import golden
+    from convert.folder import write_card
     from convert.quantize import quantize
 
     quantized = quantize(fast_unet(height, width), frames)
@@ -188,7 +189,7 @@ def to_onnx_int8(model: keras.Model, pictures: list[Any]) -> bytes:
         run, input_signature=signature, opset=17, inputs_as_nchw=["rgb"], outputs_as_nchw=["Identity:0"]
     )
 
-    class Reader(CalibrationDataReader):
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
         def __init__(self) -> None:
             self._left = iter([{"rgb": picture.transpose(0, 3, 1, 2)} for picture in pictures])
 
@@ -203,7 +204,8 @@ def to_onnx_int8(model: keras.Model, pictures: list[Any]) -> bytes:
             str(folder / "ready.onnx"), str(folder / "int8.onnx"), Reader(), quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, per_channel=True,
         )  # fmt: skip
-        return integers_in_and_out(onnx.load(folder / "int8.onnx")).SerializeToString()
+        content: bytes = integers_in_and_out(onnx.load(folder / "int8.onnx")).SerializeToString()
+        return content
 
 
 def integers_in_and_out(model: Any) -> Any:

@@ -19,7 +19,7 @@ def main(words: list[str]) -> int:
         words += ["--json", str(Path(plot).with_suffix(".json"))]
     code = cli.main(["benchmark", *words])
     if plot is not None and code in (0, 1):
-        from plots import latency
+        from benchmarks.plots import latency
 
         latency(Path(words[words.index("--json") + 1]), Path(plot))
     return code

@@ -17,7 +17,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
@@ -26,17 +26,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge.cracks.trace import TraceOptions
 from edge.frames import Camera, Frame, synthetic
 from edge.frames.decode import decode
 from edge.masks import tiles
+from edge.masks.artifacts import TFLITE
 from edge.masks.bundle import default_bundle_path, load_bundle
 from edge.masks.interpreter import open_network
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
-from edge.pipeline import Flight, Measures, Outcome, Pipeline
+from edge.measurers import Measures
+from edge.pipeline import Flight, Outcome, Pipeline
 from edge.support import backends
 from edge.support.clock import ManualClock
-from edge.surface.scale import ScaleOptions
 from edge.tools.replay.record import Recorder
 
 HEIGHT_PX, WIDTH_PX = 720, 1280
@@ -53,7 +53,7 @@ def main() -> None:
     arguments = _arguments()
     cv2.setNumThreads(1)
     bundle = load_bundle(arguments.bundle or default_bundle_path())
-    network = open_network(bundle.model_path, bundle, 1)
+    network = open_network(bundle, TFLITE, 1)
     tile = bundle.card.input
     count = len(tiles.plan(HEIGHT_PX, WIDTH_PX, tile.height, tile.width, DEFAULT_OVERLAP_PX))
     with ExitStack() as stack:
@@ -146,18 +146,17 @@ class _Loop:
                 "unsigned": "allow",
                 **({} if self._bundle is None else {"bundle": str(self._bundle)}),
             }
-            parts = [
+            segmenter, navigator, outbox = (
                 stack.enter_context(backends.open_backend(room, opener, settings, clock, where=room, default=default))
                 for room, opener, settings, default in (
                     ("edge.masks", "open_segmenter", table, "litert"),
                     ("edge.navigation", "open_navigator", {}, "fixed"),
                     ("edge.outbox", "open_outbox", {}, "memory"),
                 )
-            ]
+            )
             self._recorder = stack.enter_context(Recorder(self._out, masks=False, overlays=False))
             flight = Flight("bench", "bench", "spanhawk/bench/detections")
-            measures = Measures(trace=TraceOptions(), scale=ScaleOptions())
-            self._pipeline = Pipeline(*parts, flight, measures, clock)
+            self._pipeline = Pipeline(segmenter, navigator, outbox, flight, Measures(), clock)
             self._frames = self._endless()
             next(self._frames)
             self._stack = stack.pop_all()
@@ -173,7 +172,7 @@ class _Loop:
         self._recorder.write(outcome)
         self.detections = len(outcome.features)
 
-    def _endless(self) -> Iterator[Frame]:
+    def _endless(self) -> Generator[Frame, None, None]:
         rgb: Any = self._source.get("rgb")
         seq = 0
         while True:

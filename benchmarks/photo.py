@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import time
@@ -55,7 +56,8 @@ def main() -> None:
 
 
 def _count(rgb: np.ndarray, stride: int) -> int:
-    return -(-rgb.shape[0] // stride) * -(-rgb.shape[1] // stride)
+    height, width = int(rgb.shape[0]), int(rgb.shape[1])
+    return math.ceil(height / stride) * math.ceil(width / stride)
 
 
 def _slide(path: Path, rgb: np.ndarray, stride: int, rounds: int) -> float:

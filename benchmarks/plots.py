@@ -61,7 +61,8 @@ def _timings(one: dict[str, Any]) -> list[tuple[str, dict[str, float]]]:
 
 
 def _threads(one: dict[str, Any]) -> str:
-    return one["accelerator"] if one["threads"] is None else f"{one['threads']} thread" + "s" * (one["threads"] > 1)
+    threads = one["threads"]
+    return str(one["accelerator"]) if threads is None else f"{threads} thread" + "s" * (threads > 1)
 
 
 def _what(name: str, loop: dict[str, Any] | None) -> str:

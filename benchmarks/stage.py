@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import contestants
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks import contestants
 from edge.frames import Frame
 from edge.masks import preprocess
 from edge.masks.bundle import Bundle, default_bundle_path, load_bundle
 from edge.masks.interpreter import open_model
+from edge.tools.benchmark.accuracy import card_accuracy
 from edge.tools.benchmark.loops import FrameLoop, clean, cut, rendered
-from edge.tools.benchmark.report import card_accuracy
 from edge.tools.benchmark.subject import opened
 
 CAMERA_PX = (720, 1280)
@@ -99,7 +99,7 @@ class Stage:
         network = open_model(self.bundle.model_path.read_bytes(), 1)
         card = self.bundle.card.output
         scale, zero = quantisation
-        limit = self.bundle.card.score_threshold
+        limit = self.bundle.card.damage[0].threshold
         both = either = 0
         for picture in pictures:
             preprocess.to_input(picture, network.input())
@@ -156,7 +156,7 @@ def _from_card(bundle: Bundle, kind: str) -> str:
     name = "deepcrack/test"
     sets = bundle.card.metrics
     if kind == "int8":
-        f1 = card_accuracy(sets).get(name)
+        f1 = card_accuracy(sets, "int8").get(name)
     else:
         f1 = sets[name][kind]["pooled"]["f1"]["value"] if name in sets and kind in sets[name] else None
     return "not on the card" if f1 is None else f"F1 {f1:.3f} ({name})"
@@ -181,7 +181,7 @@ def _first_in_line() -> Iterator[bool]:
 
 
 def _fastest(
-    works: dict[str, Callable[[], object]], rounds: int, title: str, *, wall: bool = False, batch: int = 1
+    works: Mapping[str, Callable[[], object]], rounds: int, title: str, *, wall: bool = False, batch: int = 1
 ) -> dict[str, float]:
     """Smallest CPU (or wall) time by name; the second of two runs counts. ``one window`` is the mean of ``batch``."""
     watch = time.perf_counter_ns if wall else time.process_time_ns

@@ -8,6 +8,7 @@ Says nothing about accuracy: each would have to be trained. One thread, smallest
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import sys
@@ -17,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+sys.path.insert(0, str(ROOT))
 
-import contestants  # noqa: E402
-import tables  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
+from benchmarks import contestants, tables  # noqa: E402
 from edge.masks.bundle import default_bundle_path  # noqa: E402
 from edge.masks.interpreter import open_model  # noqa: E402
 from edge.tools.benchmark import board  # noqa: E402
@@ -88,7 +88,9 @@ def main() -> int:
         made = variant(**change)
         found.append({"name": name, "parameters": made.count_params(), "gmac": round(gmac(made), 3)})
         file = f"variant-{'-'.join(map(str, change.values())) or 'none'}.tflite"
-        path = contestants.cached(file, lambda made=made: contestants.to_int8(made), cache, Path(__file__).read_bytes())
+        path = contestants.cached(
+            file, functools.partial(contestants.to_int8, made), cache, Path(__file__).read_bytes()
+        )
         networks.append(open_model(path.read_bytes(), 1))
     shipped, *times = fastest_ms(networks, 60)
     result = {

@@ -141,7 +141,8 @@ def photograph(share: Floats, look: Look, rng: np.random.Generator) -> UInt8:
     grey = np.clip(np.rint(code), 0, 255).astype(np.uint8)
     rgb = np.ascontiguousarray(np.repeat(grey[..., None], 3, axis=2))
     if look.jpeg is not None:
-        rgb = cv2.imdecode(cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, look.jpeg])[1], cv2.IMREAD_COLOR)
+        packed = cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, look.jpeg])[1]
+        rgb = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
     return np.ascontiguousarray(rgb)
 
 

@@ -1,4 +1,4 @@
-"""Write a model bundle: model.tflite, golden.npz, card.json (schema spanhawk/card/1), its seal, the curve."""
+"""Write a model bundle: model.tflite, golden.npz, card.json (schema spanhawk/card/2), its seal, the curve."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from convert import ConversionError
+from convert import MAX_FRACTION_ABOVE, TOLERANCE_LSB, ConversionError
+from convert.artifacts import entry
 from convert.folder import replacing, write_card
-from convert.quantize import INPUT_SCALE, INPUT_ZERO_POINT, Quantized, open_interpreter, run
+from convert.quantize import Quantized, open_interpreter, run
 from convert.source import CLASSIFIER, Source
-from edge.masks.card import GOLDEN, MODEL, SCHEMA, LimitsCard
+from edge.masks import Measure
+from edge.masks.artifacts import GOLDEN, MODEL, TFLITE
+from edge.masks.card import SCHEMA, LimitsCard, default_measure
+from edge.masks.preprocess import INPUT_SCALE, INPUT_ZERO_POINT
 from edge.support.clock import SystemClock
 from models import DataError
 
@@ -29,9 +33,6 @@ UInt8 = npt.NDArray[np.uint8]
 Int8 = npt.NDArray[np.int8]
 
 CURVE = "curve.png"
-GOLDEN_TOLERANCE_LSB = 4
-"""Kernels of different processors differ by up to this many steps after three chained resizes."""
-GOLDEN_MAX_FRACTION_ABOVE = 0.01
 GOLDEN_LIMIT_BYTES = 400_000
 """At most this much for a 512 x 512 network, in proportion for larger ones: a bundle belongs in a repository."""
 
@@ -45,15 +46,19 @@ def write_bundle(
     licence: str,
     command: str,
     limits: LimitsCard,
+    measure: Mapping[str, Measure] | None = None,
     curve: Path | None = None,
 ) -> dict[str, Any]:
     """Write all files of a bundle and return the card (metrics still empty); `curve` is the training's picture.
+
+    `measure` says how damage of a class is measured where that is not the default (`edge.masks.card`).
 
     Raises ConversionError where the golden answer differs between the fast and the reference kernels by more than the
     card allows; DataError where `out` exists and is no bundle.
     """
     picture, answer = golden(quantized)
-    card = _card(out, quantized, source, name, licence, command, limits)
+    how = {one: (measure or {}).get(one, default_measure(one)) for one in source.damage}
+    card = _card(out, quantized, source, name, licence, command, limits, how)
     with replacing(out) as folder:
         (folder / MODEL).write_bytes(quantized.content)
         np.savez_compressed(folder / GOLDEN, input=picture, output=answer.reshape(_card_shape(quantized)))
@@ -77,10 +82,10 @@ def golden(quantized: Quantized) -> tuple[Int8, Int8]:
     source = (image ^ 0x80).view(np.int8)[None]
     fast = run(open_interpreter(quantized.content), source)
     slow = run(open_interpreter(quantized.content, reference=True), source)
-    apart = np.abs(fast.astype(np.int16) - slow) > GOLDEN_TOLERANCE_LSB
-    if apart.mean() > GOLDEN_MAX_FRACTION_ABOVE:
+    apart = np.abs(fast.astype(np.int16) - slow) > TOLERANCE_LSB
+    if apart.mean() > MAX_FRACTION_ABOVE:
         raise ConversionError(
-            f"{apart.mean():.2%} of the golden answer differ by more than {GOLDEN_TOLERANCE_LSB} steps between the "
+            f"{apart.mean():.2%} of the golden answer differ by more than {TOLERANCE_LSB} steps between the "
             "fast and the reference kernels; the quantisation is not trustworthy."
         )
     return source, fast
@@ -145,6 +150,7 @@ def _card(
     licence: str,
     command: str,
     limits: LimitsCard,
+    measure: Mapping[str, Measure],
 ) -> dict[str, Any]:
     _, height, width, _ = quantized.input_shape
     _, rows, columns, channels = _card_shape(quantized)
@@ -154,6 +160,7 @@ def _card(
         "name": name,
         "created": SystemClock().utc().strftime("%Y-%m-%dT%H:%M:%SZ"),
         "files": {},
+        "artifacts": {TFLITE: entry(MODEL, GOLDEN, {})},
         "input": {
             "height": height, "width": width, "channels": "RGB", "dtype": "int8",
             "scale": INPUT_SCALE, "zero_point": INPUT_ZERO_POINT,
@@ -161,29 +168,23 @@ def _card(
         "output": {
             "height": rows, "width": columns, "channels": channels, "dtype": "int8", "kind": source.kind,
             "scale": quantized.output_scale, "zero_point": quantized.output_zero_point,
-            "pixel_shuffle": 1 if classifier else round(channels**0.5),
+            "pixel_shuffle": 1 if classifier else round((channels / len(source.classes)) ** 0.5),
         },
-        "score_threshold": record["score_threshold"],
-        "classes": _classes(record, channels) if classifier else ["crack"],
+        "classes": list(source.classes),
+        **_thresholds(source),
+        **({} if classifier else {"measure": dict(measure)}),
         "training_data": _training_data(record),
         "licence": licence,
         "metrics": {},
         "made": _made(out, source, command),
-        "golden": {"tolerance_lsb": GOLDEN_TOLERANCE_LSB, "max_fraction_above": GOLDEN_MAX_FRACTION_ABOVE},
         "limits": asdict(limits),
     }  # fmt: skip
 
 
-def _classes(record: Mapping[str, Any], count: int) -> list[str]:
-    listed = record.get("classes") or record.get("config", {}).get("model", {}).get("classes")
-    if not listed:
-        raise DataError("The training's record names no classes; add \"classes\": [...] to it, in the output's order.")
-    names = [str(one) for one in listed]
-    if len(names) == count - 1:
-        return ["sound", *names]  # a patch classifier's first output is that nothing is damaged
-    if len(names) != count:
-        raise DataError(f"The training's record names {len(names)} classes, the network has {count} outputs.")
-    return names
+def _thresholds(source: Source) -> dict[str, Any]:
+    """One number for one kind of damage, as every version of the drone reads it; else one per class."""
+    levels = dict(source.thresholds)
+    return {"score_threshold": next(iter(levels.values()))} if len(levels) == 1 else {"score_thresholds": levels}
 
 
 def _made(out: Path, source: Source, command: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from convert.gate import DataSet
 from convert.quantize import open_interpreter, run
 from edge.masks import preprocess
 from edge.masks.bundle import Bundle
-from models.data import read_rgb
+from models.data import read_pictures
 
 
 def compare_classes(bundle: Bundle, model: Any, float_tflite: bytes, data: DataSet) -> dict[str, Any]:
@@ -24,8 +24,9 @@ def compare_classes(bundle: Bundle, model: Any, float_tflite: bytes, data: DataS
     int8, plain = open_interpreter(bundle.model_path.read_bytes()), open_interpreter(float_tflite)
     won: dict[str, list[int]] = {"float": [], "float_tflite": [], "int8": []}
     apart = 0.0
-    for example in tqdm(data.examples, desc=data.name, unit="image", mininterval=2):
-        patch = one_tile(read_rgb(example.image), card.input.height, card.input.width, rng)
+    paths = [example.image for example in data.examples]
+    for rgb in read_pictures(tqdm(paths, desc=data.name, unit="image", mininterval=2)):
+        patch = one_tile(rgb, card.input.height, card.input.width, rng)
         picture = to_float(patch)
         answers = {
             "float": np.asarray(model.predict_on_batch(picture), np.float32)[0],
@@ -37,7 +38,7 @@ def compare_classes(bundle: Bundle, model: Any, float_tflite: bytes, data: DataS
         for name, answer in answers.items():
             won[name].append(int(np.argmax(answer)))
         apart += float(np.abs(_softmax(answers["float"]) - _softmax(answers["int8"])).max())
-    count = len(data.examples)
+    count = len(won["float"])
     differing = {name: round(float(np.mean(np.array(wins) != np.array(won["float"]))), 6) for name, wins in won.items()}
     return {
         "kind": "classes", "images": count, "pixels": count, "differing": differing, "f1_drop": None,

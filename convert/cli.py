@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import errno
 import logging
-import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from convert import commands
+from convert import MAX_FRACTION_ABOVE, TOLERANCE_LSB, commands
 from edge.support.errors import EXIT_TRY_AGAIN, EXIT_USAGE, SpanhawkError
+from models import quiet_tensorflow
 
 EXAMPLES = """examples:
   python -m convert quantize runs/mine/model.keras --data photos/ -o bundles/mine
@@ -28,8 +28,7 @@ EXAMPLES = """examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Bad input is answered with one sentence on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("absl").setLevel(logging.WARNING)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow tells of GPUs it has not found, line after line
+    quiet_tensorflow()
     arguments = _parser().parse_args(argv)
     arguments.command = "python -m convert " + _as_recorded(sys.argv[1:] if argv is None else argv)
     try:
@@ -68,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     onnx.add_argument("bundle", type=Path)
     _add_float_model(onnx)
     onnx.set_defaults(run=commands.onnx)
+    _add_artifact(commands_)
     _add_signing(commands_)
     return parser
 
@@ -86,7 +86,12 @@ def _add_quantize(parsers: Any) -> None:
     quantize.add_argument("--curve", type=Path, help="picture of the training (default: curve.png beside the model)")
     quantize.add_argument("--name", help="name on the card (default: the bundle folder's name)")
     quantize.add_argument("--licence", default="not stated", help="what the weights may be used for, for the card")
-    quantize.add_argument("--threshold", type=float, help="score threshold (default: the training record's)")
+    quantize.add_argument("--threshold", type=float,
+                          help="score threshold, for one class (default: the training record's)")  # fmt: skip
+    quantize.add_argument("--class", dest="classes", action="append", metavar="NAME",
+                          help="keep this class only (again for more); default: all that were trained")  # fmt: skip
+    quantize.add_argument("--measure", action="append", default=[], metavar="NAME=line|area",
+                          help="how a class is measured (default: crack as lines, others as areas)")  # fmt: skip
     quantize.add_argument("--finetune", type=int, metavar="STEPS",
                           help="fine-tune for int8 first; 0 never does (default: only where rounding costs too much)",
                           )  # fmt: skip
@@ -111,6 +116,26 @@ def _add_verify(parsers: Any) -> None:
     verify.add_argument("--images", type=int, metavar="N", help="at most N pictures of each set, evenly spaced")
     verify.add_argument("--json", action="store_true", help="the whole report on stdout, not its head")
     verify.set_defaults(run=commands.verify)
+
+
+def _add_artifact(parsers: Any) -> None:
+    add = parsers.add_parser(
+        "add", help="put a model for another accelerator, made by its own tools, into a bundle as an artefact"
+    )
+    add.add_argument("bundle", type=Path)
+    add.add_argument("name", help="the artefact's name, as the backend that runs it has it in its TRAITS")
+    add.add_argument("file", type=Path, help="the model; it keeps its name in the bundle")
+    add.add_argument("--golden", type=Path, metavar="NPZ",
+                     help="what it must answer to the input in golden.npz: the array output, int8 (1, h, w, c) at the "
+                     "card's output scale (default: the answer of model.tflite)")  # fmt: skip
+    add.add_argument("--tolerance-lsb", type=int, default=TOLERANCE_LSB,
+                     help=f"steps an answer may be off (default {TOLERANCE_LSB})")  # fmt: skip
+    add.add_argument("--max-fraction-above", type=float, default=MAX_FRACTION_ABOVE,
+                     help=f"share of answers that may be off by more (default {MAX_FRACTION_ABOVE})")  # fmt: skip
+    add.add_argument(
+        "--facts", type=Path, metavar="JSON", help="what the program that made it says of it, for the card"
+    )
+    add.set_defaults(run=commands.add)
 
 
 def _add_signing(parsers: Any) -> None:

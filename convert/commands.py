@@ -9,7 +9,7 @@ import logging
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from convert import ConversionError
 from edge.support.errors import EXIT_DONE
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from convert.gate import DataSet
-    from convert.source import Source
+    from edge.masks import Measure
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +29,12 @@ def quantize(arguments: argparse.Namespace) -> int:
     """Float model to bundle."""
     from convert import frames, trial
     from convert.bundle import write_bundle
-    from convert.source import load_source
+    from convert.source import load_source, with_thresholds
     from edge.masks.card import LimitsCard
 
     size, curve = _size(arguments), _curve(arguments)
-    source = _with_threshold(load_source(arguments.model, size), arguments.threshold)
+    source = with_thresholds(load_source(arguments.model, size, arguments.classes), arguments.threshold)
+    measure = _measures(arguments.measure, source.damage)
     height, width = source.size
     log.info("%s: %s, %d x %d px", arguments.model, source.model.name, height, width)
     pictures = frames.representative_frames(arguments.data, height, width, arguments.frames + trial.FRAMES)
@@ -46,7 +47,7 @@ def quantize(arguments: argparse.Namespace) -> int:
     name = arguments.name or arguments.out.resolve().name
     write_bundle(
         arguments.out, quantized, source, name=name, licence=arguments.licence, command=arguments.command,
-        limits=limits, curve=curve,
+        limits=limits, measure=measure, curve=curve,
     )  # fmt: skip
     log.info("wrote %s; next: python -m convert verify %s --data …", arguments.out, arguments.out)
     print(json.dumps({"bundle": str(arguments.out), "bytes": len(quantized.content), **quantized.inventory.operators}))
@@ -86,7 +87,7 @@ def check(arguments: argparse.Namespace) -> int:
     """Predict what an Edge TPU takes."""
     from convert.edgetpu import MAPS, predict
     from convert.graph import read_graph
-    from edge.masks.card import MODEL
+    from edge.masks.artifacts import MODEL
 
     path = arguments.model / MODEL if arguments.model.is_dir() else arguments.model
     found = predict(read_graph(path))
@@ -102,12 +103,12 @@ def check(arguments: argparse.Namespace) -> int:
 
 def compile_bundle(arguments: argparse.Namespace) -> int:
     """Compile for the Edge TPU and put what the compiler said onto the card."""
+    from convert.artifacts import Addition, add
     from convert.compiler import compile_model, unmapped
     from convert.edgetpu import predict
-    from convert.folder import editing
     from convert.graph import read_graph
+    from edge.masks import edgetpu
     from edge.masks.bundle import load_bundle
-    from edge.masks.card import MODEL_EDGETPU
 
     model = load_bundle(arguments.bundle).model_path
     made = compile_model(model, arguments.compiler, arguments.timeout)
@@ -116,13 +117,11 @@ def compile_bundle(arguments: argparse.Namespace) -> int:
     missed = unmapped(report, predict(read_graph(model)))
     if missed:
         raise ConversionError(f"The compiler left to the CPU what it should take: {'; '.join(missed)}; nothing kept.")
-    with editing(arguments.bundle) as (folder, card):
-        (folder / MODEL_EDGETPU).write_bytes(made.content)
-        card["edgetpu"] = {
-            "compiler": report.version, "operators": report.operators, "operators_mapped": report.operators_mapped,
-            "subgraphs": report.subgraphs, "on_chip_bytes": report.on_chip_bytes,
-            "off_chip_bytes": report.off_chip_bytes,
-        }  # fmt: skip
+    facts = edgetpu.Facts(
+        compiler=report.version, operators=report.operators, operators_mapped=report.operators_mapped,
+        subgraphs=report.subgraphs, on_chip_bytes=report.on_chip_bytes, off_chip_bytes=report.off_chip_bytes,
+    )  # fmt: skip
+    add(arguments.bundle, edgetpu.ARTIFACT, Addition(file=edgetpu.MODEL, content=made.content, facts=asdict(facts)))
     return EXIT_DONE
 
 
@@ -131,28 +130,43 @@ def onnx(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from convert import onnx as exporter
+    from convert.artifacts import Addition, add
     from convert.bundle import find_float
-    from convert.folder import editing
     from convert.frames import to_float
     from convert.quantize import to_float_tflite
     from convert.source import SEGMENTER, load_source
+    from edge.masks import onnx as backend
     from edge.masks.bundle import load_bundle, load_golden
-    from edge.masks.card import GOLDEN_ONNX, MODEL_ONNX
 
     bundle = load_bundle(arguments.bundle)
     card = bundle.card
     if card.output.kind != SEGMENTER:
         raise ConversionError(f"{arguments.bundle} holds a patch classifier; only segmenters fly on ONNX Runtime.")
     model = find_float(arguments.bundle, {"made": card.made}, arguments.model)
-    source = load_source(model, (card.input.height, card.input.width))
+    source = load_source(model, (card.input.height, card.input.width), card.classes)
     golden: npt.NDArray[np.uint8] = load_golden(bundle).input[0].view(np.uint8) ^ np.uint8(0x80)
     made = exporter.export(to_float_tflite(source.model), to_float(golden))
     steps = np.rint(made.answer / card.output.scale) + card.output.zero_point
-    with editing(arguments.bundle) as (folder, table):
-        (folder / MODEL_ONNX).write_bytes(made.content)
-        np.savez_compressed(folder / GOLDEN_ONNX, output=np.clip(steps, -128, 127).astype(np.int8))
-        table["onnx"] = {"opset": made.opset, "largest_difference": made.largest_difference}
-    print(json.dumps({"bytes": len(made.content), **table["onnx"]}))
+    facts = asdict(backend.Facts(opset=made.opset, largest_difference=made.largest_difference))
+    addition = Addition(
+        file=backend.MODEL, content=made.content, facts=facts,
+        answer=(backend.GOLDEN, np.clip(steps, -128, 127).astype(np.int8)),
+    )  # fmt: skip
+    add(arguments.bundle, backend.ARTIFACT, addition)
+    print(json.dumps({"bytes": len(made.content), **facts}))
+    return EXIT_DONE
+
+
+def add(arguments: argparse.Namespace) -> int:
+    """Put a model that another program made into the bundle."""
+    from convert.artifacts import add as add_artifact
+    from convert.artifacts import read_addition
+
+    limits = (arguments.tolerance_lsb, arguments.max_fraction_above)
+    add_artifact(
+        arguments.bundle, arguments.name, read_addition(arguments.file, arguments.golden, arguments.facts, *limits)
+    )
+    log.info("%s holds the artefact %s; next: sign it", arguments.bundle, arguments.name)
     return EXIT_DONE
 
 
@@ -200,17 +214,17 @@ def _curve(arguments: argparse.Namespace) -> Path | None:
     return arguments.curve or (beside if beside.is_file() else None)
 
 
-def _with_threshold(source: Source, given: float | None) -> Source:
-    from dataclasses import replace
+def _measures(words: list[str], kinds: tuple[str, ...]) -> dict[str, Measure]:
+    """`NAME=line` and `NAME=area` by name. Raises DataError for other words and for a class that is not kept."""
+    from edge.masks import Measure
 
-    if given is not None:
-        return replace(source, record={**source.record, "score_threshold": given})
-    if "score_threshold" not in source.record:
-        raise DataError(
-            f"No record beside {source.path} gives a score_threshold: run.json is missing or holds no score_threshold; "
-            "copy it from the training, or give --threshold."
-        )
-    return source
+    found: dict[str, Measure] = {}
+    for word in words:
+        name, _, how = word.partition("=")
+        if name not in kinds or how not in get_args(Measure):
+            raise DataError(f"--measure {word}: give one of {', '.join(kinds)}, then =line or =area, as rust=area.")
+        found[name] = cast("Measure", how)
+    return found
 
 
 def _named(record: dict[str, Any], name: str, images: str, masks: str) -> DataSet:

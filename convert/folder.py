@@ -20,6 +20,8 @@ from typing import Any
 from edge.masks.bundle import load_bundle
 from edge.masks.card import CARD, SEAL, SIGNATURE
 from edge.masks.trust import format_sums, sha256_of, shipped
+from edge.masks.upgrade import upgraded
+from edge.support.disk import sync_folder
 from models import DataError
 
 log = logging.getLogger(__name__)
@@ -34,14 +36,14 @@ _EXCHANGE, _HERE = 2, -100  # RENAME_EXCHANGE and AT_FDCWD of Linux
 def editing(bundle: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Change a bundle: yields a copy of its folder and its card; both are taken back, in one step, when all went well.
 
-    The card's hashes and the seal are made anew and a signature, which would no longer fit, is left out. Raises
-    BundleError where the bundle is not sound to begin with.
+    The card comes in today's form whatever form it had. Its hashes and the seal are made anew and a signature, which
+    would no longer fit, is left out. Raises BundleError where the bundle is not sound to begin with.
     """
     load_bundle(bundle)
     vouched = (bundle / SIGNATURE).exists() or sha256_of(bundle / CARD) in shipped().values()
     with replacing(bundle) as folder:
         shutil.copytree(bundle, folder, dirs_exist_ok=True)
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        card = upgraded(json.loads((folder / CARD).read_text(encoding="utf-8")))
         yield folder, card
         write_card(folder, card)
     if vouched:
@@ -68,7 +70,10 @@ def write_card(folder: Path, card: dict[str, Any]) -> None:
     """Write the card with the hashes of all other files, and its seal; a signature that no longer fits is removed."""
     (folder / SIGNATURE).unlink(missing_ok=True)
     files = sorted(path for path in folder.iterdir() if path.name not in UNSEALED and path.is_file())
-    card["files"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    for artifact in card["artifacts"].values():
+        artifact["sha256"] = sums.pop(artifact["file"])
+    card["files"] = sums
     content = (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode()
     (folder / CARD).write_bytes(content)
     seal(folder)
@@ -94,7 +99,7 @@ def _take_place(folder: Path, out: Path) -> None:
         out.rename(aside)
         folder.rename(out)
         shutil.rmtree(aside, ignore_errors=True)
-    _sync_folder(out.parent)
+    sync_folder(out.parent)
 
 
 def _exchange(a: Path, b: Path) -> bool:
@@ -107,12 +112,4 @@ def _sync(folder: Path) -> None:
     for path in folder.iterdir():
         with path.open("rb") as stream:
             os.fsync(stream.fileno())
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(folder)

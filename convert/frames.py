@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edge.masks import preprocess, tiles
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
 from models import DataError
-from models.data import SUFFIXES, read_rgb
+from models.data import SUFFIXES, read_pictures
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,8 @@ def representative_frames(
 
     Each is cut into tiles and padded by reflection as on the drone, and one tile of it is taken. A third is darkened or
     brightened, a third shows a wet patch, as weather does. One rendered ramp from black to white comes first, which
-    pins the input range. Raises DataError where a folder is missing or holds no pictures.
+    pins the input range. Damaged pictures are left out by name.
+    Raises DataError where a folder is missing or holds none that can be read.
     """
     rng = np.random.default_rng(seed)
     frames = [ramp(height, width)]
@@ -41,7 +42,7 @@ def representative_frames(
         found = find_pictures(folder)
         wanted = max(1, round(count / len(folders)))
         chosen = rng.choice(len(found), min(wanted, len(found)), replace=False)
-        picked = (read_rgb(found[i]) for i in sorted(chosen.tolist()))
+        picked = read_pictures([found[i] for i in sorted(chosen.tolist())])
         frames += [weather(one_tile(rgb, height, width, rng), rng) for rgb in picked]
     return frames
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from tqdm import tqdm
 from convert.frames import UInt8, find_pictures
 from edge.cracks.trace import TraceOptions, trace
 from edge.frames import Frame
-from edge.masks import Mask, preprocess
+from edge.masks import ClassMask, DamageClass, preprocess
 from edge.masks.card import LimitsCard
 from models import DataError, Example, metrics
 from models.data import find_examples, read_example, read_rgb
@@ -38,16 +38,32 @@ class DataSet:
     name: str
     kind: Kind
     examples: Sequence[Example]
+    """Labelled: with the masks of the network's first class."""
+    by_class: Mapping[str, Sequence[Example]] = field(default_factory=dict)
+    """The same pictures with the masks of a class, by its name, where there is a folder of masks per class."""
+
+    def labelling(self, name: str, *, first: bool) -> DataSet:
+        """What the set says about the class `name`, which is the network's first one or another."""
+        if name in self.by_class:
+            return replace(self, kind="labelled", examples=self.by_class[name])
+        if self.kind == "labelled" and (self.by_class or not first):
+            return replace(self, kind="unlabelled")
+        return self
 
 
 def find_set(folder: Path) -> DataSet:
     """A folder of pictures: labelled where it holds `images` and `masks`, else unlabelled (only compared, not scored).
 
-    Raises DataError for a missing or empty folder and for a picture without a mask.
+    `masks` holds the masks of the first class, or a folder of masks per class, named as the class. Raises DataError for
+    a missing or empty folder and for a picture without a mask.
     """
     name = "/".join(folder.parts[-2:]) or folder.resolve().name
-    if (folder / "images").is_dir() and (folder / "masks").is_dir():
-        return DataSet(name=name, kind="labelled", examples=find_examples(folder / "images", folder / "masks"))
+    images, masks = folder / "images", folder / "masks"
+    if images.is_dir() and masks.is_dir():
+        kinds = sorted(path.name for path in masks.iterdir() if path.is_dir())
+        by_class = {kind: find_examples(images, masks / kind) for kind in kinds}
+        examples = by_class[kinds[0]] if kinds else find_examples(images, masks)
+        return DataSet(name=name, kind="labelled", examples=examples, by_class=by_class)
     examples = [Example(image=path, mask=None, group=path.stem) for path in find_pictures(folder)]
     return DataSet(name=name, kind="unlabelled", examples=examples)
 
@@ -73,14 +89,18 @@ def thinned(data: DataSet, most: int | None) -> DataSet:
     """At most `most` pictures, evenly spaced; None takes all."""
     if most is None or len(data.examples) <= most:
         return data
-    kept = [data.examples[round(i * (len(data.examples) - 1) / max(most - 1, 1))] for i in range(most)]
-    return DataSet(name=data.name, kind=data.kind, examples=kept)
+    kept = [round(i * (len(data.examples) - 1) / max(most - 1, 1)) for i in range(most)]
+    by_class = {name: [examples[i] for i in kept] for name, examples in data.by_class.items()}
+    return replace(data, examples=[data.examples[i] for i in kept], by_class=by_class)
 
 
-def compare(rivals: Mapping[str, Scorer], data: DataSet, threshold: float) -> dict[str, Any]:
-    """Score one set with all forms of the network; returns a JSON-ready object. `float` is what others are held to."""
-    level = preprocess.threshold_code(threshold)
-    tally = _Tally(tuple(rivals), max(1, len(data.examples) // TRACED))
+def compare(rivals: Mapping[str, Scorer], data: DataSet, kind: DamageClass) -> dict[str, Any]:
+    """Score one set with all forms of the network; returns a JSON-ready object. `float` is what others are held to.
+
+    The rivals score the class `kind`, and so do the masks of the set.
+    """
+    level = preprocess.threshold_code(kind.threshold)
+    tally = _Tally(tuple(rivals), kind, max(1, len(data.examples) // TRACED))
     for example in tqdm(data.examples, desc=data.name, unit="image", mininterval=2):
         rgb, truth = _read(example, data.kind)
         scores = {name: scorer.score(rgb) for name, scorer in rivals.items()}
@@ -115,8 +135,8 @@ def _read(example: Example, kind: Kind) -> tuple[UInt8, Bool | None]:
 class _Tally:
     """Counts of one set, picture by picture."""
 
-    def __init__(self, names: Sequence[str], trace_every: int) -> None:
-        self.trace_every = trace_every
+    def __init__(self, names: Sequence[str], kind: DamageClass, trace_every: int) -> None:
+        self.kind, self.trace_every = kind, trace_every
         self.counts: dict[str, list[metrics.Counts]] = {name: [] for name in names}
         self.fires: dict[str, int] = dict.fromkeys(names, 0)
         self.differing: dict[str, int] = dict.fromkeys(names, 0)
@@ -133,8 +153,9 @@ class _Tally:
             self.fires[name] += int(mask.any())
             if truth is not None:
                 self.counts[name].append(metrics.count(mask, truth))
-        if self.images % self.trace_every == 0 and masks["float"].any() and masks["int8"].any():
-            self.widths.append(_width_differences(rgb, scores, masks))
+        both = masks["float"].any() and masks["int8"].any()
+        if self.kind.measure == "line" and self.images % self.trace_every == 0 and both:
+            self.widths.append(_width_differences(rgb, self.kind, scores, masks))
 
     def report(self, kind: Kind) -> dict[str, Any]:
         scores = {name: _scores(counts, kind) for name, counts in self.counts.items()} if kind != "unlabelled" else {}
@@ -170,12 +191,12 @@ def _f1_drop(first: Sequence[metrics.Counts], second: Sequence[metrics.Counts]) 
     return {"value": round(value, 5), "low": round(float(low), 5), "high": round(float(high), 5)}
 
 
-def _width_differences(rgb: UInt8, scores: Mapping[str, UInt8], masks: Mapping[str, Bool]) -> Floats:
+def _width_differences(rgb: UInt8, kind: DamageClass, scores: Mapping[str, UInt8], masks: Mapping[str, Bool]) -> Floats:
     """int8 minus float width at every centreline point of the int8 cracks that the float cracks have too, pixels."""
     places, widths = {}, {}
     for name in ("float", "int8"):
         frame = Frame(seq=0, exposed_ns=0, exposure_us=None, rgb=rgb)
-        mask = Mask(frame=frame, score=scores[name].copy(), crack=masks[name].copy(), model=name)
+        mask = ClassMask(frame, kind, scores[name].copy(), masks[name].copy())
         cracks = trace(mask, TraceOptions()).cracks
         places[name] = np.concatenate([np.zeros((0, 2), np.float32), *(crack.path_px for crack in cracks)])
         widths[name] = np.concatenate([np.zeros(0, np.float32), *(crack.width_px for crack in cracks)])

@@ -19,11 +19,10 @@ import numpy.typing as npt
 from convert import ConversionError
 from convert.frames import Float, UInt8, to_float
 from convert.operators import Inventory, check_operators
+from edge.masks.preprocess import check_input
 
 if TYPE_CHECKING:
     import keras
-
-INPUT_SCALE, INPUT_ZERO_POINT = 1 / 255, -128
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,11 +89,10 @@ def inspect(content: bytes) -> Quantized:
     interpreter = open_interpreter(content)
     (source,), (sink,) = interpreter.get_input_details(), interpreter.get_output_details()
     scale, zero_point = source["quantization"]
-    if abs(scale - INPUT_SCALE) > 1e-6 or zero_point != INPUT_ZERO_POINT:
-        raise ConversionError(
-            f"The input came out with scale {scale:.6g} and zero point {zero_point}, not 1/255 and -128; the "
-            "representative frames must reach from black to white."
-        )
+    try:
+        check_input(scale, zero_point)
+    except ValueError as error:
+        raise ConversionError(f"{error}; the representative frames must reach from black to white.") from error
     return Quantized(
         content=content,
         input_shape=tuple(int(extent) for extent in source["shape"]),

@@ -33,8 +33,8 @@ def page(found: Mapping[str, Any], picture: bytes | None) -> str:
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(found["model"])}</title>',
         f"<style>{STYLE}</style><h1>{escape(found['model'])}: float against int8</h1>",
         f'<div class="{verdict}"><b>The gate {verdict}.</b> {_list(failed)}</div>',
-        f"<p><small>{escape(found['at'])}, threshold {found['threshold']}. Limits of the card, per data set: F1 may "
-        f"drop by {found['limits']['f1_drop']}, {found['limits']['pixels_differing']:.2%} of the pixels may "
+        f"<p><small>{escape(found['at'])}, threshold {_levels(found['thresholds'])}. Limits of the card, per data set: "
+        f"F1 may drop by {found['limits']['f1_drop']}, {found['limits']['pixels_differing']:.2%} of the pixels may "
         "differ.</small></p>",
         _agreement(found["sets"]),
         _scores(found["sets"]),
@@ -44,8 +44,14 @@ def page(found: Mapping[str, Any], picture: bytes | None) -> str:
     return "\n".join(part for part in parts if part) + "\n"
 
 
+def _levels(thresholds: Mapping[str, float]) -> str:
+    if len(thresholds) == 1:
+        return str(next(iter(thresholds.values())))
+    return ", ".join(f"{escape(name)} {level}" for name, level in thresholds.items())
+
+
 def draw(rivals: Mapping[str, Scorer], height: int, width: int) -> bytes:
-    """The golden (rendered) picture with the cracks that float and int8 see, and where they differ, as JPEG."""
+    """The golden (rendered) picture with the damage that float and int8 see, and where they differ, as JPEG."""
     rgb = golden_picture(height, width)
     level = preprocess.threshold_code(rivals["int8"].threshold)
     one, other = (rivals[name].score(rgb) >= level for name in ("float", "int8"))
@@ -88,7 +94,8 @@ def _agreement(sets: Mapping[str, Any]) -> str:
     return "<h2>What int8 costs</h2>" + _table(head, rows) + (
         "<p><small>All against the float Keras network, same pictures, the drone's own tiling; 95 % bootstrap "
         "intervals over pictures, paired for the drop. Width bias: int8 minus float at matched centreline points. "
-        "Images that fire show at least one crack pixel; on crack-free sets each of them is a false alarm.</small></p>"
+        "Images that fire show at least one pixel of damage; on crack-free sets each of them is a false alarm."
+        "</small></p>"
     )  # fmt: skip
 
 
@@ -110,7 +117,7 @@ def _scores(sets: Mapping[str, Any]) -> str:
     if not rows:
         return ""
     head = ["data set", "F1", "IoU", "F1 at 2 px", "clIoU at 4 px", "crack-free images that fire"]
-    return "<h2>Scores of the crack class, pooled</h2>" + _table(head, rows) + _whiskers(drawn)
+    return "<h2>Scores, pooled</h2>" + _table(head, rows) + _whiskers(drawn)
 
 
 def _whiskers(drawn: Sequence[tuple[str, str, str, Mapping[str, float]]]) -> str:
@@ -142,8 +149,9 @@ def _picture(picture: bytes | None) -> str:
         return ""
     encoded = base64.b64encode(picture).decode()
     return (
-        "<h2>The golden picture</h2><p><small>Rendered. Cracks as float (blue) and int8 (red) see them; right: agreed "
-        f'pixels grey, differing ones magenta.</small></p><img alt="masks" src="data:image/jpeg;base64,{encoded}">'
+        "<h2>The golden picture</h2><p><small>Rendered. Damage of the first class as float (blue) and int8 (red) see "
+        "it; right: agreed pixels grey, differing ones magenta.</small></p>"
+        f'<img alt="masks" src="data:image/jpeg;base64,{encoded}">'
     )
 
 

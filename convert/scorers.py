@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from convert.frames import Float, UInt8
 from convert.quantize import open_interpreter, run
 from edge.masks import preprocess, tiles
+from edge.masks.bundle import Bundle
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
 from models.scoring import CODE_SCALE, Scorer, open_scorer
 
@@ -24,7 +24,10 @@ class FloatScorer:
     """A float network given as a function; logits are joined as 8-bit codes like the drone's."""
 
     def __init__(self, name: str, size: tuple[int, int], threshold: float, logits: Callable[[Float], Float]) -> None:
-        """`size` is (height, width) of a tile; `logits` takes float32 (1, H, W, 3) in 0..1, gives (1, h, w, r * r)."""
+        """`size` is (height, width) of a tile; `logits` takes float32 (1, H, W, 3) in 0..1, gives (1, h, w, r * r).
+
+        The logits are those of one class.
+        """
         self.name, self.threshold = name, threshold
         self._size, self._logits = size, logits
         self._table = preprocess.score_table(CODE_SCALE, 0)
@@ -51,20 +54,25 @@ class FloatScorer:
         return preprocess.upsample(codes, *self._size)
 
 
-def open_rivals(bundle: Path, model: keras.Model, float_tflite: bytes, threshold: float) -> dict[str, Scorer]:
-    """Open the three forms: ``float`` (Keras), ``float_tflite``, ``int8`` (the bundle, by the drone's segmenter)."""
+def open_rivals(bundle: Bundle, model: keras.Model, float_tflite: bytes, index: int = 0) -> dict[str, Scorer]:
+    """Open the three forms: ``float`` (Keras), ``float_tflite``, ``int8`` (the bundle, by the drone's segmenter).
+
+    They score the class number ``index`` of the card.
+    """
     size = int(model.input_shape[1]), int(model.input_shape[2])
     interpreter = open_interpreter(float_tflite, threads=THREADS)
+    kind, channels = bundle.card.damage[index], bundle.card.output.pixel_shuffle**2
+    own = np.s_[..., index * channels : (index + 1) * channels]
 
     def by_keras(picture: Float) -> Float:
-        return np.asarray(model.predict_on_batch(picture), np.float32)
+        return np.asarray(model.predict_on_batch(picture), np.float32)[own]
 
     def by_tflite(picture: Float) -> Float:
         answer: Any = run(interpreter, picture)
-        return np.asarray(answer, np.float32)
+        return np.asarray(answer, np.float32)[own]
 
     return {
-        "float": FloatScorer("float Keras", size, threshold, by_keras),
-        "float_tflite": FloatScorer("float TFLite", size, threshold, by_tflite),
-        "int8": open_scorer(bundle),
+        "float": FloatScorer("float Keras", size, kind.threshold, by_keras),
+        "float_tflite": FloatScorer("float TFLite", size, kind.threshold, by_tflite),
+        "int8": open_scorer(bundle.folder, name=kind.name),
     }

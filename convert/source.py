@@ -11,14 +11,16 @@ import hashlib
 import json
 import logging
 import math
+import re
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert import ConversionError
+from edge.masks.card import SOUND
 from models import DataError
 
 if TYPE_CHECKING:
@@ -43,6 +45,15 @@ class Source:
     kind: str
     """``logits`` (a map) or ``class_logits`` (one row), as on the card."""
     record: Mapping[str, Any]
+    classes: tuple[str, ...]
+    """In the order of the outputs; a classifier's first is ``sound``."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Score threshold of each kind of damage, 0 to 1; empty until they are asked for (`with_thresholds`)."""
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """The classes that are damage."""
+        return tuple(name for name in self.classes if self.kind == SEGMENTER or name != SOUND)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -51,29 +62,85 @@ class Source:
         return int(height), int(width)
 
 
-def load_source(path: Path, size: tuple[int, int] | None = None) -> Source:
+def load_source(path: Path, size: tuple[int, int] | None = None, keep: Sequence[str] | None = None) -> Source:
     """Load the float network in ``path`` for an input of ``size`` = (height, width) px.
 
-    ``size`` None: 512 x 512 for a U-Net (training saves it at another size), else the file's own. Raises DataError for
-    a file that is absent or none; ConversionError for a network that cannot fly.
+    ``size`` None: 512 x 512 for a U-Net (training saves it at another size), else the file's own. ``keep`` names the
+    classes whose outputs are kept, in this order; None keeps all. Raises DataError for a file that is absent or none,
+    a record without classes, and a class that it does not name; ConversionError for a network that cannot fly.
     """
     if not path.is_file():
         raise DataError(f"The model {path} does not exist; train one with python -m models train.")
     record = read_record(path)
+    listed = classes_of(path, record)
+    kept = _kept(path, listed, keep)
     if path.name.endswith(WEIGHTS_SUFFIX):
-        model = _from_weights(path, record, size or DEFAULT_SIZE)
+        model = _from_weights(path, record, size or DEFAULT_SIZE, listed, kept)
     else:
-        model = _from_keras(path, size)
+        model = _from_keras(path, size, listed, kept)
     model = to_logits(_from_bytes(model))
-    _check(path, model)
-    kind = SEGMENTER if len(model.output_shape) == 4 else CLASSIFIER
-    return Source(path=path, sha256=sha256(path), model=model, kind=kind, record=record)
+    outputs = _check(path, model, len(kept))
+    classifier = len(model.output_shape) == 2
+    if classifier and outputs == len(listed) + 1:
+        kept = (SOUND, *listed)  # a patch classifier's first output is that nothing is damaged
+    if classifier and outputs != len(kept):
+        raise DataError(f"The record of {path} names {len(listed)} classes, the network has {outputs} outputs.")
+    kind = CLASSIFIER if classifier else SEGMENTER
+    return Source(path=path, sha256=sha256(path), model=model, kind=kind, record=record, classes=kept)
+
+
+def classes_of(path: Path, record: Mapping[str, Any]) -> tuple[str, ...]:
+    """The kinds of damage that the training's record names, in the order of the network's outputs.
+
+    Raises DataError where it names none: what an output means cannot be guessed.
+    """
+    listed = record.get("classes") or record.get("config", {}).get("model", {}).get("classes")
+    if not isinstance(listed, list) or not all(isinstance(one, str) and one for one in listed):
+        raise DataError(
+            f"The record of {path} ({record_path(path).name}) names no classes; copy it from the training, or add "
+            '"classes": [...] to it, in the order of the outputs.'
+        )
+    if len(set(listed)) < len(listed):
+        raise DataError(f"The record of {path} names a class twice: {', '.join(listed)}.")
+    return tuple(listed)
+
+
+def with_thresholds(source: Source, given: float | None = None) -> Source:
+    """`source` with a score threshold per kind of damage: `given` where there is one kind, else the record's.
+
+    Raises DataError where one is not known.
+    """
+    if given is not None:
+        if len(source.damage) > 1:
+            raise DataError(
+                f"--threshold is for one class, and {source.path} has {', '.join(source.damage)}; change "
+                "score_thresholds in its record, or keep one class with --class."
+            )
+        return replace(source, thresholds={source.damage[0]: given})
+    first = source.record.get("score_threshold")
+    known = {classes_of(source.path, source.record)[0]: first} if first is not None else {}
+    known |= source.record.get("score_thresholds", {})
+    missing = [name for name in source.damage if name not in known]
+    if missing:
+        raise DataError(
+            f"No record beside {source.path} gives a score_threshold for {missing[0]!r}: "
+            f"{record_path(source.path).name} is missing or holds none; copy it from the training, or give --threshold."
+        )
+    return replace(source, thresholds={name: float(known[name]) for name in source.damage})
+
+
+def _kept(path: Path, listed: tuple[str, ...], keep: Sequence[str] | None) -> tuple[str, ...]:
+    if keep is None:
+        return listed
+    unknown = [name for name in keep if name not in (*listed, SOUND)]
+    if unknown:
+        raise DataError(f"{path} knows the classes {', '.join(listed)}, not {unknown[0]!r}.")
+    return tuple(name for name in keep if name != SOUND)
 
 
 def read_record(path: Path) -> dict[str, Any]:
     """The record beside a float model; empty where there is none. Raises DataError where it is not JSON."""
-    name = f"{path.name.removesuffix(WEIGHTS_SUFFIX)}.json" if path.name.endswith(WEIGHTS_SUFFIX) else "run.json"
-    record = path.with_name(name)
+    record = record_path(path)
     if not record.is_file():
         return {}
     try:
@@ -85,12 +152,20 @@ def read_record(path: Path) -> dict[str, Any]:
     return found
 
 
+def record_path(path: Path) -> Path:
+    """Where the record of a float model lies: `NAME.json` beside `NAME.weights.h5`, else `run.json`."""
+    name = f"{path.name.removesuffix(WEIGHTS_SUFFIX)}.json" if path.name.endswith(WEIGHTS_SUFFIX) else "run.json"
+    return path.with_name(name)
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, hex."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _from_keras(path: Path, size: tuple[int, int] | None) -> keras.Model:
+def _from_keras(
+    path: Path, size: tuple[int, int] | None, listed: tuple[str, ...], kept: tuple[str, ...]
+) -> keras.Model:
     import keras
 
     try:
@@ -105,8 +180,10 @@ def _from_keras(path: Path, size: tuple[int, int] | None) -> keras.Model:
     if len(saved.input_shape) != 4 or saved.input_shape[3] != 3:
         raise ConversionError(f"{path} takes inputs of shape {saved.input_shape}, not RGB pictures (batch, H, W, 3).")
     if saved.name in FAMILIES:
-        wanted = size or (own if saved.name == "patch_classifier" and None not in own else DEFAULT_SIZE)
-        return _rebuilt(path, saved, *wanted)
+        height, width = size or (own if saved.name == "patch_classifier" and None not in own else DEFAULT_SIZE)
+        return _rebuilt(path, saved, height, width, listed, kept)
+    if kept != listed:
+        raise ConversionError(f"{path} is no {', '.join(FAMILIES)}; only of those can single classes be kept.")
     if None in own:
         raise ConversionError(
             f"{path} has an open input size {own} and is no {', '.join(FAMILIES)}; save it with a fixed size."
@@ -119,7 +196,9 @@ def _from_keras(path: Path, size: tuple[int, int] | None) -> keras.Model:
     return _cloned(saved, own)
 
 
-def _from_weights(path: Path, record: Mapping[str, Any], size: tuple[int, int]) -> keras.Model:
+def _from_weights(
+    path: Path, record: Mapping[str, Any], size: tuple[int, int], listed: tuple[str, ...], kept: tuple[str, ...]
+) -> keras.Model:
     """Weights of a fast U-Net, whose base width and shuffle the record or the weights themselves give."""
     from models.unet import fast_unet
 
@@ -129,46 +208,71 @@ def _from_weights(path: Path, record: Mapping[str, Any], size: tuple[int, int]) 
         raise DataError(f"{path} holds weights of a {kind}; give the .keras file, which says how it is built.")
     base, shuffle = settings.get("base") or 16, settings.get("shuffle", 4)
     try:
-        model = fast_unet(*size, base=base, shuffle=shuffle, batch_size=1)
+        model = fast_unet(*size, base=base, shuffle=shuffle, batch_size=1, classes=len(listed))
         with warnings.catch_warnings():  # Keras only warns about weights it does not find, and leaves them random
             warnings.simplefilter("error", UserWarning)
             model.load_weights(path)
     except (ValueError, OSError, KeyError, UserWarning) as error:
         words = " ".join(str(error).split())[:200]
         raise DataError(
-            f"{path} does not fit a fast_unet with base {base} and shuffle {shuffle} at {size[0]} x {size[1]} px "
-            f"({words}); give the .keras file, or the training's run.json as "
+            f"{path} does not fit a fast_unet of {len(listed)} classes with base {base} and shuffle {shuffle} at "
+            f"{size[0]} x {size[1]} px ({words}); give the .keras file, or the training's run.json as "
             f"{path.name.removesuffix(WEIGHTS_SUFFIX)}.json beside it."
         ) from error
-    return model
+    return model if kept == listed else _rebuilt(path, model, size[0], size[1], listed, kept)
 
 
-def _rebuilt(path: Path, saved: keras.Model, height: int, width: int) -> keras.Model:
+def _rebuilt(
+    path: Path, saved: keras.Model, height: int, width: int, listed: tuple[str, ...], kept: tuple[str, ...]
+) -> keras.Model:
+    """The same network for another input size, with the heads of the classes `kept`, in this order."""
+    heads = sum(_is_head(layer.name) for layer in saved.layers)
+    if heads and heads != len(listed):
+        raise DataError(
+            f"The record of {path} names {len(listed)} classes ({', '.join(listed)}), the network has {heads}; "
+            "copy the record of this very training."
+        )
+    if not heads and kept != listed:
+        raise DataError(f"{path} is a {saved.name}, which answers for all its classes at once; leave out --class.")
     try:
-        model = FAMILIES[saved.name](saved, height, width)
+        model = FAMILIES[saved.name](saved, height, width, len(kept))
     except ValueError as error:
         raise ConversionError(f"{path}: a {saved.name} cannot take {height} x {width} px: {error}") from error
-    for layer in model.layers:  # by name: of a network with a head per class, the first class is kept
+    for layer in model.layers:
         if layer.weights:
-            layer.set_weights(saved.get_layer(layer.name).get_weights())
+            source = _head_name(listed.index(kept[_head_index(layer.name)])) if _is_head(layer.name) else layer.name
+            layer.set_weights(saved.get_layer(source).get_weights())
     return model
 
 
-def _fast(saved: keras.Model, height: int, width: int) -> keras.Model:
+def _head_name(index: int) -> str:
+    return "logits" if index == 0 else f"logits_{index}"
+
+
+def _is_head(name: str) -> bool:
+    return re.fullmatch(r"logits(_\d+)?", name) is not None
+
+
+def _head_index(name: str) -> int:
+    """The number of the class whose logits the layer `name` gives."""
+    return int(name.rpartition("_")[2]) if "_" in name else 0
+
+
+def _fast(saved: keras.Model, height: int, width: int, classes: int) -> keras.Model:
     from models.unet import fast_unet
 
     base, shuffle = saved.get_layer("stem").filters, math.isqrt(saved.get_layer("logits").filters)
-    return fast_unet(height, width, base=base, shuffle=shuffle, batch_size=1)
+    return fast_unet(height, width, base=base, shuffle=shuffle, batch_size=1, classes=classes)
 
 
-def _classic(saved: keras.Model, height: int, width: int) -> keras.Model:
+def _classic(saved: keras.Model, height: int, width: int, classes: int) -> keras.Model:
     from models.unet import classic_unet
 
-    depth = sum(layer.name.startswith("pool") for layer in saved.layers)
-    return classic_unet(height, width, base=saved.get_layer("down0_a").filters, depth=depth, batch_size=1)
+    depth, base = sum(layer.name.startswith("pool") for layer in saved.layers), saved.get_layer("down0_a").filters
+    return classic_unet(height, width, base=base, depth=depth, batch_size=1, classes=classes)
 
 
-def _patches(saved: keras.Model, height: int, width: int) -> keras.Model:
+def _patches(saved: keras.Model, height: int, width: int, classes: int) -> keras.Model:
     """The patch classifier has one size; it is cloned with a static batch."""
     own = tuple(saved.input_shape[1:3])
     if (height, width) != own and None not in own:
@@ -176,10 +280,10 @@ def _patches(saved: keras.Model, height: int, width: int) -> keras.Model:
     return _cloned(saved, (height, width))
 
 
-FAMILIES: Mapping[str, Callable[[keras.Model, int, int], keras.Model]] = {
+FAMILIES: Mapping[str, Callable[[keras.Model, int, int, int], keras.Model]] = {
     "fast_unet": _fast, "classic_unet": _classic, "unet": _classic, "patch_classifier": _patches,
 }  # fmt: skip
-"""Networks known by name, and how each is built for a size."""
+"""Networks known by name, and how each is built for a height, a width and a number of classes."""
 
 
 def _from_bytes(model: keras.Model) -> keras.Model:
@@ -238,13 +342,16 @@ def _changed(name: str, **changes: Any) -> Callable[[Any], Any]:
     return clone
 
 
-def _check(path: Path, model: keras.Model) -> None:
+def _check(path: Path, model: keras.Model, classes: int) -> int:
+    """The number of the network's outputs (channels). Raises ConversionError for shapes that cannot fly."""
     shape = model.output_shape
     if not isinstance(shape, tuple) or None in shape or None in model.input_shape:
         raise ConversionError(f"{path}: shapes {model.input_shape} to {shape} are not all fixed; save it with a size.")
     if len(shape) == 2:
-        return
-    if len(shape) != 4 or math.isqrt(shape[3]) ** 2 != shape[3]:
+        return int(shape[1])
+    if len(shape) != 4 or shape[3] % classes or math.isqrt(shape[3] // classes) ** 2 * classes != shape[3]:
         raise ConversionError(
-            f"{path} answers {shape}; a segmenter answers (1, h, w, r * r) logits, a classifier (1, classes)."
+            f"{path} answers {shape} for {classes} classes; a segmenter answers (1, h, w, classes * r * r) logits, a "
+            "classifier (1, classes)."
         )
+    return int(shape[3])

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from convert import finetune
-from convert.frames import UInt8, doubts, to_float
+from convert.frames import Float, UInt8, doubts, to_float
 from convert.quantize import Quantized, open_interpreter, quantize, run
 from convert.source import CLASSIFIER, SEGMENTER, Source
 from edge.masks import preprocess
@@ -31,7 +31,7 @@ def warn(source: Source, pictures: Sequence[UInt8]) -> None:
     """Warn about frames that will not set sound ranges; which hold a crack, the float network says itself."""
     cracked = None
     if source.kind == SEGMENTER:
-        edge = _edge(source)
+        edge = _edges(source)
         bar = tqdm(pictures, desc="looking at the frames", unit="frame", mininterval=1)
         cracked = sum(bool((np.asarray(source.model.predict_on_batch(to_float(one))) >= edge).any()) for one in bar)
     for doubt in doubts(len(pictures), cracked):
@@ -63,7 +63,7 @@ def round_weights(
 def changed(source: Source, quantized: Quantized, frames: Sequence[UInt8]) -> float:
     """Share of the answers (pixels, or pictures of a classifier) that int8 and float decide differently."""
     interpreter = open_interpreter(quantized.content)
-    edge = _edge(source)
+    edge = _edges(source)
     shares = []
     for frame in frames:
         raw = run(interpreter, (frame ^ 0x80).view(np.int8)[None])
@@ -76,7 +76,9 @@ def changed(source: Source, quantized: Quantized, frames: Sequence[UInt8]) -> fl
     return float(np.mean(shares)) if shares else 0.0
 
 
-def _edge(source: Source) -> float:
-    """The logit at which the record's score threshold stands."""
-    threshold = float(source.record["score_threshold"])
-    return math.log(threshold / (1 - threshold)) if threshold < 1 else math.inf
+def _edges(source: Source) -> Float:
+    """The logit at which its class's score threshold stands, for each channel of a segmenter's output: (c,)."""
+    levels = [source.thresholds[name] for name in source.damage]
+    edges = [math.log(level / (1 - level)) if level < 1 else math.inf for level in levels]
+    channels = source.model.output_shape[-1] // len(edges) if source.kind == SEGMENTER else 1
+    return np.repeat(np.array(edges, np.float32), channels)

@@ -23,8 +23,8 @@ from convert.operators import check_operators
 from convert.quantize import delegate_partitions, open_interpreter, to_float_tflite
 from convert.scorers import open_rivals
 from convert.source import CLASSIFIER, load_source
+from edge.masks.artifacts import MODEL
 from edge.masks.bundle import Bundle, load_bundle
-from edge.masks.card import MODEL
 from edge.support.clock import SystemClock
 
 log = logging.getLogger(__name__)
@@ -42,24 +42,25 @@ def verify(path: Path, model: Path, sets: Sequence[gate.DataSet]) -> dict[str, A
     bundle = load_bundle(path)
     content = bundle.model_path.read_bytes()
     check_operators(content)
-    source = load_source(model, (bundle.card.input.height, bundle.card.input.width))
+    card = bundle.card
+    source = load_source(model, (card.input.height, card.input.width), card.classes)
     float_tflite = to_float_tflite(source.model)
     graph = inspect_graph(content)
     compared, picture = _compare(bundle, source.model, float_tflite, sets, source.kind == CLASSIFIER)
-    failed = [one for name, each in compared.items() for one in gate.failures(name, each, bundle.card.limits)]
+    failed = [one for name, each in compared.items() for one in gate.failures(name, each, card.limits)]
     failed += graph_failures(graph)
     found = {
         "model": bundle.model,
         "at": SystemClock().utc().strftime("%Y-%m-%dT%H:%M:%SZ"),
         "passed": not failed,
         "failures": failed,
-        "threshold": bundle.card.score_threshold,
-        "limits": asdict(bundle.card.limits),
+        "thresholds": {kind.name: kind.threshold for kind in card.damage},
+        "limits": asdict(card.limits),
         "sets": compared,
         "graph": graph,
         "speed": speed(content, float_tflite),
     }
-    _keep(path, found, picture)
+    _keep(bundle, found, picture)
     return found
 
 
@@ -69,9 +70,15 @@ def _compare(
     card = bundle.card
     if classifier:
         return {one.name: compare_classes(bundle, model, float_tflite, one) for one in sets}, None
-    rivals = open_rivals(bundle.folder, model, float_tflite, card.score_threshold)
-    compared = {one.name: gate.compare(rivals, one, card.score_threshold) for one in sets}
-    return compared, report.draw(rivals, card.input.height, card.input.width)
+    compared: dict[str, Any] = {}
+    picture = None
+    for index, kind in enumerate(card.damage):
+        rivals = open_rivals(bundle, model, float_tflite, index)
+        for one in sets:
+            name = one.name if len(card.damage) == 1 else f"{one.name}, {kind.name}"
+            compared[name] = gate.compare(rivals, one.labelling(kind.name, first=index == 0), kind)
+        picture = picture or report.draw(rivals, card.input.height, card.input.width)
+    return compared, picture
 
 
 def inspect_graph(content: bytes) -> dict[str, Any]:
@@ -125,14 +132,14 @@ def speed(content: bytes, float_tflite: bytes) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _keep(path: Path, found: Mapping[str, Any], picture: bytes | None) -> None:
+def _keep(bundle: Bundle, found: Mapping[str, Any], picture: bytes | None) -> None:
     """Write the report into the bundle and the scores of labelled and crack-free sets onto its card."""
-    with editing(path) as (folder, card):
+    with editing(bundle.folder) as (folder, card):
         (folder / REPORT).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         (folder / PAGE).write_text(report.page(found, picture), encoding="utf-8")
         for name, one in found["sets"].items():
             if one["scores"]:
                 card["metrics"][name] = {form: one["scores"][form] for form in ("float", "int8")}
         card["made"]["verified"] = {
-            "passed": found["passed"], "at": found["at"], "sets": list(found["sets"]), MODEL: card["files"][MODEL]
+            "passed": found["passed"], "at": found["at"], "sets": list(found["sets"]), MODEL: bundle.sha256
         }  # fmt: skip

@@ -23,6 +23,7 @@ examples:
   spanhawk run --config /etc/spanhawk/spanhawk.toml
   spanhawk doctor                                   is this drone fit to fly?
   spanhawk outbox list
+  spanhawk calibrate --board 9x6 --square-mm 25 board-photos/
   spanhawk benchmark --json board.json              how fast it is on this board
 """
 
@@ -60,12 +61,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"spanhawk {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help="log more")
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_run, _add_replay, _add_doctor, _add_outbox, _add_config, _add_benchmark):
+    for add in (
+        _add_demo,
+        _add_run,
+        _add_replay,
+        _add_doctor,
+        _add_outbox,
+        _add_config,
+        _add_calibrate,
+        _add_benchmark,
+    ):
         add(verbs)
     return parser
 
 
 if TYPE_CHECKING:
+    from edge.tools.letters import Box
+
     _Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
@@ -89,11 +101,14 @@ def _add_replay(verbs: _Verbs) -> None:
         description="Find the cracks in a folder of images, one image, or a video, exactly as the drone does.",
     )
     verb.add_argument("source", type=Path, metavar="SOURCE", help="a folder of images, one image, or a video")
-    verb.add_argument("--nav", type=Path, metavar="FILE", help="a MAVLink tlog, an NMEA log, or CSV with a header")
+    verb.add_argument("--nav", type=Path, metavar="FILE", help="a MAVLink tlog, NMEA, DJI .SRT, AirData or other CSV")
     verb.add_argument(
         "--nav-offset", type=float, default=0.0, metavar="S", help="the first frame stands S seconds into the log (0)"
     )
-    verb.add_argument("--fps", type=float, default=1.0, metavar="F", help="frames per second of images (%(default)s)")
+    verb.add_argument(
+        "--fps", type=float, metavar="F",
+        help="frames per second (a video's own times; of images their EXIF times, or 1)",
+    )  # fmt: skip
     verb.add_argument("--bundle", type=Path, metavar="DIR", help="a model bundle; default: the one that ships")
     verb.add_argument("--backend", metavar="NAME", help="what runs the network: litert (default), edgetpu, dark, …")
     verb.add_argument("--threads", type=int, metavar="N", help="threads of the network on the CPU")
@@ -105,7 +120,7 @@ def _add_replay(verbs: _Verbs) -> None:
         "--config",
         type=Path,
         metavar="FILE",
-        help="take [masks], [cracks], [report], [scale], [mqtt], the camera mount from here",
+        help="take [masks], [cracks], [report], [scale], [mqtt], the camera mount and the vehicle's ids from here",
     )
     verb.add_argument(
         "--out", type=Path, default=Path("spanhawk-replay"), metavar="DIR", help="where to write (%(default)s)"
@@ -130,21 +145,31 @@ def _add_doctor(verbs: _Verbs) -> None:
 
 
 def _add_outbox(verbs: _Verbs) -> None:
-    verb = verbs.add_parser("outbox", help="what waits for the ground: list it, send it, clear what arrived")
-    verb.add_argument("action", choices=("list", "flush", "purge", "prune"), help="see below")
-    verb.description = (
-        "list: one JSON object per letter. flush: send everything that waits or was refused, now. "
-        "--again: also what was acknowledged before and is still kept. "
-        "purge: delete what the ground has (--all: everything, also what it has not). "
-        "prune: on a disk that fills up, delete the oldest pictures of detections that the ground has."
+    verb = verbs.add_parser("outbox", help="what waits for the ground: list it, send it, delete what has arrived")
+    actions = verb.add_subparsers(required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="one JSON object per letter, oldest first")
+    _box_options(listing)
+    listing.add_argument("--limit", type=int, default=1000, metavar="N", help="at most N letters (%(default)s)")
+    listing.set_defaults(verb=_outbox_list)
+    flush = actions.add_parser("flush", help="send everything that waits or was refused, now")
+    _box_options(flush)
+    flush.add_argument("--mqtt", metavar="URL", help="to this broker rather than the configured one")
+    flush.add_argument("--again", action="store_true", help="also what was acknowledged before and is still kept")
+    flush.set_defaults(verb=_outbox_flush)
+    purge = actions.add_parser("purge", help="delete the letters that the ground has acknowledged")
+    _box_options(purge)
+    purge.add_argument("--all", action="store_true", help="delete every letter, also those that have not arrived")
+    purge.set_defaults(verb=_outbox_purge)
+    prune = actions.add_parser(
+        "prune", help="on a disk that fills up, delete the oldest pictures of detections that the ground has"
     )
-    _config_option(verb)
-    verb.add_argument("--outbox", type=Path, metavar="FILE", help="this outbox file rather than the configured one")
-    verb.add_argument("--mqtt", metavar="URL", help="with flush: this broker rather than the configured one")
-    verb.add_argument("--limit", type=int, default=1000, metavar="N", help="with list: at most N letters (%(default)s)")
-    verb.add_argument("--again", action="store_true", help="with flush: also what was acknowledged before")
-    verb.add_argument("--all", action="store_true", help="with purge: also letters that never reached the ground")
-    verb.set_defaults(verb=_outbox)
+    _box_options(prune)
+    prune.set_defaults(verb=_outbox_prune)
+
+
+def _box_options(action: argparse.ArgumentParser) -> None:
+    _config_option(action)
+    action.add_argument("--outbox", type=Path, metavar="FILE", help="this outbox file rather than the configured one")
 
 
 def _add_config(verbs: _Verbs) -> None:
@@ -156,6 +181,31 @@ def _add_config(verbs: _Verbs) -> None:
     show = actions.add_parser("show", help="print the configuration in force, defaults included")
     _config_option(show)
     show.set_defaults(verb=_config_show)
+
+
+def _add_calibrate(verbs: _Verbs) -> None:
+    verb = verbs.add_parser(
+        "calibrate",
+        help="measure a lens with photos of a chessboard; writes lens.toml",
+        description="Ten or more photos of a printed board, flat on a stiff plate, taken with the camera and the focus "
+        "that will fly: from all sides, tilted by up to 45 degrees, and into every corner of the picture.",
+    )
+    verb.add_argument("photos", type=Path, nargs="+", metavar="PHOTOS", help="folders of photos, or photos")
+    verb.add_argument(
+        "--board",
+        required=True,
+        metavar="CxR",
+        help="inner corners of the chessboard, as 9x6; of a ChArUco board, squares",
+    )
+    verb.add_argument("--square-mm", type=float, required=True, metavar="MM", help="length of a square's side")
+    verb.add_argument(
+        "--charuco",
+        metavar="DICTIONARY",
+        help="a ChArUco board with these markers, as DICT_4X4_50, 3/4 of a square wide",
+    )
+    verb.add_argument("--name", default="lens", metavar="NAME", help="what the card is called (%(default)s)")
+    verb.add_argument("--out", type=Path, default=Path("lens.toml"), metavar="FILE", help="default: %(default)s")
+    verb.set_defaults(verb=_calibrate)
 
 
 def _add_benchmark(verbs: _Verbs) -> None:
@@ -238,19 +288,53 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return report.exit_code(results)
 
 
-def _outbox(arguments: argparse.Namespace) -> int:
-    from edge.tools import letters, prune
+def _box(arguments: argparse.Namespace, mqtt_url: str | None = None) -> Box:
+    from edge.tools.letters import Box
 
-    box = letters.Box(arguments.config or _DEFAULT_CONFIG, arguments.outbox, arguments.mqtt)
-    if arguments.action == "list":
-        for line in letters.listing(box, arguments.limit):
-            print(line)
-    elif arguments.action == "flush":
-        print(letters.flush(box, again=arguments.again), file=sys.stderr)
-    elif arguments.action == "prune":
-        print(prune.pictures(box.settings()), file=sys.stderr)
-    else:
-        print(letters.purge(box, everything=arguments.all), file=sys.stderr)
+    return Box(arguments.config or _DEFAULT_CONFIG, arguments.outbox, mqtt_url)
+
+
+def _outbox_list(arguments: argparse.Namespace) -> int:
+    from edge.tools import letters
+
+    for line in letters.listing(_box(arguments), arguments.limit):
+        print(line)
+    return EXIT_DONE
+
+
+def _outbox_flush(arguments: argparse.Namespace) -> int:
+    from edge.tools import letters
+
+    print(letters.flush(_box(arguments, arguments.mqtt), again=arguments.again), file=sys.stderr)
+    return EXIT_DONE
+
+
+def _outbox_purge(arguments: argparse.Namespace) -> int:
+    from edge.tools import letters
+
+    print(letters.purge(_box(arguments), everything=arguments.all), file=sys.stderr)
+    return EXIT_DONE
+
+
+def _outbox_prune(arguments: argparse.Namespace) -> int:
+    from edge.tools import prune
+
+    print(prune.pictures(_box(arguments).settings()), file=sys.stderr)
+    return EXIT_DONE
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from edge.tools import calibrate
+
+    job = calibrate.Job(
+        photos=arguments.photos,
+        board=arguments.board,
+        square_mm=arguments.square_mm,
+        charuco=arguments.charuco,
+        name=arguments.name,
+        out=arguments.out,
+    )
+    print(calibrate.calibrate(job))
     return EXIT_DONE
 
 

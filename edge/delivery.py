@@ -15,13 +15,15 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from edge.mqtt import Publisher, Receipt
-from edge.mqtt.notices import Notices
 from edge.outbox import Letter, LetterState, Outbox
 from edge.support.clock import Clock
+from edge.support.complaints import Complaints
 from edge.support.errors import TryAgainError
 
 log = logging.getLogger(__name__)
 
+PATIENCE_S = 15.0
+"""Whoever waits for a broker calls it absent after this long without an answer, seconds: longer than one dial takes."""
 LATE_NS = 10_000_000_000
 """A letter older than this when it is handed over is late."""
 # Without news, look for new letters this often.
@@ -45,20 +47,18 @@ class Delivery:
         clock: Clock,
         *,
         late: Callable[[bytes], bytes],
-        window: int = 20,
     ) -> None:
         """``late`` marks a payload as delivered late; it raises ValueError for one it cannot read, which is parked."""
         self._outbox = outbox
         self._publisher = publisher
         self._clock = clock
         self._late = late
-        self._window = window
-        self._notices = Notices(log, clock)
+        self._complaints = Complaints(log, clock)
         self._session = 0
         self._hand: deque[Letter] = deque()
         self._sent_ns: dict[str, int] = {}
         self._receipts: list[Receipt] = []
-        self._stumbling = _Stumbling(window)
+        self._stumbling = _Stumbling(publisher.window)
         self._delivered = 0
         self._refused = 0
         self._refusal: str | None = None
@@ -81,12 +81,6 @@ class Delivery:
         except TryAgainError:
             return len(self._hand) + len(self._sent_ns)
         return counts[LetterState.PENDING] + counts[LetterState.SENT]
-
-    @property
-    def backlog_age_s(self) -> float | None:
-        """Age of the oldest letter of this run that is not confirmed; None when there is none."""
-        oldest_ns = self._outbox.oldest_ns()
-        return None if oldest_ns is None else (self._clock.monotonic_ns() - oldest_ns) / 1e9
 
     def health(self) -> str | None:
         """That letters were refused in this run, and why the last one was; None when none was."""
@@ -111,7 +105,7 @@ class Delivery:
             if self._publisher.connected:
                 self._fill()
         except TryAgainError as error:
-            self._notices.warn("disk", f"delivery pauses: {error}")
+            self._complaints.warn("disk", f"delivery pauses: {error}")
             return _DISK_PAUSE_S
         return _IDLE_S
 
@@ -178,7 +172,7 @@ class Delivery:
         self._outbox.park(id, reason)
         self._refused += 1
         self._refusal = reason
-        self._notices.warn("parked", f"letter {id} is set aside: {reason}")
+        self._complaints.warn("parked", f"letter {id} is set aside: {reason}")
 
 
 class _Stumbling:

@@ -1,4 +1,4 @@
-"""Frames in, letters out: segment, trace, locate, size, encode, write down.
+"""Frames in, letters out: segment, measure, locate, size, encode, write down.
 
 Knows the rooms' protocols and no device, no thread, no sleep: the daemon, a replay and the demo all fly this.
 """
@@ -6,26 +6,30 @@ Knows the rooms' protocols and no device, no thread, no sleep: the daemon, a rep
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from edge import evidence
-from edge.cracks.plausible import ReportOptions, sift
-from edge.cracks.trace import Traced, TraceOptions, trace
-from edge.detections import Detection, Evidence
+from edge.detections import Detection
 from edge.detections.wire import detection_id, feature, to_bytes
-from edge.evidence import Seen
-from edge.frames import Frame
+from edge.evidence import Evidence
+from edge.frames import Frame, Moment
 from edge.masks import Mask, Segmenter
-from edge.navigation import Navigator, NavState
+from edge.measurers import MEASURERS, Damage, Measured, Measurer, Measures
+from edge.navigation import Navigator, NavState, nowhere
 from edge.outbox import Letter, Outbox
 from edge.support.clock import Clock, stopwatch_ns
+from edge.support.complaints import Complaints
 from edge.support.errors import TryAgainError
-from edge.surface.scale import ScaleOptions, size_of
+from edge.surface import Place
+from edge.surface.place import Surveyor
 
 log = logging.getLogger(__name__)
 
@@ -43,17 +47,12 @@ class Flight:
     """Where detections go."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measures:
-    """How masks become cracks with sizes, and what is kept as proof."""
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Where the frame of each detection is kept as JPEG with EXIF GPS."""
 
-    trace: TraceOptions
-    scale: ScaleOptions
-    report: ReportOptions = field(default_factory=ReportOptions)
-    """Which of the traced cracks become detections."""
-    evidence_dir: Path | None = None
-    """Where the frame of each detection is kept as JPEG with EXIF GPS; None: no evidence is kept."""
-    evidence_min_free_bytes: int = 0
+    folder: Path
+    min_free_bytes: int = 0
     """Less free disk than this and no more evidence is kept: the detections need the room."""
 
 
@@ -63,21 +62,46 @@ class Outcome:
 
     frame: Frame
     mask: Mask
-    traced: Traced
-    """The cracks that are reported."""
-    suppressed: Mapping[str, int]
-    """How many traced cracks are not reported, by reason."""
+    measured: tuple[Measured, ...]
+    """What is reported of each class, in the mask's order."""
     nav: NavState
-    seen: Seen
+    moment: Moment
     """When it was exposed."""
     features: tuple[dict[str, Any], ...]
-    """The published Features, in order of ``seq``."""
+    """The published Features, in order of ``seq``: one for each of ``damage``."""
+    places: tuple[Place, ...]
+    """Where each of them is."""
     payloads: tuple[bytes, ...]
     """The same as they are published."""
     dropped_before: int
     """Frames the source had between the last processed one and this one."""
     stage_ms: Mapping[str, float]
     """Real milliseconds by stage: segment, trace, locate, encode, store."""
+
+    @property
+    def damage(self) -> tuple[Damage, ...]:
+        """What is reported, of all classes."""
+        return tuple(one for found in self.measured for one in found.damage)
+
+    @property
+    def suppressed(self) -> Mapping[str, int]:
+        """How many findings are not reported, by reason."""
+        total: Counter[str] = Counter()
+        for found in self.measured:
+            total.update(found.suppressed)  # keeps the reasons that count 0
+        return total
+
+    @property
+    def left_out(self) -> int:
+        """How many pieces or branches of the mask were not measured because a cap was reached."""
+        return sum(found.left_out for found in self.measured)
+
+    def reported(self) -> npt.NDArray[np.bool_]:
+        """Draw the pixels of what is reported, of all classes: bool (H, W), all False when nothing is."""
+        drawn = self.measured[0].reported()
+        for found in self.measured[1:]:
+            drawn = drawn | found.reported()
+        return drawn
 
 
 class Pipeline:
@@ -91,18 +115,26 @@ class Pipeline:
         flight: Flight,
         measures: Measures,
         clock: Clock,
+        proof: Proof | None = None,
     ) -> None:
+        """``proof`` None: no evidence is kept."""
         self._segmenter = segmenter
         self._navigator = navigator
         self._outbox = outbox
         self._flight = flight
-        self._measures = measures
+        # By class, found by the card's word for how it is measured: what a class is called means nothing here.
+        self._measurers: dict[str, Measurer] = {
+            kind.name: MEASURERS[kind.measure](measures) for kind in segmenter.classes
+        }
+        self._surveyor = Surveyor(measures.scale, measures.place, measures.structure)
+        self._proof = proof
         self._clock = clock
         self._seq = 0
         self._last_frame_seq: int | None = None
         self._unstored: deque[list[Letter]] = deque()
         self._lost = 0
         self._troubles: dict[str, str] = {}
+        self._complaints = Complaints(log, clock)
 
     @property
     def storage_trouble(self) -> str | None:
@@ -122,21 +154,21 @@ class Pipeline:
         times = [stopwatch_ns()]
         mask = self._segmenter.segment(frame)
         times.append(stopwatch_ns())
-        sifted = sift(trace(mask, self._measures.trace), self._measures.report)
-        traced = sifted.traced
+        measured = tuple(self._measurers[one.kind.name].measure(one) for one in mask.classes)
         times.append(stopwatch_ns())
-        nav = self._navigator.at(frame.exposed_ns)
+        nav = self._navigator.at(frame.exposed_ns) if frame.time_known else nowhere(frame.exposed_ns)
         times.append(stopwatch_ns())
-        seen = self._seen(frame)
-        features = self._describe(frame, mask, traced, nav, seen)
+        moment = self._moment(frame)
+        features, places = self._describe(frame, mask, measured, nav, moment)
         letters = [self._letter(found) for found in features]
+        self._seq += len(letters)  # only now: a frame that cannot be described or encoded leaves no gap
         times.append(stopwatch_ns())
         self._store(letters)
         times.append(stopwatch_ns())
         stages = ("segment", "trace", "locate", "encode", "store")
         took = {stage: (after - before) / 1e6 for stage, before, after in zip(stages, times, times[1:], strict=False)}
         payloads = tuple(letter.payload for letter in letters)
-        return Outcome(frame, mask, traced, sifted.suppressed, nav, seen, features, payloads, self._gap(frame), took)
+        return Outcome(frame, mask, measured, nav, moment, features, places, payloads, self._gap(frame), took)
 
     def store_again(self) -> bool:
         """Try to write down what a full disk refused earlier; True when nothing is left to write."""
@@ -148,57 +180,62 @@ class Pipeline:
         return frame.seq if before is None else max(0, frame.seq - before - 1)
 
     def _describe(
-        self, frame: Frame, mask: Mask, traced: Traced, nav: NavState, seen: Seen
-    ) -> tuple[dict[str, Any], ...]:
-        if not traced.cracks:
-            return ()
-        proof = self._proof(frame, nav, seen)
-        found = []
-        for crack in traced.cracks:
-            self._seq += 1
+        self, frame: Frame, mask: Mask, measured: tuple[Measured, ...], nav: NavState, moment: Moment
+    ) -> tuple[tuple[dict[str, Any], ...], tuple[Place, ...]]:
+        findings = [(found.kind, damage) for found in measured for damage in found.damage]
+        if not findings:
+            return (), ()
+        kept = self._keep(frame, nav, moment)
+        view = self._surveyor.look(nav, frame.width_px, frame.height_px, frame.pose)
+        described, places = [], []
+        for seq, (kind, damage) in enumerate(findings, start=self._seq + 1):
+            measurer = self._measurers[kind]
+            places.append(view.place_of(measurer.middle_px(damage)))
             detection = Detection(
-                id=detection_id(self._flight.vehicle, self._flight.flight_id, self._seq),
+                id=detection_id(self._flight.vehicle, self._flight.flight_id, seq),
                 vehicle=self._flight.vehicle,
                 flight_id=self._flight.flight_id,
-                seq=self._seq,
-                seen_at=seen.at,
-                clock_synced=seen.synced,
+                seq=seq,
+                seen_at=moment.at,
+                clock_synced=moment.synced,
                 frame_seq=frame.seq,
                 frame_name=frame.name,
                 frame_width_px=frame.width_px,
                 frame_height_px=frame.height_px,
-                crack=crack,
+                kind=kind,
+                damage=damage,
                 nav=nav,
-                size=size_of(crack, nav, frame.width_px, frame.height_px, self._measures.scale),
+                size=measurer.size(damage, view.plane),
+                place=places[-1],
                 model=mask.model,
                 model_sha256=self._segmenter.sha256,
-                evidence=proof,
+                evidence=kept,
             )
-            found.append(feature(detection))
-        return tuple(found)
+            described.append(feature(detection))
+        return tuple(described), tuple(places)
 
-    def _seen(self, frame: Frame) -> Seen:
+    def _moment(self, frame: Frame) -> Moment:
         """UTC of the exposure: the satellites' own time first, then the picture's, then this machine's clock."""
-        satellites = self._navigator.utc_at(frame.exposed_ns)
+        satellites = self._navigator.utc_at(frame.exposed_ns) if frame.time_known else None
         if satellites is not None:
-            return Seen(satellites, synced=True, by_satellites=True)
+            return Moment(satellites, synced=True, by_satellites=True)
         if frame.taken_at is not None:
-            return Seen(frame.taken_at, synced=False)
+            return Moment(frame.taken_at, synced=False)
         behind_ns = self._clock.monotonic_ns() - frame.exposed_ns
-        return Seen(self._clock.utc() - timedelta(microseconds=behind_ns / 1000), synced=self._clock.synced())
+        return Moment(self._clock.utc() - timedelta(microseconds=behind_ns / 1000), synced=self._clock.synced())
 
-    def _proof(self, frame: Frame, nav: NavState, seen: Seen) -> Evidence | None:
-        folder = self._measures.evidence_dir
-        if folder is None:
+    def _keep(self, frame: Frame, nav: NavState, moment: Moment) -> Evidence | None:
+        if self._proof is None:
             return None
+        folder = self._proof.folder
         try:
-            evidence.check_room(folder, self._measures.evidence_min_free_bytes)
-            picture = evidence.save(frame, nav, seen, folder, f"{self._flight.flight_id}-{frame.seq:08d}.jpg")
+            evidence.check_room(folder, self._proof.min_free_bytes)
+            kept = evidence.save(frame, nav, moment, folder, f"{self._flight.flight_id}-{frame.seq:08d}.jpg")
         except OSError as error:  # the detection matters more than its picture
             self._trouble("evidence", f"no evidence is kept: {folder}: {error.strerror or error}; make room there")
             return None
         self._troubles.pop("evidence", None)
-        return Evidence(picture.file, picture.sha256)
+        return kept
 
     def _letter(self, found: dict[str, Any]) -> Letter:
         return Letter(str(found["id"]), self._flight.topic, to_bytes(found), self._clock.monotonic_ns())
@@ -221,6 +258,5 @@ class Pipeline:
             self._troubles.pop("outbox", None)
 
     def _trouble(self, what: str, sentence: str) -> None:
-        if what not in self._troubles:
-            log.warning("%s", sentence)
+        self._complaints.warn(what, sentence)
         self._troubles[what] = sentence

@@ -10,12 +10,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from edge.areas.outline import AreaOptions
 from edge.cracks.plausible import ReportOptions
 from edge.cracks.trace import TraceOptions
+from edge.measurers import Measures
 from edge.mqtt.topics import check_vehicle
 from edge.support import backends, config
 from edge.support.errors import ConfigError
+from edge.surface.local import PlaceOptions
 from edge.surface.scale import ScaleOptions
+from edge.surface.structure import StructureOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +52,9 @@ class Backend:
 
     @property
     def name(self) -> str:
-        """As in the configuration."""
-        return self.module.__name__.removeprefix(self.module.__package__ or "").lstrip(".")
+        """As in the configuration: the module's own name in its room, the dotted one of somebody else's."""
+        package, _, name = self.module.__name__.rpartition(".")
+        return name if package in {room.package for room in ROOMS.values()} else self.module.__name__
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +74,24 @@ ROOMS: Mapping[str, _Room] = {
 }
 
 
+_MEASURES: Mapping[str, tuple[str, type[Any]]] = {
+    "cracks": ("trace", TraceOptions),
+    "areas": ("areas", AreaOptions),
+    "report": ("report", ReportOptions),
+    "scale": ("scale", ScaleOptions),
+    "place": ("place", PlaceOptions),
+    "structure": ("structure", StructureOptions),
+}
+"""Table name -> its part of ``Measures``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The whole configuration."""
 
     vehicle: str
     flight: FlightOptions
-    cracks: TraceOptions
-    report: ReportOptions
-    scale: ScaleOptions
+    measures: Measures
     camera: Backend
     masks: Backend
     navigation: Backend
@@ -101,7 +115,7 @@ def from_table(table: Mapping[str, Any], origin: str) -> Settings:
 
 
 def _checked(table: Mapping[str, Any], origin: str) -> Settings:
-    known = ["vehicle", "flight", "cracks", "report", "scale", *ROOMS]
+    known = ["vehicle", "flight", *_MEASURES, *ROOMS]
     for key in table:
         if key not in known:
             raise config.unknown_key(key, key, known)
@@ -109,12 +123,16 @@ def _checked(table: Mapping[str, Any], origin: str) -> Settings:
     return Settings(
         vehicle=_vehicle(table),
         flight=config.build(FlightOptions, _table(table, "flight"), "flight"),
-        cracks=config.build(TraceOptions, _table(table, "cracks"), "cracks"),
-        report=config.build(ReportOptions, _table(table, "report"), "report"),
-        scale=config.build(ScaleOptions, _table(table, "scale"), "scale"),
+        measures=measures(table),
         origin=origin,
         **opened,
     )
+
+
+def measures(table: Mapping[str, Any]) -> Measures:
+    """The tables that say how damage is measured. Raises ConfigError naming the key."""
+    parts = {part: config.build(kind, _table(table, name), name) for name, (part, kind) in _MEASURES.items()}
+    return Measures(**parts)
 
 
 def _vehicle(table: Mapping[str, Any]) -> str:
@@ -140,8 +158,9 @@ def _backend(name: str, table: Mapping[str, Any]) -> Backend:
 def effective(settings: Settings) -> str:
     """The configuration in force as TOML, defaults included; unset values stand as comments, secrets never."""
     lines = [f"# {settings.origin}", f"vehicle = {_toml(settings.vehicle)}"]
-    for name in ("flight", "cracks", "report", "scale"):
-        lines += ["", f"[{name}]", *_lines(getattr(settings, name))]
+    lines += ["", "[flight]", *_lines(settings.flight)]
+    for name, (part, _) in _MEASURES.items():
+        lines += ["", f"[{name}]", *_lines(getattr(settings.measures, part))]
     for name in ROOMS:
         backend: Backend = getattr(settings, name)
         lines += ["", f"[{name}]", f"backend = {_toml(backend.name)}", *_lines(backend.options)]

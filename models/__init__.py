@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,16 @@ from edge.support.errors import UsageError
 
 class DataError(UsageError):
     """Training or evaluation data is not usable; the message is one sentence that names the file and what to do."""
+
+
+def quiet_tensorflow() -> None:
+    """Hold back what TensorFlow tells of GPUs it has not found, line after line; call it before it is imported."""
+    logging.getLogger("absl").setLevel(logging.WARNING)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+class DamagedError(DataError):
+    """One picture or mask cannot be read; a set is used without it, by name and counted (`data.read_examples`)."""
 
 
 UNKNOWN = 0x80

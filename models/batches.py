@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models import UNKNOWN, DataError, Example, augment, lookalikes, paste, render
-from models.data import plane, read_example
+from models.data import plane, read_examples
 
 UInt8 = npt.NDArray[np.uint8]
 Float = npt.NDArray[np.float32]
@@ -80,8 +80,8 @@ def load_source(
     rng: np.random.Generator,
     labelled: int = EVERY_CLASS,
 ) -> Source:
-    """Decode all examples. Raises DataError for the first one that cannot be used."""
-    pictures = [picture(*read_example(example), rng) for example in examples]
+    """Decode all examples but the damaged ones. Raises DataError as `models.data.read_examples`."""
+    pictures = [picture(rgb, mask, rng) for _, rgb, mask in read_examples(examples)]
     clean = all(example.clean for example in examples)
     return Source(
         name=name, weight=weight, looseness_px=looseness_px, clean=clean, pictures=pictures, labelled=labelled

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.support.errors import EXIT_DONE, SpanhawkError
-from models import DataError, Example
+from models import DataError, Example, quiet_tensorflow
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Data errors are printed as one sentence on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    quiet_tensorflow()
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
@@ -120,7 +121,13 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         Scored(name=name, looks=look(scorer, labelled, kept), negatives=look(scorer, negatives, kept))
         for name, labelled, negatives in sets
     ]
-    found = {one.name: summary(one.looks, one.negatives) for one in scored}
+    found = {
+        one.name: {
+            **summary(one.looks, one.negatives),
+            "damaged": _without([*labelled, *negatives], [look.example for look in (*one.looks, *one.negatives)]),
+        }
+        for one, (_, labelled, negatives) in zip(scored, sets, strict=True)
+    }
     numbers = {"sets": found} if arguments.set else found[scored[0].name]
     print(json.dumps(
         {"model": scorer.name, "threshold": scorer.threshold, **numbers, "definitions": DEFINITIONS}, indent=1
@@ -128,6 +135,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.report is not None:
         write_report(arguments.report, scorer, scored)
     return EXIT_DONE
+
+
+def _without(examples: Sequence[Example], seen: Sequence[Example]) -> list[str]:
+    """Names of the pictures that could not be scored."""
+    paths = {example.image for example in seen}
+    return [example.image.name for example in examples if example.image not in paths]
 
 
 def _limits(arguments: argparse.Namespace) -> int:

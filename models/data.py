@@ -1,27 +1,31 @@
 """Read pictures and masks from folders, and split them by photograph.
 
-Pairs are matched by file stem. Where a file `index.csv` stands at the data root (columns image, photo), its photo
-column groups pictures cut from the same photograph; without it every picture is its own group.
+Pairs are matched by file stem. Where a file `index.csv` stands at the data root, it groups pictures cut from the same
+photograph (`models.index`); without it every picture is its own group.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import logging
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models import UNKNOWN, DataError, Example, Label
+from edge.frames import stills
+from edge.frames.decode import UnreadableImageError
+from models import UNKNOWN, DamagedError, DataError, Example, Label
+from models.drawn import read_mask as read_mask  # for the callers of this module
+from models.drawn import read_numbers
+from models.index import read_groups
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset(stills.SUFFIXES)
 """File names with these endings are pictures; everything else in a folder is passed over."""
 
 UInt8 = npt.NDArray[np.uint8]
@@ -37,7 +41,7 @@ def find_examples(
     missing or empty folder, for a picture without a mask and for a mask without a picture.
     """
     pictures = _pictures(images, "image")
-    groups = _groups(root) if root is not None else {}
+    groups = read_groups(root) if root is not None else {}
     folders = [masks] if masks is not None else list(dict.fromkeys(label.path for label in labels))
     drawn = {folder: _pairs(images, pictures, folder) for folder in folders}
     examples = []
@@ -52,40 +56,72 @@ def find_examples(
 
 
 def read_rgb(path: Path) -> UInt8:
-    """Read a picture as uint8 RGB (H, W, 3). Raises DataError where it cannot be decoded."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise DataError(f"Image {path} cannot be read: it is damaged or not a picture; replace it or take it out.")
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def read_mask(path: Path, shape: tuple[int, int]) -> UInt8:
-    """Read a mask as uint8 0/1 (H, W) of the given (height, width).
-
-    Accepts 0/255, 0/1 and grey masks (read as crack above 127, with a warning). Raises DataError for another size,
-    for an unreadable file, and for label maps (several small values), whose crack value must be chosen by a person.
-    """
-    return _binary(_grey(path, shape), path)
+    """Read a picture as uint8 RGB (H, W, 3), upright, as a replay reads it. Raises DamagedError where it cannot."""
+    try:
+        return stills.read_rgb(path)
+    except UnreadableImageError as error:
+        raise DamagedError(f"Image {path} cannot be read: {error}; replace it or take it out.") from error
 
 
 def read_example(example: Example) -> tuple[UInt8, UInt8]:
     """Read picture and mask of one example: bit k of the mask (H, W) is class k, so that one class alone reads 0/1.
 
     An example that is free of damage gets an empty mask. In a label map, a pixel of a value that no label names is
-    sound.
+    sound. Raises DamagedError for a file that cannot be read, DataError for a mask that could be read in two ways.
     """
     rgb = read_rgb(example.image)
     shape = (rgb.shape[0], rgb.shape[1])
-    if example.mask is not None:
-        return rgb, read_mask(example.mask, shape)
     bits = np.zeros(shape, np.uint8)
+    if example.clean:
+        return rgb, bits
+    turned = stills.inspect(example.image).exif.orientation
+    if example.mask is not None:
+        return rgb, read_mask(example.mask, shape, turned=turned)
     for label in example.labels:
         if label.value is None:
-            drawn = read_mask(label.path, shape)
+            drawn = read_mask(label.path, shape, turned=turned, areas=True)
         else:
-            drawn = (_grey(label.path, shape) == label.value).astype(np.uint8)
+            drawn = (read_numbers(label.path, shape, turned=turned) == label.value).astype(np.uint8)
         bits |= drawn << label.index
     return rgb, bits
+
+
+def read_examples(examples: Iterable[Example], *, must_show: bool = True) -> Iterator[tuple[Example, UInt8, UInt8]]:
+    """Read examples one after the other: (example, picture, mask); damaged ones are left out by name and counted.
+
+    Raises DataError where none is left, and, with `must_show`, where there are masks without one pixel of damage.
+    """
+    total = kept = 0
+    damaged = list[str]()
+    drawn = masks = False
+    for example in examples:
+        total += 1
+        try:
+            rgb, mask = read_example(example)
+        except DamagedError as error:
+            log.warning("left out: %s", error)
+            damaged.append(example.image.name)
+            continue
+        kept += 1
+        masks |= not example.clean
+        drawn |= bool((mask & ~np.uint8(UNKNOWN)).any())
+        last = example
+        yield example, rgb, mask
+    if damaged:
+        log.warning("%d of %d pictures are damaged and were left out", len(damaged), total)
+    if total and not kept:
+        raise DataError(f"All {total} pictures are damaged, first {damaged[0]}; copy them again.")
+    if must_show and masks and not drawn:
+        raise DataError(
+            f"Not one pixel of damage is drawn in the {kept} masks in {last.files[-1].parent}: look at one of them; "
+            "for pictures without damage leave the masks out."
+        )
+
+
+def read_pictures(paths: Iterable[Path]) -> Iterator[UInt8]:
+    """Read pictures alone, as `read_examples` reads them."""
+    bare = (Example(image=path, mask=None, group=path.stem) for path in paths)
+    return (rgb for _, rgb, _ in read_examples(bare))
 
 
 def plane(mask: UInt8, index: int) -> UInt8:
@@ -128,20 +164,42 @@ def content_hash(examples: Iterable[Example]) -> str:
 def _pictures(folder: Path, kind: str) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"The {kind} folder {folder} does not exist; give the folder that holds the {kind}s.")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    found = sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
     if not found:
         raise DataError(f"The {kind} folder {folder} holds no pictures ({', '.join(sorted(SUFFIXES))}).")
     return found
 
 
+def _by_stem(folder: Path, pictures: Sequence[Path], kind: str) -> dict[str, Path]:
+    """Pictures by their names without the ending, by which a mask belongs to a picture."""
+    by_stem: dict[str, Path] = {}
+    for path in pictures:
+        other = by_stem.setdefault(path.stem, path)
+        if other != path:
+            raise DataError(
+                f"{folder} holds {other.name} and {path.name}: two {kind}s of one name, so one mask would stand for "
+                "both; rename or move one of them."
+            )
+    return by_stem
+
+
 def _pairs(images: Path, pictures: Sequence[Path], folder: Path) -> dict[str, Path]:
     """Match masks to pictures by stem; both must be complete, or a typing error would pass as a sound picture."""
-    by_stem = {path.stem: path for path in _pictures(folder, "mask")}
-    stems = {path.stem for path in pictures}
+    by_stem = _by_stem(folder, _pictures(folder, "mask"), "mask")
+    stems = _by_stem(images, pictures, "image")
     for path in pictures:
         if path.stem not in by_stem:
+            near = _near(path.stem, [stem for stem in by_stem if stem not in stems])
+            remedy = f"a file {path.stem}.png is missing in {folder}"
+            if near is not None:
+                raise DataError(
+                    f"Image {path.name} in {images} has no mask: {remedy}, but {by_stem[near].name} is there; masks "
+                    f"carry the names of their images, so rename it to {path.stem}{by_stem[near].suffix}."
+                )
             raise DataError(
-                f"Image {path.name} in {images} has no mask: a file {path.stem}.png is missing in {folder}; add it "
+                f"Image {path.name} in {images} has no mask: {remedy}; add it "
                 "(all black where there is no crack) or move the image out."
             )
     lost = [path.name for stem, path in by_stem.items() if stem not in stems]
@@ -151,36 +209,7 @@ def _pairs(images: Path, pictures: Sequence[Path], folder: Path) -> dict[str, Pa
     return by_stem
 
 
-def _groups(root: Path) -> dict[Path, str]:
-    index = root / "index.csv"
-    if not index.is_file():
-        return {}
-    with index.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    return {(root / row["image"]).resolve(): f"{row['dataset']}/{row['photo']}" for row in rows if row.get("photo")}
-
-
-def _grey(path: Path, shape: tuple[int, int]) -> UInt8:
-    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if mask is None:
-        raise DataError(f"Mask {path} cannot be read: it is damaged or not a picture; replace it or take it out.")
-    if mask.shape != shape:
-        raise DataError(
-            f"Mask {path} is {mask.shape[1]} x {mask.shape[0]} px but its image is {shape[1]} x {shape[0]} px; "
-            "export the mask again at the size of the image."
-        )
-    return np.asarray(mask, np.uint8)
-
-
-def _binary(mask: UInt8, path: Path) -> UInt8:
-    values = np.unique(mask)
-    if values.size <= 2 and set(values.tolist()) <= {0, 1, 255}:
-        return (mask > 0).astype(np.uint8)
-    if values.max() <= 16:
-        listed = ", ".join(str(value) for value in values)
-        raise DataError(
-            f"Mask {path} holds the values {listed}, which look like class numbers, not 0 and 255; convert it so that "
-            "only crack pixels are 255, or name the values in the configuration (labels)."
-        )
-    log.warning("mask %s holds %d grey values; read as crack above 127", path, values.size)
-    return (mask > 127).astype(np.uint8)
+def _near(stem: str, spare: Sequence[str]) -> str | None:
+    """The mask without a picture whose name holds the picture's, as x_mask for x; None where there is none."""
+    bare = re.sub(r"[^0-9a-z]+", "", stem.casefold())
+    return next((other for other in spare if bare in re.sub(r"[^0-9a-z]+", "", other.casefold())), None)

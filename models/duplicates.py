@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models import DataError
+from models import DamagedError
+from models.data import read_rgb
 
 Floats = npt.NDArray[np.float32]
 
@@ -53,16 +54,20 @@ class Prints:
 
 
 def fingerprint(paths: Sequence[Path]) -> Prints:
-    """Read pictures and fingerprint them, with a progress bar. Raises DataError for one that cannot be read."""
+    """Read pictures and fingerprint them, with a progress bar. Damaged ones are left out: nothing learns from them."""
     from tqdm import tqdm
 
     small = np.empty((len(paths), SIDE_PX, SIDE_PX), np.float32)
-    for i, path in enumerate(tqdm(paths, unit="image", desc="fingerprints", mininterval=2, leave=False)):
-        grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        if grey is None:
-            raise DataError(f"Image {path} cannot be read: it is damaged or not a picture; replace it or take it out.")
-        small[i] = cv2.resize(grey, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
-    return Prints(paths, _normalised(small), _signs(small))
+    sound = list[Path]()
+    for path in tqdm(paths, unit="image", desc="fingerprints", mininterval=2, leave=False):
+        try:
+            grey = cv2.cvtColor(read_rgb(path), cv2.COLOR_RGB2GRAY)
+        except DamagedError:  # named where the pictures are learned from
+            continue
+        small[len(sound)] = cv2.resize(grey, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
+        sound.append(path)
+    small = small[: len(sound)]
+    return Prints(sound, _normalised(small), _signs(small))
 
 
 def near_copies(pictures: Prints, held: Prints) -> list[Copy]:

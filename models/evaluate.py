@@ -13,7 +13,7 @@ from tqdm import tqdm
 from edge.cracks.plausible import ReportOptions, reported_mask
 from edge.masks import preprocess
 from models import Example, metrics
-from models.data import plane, read_example
+from models.data import plane, read_examples
 from models.scoring import Scorer
 
 UInt8 = npt.NDArray[np.uint8]
@@ -105,10 +105,11 @@ def reporting_filter(scorer: Scorer) -> ReportingFilter:
 def look(scorer: Scorer, examples: Sequence[Example], reported: ReportingFilter | None = None) -> list[Look]:
     """Score every example and count, with a progress bar on stderr.
 
-    Raises DataError for a picture or mask that cannot be used.
+    Damaged ones are left out by name. Raises DataError for a mask that cannot be used, and where not one shows damage.
     """
     level = preprocess.threshold_code(scorer.threshold)
-    return [_look(scorer, example, level, reported) for example in tqdm(examples, unit="image", mininterval=2)]
+    read = read_examples(tqdm(examples, unit="image", mininterval=2))
+    return [_look(scorer, example, rgb, mask, level, reported) for example, rgb, mask in read]
 
 
 def precision_recall(looks: Sequence[Look]) -> list[dict[str, float]]:
@@ -123,8 +124,9 @@ def precision_recall(looks: Sequence[Look]) -> list[dict[str, float]]:
     return points
 
 
-def _look(scorer: Scorer, example: Example, level: int, reported: ReportingFilter | None) -> Look:
-    rgb, mask = read_example(example)
+def _look(
+    scorer: Scorer, example: Example, rgb: UInt8, mask: UInt8, level: int, reported: ReportingFilter | None
+) -> Look:
     truth = plane(mask, 0) > 0
     score = scorer.score(rgb)
     kept = None if reported is None else metrics.count(reported(score, rgb), truth)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from edge.cracks.plausible import ReportOptions, Sifted, sift, traced
 from edge.masks import preprocess
 from models import DataError, Example, metrics
-from models.data import plane, read_example
+from models.data import plane, read_examples
 from models.scoring import Scorer
 
 
@@ -33,8 +33,7 @@ def sweep(scorer: Scorer, examples: Sequence[Example], limits_px: Sequence[float
     names = ("cracked", "found", "near_true", "pieces_true", "pieces_false", "crack_free", "fires")
     sums = [dict.fromkeys(names, 0) for _ in options]
     near_traced = 0
-    for example in tqdm(examples, unit="image", mininterval=2):
-        rgb, mask = read_example(example)
+    for _, rgb, mask in read_examples(tqdm(examples, unit="image", mininterval=2), must_show=False):
         truth = plane(mask, 0) > 0
         whole = traced(scorer.score(rgb), rgb, level)
         near_traced += _near(whole.reported(), truth)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edge.masks.preprocess import pixel_shuffle
 from models import UNKNOWN, Example
 from models.batches import EVERY_CLASS
-from models.data import read_example
+from models.data import read_examples
 from models.parallel import devices
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ class Panel:
 
 
 def load_panel(name: str, examples: Sequence[Example], limit: int, labelled: int = EVERY_CLASS) -> Panel:
-    """Decode at most `limit` examples, evenly spread over the list."""
+    """Decode at most `limit` examples, evenly spread over the list; damaged ones are left out."""
     chosen = [examples[i] for i in np.unique(np.linspace(0, len(examples) - 1, min(limit, len(examples))).astype(int))]
-    pairs = [_on_canvas(*read_example(example)) for example in chosen]
+    pairs = [_on_canvas(rgb, mask) for _, rgb, mask in read_examples(chosen, must_show=False)]
     images, masks = np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
     return Panel(name=name, images=images, masks=masks, labelled=labelled)
 

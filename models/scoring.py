@@ -17,7 +17,7 @@ from edge.frames import Frame
 from edge.masks import Segmenter, preprocess, tiles
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
 from edge.support.clock import SystemClock
-from models import DataError, Example, classifier
+from models import DataError, Example, classifier, windows
 from models.classifier import STRIDE_PX
 
 if TYPE_CHECKING:
@@ -62,9 +62,7 @@ def open_scorer(
     if path.is_dir():
         if threshold is not None:
             raise DataError(f"{path} is a bundle: its threshold stands on its card; --threshold is for .keras files.")
-        if name not in (None, "crack"):
-            raise DataError(f"{path} is a bundle, which knows the class 'crack' only, not {name!r}.")
-        return _Bundle(path)
+        return _Bundle(path, name)
     if path.suffix == ".keras" and path.is_file():
         return _open_keras(path, size, threshold, name, stride_px)
     raise DataError(f"{path} is neither a bundle folder (with card.json) nor a .keras file.")
@@ -135,15 +133,14 @@ class _Windows:
         self._model = model
 
     def windows(self, examples: Sequence[Example]) -> dict[str, Any]:
-        """Score windows cut side by side out of pictures: see `models.patches.report_windows`."""
-        from models import patches
-
-        cut = patches.cut_windows("", examples, int(self._model.input_shape[1]), int(self._model.output_shape[-1]) - 1)
+        """Score windows cut side by side out of pictures: see `models.windows.report_windows`."""
+        size, classes = int(self._model.input_shape[1]), int(self._model.output_shape[-1]) - 1
+        cut = windows.cut_windows("", examples, size, classes)
         if not len(cut.labels):
             raise DataError(
                 "No window of these pictures has a clear label: they are smaller than one, or all doubtful."
             )
-        return patches.report_windows(cut, patches.scores_of(self._model, cut.images), self.threshold, self._index)
+        return windows.report_windows(cut, windows.scores_of(self._model, cut.images), self.threshold, self._index)
 
     def score(self, rgb: UInt8) -> UInt8:
         found = classifier.heat_map(self._model, rgb, self._index, self._stride_px)
@@ -151,12 +148,17 @@ class _Windows:
 
 
 class _Bundle:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str | None) -> None:
         from edge.masks import litert
 
         options = litert.Options(bundle=path, unsigned="allow")  # scoring one's own work before it is signed
         self._segmenter: Segmenter = litert.open_segmenter(options, SystemClock())
-        self.name, self.threshold = self._segmenter.model, self._segmenter.threshold
+        names = [kind.name for kind in self._segmenter.classes]
+        if name is not None and name not in names:
+            raise DataError(f"{path} knows the classes {', '.join(names)}, not {name!r}.")
+        self._index = 0 if name is None else names.index(name)
+        self.name, self.threshold = self._segmenter.model, self._segmenter.classes[self._index].threshold
 
     def score(self, rgb: UInt8) -> UInt8:
-        return self._segmenter.segment(Frame(seq=0, exposed_ns=0, exposure_us=None, rgb=rgb)).score
+        mask = self._segmenter.segment(Frame(seq=0, exposed_ns=0, exposure_us=None, rgb=rgb))
+        return mask.classes[self._index].score

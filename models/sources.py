@@ -9,6 +9,7 @@ import numpy as np
 
 from models import DataError, Example, Label, batches, data, duplicates
 from models.config import Config, LabelConfig, SourceConfig, ValidationConfig
+from models.memory import check_memory
 from models.task import DataSplit
 from models.teacher import Teacher
 
@@ -49,7 +50,11 @@ def copies_in(config: Config, root: Path) -> list[duplicates.Copy]:
 
 
 def load_mix(config: Config, parts: DataSplit, teacher: Teacher | None, shuffle: int, stride: int) -> batches.Mix:
-    """Decode all training pictures. Raises DataError for one that cannot be used, and for a class without a pixel."""
+    """Decode all training pictures.
+
+    Raises DataError for one that cannot be used, for a class without a pixel, and where they do not fit in memory.
+    """
+    check_memory(parts.train)
     rng = np.random.default_rng(config.train.seed)
     sources = [_load(item, parts, teacher, rng) for item in config.sources]
     mix = batches.Mix(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edge.masks.preprocess import pixel_shuffle, upsample
 from models import UNKNOWN, DataError, Example
-from models.data import read_rgb
+from models.data import read_examples
 
 if TYPE_CHECKING:
     import keras
@@ -50,8 +50,7 @@ class Teacher:
         from models.scoring import open_scorer
 
         scorer, pairs = open_scorer(self._path, threshold=confidence), []
-        for example in examples:
-            rgb = read_rgb(example.image)
+        for _, rgb, _ in read_examples(examples):
             score = scorer.score(rgb).astype(np.float32) / 255
             sure = score >= confidence
             unsure = ~sure & (score > 1 - confidence)

@@ -101,18 +101,6 @@ def classic_unet(
     return keras.Model(inputs, _heads(x, 1, classes, dtype), name="classic_unet")
 
 
-def load_fast_unet(path: Path, height: int, width: int, batch_size: int | None = None, head: int = 0) -> keras.Model:
-    """Load a `.keras` file of a `fast_unet` and rebuild it with another input size; the weights fit any size.
-
-    Of a network of several classes only class `head` is kept. Raises DataError where the file is not a fast U-Net, or
-    has no such class.
-    """
-    saved = open_saved(path)
-    if saved.name != "fast_unet":
-        raise DataError(f"{path} holds a {saved.name}, not a fast_unet; only that one is made to fly.")
-    return resized(saved, height, width, batch_size, head)
-
-
 def open_saved(path: Path) -> keras.Model:
     """Open any `.keras` file. Raises DataError where it is damaged or something else."""
     import keras

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from edge.cracks.plausible import ReportOptions, reported_mask
-from edge.cracks.trace import TraceOptions
 from edge.detections.wire import schema
 from edge.frames import Frame
-from edge.masks import Mask, Segmenter, dark, preprocess
+from edge.masks import ClassMask, DamageClass, Mask, Segmenter, dark, preprocess
+from edge.measurers import Measures
 from edge.navigation import fixed
 from edge.outbox import Letter, Outbox, memory
-from edge.pipeline import Flight, Measures, Pipeline
+from edge.pipeline import Flight, Pipeline, Proof
 from edge.support.clock import ManualClock
 from edge.support.errors import TryAgainError
 from edge.surface.scale import ScaleOptions
@@ -25,8 +25,9 @@ from tests.pictures import PATH_PX, concrete, frame
 
 START = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
 PLACE = fixed.Options(
-    lat_deg=51.0543, lon_deg=3.7174, alt_amsl_m=8.0, roll_deg=0.0, pitch_deg=0.0, yaw_deg=90.0, range_m=2.0
-)
+    lat_deg=51.0543, lon_deg=3.7174, alt_amsl_m=8.0, alt_ellipsoid_m=51.6,
+    roll_deg=0.0, pitch_deg=0.0, yaw_deg=90.0, range_m=2.0,
+)  # fmt: skip
 
 
 class FullDisk:
@@ -54,13 +55,9 @@ def pipeline(
         fixed.open_navigator(PLACE, clock),
         outbox,  # type: ignore[arg-type]
         Flight("drone1", "flight", "spanhawk/drone1/detections"),
-        Measures(
-            trace=TraceOptions(),
-            scale=ScaleOptions(hfov_deg=60),
-            report=report or ReportOptions(),
-            evidence_dir=evidence_dir,
-        ),
+        Measures(scale=ScaleOptions(hfov_deg=60), report=report or ReportOptions()),
         clock,
+        None if evidence_dir is None else Proof(evidence_dir),
     )
 
 
@@ -82,6 +79,13 @@ def outbox(clock: ManualClock) -> Outbox:
     return memory.open_outbox(memory.Options(), clock)
 
 
+def test_a_frame_whose_time_nobody_knows_has_no_place(clock: ManualClock, outbox: Outbox) -> None:
+    outcome = pipeline(outbox, clock).process(replace(frame(seq=3, exposed_ns=4_000_000_000), time_known=False))
+    assert outcome.features
+    assert all(document["geometry"] is None for document in outcome.features)
+    assert (outcome.nav.fix, outcome.nav.attitude, outcome.nav.range_m) == (None, None, None)
+
+
 def test_a_cracked_frame_becomes_letters_on_disk(clock: ManualClock, outbox: Outbox) -> None:
     outcome = pipeline(outbox, clock).process(frame(seq=3, exposed_ns=4_000_000_000))
     assert len(outcome.features) >= 1
@@ -89,8 +93,12 @@ def test_a_cracked_frame_becomes_letters_on_disk(clock: ManualClock, outbox: Out
     assert [json.loads(one.letter.payload) for one in stored] == list(outcome.features)
     document = outcome.features[0]
     jsonschema.Draft202012Validator(schema()).validate(document)
-    assert document["geometry"]["coordinates"] == [3.7174, 51.0543, 8.0]
     properties = document["properties"]
+    # The lens looks east: 2 m ahead, at 51 degrees north, are 2.85e-5 degrees of longitude.
+    assert properties["place"]["method"] == "surface"
+    lon_deg, lat_deg, height_m = document["geometry"]["coordinates"]
+    assert lon_deg == pytest.approx(3.7174 + 2.852e-5, abs=2e-7)
+    assert (lat_deg, height_m) == (pytest.approx(51.0543, abs=5e-6), pytest.approx(51.6, abs=1.0))
     assert properties["seen_at"] == "2026-06-01T11:59:59.000Z", "the exposure was a second ago"
     assert properties["clock_synced"] is True
     assert properties["frame_seq"] == 3
@@ -105,19 +113,20 @@ def test_a_clean_frame_makes_nothing(clock: ManualClock, outbox: Outbox) -> None
     outcome = pipeline(outbox, clock).process(frame(cracked=False))
     assert outcome.features == ()
     assert outbox.list(10) == []
-    assert not outcome.traced.reported().any()
+    assert not outcome.reported().any()
 
 
 class Faint:
     """Gives every crack of a real segmenter the lowest score that still counts."""
 
     def __init__(self, inner: Segmenter) -> None:
-        self.inner, self.sha256 = inner, inner.sha256
-        self.level = preprocess.threshold_code(inner.threshold)
+        self.inner, self.sha256, self.classes = inner, inner.sha256, inner.classes
+        self.level = preprocess.threshold_code(inner.classes[0].threshold)
 
     def segment(self, frame: Frame) -> Mask:
         mask = self.inner.segment(frame)
-        return replace(mask, score=np.minimum(mask.score, self.level))
+        (found,) = mask.classes
+        return replace(mask, classes=(replace(found, score=np.minimum(found.score, self.level)),))
 
 
 @pytest.mark.parametrize(("sure_length_px", "reported"), [(220.0, True), (1e6, False)])
@@ -128,10 +137,10 @@ def test_only_what_is_reported_becomes_letters(
     segmenter = Faint(dark.open_segmenter(dark.Options(), clock))
     line = pipeline(outbox, clock, report=report, segmenter=segmenter)  # type: ignore[arg-type]
     outcome = line.process(frame())
-    expected = reported_mask(outcome.mask.score, frame().rgb, segmenter.level, report)
+    expected = reported_mask(outcome.mask.classes[0].score, frame().rgb, segmenter.level, report)
     assert expected.any() == reported
-    assert np.array_equal(outcome.traced.reported(), expected)
-    assert len(outbox.list(10)) == len(outcome.features) == len(outcome.traced.cracks) == int(reported)
+    assert np.array_equal(outcome.reported(), expected)
+    assert len(outbox.list(10)) == len(outcome.features) == len(outcome.damage) == int(reported)
     assert outcome.suppressed == {"weak": int(not reported)}
 
 
@@ -190,11 +199,8 @@ def test_a_disk_with_a_little_room_takes_what_fits(clock: ManualClock) -> None:
 
 
 def test_evidence_leaves_room_for_detections(clock: ManualClock, outbox: Outbox, tmp_path: Path) -> None:
-    greedy = Measures(
-        trace=TraceOptions(), scale=ScaleOptions(), evidence_dir=tmp_path / "e", evidence_min_free_bytes=10**18
-    )
     line = pipeline(outbox, clock)
-    line._measures = greedy
+    line._proof = Proof(tmp_path / "e", 10**18)
     assert line.process(frame()).features[0]["properties"]["evidence"] is None
     assert "are for detections" in str(line.storage_trouble)
     assert not (tmp_path / "e").exists()
@@ -220,3 +226,55 @@ def test_pictures_own_time_and_satellites_time(clock: ManualClock, outbox: Outbo
     properties = line.process(replace(frame(), taken_at=taken)).features[0]["properties"]
     assert properties["seen_at"] == "2026-05-29T12:00:00.000Z"
     assert properties["clock_synced"] is False, "a camera's own clock is disciplined by nothing"
+
+
+class TwoKinds:
+    """Finds the cracks of a real segmenter, and a square of a class whose name says nothing."""
+
+    model, sha256, degraded = "two", None, None
+    classes = (DamageClass("crack", 0.5, "line"), DamageClass("xyz", 0.5, "area"))
+
+    def __init__(self, inner: Segmenter) -> None:
+        self.inner = inner
+
+    def segment(self, frame: Frame) -> Mask:
+        (cracks,) = self.inner.segment(frame).classes
+        square = np.zeros(cracks.damage.shape, bool)
+        square[20:60, 30:80] = True
+        other = ClassMask(frame, self.classes[1], np.where(square, 204, 0).astype(np.uint8), square)
+        return Mask(frame, (cracks, other), "two")
+
+
+def test_a_class_is_measured_as_its_card_says_whatever_it_is_called(clock: ManualClock, outbox: Outbox) -> None:
+    segmenter = TwoKinds(dark.open_segmenter(dark.Options(), clock))
+    outcome = pipeline(outbox, clock, segmenter=segmenter).process(frame())  # type: ignore[arg-type]
+    properties = [one["properties"] for one in outcome.features]
+    assert [one["seq"] for one in properties] == list(range(1, len(properties) + 1))
+    *cracks, area = properties
+    assert cracks
+    assert all(one["kind"] == "crack" and one["area"] is None for one in cracks)
+    assert (area["kind"], area["crack"], area["area"]["area_px"]) == ("xyz", None, 2000)
+    mm_per_px = 2000 / (320 / 2 / np.tan(np.radians(30)))
+    assert area["area"]["area_cm2"] == pytest.approx(2000 * mm_per_px**2 / 100, rel=1e-3)
+    assert outcome.reported()[40, 50]
+    assert outcome.suppressed == {"weak": 0, "small": 0}
+    for one in outcome.features:
+        jsonschema.Draft202012Validator(schema()).validate(one)
+
+
+def test_a_frame_that_cannot_be_encoded_leaves_no_gap_in_seq(
+    clock: ManualClock, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = pipeline(outbox, clock)
+    line.process(frame(0))
+    made = line.detections
+
+    def broken(document: object) -> bytes:
+        raise ValueError("Out of range float values are not JSON compliant")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("edge.pipeline.to_bytes", broken)
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            line.process(frame(1))
+    assert line.detections == made
+    assert line.process(frame(2)).features[0]["properties"]["seq"] == made + 1

@@ -67,6 +67,12 @@ def test_what_config_show_prints_is_itself_a_configuration() -> None:
     assert again == first
 
 
+def test_what_config_show_prints_names_a_backend_of_somebody_else_in_full() -> None:
+    first = settings.from_table({"masks": {"backend": "tests.vendor.npu"}}, "test")
+    assert first.masks.name == "tests.vendor.npu"
+    assert settings.from_table(config.loads(settings.effective(first), "shown"), "test") == first
+
+
 def test_defaults_fly_a_raspberry_pi() -> None:
     defaults = settings.from_table({}, "defaults")
     assert [getattr(defaults, room).name for room in settings.ROOMS] == [

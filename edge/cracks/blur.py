@@ -29,7 +29,7 @@ from edge.cracks.profile import Across, borders
 DARKNESS = (0.85, 0.12)
 """Share of the light missing in the middle of a crack wide enough to show it: mean and deviation. In labelled photos,
 cracks of 7 px and more, the medians of five sets run from 0.64 (worn decks) to 0.93 (masonry)."""
-PALE = 0.3
+PALE = 0.4
 """Share of cracks that dirt or lime may have filled: of these any darkness is as usual as any other."""
 BLUR_PX = (1.0, 0.6)
 """Gaussian sigma of a picture's blur, the pixel's own area included: median, and deviation of its logarithm."""

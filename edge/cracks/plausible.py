@@ -17,7 +17,7 @@ import numpy.typing as npt
 from edge.cracks import Crack
 from edge.cracks.trace import Traced, TraceOptions, trace
 from edge.frames import Frame
-from edge.masks import Mask
+from edge.masks import ClassMask, DamageClass
 
 Reason = Literal["weak"]
 REASONS: tuple[Reason, ...] = ("weak",)
@@ -83,7 +83,8 @@ def traced(
     """
     # Views: a frame and a mask make their arrays read-only, and these are the caller's.
     frame = Frame(seq=0, exposed_ns=0, exposure_us=None, rgb=np.ascontiguousarray(rgb).view())
-    mask = Mask(frame=frame, score=score.view(), crack=score >= threshold_code, model="")
+    kind = DamageClass("crack", threshold_code / 255, "line")
+    mask = ClassMask(frame, kind, score.view(), score >= threshold_code)
     return trace(mask, tracing or TraceOptions())
 
 

@@ -5,6 +5,7 @@ Two caps keep a mask that is noise from stalling the loop; what they leave out i
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
 import math
@@ -23,12 +24,14 @@ from edge.cracks.pieces import Pieces, cut_out, distance_to_outside, skeleton_of
 from edge.cracks.profile import Picture
 from edge.cracks.width import Measured, measure
 from edge.frames.tone import light_of
-from edge.masks import Mask
+from edge.masks import ClassMask
 
 logger = logging.getLogger(__name__)
 
 MAX_TURN_DEG = 45.0
 """Two lines that meet with less of a turn than this may be one crack."""
+CAPS_PER_PX = 1_000_000
+"""Pixels of a frame that ``max_pieces`` and ``max_branches`` are meant for."""
 NOISE = 16
 """This many times ``max_branches`` junction pixels in a frame are noise."""
 
@@ -53,9 +56,11 @@ class TraceOptions:
     simplify_px: float = 0.25
     """The published path stays this close to the measured centreline, pixels."""
     max_pieces: int = 256
-    """At most this many connected pieces of the mask are traced, the largest; the others are counted as left out."""
+    """At most this many connected pieces of the mask are traced in a frame of up to a megapixel, and in a larger one in
+    proportion to its area; the largest ones, the others are counted as left out."""
     max_branches: int = 256
-    """At most this many branches are measured in a frame, the longest; the others are counted as left out."""
+    """At most this many branches are measured, in the same proportion; the longest, the others are counted as left
+    out."""
 
     def __post_init__(self) -> None:
         least = {"min_length_px": 2, "min_area_px": 1, "min_elongation": 0, "fill_holes_px": 0, "spur_half_widths": 0}
@@ -63,6 +68,12 @@ class TraceOptions:
         for name, bound in least.items():
             if not getattr(self, name) >= bound:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be {bound} or more")
+
+    def for_frame(self, shape: tuple[int, int]) -> TraceOptions:
+        """The same with the caps of a frame of ``shape`` (rows, columns): a wall seen whole has more cracks."""
+        times = max(1.0, shape[0] * shape[1] / CAPS_PER_PX)
+        caps = (math.ceil(self.max_pieces * times), math.ceil(self.max_branches * times))
+        return dataclasses.replace(self, max_pieces=caps[0], max_branches=caps[1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,10 +99,11 @@ class Traced:
         return drawn
 
 
-def trace(mask: Mask, options: TraceOptions) -> Traced:
+def trace(mask: ClassMask, options: TraceOptions) -> Traced:
     """Find and measure the cracks of ``mask``; the same mask gives the same cracks in the same order."""
     shape = (mask.frame.height_px, mask.frame.width_px)
-    pieces = cut_out(mask.crack, options.min_area_px, options.max_pieces, options.fill_holes_px)
+    options = options.for_frame(shape)
+    pieces = cut_out(mask.damage, options.min_area_px, options.max_pieces, options.fill_holes_px)
     if pieces is None:
         return Traced((), 0, shape, np.zeros(0, np.intp), np.zeros(0, np.intp))
     cracks, numbers, left_out = _measure(mask, pieces, options)
@@ -100,7 +112,7 @@ def trace(mask: Mask, options: TraceOptions) -> Traced:
     return Traced(cracks, left_out, shape, *_reported(pieces, numbers, shape[1]))
 
 
-def _measure(mask: Mask, pieces: Pieces, options: TraceOptions) -> tuple[tuple[Crack, ...], list[int], int]:
+def _measure(mask: ClassMask, pieces: Pieces, options: TraceOptions) -> tuple[tuple[Crack, ...], list[int], int]:
     """The cracks, longest first, the numbers of their pieces, and how many pieces and branches were left out."""
     if not pieces.pixels.size:
         return (), [], pieces.left_out
@@ -133,7 +145,7 @@ def _reported(pieces: Pieces, numbers: list[int], columns: int) -> tuple[Index, 
 class _Tracer:
     """One mask on its way from pieces to measured cracks."""
 
-    def __init__(self, mask: Mask, pieces: Pieces, options: TraceOptions) -> None:
+    def __init__(self, mask: ClassMask, pieces: Pieces, options: TraceOptions) -> None:
         self.pieces, self.options = pieces, options
         rows, columns = pieces.bits.shape
         window = np.s_[pieces.top : pieces.top + rows, pieces.left : pieces.left + columns]

@@ -46,7 +46,7 @@ INDEPENDENT = 2 * math.sqrt(math.pi) * ALONG
 """So many neighbouring points share what one of them knows, after that averaging."""
 ONE_SIDED = 1.645
 """So many standard deviations above its mean a normal variable is in 1 of 20 cases."""
-RESOLVED_PX, RESOLVED_SIGMAS = 2.0, 2.5
+RESOLVED_PX, RESOLVED_SIGMAS = 2.25, 2.5
 """A crack narrower than so many pixels, or so many sigmas of the blur, is given an upper bound as well, ..."""
 DOUBTFUL = 0.15
 """... and so is one whose shape leaves more than this open, a share of its width: what is usual would decide, not what

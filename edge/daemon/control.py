@@ -73,4 +73,7 @@ class Control:
             return reply(command, result=self._actions[command.name]())
         except (SpanhawkError, OSError) as error:
             log.warning("command %s failed: %s", command.name, error)
-            return reply(command, error=str(error))
+            return reply(command, error=getattr(error, "strerror", None) or str(error))
+        except Exception as error:  # a command that fails must not end the thread that delivers, and with it the flight
+            log.exception("command %s failed", command.name)
+            return reply(command, error=f"{type(error).__name__}: {error}")

@@ -14,6 +14,7 @@ from edge.delivery import Delivery
 from edge.mqtt import Publisher
 from edge.mqtt.topics import status_topic, telemetry_topic
 from edge.support.clock import Clock
+from edge.support.complaints import Complaints
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Ground:
         self._told_flying: bool | None = None
         self._died: BaseException | None = None
         self._reasons: list[str] = []
+        self._complaints = Complaints(log, clock)
 
     def __enter__(self) -> Ground:
         self._thread.start()
@@ -108,7 +110,7 @@ class Ground:
         reasons, flying = self._reporter.reasons(), self._switch.flying
         news = [sentence for sentence in reasons if _kind(sentence) not in map(_kind, self._reasons)]
         for sentence in news:
-            log.warning("degraded: %s", sentence)
+            self._complaints.warn(_kind(sentence), f"degraded: {sentence}")
         if news or len(reasons) != len(self._reasons) or flying != self._told_flying:
             status = self._reporter.status(flying=flying, reasons=reasons)
             self._publisher.announce(status_topic(self._vehicle), status, retained=True)

@@ -72,9 +72,16 @@ class Meter:
             finished, stages, looked = list(self._finished_ns), list(self._stages), list(self._looked)
             counts, suppressed = (self._frames, self._detections, self._left_out), dict(self._suppressed)
         last = finished[-1] if finished else None
-        fresh = [at_ns for at_ns in finished if now_ns - at_ns <= FRESH_NS]
+        fresh: Sequence[int] = [at_ns for at_ns in finished if now_ns - at_ns <= FRESH_NS]
+        fresh = fresh if len(fresh) > 1 else _slow(finished, now_ns)
         share = sum(looked) / len(looked) if looked else None
         return Reading(*counts, _rate(fresh), percentiles(columns(stages)), last, share, suppressed)
+
+
+def _slow(finished_ns: Sequence[int], now_ns: int) -> Sequence[int]:
+    """The last two frames of a camera that takes longer than FRESH_NS for each, while the next one is not overdue."""
+    last = finished_ns[-2:]
+    return last if len(last) == 2 and now_ns - last[1] <= 2 * (last[1] - last[0]) else []
 
 
 def _rate(finished_ns: Sequence[int]) -> float | None:

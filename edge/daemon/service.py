@@ -17,27 +17,26 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-import cv2
-
 from edge import evidence
 from edge.daemon.control import Control, Switch
 from edge.daemon.ground import Ground
 from edge.daemon.meter import Meter
 from edge.daemon.notify import Systemd
-from edge.daemon.status import Reporter, Sources
+from edge.daemon.status import PositionWatch, Reporter, Sources
 from edge.delivery import Delivery
-from edge.detections.wire import mark_historical
+from edge.detections.wire import mark_historical, rfc3339
 from edge.frames import Frame
-from edge.frames.newest import NewestFrame
+from edge.frames.newest import NewestFrame, opening_s
 from edge.masks import Segmenter
 from edge.mqtt import Publisher
 from edge.mqtt.status import status_payload
 from edge.mqtt.topics import detections_topic, replies_topic, status_topic
 from edge.navigation import Navigator
 from edge.outbox import LetterState, Outbox
-from edge.pipeline import Flight, Measures, Outcome, Pipeline
+from edge.pipeline import Flight, Outcome, Pipeline, Proof
 from edge.settings import Settings, read
 from edge.support.clock import Clock, SystemClock
+from edge.support.complaints import Complaints
 from edge.support.errors import ConfigError, DeviceError, SpanhawkError, TryAgainError, UsageError
 
 log = logging.getLogger(__name__)
@@ -50,6 +49,8 @@ SAY_WHY_S = 3.0
 
 # So many frames in a row that cannot be processed end the daemon; systemd starts it anew.
 MAX_BAD_IN_A_ROW = 20
+BAD_FRAME_TOLD_NS = 60_000_000_000
+"""So long is a frame that could not be processed reported on status."""
 
 
 def serve(path: Path) -> int:
@@ -80,7 +81,8 @@ class Service:
         self._beat_ns = clock.monotonic_ns()
         self._said_why = False
         self._bad_in_a_row = 0
-        self._bad_frame_trouble: str | None = None
+        self._bad_frame_trouble: tuple[int, str] | None = None
+        self._complaints = Complaints(log, clock)
 
     def run(self, stop: threading.Event) -> None:
         """Open everything, work until ``stop`` is set, close everything; what was recorded is kept."""
@@ -94,12 +96,16 @@ class Service:
                 self._say_why(publisher, error)
                 raise
             pipeline = self._pipeline(segmenter, navigator, outbox)
-            camera = stack.enter_context(NewestFrame(lambda: self._open("camera", "open_camera"), self._clock))
+            camera = stack.enter_context(self._camera())
             ground = self._ground(publisher, outbox, pipeline, segmenter, navigator, camera)
             stack.enter_context(ground)
             self._systemd.ready(f"{self._flight.flight_id}: {segmenter.model} on {segmenter.runtime.accelerator}")
             self._fly(stop, camera, pipeline, ground)
             self._systemd.stopping()
+
+    def _camera(self) -> NewestFrame:
+        open_s = opening_s(self._settings.camera.options)
+        return NewestFrame(lambda: self._open("camera", "open_camera"), self._clock, open_s=open_s)
 
     def _fly(self, stop: threading.Event, camera: NewestFrame, pipeline: Pipeline, ground: Ground) -> None:
         """The inference loop; a recording given as camera ends it."""
@@ -121,7 +127,7 @@ class Service:
             outcome = pipeline.process(frame)
         except SpanhawkError:  # some are ValueErrors too, and mean the configuration, not the frame
             raise
-        except (ValueError, ArithmeticError, cv2.error) as error:
+        except Exception as error:  # noqa: BLE001 - whatever one picture does to OpenCV or us, the next is another
             self._bad_frame(frame, error)
             return
         self._bad_in_a_row = 0
@@ -131,7 +137,7 @@ class Service:
             now_ns,
             outcome.stage_ms,
             len(outcome.features),
-            outcome.traced.left_out,
+            outcome.left_out,
             outcome.mask.looked_share,
             outcome.suppressed,
         )
@@ -141,11 +147,16 @@ class Service:
     def _bad_frame(self, frame: Frame, error: Exception) -> None:
         """One frame that cannot be processed must not end the flight; many in a row mean that we are broken."""
         self._bad_in_a_row += 1
-        self._bad_frame_trouble = f"frame {frame.seq} could not be processed ({type(error).__name__}: {error})"
-        if self._bad_in_a_row == 1:
-            log.exception("%s", self._bad_frame_trouble)
+        sentence = f"frame {frame.seq} could not be processed ({type(error).__name__}: {error})"
+        self._bad_frame_trouble = self._clock.monotonic_ns(), sentence
+        self._complaints.warn("frame", sentence, error=error)
         if self._bad_in_a_row >= MAX_BAD_IN_A_ROW:
             raise error
+
+    def _bad_frame_lately(self) -> str | None:
+        """What was wrong with a frame of the last minute: long enough to be read, not for the rest of the flight."""
+        at_ns, sentence = self._bad_frame_trouble or (0, None)
+        return sentence if self._clock.monotonic_ns() - at_ns < BAD_FRAME_TOLD_NS else None
 
     def _hold_off_watchdog(self, camera: NewestFrame, ground: Ground) -> None:
         """Tell systemd we live, but only while frames move (or their absence is known) and the ground thread turns."""
@@ -154,7 +165,7 @@ class Service:
         if limit_s is None or now_ns - self._beat_ns < limit_s / 4 * 1e9:
             return
         last_ns = self._meter.read(now_ns).last_frame_ns
-        moving = last_ns is not None and now_ns - last_ns < limit_s * 1e9
+        moving = last_ns is not None and now_ns - last_ns < (limit_s + camera.timeout_s) * 1e9
         if (moving or not self._switch.flying or camera.health() is not None) and ground.turning_within(limit_s):
             self._systemd.alive()
             self._beat_ns = now_ns
@@ -197,14 +208,9 @@ class Service:
 
     def _pipeline(self, segmenter: Segmenter, navigator: Navigator, outbox: Outbox) -> Pipeline:
         settings = self._settings
-        measures = Measures(
-            trace=settings.cracks,
-            report=settings.report,
-            scale=settings.scale,
-            evidence_dir=settings.flight.evidence_dir,
-            evidence_min_free_bytes=settings.flight.min_free_mb * 1_000_000,
-        )
-        return Pipeline(segmenter, navigator, outbox, self._flight, measures, self._clock)
+        folder = settings.flight.evidence_dir
+        proof = None if folder is None else Proof(folder, settings.flight.min_free_mb * 1_000_000)
+        return Pipeline(segmenter, navigator, outbox, self._flight, settings.measures, self._clock, proof)
 
     def _ground(
         self,
@@ -223,7 +229,8 @@ class Service:
             outbox.health,
             lambda: pipeline.storage_trouble,
             lambda: delivery.health() if _parked(outbox) else None,
-            lambda: self._bad_frame_trouble,
+            self._bad_frame_lately,
+            PositionWatch(navigator, self._clock, wanted=_says_where(self._settings.navigation.options)).trouble,
         )
         flight = self._settings.flight
         sources = Sources(self._meter, lambda: camera.dropped, navigator, outbox, segmenter.runtime, flight, complaints)
@@ -247,15 +254,24 @@ class Service:
         )
 
     def _snapshot(self, camera: NewestFrame) -> Mapping[str, Any]:
-        """Keep the newest processed frame as JPEG. Raises DeviceError before the first, OSError on a full disk."""
+        """Keep the newest processed frame as JPEG, and say how old it is: after ``stop`` it gets no newer.
+
+        Raises DeviceError before the first, OSError on a disk that is full or has less room than detections need.
+        """
         newest = self._newest
         if newest is None:
             why = camera.health() or "send start and try again"
             raise DeviceError(f"no frame has been processed yet, so there is nothing to keep ({why})")
-        folder = self._settings.flight.snapshot_dir
+        folder, age_ns = self._settings.flight.snapshot_dir, self._clock.monotonic_ns() - newest.frame.exposed_ns
+        evidence.check_room(folder, self._settings.flight.min_free_mb * 1_000_000)
         name = f"{self._flight.flight_id}-{newest.frame.seq:08d}-snapshot.jpg"
-        picture = evidence.save(newest.frame, newest.nav, newest.seen, folder, name)
-        return {"file": str(folder / picture.file), "sha256": picture.sha256}
+        picture = evidence.save(newest.frame, newest.nav, newest.moment, folder, name)
+        return {
+            "file": str(folder / picture.file),
+            "sha256": picture.sha256,
+            "seen_at": rfc3339(newest.moment.at),
+            "age_s": round(age_ns / 1e9, 1),
+        }
 
 
 def _parked(outbox: Outbox) -> bool:
@@ -263,6 +279,11 @@ def _parked(outbox: Outbox) -> bool:
         return outbox.counts()[LetterState.PARKED] > 0
     except TryAgainError:  # the disk fails: outbox.health says so
         return False
+
+
+def _says_where(navigation: Any) -> bool:
+    """False for a navigator configured to know no place (``fixed`` without coordinates): none is missed then."""
+    return not hasattr(navigation, "lat_deg") or navigation.lat_deg is not None
 
 
 def flight_id(clock: Clock) -> str:

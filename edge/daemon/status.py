@@ -13,9 +13,12 @@ from edge.mqtt.status import status_payload
 from edge.navigation import Navigator
 from edge.outbox import LetterState, Outbox
 from edge.settings import FlightOptions
-from edge.support import board
+from edge.support import board, disk
 from edge.support.clock import Clock
 from edge.support.errors import TryAgainError
+
+# A fix that is late once is no news.
+_NO_FIX_NS = 5_000_000_000
 
 TELEMETRY_SCHEMA = "spanhawk/telemetry/1"
 
@@ -35,6 +38,32 @@ class Sources:
     """Each returns one sentence on what is wrong, or None."""
 
 
+class PositionWatch:
+    """Notices that detections carry no place, also where the source itself is heard as expected."""
+
+    def __init__(self, navigator: Navigator, clock: Clock, *, wanted: bool) -> None:
+        """``wanted`` is False for a flight that is meant to have no position."""
+        self._navigator = navigator
+        self._clock = clock
+        self._wanted = wanted
+        self._last_fix_ns: int | None = None
+        self._begun_ns = clock.monotonic_ns()
+
+    def trouble(self) -> str | None:
+        """One sentence when there has been no position for some seconds; the source's own trouble says more."""
+        now_ns = self._clock.monotonic_ns()
+        if not self._wanted:
+            return None
+        if self._navigator.at(now_ns).fix is not None:
+            self._last_fix_ns = now_ns
+            return None
+        since_ns = self._begun_ns if self._last_fix_ns is None else self._last_fix_ns
+        if now_ns - since_ns < _NO_FIX_NS or self._navigator.health() is not None:
+            return None
+        begin = "no position yet" if self._last_fix_ns is None else f"no position for {(now_ns - since_ns) / 1e9:.0f} s"
+        return f"{begin}: detections carry no place until the satellites are received again"
+
+
 class Reporter:
     """Composes status and telemetry; holds no connection."""
 
@@ -47,7 +76,7 @@ class Reporter:
     def reasons(self) -> list[str]:
         """Everything that is wrong now, one sentence each; empty when all is well."""
         sentences = [complaint() for complaint in self._sources.complaints]
-        return [sentence for sentence in (*sentences, *self._board()) if sentence]
+        return [sentence for sentence in (*sentences, *self._place(), *self._board()) if sentence]
 
     def status(self, *, flying: bool, reasons: Sequence[str]) -> bytes:
         """The retained status: ``flying`` or ``online``, or ``degraded`` with the reasons."""
@@ -63,7 +92,7 @@ class Reporter:
         now_ns = self._clock.monotonic_ns()
         reading = self._sources.meter.read(now_ns)
         fix = self._sources.navigator.at(now_ns).fix
-        temperature, free = board.temperature_deg_c(), board.free_bytes(self._sources.flight.snapshot_dir)
+        temperature, free = board.temperature_deg_c(), disk.free_bytes_for(self._sources.flight.snapshot_dir)
         resident = board.resident_bytes()
         runtime = self._sources.runtime
         document = {
@@ -107,9 +136,16 @@ class Reporter:
             return None
         return {state.value: counts.get(state, 0) for state in LetterState}
 
+    def _place(self) -> list[str | None]:
+        """A source that is heard and yet does not know where it is, or had to guess."""
+        navigator = self._sources.navigator
+        lost = navigator.live and navigator.health() is None and navigator.at(self._clock.monotonic_ns()).fix is None
+        said = "no satellite fix: detections carry no position; look at the antenna, or wait under open sky"
+        return [*navigator.warnings(), said if lost else None]
+
     def _board(self) -> list[str | None]:
         options = self._sources.flight
-        temperature, free = board.temperature_deg_c(), board.free_bytes(options.snapshot_dir)
+        temperature, free = board.temperature_deg_c(), disk.free_bytes_for(options.snapshot_dir)
         return [
             f"processor at {temperature:.0f} °C, above {options.max_temperature_deg_c:.0f}: give it air"
             if temperature is not None and temperature > options.max_temperature_deg_c

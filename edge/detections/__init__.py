@@ -1,27 +1,20 @@
-"""Detections: one crack in one frame, with place, time and size, as it goes over the wire."""
+"""Detections: one finding in one frame, with place, time and size, as it goes over the wire."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
+from edge.areas import DamagedArea
 from edge.cracks import Crack
+from edge.evidence import Evidence
 from edge.navigation import NavState
-from edge.surface import CrackSize
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """The picture that proves a detection."""
-
-    file: str
-    """Relative to the evidence folder."""
-    sha256: str
+from edge.surface import AreaSize, CrackSize, Place
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """One crack in one frame."""
+    """One finding in one frame."""
 
     id: str
     """Made on board, the same on every repeat."""
@@ -38,11 +31,18 @@ class Detection:
     """File stem of the frame in a replay; None in flight."""
     frame_width_px: int
     frame_height_px: int
-    crack: Crack
+    kind: str
+    """Name of the class, as ``crack``."""
+    damage: Crack | DamagedArea
     nav: NavState
-    size: CrackSize | None
+    size: CrackSize | AreaSize | None
+    """Of the same way as ``damage``; None where range, lens or resolution do not support it."""
+    place: Place
+    """Of the damage's middle."""
     model: str
     model_sha256: str | None
     evidence: Evidence | None
+    crack_id: str | None = None
+    """The same for every view of one damage; None while nobody has recognised it."""
     historical: bool = False
     """True when delivered late (a backlog from before the connection came up)."""

@@ -1,6 +1,6 @@
-"""A detection as bytes: one RFC 7946 GeoJSON Feature, schema ``spanhawk/detection/1``.
+"""A detection as bytes: one RFC 7946 GeoJSON Feature, schema ``spanhawk/detection/2``.
 
-The JSON Schema is ``edge/detections/schema/detection-1.json``; every payload made here validates against it.
+The JSON Schema is ``edge/detections/schema/detection-2.json``; every payload made here validates against it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge.areas import DamagedArea
 from edge.cracks import Crack
 from edge.detections import Detection
-from edge.navigation import Fix, NavState
-from edge.surface import CrackSize
+from edge.navigation import NavState
+from edge.surface import AreaSize, CrackSize, Place
 
-SCHEMA = "spanhawk/detection/1"
+SCHEMA = "spanhawk/detection/2"
 
 # Ids are UUIDs of version 5 under this namespace, so that the same detection always gets the same id.
 _NAMESPACE = uuid.UUID("6f0c4b0e-5d2c-5b0e-9a53-0c7c5f6d1e42")
@@ -46,17 +47,18 @@ def mark_historical(payload: bytes) -> bytes:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) every payload validates against."""
-    text = resources.files("edge.detections").joinpath("schema/detection-1.json").read_text(encoding="utf-8")
+    text = resources.files("edge.detections").joinpath("schema/detection-2.json").read_text(encoding="utf-8")
     document: dict[str, Any] = json.loads(text)
     return document
 
 
 def feature(detection: Detection) -> dict[str, Any]:
-    """The Feature as a dict; geometry is null without a fix, never 0,0."""
+    """The Feature as a dict; geometry is null where no place is known, never 0,0."""
+    damage, size = detection.damage, detection.size
     return {
         "type": "Feature",
         "id": detection.id,
-        "geometry": _geometry(detection.nav.fix),
+        "geometry": _geometry(detection.place),
         "properties": {
             "schema": SCHEMA,
             "id": detection.id,
@@ -69,9 +71,13 @@ def feature(detection: Detection) -> dict[str, Any]:
             "frame_name": detection.frame_name,
             "frame_width_px": detection.frame_width_px,
             "frame_height_px": detection.frame_height_px,
-            "score": round(detection.crack.score, 4),
-            "crack": _crack(detection.crack),
-            "size": None if detection.size is None else _size(detection.size),
+            "kind": detection.kind,
+            "crack_id": detection.crack_id,
+            "score": round(damage.score, 4),
+            "crack": _crack(damage) if isinstance(damage, Crack) else None,
+            "size": _size(size) if isinstance(size, CrackSize) else None,
+            "area": _area(damage, size) if isinstance(damage, DamagedArea) else None,
+            "place": _place(detection.place),
             "nav": _nav(detection.nav),
             "model": {"name": detection.model, "sha256": detection.model_sha256},
             "evidence": _evidence(detection),
@@ -85,14 +91,26 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _geometry(fix: Fix | None) -> dict[str, Any] | None:
-    if fix is None:
+def _geometry(place: Place) -> dict[str, Any] | None:
+    if place.lat_deg is None or place.lon_deg is None:
         return None
     # 7 decimals of a degree are 1 cm.
-    place = [round(fix.lon_deg, 7), round(fix.lat_deg, 7)]
-    if fix.alt_amsl_m is not None:
-        place.append(round(fix.alt_amsl_m, 2))
-    return {"type": "Point", "coordinates": place}
+    point = [round(place.lon_deg, 7), round(place.lat_deg, 7)]
+    if place.alt_ellipsoid_m is not None:  # RFC 7946, section 4: no other height belongs here
+        point.append(round(place.alt_ellipsoid_m, 2))
+    return {"type": "Point", "coordinates": point}
+
+
+def _place(place: Place) -> dict[str, Any]:
+    sigma = place.sigma_m
+    return {
+        "method": place.method,
+        "east_m": _rounded(place.east_m, 3),
+        "north_m": _rounded(place.north_m, 3),
+        "up_m": _rounded(place.up_m, 3),
+        "sigma_m": None if sigma is None else [_rounded(one, 3) for one in sigma],
+        "frame": place.frame,
+    }
 
 
 def _crack(crack: Crack) -> dict[str, Any]:
@@ -111,6 +129,24 @@ def _crack(crack: Crack) -> dict[str, Any]:
         },
         "bbox_px": np.round(np.array([*low, *high], np.float64), 1).tolist(),
         "component": crack.component,
+    }
+
+
+def _area(area: DamagedArea, size: CrackSize | AreaSize | None) -> dict[str, Any]:
+    low, high = area.outline_px.min(axis=0), area.outline_px.max(axis=0)
+    known = size if isinstance(size, AreaSize) else None
+    return {
+        "outline_px": np.round(area.outline_px.astype(np.float64), 1).tolist(),
+        "area_px": area.area_px,
+        "extent_px": round(area.extent_px, 1),
+        "bbox_px": np.round(np.array([*low, *high], np.float64), 1).tolist(),
+        "cut_by_frame": area.cut_by_frame,
+        "gsd_mm_per_px": None if known is None else round(known.gsd_mm_per_px, 4),
+        "area_cm2": None if known is None else round(known.area_cm2, 2),
+        "area_sigma_cm2": None if known is None else round(known.area_sigma_cm2, 2),
+        "extent_mm": None if known is None else round(known.extent_mm, 1),
+        "extent_sigma_mm": None if known is None else round(known.extent_sigma_mm, 1),
+        "incidence_deg": None if known is None else _rounded(known.incidence_deg, 1),
     }
 
 

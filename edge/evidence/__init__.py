@@ -4,68 +4,45 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
-import shutil
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from edge.evidence.exif import exif_segment
-from edge.frames import Frame
+from edge.frames import Frame, Moment
 from edge.navigation import NavState
+from edge.support.disk import free_bytes_for, make_folder, write_whole
 
 # Cracks are thin: at 92 the blocks of JPEG stay below sensor noise, at a tenth of the size of PNG.
 JPEG_QUALITY = 92
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """When a frame was exposed, and how that is known."""
-
-    at: datetime
-    """UTC at the middle of the exposure."""
-    synced: bool
-    """False: from a clock that nothing disciplines."""
-    by_satellites: bool = False
-    """True: the satellites' own time, as EXIF's GPS time claims to be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A file that is on disk, synced, and will not change."""
+class Evidence:
+    """The picture that proves a detection: a file that is on disk, synced, and will not change."""
 
     file: str
     """Name within the evidence folder."""
     sha256: str
 
 
-def save(frame: Frame, nav: NavState, seen: Seen, folder: Path, name: str) -> Picture:
+def save(frame: Frame, nav: NavState, moment: Moment, folder: Path, name: str) -> Evidence:
     """Write ``frame`` to ``folder/name`` so that a power cut leaves the whole file or none. Raises OSError."""
-    data = encode(frame, nav, seen)
-    folder.mkdir(parents=True, exist_ok=True)
-    whole, part = folder / name, folder / f".{name}.part"
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(whole)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    _sync_folder(folder)
-    return Picture(name, hashlib.sha256(data).hexdigest())
+    data = encode(frame, nav, moment)
+    make_folder(folder)
+    write_whole(folder / name, data)
+    return Evidence(name, hashlib.sha256(data).hexdigest())
 
 
 def check_room(folder: Path, min_free_bytes: int) -> None:
     """Raise OSError when the disk of ``folder`` has less than ``min_free_bytes`` left."""
-    there = next((place for place in (folder, *folder.parents) if place.exists()), folder)
-    free = shutil.disk_usage(there).free
+    free = free_bytes_for(folder)
+    if free is None:
+        raise OSError(errno.EIO, "the disk does not answer")
     if free < min_free_bytes:
         raise OSError(errno.ENOSPC, f"{free // 1_000_000} MB left, {min_free_bytes // 1_000_000} are for detections")
 
 
-def encode(frame: Frame, nav: NavState, seen: Seen) -> bytes:
+def encode(frame: Frame, nav: NavState, moment: Moment) -> bytes:
     """The frame as JPEG bytes with an EXIF segment. Raises OSError when OpenCV cannot encode it."""
     import cv2
 
@@ -76,13 +53,4 @@ def encode(frame: Frame, nav: NavState, seen: Seen) -> bytes:
         raise OSError(f"OpenCV could not encode a frame of {frame.width_px} x {frame.height_px} pixels as JPEG")
     plain = buffer.tobytes()
     # APP1 stands right behind the SOI marker (EXIF 2.32, 4.5.4).
-    return plain[:2] + exif_segment(nav, seen.at, frame.exposure_us, satellite_time=seen.by_satellites) + plain[2:]
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    return plain[:2] + exif_segment(nav, moment.at, frame.exposure_us, satellite_time=moment.by_satellites) + plain[2:]

@@ -19,6 +19,37 @@ Tone = Literal["srgb", "linear"]
 photo has it; ``linear``: light itself. edge/frames/tone.py holds the curve."""
 
 
+@dataclass(frozen=True, slots=True)
+class PicturePose:
+    """Where a photograph itself says that it was taken; None is what it does not say."""
+
+    lat_deg: float | None
+    """WGS 84, together with ``lon_deg`` or not at all."""
+    lon_deg: float | None
+    alt_amsl_m: float | None
+    """Above mean sea level, as makers claim: without RTK it is often tens of metres off."""
+    alt_ellipsoid_m: float | None
+    """Above the WGS 84 ellipsoid."""
+    rtk: str | None
+    """``fixed``, ``float`` or ``single``; None: the receiver is of another kind."""
+    h_accuracy_m: float | None
+    """1-sigma."""
+    v_accuracy_m: float | None
+    """1-sigma."""
+    angles_deg: tuple[float, float, float] | None
+    """Roll, pitch and yaw of the camera, as it holds the picture that is stored."""
+    turned_deg: int
+    """By how much the decoded picture is turned against the stored one: roll of its camera in the other's axes."""
+    range_m: float | None
+    """Lens to surface by a laser."""
+    focal_px: float | None
+    """Focal length in pixels of this picture."""
+    camera: str
+    """Maker, model and focal length: which camera took it. Empty when it does not say."""
+    doubts: tuple[str, ...] = ()
+    """What it says and what cannot be, one sentence each."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One exposure of the sensor; its arrays are read-only."""
@@ -39,12 +70,19 @@ class Frame:
     """UTC the source itself gives for the exposure (EXIF); None when it does not say."""
     tone: Tone = "srgb"
     """What the codes of ``rgb`` and ``lores`` stand for."""
+    time_known: bool = True
+    """False: ``exposed_ns`` only keeps the order, so no place may be looked up by it."""
+    pose: PicturePose | None = None
+    """What the picture itself says of the camera's pose and lens (EXIF, XMP); None when it says nothing."""
 
     def __post_init__(self) -> None:
-        for array in (self.rgb, self.lores):
+        for name in ("rgb", "lores"):
+            array: RGB | None = getattr(self, name)
             if array is not None:
                 _check(array)
-                array.setflags(write=False)
+                view = array.view()  # read-only for who gets the frame; the array itself stays its maker's
+                view.flags.writeable = False
+                object.__setattr__(self, name, view)
 
     @property
     def height_px(self) -> int:
@@ -64,9 +102,27 @@ def _check(array: RGB) -> None:
         raise ValueError("a frame must be C-contiguous; copy it with numpy.ascontiguousarray")
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """UTC of an exposure, and how it is known."""
+
+    at: datetime
+    """UTC at the middle of the exposure."""
+    synced: bool
+    """False: from a clock that nothing disciplines."""
+    by_satellites: bool = False
+    """True: the satellites' own time, as EXIF's GPS time claims to be."""
+
+
 def readable(name: str) -> str:
     """``name`` as text that can be written anywhere: bytes of a file name that are not UTF-8 become U+FFFD."""
     return os.fsencode(name).decode("utf-8", "replace")
+
+
+def longest_wait_s(timeout_s: float, fps: float | None, exposure_us: float | None = None) -> float:
+    """``timeout_s``, or three periods of a sensor so slow (by ``fps`` or by its exposure) that this is longer."""
+    period_s = max(0.0 if fps is None else 1 / fps, (exposure_us or 0) / 1e6)
+    return max(timeout_s, 3 * period_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +143,13 @@ class Camera(Protocol):
     @property
     def frame_count(self) -> int | None:
         """How many frames a recording holds, as far as it says; None when unknown or live."""
+
+    @property
+    def timeout_s(self) -> float | None:
+        """How long the next frame may take before something is wrong, seconds; None for a recording: it takes its time.
+
+        A slow sensor says so here: whoever waits for its frames asks it and has no limit of its own.
+        """
 
     @property
     def skipped(self) -> tuple[SkippedFrame, ...]:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, BinaryIO
 
-_ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
+_ORIENTATION, EXIF_IFD, GPS_IFD = 0x0112, 0x8769, 0x8825
 _EXPOSURE_TIME, _TAKEN, _TAKEN_OFFSET, _TAKEN_SUBSEC = 0x829A, 0x9003, 0x9011, 0x9291
 _GPS_TIME, _GPS_DATE = 0x0007, 0x001D
 
-_ASCII, _SHORT, _LONG, _RATIONAL = 2, 3, 4, 5
-_TYPE_BYTES = {_ASCII: 1, _SHORT: 2, _LONG: 4, _RATIONAL: 8}
+_BYTE, _ASCII, _SHORT, _LONG, _RATIONAL = 1, 2, 3, 4, 5
+_TYPE_BYTES = {_BYTE: 1, _ASCII: 1, _SHORT: 2, _LONG: 4, _RATIONAL: 8}
 
 _MAX_ENTRIES = 1024  # the longest directories seen in the wild hold about a hundred
 _MAX_FIELD_BYTES = 64  # the longest field wanted here, GPSTimeStamp, has 24
@@ -52,15 +52,23 @@ class Exif:
 
 def read_exif(file: BinaryIO) -> Exif:
     """Read the tags from an image open for reading; all of them unknown when there is no sound EXIF in it."""
-    read = _reader(file)
+    tiff = tiff_in(file)
+    return Exif() if tiff is None else _interpret(tiff)
+
+
+def tiff_in(file: BinaryIO) -> Tiff | None:
+    """The directories of tags in an image open for reading; None when there is no EXIF in it."""
+    read = reader(file)
     place = _locate(read)
     if place is None:
-        return Exif()
+        return None
     start, size = place
-    return _interpret(_Tiff(lambda offset, count: read(start + offset, max(0, min(count, size - offset)))))
+    return Tiff(lambda offset, count: read(start + offset, max(0, min(count, size - offset))))
 
 
-def _reader(file: BinaryIO) -> Reader:
+def reader(file: BinaryIO) -> Reader:
+    """Bytes of a file by offset, none where there are none or they cannot be read."""
+
     def read(offset: int, count: int) -> bytes:
         if offset < 0 or count <= 0:
             return b""
@@ -129,7 +137,7 @@ class _Field:
     """The value itself when it fits in 4 bytes, else its offset."""
 
 
-class _Tiff:
+class Tiff:
     """Fields of a TIFF block's directories; a missing or malformed one reads as None."""
 
     def __init__(self, read: Reader) -> None:
@@ -161,6 +169,11 @@ class _Tiff:
                 return int(self._unpack(letter, data)[0])
         return None
 
+    def byte(self, fields: dict[int, _Field], tag: int) -> int | None:
+        """A single BYTE."""
+        data = self._bytes(fields, tag, _BYTE)
+        return data[0] if data is not None and len(data) == 1 else None
+
     def text(self, fields: dict[int, _Field], tag: int) -> str:
         """An ASCII field up to its first NUL, stripped; empty when absent."""
         data = self._bytes(fields, tag, _ASCII) or b""
@@ -186,9 +199,9 @@ class _Tiff:
         return struct.unpack(self._order + layout, data)
 
 
-def _interpret(tiff: _Tiff) -> Exif:
-    exif = tiff.directory(tiff.number(tiff.main, _EXIF_IFD))
-    gps = tiff.directory(tiff.number(tiff.main, _GPS_IFD))
+def _interpret(tiff: Tiff) -> Exif:
+    exif = tiff.directory(tiff.number(tiff.main, EXIF_IFD))
+    gps = tiff.directory(tiff.number(tiff.main, GPS_IFD))
     orientation = tiff.number(tiff.main, _ORIENTATION)
     local = _local_time(tiff.text(exif, _TAKEN), tiff.text(exif, _TAKEN_SUBSEC))
     return Exif(

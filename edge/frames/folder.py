@@ -7,12 +7,9 @@ Files are taken in natural order of name (img2 before img10). One bad file in a 
 from __future__ import annotations
 
 import logging
-import re
-import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,25 +17,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.frames import RGB, Frame, SkippedFrame, readable
-from edge.frames.decode import (
-    UnreadableImageError,
-    decode,
-    known_kind,
-    quiet_opencv,
-    significant_bits,
-    to_eight_bits,
-)
-from edge.frames.exif import Exif, read_exif
+from edge.frames import RGB, Frame, SkippedFrame, Tone, readable
+from edge.frames.decode import UnreadableImageError, quiet_opencv, significant_bits, to_eight_bits
+from edge.frames.geotag import read_pose
+from edge.frames.listing import list_pictures
+from edge.frames.spacing import Moment, moments
+from edge.frames.stills import SUFFIXES, Still, inspect
 from edge.support.clock import Clock
 from edge.support.errors import DeviceError, UsageError
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
-"""File name endings taken for images, in any case."""
-
-_MAX_FILE_BYTES = 1 << 30
+__all__ = ["SUFFIXES", "FolderCamera", "Options", "open_camera"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,43 +37,47 @@ class Options:
 
     path: Path
     """A folder (its own images, not those of folders in it) or one image file."""
-    fps: float = 1.0
-    """Images per second; where every image carries an EXIF time that never runs back, that spaces them instead."""
+    fps: float | None = None
+    """Images per second, before any EXIF time; None: as ``spacing`` says, by EXIF, else one a second."""
+    timed: bool = False
+    """Places will be looked up by time: refuse images whose times would have to be made up for that."""
     start_ns: int = 0
     """``exposed_ns`` of the first image."""
+    tone: Tone = "srgb"
+    """What the codes stand for: ``linear`` for images written without a gamma, as TIFFs of industrial cameras are."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.fps < float("inf"):
+        if self.fps is not None and not 0 < self.fps < float("inf"):
             raise UsageError(f"fps is {self.fps}; needs a number of images per second above 0")
 
 
 @dataclass(frozen=True, slots=True)
 class _Shot:
-    path: Path
+    still: Still
     name: str
-    exif: Exif
-    bad: str | None
-    """Why the file can be no image, as far as its first bytes show; None when it may be one."""
 
 
 def open_camera(options: Options, clock: Clock) -> FolderCamera:
     """Open the folder; raises UsageError when there is nothing in it to read. ``clock`` is not asked."""
     quiet_opencv()
-    shots = _shots(_image_files(options.path))
-    offsets_ns = _exif_offsets_ns(shots)
-    how = "spaced by their EXIF times" if offsets_ns else f"{options.fps:g} per second"
-    log.info("%s: %d images, %s", options.path, len(shots), how)
-    offsets_ns = offsets_ns or [round(index * 1e9 / options.fps) for index in range(len(shots))]
-    return FolderCamera(options.path, shots, [options.start_ns + offset_ns for offset_ns in offsets_ns])
+    listing = list_pictures(options.path)
+    left_out = listing.left_out()
+    if left_out is not None:
+        log.warning("%s: %s", options.path, left_out)
+    shots = _shots(listing.pictures)
+    when = moments([shot.still for shot in shots], options.path, options.fps, timed=options.timed)
+    return FolderCamera(options, shots, when)
 
 
 class FolderCamera:
     """See ``edge.frames.Camera``; made by ``open_camera``."""
 
-    def __init__(self, path: Path, shots: Sequence[_Shot], exposed_ns: Sequence[int]) -> None:
-        self._path = path
+    def __init__(self, options: Options, shots: Sequence[_Shot], when: Sequence[Moment]) -> None:
+        self._path = options.path
         self._shots = shots
-        self._exposed_ns = exposed_ns
+        self._when = when
+        self._start_ns = options.start_ns
+        self._tone = options.tone
         self._skipped: list[SkippedFrame] = []
         self._bits: int | None = None
         self._open = True
@@ -99,6 +93,11 @@ class FolderCamera:
         return len(self._shots)
 
     @property
+    def timeout_s(self) -> float | None:
+        """None: a recording takes its time."""
+        return None
+
+    @property
     def skipped(self) -> tuple[SkippedFrame, ...]:
         """Files that turned out unreadable so far."""
         return tuple(self._skipped)
@@ -110,8 +109,8 @@ class FolderCamera:
             for seq, shot in enumerate(self._shots):
                 if not self._open:
                     raise DeviceError(f"{self._path} was closed; open it again to read on")
-                current = following or ahead.submit(_load, shot)
-                following = ahead.submit(_load, self._shots[seq + 1]) if seq + 1 < len(self._shots) else None
+                current = following or ahead.submit(shot.still.decode)
+                following = ahead.submit(self._shots[seq + 1].still.decode) if seq + 1 < len(self._shots) else None
                 try:
                     picture = current.result()
                 except UnreadableImageError as error:
@@ -122,15 +121,18 @@ class FolderCamera:
     def _frame(self, seq: int, shot: _Shot, rgb: RGB) -> Frame:
         return Frame(
             seq=seq,
-            exposed_ns=self._exposed_ns[seq],
-            exposure_us=shot.exif.exposure_us,
+            exposed_ns=self._start_ns + self._when[seq].offset_ns,
+            time_known=self._when[seq].known,
+            exposure_us=shot.still.exif.exposure_us,
             rgb=rgb,
             name=shot.name,
-            taken_at=shot.exif.taken_at,
+            taken_at=shot.still.exif.taken_at,
+            tone=self._tone,
+            pose=read_pose(shot.still.path, rgb.shape[1], rgb.shape[0]),
         )
 
     def _skip(self, shot: _Shot, reason: str) -> None:
-        log.warning("%s: skipped: %s", shot.path, reason)
+        log.warning("%s: skipped: %s", shot.still.path, reason)
         self._skipped.append(SkippedFrame(name=shot.name, reason=reason))
 
     def _eight_bits(self, shot: _Shot, picture: npt.NDArray[Any]) -> RGB:
@@ -139,9 +141,9 @@ class FolderCamera:
             return picture
         bits = significant_bits(picture)
         if self._bits is None:
-            log.info("%s: 16-bit samples hold %d bits, the upper 8 of them are used", shot.path, bits)
+            log.info("%s: 16-bit samples hold %d bits, the upper 8 of them are used", shot.still.path, bits)
         elif bits > self._bits:
-            log.warning("%s: needs %d bits, not %d: images look darker from here on", shot.path, bits, self._bits)
+            log.warning("%s: needs %d bits, not %d: images look darker from here on", shot.still.path, bits, self._bits)
         self._bits = max(bits, self._bits or bits)
         return to_eight_bits(picture, self._bits)
 
@@ -154,44 +156,7 @@ class FolderCamera:
         self._open = False
 
 
-def _image_files(path: Path) -> list[Path]:
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISREG(mode):
-            return [_single(path)]
-        if not stat.S_ISDIR(mode):
-            raise UsageError(f"{path}: neither a folder nor a file; give a folder of images or one image")
-        entries = list(path.iterdir())
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}); give a folder of images or one image") from error
-    files = [entry for entry in entries if entry.suffix.lower() in SUFFIXES and not entry.name.startswith(".")]
-    if not files:
-        raise UsageError(f"{path}: no image in this folder ({_contents(entries)}); images end in {' '.join(SUFFIXES)}")
-    return sorted(files, key=lambda file: (_natural(file.name), file.name))
-
-
-def _single(path: Path) -> Path:
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{path}: not an image by its name; images end in {' '.join(SUFFIXES)}")
-    return path
-
-
-def _contents(entries: list[Path]) -> str:
-    """What is there instead of images, briefly."""
-    if not entries:
-        return "it is empty"
-    names = sorted(entry.name + "/" * entry.is_dir() for entry in entries)
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"it holds {', '.join(names[:3])}{more}"
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key in which digits count as numbers: img2 before img10."""
-    parts = re.split(r"([0-9]+)", name.casefold())
-    return [(int(part), "") if index % 2 else (0, part) for index, part in enumerate(parts)]
-
-
-def _shots(files: list[Path]) -> list[_Shot]:
+def _shots(files: Sequence[Path]) -> list[_Shot]:
     shots: list[_Shot] = []
     names: set[str] = set()
     for file in files:
@@ -200,7 +165,7 @@ def _shots(files: list[Path]) -> list[_Shot]:
             name = next(other for other in _other_names(file) if other not in names)
             log.warning("%s: another image is called %s too; this one goes by %s", file, file.stem, name)
         names.add(name)
-        shots.append(_Shot(file, name, *_inspect(file)))
+        shots.append(_Shot(inspect(file), name))
     return shots
 
 
@@ -210,48 +175,3 @@ def _other_names(file: Path) -> Iterator[str]:
     while True:
         yield f"{file.name}-{number}"
         number += 1
-
-
-def _inspect(path: Path) -> tuple[Exif, str | None]:
-    """The file's EXIF, and why it can be no image. Asks before it opens: a pipe without a writer would hang."""
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            return Exif(), "not a regular file"
-        if not 0 < status.st_size <= _MAX_FILE_BYTES:
-            return Exif(), "the file is empty" if status.st_size == 0 else f"too large ({status.st_size} bytes)"
-        with path.open("rb") as file:
-            if not known_kind(file.read(12)):
-                return Exif(), "not a JPEG, PNG, TIFF, WebP or BMP image"
-            return read_exif(file), None
-    except OSError as error:
-        return Exif(), f"cannot be read ({error.strerror})"
-
-
-def _load(shot: _Shot) -> npt.NDArray[Any]:
-    if shot.bad is not None:
-        raise UnreadableImageError(shot.bad)
-    try:
-        return decode(shot.path.read_bytes(), shot.exif.orientation)
-    except OSError as error:
-        raise UnreadableImageError(f"cannot be read ({error.strerror})") from error
-
-
-def _exif_offsets_ns(shots: list[_Shot]) -> list[int] | None:
-    """Time of each image from the first, ns; None unless every one that may be readable has a time, none runs back
-    and not all are equal (then a program that saved the images wrote its own)."""
-    good = [shot for shot in shots if shot.bad is None]
-    for times in ([shot.exif.taken_at for shot in good], [shot.exif.taken_local for shot in good]):
-        known = [time for time in times if time is not None]
-        if not good or len(known) < len(good):
-            continue
-        backwards = next((i for i, (a, b) in enumerate(pairwise(known)) if b < a), None)
-        if backwards is not None:
-            first, second = good[backwards], good[backwards + 1]
-            log.warning("%s is older than %s by EXIF: EXIF does not space these images", second.path, first.path.name)
-            return None
-        if len(known) > 1 and known[0] == known[-1]:
-            return None
-        offsets = iter([round((time - known[0]).total_seconds() * 1e9) for time in known])
-        return [next(offsets) if shot.bad is None else 0 for shot in shots]
-    return None

@@ -19,25 +19,35 @@ import numpy as np
 
 from edge.frames import RGB, Camera, Frame
 from edge.support.clock import Clock
+from edge.support.complaints import Complaints
 from edge.support.errors import DeviceError
+from edge.support.retry import Backoff
 
 log = logging.getLogger(__name__)
 
-_BACKOFF_FIRST_S = 0.5
-_BACKOFF_CAP_S = 5.0
-_SAY_AGAIN_NS = 60_000_000_000
+_FIRST_PAUSE_S, _CAP_S = 0.5, 5.0
+_MINUTE_NS = 60_000_000_000
 _JOIN_S = 3.0
+OPEN_S = 15.0
+"""How long a camera may take to open."""
+_SILENT_NS = 2_000_000_000
+_GRACE_NS = 500_000_000
 _MAX_STUCK = 2  # threads left behind in a driver before another attempt is pointless
 _FROZEN_FRAMES = 10
 _OFTEN = 3  # failures within a minute that are no accident
 _SAMPLES = 32  # rows and columns compared to tell a frozen picture: sensor noise changes some of them
 
 
+def opening_s(options: object) -> float:
+    """How long the camera with these ``Options`` may take to open: a stream waits for its own ``timeout_s`` first."""
+    return OPEN_S + float(getattr(options, "timeout_s", 0.0))
+
+
 class NewestFrame:
     """The newest frame of a camera, for one consumer; use it in a ``with`` block, which starts and stops its thread.
 
-    ``open_camera`` opens the camera anew each time it is called. ``stall_s`` is how long the camera may be silent
-    and ``open_s`` how long it may take to open, seconds, before it is given up and opened again.
+    ``open_camera`` opens the camera anew each time it is called. A live camera that is silent for longer than its own
+    ``timeout_s``, or takes longer than ``open_s`` seconds to open, is given up and opened again.
     """
 
     def __init__(
@@ -45,15 +55,15 @@ class NewestFrame:
         open_camera: Callable[[], Camera],
         clock: Clock,
         *,
-        stall_s: float = 2.0,
-        open_s: float = 15.0,
+        open_s: float = OPEN_S,
         rng: random.Random | None = None,
     ) -> None:
         self._open_camera = open_camera
         self._clock = clock
-        self._stall_ns = round(stall_s * 1e9)
+        self._timeout_ns: int | None = None  # the camera's own; None: a recording, or not opened yet
         self._open_ns = round(open_s * 1e9)
-        self._rng = rng or random.Random()
+        self._complaints = Complaints(log, clock)
+        self._backoff = Backoff(_FIRST_PAUSE_S, _CAP_S, chance=rng)
         self._lock = threading.Lock()
         self._arrived = threading.Event()
         self._stop = threading.Event()
@@ -67,12 +77,13 @@ class NewestFrame:
         self._frames = self._dropped = self._reopened = 0
         self._last_seq = -1
         self._last_frame_ns: int | None = None
+        self._gap_ns: int | None = None  # between the last two frames of one opening
+        self._first_of_opening = True
         self._sample: RGB | None = None
         self._same = 0
         self._trouble: str | None = None
         self._failed_ns: deque[int] = deque(maxlen=100)
-        self._attempts = self._silenced = 0
-        self._said_ns: int | None = None
+        self._attempts = 0
 
     def take(self, timeout_s: float) -> Frame | None:
         """The newest frame not taken yet, waiting for one up to ``timeout_s`` seconds; None when none came.
@@ -116,6 +127,12 @@ class NewestFrame:
         return self._last_frame_ns
 
     @property
+    def timeout_s(self) -> float:
+        """How long the camera may be silent, as it says itself; 2 s before it is open, and for a recording."""
+        timeout_ns = self._timeout_ns
+        return (_SILENT_NS if timeout_ns is None else timeout_ns) / 1e9
+
+    @property
     def ended(self) -> bool:
         """True when a recording has come to its end and its last frame was taken."""
         with self._lock:
@@ -131,12 +148,12 @@ class NewestFrame:
             if self._same >= _FROZEN_FRAMES:
                 return f"the camera repeats the same picture ({self._same} times): frozen, covered or overexposed"
             now_ns = self._clock.monotonic_ns()
-            often = [at_ns for at_ns in self._failed_ns if now_ns - at_ns < _SAY_AGAIN_NS]
+            often = [at_ns for at_ns in self._failed_ns if now_ns - at_ns < _MINUTE_NS]
             if len(often) >= _OFTEN:
                 return f"the camera failed {len(often)} times in the last minute; check its cable and power"
             since_ns = self._begun_ns if self._last_frame_ns is None else self._last_frame_ns
             silent_ns = now_ns - since_ns
-            if silent_ns > self._stall_ns and not self._ended:
+            if silent_ns > self._notice_ns() and not self._ended:
                 return f"no frame from the camera for {silent_ns / 1e9:.1f} s"
             return None
 
@@ -179,7 +196,7 @@ class NewestFrame:
         """The thread: read the camera until told to stop, opening it again whenever it fails."""
         try:
             while not stop.is_set() and not self._read_to_the_end(stop):
-                self._clock.wait(stop, self._pause_s())
+                self._clock.wait(stop, self._backoff.pause_s())
                 with self._lock:
                     if not stop.is_set():
                         self._reopened += 1
@@ -198,7 +215,7 @@ class NewestFrame:
             with self._open_camera() as camera:
                 base = self._last_seq + 1
                 # A recording may take its time: given up, it would begin again.
-                if not self._expect(stop, self._stall_ns if camera.live else None):
+                if not self._opened(camera, stop):
                     return True
                 for frame in camera.frames() if camera.live else self._played(camera, stop):
                     if not self._put(frame, base, camera.live, stop):
@@ -234,6 +251,25 @@ class NewestFrame:
             self._deadline_ns = None if within_ns is None else self._clock.monotonic_ns() + within_ns
             return True
 
+    def _opened(self, camera: Camera, stop: threading.Event) -> bool:
+        """From now on it may be silent for as long as it says; False when this thread is not wanted any more."""
+        timeout_s = camera.timeout_s
+        with self._lock:
+            if not stop.is_set():
+                self._timeout_ns = None if timeout_s is None else round(timeout_s * 1e9)
+                self._first_of_opening = True
+        return self._expect(stop, self._patience_ns())
+
+    def _patience_ns(self) -> int | None:
+        """Silence after which it is given up; None: never. The camera's own error, a moment before, says more."""
+        return None if self._timeout_ns is None else self._timeout_ns + _GRACE_NS
+
+    def _notice_ns(self) -> int:
+        """Silence that is reported: a few frames, but not before two seconds and not after the camera's own limit."""
+        if self._timeout_ns is None:
+            return _SILENT_NS
+        return self._timeout_ns if self._gap_ns is None else min(self._timeout_ns, max(_SILENT_NS, 3 * self._gap_ns))
+
     def _put(self, frame: Frame, base: int, live: bool, stop: threading.Event) -> bool:
         """Put the frame in the slot; False when this thread is not wanted any more."""
         with self._lock:
@@ -243,8 +279,11 @@ class NewestFrame:
             self._dropped += seq - self._last_seq - 1 + (self._slot is not None)
             self._frames += 1
             self._last_seq = seq
-            self._last_frame_ns = self._clock.monotonic_ns()
-            self._deadline_ns = self._last_frame_ns + self._stall_ns if live else None
+            before_ns, now_ns = self._last_frame_ns, self._clock.monotonic_ns()
+            self._gap_ns = None if self._first_of_opening or before_ns is None else now_ns - before_ns
+            self._last_frame_ns, self._first_of_opening = now_ns, False
+            patience_ns = self._patience_ns()
+            self._deadline_ns = None if patience_ns is None else now_ns + patience_ns
             self._slot = frame if base == 0 else dataclasses.replace(frame, seq=seq)
             self._arrived.set()
             self._watch_for_change(frame.rgb, live)
@@ -257,25 +296,16 @@ class NewestFrame:
         self._same = self._same + 1 if same else 0
         self._sample = sample
 
-    def _pause_s(self) -> float:
-        """Full jitter under a doubling, capped ceiling (as in AWS's "Exponential Backoff And Jitter")."""
-        ceiling_s = min(_BACKOFF_CAP_S, _BACKOFF_FIRST_S * 2.0 ** min(self._attempts - 1, 10))
-        return self._rng.uniform(0.0, ceiling_s)
-
     def _fail(self, reason: str) -> None:
-        """Note a failure; say the first one, then one line a minute. The lock is held."""
+        """Note a failure; log the first one, then one line a minute. The lock is held."""
         self._trouble = reason
         self._failed_ns.append(self._clock.monotonic_ns())
         self._attempts += 1
-        now_ns = self._clock.monotonic_ns()
-        if self._said_ns is not None and now_ns - self._said_ns < _SAY_AGAIN_NS:
-            self._silenced += 1
-            return
-        log.warning("%s%s", reason, f" ({self._silenced} more failures since the last report)" * bool(self._silenced))
-        self._said_ns, self._silenced = now_ns, 0
+        self._complaints.warn("camera", reason)
 
     def _recover(self) -> None:
         """A frame came: the camera is well again. The lock is held."""
         if self._trouble is not None:
             log.info("the camera delivers again (attempt %d)", self._attempts)
             self._trouble, self._attempts = None, 0
+            self._backoff.reset()

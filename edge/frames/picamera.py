@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.frames import RGB, Frame, SkippedFrame
-from edge.frames.stamps import on_monotonic, suspended_ns
+from edge.frames import RGB, Frame, SkippedFrame, Tone, longest_wait_s
+from edge.frames.kernel_time import on_monotonic, suspended_ns
+from edge.frames.tone import srgb_codes
 from edge.support.clock import Clock
 from edge.support.errors import DeviceError, UsageError
 
@@ -58,6 +59,11 @@ class Options:
     """Fixed focus distance, metres, for a lens that moves; None: as the camera has it."""
     autofocus: bool = False
     """Focus all the time. Not with ``focus_m``."""
+    sharpness: float | None = None
+    """Sharpening by the camera, 1 being its usual amount; 0, none, is best for widths. None: as the camera has it."""
+    tone: Tone | None = None
+    """``srgb`` or ``linear``: the tone curve of the camera's tuning, which adds contrast of its own, is replaced by
+    this one; None: it stays, and is read as sRGB, which it resembles."""
     readout_us: int = 0
     """Time from the first row's readout to the last one's, microseconds; half of it is added to ``exposed_ns``, which
     is then the middle row's. 0: unknown or global shutter."""
@@ -68,7 +74,7 @@ class Options:
     buffer_count: int = 4
     """Buffers the camera cycles through; each holds a full picture."""
     timeout_s: float = 5.0
-    """Longest wait for a frame, seconds; then the camera counts as gone."""
+    """Longest wait for a frame, seconds (three frame periods where that is longer); then the camera counts as gone."""
 
     def __post_init__(self) -> None:
         for first, second in (("width_px", "height_px"), ("sensor_width_px", "sensor_height_px")):
@@ -100,7 +106,8 @@ def open_camera(options: Options, clock: Clock) -> PiCamera:
             "rpicam-hello --list-cameras"
         )
     try:
-        device = Picamera2(options.number)
+        tuning = None if options.tone is None else _tuning(Picamera2, found[options.number], options.tone)
+        device = Picamera2(options.number, tuning=tuning)
     except RuntimeError as error:
         raise DeviceError(f"camera {options.number} does not open ({error}); stop whatever else uses it") from error
     try:
@@ -112,6 +119,21 @@ def open_camera(options: Options, clock: Clock) -> PiCamera:
         device.close()
         raise
     return PiCamera(device, options, clock)
+
+
+def _tuning(picamera2: Any, info: Mapping[str, Any], tone: Tone) -> Any:
+    """The camera's own tuning with a plain curve in it, and without contrast that follows the picture."""
+    model = info["Model"]
+    try:
+        tuning = picamera2.load_tuning_file(f"{model}.json")
+        contrast = picamera2.find_tuning_algo(tuning, "rpi.contrast")
+    except (RuntimeError, StopIteration) as error:
+        raise DeviceError(f"no tuning with a tone curve is installed for {model}; leave tone out") from error
+    light = np.linspace(0, 1, 65)
+    curve = srgb_codes(light.astype(np.float32)) / 255 if tone == "srgb" else light
+    points = np.rint(65535 * np.column_stack((light, curve))).astype(int)
+    contrast.update(ce_enable=0, gamma_curve=points.ravel().tolist())
+    return tuning
 
 
 def _start(device: Any, libcamera: Any, options: Options) -> None:
@@ -157,6 +179,8 @@ def _controls(options: Options, libcamera: Any) -> dict[str, tuple[str, Any]]:
         controls["AnalogueGain"] = ("gain", options.gain)
     if options.exposure_us is not None and options.gain is not None:
         controls["AeEnable"] = ("exposure_us and gain", False)
+    if options.sharpness is not None:
+        controls["Sharpness"] = ("sharpness", options.sharpness)
     if options.autofocus:
         controls["AfMode"] = ("autofocus", libcamera.controls.AfModeEnum.Continuous)
     if options.focus_m is not None:
@@ -173,6 +197,7 @@ class PiCamera:
         self._options = options
         self._clock = clock
         self._name = f"camera {options.number}"
+        self._timeout_s = longest_wait_s(options.timeout_s, options.fps, options.exposure_us)
         self._lores = device.camera_configuration()["lores"]
         self._seq = 0
         self._last: Mapping[str, Any] | None = None
@@ -188,6 +213,11 @@ class PiCamera:
     def frame_count(self) -> int | None:
         """None: a sensor has no end."""
         return None
+
+    @property
+    def timeout_s(self) -> float | None:
+        """As configured; longer for a sensor this slow."""
+        return self._timeout_s
 
     @property
     def skipped(self) -> tuple[SkippedFrame, ...]:
@@ -212,6 +242,7 @@ class PiCamera:
                 exposed_ns=self._exposed_ns(metadata, arrived_ns),
                 exposure_us=metadata.get("ExposureTime"),
                 rgb=rgb,
+                tone=self._options.tone or "srgb",
                 lores=None if lores is None else _rgb_from_yuv420(lores, self._lores["size"], self._lores["stride"]),
             )
 
@@ -220,13 +251,13 @@ class PiCamera:
             raise DeviceError(f"{self._name} was closed; open it again to read on")
         job = self._device.capture_request(wait=False)
         try:
-            return job.get_result(timeout=self._options.timeout_s)
+            return job.get_result(timeout=self._timeout_s)
         except RuntimeError as error:
             raise DeviceError(f"{self._name} failed ({error}); it has to be opened again") from error
         except JobTimeoutError as error:
             self._device.cancel_all_and_flush()  # else closing would wait behind this job for ever
             raise DeviceError(
-                f"{self._name} gave no frame for {self._options.timeout_s:g} s; check the ribbon cable and the power"
+                f"{self._name} gave no frame for {self._timeout_s:g} s; check the ribbon cable and the power"
             ) from error
 
     def _count(self, metadata: Mapping[str, Any]) -> None:

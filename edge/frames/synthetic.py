@@ -17,7 +17,7 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from edge.frames import RGB, Frame, SkippedFrame, Tone
+from edge.frames import RGB, Frame, SkippedFrame, Tone, longest_wait_s
 from edge.rendered.flightpath import Lens, Track
 from edge.rendered.render import colours, gain
 from edge.rendered.scene import Scene, build_scene
@@ -134,6 +134,11 @@ class SyntheticCamera:
     def frame_count(self) -> int | None:
         """Frames of a recorded flight; None when live or without end."""
         return None if self.live else self._last()
+
+    @property
+    def timeout_s(self) -> float | None:
+        """For a live one two seconds, or three frame periods where that is longer; None for a recording."""
+        return longest_wait_s(2.0, self._options.fps) if self.live else None
 
     @property
     def skipped(self) -> tuple[SkippedFrame, ...]:

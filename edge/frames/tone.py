@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.frames import Tone
+from edge.frames import RGB, Tone
 
 Floats = npt.NDArray[np.float32]
 
@@ -25,6 +26,14 @@ def light_of(tone: Tone) -> Floats:
     table = light.astype(np.float32)
     table.setflags(write=False)
     return table
+
+
+def as_srgb(rgb: RGB, tone: Tone) -> RGB:
+    """A picture in sRGB codes; the same array where it is in these already."""
+    if tone == "srgb":
+        return rgb
+    table = np.rint(srgb_codes(light_of(tone))).astype(np.uint8)
+    return np.asarray(cv2.LUT(rgb, table), np.uint8)
 
 
 def srgb_codes(light: Floats) -> Floats:

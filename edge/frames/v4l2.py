@@ -7,6 +7,7 @@ CAP_PROP_POS_MSEC. A stamp that cannot be of the last second is not believed; th
 from __future__ import annotations
 
 import logging
+import math
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -19,9 +20,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.frames import RGB, Frame, SkippedFrame
+from edge.frames import RGB, Frame, SkippedFrame, Tone, longest_wait_s
 from edge.frames.decode import UnreadableImageError, decode, quiet_opencv, rgb_from_bgr
-from edge.frames.stamps import on_monotonic, suspended_ns
+from edge.frames.kernel_time import on_monotonic, suspended_ns
 from edge.support.clock import Clock
 from edge.support.errors import DeviceError, UsageError
 
@@ -30,7 +31,6 @@ log = logging.getLogger(__name__)
 _BUFFERS = 2  # the fewest with which the driver still fills one while the other is read
 _MANUAL_EXPOSURE = 1  # V4L2_EXPOSURE_MANUAL
 _EXPOSURE_STEP_US = 100  # unit of V4L2_CID_EXPOSURE_ABSOLUTE
-_SELECT_TIMEOUT_S = "2"  # OpenCV waits 10 s for a silent camera unless told otherwise
 _MAX_BAD_FRAMES = 30
 
 
@@ -56,12 +56,18 @@ class Options:
     """Fixed gain in the camera's own units (v4l2-ctl --list-ctrls); None: as the camera has it."""
     focus: int | None = None
     """Fixed focus in the camera's own units; None: as the camera has it."""
+    tone: Tone = "srgb"
+    """What the codes stand for: ``linear`` for a camera whose gamma is 1, as industrial ones often are."""
+    timeout_s: float = 2.0
+    """Longest wait for a frame, seconds (three frame periods where that is longer); then the camera counts as gone."""
 
     def __post_init__(self) -> None:
         if self.width_px <= 0 or self.height_px <= 0:
             raise UsageError(f"camera size is {self.width_px}x{self.height_px}; needs whole numbers above 0")
         if self.fps is not None and not 0 < self.fps < float("inf"):
             raise UsageError(f"fps is {self.fps}; needs a number of frames per second above 0")
+        if not 0 < self.timeout_s < float("inf"):
+            raise UsageError(f"timeout_s is {self.timeout_s}; needs a number of seconds above 0")
         if self.exposure_us is not None and self.exposure_us < _EXPOSURE_STEP_US:
             raise UsageError(f"exposure_us is {self.exposure_us}; needs at least {_EXPOSURE_STEP_US}")
 
@@ -90,7 +96,8 @@ def open_camera(options: Options, clock: Clock) -> V4l2Camera:
     path = device_path(options.device)
     _check_device(path)
     quiet_opencv()
-    os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", _SELECT_TIMEOUT_S)
+    # OpenCV waits 10 s for a silent camera unless told otherwise; it knows whole seconds, and reads this once.
+    os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(math.ceil(_wait_s(options))))
     capture = cv2.VideoCapture(str(path), cv2.CAP_V4L2)
     if not capture.isOpened():
         raise DeviceError(f"{path} does not open as a camera; stop what else uses it, or choose another: {_others()}")
@@ -100,6 +107,10 @@ def open_camera(options: Options, clock: Clock) -> V4l2Camera:
         capture.release()
         raise
     return V4l2Camera(capture, path, options, clock)
+
+
+def _wait_s(options: Options) -> float:
+    return longest_wait_s(options.timeout_s, options.fps, options.exposure_us)
 
 
 def device_path(device: str | int) -> Path:
@@ -176,6 +187,8 @@ class V4l2Camera:
         self._capture = capture
         self._path = path
         self._exposure_us = options.exposure_us
+        self._timeout_s = _wait_s(options)
+        self._tone = options.tone
         self._clock = clock
         self._stamp_doubted = False
 
@@ -188,6 +201,11 @@ class V4l2Camera:
     def frame_count(self) -> int | None:
         """None: a sensor has no end."""
         return None
+
+    @property
+    def timeout_s(self) -> float | None:
+        """As configured; longer for a sensor this slow."""
+        return self._timeout_s
 
     @property
     def skipped(self) -> tuple[SkippedFrame, ...]:
@@ -203,7 +221,7 @@ class V4l2Camera:
             exposed_ns = self._exposed_ns(self._clock.monotonic_ns())
             rgb = self._rgb()
             if rgb is not None:
-                yield Frame(seq=seq, exposed_ns=exposed_ns, exposure_us=self._exposure_us, rgb=rgb)
+                yield Frame(seq=seq, exposed_ns=exposed_ns, exposure_us=self._exposure_us, rgb=rgb, tone=self._tone)
             bad = 0 if rgb is not None else bad + 1
             seq += 1
         raise DeviceError(f"{self._path}: {bad} damaged frames in a row; use a shorter cable or another USB port")

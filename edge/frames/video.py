@@ -7,6 +7,7 @@ their arrival, because RTSP says nothing of the exposure; they are later than th
 from __future__ import annotations
 
 import logging
+import math
 import re
 import stat
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ from typing import Any
 import cv2
 import numpy.typing as npt
 
-from edge.frames import Camera, Frame, SkippedFrame, readable
+from edge.frames import Camera, Frame, SkippedFrame, Tone, readable
+from edge.frames.container import Length, read_length
 from edge.frames.decode import quiet_opencv, rgb_from_bgr
 from edge.support.clock import Clock
 from edge.support.errors import DeviceError, UsageError
@@ -26,7 +28,10 @@ from edge.support.errors import DeviceError, UsageError
 log = logging.getLogger(__name__)
 
 _SCHEMES = ("rtsp://", "rtsps://", "http://", "https://")
-_TOLERATED_FRAMES = 1  # containers that store a duration instead of a count are off by one
+_TOLERATED_FRAMES = 1  # the last one may be stored and not shown
+_TOLERATED_S = 1.0  # sound may go on after the last frame
+_UNKNOWN = Length()
+_BARE_STREAMS = frozenset({".h264", ".264", ".h265", ".265", ".hevc", ".mjpeg"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -39,6 +44,10 @@ class Options:
     """Frames per second of a file, in place of its own timestamps; None: as the container says."""
     start_ns: int = 0
     """``exposed_ns`` of a file's first frame."""
+    timed: bool = False
+    """Refuse a file without timestamps, as a bare H.264 stream is, unless ``fps`` gives them."""
+    tone: Tone = "srgb"
+    """What the codes stand for: ``linear`` for a camera whose gamma is 1, as industrial ones often are."""
     timeout_s: float = 5.0
     """How long a stream may take to open, or to deliver its next frame, seconds."""
 
@@ -77,7 +86,7 @@ def _open_stream(options: Options, clock: Clock) -> StreamCamera:
     name = masked(options.source)
     if not capture.isOpened():
         raise DeviceError(f"{name}: no video within {options.timeout_s:g} s; check address, password and link")
-    return StreamCamera(capture, name, clock)
+    return StreamCamera(capture, name, clock, options.timeout_s, options.tone)
 
 
 def _open_file(options: Options) -> FileCamera:
@@ -88,6 +97,10 @@ def _open_file(options: Options) -> FileCamera:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); give a video file or an rtsp:// URL") from error
     if not stat.S_ISREG(mode):  # FFmpeg would wait for ever on a pipe
         raise UsageError(f"{path}: not a file; give a video file (a /dev/video device is read by the camera v4l2)")
+    if options.fps is None and _is_bare(path):
+        if options.timed:
+            raise _untimed(path)
+        log.warning("%s: its frames carry no times, so how many there are a second is guessed; say --fps", path)
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # phones film sideways and say so in the container
     ok, first = capture.read()
@@ -97,20 +110,49 @@ def _open_file(options: Options) -> FileCamera:
             f"{path}: no video can be read from it; it is damaged, of an unknown kind, or was cut off before its "
             "index was written (mp4 and mov have it at the end)"
         )
-    return FileCamera(capture, first, path, options)
+    try:
+        length = read_length(path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); give a video file or an rtsp:// URL") from error
+    return FileCamera(capture, first, path, options, length)
+
+
+def _is_bare(path: Path) -> bool:
+    """Coded pictures one after the other without a container, and so without times, whatever the file is called.
+
+    H.264 and H.265 begin with a start code (Annex B of either), MPEG program streams with one that says so.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+    except OSError:  # the decoder will meet it too, and say so
+        return False
+    coded = head[:3] == b"\0\0\1" or head == b"\0\0\0\1"
+    return head[:3] == b"\xff\xd8\xff" or (coded and head != b"\0\0\1\xba") or path.suffix.lower() in _BARE_STREAMS
+
+
+def _untimed(path: Path) -> UsageError:
+    return UsageError(f"{path}: its frames carry no times; say how many there are a second with --fps")
 
 
 class FileCamera:
     """A recorded video; see ``edge.frames.Camera``. Made by ``open_camera``."""
 
     def __init__(
-        self, capture: cv2.VideoCapture, first_bgr: npt.NDArray[Any] | cv2.Mat, path: Path, options: Options
+        self,
+        capture: cv2.VideoCapture,
+        first_bgr: npt.NDArray[Any] | cv2.Mat,
+        path: Path,
+        options: Options,
+        length: Length = _UNKNOWN,
     ) -> None:
         self._capture = capture
         self._first_bgr: npt.NDArray[Any] | cv2.Mat | None = (
             first_bgr  # read ahead to know that there is a video at all
         )
+        self._length = length
         self._index = 0
+        self._last_s = 0.0
         self._path = path
         self._options = options
         self._fps = options.fps or capture.get(cv2.CAP_PROP_FPS) or 30.0
@@ -129,6 +171,11 @@ class FileCamera:
         return self._count or None
 
     @property
+    def timeout_s(self) -> float | None:
+        """None: a recording takes its time."""
+        return None
+
+    @property
     def skipped(self) -> tuple[SkippedFrame, ...]:
         """The frame at which a damaged file ended, once it did."""
         return self._skipped
@@ -140,7 +187,14 @@ class FileCamera:
             index, self._index = self._index, self._index + 1
             exposed_ns = max(exposed_ns, self._options.start_ns + self._offset_ns(index))
             rgb = rgb_from_bgr(bgr)
-            yield Frame(seq=index, exposed_ns=exposed_ns, exposure_us=None, rgb=rgb, name=self._name(index))
+            yield Frame(
+                seq=index,
+                exposed_ns=exposed_ns,
+                exposure_us=None,
+                rgb=rgb,
+                name=self._name(index),
+                tone=self._options.tone,
+            )
         self._report_end()
 
     def _read(self) -> npt.NDArray[Any] | cv2.Mat | None:
@@ -155,7 +209,14 @@ class FileCamera:
     def _offset_ns(self, index: int) -> int:
         """Time of the frame just read from the first one, ns."""
         stamp_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
-        if self._options.fps is not None or (index > 0 and stamp_ms <= 0):  # a raw stream has no timestamps
+        self._last_s = stamp_ms / 1000
+        if self._options.fps is None and index > 0 and stamp_ms <= 0:  # a raw stream has no timestamps
+            if self._options.timed:
+                raise _untimed(self._path)
+            if index == 1:
+                log.warning("%s: its frames carry no times, taken for %g per second", self._path, self._fps)
+            return round(index * 1e9 / self._fps)
+        if self._options.fps is not None:
             return round(index * 1e9 / self._fps)
         return round(stamp_ms * 1e6)
 
@@ -163,10 +224,26 @@ class FileCamera:
         return f"{readable(self._path.stem)}_{index:06d}"
 
     def _report_end(self) -> None:
-        if self._index + _TOLERATED_FRAMES < self._count:
-            reason = f"ends after {self._index} of {self._count} frames: cut off or damaged"
+        reason = self._cut_off() or self._too_few()
+        if reason is not None:
             log.warning("%s: %s", self._path, reason)
             self._skipped = (SkippedFrame(name=self._name(self._index), reason=reason),)
+
+    def _cut_off(self) -> str | None:
+        cut_off = self._length.cut_off
+        if cut_off is None:
+            return None
+        return f"ends after {self._index}{f' of {self._count}' if self._length.counted else ''} frames: {cut_off}"
+
+    def _too_few(self) -> str | None:
+        """Frames that the decoder left out without a word, where the container says how many there are."""
+        length = self._length
+        if length.counted and self._index + _TOLERATED_FRAMES < math.floor(self._count * (length.shown or 1.0)):
+            return f"ends after {self._index} of {self._count} frames: damaged"
+        tolerated_s = _TOLERATED_S + 2 / self._fps
+        if length.duration_s is not None and self._last_s + tolerated_s < length.duration_s:
+            return f"ends after {self._last_s:.1f} of {length.duration_s:.1f} s: damaged"
+        return None
 
     def __enter__(self) -> FileCamera:
         return self
@@ -181,9 +258,11 @@ class FileCamera:
 class StreamCamera:
     """A live network stream; see ``edge.frames.Camera``. Made by ``open_camera``."""
 
-    def __init__(self, capture: cv2.VideoCapture, name: str, clock: Clock) -> None:
+    def __init__(self, capture: cv2.VideoCapture, name: str, clock: Clock, timeout_s: float, tone: Tone) -> None:
         self._capture = capture
         self._name = name
+        self._timeout_s = timeout_s
+        self._tone = tone
         self._clock = clock
 
     @property
@@ -195,6 +274,11 @@ class StreamCamera:
     def frame_count(self) -> int | None:
         """None: a stream has no end."""
         return None
+
+    @property
+    def timeout_s(self) -> float | None:
+        """As configured."""
+        return self._timeout_s
 
     @property
     def skipped(self) -> tuple[SkippedFrame, ...]:
@@ -211,7 +295,7 @@ class StreamCamera:
             ok, bgr = self._capture.retrieve()
             if ok:
                 rgb = rgb_from_bgr(bgr)
-                yield Frame(seq=seq, exposed_ns=arrived_ns, exposure_us=None, rgb=rgb)
+                yield Frame(seq=seq, exposed_ns=arrived_ns, exposure_us=None, rgb=rgb, tone=self._tone)
             seq += 1
 
     def __enter__(self) -> StreamCamera:

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.frames import Frame
+
+Measure = Literal["line", "area"]
+"""How damage of one class is measured: as lines with a width (cracks), or as areas with an outline."""
+
+
+@dataclass(frozen=True, slots=True)
+class DamageClass:
+    """One kind of damage that a network knows, as the card says it."""
+
+    name: str
+    """As published: ``crack``, ``spalling``."""
+    threshold: float
+    """A score at or above this is damage, above 0 to 1."""
+    measure: Measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +37,40 @@ class Area:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Mask:
-    """Where the network sees crack in one frame; its arrays are read-only."""
+class ClassMask:
+    """Where the network sees damage of one class in one frame; its arrays are read-only."""
 
     frame: Frame
+    kind: DamageClass
     score: npt.NDArray[np.uint8]
     """uint8 (H, W) of the frame: 0 to 255 for a score of 0 to 1."""
-    crack: npt.NDArray[np.bool_]
-    """bool (H, W): score at or above the card's threshold."""
-    model: str
-    """Card name and the first 8 digits of model.tflite's SHA-256, as ``fast-unet-1a2b3c4d``."""
-    looked: tuple[Area, ...] | None = None
-    """What the network looked at, disjoint; elsewhere score is 0 and crack False, and nothing is known. None: all."""
+    damage: npt.NDArray[np.bool_]
+    """bool (H, W): score at or above the threshold of ``kind``."""
 
     def __post_init__(self) -> None:
         size = self.frame.rgb.shape[:2]
-        if self.score.shape != size or self.crack.shape != size:
-            raise ValueError(f"a mask has its frame's size {size}, got {self.score.shape} and {self.crack.shape}")
+        if self.score.shape != size or self.damage.shape != size:
+            raise ValueError(f"a mask has its frame's size {size}, got {self.score.shape} and {self.damage.shape}")
         self.score.setflags(write=False)
-        self.crack.setflags(write=False)
+        self.damage.setflags(write=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mask:
+    """Where the network sees damage in one frame, class by class."""
+
+    frame: Frame
+    classes: tuple[ClassMask, ...]
+    """One or more, in the card's order."""
+    model: str
+    """Card name and the first 8 digits of model.tflite's SHA-256, as ``fast-unet-1a2b3c4d``."""
+    looked: tuple[Area, ...] | None = None
+    """What the network looked at, disjoint; elsewhere scores are 0, nothing is damage, and nothing is known. None:
+    all."""
+
+    def __post_init__(self) -> None:
+        if not self.classes:
+            raise ValueError("a mask has one class or more, got none")
 
     @property
     def looked_share(self) -> float:
@@ -49,7 +78,7 @@ class Mask:
         if self.looked is None:
             return 1.0
         pixels = sum((area.right_px - area.left_px) * (area.bottom_px - area.top_px) for area in self.looked)
-        return pixels / self.score.size
+        return pixels / (self.frame.height_px * self.frame.width_px)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +86,11 @@ class Runtime:
     """What really runs the network, for summary, telemetry and benchmarks."""
 
     backend: str
-    """As configured: the module's name (``litert``, ``edgetpu``, ``onnx``, ``dark``)."""
+    """As configured: the module's name in this room (``litert``), or the dotted one of somebody else's."""
     library: str
     """Interpreter and its version, as ``ai-edge-litert 2.3.0``."""
     accelerator: str
-    """``cpu``, ``edgetpu``, ``cuda`` or ``tensorrt``: what owns the operators."""
+    """What owns the operators, in one lower-case word: ``cpu``, ``edgetpu``, ``cuda``, ``tensorrt``."""
     threads: int | None
     """CPU threads; None where the accelerator decides."""
 
@@ -78,8 +107,8 @@ class Segmenter(Protocol):
         """SHA-256 of the model file, hex; None for a fake that has no file."""
 
     @property
-    def threshold(self) -> float:
-        """The card's score threshold, 0 to 1."""
+    def classes(self) -> tuple[DamageClass, ...]:
+        """The kinds of damage that every mask has, in this order."""
 
     @property
     def runtime(self) -> Runtime:

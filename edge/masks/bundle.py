@@ -7,29 +7,28 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from edge.masks.card import (
-    COPY_AGAIN,
-    GOLDEN,
-    GOLDEN_ONNX,
-    MODEL,
-    MODEL_EDGETPU,
-    MODEL_ONNX,
-    Card,
-    read_card,
-)
+from edge.masks.artifacts import TFLITE, Artifact
+from edge.masks.card import COPY_AGAIN, Card, read_card
 from edge.masks.trust import check_seal
-from edge.support.errors import BundleError
+from edge.support import config
+from edge.support.errors import BundleError, ConfigError
+
+T = TypeVar("T")
 
 DEFAULT_NAME = "fast-unet"
 
 _SHOWN_DIGITS = 12
 # What numpy raises for a file that is no .npz, an array that is not there, or bytes that do not unpack.
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error)
+
+
+class MissingArtifactError(BundleError):
+    """The bundle is sound, but holds no model for the accelerator that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +38,46 @@ class Bundle:
     folder: Path
     card: Card
 
+    def artifact(self, name: str, made_by: str | None = None) -> Artifact:
+        """The artefact ``name``; ``made_by`` is the command that makes one, for the message.
+
+        Raises MissingArtifactError where the card lists none of that name.
+        """
+        found = self.card.artifacts.get(name)
+        if found is None:
+            held = ", ".join(sorted(self.card.artifacts))
+            raise MissingArtifactError(
+                f"{self.folder}: the bundle holds no artefact {name} (it has {held}); "
+                f"add one with `{made_by or 'python -m convert add'}`, or choose another backend in [masks]"
+            )
+        return found
+
+    def path(self, name: str, made_by: str | None = None) -> Path:
+        """Where the artefact ``name`` lies; arguments and errors as ``artifact``."""
+        return self.folder / self.artifact(name, made_by).file
+
+    def facts(self, name: str, kind: type[T]) -> T | None:
+        """What is known of the artefact ``name``, as the dataclass ``kind`` of its backend; None where nothing is told.
+
+        Raises BundleError naming the fact that is missing, unknown or wrong.
+        """
+        told = self.artifact(name).facts
+        if not told:
+            return None
+        try:
+            return config.build(kind, told, f"{self.folder}: card.artifacts.{name}.facts")
+        except ConfigError as error:
+            raise BundleError(str(error)) from error
+
     @property
     def model_path(self) -> Path:
         """The int8 model for the CPU."""
-        return self.folder / MODEL
-
-    @property
-    def edgetpu_path(self) -> Path | None:
-        """The model compiled for the Edge TPU; None when the bundle has none."""
-        return self.folder / MODEL_EDGETPU if MODEL_EDGETPU in self.card.files else None
-
-    @property
-    def onnx_path(self) -> Path | None:
-        """The float model for ONNX Runtime; None when the bundle has none."""
-        return self.folder / MODEL_ONNX if MODEL_ONNX in self.card.files else None
+        return self.path(TFLITE)
 
     @property
     def sha256(self) -> str:
         """SHA-256 of model.tflite, hex."""
-        return self.card.files[MODEL]
+        return self.card.artifacts[TFLITE].sha256
 
     @property
     def model(self) -> str:
@@ -96,28 +116,27 @@ def load_bundle(path: Path) -> Bundle:
     """
     check_seal(path)
     bundle = Bundle(path, read_card(path))
-    for name, expected in bundle.card.files.items():
+    models = {artifact.file: artifact.sha256 for artifact in bundle.card.artifacts.values()}
+    for name, expected in {**models, **bundle.card.files}.items():
         _verify(path / name, expected)
     return bundle
 
 
-def load_golden(bundle: Bundle) -> Golden:
-    """Read golden.npz; raises BundleError where it is not the two int8 arrays of the card's sizes."""
-    path, source = bundle.folder / GOLDEN, bundle.card.input
-    image, answer = _read_arrays(path, "input", "output")
+def load_golden(bundle: Bundle, name: str = TFLITE) -> Golden:
+    """The golden input, and what the artefact ``name`` must answer.
+
+    Every artefact is given the same input, that of ``tflite``; its answer is int8 at the card's output scale, whatever
+    it computes in. Raises BundleError where a file is not the int8 arrays of the card's sizes, MissingArtifactError
+    where there is no such artefact.
+    """
+    source, result = bundle.card.input, bundle.card.output
+    path = bundle.folder / bundle.artifact(TFLITE).golden.file
+    (image,) = _read_arrays(path, "input")
     _check_array(path, "input", image, (1, source.height, source.width, 3))
-    _check_array(path, "output", answer, _answer_shape(bundle))
-    return Golden(image, answer)
-
-
-def load_golden_onnx(bundle: Bundle) -> Golden:
-    """The golden input with the answer of the float network, as int8 of the card's output scale; raises BundleError."""
-    path = bundle.folder / GOLDEN_ONNX
-    if GOLDEN_ONNX not in bundle.card.files:
-        raise BundleError(f"{path}: the card does not list it; make it again with `python -m convert onnx`")
+    path = bundle.folder / bundle.artifact(name).golden.file
     (answer,) = _read_arrays(path, "output")
-    _check_array(path, "output", answer, _answer_shape(bundle))
-    return Golden(load_golden(bundle).input, answer)
+    _check_array(path, "output", answer, (1, result.height, result.width, result.channels))
+    return Golden(image, answer)
 
 
 def _read_arrays(path: Path, *names: str) -> list[npt.NDArray[Any]]:
@@ -127,11 +146,6 @@ def _read_arrays(path: Path, *names: str) -> list[npt.NDArray[Any]]:
     except _UNREADABLE as error:
         listed = " and ".join(names)
         raise BundleError(f"{path}: not an .npz with the arrays {listed} ({error}); {COPY_AGAIN}") from error
-
-
-def _answer_shape(bundle: Bundle) -> tuple[int, ...]:
-    result = bundle.card.output
-    return (1, result.height, result.width, result.channels)
 
 
 def _verify(path: Path, expected: str) -> None:

@@ -1,4 +1,4 @@
-"""card.json: what a model bundle says of itself (schema ``spanhawk/card/1``), parsed strictly."""
+"""card.json: what a model bundle says of itself (schema ``spanhawk/card/2``), parsed strictly."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from edge.masks import preprocess
+from edge.masks import DamageClass, Measure, preprocess
+from edge.masks.artifacts import Artifact, check_digest, parse_artifacts
+from edge.masks.upgrade import upgraded
 from edge.support import config
 from edge.support.errors import BundleError, ConfigError
 
-SCHEMA = "spanhawk/card/1"
+SCHEMA = "spanhawk/card/2"
 CARD = "card.json"
 SEAL = "card.json.sha256"
 SIGNATURE = "card.json.minisig"
-MODEL = "model.tflite"
-MODEL_EDGETPU = "model_edgetpu.tflite"
-MODEL_ONNX = "model.onnx"
-GOLDEN = "golden.npz"
-GOLDEN_ONNX = "golden_onnx.npz"
+SOUND = "sound"
+"""What a patch classifier calls a picture without damage."""
 COPY_AGAIN = "copy the bundle again; it was altered or cut short"
 
 
@@ -54,16 +53,14 @@ class OutputCard:
     scale: float
     zero_point: int
     kind: Literal["logits", "class_logits"]
-    """``logits``: one crack logit per pixel or cell, what a segmenter needs; ``class_logits``: one per class for the
-    whole picture, what a patch classifier gives."""
+    """``logits``: one logit per class and pixel or cell, what a segmenter needs; ``class_logits``: one per class for
+    the whole picture, what a patch classifier gives."""
     pixel_shuffle: int
-    """r: channel dy * r + dx is the logit of row y * r + dy, column x * r + dx; 1 = one logit per cell."""
+    """r: channel (class * r + dy) * r + dx is the logit of row y * r + dy, column x * r + dx; 1 = one logit each."""
 
     def __post_init__(self) -> None:
         if min(self.height, self.width, self.channels, self.pixel_shuffle) < 1:
             raise ValueError("height, width, channels and pixel_shuffle are at least 1")
-        if self.kind == "logits" and self.channels != self.pixel_shuffle**2:
-            raise ValueError(f"channels is pixel_shuffle squared, got {self.channels} and {self.pixel_shuffle}")
         if self.kind == "class_logits" and (self.height, self.width, self.pixel_shuffle) != (1, 1, 1):
             raise ValueError("class_logits have height, width and pixel_shuffle 1: one answer for the whole picture")
         if not (math.isfinite(self.scale) and self.scale > 0):
@@ -83,20 +80,6 @@ class TrainingData:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GoldenCard:
-    """How far an interpreter may stray from golden.npz: kernels of different machines round differently."""
-
-    tolerance_lsb: int
-    """A value further off than this counts as different, steps of the int8 output."""
-    max_fraction_above: float
-    """Share of values that may differ, 0 to 1."""
-
-    def __post_init__(self) -> None:
-        if self.tolerance_lsb < 0 or not 0 <= self.max_fraction_above < 1:
-            raise ValueError("tolerance_lsb is at least 0 and max_fraction_above is in 0 to 1")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitsCard:
     """What int8 may cost against float before ``python -m convert verify`` refuses the bundle, per data set."""
 
@@ -111,86 +94,112 @@ class LimitsCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EdgeTpuCard:
-    """What edgetpu_compiler said of model_edgetpu.tflite."""
-
-    compiler: str
-    """Its version, as it prints it."""
-    operators: int
-    operators_mapped: int
-    """How many of them run on the Edge TPU; the rest would run on the CPU."""
-    subgraphs: int
-    on_chip_bytes: int
-    """Parameters cached in the accelerator's memory."""
-    off_chip_bytes: int
-    """Parameters streamed over the bus for every frame."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnnxCard:
-    """What model.onnx is: the float network, static shapes, float32 RGB in 0..1 (1, H, W, 3) to float32 logits."""
-
-    opset: int
-    largest_difference: float
-    """Largest difference of a logit from the float TFLite model on the golden input."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What card.json says of a model (schema ``spanhawk/card/1``), field by field."""
+    """What card.json says of a model (schema ``spanhawk/card/2``), field by field."""
 
     name: str
     created: str
     """When the bundle was made, ISO 8601."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """File name to SHA-256 (hex, lower case) of every file of the bundle but the card."""
+    """File name to SHA-256 (hex, lower case) of every file of the bundle that is neither the card nor an artefact."""
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
+    """By name; ``tflite`` is always among them."""
     input: InputCard
     output: OutputCard
-    score_threshold: float
-    """A score at or above this is crack, 0 to 1; chosen with the weights."""
     classes: tuple[str, ...]
+    """Kinds of damage in the order of the network's outputs; a patch classifier's first output is ``sound``."""
+    score_threshold: float | None = None
+    """A score at or above this is damage, above 0 to 1; chosen with the weights. None where ``score_thresholds`` says
+    it class by class."""
+    score_thresholds: Mapping[str, float] = field(default_factory=dict)
+    """The same for a network of several classes: one for each of ``classes``, by name."""
+    measure: Mapping[str, Measure] = field(default_factory=dict)
+    """How damage of a class is measured, by name; a class that is not named: ``line`` for ``crack``, else ``area``."""
     training_data: tuple[TrainingData, ...]
     licence: str
     metrics: Mapping[str, Any] = field(default_factory=dict)
     made: Mapping[str, Any] = field(default_factory=dict)
-    golden: GoldenCard
     limits: LimitsCard = field(default_factory=LimitsCard)
-    edgetpu: EdgeTpuCard | None = None
-    """None where nothing was compiled for the Edge TPU."""
-    onnx: OnnxCard | None = None
-    """None where no ONNX model was made."""
 
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("name is empty")
-        if not 0 < self.score_threshold <= 1:
-            raise ValueError(f"score_threshold is above 0 and at most 1, got {self.score_threshold}")
-        if self.output.kind == "class_logits":
-            if len(self.classes) != self.output.channels:
-                raise ValueError(f"classes names {len(self.classes)} classes, the output has {self.output.channels}")
+        if not self.classes or len(set(self.classes)) != len(self.classes) or not all(self.classes):
+            raise ValueError(f"classes are one or more different names, got {list(self.classes)}")
+        self._check_named()
+        result = self.output
+        if result.kind == "class_logits":
+            if len(self.classes) != result.channels:
+                raise ValueError(f"classes names {len(self.classes)} classes, the output has {result.channels}")
             return
-        if self.classes != ("crack",):
-            raise ValueError(f"classes is ['crack'], got {list(self.classes)}: this version segments cracks only")
-        _check_strides(self.input, self.output)
+        if result.channels != len(self.classes) * result.pixel_shuffle**2:
+            raise ValueError(
+                f"channels is the number of classes times pixel_shuffle squared, got {result.channels} for "
+                f"{len(self.classes)} classes and a pixel_shuffle of {result.pixel_shuffle}"
+            )
+        _check_strides(self.input, result)
+
+    def _check_named(self) -> None:
+        """Thresholds and measures are of the classes that there are, and no class lacks a threshold."""
+        kinds = self._kinds()
+        for field_name in ("score_thresholds", "measure"):
+            strangers = [name for name in getattr(self, field_name) if name not in kinds]
+            if strangers:
+                raise ValueError(f"{field_name} names {strangers[0]!r}, which is none of the classes {list(kinds)}")
+        if (self.score_threshold is None) is (not self.score_thresholds):
+            raise ValueError("a card gives either score_threshold or score_thresholds, one per class")
+        if self.score_threshold is not None and len(kinds) > 1 and self.output.kind == "logits":
+            raise ValueError(f"{len(kinds)} classes need score_thresholds, one per class, not one score_threshold")
+        for name in kinds:
+            level = self.score_thresholds.get(name, self.score_threshold)
+            if level is None:
+                raise ValueError(f"score_thresholds has none for class {name!r}")
+            if not 0 < level <= 1:
+                raise ValueError(f"the score_threshold of {name!r} is above 0 and at most 1, got {level}")
+
+    @property
+    def damage(self) -> tuple[DamageClass, ...]:
+        """The kinds of damage with threshold and measure, in the order of the network's outputs."""
+        return tuple(
+            DamageClass(
+                name,
+                self.score_thresholds[name] if self.score_threshold is None else self.score_threshold,
+                self.measure.get(name, default_measure(name)),
+            )
+            for name in self._kinds()
+        )
+
+    def _kinds(self) -> tuple[str, ...]:
+        """The classes that are damage."""
+        return tuple(name for name in self.classes if self.output.kind == "logits" or name != SOUND)
+
+
+def default_measure(name: str) -> Measure:
+    """How a class is measured where the card does not say."""
+    return "line" if name == "crack" else "area"
 
 
 def read_card(folder: Path) -> Card:
     """Read the card in ``folder``.
 
-    Raises BundleError naming the field that is missing, unknown, mistyped or impossible; for an unknown schema; and
-    for a file name that leads out of the folder.
+    A card of an earlier version is read as if it were of today's. Raises BundleError naming the field that is missing,
+    unknown, mistyped or impossible; for an unknown schema; and for a file name that leads out of the folder.
     """
     path = folder / CARD
-    table = _read_table(folder, path)
+    table = upgraded(_read_table(folder, path))
     schema = table.pop("schema", None)
     if schema != SCHEMA:
         raise BundleError(f"{path}: schema {schema!r} is unknown, this version reads {SCHEMA}; {_way_out(schema)}")
-    files, metrics, made = (_take_object(table, name, path) for name in ("files", "metrics", "made"))
+    files, listed, metrics, made = (
+        _take_object(table, name, path) for name in ("files", "artifacts", "metrics", "made")
+    )
     try:
         card = config.build(Card, table, f"{path}: card")
     except ConfigError as error:
         raise BundleError(str(error)) from error
-    return replace(card, files=_parse_files(files, path), metrics=metrics, made=made)
+    artifacts = parse_artifacts(listed, path)
+    _check_files(files, artifacts, path)
+    return replace(card, files=files, artifacts=artifacts, metrics=metrics, made=made)
 
 
 def _way_out(schema: object) -> str:
@@ -230,16 +239,20 @@ def _take_object(table: dict[str, Any], name: str, path: Path) -> dict[str, Any]
     return value
 
 
-def _parse_files(files: dict[str, Any], path: Path) -> dict[str, str]:
-    for name, digest in files.items():
+def _check_files(files: Mapping[str, Any], artifacts: Mapping[str, Artifact], path: Path) -> None:
+    models = [artifact.file for artifact in artifacts.values()]
+    for name in (*files, *models):
         if name in ("", ".", "..", CARD, SEAL, SIGNATURE) or "/" in name or "\\" in name or "\0" in name:
             raise BundleError(f"{path}: card.files: {name!r} is not the plain name of a file beside the card")
-        if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
-            raise BundleError(f"{path}: card.files.{name}: got {digest!r}, needs a SHA-256 as 64 lower-case hex digits")
-    for name in (MODEL, GOLDEN):
-        if name not in files:
-            raise BundleError(f"{path}: card.files: {name} is not listed; a bundle without it does not fly")
-    return files
+        if (*files, *models).count(name) > 1:
+            raise BundleError(f"{path}: card.artifacts: {name!r} is listed twice; each file has one place on the card")
+    for name, digest in files.items():
+        check_digest(digest, f"{path}: card.files.{name}")
+    for artifact in artifacts.values():
+        if artifact.golden.file not in files:
+            raise BundleError(
+                f"{path}: card.files: {artifact.golden.file} is not listed; {artifact.file} does not fly without it"
+            )
 
 
 def _check_strides(source: InputCard, result: OutputCard) -> None:

@@ -14,10 +14,13 @@ import cv2
 import numpy as np
 
 from edge.frames import Frame
-from edge.masks import Mask, Runtime, Segmenter
+from edge.masks import ClassMask, DamageClass, Mask, Runtime, Segmenter
 from edge.masks.preprocess import threshold_code
+from edge.masks.traits import Traits
 from edge.support.clock import Clock
 from edge.support.errors import DeviceError
+
+TRAITS = Traits(artifact=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,11 +67,7 @@ class DarkSegmenter:
         self._never = threading.Event()
         self._frames = 0
         self._closed = False
-
-    @property
-    def threshold(self) -> float:
-        """As configured, 0 to 1."""
-        return self._options.threshold
+        self.classes = (DamageClass("crack", options.threshold, "line"),)
 
     @property
     def runtime(self) -> Runtime:
@@ -82,8 +81,9 @@ class DarkSegmenter:
         grey = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY)
         deficit = cv2.subtract(cv2.blur(grey, (side, side)), grey)
         score = cv2.convertScaleAbs(deficit, alpha=255 / self._options.full_contrast).reshape(grey.shape)
-        crack = np.asarray(score) >= threshold_code(self._options.threshold)
-        return Mask(frame=frame, score=np.asarray(score, np.uint8), crack=crack, model=self.model)
+        damage = np.asarray(score) >= threshold_code(self._options.threshold)
+        found = ClassMask(frame, self.classes[0], np.asarray(score, np.uint8), damage)
+        return Mask(frame=frame, classes=(found,), model=self.model)
 
     def __enter__(self) -> DarkSegmenter:
         return self

@@ -11,17 +11,28 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edge.masks import Runtime, Segmenter
-from edge.masks.bundle import Bundle
-from edge.masks.card import MODEL_EDGETPU
+from edge.masks.artifacts import TFLITE
+from edge.masks.bundle import Bundle, MissingArtifactError
 from edge.masks.interpreter import load_delegate, open_network
 from edge.masks.segmenter import NetworkOptions, NetworkSegmenter, open_bundle
+from edge.masks.traits import Device, Traits
 from edge.support.clock import Clock
 from edge.support.errors import BundleError, DeviceError
 
 _log = logging.getLogger(__name__)
 
+ARTIFACT = "edgetpu"
+MODEL = "model_edgetpu.tflite"
+_MADE_BY = "python -m convert compile"
+
 # The one operator a compiled model consists of; without it all would run on the CPU and nobody would know.
-_COMPILED_OPERATOR = b"edgetpu-custom-op"
+_COMPILED_OPERATOR = "edgetpu-custom-op"
+
+_USB = Path("/sys/bus/usb/devices")
+_APEX = Path("/sys/class/apex")
+# Before and after its firmware is loaded.
+_USB_IDS = (("1a6e", "089a"), ("18d1", "9302"))
+_USB3_MBIT_S = 5000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +47,22 @@ class Options(NetworkOptions):
     """The delegate's shared library: a name the loader finds, or a path."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What edgetpu_compiler said of the artefact."""
+
+    compiler: str
+    """Its version, as it prints it."""
+    operators: int
+    operators_mapped: int
+    """How many of them run on the Edge TPU; the rest would run on the CPU."""
+    subgraphs: int
+    on_chip_bytes: int
+    """Parameters cached in the accelerator's memory."""
+    off_chip_bytes: int
+    """Parameters streamed over the bus for every frame."""
+
+
 def open_segmenter(options: Options, clock: Clock) -> Segmenter:
     """Open the bundle's model_edgetpu.tflite on the Edge TPU and check it against card and golden answer.
 
@@ -44,33 +71,48 @@ def open_segmenter(options: Options, clock: Clock) -> Segmenter:
     """
     bundle = open_bundle(options)
     try:
-        path = _compiled_model(bundle)
+        _check_compiled(bundle)
         delegate = _load(options)
-    except (DeviceError, _NotCompiledError) as error:
+    except (DeviceError, MissingArtifactError) as error:
         if options.when_absent == "refuse":
             raise
         return _degraded(bundle, options, str(error))
-    network = open_network(path, bundle, options.threads, delegate, "edgetpu")
+    network = open_network(bundle, ARTIFACT, options.threads, delegate, "edgetpu")
     runtime = Runtime(backend="edgetpu", library=network.library, accelerator="edgetpu", threads=None)
     return NetworkSegmenter(network, bundle, options, runtime)
 
 
-class _NotCompiledError(BundleError):
-    """The bundle is sound, but holds nothing for the Edge TPU."""
+def find_device(options: Options, usb: Path = _USB, apex: Path = _APEX) -> Device:
+    """The Edge TPU on PCIe, USB 3 or USB 2, as Linux lists it in ``apex`` and ``usb``. Raises DeviceError."""
+    if any(apex.glob("apex_*")):
+        return Device("Edge TPU on PCIe")
+    for device in sorted(usb.glob("*")):
+        if (_text(device / "idVendor"), _text(device / "idProduct")) in _USB_IDS:
+            speed = _text(device / "speed")
+            fast = speed.isdigit() and int(speed) >= _USB3_MBIT_S
+            slow = "plug it into a blue USB 3 port with its own cable: USB 2 is several times slower"
+            return Device(f"Edge TPU on USB {3 if fast else 2} ({speed or '?'} Mbit/s)", None if fast else slow)
+    raise DeviceError("no Edge TPU on USB or PCIe; plug it into a blue USB 3 port and look for it with lsusb")
 
 
-def _compiled_model(bundle: Bundle) -> Path:
-    path = bundle.edgetpu_path
-    if path is None:
-        raise _NotCompiledError(
-            f"{bundle.folder}: the bundle holds no {MODEL_EDGETPU}; make one with `python -m convert compile`, "
-            "or set the backend to litert"
-        )
-    if _COMPILED_OPERATOR not in path.read_bytes():
+TRAITS = Traits(
+    artifact=ARTIFACT,
+    made_by=_MADE_BY,
+    find_device=find_device,
+    faster_than="litert",
+    operator=_COMPILED_OPERATOR,
+    on_threads=lambda options: False,
+)
+
+
+def _check_compiled(bundle: Bundle) -> None:
+    """Raise MissingArtifactError without the artefact, BundleError where it is not compiled or its facts are wrong."""
+    path = bundle.path(ARTIFACT, _MADE_BY)
+    bundle.facts(ARTIFACT, Facts)
+    if _COMPILED_OPERATOR.encode() not in path.read_bytes():
         raise BundleError(
             f"{path}: holds no Edge TPU operator, so it would run on the CPU; compile it with edgetpu_compiler"
         )
-    return path
 
 
 def _load(options: Options) -> Any:
@@ -92,6 +134,13 @@ def _load(options: Options) -> Any:
 def _degraded(bundle: Bundle, options: Options, reason: str) -> Segmenter:
     sentence = f"running on the CPU instead of the Edge TPU: {reason}"
     _log.warning("%s", sentence)
-    network = open_network(bundle.model_path, bundle, options.threads)
+    network = open_network(bundle, TFLITE, options.threads)
     runtime = Runtime(backend="edgetpu", library=network.library, accelerator="cpu", threads=options.threads)
     return NetworkSegmenter(network, bundle, options, runtime, degraded=sentence)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""

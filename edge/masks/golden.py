@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from edge.masks.bundle import Golden
-from edge.masks.card import GoldenCard
+from edge.masks.bundle import Bundle, load_golden
 from edge.masks.preprocess import Int8
 from edge.support.errors import BundleError, DeviceError
 
@@ -20,6 +18,8 @@ class Network(Protocol):
     """What runs it and its version, as ``ai-edge-litert 2.3.0``."""
     accelerator: str
     """What owns the operators, as ``cpu``."""
+    exclusive: bool
+    """Whether it runs all of the model, or does not open: nothing can be left to the CPU in silence."""
 
     def input(self) -> Int8:
         """The input, int8 (H, W, 3), to be written in full before each ``run``; not to be held through it."""
@@ -31,11 +31,12 @@ class Network(Protocol):
         """The answer, int8 (h, w, c) at the card's output scale, valid until the next ``run``."""
 
 
-def check_golden(path: Path, network: Network, golden: Golden, limits: GoldenCard) -> None:
-    """Run the golden input of ``path``'s bundle and compare.
+def check_golden(bundle: Bundle, artifact: str, network: Network) -> None:
+    """Run the golden input through ``network``, opened from the artefact of that name, and compare.
 
     Raises BundleError when more of the answer is off than the card allows, DeviceError when the run fails.
     """
+    path, limits, golden = bundle.path(artifact), bundle.artifact(artifact).golden, load_golden(bundle, artifact)
     np.copyto(network.input(), golden.input[0])
     try:
         network.run()

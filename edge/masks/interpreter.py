@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.masks.bundle import Bundle, load_golden
+from edge.masks.bundle import Bundle
 from edge.masks.golden import check_golden
 from edge.masks.preprocess import Int8
 from edge.support.errors import BundleError, ConfigError, DeviceError
@@ -36,6 +36,9 @@ class Operator:
 
 class Network:
     """One int8 model, opened and checked against its card; used by one thread."""
+
+    exclusive = False
+    """The interpreter leaves to the CPU what a delegate does not take, so ``operators`` has to show who did it."""
 
     def __init__(self, interpreter: Any, library: str, accelerator: str) -> None:
         self._interpreter = interpreter
@@ -93,12 +96,14 @@ def load_delegate(library: str, options: Mapping[str, str]) -> Any:
 
 
 def open_network(
-    path: Path, bundle: Bundle, threads: int, delegate: Any | None = None, accelerator: str = "cpu"
+    bundle: Bundle, artifact: str, threads: int, delegate: Any | None = None, accelerator: str = "cpu"
 ) -> Network:
-    """Open the model file ``path`` of ``bundle``, on ``delegate`` where given.
+    """Open ``bundle``'s artefact of that name, a .tflite file, on ``delegate`` where given.
 
-    Raises BundleError when the file is not the int8 network its card describes, or does not give the golden answer.
+    Raises BundleError when the bundle has none, when the file is not the int8 network its card describes, or when it
+    does not give the golden answer.
     """
+    path = bundle.path(artifact)
     module, library = _vendor()
     try:
         interpreter = module.Interpreter(
@@ -115,7 +120,7 @@ def open_network(
         ) from error
     _check_against_card(path, interpreter, bundle)
     network = Network(interpreter, library, accelerator)
-    check_golden(path, network, load_golden(bundle), bundle.card.golden)
+    check_golden(bundle, artifact, network)
     return network
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge.masks import Runtime, Segmenter
+from edge.masks.artifacts import TFLITE
 from edge.masks.interpreter import open_network
 from edge.masks.segmenter import NetworkOptions, NetworkSegmenter, open_bundle
+from edge.masks.traits import Traits
 from edge.support.clock import Clock
+
+TRAITS = Traits(artifact=TFLITE, instruments=frozenset({"roofline", "litert-benchmark"}))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +25,6 @@ def open_segmenter(options: Options, clock: Clock) -> Segmenter:
     Raises BundleError when it must not fly, ConfigError when no interpreter is installed.
     """
     bundle = open_bundle(options)
-    network = open_network(bundle.model_path, bundle, options.threads)
+    network = open_network(bundle, TFLITE, options.threads)
     runtime = Runtime(backend="litert", library=network.library, accelerator="cpu", threads=options.threads)
     return NetworkSegmenter(network, bundle, options, runtime)

@@ -15,15 +15,19 @@ from typing import Any, Literal
 import numpy as np
 
 from edge.masks import Runtime, Segmenter
-from edge.masks.bundle import Bundle, load_golden_onnx
-from edge.masks.card import MODEL_ONNX
+from edge.masks.bundle import Bundle
 from edge.masks.golden import check_golden
 from edge.masks.preprocess import INPUT_SCALE, Int8
 from edge.masks.segmenter import NetworkOptions, NetworkSegmenter, open_bundle
+from edge.masks.traits import Device, Traits
 from edge.support.clock import Clock
 from edge.support.errors import BundleError, ConfigError, DeviceError
 
 log = logging.getLogger(__name__)
+
+ARTIFACT = "onnx"
+MODEL, GOLDEN = "model.onnx", "golden_onnx.npz"
+_MADE_BY = "python -m convert onnx"
 
 Provider = Literal["tensorrt", "cuda", "cpu"]
 
@@ -57,6 +61,15 @@ class Options(NetworkOptions):
             raise ValueError(f"device is at least 0, got {self.device}")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What is known of the artefact: the float network, static shapes, float32 RGB in 0..1 to float32 logits."""
+
+    opset: int
+    largest_difference: float
+    """Largest difference of a logit from the float TFLite model on the golden input."""
+
+
 def open_segmenter(options: Options, clock: Clock) -> Segmenter:
     """Open the bundle's model.onnx on the configured provider and check it against card and golden answer.
 
@@ -64,12 +77,8 @@ def open_segmenter(options: Options, clock: Clock) -> Segmenter:
     ``degrade``; BundleError when the bundle has no ONNX model or it answers wrongly; ConfigError without ONNX Runtime.
     """
     bundle = open_bundle(options)
-    path = bundle.onnx_path
-    if path is None:
-        raise BundleError(
-            f"{bundle.folder}: the bundle holds no {MODEL_ONNX}; make one with `python -m convert onnx`, "
-            "or set the backend to litert"
-        )
+    path = bundle.path(ARTIFACT, _MADE_BY)
+    bundle.facts(ARTIFACT, Facts)
     degraded = None
     try:
         network = OnnxNetwork(path, bundle, options, options.provider)
@@ -79,10 +88,28 @@ def open_segmenter(options: Options, clock: Clock) -> Segmenter:
         degraded = f"running on the CPU instead of {options.provider}: {error}"
         log.warning("%s", degraded)
         network = OnnxNetwork(path, bundle, options, "cpu")
-    check_golden(path, network, load_golden_onnx(bundle), bundle.card.golden)
+    check_golden(bundle, ARTIFACT, network)
     threads = options.threads if network.accelerator == "cpu" else None
     runtime = Runtime(backend="onnx", library=network.library, accelerator=network.accelerator, threads=threads)
     return NetworkSegmenter(network, bundle, options, runtime, degraded)
+
+
+def find_device(options: Options) -> Device | None:
+    """The GPU a provider works on, as ONNX Runtime knows it; None on the CPU. Raises DeviceError, ConfigError."""
+    if options.provider == "cpu":
+        return None
+    _, library = _runtime_with(options.provider)
+    return Device(f"GPU {options.device} through {_PROVIDERS[options.provider]} of {library}")
+
+
+TRAITS = Traits(
+    artifact=ARTIFACT,
+    made_by=_MADE_BY,
+    scores="float",
+    find_device=find_device,
+    faster_than="litert",
+    on_threads=lambda options: options.provider == "cpu",
+)
 
 
 class OnnxNetwork:
@@ -123,7 +150,8 @@ class OnnxNetwork:
         return self._answer
 
 
-def _open_session(path: Path, options: Options, provider: Provider) -> tuple[Any, str]:
+def _runtime_with(provider: Provider) -> tuple[Any, str]:
+    """The module of ONNX Runtime, and its name with version. Raises ConfigError, DeviceError without the provider."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -138,6 +166,12 @@ def _open_session(path: Path, options: Options, provider: Provider) -> tuple[Any
             f"{library} was built without {wanted} (it has {', '.join(here)}); on a Jetson install NVIDIA's "
             "onnxruntime-gpu wheel for its JetPack, or set masks.provider"
         )
+    return onnxruntime, library
+
+
+def _open_session(path: Path, options: Options, provider: Provider) -> tuple[Any, str]:
+    onnxruntime, library = _runtime_with(provider)
+    wanted = _PROVIDERS[provider]
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = options.threads
     settings.log_severity_level = _ERRORS_ONLY

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from edge.frames import RGB, Frame
-from edge.masks import Area, Mask, Runtime, preprocess, tiles
+from edge.frames.tone import as_srgb
+from edge.masks import Area, ClassMask, DamageClass, Mask, Runtime, preprocess, tiles
 from edge.masks.bundle import Bundle, default_bundle_path, load_bundle
 from edge.masks.golden import Network
 from edge.masks.schedule import Rounds
@@ -100,11 +101,13 @@ class NetworkSegmenter:
         self._runtime = runtime
         self._degraded = degraded
         self._table = preprocess.score_table(card.output.scale, card.output.zero_point)
-        self._threshold_code = preprocess.threshold_code(card.score_threshold)
+        self._classes = card.damage
+        self._levels = [preprocess.threshold_code(kind.threshold) for kind in self._classes]
         factor = card.output.pixel_shuffle
-        self._cells = np.empty((card.output.height * factor, card.output.width * factor), np.uint8)
-        self._codes = np.empty((card.input.height, card.input.width), np.uint8)
-        self._mosaic: tiles.Mosaic | None = None
+        cells = (len(self._classes), card.output.height * factor, card.output.width * factor)
+        self._cells = np.empty(cells, np.uint8)
+        self._codes = np.empty((len(self._classes), card.input.height, card.input.width), np.uint8)
+        self._mosaics: list[tiles.Mosaic] = []  # one per class, all of one plan
         self._budget_ms, self._revisit_frames = options.budget_ms, options.revisit_frames
         self._rounds: Rounds | None = None
 
@@ -119,9 +122,9 @@ class NetworkSegmenter:
         return self._bundle.sha256
 
     @property
-    def threshold(self) -> float:
-        """The card's score threshold, 0 to 1."""
-        return self._bundle.card.score_threshold
+    def classes(self) -> tuple[DamageClass, ...]:
+        """The card's kinds of damage."""
+        return self._classes
 
     @property
     def runtime(self) -> Runtime:
@@ -148,16 +151,16 @@ class NetworkSegmenter:
         Raises DeviceError when the accelerator is gone, ConfigError when ``source`` is ``lores`` and there is none.
         """
         begun_ns = stopwatch_ns()
-        rgb = self._picture(frame)
-        score = np.empty(rgb.shape[:2], np.uint8)
-        mosaic = self._fitting_mosaic(rgb)
+        rgb = as_srgb(self._picture(frame), frame.tone)  # what networks are trained on
+        scores = [np.empty(rgb.shape[:2], np.uint8) for _ in self._classes]
+        self._fit_mosaics(rgb)
         if self._rounds is not None and not self._rounds.all_fit:
-            return self._in_part(frame, score, mosaic, self._rounds, begun_ns)
-        codes = self._score_codes(rgb, score, mosaic)
-        if codes.shape != frame.rgb.shape[:2]:
-            codes = score = preprocess.upsample(codes, frame.height_px, frame.width_px)
-        cv2.LUT(codes, self._table, dst=score)
-        return Mask(frame=frame, score=score, crack=score >= self._threshold_code, model=self.model)
+            return self._in_part(frame, rgb, scores, self._rounds, begun_ns)
+        for index, codes in enumerate(self._score_codes(rgb, scores)):
+            if codes.shape != frame.rgb.shape[:2]:
+                codes = scores[index] = preprocess.upsample(codes, frame.height_px, frame.width_px)
+            cv2.LUT(codes, self._table, dst=scores[index])
+        return self._mask(frame, scores)
 
     def __enter__(self) -> NetworkSegmenter:
         return self
@@ -177,47 +180,61 @@ class NetworkSegmenter:
             )
         return frame.lores
 
-    def _score_codes(self, rgb: RGB, out: preprocess.UInt8, mosaic: tiles.Mosaic) -> preprocess.UInt8:
-        """Logit codes of all of ``rgb``: in ``out`` when it took several tiles, else a view of the tile."""
-        if len(mosaic.tiles) == 1:
-            return self._run(rgb)[: rgb.shape[0], : rgb.shape[1]]
-        for index in range(len(mosaic.tiles)) if self._rounds is None else self._rounds.every():
-            tile = mosaic.tiles[index]
-            mosaic.add(tile, self._run(_seen(rgb, tile)), out)
+    def _mask(self, frame: Frame, scores: list[preprocess.UInt8], looked: tuple[Area, ...] | None = None) -> Mask:
+        classes = [
+            ClassMask(frame, kind, score, score >= level)
+            for kind, score, level in zip(self._classes, scores, self._levels, strict=True)
+        ]
+        return Mask(frame, tuple(classes), self.model, looked)
+
+    def _score_codes(self, rgb: RGB, out: list[preprocess.UInt8]) -> list[preprocess.UInt8]:
+        """Logit codes of all of ``rgb``, per class: in ``out`` when it took several tiles, else views of the tile."""
+        plan = self._mosaics[0].tiles
+        if len(plan) == 1:
+            return [codes[: rgb.shape[0], : rgb.shape[1]] for codes in self._run(rgb)]
+        for index in range(len(plan)) if self._rounds is None else self._rounds.every():
+            answers = self._run(_seen(rgb, plan[index]))
+            for mosaic, codes, joined in zip(self._mosaics, answers, out, strict=True):
+                mosaic.add(plan[index], codes, joined)
         return out
 
-    def _in_part(
-        self, frame: Frame, score: preprocess.UInt8, mosaic: tiles.Mosaic, rounds: Rounds, begun_ns: int
-    ) -> Mask:
+    def _in_part(self, frame: Frame, rgb: RGB, scores: list[preprocess.UInt8], rounds: Rounds, begun_ns: int) -> Mask:
         """As many tiles as there is time for, each answering for its own area alone."""
         looked: list[Area] = []
-        score[:] = 0
-        for index in rounds.chosen(frame.rgb, begun_ns):
-            tile, area = mosaic.tiles[index], rounds.areas[index]
-            codes = self._run(_seen(frame.rgb, tile))
+        for score in scores:
+            score[:] = 0
+        for index in rounds.chosen(rgb, begun_ns):
+            tile, area = self._mosaics[0].tiles[index], rounds.areas[index]
             top, left = tile.rows.start_px, tile.columns.start_px
-            piece = codes[area.top_px - top : area.bottom_px - top, area.left_px - left : area.right_px - left]
-            score[area.top_px : area.bottom_px, area.left_px : area.right_px] = cv2.LUT(piece, self._table)
+            for score, codes in zip(scores, self._run(_seen(rgb, tile)), strict=True):
+                piece = codes[area.top_px - top : area.bottom_px - top, area.left_px - left : area.right_px - left]
+                score[area.top_px : area.bottom_px, area.left_px : area.right_px] = cv2.LUT(piece, self._table)
             looked.append(area)
-        return Mask(frame, score, score >= self._threshold_code, self.model, tuple(looked))
+        return self._mask(frame, scores, tuple(looked))
 
-    def _fitting_mosaic(self, rgb: RGB) -> tiles.Mosaic:
+    def _fit_mosaics(self, rgb: RGB) -> None:
+        """Plan the tiles anew where the picture's size has changed."""
         height, width = rgb.shape[:2]
-        if self._mosaic is None or (self._mosaic.height_px, self._mosaic.width_px) != (height, width):
-            source = self._bundle.card.input
-            plan = tiles.plan(height, width, source.height, source.width, self._overlap_px)
-            self._mosaic = tiles.Mosaic(plan)
-            shared = self._budget_ms is not None and len(plan) > 1
-            self._rounds = Rounds(plan, self._budget_ms or 0.0, self._revisit_frames) if shared else None
-        return self._mosaic
+        if self._mosaics and (self._mosaics[0].height_px, self._mosaics[0].width_px) == (height, width):
+            return
+        source = self._bundle.card.input
+        plan = tiles.plan(height, width, source.height, source.width, self._overlap_px)
+        self._mosaics = [tiles.Mosaic(plan) for _ in self._classes]
+        shared = self._budget_ms is not None and len(plan) > 1
+        self._rounds = Rounds(plan, self._budget_ms or 0.0, self._revisit_frames) if shared else None
 
-    def _run(self, rgb: RGB) -> preprocess.UInt8:
-        """Logit codes of one tile at the network's full input size; overwritten by the next call."""
+    def _run(self, rgb: RGB) -> list[preprocess.UInt8]:
+        """Logit codes of one tile at the network's full input size, per class; overwritten by the next call."""
         network = self.network
         _write(rgb, network.input())
         network.run()
-        codes = preprocess.to_codes(network.output(), self._bundle.card.output.pixel_shuffle, self._cells)
-        return preprocess.upsample(codes, *self._codes.shape, out=self._codes)
+        raw, factor = network.output(), self._bundle.card.output.pixel_shuffle
+        own = factor**2  # channels of one class
+        found = []
+        for index, (cells, codes) in enumerate(zip(self._cells, self._codes, strict=True)):
+            shuffled = preprocess.to_codes(raw[:, :, index * own : (index + 1) * own], factor, cells)
+            found.append(preprocess.upsample(shuffled, codes.shape[0], codes.shape[1], out=codes))
+        return found
 
 
 def _seen(rgb: RGB, tile: tiles.Tile) -> RGB:

@@ -61,6 +61,10 @@ class Publisher(Protocol):
         """True between CONNACK success and the loss of the connection."""
 
     @property
+    def window(self) -> int:
+        """How many letters may be on their way at one time, as configured; a broker may allow fewer."""
+
+    @property
     def sessions(self) -> int:
         """How often a connection came up; a change means that letters handed over before must be released."""
 

@@ -11,10 +11,10 @@ from types import TracebackType
 
 from edge.mqtt import Publisher, Receipt, Request
 from edge.mqtt.connection import Arrived, Ended, News, Up
-from edge.mqtt.notices import Notices
 from edge.mqtt.topics import check_vehicle, status_topic
 from edge.mqtt.traffic import Traffic
 from edge.support.clock import Clock
+from edge.support.complaints import Complaints
 from edge.support.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -87,9 +87,11 @@ class MemoryPublisher:
         """The far end's rule: a reason to refuse this publication, None to take it."""
         self.hangs_up_on: Callable[[Published], bool] = lambda published: False
         """Publications at which the far end closes the connection."""
+        self.receive_maximum: int | None = None
+        """Unacknowledged publications that the far end allows, from the next connection on; None: it does not say."""
         self._options = options
         self._will = Published(status_topic(vehicle), last_will, 1, True, None)
-        self._traffic = Traffic(vehicle, options.window, options.max_payload_bytes, Notices(log, clock))
+        self._traffic = Traffic(vehicle, options.window, options.max_payload_bytes, Complaints(log, clock))
         self._wire: _Wire | None = None
         self._sessions = 0
         if options.at_once:
@@ -98,7 +100,7 @@ class MemoryPublisher:
     def come_up(self) -> None:
         """The connection comes up (again)."""
         self._wire = _Wire()
-        self._traffic.open(self._wire, Up(None, None))
+        self._traffic.open(self._wire, Up(None, self.receive_maximum))
         self._sessions += 1
         self.wake.set()
         self._look()
@@ -161,6 +163,11 @@ class MemoryPublisher:
     def connected(self) -> bool:
         """True while up."""
         return self._wire is not None
+
+    @property
+    def window(self) -> int:
+        """As configured."""
+        return self._options.window
 
     @property
     def sessions(self) -> int:

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edge.mqtt import Publisher, Request
 from edge.mqtt.address import Address, parse_url
+from edge.mqtt.advice import loss, refusal, silence, unreachable
 from edge.mqtt.commands import MAX_COMMAND_BYTES
 from edge.mqtt.connection import Arrived, Complaint, Ended, Hangup, News, Up
-from edge.mqtt.link import Link
+from edge.mqtt.reconnecting import ReconnectingPublisher
 from edge.mqtt.tls import Context, read_password, tls_context
 from edge.mqtt.topics import check_vehicle, commands_topic, status_topic
-from edge.mqtt.why import loss, refusal, silence, unreachable
 from edge.support.clock import Clock
 from edge.support.errors import ConfigError
 
@@ -103,7 +103,7 @@ def open_publisher(options: Options, clock: Clock, *, vehicle: str, last_will: b
     def connect() -> PahoConnection:
         return PahoConnection(options, address, context, password, vehicle, last_will)
 
-    return Link(
+    return ReconnectingPublisher(
         connect,
         clock,
         broker=str(address),

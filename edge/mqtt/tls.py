@@ -50,11 +50,12 @@ def tls_context(ca_file: Path | None, cert_file: Path | None, key_file: Path | N
 def read_password(path: Path) -> str:
     """The first line of ``path``. Raises ConfigError, which never shows what the file holds."""
     try:
-        mode, text = path.stat().st_mode, path.read_text(encoding="utf-8")
+        mode, text = path.stat().st_mode, path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(f"mqtt.password_file: cannot read {path} ({error.strerror})") from error
     except UnicodeDecodeError:
-        raise ConfigError(f"mqtt.password_file: {path} is not UTF-8 text") from None  # the error would show its bytes
+        # from None: the error would show its bytes
+        raise ConfigError(f"mqtt.password_file: {path} is not UTF-8 text; save it again, as UTF-8") from None
     password = text.split("\n", 1)[0].rstrip("\r")
     if not password:
         raise ConfigError(f"mqtt.password_file: the first line of {path} is empty; write the password there")

@@ -12,8 +12,8 @@ from collections import deque
 from edge.mqtt import Receipt, Request
 from edge.mqtt.commands import reply
 from edge.mqtt.connection import Arrived, Complaint, Connection, Ended, News, Up
-from edge.mqtt.notices import Notices
 from edge.mqtt.topics import may_reply_to, replies_topic, topic_size_bytes
+from edge.support.complaints import Complaints
 
 log = logging.getLogger(__name__)
 
@@ -30,16 +30,17 @@ _BUSY = reply(None, error=f"busy: {MAX_REQUESTS} commands are waiting; send it a
 class Traffic:
     """Safe to use from several threads."""
 
-    def __init__(self, vehicle: str, window: int, max_payload_bytes: int, notices: Notices) -> None:
+    def __init__(self, vehicle: str, window: int, max_payload_bytes: int, complaints: Complaints) -> None:
         self.wake = threading.Event()
         self.dropped_requests = 0
         """Commands that were not passed on: retained ones, and those beyond MAX_REQUESTS."""
         self.ended = 0
         """Publications the broker was done with, ever: as long as it rises, or nothing is on its way, all is well."""
         self._vehicle = vehicle
-        self._window = window
+        self.window = window
+        """Letters on their way at one time, as configured; a broker may allow fewer."""
         self._max_payload_bytes = max_payload_bytes
-        self._notices = notices
+        self._complaints = complaints
         self._lock = threading.RLock()
         self._line: Connection | None = None
         self._max_packet_bytes: int | None = None
@@ -58,7 +59,7 @@ class Traffic:
         with self._lock:
             self._line = line
             self._max_packet_bytes = up.max_packet_bytes
-            self._places = min(self._window + _RESERVED, up.receive_maximum or 65535)
+            self._places = min(self.window + _RESERVED, up.receive_maximum or 65535)
             self._stale = dict.fromkeys(self._retained)
             self._flush()
 
@@ -83,14 +84,14 @@ class Traffic:
             elif isinstance(news, Arrived):
                 self._arrived(news)
             elif isinstance(news, Complaint):
-                self._notices.warn(news.sentence, news.sentence)
+                self._complaints.warn(news.sentence, news.sentence)
             self._flush()
         self.wake.set()
 
     def send(self, id: str, topic: str, payload: bytes) -> bool:
         """As ``Publisher.send``. What can never be delivered is taken, and its receipt says why."""
         with self._lock:
-            letters = max(1, min(self._window, self._places - _RESERVED))
+            letters = max(1, min(self.window, self._places - _RESERVED))
             if self._line is None or len(self._letters) >= letters or self._in_flight() >= self._places:
                 return False
             unfit = self._unfit(topic, payload)
@@ -122,7 +123,7 @@ class Traffic:
         topic = asked if asked is not None and may_reply_to(asked, self._vehicle) else default_topic
         with self._lock:
             if self._line is None or len(self._replies) >= _MAX_REPLIES:
-                self._notices.warn("replies", f"a reply on {topic} is dropped: the broker is away or too slow")
+                self._complaints.warn("replies", f"a reply on {topic} is dropped: the broker is away or too slow")
                 return
             self._replies.append((topic, payload, request.correlation))
             self._flush()
@@ -166,16 +167,18 @@ class Traffic:
             return
         topic = self._others.pop(news.mid, None)
         if topic is not None and news.refused is not None:
-            self._notices.warn(topic, f"the broker refuses what is published on {topic}: {news.refused}")
+            self._complaints.warn(topic, f"the broker refuses what is published on {topic}: {news.refused}")
         self._telemetry = {topic: mid for topic, mid in self._telemetry.items() if mid != news.mid}
 
     def _arrived(self, news: Arrived) -> None:
         if news.retained:
             self.dropped_requests += 1
-            self._notices.warn("retained", "a retained command is ignored: it would be carried out at every connection")
+            self._complaints.warn(
+                "retained", "a retained command is ignored: it would be carried out at every connection"
+            )
         elif len(self._requests) >= MAX_REQUESTS:
             self.dropped_requests += 1
-            self._notices.warn("busy", f"a command is dropped: {MAX_REQUESTS} are waiting")
+            self._complaints.warn("busy", f"a command is dropped: {MAX_REQUESTS} are waiting")
             self.reply(news.request, replies_topic(self._vehicle), _BUSY)
         else:
             self._requests.append(news.request)
@@ -184,7 +187,7 @@ class Traffic:
         """Whether it can be sent here; a status the broker hangs up on would end every connection."""
         unfit = self._unfit(topic, payload)
         if unfit is not None:
-            self._notices.warn(f"unfit {topic}", f"what goes on {topic[:80]!r} is not sent: {unfit}")
+            self._complaints.warn(f"unfit {topic}", f"what goes on {topic[:80]!r} is not sent: {unfit}")
         return unfit is None
 
     def _unfit(self, topic: str, payload: bytes) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -39,6 +40,8 @@ class Fix:
     """1-sigma vertical, metres; None when the receiver does not say."""
     age_ms: int
     """From the newest real measurement used to the moment asked for, ms (0 when interpolated between two)."""
+    alt_ellipsoid_m: float | None = None
+    """Above the WGS 84 ellipsoid; None when the source does not say. The geoid lies between it and ``alt_amsl_m``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,20 @@ class Attitude:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalPosition:
+    """A position in the autopilot's own frame, which began where its estimator started: it needs no satellites."""
+
+    north_m: float
+    """Along the frame's first axis: north, unless ``turn_deg`` says otherwise."""
+    east_m: float
+    down_m: float
+    turn_deg: float = 0.0
+    """True heading of the frame's first axis, degrees; 0 for a frame that is aligned with north."""
+    sigma_m: tuple[float, float, float] | None = None
+    """Standard uncertainties of the three; None when the autopilot does not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class NavState:
     """All that is known of the camera's place at one moment; unknown parts are None."""
 
@@ -64,6 +81,10 @@ class NavState:
     attitude: Attitude | None
     range_m: float | None
     """Lens to surface along the optical axis, metres."""
+    vehicle: Attitude | None = None
+    """The vehicle's own attitude, for the lever arm from its position to the lens; None: as unknown as the rest."""
+    local: LocalPosition | None = None
+    """Without satellites: where the vehicle's estimator believes to be in its own frame."""
 
 
 class Navigator(Protocol):
@@ -77,6 +98,13 @@ class Navigator(Protocol):
 
     def health(self) -> str | None:
         """One sentence on what is wrong with the source; None when it is heard as expected."""
+
+    def warnings(self) -> Sequence[str]:
+        """What had to be guessed, or stands in for something better, while positions are given all the same."""
+
+    @property
+    def live(self) -> bool:
+        """True for a receiver that moves with us now; False for a recorded or stated place."""
 
     def __enter__(self) -> Navigator: ...
 

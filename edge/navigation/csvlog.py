@@ -14,6 +14,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from edge.navigation import Attitude, Fix, FixKind
@@ -47,6 +48,17 @@ class Span:
 
     first_s: float
     last_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a log turned out to be, beside what its reader fed to the history."""
+
+    span: Span
+    warnings: tuple[str, ...] = ()
+    """What had to be guessed or left out, one sentence each, without the file's name."""
+    logged_at: datetime | None = None
+    """UTC of its first moment by the clock of the computer that wrote it, which nobody vouches for; None: unknown."""
 
 
 def load(text: str, path: Path, history: History, at_ns: Callable[[float], int]) -> Span:

@@ -17,6 +17,7 @@ _BOUNDS = {
     "lat_deg": (-90.0, 90.0),
     "lon_deg": (-180.0, 180.0),
     "alt_amsl_m": (-1000.0, 20000.0),
+    "alt_ellipsoid_m": (-1000.0, 20000.0),
     "roll_deg": (-180.0, 180.0),
     "pitch_deg": (-90.0, 90.0),
     "yaw_deg": (-360.0, 360.0),
@@ -36,7 +37,9 @@ class Options:
     lon_deg: float | None = None
     """WGS 84 longitude, degrees; None: no fix."""
     alt_amsl_m: float | None = None
-    """Metres above mean sea level; None: unknown, and then the fix is a FIX_2D."""
+    """Metres above mean sea level; None: unknown. Without any height the fix is a FIX_2D."""
+    alt_ellipsoid_m: float | None = None
+    """Metres above the WGS 84 ellipsoid; None: unknown."""
     kind: Literal["FIX_2D", "FIX_3D", "DGPS", "RTK_FLOAT", "RTK_FIXED"] = "FIX_3D"
     """What the fix claims to be."""
     h_accuracy_m: float | None = None
@@ -98,6 +101,15 @@ class FixedNavigator:
             return "the fixed position is lost, as its option lost_after_s asks for"
         return None
 
+    def warnings(self) -> tuple[str, ...]:
+        """Nothing: what is stated is not guessed."""
+        return ()
+
+    @property
+    def live(self) -> bool:
+        """False: nothing is measured."""
+        return False
+
     def _lost(self, at_ns: int) -> bool:
         return self._lost_ns is not None and at_ns >= self._lost_ns
 
@@ -113,7 +125,8 @@ class FixedNavigator:
 def _fix(options: Options) -> Fix | None:
     if options.lat_deg is None or options.lon_deg is None:
         return None
-    kind = FixKind[options.kind] if options.alt_amsl_m is not None else FixKind.FIX_2D
+    has_height = options.alt_amsl_m is not None or options.alt_ellipsoid_m is not None
+    kind = FixKind[options.kind] if has_height else FixKind.FIX_2D
     return Fix(
         kind=kind,
         lat_deg=options.lat_deg,
@@ -122,6 +135,7 @@ def _fix(options: Options) -> Fix | None:
         h_accuracy_m=options.h_accuracy_m,
         v_accuracy_m=options.v_accuracy_m,
         age_ms=0,
+        alt_ellipsoid_m=options.alt_ellipsoid_m if kind > FixKind.FIX_2D else None,
     )
 
 

@@ -20,16 +20,15 @@ _V2 = 0xFD
 _SIGNED = 0x01
 _SIGNATURE_BYTES = 13
 
-HEARTBEAT, SYSTEM_TIME, GPS_RAW_INT, ATTITUDE, GLOBAL_POSITION_INT, TIMESYNC, DISTANCE_SENSOR = (
-    0,
-    2,
-    24,
-    30,
-    33,
-    111,
-    132,
-)
-WANTED = frozenset((HEARTBEAT, SYSTEM_TIME, GPS_RAW_INT, ATTITUDE, GLOBAL_POSITION_INT, TIMESYNC, DISTANCE_SENSOR))
+HEARTBEAT, SYSTEM_TIME, GPS_RAW_INT, ATTITUDE, GLOBAL_POSITION_INT = 0, 2, 24, 30, 33
+TIMESYNC, GPS2_RAW, DISTANCE_SENSOR = 111, 124, 132
+LOCAL_POSITION_NED, MOUNT_ORIENTATION, GIMBAL_ATTITUDE, ODOMETRY = 32, 265, 285, 331
+GIMBAL = frozenset((MOUNT_ORIENTATION, GIMBAL_ATTITUDE))
+"""What a gimbal may send under a component of its own."""
+WANTED = GIMBAL | {
+    HEARTBEAT, SYSTEM_TIME, GPS_RAW_INT, ATTITUDE, LOCAL_POSITION_NED, GLOBAL_POSITION_INT, TIMESYNC, GPS2_RAW,
+    DISTANCE_SENSOR, ODOMETRY,
+}  # fmt: skip
 
 
 def frame_bytes(data: Bytes, start: int) -> int | None:
@@ -62,6 +61,19 @@ def source(data: Bytes, start: int) -> tuple[int, int]:
     """System and component that sent the whole frame at ``start``."""
     first = start + (5 if data[start] == _V2 else 3)
     return data[first], data[first + 1]
+
+
+def boot_us(data: Bytes, start: int) -> int | None:
+    """What the whole frame at ``start`` says of the time since its sender's start, us; None for a kind without it.
+
+    Fields stand in order of size, and a version 2 frame leaves out zeros at the end of its payload.
+    """
+    size = {ATTITUDE: 4, GLOBAL_POSITION_INT: 4, DISTANCE_SENSOR: 4, GPS_RAW_INT: 8}.get(message_id(data, start))
+    if size is None:
+        return None
+    first = start + (10 if data[start] == _V2 else 6)
+    field = data[first : first + min(size, data[start + 1])]
+    return int.from_bytes(field, "little") * (1000 if size == 4 else 1)
 
 
 class Splitter:

@@ -19,8 +19,9 @@ from edge.navigation.history import History
 from edge.navigation.timebase import UtcTrack
 from edge.navigation.tpv import Lines, Reports
 from edge.navigation.track import Limits
-from edge.navigation.trouble import Trouble
 from edge.support.clock import EARLIEST_PLAUSIBLE_UTC, Clock
+from edge.support.complaints import Trouble
+from edge.support.retry import Backoff, Worker
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ _WATCH = b'?WATCH={"enable":true,"json":true}\n'
 _CONNECT_S = 5.0
 _CLOSE_S = 10.0
 _QUIET_S = 10.0
-_BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+_FIRST_PAUSE_S, _CAP_S = 0.5, 10.0
 _CHUNK_BYTES = 65536
 _SILENT_NS = 5_000_000_000
 
@@ -70,13 +71,13 @@ class GpsdNavigator:
         self._utc = UtcTrack(earliest=EARLIEST_PLAUSIBLE_UTC)
         latency_ns = round(options.latency_s * 1e9)
         self._reports = Reports(self._history, self._utc, device=options.device, latency_ns=latency_ns)
-        self._trouble = Trouble(log)
+        self._trouble = Trouble(log, clock)
+        self._backoff = Backoff(_FIRST_PAUSE_S, _CAP_S, least_s=_FIRST_PAUSE_S)
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._connected_ns = clock.monotonic_ns()
-        self._thread = threading.Thread(target=self._run, name="gpsd", daemon=True)
-        self._thread.start()
+        self._thread = Worker("gpsd", self._run, self._stop, clock)
 
     def at(self, exposed_ns: int) -> NavState:
         """Where the receiver was at ``exposed_ns``, interpolated."""
@@ -88,9 +89,16 @@ class GpsdNavigator:
 
     def health(self) -> str | None:
         """What is wrong: connection, receiver, silence or implausible fixes."""
-        if not self._thread.is_alive() and not self._stop.is_set():
-            return f"the thread that listens to {self._name} has ended; see the log and restart"
-        return self._trouble.sentence or self._silence() or self._history.doubt()
+        return self._thread.trouble or self._trouble.sentence or self._silence() or self._history.doubt()
+
+    def warnings(self) -> tuple[str, ...]:
+        """Several receivers on one gpsd, none of them named."""
+        return self._reports.warnings(self._clock.monotonic_ns())
+
+    @property
+    def live(self) -> bool:
+        """True: it is moving with us now."""
+        return True
 
     def _silence(self) -> str | None:
         if self._socket is None:
@@ -116,7 +124,6 @@ class GpsdNavigator:
         self._thread.join(_CLOSE_S)
 
     def _run(self) -> None:
-        tries = 0
         while not self._stop.is_set():
             reports = self._reports.heard_ns
             try:
@@ -127,10 +134,9 @@ class GpsdNavigator:
             if self._stop.is_set():
                 return
             if self._reports.heard_ns != reports:
-                tries = 0
-            self._trouble.say(f"{self._name} {problem}; is gpsd running?", self._clock.monotonic_ns())
-            self._clock.wait(self._stop, _BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])
-            tries += 1
+                self._backoff.reset()
+            self._trouble.say(f"{self._name} {problem}; is gpsd running?")
+            self._clock.wait(self._stop, self._backoff.pause_s())
 
     def _converse(self) -> None:
         """Listen until the other end closes; raises OSError."""

@@ -21,7 +21,8 @@ import threading
 from dataclasses import replace
 from typing import TypeVar
 
-from edge.navigation import Attitude, Fix, FixKind, NavState, rotation
+from edge.navigation import Attitude, Fix, FixKind, LocalPosition, NavState, rotation
+from edge.navigation.gimbal import Axes
 from edge.navigation.track import Limits, Plausibility, Sample, Track, on_null_island
 
 T = TypeVar("T")
@@ -41,6 +42,10 @@ class History:
         self._fixes: Track[Fix] = Track(keep_ns)
         self._attitudes: Track[Attitude] = Track(keep_ns)
         self._ranges: Track[float] = Track(keep_ns)
+        self._vehicles: Track[Attitude] = Track(keep_ns)
+        self._locals: Track[LocalPosition] = Track(keep_ns)
+        self._keep_ns = keep_ns
+        self._axes: Axes = "earth"
         self._plausibility = Plausibility(self.limits)
         self._fix_count = 0
 
@@ -63,6 +68,34 @@ class History:
         with self._lock:
             self._attitudes.add(at_ns, known)
 
+    def hear_vehicle(self, at_ns: int, attitude: Attitude | None) -> None:
+        """The vehicle's own attitude at ``at_ns``; None: unknown then."""
+        known = None if attitude is None else rotation.canonical(attitude)
+        with self._lock:
+            self._vehicles.add(at_ns, known)
+
+    def hear_gimbal(self, at_ns: int, attitude: Attitude | None, axes: Axes) -> None:
+        """The camera's attitude at ``at_ns`` against ``axes``; None: unknown then.
+
+        Against the vehicle's heading or axes it becomes one against north when it is asked for, with the vehicle's
+        attitude of that same moment. Other axes than before begin a new track: the two are nothing to interpolate.
+        """
+        known = None if attitude is None else rotation.canonical(attitude)
+        with self._lock:
+            if known is not None and axes != self._axes:
+                self._axes, self._attitudes = axes, Track(self._keep_ns)
+            self._attitudes.add(at_ns, known)
+
+    def lose_attitude(self, at_ns: int) -> None:
+        """The camera's attitude is unknown from ``at_ns`` until it is heard again."""
+        with self._lock:
+            self._attitudes.add(at_ns, None)
+
+    def hear_local(self, at_ns: int, local: LocalPosition | None) -> None:
+        """The position in the autopilot's own frame at ``at_ns``; None: unknown then."""
+        with self._lock:
+            self._locals.add(at_ns, local)
+
     def hear_range(self, at_ns: int, range_m: float | None) -> None:
         """Metres from lens to surface at ``at_ns``; None, not finite or not above 0: unknown then."""
         known = range_m if range_m is not None and math.isfinite(range_m) and range_m > 0 else None
@@ -74,6 +107,8 @@ class History:
         self.hear_fix(at_ns, None)
         self.hear_attitude(at_ns, None)
         self.hear_range(at_ns, None)
+        self.hear_vehicle(at_ns, None)
+        self.hear_local(at_ns, None)
 
     def at(self, exposed_ns: int) -> NavState:
         """What is known of the moment ``exposed_ns``; any integer is answered."""
@@ -81,11 +116,17 @@ class History:
             fixes = self._fixes.around(exposed_ns)
             attitudes = self._attitudes.around(exposed_ns)
             ranges = self._ranges.around(exposed_ns)
+            vehicles = self._vehicles.around(exposed_ns)
+            places = self._locals.around(exposed_ns)
+            axes = self._axes
+        vehicle = self._attitude(exposed_ns, *vehicles)
         return NavState(
             at_ns=exposed_ns,
             fix=self._fix(exposed_ns, *fixes),
-            attitude=self._attitude(exposed_ns, *attitudes),
+            attitude=camera_in(axes, self._attitude(exposed_ns, *attitudes), vehicle),
             range_m=self._range(exposed_ns, *ranges),
+            vehicle=vehicle,
+            local=self._local(exposed_ns, *places),
         )
 
     def doubt(self) -> str | None:
@@ -125,6 +166,15 @@ class History:
             return None
         (first_ns, first), second = pair
         return first if second is None else rotation.between(first, second[1], _share(at_ns, first_ns, second[0]))
+
+    def _local(
+        self, at_ns: int, before: Sample[LocalPosition | None] | None, after: Sample[LocalPosition | None] | None
+    ) -> LocalPosition | None:
+        pair = self._pair(at_ns, before, after, self.limits.hold_s)
+        if pair is None:
+            return None
+        (first_ns, first), second = pair
+        return first if second is None else local_between(first, second[1], _share(at_ns, first_ns, second[0]))
 
     def _range(
         self, at_ns: int, before: Sample[float | None] | None, after: Sample[float | None] | None
@@ -167,6 +217,33 @@ def fix_between(first: Fix, second: Fix, share: float) -> Fix | None:
         h_accuracy_m=_worse(first.h_accuracy_m, second.h_accuracy_m),
         v_accuracy_m=_worse(first.v_accuracy_m, second.v_accuracy_m),
         age_ms=0,
+        alt_ellipsoid_m=_known(first.alt_ellipsoid_m, second.alt_ellipsoid_m, share),
+    )
+
+
+def camera_in(axes: Axes, camera: Attitude | None, vehicle: Attitude | None) -> Attitude | None:
+    """The camera's attitude against horizon and north; None where the vehicle's, which that needs, is unknown."""
+    if camera is None or axes == "earth":
+        return camera
+    if vehicle is None:
+        return None
+    if axes == "body":
+        return rotation.compose(vehicle, rotation.quaternion(camera))
+    return Attitude(camera.roll_deg, camera.pitch_deg, rotation.compass_deg(camera.yaw_deg + vehicle.yaw_deg))
+
+
+def local_between(first: LocalPosition, second: LocalPosition, share: float) -> LocalPosition:
+    """``share`` (0 to 1) of the way between two positions of one frame; the worse of the uncertainties."""
+    both = first.sigma_m is not None and second.sigma_m is not None
+    north, east, down = (
+        max(a, b) for a, b in zip(first.sigma_m or (0.0,) * 3, second.sigma_m or (0.0,) * 3, strict=True)
+    )
+    return LocalPosition(
+        north_m=_between(first.north_m, second.north_m, share),
+        east_m=_between(first.east_m, second.east_m, share),
+        down_m=_between(first.down_m, second.down_m, share),
+        turn_deg=rotation.compass_deg(first.turn_deg + share * rotation.wrap_deg(second.turn_deg - first.turn_deg)),
+        sigma_m=(north, east, down) if both else None,
     )
 
 
@@ -185,16 +262,21 @@ def _sound(fix: Fix | None) -> Fix | None:
     on_globe = abs(fix.lat_deg) <= 90.0 and abs(fix.lon_deg) <= 180.0
     if not on_globe or on_null_island(fix.lat_deg, fix.lon_deg):
         return None
-    alt_m = fix.alt_amsl_m if fix.kind > FixKind.FIX_2D else None
+    has_height = fix.kind > FixKind.FIX_2D
     return Fix(
         kind=fix.kind,
         lat_deg=fix.lat_deg,
         lon_deg=fix.lon_deg,
-        alt_amsl_m=alt_m if alt_m is not None and math.isfinite(alt_m) else None,
+        alt_amsl_m=_height(fix.alt_amsl_m) if has_height else None,
         h_accuracy_m=_accuracy(fix.h_accuracy_m),
         v_accuracy_m=_accuracy(fix.v_accuracy_m),
         age_ms=0,
+        alt_ellipsoid_m=_height(fix.alt_ellipsoid_m) if has_height else None,
     )
+
+
+def _height(value_m: float | None) -> float | None:
+    return value_m if value_m is not None and math.isfinite(value_m) else None
 
 
 def _accuracy(value_m: float | None) -> float | None:

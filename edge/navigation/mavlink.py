@@ -24,10 +24,11 @@ from edge.navigation.history import History
 from edge.navigation.link import Link, open_link
 from edge.navigation.timebase import UtcTrack
 from edge.navigation.track import Limits
-from edge.navigation.trouble import Trouble
 from edge.navigation.vehicle import Mount, Vehicle
 from edge.support.clock import EARLIEST_PLAUSIBLE_UTC, Clock
+from edge.support.complaints import Complaints, Trouble
 from edge.support.errors import DeviceError
+from edge.support.retry import Backoff, Worker
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ _POLL_S = 0.1
 _BEAT_NS = 1_000_000_000
 _ASK_AGAIN_NS = 10_000_000_000
 _SILENT_NS = 5_000_000_000
-_BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+_FIRST_PAUSE_S, _CAP_S = 0.5, 10.0
 _CLOSE_S = 5.0
 _UNSETTLED_SYSTEM = 1  # our own system id until the vehicle's is known: then the same, as companions do
 
@@ -49,7 +50,7 @@ class Options:
     baud: int = 921600
     """Bits per second of a serial port, as the autopilot's port is set."""
     system_id: int | None = None
-    """MAVLink system id of the vehicle, 1 to 255; None: the first autopilot that sends a heartbeat."""
+    """MAVLink system id of the vehicle, 0 to 255; None: the first vehicle (see ``roster``) that sends a heartbeat."""
     component_id: int = 1
     """MAVLink component id of the autopilot; messages of any other component are ignored."""
     rate_hz: float = 20.0
@@ -60,9 +61,9 @@ class Options:
     """What may still be said about a moment."""
 
     def __post_init__(self) -> None:
-        for name, value in (("system_id", self.system_id), ("component_id", self.component_id)):
-            if value is not None and not 1 <= value <= 255:
-                raise ValueError(f"{name} is 1 to 255, got {value}")
+        for name, value, low in (("system_id", self.system_id, 0), ("component_id", self.component_id, 1)):
+            if value is not None and not low <= value <= 255:  # some firmware sends as system 0
+                raise ValueError(f"{name} is {low} to 255, got {value}")
         if not 0.5 <= self.rate_hz <= 200.0:
             raise ValueError(f"rate_hz is 0.5 to 200, got {self.rate_hz}")
 
@@ -120,12 +121,13 @@ class MavlinkNavigator:
             system_id=options.system_id,
             component_id=options.component_id,
         )
-        self._trouble = Trouble(log)
+        self._trouble = Trouble(log, clock)
         self._beat_ns: int | None = None
         self._asked_ns: dict[str, int] = {}
+        self._backoff = Backoff(_FIRST_PAUSE_S, _CAP_S, least_s=_FIRST_PAUSE_S)
+        self._complaints = Complaints(log, clock)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="mavlink", daemon=True)
-        self._thread.start()
+        self._thread = Worker("mavlink", self._run, self._stop, clock)
 
     def at(self, exposed_ns: int) -> NavState:
         """What the autopilot said about ``exposed_ns``, interpolated."""
@@ -137,26 +139,47 @@ class MavlinkNavigator:
 
     def health(self) -> str | None:
         """What is wrong: port, heartbeat, missing messages or implausible fixes."""
-        if not self._thread.is_alive() and not self._stop.is_set():
-            return f"the thread that listens to {self._name} has ended; see the log and restart"
-        if self._trouble.sentence is not None:
-            return self._trouble.sentence
-        return self._silence(self._clock.monotonic_ns()) or self._history.doubt()
+        now_ns = self._clock.monotonic_ns()
+        trouble = self._thread.trouble or self._trouble.sentence or self._silence(now_ns)
+        return trouble or self._vehicle.trouble(now_ns) or self._history.doubt()
+
+    def warnings(self) -> tuple[str, ...]:
+        """Other autopilots on the link, a receiver that stands in, a clock that is not believed."""
+        return self._vehicle.warnings(self._clock.monotonic_ns())
+
+    @property
+    def live(self) -> bool:
+        """True: it is flying now."""
+        return True
 
     def _silence(self, now_ns: int) -> str | None:
         """Which message is not heard."""
         heard_ns, device = self._vehicle.heard_ns, self._name
         if "HEARTBEAT" not in heard_ns:
-            whom = f"system {self._options.system_id}" if self._options.system_id else "an autopilot"
-            return f"no heartbeat of {whom} on {device} yet; check wiring, baud rate and the port's protocol"
+            return self._unheard()
         late_s = (now_ns - heard_ns["HEARTBEAT"]) / 1e9
         if late_s * 1e9 > _SILENT_NS:
             return f"the autopilot on {device} was last heard {late_s:.0f} s ago; check its power and wiring"
         found_ns = self._vehicle.found_ns if self._vehicle.found_ns is not None else now_ns
+        if self._vehicle.aboard.gimbal.trouble is not None:
+            return self._vehicle.aboard.gimbal.trouble
+        if "GPS2_RAW" in heard_ns and "GPS_RAW_INT" not in heard_ns:
+            heard_ns = {**heard_ns, "GPS_RAW_INT": heard_ns["GPS2_RAW"]}
         for kind in ("GPS_RAW_INT", "GLOBAL_POSITION_INT", "ATTITUDE"):
             if now_ns - heard_ns.get(kind, found_ns) > _SILENT_NS:
                 return f"the autopilot on {device} sends no {kind}; set its stream rate for this port above 0"
         return None
+
+    def _unheard(self) -> str:
+        """Nobody we would believe has sent a heartbeat: say whom we wait for, and who is there instead."""
+        options, heard = self._options, self._vehicle.roster.names()
+        whom = "an autopilot" if options.system_id is None else f"system {options.system_id}"
+        there = (
+            "check wiring, baud rate and the port's protocol"
+            if heard == "nobody"
+            else f"heard are {heard}; set navigation.system_id and component_id"
+        )
+        return f"no heartbeat of {whom}, component {options.component_id}, on {self._name} yet; {there}"
 
     def __enter__(self) -> MavlinkNavigator:
         return self
@@ -168,7 +191,6 @@ class MavlinkNavigator:
         self._thread.join(_CLOSE_S)
 
     def _run(self) -> None:
-        tries = 0  # never forgotten: a port that keeps breaking is opened ever more slowly
         while not self._stop.is_set():
             try:
                 if self._link is None:
@@ -176,8 +198,7 @@ class MavlinkNavigator:
                     self._trouble.over(f"{self._name} is open again")
                 self._listen(self._link)
             except DeviceError as error:
-                self._lost(error, tries)
-                tries += 1
+                self._lost(error)
         self._close()
 
     def _listen(self, link: Link) -> None:
@@ -188,10 +209,16 @@ class MavlinkNavigator:
                 self._hear(link, message, now_ns)
             self._speak(link, now_ns)
 
-    def _lost(self, error: DeviceError, tries: int) -> None:
+    def _complain(self, now_ns: int) -> None:
+        """Once a minute each in the log: what status and doctor show as well."""
+        trouble = self._vehicle.trouble(now_ns)
+        for sentence in (*((trouble,) if trouble else ()), *self._vehicle.warnings(now_ns)):
+            self._complaints.warn(sentence, sentence)
+
+    def _lost(self, error: DeviceError) -> None:
         self._close()
-        self._trouble.say(str(error), self._clock.monotonic_ns())
-        self._clock.wait(self._stop, _BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])
+        self._trouble.say(str(error))
+        self._clock.wait(self._stop, self._backoff.pause_s())  # never reset: a port that keeps breaking waits longer
 
     def _close(self) -> None:
         if self._link is not None:
@@ -216,6 +243,7 @@ class MavlinkNavigator:
         if self._beat_ns is not None and now_ns - self._beat_ns < _BEAT_NS:
             return
         self._beat_ns = now_ns
+        self._complain(now_ns)
         common = self._common
         self._send(
             link,
@@ -237,8 +265,16 @@ class MavlinkNavigator:
             ("GLOBAL_POSITION_INT", framing.GLOBAL_POSITION_INT, rate_hz),
             ("DISTANCE_SENSOR", framing.DISTANCE_SENSOR, rate_hz),
             ("GPS_RAW_INT", framing.GPS_RAW_INT, min(5.0, rate_hz)),
+            ("GPS2_RAW", framing.GPS2_RAW, min(5.0, rate_hz)),
             ("SYSTEM_TIME", framing.SYSTEM_TIME, 1.0),
+            ("LOCAL_POSITION_NED", framing.LOCAL_POSITION_NED, rate_hz),
+            *self._wanted_of_gimbal(),
         )
+
+    def _wanted_of_gimbal(self) -> tuple[tuple[str, int, float], ...]:
+        if self._options.mount.gimbal == "none":
+            return ()
+        return (("GIMBAL_DEVICE_ATTITUDE_STATUS", framing.GIMBAL_ATTITUDE, self._options.rate_hz),)
 
     def _ask(self, link: Link, kind: str, number: int, rate_hz: float, now_ns: int) -> None:
         """Ask once, and again every 10 s while the message does not come."""

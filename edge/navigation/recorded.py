@@ -1,4 +1,4 @@
-"""A recorded flight: CSV, an NMEA log or a MAVLink tlog, told apart by what is in them.
+"""A recorded flight: CSV, NMEA, a MAVLink tlog, DJI subtitles or AirData, told apart by what is in them.
 
 The first frame stands at the log's first message, or ``offset_s`` later. The log is read whole when it is opened.
 """
@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import codecs
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 
-from edge.navigation import Navigator, NavState, csvlog, nmea
-from edge.navigation.csvlog import Span
+from edge.navigation import Navigator, NavState, airdata, csvlog, nmea, srt
+from edge.navigation.csvlog import Loaded, Span
 from edge.navigation.history import History
 from edge.navigation.timebase import UtcTrack
 from edge.navigation.track import Limits
@@ -41,11 +41,15 @@ class Options:
     """Which log, and how its time fits the frames; checked at construction (ValueError)."""
 
     path: Path
-    """The log; CSV as ``csvlog`` describes, NMEA 0183 text, or a MAVLink tlog."""
+    """The log; CSV as ``csvlog`` describes, NMEA 0183 text, a MAVLink tlog, DJI .SRT, or CSV of AirData or DJI."""
     offset_s: float = 0.0
     """Seconds from the log's first message to the first frame (below 0: the log began later)."""
     start_ns: int = 0
     """Monotonic time of the first frame, ns."""
+    system_id: int | None = None
+    """For a tlog: MAVLink system id of the vehicle, 0 to 255; None: the first vehicle in it."""
+    component_id: int | None = None
+    """For a tlog: MAVLink component id of its autopilot, 1 to 255; None: any."""
     mount: Mount = field(default_factory=Mount)
     """For a tlog: how camera and rangefinder are bolted on."""
     limits: Limits = field(default_factory=Limits)
@@ -54,23 +58,33 @@ class Options:
     def __post_init__(self) -> None:
         if not abs(self.offset_s) <= 1e7:
             raise ValueError(f"offset_s is in seconds, from -1e7 to 1e7, got {self.offset_s}")
+        for name, value, low in (("system_id", self.system_id, 0), ("component_id", self.component_id, 1)):
+            if value is not None and not low <= value <= 255:
+                raise ValueError(f"{name} is {low} to 255, got {value}")
 
 
 def open_navigator(options: Options, clock: Clock) -> Navigator:
     """Read the log. Raises NavFileError naming the file (and row) when it cannot be used."""
     history = History(options.limits, keep_s=None)
     utc = UtcTrack(keep_s=None)
-    span = _load(_read(options.path), options, history, utc)
-    _check_overlap(options, span)
-    _report(options.path, history)
-    return RecordedNavigator(options.path, history, utc)
+    loaded = _load(_read(options.path), options, history, utc)
+    _check_overlap(options, loaded.span)
+    warnings = (*loaded.warnings, *_gaps_and_jumps(history))
+    for warning in warnings:
+        log.warning("%s: %s", options.path, warning)
+    return RecordedNavigator(options.path, history, utc, warnings, _began_at(loaded, options))
 
 
 class RecordedNavigator:
     """Answers from a log that has been read."""
 
-    def __init__(self, path: Path, history: History, utc: UtcTrack) -> None:
-        self._path, self._history, self._utc = path, history, utc
+    def __init__(
+        self, path: Path, history: History, utc: UtcTrack, warnings: Sequence[str], began_at: datetime | None
+    ) -> None:
+        self._path, self._history, self._utc, self._warnings = path, history, utc, tuple(warnings)
+        self.began_at = began_at
+        """UTC of the first frame by the clock of the computer that wrote the log, which nobody vouches for; None:
+        the log does not say."""
 
     def at(self, exposed_ns: int) -> NavState:
         """The log at ``exposed_ns``, interpolated."""
@@ -85,6 +99,15 @@ class RecordedNavigator:
         if self._history.fix_count:
             return None
         return f"{self._path} holds no fix at all, so nothing in this replay has a position"
+
+    def warnings(self) -> tuple[str, ...]:
+        """What had to be guessed or left out when the log was read."""
+        return self._warnings
+
+    @property
+    def live(self) -> bool:
+        """False: it has been flown."""
+        return False
 
     def __enter__(self) -> RecordedNavigator:
         return self
@@ -105,16 +128,22 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _load(data: bytes, options: Options, history: History, utc: UtcTrack) -> Span:
+def _load(data: bytes, options: Options, history: History, utc: UtcTrack) -> Loaded:
     path, at_ns, head = options.path, _time_axis(options), data[:_HEAD_BYTES]
     if _looks_like_frames(head):
         from edge.navigation import tlog  # and with it pymavlink, only where a tlog is read
 
         if tlog.looks_like_tlog(head):
-            return tlog.load(data, path, history, utc, options.mount, at_ns)
-    if nmea.SENTENCE.search(head) and b"lat_deg" not in head.split(b"\n", 1)[0]:
+            ids = {"system_id": options.system_id, "component_id": options.component_id}
+            return tlog.load(data, path, history, utc, options.mount, at_ns, **ids)
+    if nmea.looks_like_nmea(head):
         return nmea.load(data, path, history, utc, at_ns)
-    return csvlog.load(_text(data, path), path, history, at_ns)
+    text = _text(data, path)
+    if srt.looks_like_srt(text):
+        return Loaded(srt.load(text, path, history, at_ns))
+    if airdata.looks_like_airdata(text):
+        return Loaded(airdata.load(text, path, history, utc, at_ns))
+    return Loaded(csvlog.load(text, path, history, at_ns))
 
 
 def _looks_like_frames(head: bytes) -> bool:
@@ -152,17 +181,19 @@ def _check_overlap(options: Options, span: Span) -> None:
         )
 
 
-def _report(path: Path, history: History) -> None:
-    """Say in the log what a pilot would otherwise look for in vain."""
+def _began_at(loaded: Loaded, options: Options) -> datetime | None:
+    return None if loaded.logged_at is None else loaded.logged_at + timedelta(seconds=options.offset_s)
+
+
+def _gaps_and_jumps(history: History) -> list[str]:
+    """What a pilot would otherwise look for in vain."""
+    said = []
     if history.withheld:
-        log.warning("%s: %d fixes are withheld, because the position jumps there", path, history.withheld)
+        said.append(f"{history.withheld} fixes are withheld, because the position jumps there")
     gaps = history.fix_gaps()
     if gaps:
-        log.warning(
-            "%s: %d times, neighbouring fixes are more than %g s apart; frames there get no position",
-            path,
-            gaps,
-            history.limits.gap_s,
-        )
+        limit_s = history.limits.gap_s
+        said.append(f"{gaps} times, neighbouring fixes are more than {limit_s:g} s apart; frames there get no position")
     if not history.fix_count:
-        log.warning("%s: holds no fix at all", path)
+        said.append("holds no fix at all")
+    return said

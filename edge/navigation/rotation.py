@@ -72,6 +72,21 @@ def product(a: Quaternion, b: Quaternion) -> Quaternion:
     )
 
 
+def matrix(q: Quaternion) -> tuple[Vector, Vector, Vector]:
+    """The rows of the rotation matrix of a unit quaternion: north, east, down of the camera's (vehicle's) own axes."""
+    w, x, y, z = q
+    return (
+        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    )
+
+
+def inverse(q: Quaternion) -> Quaternion:
+    """The rotation that leads back."""
+    return (q[0], -q[1], -q[2], -q[3])
+
+
 def compose(vehicle: Attitude, mount: Quaternion) -> Attitude:
     """The camera's attitude, given the vehicle's and how the camera is bolted to it.
 

@@ -10,9 +10,10 @@ from edge.navigation.track import Track
 
 UTC = timezone.utc
 
-# GPS time began in 1980; a receiver that has lost the count of 1024-week rollovers reports earlier than this.
-EARLIEST_RECORDED_UTC = datetime(2000, 1, 1, tzinfo=UTC)
-_LATEST_UTC = datetime(2200, 1, 1, tzinfo=UTC)
+# GPS counts weeks to 1,024 and begins anew; a receiver that lost count is 19.6 years early (or late). No drone flew
+# before this, and it is 1,024 weeks before 2030.
+EARLIEST_RECORDED_UTC = datetime(2010, 5, 19, tzinfo=UTC)
+LATEST_RECORDED_UTC = datetime(2044, 8, 16, tzinfo=UTC)  # 1,024 weeks after 2025
 _REACH_NS = 60_000_000_000
 _STEP = timedelta(seconds=1)
 _AGREEING = 3
@@ -21,6 +22,12 @@ _WINDOW_NS = 60_000_000_000
 _REBOOT_BACK_MS = 2_000
 _AHEAD_NS = 1_000_000_000
 _MAX_ROUND_TRIP_NS = 500_000_000
+# No autopilot restarts twice within this.
+_AGAIN_NS = 10_000_000_000
+_SAME_COUNT_NS = 2_000_000_000
+_DOUBT_NS = 30_000_000_000
+_PACE_NS = 5_000_000_000
+_GAP_NS = 1_000_000_000
 
 
 class UtcTrack:
@@ -40,7 +47,7 @@ class UtcTrack:
     def hear(self, at_ns: int, utc: datetime) -> None:
         """At monotonic ``at_ns`` the source's UTC was ``utc`` (timezone-aware)."""
         with self._lock:
-            if self._earliest <= utc < _LATEST_UTC and self._agrees(at_ns, utc):
+            if self._earliest <= utc < LATEST_RECORDED_UTC and self._agrees(at_ns, utc):
                 self._track.add(at_ns, utc)
 
     def _agrees(self, at_ns: int, utc: datetime) -> bool:
@@ -74,21 +81,44 @@ class BootClock:
     within a minute is the offset plus the shortest delay of the link; the jitter of the others does not
     move it. A TIMESYNC answer with a short round trip takes half of that delay out as well
     (the method of NTP, RFC 5905). Drift within the minute is below 6 ms at 100 ppm.
+
+    One jump is a restart. A boot time that jumps again and again, goes to and fro between two counts, or hardly
+    moves is not what it claims to be: then the time of arrival is the time of measurement, until it has behaved
+    for half a minute.
     """
 
     def __init__(self) -> None:
         self._least: deque[tuple[int, int]] = deque()  # (arrival, difference), differences rising
         self._newest_ms = 0
         self._sync: tuple[int, int, int] | None = None  # (round trip, offset, arrival), ns
+        self._counts: dict[str, list[tuple[int, int]]] = {}  # per kind, (difference, arrival) of the last two counts
+        self._jumped_ns: int | None = None
+        self._pace: tuple[int, int, int] | None = None  # (boot ms, arrival) where it began, newest arrival
+        self._doubted_ns: int | None = None
+        self._to_and_fro_ns: int | None = None
 
-    def restarted(self, boot_ms: int, now_ns: int) -> bool:
-        """True when ``boot_ms`` shows that the autopilot's clock began anew; then the old offset is forgotten."""
+    def doubted(self, now_ns: int) -> bool:
+        """True while the boot time is not believed, so that the time of arrival is taken."""
+        return self._doubted_ns is not None and now_ns - self._doubted_ns <= _DOUBT_NS
+
+    def to_and_fro(self, now_ns: int) -> bool:
+        """True while two counts alternate: two senders under one address."""
+        return self._to_and_fro_ns is not None and now_ns - self._to_and_fro_ns <= _DOUBT_NS
+
+    def restarted(self, boot_ms: int, now_ns: int, kind: str = "") -> bool:
+        """True when ``boot_ms`` shows that the autopilot's clock began anew; then the old offset is forgotten.
+
+        ``kind`` is the message's: firmware that counts wrongly may do so in one kind only.
+        """
+        self._check_alternation(kind, now_ns - boot_ms * 1_000_000, now_ns)
         ahead = bool(self._least) and now_ns - boot_ms * 1_000_000 < self._least[0][1] - _AHEAD_NS
         if boot_ms >= self._newest_ms - _REBOOT_BACK_MS and not ahead:
+            self._check_pace(boot_ms, now_ns)
             return False
+        self._check_jump(now_ns)
         self._least.clear()
-        self._newest_ms, self._sync = 0, None
-        return True
+        self._newest_ms, self._sync, self._pace = 0, None, None
+        return not self.doubted(now_ns)
 
     def local_ns(self, boot_ms: int, now_ns: int) -> int:
         """Monotonic time of what was measured at ``boot_ms`` and arrived at ``now_ns``; never later than that."""
@@ -99,7 +129,7 @@ class BootClock:
         self._least.append((now_ns, difference))
         while self._least[0][0] < now_ns - _WINDOW_NS:
             self._least.popleft()
-        return min(now_ns, boot_ms * 1_000_000 + self._offset(now_ns))
+        return now_ns if self.doubted(now_ns) else min(now_ns, boot_ms * 1_000_000 + self._offset(now_ns))
 
     def hear_sync(self, sent_ns: int, theirs_ns: int, now_ns: int) -> None:
         """The autopilot answered a TIMESYNC sent at ``sent_ns`` with its own clock ``theirs_ns``."""
@@ -116,6 +146,36 @@ class BootClock:
         trip_ns, offset_ns, _ = self._sync
         # True offset = least - shortest delay: an answer that disagrees by more is from another clock.
         return offset_ns if least - _MAX_ROUND_TRIP_NS <= offset_ns <= least + trip_ns else least
+
+    def _check_jump(self, now_ns: int) -> None:
+        """A second jump within seconds is no restart."""
+        if self._jumped_ns is not None and now_ns - self._jumped_ns <= _AGAIN_NS:
+            self._doubted_ns = now_ns
+        self._jumped_ns = now_ns
+
+    def _check_alternation(self, kind: str, difference: int, now_ns: int) -> None:
+        """One kind of message that comes back to the count of a moment ago has two senders."""
+        counts = self._counts.setdefault(kind, [])
+        for place, (other, heard_ns) in enumerate(counts):
+            if abs(difference - other) <= _SAME_COUNT_NS:
+                if place > 0 and now_ns - heard_ns <= _AGAIN_NS:
+                    self._to_and_fro_ns = self._doubted_ns = now_ns
+                del counts[place]
+                break
+        counts.insert(0, (difference, now_ns))
+        del counts[2:]
+
+    def _check_pace(self, boot_ms: int, now_ns: int) -> None:
+        """A count that advances by less than half of the time in which it keeps arriving counts something else."""
+        if self._pace is None or now_ns - self._pace[2] > _GAP_NS:  # after a gap, what was held up comes at once
+            self._pace = (boot_ms, now_ns, now_ns)
+            return
+        first_ms, first_ns, _ = self._pace
+        self._pace = (first_ms, first_ns, now_ns)
+        if now_ns - first_ns >= _PACE_NS:
+            if (boot_ms - first_ms) * 2_000_000 < now_ns - first_ns:
+                self._doubted_ns = now_ns
+            self._pace = (boot_ms, now_ns, now_ns)
 
 
 def _elapsed(ns: int) -> timedelta:

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -22,6 +24,7 @@ from edge.navigation.timebase import UtcTrack
 _LINE_BYTES = 65536  # gpsd's own limit for a report is 10,240
 _KINDS_3D: Mapping[float | None, FixKind] = {2: FixKind.DGPS, 3: FixKind.RTK_FIXED, 4: FixKind.RTK_FLOAT}
 _NO_SATELLITES = frozenset((5, 7, 8))
+_LATELY_NS = 30_000_000_000
 
 
 class Lines:
@@ -46,10 +49,13 @@ class Reports:
     """Understands gpsd's reports; whatever else comes is ignored."""
 
     def __init__(self, history: History, utc: UtcTrack, *, device: str | None, latency_ns: int) -> None:
-        self._device, self._latency_ns = device, latency_ns
+        # gpsd names a receiver by the path that it was given; udev's stable names are links to the same device.
+        self._names = None if device is None else {device, os.path.realpath(device)}
+        self._latency_ns = latency_ns
         self._history, self._utc = history, utc
         self._last: tuple[str, int, Fix | None] | None = None  # (UTC text, arrival, fix) of the last position
         self._deviations: tuple[str, float, float | None] | None = None  # (UTC text, horizontal, vertical)
+        self._devices: dict[str, int] = {}  # when each receiver last gave a position
         self.heard_ns: int | None = None
         """When the last position report arrived, with or without a fix."""
         self.device_count: int | None = None
@@ -65,15 +71,23 @@ class Reports:
             return
         if report.get("class") == "DEVICES" and isinstance(report.get("devices"), list):
             self.device_count = len(report["devices"])
-        if self._device is not None and report.get("device") != self._device:
+        if self._names is not None and report.get("device") not in self._names:
             return
         if report.get("class") == "TPV":
             self._position(report, now_ns)
         elif report.get("class") == "GST":
             self._accuracy(report)
 
+    def warnings(self, now_ns: int) -> tuple[str, ...]:
+        """More than one receiver gives positions, and nobody said which one counts."""
+        lately = sorted(name for name, heard_ns in self._devices.items() if now_ns - heard_ns <= _LATELY_NS)
+        if len(lately) < 2:
+            return ()
+        return (f"gpsd mixes the positions of {', '.join(lately)}; name one as navigation.device",)
+
     def _position(self, report: Mapping[str, Any], now_ns: int) -> None:
         self.heard_ns, self.device_count = now_ns, None
+        self._devices = {**self._devices, str(report.get("device", "a receiver")): now_ns}
         stamp = str(report.get("time", ""))
         at_ns = now_ns - self._latency_ns
         if stamp and self._last is not None and self._last[0] == stamp:
@@ -99,7 +113,7 @@ class Reports:
         if fix is None or self._deviations is None or self._deviations[0] != stamp:
             return fix
         _, h_m, v_m = self._deviations
-        return Fix(fix.kind, fix.lat_deg, fix.lon_deg, fix.alt_amsl_m, h_m, v_m or fix.v_accuracy_m, 0)
+        return replace(fix, h_accuracy_m=h_m, v_accuracy_m=v_m or fix.v_accuracy_m)
 
 
 def position(report: Mapping[str, Any]) -> Fix | None:
@@ -120,6 +134,7 @@ def position(report: Mapping[str, Any]) -> Fix | None:
         h_accuracy_m=eph_m if eph_m is not None else both_m,
         v_accuracy_m=_number(report, "epv") if mode == 3 else None,
         age_ms=0,
+        alt_ellipsoid_m=_number(report, "altHAE") if mode == 3 else None,
     )
 
 

@@ -1,7 +1,9 @@
 """What one autopilot says over MAVLink, as fixes, attitudes and ranges of the camera.
 
-Positions are the autopilot's filtered GLOBAL_POSITION_INT, and count as a fix only while GPS_RAW_INT reports one:
-a position that is merely dead-reckoned is none. GPS_RAW_INT itself stands in where there is no filtered position.
+Positions are the autopilot's filtered GLOBAL_POSITION_INT, and count as a fix only while a satellite receiver of the
+same vehicle (GPS_RAW_INT, GPS2_RAW) reports one: a position that is merely dead-reckoned is none. The receiver itself
+stands in where there is no filtered position. Its time of day, SYSTEM_TIME, counts under the same condition: without
+satellites it is what a ground station set.
 Attitudes are ATTITUDE turned by the camera's mount. Ranges are those of the DISTANCE_SENSOR that looks where
 the camera looks. Messages of any other system or component are ignored.
 
@@ -16,23 +18,16 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from edge.navigation import Attitude, Fix, FixKind, rotation
+from edge.navigation.aboard import Aboard
+from edge.navigation.gimbal import KINDS as GIMBALS
+from edge.navigation.gimbal import Belief
 from edge.navigation.history import History
+from edge.navigation.receivers import FIRST, SECOND, Receivers
+from edge.navigation.roster import Roster, is_vehicle, states_autopilot
 from edge.navigation.timebase import BootClock, UtcTrack
 from edge.navigation.track import on_null_island
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MAV_TYPE_GCS = 6
-_MAV_AUTOPILOT_INVALID = 8
-# GPS_FIX_TYPE; static (7) and precise point positioning (8) are claimed as no more than a 3D fix.
-_KINDS = {
-    2: FixKind.FIX_2D,
-    3: FixKind.FIX_3D,
-    4: FixKind.DGPS,
-    5: FixKind.RTK_FLOAT,
-    6: FixKind.RTK_FIXED,
-    7: FixKind.FIX_3D,
-    8: FixKind.FIX_3D,
-}
 # MAV_SENSOR_ORIENTATION of the six plain directions: forward, right, down in the vehicle's axes.
 _DIRECTIONS = {
     0: (1.0, 0.0, 0.0),
@@ -44,6 +39,8 @@ _DIRECTIONS = {
 }
 _SAME_DIRECTION = math.cos(math.radians(15.0))
 _SIGNAL_INVALID = 1
+_NO_RANGE_CM = 65_535  # the field is full: 655.35 m is what a sensor sends that sees nothing
+_UNIX_US = 10**15
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +57,13 @@ class Mount:
     """MAV_SENSOR_ORIENTATION of the rangefinder (0 forward, 25 down); None: whichever looks where the camera looks."""
     range_id: int | None = None
     """Id of the rangefinder in DISTANCE_SENSOR; None: any."""
+    gimbal: Belief = "auto"
+    """``auto``: rigid until a gimbal is heard, from then on the gimbal alone; ``none``: rigid, whatever gimbals say;
+    ``flags``: on a gimbal whose flags say what its yaw counts from; ``earth``, ``heading``, ``body``: on a gimbal
+    whose flags are wrong: its angles count from horizon and north, from horizon and nose, in the vehicle's own axes.
+    On a gimbal ``camera_roll_deg``, ``camera_pitch_deg`` and ``camera_yaw_deg`` do not apply."""
+    range_on_gimbal: bool = False
+    """True: the rangefinder is on the gimbal and looks where the camera looks, whatever its orientation says."""
     range_offset_m: float = 0.0
     """Metres added to what the rangefinder measures to get lens to surface."""
 
@@ -89,8 +93,9 @@ class Mount:
 class Vehicle:
     """Listens to one autopilot and feeds ``history`` and ``utc``; used by one thread.
 
-    ``system_id`` None: the first autopilot whose heartbeat comes from ``component_id``. ``unstated``: the kind
-    claimed for positions while GPS_RAW_INT has never been heard (None: they are no fix).
+    ``system_id`` None: the first vehicle (see ``roster``) whose heartbeat comes from ``component_id``; a stated one
+    is believed whatever it calls itself. ``unstated``: the kind claimed for positions while no receiver's message
+    has ever been heard (None: they are no fix).
     """
 
     def __init__(
@@ -105,38 +110,80 @@ class Vehicle:
     ) -> None:
         self._history, self._utc, self._mount = history, utc, mount
         self._mounted, self._orientations = rotation.quaternion(mount.attitude()), mount.ranges()
+        self._aboard = Aboard(history, self._mounted, mount.gimbal, range_on_gimbal=mount.range_on_gimbal)
         self._component_id = component_id
         self._unstated = unstated
         self._clock = BootClock()
-        self._gps: Fix | None = None
-        self._filtered_ns: int | None = None  # when the filter last had a position
         self._stale_ns = round(history.limits.stale_s * 1e9)
+        self._receivers = Receivers(self._stale_ns)
+        self._filtered_ns: int | None = None  # when the filter last had a position
+        self._chosen = system_id is not None
         self.system_id = system_id
+        self.roster = Roster()
         self.heard_ns: dict[str, int] = {}
         """When each kind of message of this vehicle last arrived."""
         self.found_ns: int | None = None
         """When its first heartbeat arrived; None before."""
         self.restarts = 0
         """How often the autopilot's clock began anew."""
+        self.unproven = 0
+        """How many times of day it sent while no satellite receiver vouched for them."""
         self._readers = {
             "SYSTEM_TIME": self._system_time,
-            "GPS_RAW_INT": self._gps_raw,
+            FIRST: self._gps_raw,
+            SECOND: self._gps_raw,
             "GLOBAL_POSITION_INT": self._global_position,
             "ATTITUDE": self._attitude,
+            "LOCAL_POSITION_NED": self._local_position,
+            "ODOMETRY": self._odometry,
             "DISTANCE_SENSOR": self._distance,
         }
+
+    @property
+    def aboard(self) -> Aboard:
+        """The camera's mount, rigid or a gimbal."""
+        return self._aboard
 
     @property
     def address(self) -> tuple[int | None, int]:
         """System and component that are listened to."""
         return self.system_id, self._component_id
 
+    def trouble(self, now_ns: int) -> str | None:
+        """Why nothing of what is heard can be believed; None when it can."""
+        if not self._clock.to_and_fro(now_ns):
+            return None
+        return (
+            f"two senders share system {self.system_id}, component {self._component_id}, and nobody can tell whose "
+            "position is whose: give each vehicle an id of its own"
+        )
+
+    def warnings(self, now_ns: int) -> tuple[str, ...]:
+        """What is guessed or stood in for while positions go on, one sentence each."""
+        odd_clock = (
+            f"the time since its start that system {self.system_id} sends does not count milliseconds: "
+            "the time of arrival is taken instead"
+        )
+        found = (
+            self.roster.rivals((self.system_id, self._component_id), now_ns) if self.system_id is not None else None,
+            self._receivers.stands_in(now_ns),
+            odd_clock if self._clock.doubted(now_ns) and not self._clock.to_and_fro(now_ns) else None,
+        )
+        return tuple(sentence for sentence in found if sentence)
+
     def hear(self, message: Any, now_ns: int) -> None:
         """Take in one message that arrived at ``now_ns``."""
         kind = message.get_type()
+        if kind in GIMBALS:
+            if message.get_srcSystem() == self.system_id:
+                self.heard_ns[kind] = now_ns
+                self._aboard.hear_gimbal(message, now_ns, self._component_id)
+            return
+        if kind == "HEARTBEAT":
+            self.roster.hear(message, now_ns)
         if message.get_srcComponent() != self._component_id:
             return
-        if kind == "HEARTBEAT" and not is_autopilot(message):
+        if kind == "HEARTBEAT" and not (states_autopilot(message) if self._chosen else is_vehicle(message)):
             return
         if kind == "HEARTBEAT" and self.system_id is None:
             self.system_id = message.get_srcSystem()
@@ -158,70 +205,84 @@ class Vehicle:
 
     def _measured_ns(self, message: Any, now_ns: int) -> int:
         """When the message's content was measured; notices a restart of the autopilot."""
-        if self._clock.restarted(message.time_boot_ms, now_ns):
+        mixed = self._clock.to_and_fro(now_ns)
+        if self._clock.restarted(message.time_boot_ms, now_ns, message.get_type()):
             self.restarts += 1
-            self._gps = None
+            self._receivers.forget()
             self._history.lose(now_ns - 1)  # just before what comes next, which is known again
+        if self._clock.to_and_fro(now_ns) and not mixed:
+            self._history.lose(now_ns - 1)
         return self._clock.local_ns(message.time_boot_ms, now_ns)
 
     def _system_time(self, message: Any, now_ns: int) -> None:
         at_ns = self._measured_ns(message, now_ns)
-        if 0 < message.time_unix_usec < 10**16:
-            self._utc.hear(at_ns, _EPOCH + timedelta(microseconds=message.time_unix_usec))
+        if not 0 < message.time_unix_usec < 10**16:
+            return
+        if self._receivers.best(now_ns) is None:  # set by a ground station, a battery-backed clock, or nobody
+            self.unproven += 1
+            return
+        self._utc.hear(at_ns, _EPOCH + timedelta(microseconds=message.time_unix_usec))
 
     def _gps_raw(self, message: Any, now_ns: int) -> None:
-        kind = _KINDS.get(message.fix_type)
-        if kind is None:
-            self._gps = None
-            self._history.hear_fix(now_ns, None)
-            return
-        self._gps = Fix(
-            kind=kind,
-            lat_deg=message.lat / 1e7,
-            lon_deg=message.lon / 1e7,
-            alt_amsl_m=message.alt / 1e3,
-            h_accuracy_m=message.h_acc / 1e3,  # 0: not stated; the history keeps no such accuracy
-            v_accuracy_m=message.v_acc / 1e3,
-            age_ms=0,
-        )
-        if not self._lately(self._filtered_ns, now_ns):
-            self._history.hear_fix(now_ns, self._gps)
+        self._receivers.hear(message, now_ns)
+        gps = self._receivers.best(now_ns)
+        if gps is None or not self._lately(self._filtered_ns, now_ns):
+            self._hear_fix(now_ns, gps, now_ns)
 
     def _global_position(self, message: Any, now_ns: int) -> None:
         at_ns = self._measured_ns(message, now_ns)
         lat_deg, lon_deg, alt_m = message.lat / 1e7, message.lon / 1e7, message.alt / 1e3
-        gps = self._gps if self._lately(self.heard_ns.get("GPS_RAW_INT"), now_ns) else None
+        gps = self._receivers.best(now_ns)
         if on_null_island(lat_deg, lon_deg) and gps is not None:
             self._filtered_ns = None  # the filter has no position: the receiver's own stands in
             return
         self._filtered_ns = now_ns
         if gps is not None:
-            fix = Fix(gps.kind, lat_deg, lon_deg, alt_m, gps.h_accuracy_m, gps.v_accuracy_m, 0)
-        elif self._unstated is not None and "GPS_RAW_INT" not in self.heard_ns:
+            ellipsoid_m = _ellipsoid_m(alt_m, gps)
+            fix = Fix(gps.kind, lat_deg, lon_deg, alt_m, gps.h_accuracy_m, gps.v_accuracy_m, 0, ellipsoid_m)
+        elif self._unstated is not None and not self.heard_ns.keys() & {FIRST, SECOND}:
             fix = Fix(self._unstated, lat_deg, lon_deg, alt_m, None, None, 0)
         else:
             fix = None
-        self._history.hear_fix(at_ns, fix)
+        self._hear_fix(at_ns, fix, now_ns)
+
+    def _hear_fix(self, at_ns: int, fix: Fix | None, now_ns: int) -> None:
+        """Of two senders under one address, nobody's."""
+        self._history.hear_fix(at_ns, None if self._clock.to_and_fro(now_ns) else fix)
 
     def _attitude(self, message: Any, now_ns: int) -> None:
         at_ns = self._measured_ns(message, now_ns)
         angles = (message.roll, message.pitch, message.yaw)
-        if not all(map(math.isfinite, angles)):
-            self._history.hear_attitude(at_ns, None)
+        if self._clock.to_and_fro(now_ns) or not all(map(math.isfinite, angles)):
+            self._aboard.hear_vehicle(at_ns, None)
             return
-        vehicle = Attitude(*map(math.degrees, angles))
-        self._history.hear_attitude(at_ns, rotation.compose(vehicle, self._mounted))
+        self._aboard.hear_vehicle(at_ns, Attitude(*map(math.degrees, angles)))
+
+    def _local_position(self, message: Any, now_ns: int) -> None:
+        self._aboard.hear_local(message, self._measured_ns(message, now_ns))
+
+    def _odometry(self, message: Any, now_ns: int) -> None:
+        # Microseconds since the autopilot's start, or (of a sender with a clock) since 1970.
+        boot_us = message.time_usec
+        at_ns = self._clock.local_ns(boot_us // 1000, now_ns) if 0 < boot_us < _UNIX_US else now_ns
+        self._aboard.hear_odometry(message, at_ns)
 
     def _distance(self, message: Any, now_ns: int) -> None:
         at_ns = self._measured_ns(message, now_ns)
-        if message.orientation not in self._orientations or self._mount.range_id not in (None, message.id):
+        if self._mount.range_id not in (None, message.id):
+            return
+        direction = _DIRECTIONS.get(message.orientation)
+        if not self._aboard.sees(direction, as_mounted=message.orientation in self._orientations):
             return
         cm, low, high = message.current_distance, message.min_distance, message.max_distance
         # A sensor that sees nothing reports 0 or its own limit.
-        outside = cm == 0 or cm < low or (high > 0 and cm >= high) or message.signal_quality == _SIGNAL_INVALID
+        outside = cm in (0, _NO_RANGE_CM) or cm < low or (high > 0 and cm >= high)
+        outside = outside or message.signal_quality == _SIGNAL_INVALID or self._clock.to_and_fro(now_ns)
         self._history.hear_range(at_ns, None if outside else cm / 100.0 + self._mount.range_offset_m)
 
 
-def is_autopilot(heartbeat: Any) -> bool:
-    """True for the heartbeat of an autopilot: not a ground station, gimbal or companion computer."""
-    return bool(heartbeat.autopilot != _MAV_AUTOPILOT_INVALID and heartbeat.type != _MAV_TYPE_GCS)
+def _ellipsoid_m(alt_amsl_m: float, gps: Fix) -> float | None:
+    """A filtered height above the ellipsoid: the geoid is as far from it as the receiver itself says."""
+    if gps.alt_amsl_m is None or gps.alt_ellipsoid_m is None:
+        return None
+    return alt_amsl_m + gps.alt_ellipsoid_m - gps.alt_amsl_m

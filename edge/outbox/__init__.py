@@ -81,9 +81,6 @@ class Outbox(Protocol):
     def counts(self) -> Mapping[LetterState, int]:
         """How many letters stand in each state (every state is a key)."""
 
-    def oldest_ns(self) -> int | None:
-        """``put_ns`` of the oldest letter of this run that is pending or sent; None when there is none."""
-
     def list(self, limit: int) -> list[StoredLetter]:
         """The oldest ``limit`` letters in any state, in the order they were put."""
 
@@ -98,3 +95,21 @@ class Outbox(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+class BothEnds:
+    """Which letters go first: shares the places of one ``take`` between the oldest and the newest that wait.
+
+    From the newest end, so that an hour of backlog does not hold up what was found a second ago; from the oldest, so
+    that no stream of new letters holds up the backlog. An odd place goes to them in turn, the oldest first.
+    """
+
+    def __init__(self) -> None:
+        self._newest_gets_odd = False
+
+    def share(self, count: int) -> tuple[int, int]:
+        """How many of ``count`` places go to the oldest and to the newest end; every other odd call differs."""
+        newest = (count + self._newest_gets_odd) // 2
+        if count % 2:
+            self._newest_gets_odd = not self._newest_gets_odd
+        return count - newest, newest

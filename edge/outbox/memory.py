@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
-from edge.outbox import Letter, LetterState, Outbox, StoredLetter
-from edge.outbox.ends import BothEnds
+from edge.outbox import BothEnds, Letter, LetterState, Outbox, StoredLetter
 from edge.support.clock import Clock
 from edge.support.errors import TryAgainError
 
@@ -99,12 +98,6 @@ class MemoryOutbox:
         with self._mutex:
             states = [row.state for row in self._rows.values()]
         return {state: states.count(state) for state in LetterState}
-
-    def oldest_ns(self) -> int | None:
-        """``put_ns`` of the oldest letter that is pending or sent; None when there is none."""
-        waiting = (LetterState.PENDING, LetterState.SENT)
-        with self._mutex:
-            return next((row.letter.put_ns for row in self._rows.values() if row.state in waiting), None)
 
     def list(self, limit: int) -> list[StoredLetter]:
         """The oldest ``limit`` letters in any state, in the order they were put."""

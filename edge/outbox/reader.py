@@ -10,7 +10,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from edge.outbox import LetterState, StoredLetter
-from edge.outbox.schema import BUSY_S, COUNT, LIST, check_owner, counted, stored
+from edge.outbox.schema import BUSY_S, COUNT, LIST, check_owner, counted, journal, stored
 from edge.support.errors import ConfigError, TryAgainError
 
 T = TypeVar("T")
@@ -34,10 +34,24 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        uri = f"file:{quote(str(path))}?mode=ro"
-        self._db = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
+        self._db = self._open("mode=ro")
         try:
-            self._read(lambda db: check_owner(db, path, empty=False))
+            self._check_owner()
+        except TryAgainError:
+            # SQLite keeps an index of the journal beside the file. Where it cannot (a read-only card, a folder of
+            # another user) and no journal is left, nobody is writing and the file can be read as it lies.
+            if not path.is_file() or _size_bytes(journal(path)):
+                raise
+            self._db = self._open("immutable=1")
+            self._check_owner()
+
+    def _open(self, how: str) -> sqlite3.Connection:
+        uri = f"file:{quote(str(self._path))}?{how}"
+        return sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
+
+    def _check_owner(self) -> None:
+        try:
+            self._read(lambda db: check_owner(db, self._path, empty=False))
         except BaseException:
             self._db.close()
             raise
@@ -60,7 +74,10 @@ class Reader:
         try:
             return work(self._db)
         except sqlite3.DatabaseError as error:
-            raise TryAgainError(f"{self._path}: cannot be read as an outbox ({error})") from error
+            advice = ""
+            if _size_bytes(journal(self._path)):
+                advice = "; if its disk is read-only, copy it with its -wal file to one that is not, and read the copy"
+            raise TryAgainError(f"{self._path}: cannot be read as an outbox ({error}){advice}") from error
 
     def __enter__(self) -> Reader:
         return self
@@ -69,3 +86,10 @@ class Reader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._db.close()
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.outbox import Letter, LetterState, StoredLetter
-from edge.outbox.disk import sync_folder
+from edge.support.disk import sync_folder
 from edge.support.errors import ConfigError
 
 VERSION = 1

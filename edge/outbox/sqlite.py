@@ -22,13 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from edge.outbox import Letter, LetterState, Outbox, StoredLetter
-from edge.outbox.disk import Ballast
-from edge.outbox.ends import BothEnds
-from edge.outbox.room import FullError, Room
+from edge.outbox import BothEnds, Letter, LetterState, Outbox, StoredLetter
 from edge.outbox.schema import COUNT, LIST, counted, pragma, stored
+from edge.outbox.space import Ballast, FullError, Room
 from edge.outbox.store import Store
 from edge.support.clock import Clock
+from edge.support.complaints import Complaints
 from edge.support.errors import ConfigError, TryAgainError
 
 log = logging.getLogger(__name__)
@@ -45,7 +44,6 @@ _RELEASE = "UPDATE letter SET state = 'pending' WHERE state = 'sent'"
 _RETRY = "UPDATE letter SET state = 'pending', reason = NULL WHERE state IN (?, ?)"
 _PURGE = "DELETE FROM letter WHERE seq IN (SELECT seq FROM letter WHERE state = 'confirmed' LIMIT ?)"
 _PURGE_ALL = "DELETE FROM letter WHERE seq IN (SELECT seq FROM letter LIMIT ?)"
-_OLDEST = "SELECT put_ns FROM letter WHERE state = ? AND seq > ? ORDER BY seq LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,15 +83,12 @@ class SqliteOutbox:
         self._clock = clock
         self._ends = BothEnds()
         self._refused: str | None = None
+        self._confirmed_then = 0
+        self._complaints = Complaints(log, clock)
         self._run_start = 0
         ballast = Ballast(options.path.with_name(f"{options.path.name}.ballast"), options.ballast_bytes)
         self._room = Room(options.path.parent, options.max_bytes, options.min_free_bytes, ballast)
         self._store = Store(options.path, ballast, options.min_free_bytes, clock, self._begin)
-
-    @property
-    def store_id(self) -> str:
-        """Made once when the file was created; with a row's number it names a letter for ever."""
-        return str(self._store.read(lambda db: db.execute("SELECT id FROM store").fetchone()[0]))
 
     def put(self, letters: Sequence[Letter]) -> None:
         """Write all of ``letters`` in one transaction, durable on return; ``put_ns`` is stamped here."""
@@ -102,9 +97,9 @@ class SqliteOutbox:
         try:
             self._store.write(lambda db: self._insert(db, letters), durable=True)
         except FullError as full:
-            if self._refused is None:
-                log.warning("%s", full)
+            self._complaints.warn("full", str(full))
             self._refused = str(full)
+            self._confirmed_then = self.counts()[LetterState.CONFIRMED]
             raise
         self._refused = None
 
@@ -137,15 +132,6 @@ class SqliteOutbox:
         """How many letters stand in each state."""
         return counted(self._store.read(lambda db: db.execute(COUNT).fetchall()))
 
-    def oldest_ns(self) -> int | None:
-        """``put_ns`` of this run's oldest letter that is pending or sent; None when there is none."""
-
-        def work(db: sqlite3.Connection) -> list[int]:
-            found = (db.execute(_OLDEST, (state, self._run_start)).fetchone() for state in ("pending", "sent"))
-            return [row[0] for row in found if row]
-
-        return min(self._store.read(work), default=None)
-
     def list(self, limit: int) -> list[StoredLetter]:
         """The oldest ``limit`` letters in any state, in the order they were put."""
         rows = self._store.read(lambda db: db.execute(LIST, (limit,)).fetchall())
@@ -167,7 +153,8 @@ class SqliteOutbox:
     def health(self) -> str | None:
         """What is wrong with the storage (full, failing, or found damaged); None when it is well."""
         try:
-            if self._refused is not None and self.counts()[LetterState.CONFIRMED]:
+            # More confirmed letters than when it was full: they can make room, and the next put may fit.
+            if self._refused is not None and self.counts()[LetterState.CONFIRMED] > self._confirmed_then:
                 self._refused = None
             return self._refused or self._room.disk_shortage(0) or self._store.trouble
         except TryAgainError as error:

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from edge.outbox.disk import Ballast, free_bytes, make_folder, megabytes
 from edge.outbox.lock import Lock
 from edge.outbox.schema import is_damage, open_file, set_aside
+from edge.outbox.space import Ballast, free_bytes_of, megabytes
 from edge.support.clock import Clock
+from edge.support.disk import make_folder
 from edge.support.errors import ConfigError, TryAgainError
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Store:
         self._closed = False
         self._failing: str | None = None
         self._damaged: str | None = None
-        make_folder(path.parent)
+        _make_folder(path.parent)
         if path.exists() and not path.is_file():
             raise ConfigError(f"{path} is not a file; point outbox.path at a file in a folder")
         self._lock = Lock(path.with_name(f"{path.name}.lock"), path)
@@ -62,7 +63,7 @@ class Store:
             self._lock.release(forget=isinstance(error, ConfigError) and not self._ours)
             raise
         if not self._ballast.restore(keep_free_bytes):
-            log.warning("%s: no room for the ballast, %s free", path, megabytes(free_bytes(path.parent)))
+            log.warning("%s: no room for the ballast, %s free", path, megabytes(free_bytes_of(path.parent)))
 
     @property
     def trouble(self) -> str | None:
@@ -159,7 +160,7 @@ class Store:
         log.error("%s", self._damaged)
 
     def _out_of_room(self, error: sqlite3.DatabaseError) -> bool:
-        return "is full" in str(error) or free_bytes(self._path.parent) < _NOTHING_LEFT_BYTES
+        return "is full" in str(error) or free_bytes_of(self._path.parent) < _NOTHING_LEFT_BYTES
 
     def _restore_ballast(self) -> None:
         """At most every ten seconds: asking the file system for each letter would slow them all."""
@@ -194,3 +195,13 @@ def _transact(db: Database, work: Callable[[Database], T], *, durable: bool) -> 
             db.execute("ROLLBACK")
         raise
     return result
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        make_folder(folder)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}: cannot create this folder for the outbox ({error.strerror}); create it and give it to the "
+            "user spanhawk runs as, or point outbox.path elsewhere"
+        ) from error

@@ -1,4 +1,4 @@
-"""What the board says of itself: temperature, throttling, free disk, resident memory."""
+"""What the board says of itself: temperature, throttling, resident memory."""
 
 from __future__ import annotations
 
@@ -28,19 +28,6 @@ def under_voltage(throttled: Path = _THROTTLED) -> bool | None:
 def under_voltage_since_boot(throttled: Path = _THROTTLED) -> bool | None:
     """True when it was below at any time since the board was switched on (bit 16); None on other boards."""
     return _flag(throttled, _UNDER_VOLTAGE_SINCE_BOOT)
-
-
-def free_bytes(folder: Path) -> int | None:
-    """Room for an unprivileged writer on the disk that holds ``folder`` (or its nearest existing parent)."""
-    for candidate in (folder, *folder.parents):
-        try:
-            disk = os.statvfs(candidate)
-        except FileNotFoundError:
-            continue
-        except OSError:
-            return None
-        return disk.f_bavail * disk.f_frsize
-    return None
 
 
 def resident_bytes(status: Path = Path("/proc/self/statm")) -> int | None:

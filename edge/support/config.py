@@ -30,12 +30,14 @@ _CREDENTIALS_NAME = "spanhawk"
 def load(path: Path) -> dict[str, Any]:
     """Read a TOML file; raises ConfigError naming the file, and the line where TOML stops making sense."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Notepad begins a UTF-8 file with a byte-order mark
     except OSError as error:
         advice = "use sudo" if isinstance(error, PermissionError) else "pass --config FILE"
         raise ConfigError(f"{path}: cannot read the configuration ({error.strerror}); {advice}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: the configuration is not UTF-8 text (byte {error.start})") from error
+        raise ConfigError(
+            f"{path}: the configuration is not UTF-8 text (byte {error.start}); save it again, as UTF-8"
+        ) from error
     return loads(text, str(path))
 
 
@@ -57,8 +59,8 @@ def loads(text: str, name: str) -> dict[str, Any]:
 def build(options: type[T], table: Mapping[str, Any], where: str) -> T:
     """Fill the dataclass ``options`` from ``table``; ``where`` is the table's name in messages, as "camera".
 
-    Values may be bool, int, float (an int is accepted), str, Path (a string), tuples (an array),
-    nested dataclasses (a table), literal choices, and ``X | None`` of these. Raises ConfigError.
+    Values may be bool, int, float (an int is accepted), str, Path (a string), tuples (an array), nested dataclasses
+    (a table), mappings from names (a table), literal choices, and ``X | None`` of these. Raises ConfigError.
     """
     fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, options))}
     for key in table:
@@ -101,9 +103,12 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return _choice(value, typing.get_args(hint), where)
     if origin is tuple:
         return _array(value, typing.get_args(hint), where)
-    if dataclasses.is_dataclass(hint):
+    if dataclasses.is_dataclass(hint) or origin is Mapping:
         if not isinstance(value, Mapping):
             raise _wrong(value, "a table", where)
+        if origin is Mapping:
+            arm = typing.get_args(hint)[1]
+            return {key: _convert(item, arm, f"{where}.{key}") for key, item in value.items()}
         return build(typing.cast(type[Any], hint), value, where)
     return _scalar(value, hint, where)
 
@@ -149,6 +154,8 @@ def _scalar(value: Any, hint: Any, where: str) -> Any:
             raise ConfigError(f"{where}: got {value}, needs a finite number")
         return float(value)
     if hint is Path and isinstance(value, str):
+        if not value:
+            raise ConfigError(f"{where}: got an empty text, needs a path; leave the key out for none")
         if value.startswith(_CREDENTIAL):
             return _credential(value.removeprefix(_CREDENTIAL), where)
         try:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge.delivery import Delivery
+from edge.delivery import PATIENCE_S, Delivery
 from edge.detections.wire import mark_historical
 from edge.mqtt.status import status_payload
 from edge.outbox import LetterState, Outbox
@@ -17,9 +17,6 @@ from edge.settings import Settings, from_table
 from edge.support import config
 from edge.support.clock import SystemClock
 from edge.support.errors import TryAgainError, UsageError
-
-# A broker that acknowledges nothing for this long is called absent.
-PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +37,8 @@ class Box:
             table["outbox"] = {"path": str(self.outbox)}
         if self.mqtt_url is not None:
             configured = table.get("mqtt", {})
+            if not isinstance(configured, Mapping):
+                from_table(table, str(self.config))  # refuses it, by name
             kept = configured if configured.get("backend", "paho") == "paho" else {}
             table["mqtt"] = {**kept, "url": self.mqtt_url}
         return from_table(table, "the command line" if alone else str(self.config))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edge.outbox.reader import open_reader
 from edge.settings import Settings
-from edge.support import board
+from edge.support import disk
 
 # The daemon writes a picture just before the letter that names it.
 _NEWEST_KEPT = 50
@@ -66,4 +66,4 @@ def _named_by_letters(settings: Settings) -> Iterator[str]:
 
 
 def _free(folder: Path) -> int:
-    return board.free_bytes(folder) or 0
+    return disk.free_bytes_for(folder) or 0

@@ -61,6 +61,7 @@ class Visit:
     """What one camera showed from opening to after closing."""
 
     live: bool
+    timeout_s: float | None
     frame_count: int | None
     skipped: tuple[SkippedFrame, ...]
     frames: list[Frame]
@@ -78,7 +79,7 @@ def visit(request, tmp_path_factory) -> Visit:
     except DeviceError as error:
         pytest.skip(f"hardware: {request.param}: {error}")
     with camera:
-        live, frame_count, skipped = camera.live, camera.frame_count, camera.skipped
+        live, timeout_s, frame_count, skipped = camera.live, camera.timeout_s, camera.frame_count, camera.skipped
         source = camera.frames()
         first = next(source)
         first_as_it_came = first.rgb.copy()
@@ -87,7 +88,7 @@ def visit(request, tmp_path_factory) -> Visit:
             frames += islice(source, 50)
     after_closing = [outcome(source), outcome(camera.frames())]
     camera.__exit__(None, None, None)  # closing twice is harmless
-    return Visit(live, frame_count, skipped, frames, first_as_it_came, after_closing)
+    return Visit(live, timeout_s, frame_count, skipped, frames, first_as_it_came, after_closing)
 
 
 def outcome(source: Iterator[Frame]) -> type[BaseException]:
@@ -125,6 +126,11 @@ def test_it_says_what_it_is(visit):
     assert visit.live in (True, False)
     assert visit.frame_count is None or (visit.frame_count > 0 and not visit.live)
     assert visit.skipped == ()
+
+
+def test_a_sensor_says_how_long_it_may_be_silent_and_a_recording_takes_its_time(visit):
+    assert (visit.timeout_s is not None) is visit.live
+    assert visit.timeout_s is None or visit.timeout_s > 0
 
 
 def test_frames_are_read_only_pictures(visit):

@@ -141,6 +141,11 @@ def test_every_module_has_a_harness():
     assert set(backends.names("edge.mqtt", "open_publisher")) == set(HARNESSES)
 
 
+def test_it_says_how_many_letters_may_be_on_their_way(harness):
+    """Asked for by whoever hands letters over: with a default of its own it would never use more."""
+    assert harness.open(window=64).window == 64
+
+
 def test_a_letter_goes_out_and_is_acknowledged(harness):
     publisher = harness.open()
     assert (publisher.connected, publisher.sessions, publisher.health()) == (True, 1, None)

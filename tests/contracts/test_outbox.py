@@ -55,7 +55,6 @@ def test_the_room_has_a_real_outbox_and_a_fake():
 def test_an_empty_box(box):
     assert box.take(5) == []
     assert box.list(5) == []
-    assert box.oldest_ns() is None
     assert box.counts() == EMPTY
     assert (box.release(), box.retry(), box.purge()) == (0, 0, 0)
     assert box.health() is None
@@ -180,22 +179,6 @@ def test_new_letters_do_not_starve_the_backlog(box, window):
         box.done(ids(box.take(window)))
     left = [s.letter.id for s in box.list(1000) if s.state is LetterState.PENDING and s.letter.id in backlog]
     assert left == []
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_age_of_the_oldest_waiting(name, tmp_path):
-    clock = clock_at(5)
-    with open_box(name, tmp_path, clock) as box:
-        box.put(letters("a"))
-        clock.advance(10**9)
-        box.put(letters("b", "c"))
-        box.take(1)
-        assert box.oldest_ns() == 5 * 10**9
-        box.done(["a"])
-        assert box.oldest_ns() == 6 * 10**9
-        box.park("b", "no")
-        box.done(["c"])
-        assert box.oldest_ns() is None
 
 
 def full_box(name, folder, confirmed):

@@ -17,6 +17,7 @@ from convert.cli import main
 from convert.compiler import parse_report, unmapped
 from convert.edgetpu import predict
 from convert.graph import read_graph
+from edge.masks import edgetpu
 from edge.masks.bundle import default_bundle_path, load_bundle
 
 SAID = """Edge TPU Compiler version 16.0.384591198
@@ -136,10 +137,9 @@ def test_a_compiled_model_and_its_numbers_come_onto_the_card(bundle, tmp_path, c
     assert main(["compile", str(bundle), "--compiler", stand_in(tmp_path, SAID, LOG)]) == 0
     assert json.loads(capsys.readouterr().out) == {"mapped": 24, "operators": 24, "subgraphs": 1}
     made = load_bundle(bundle)
-    assert made.edgetpu_path is not None
-    assert made.card.edgetpu is not None
-    assert made.card.edgetpu.compiler == "16.0.384591198"
-    assert made.card.edgetpu.off_chip_bytes == 0
+    facts = made.facts(edgetpu.ARTIFACT, edgetpu.Facts)
+    assert facts is not None
+    assert (facts.compiler, facts.off_chip_bytes) == ("16.0.384591198", 0)
 
 
 def test_a_partial_mapping_fails_and_leaves_the_bundle_alone(bundle, tmp_path, capsys):

@@ -25,7 +25,7 @@ from convert.quantize import delegate_partitions, open_interpreter, quantize, ru
 from edge.masks import preprocess  # noqa: E402
 from edge.masks.bundle import load_bundle, load_golden  # noqa: E402
 from models.train import train  # noqa: E402
-from models.unet import load_fast_unet  # noqa: E402
+from models.unet import open_saved, resized  # noqa: E402
 
 CONFIG = """
 [train]
@@ -69,7 +69,7 @@ def test_drone_accepts_the_bundle_and_its_card(bundle):
     assert (card.output.height, card.output.width, card.output.channels) == (32, 40, 16)
     assert card.output.pixel_shuffle == 4
     assert card.training_data[0].name == "rendered"
-    assert set(card.files) == {"model.tflite", "golden.npz", "curve.png"}
+    assert set(card.files) == {"golden.npz", "curve.png"}
     assert card.made["seed"] == 1
     assert card.made["float"]["file"] == "model.keras"  # given by its whole path, which is this machine's own
     assert (card.limits.f1_drop, card.limits.pixels_differing) == (0.05, 0.05)
@@ -84,7 +84,7 @@ def test_golden_answer_repeats(bundle):
 
 def test_int8_agrees_with_float(bundle, trained):
     card = load_bundle(bundle).card
-    model = load_fast_unet(trained / "out/model.keras", 128, 160, batch_size=1)
+    model = resized(open_saved(trained / "out/model.keras"), 128, 160, batch_size=1)
     interpreter = open_interpreter((bundle / "model.tflite").read_bytes())
     for frame in representative_frames([trained / "data"], 128, 160, count=6, seed=9):
         image = np.empty((1, 128, 160, 3), np.int8)
@@ -182,8 +182,9 @@ def test_missing_and_empty_data_folders(tmp_path):
         representative_frames([tmp_path], 64, 64)
 
 
-def test_model_without_record_is_refused_in_one_sentence(tmp_path, capsys):
+def test_a_file_that_is_no_model_is_refused_in_one_sentence(tmp_path, capsys):
     (tmp_path / "model.keras").write_bytes(b"x")
+    (tmp_path / "run.json").write_text('{"classes": ["crack"], "score_threshold": 0.5}')
     assert main(["quantize", str(tmp_path / "model.keras"), "--data", str(tmp_path), "-o", str(tmp_path / "b")]) == 2
     message = capsys.readouterr().err
     assert "cannot be read as a Keras model" in message
@@ -196,7 +197,7 @@ def test_altered_bundle_does_not_fly(bundle, tmp_path):
     for path in bundle.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     card = json.loads((tmp_path / "card.json").read_text())
-    card["files"]["model.tflite"] = "0" * 64
+    card["artifacts"]["tflite"]["sha256"] = "0" * 64
     (tmp_path / "card.json").write_text(json.dumps(card))
     with pytest.raises(BundleError, match=r"card\.json: SHA-256 is"):
         load_bundle(tmp_path)

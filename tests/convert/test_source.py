@@ -46,7 +46,7 @@ def patch_classifier(softmax: bool = True) -> keras.Model:
 def save(model: keras.Model, folder, **record) -> str:
     path = folder / "model.keras"
     model.save(path)
-    (folder / "run.json").write_text(json.dumps({"score_threshold": 0.5, **record}))
+    (folder / "run.json").write_text(json.dumps({"score_threshold": 0.5, "classes": ["crack"], **record}))
     return str(path)
 
 
@@ -67,9 +67,14 @@ def test_weights_alone_are_read_with_the_record_beside_them(tmp_path):
     model = fast_unet(64, 64, base=8, shuffle=2)
     path = tmp_path / "mine.weights.h5"
     model.save_weights(path)
-    with pytest.raises(DataError, match=r"does not fit a fast_unet with base 16.*mine\.json"):
+    with pytest.raises(DataError, match=r"mine\.json\) names no classes"):
         load_source(path, (64, 64))
-    (tmp_path / "mine.json").write_text(json.dumps({"config": {"model": {"base": 8, "shuffle": 2}}}))
+    (tmp_path / "mine.json").write_text(json.dumps({"classes": ["crack"]}))
+    with pytest.raises(DataError, match=r"does not fit a fast_unet of 1 classes with base 16.*mine\.json"):
+        load_source(path, (64, 64))
+    (tmp_path / "mine.json").write_text(
+        json.dumps({"config": {"model": {"classes": ["crack"], "base": 8, "shuffle": 2}}})
+    )
     assert load_source(path, (64, 96)).model.output_shape == (1, 16, 24, 4)
     (tmp_path / "mine.json").write_text("[")
     with pytest.raises(DataError, match=r"mine\.json is not JSON"):
@@ -91,13 +96,15 @@ def test_the_classic_unet_becomes_a_bundle_too(tmp_path):
 
 def test_a_patch_classifier_becomes_a_bundle_that_no_segmenter_takes(tmp_path, capsys, clock_now):
     write_set(tmp_path / "data", 8, 80, seed=1)
-    path = save(patch_classifier(), tmp_path, classes=["crack", "spalling"])
+    levels = {"crack": 0.5, "spalling": 0.6}
+    path = save(patch_classifier(), tmp_path, classes=list(levels), score_thresholds=levels)
     bundle = tmp_path / "patches"
     words = ["quantize", path, "--data", str(tmp_path / "data"), "-o", str(bundle), "--max-differing", "0.5"]
     assert main(words) == 0
     card = load_bundle(bundle).card
     assert card.output.kind == CLASSIFIER
     assert card.classes == ("sound", "crack", "spalling")
+    assert card.score_thresholds == levels
     assert main(["verify", str(bundle), path, "--data", str(tmp_path / "data")]) == 0
     found = json.loads((bundle / "report.json").read_text())["sets"]
     (one,) = found.values()
@@ -257,7 +264,8 @@ def test_rounding_that_costs_too_much_is_followed_by_fine_tuning(tmp_path, caplo
     path = save(fast_unet(64, 64, base=8), tmp_path)
     words = ["quantize", path, "--data", str(tmp_path / "data"), "-o", str(tmp_path / "b"), "--max-differing", "0"]
     words += ["--height", "64", "--width", "64"]
-    record = {"score_threshold": 0.05}  # near the score of untrained weights, so that many pixels sit on the edge
+    level = 0.05  # near the score of untrained weights, so that many pixels sit on the edge
+    record = {"score_threshold": level, "classes": ["crack"]}
     (tmp_path / "run.json").write_text(json.dumps(record))
     monkeypatch.setattr("convert.finetune.STEPS", 20)
     with caplog.at_level(logging.INFO):

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.frames import Frame
-from edge.masks import Mask
+from edge.masks import ClassMask, DamageClass
 
 Floats = npt.NDArray[np.float64]
 UInt8 = npt.NDArray[np.uint8]
@@ -118,9 +118,9 @@ def to_srgb(light: Floats) -> Floats:
     return np.where(light <= 0.0031308, 3294.6 * light, 255 * (1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055))
 
 
-def mask_of(crack: npt.NDArray[np.bool_], rgb: UInt8 | None = None) -> Mask:
+def mask_of(crack: npt.NDArray[np.bool_], rgb: UInt8 | None = None) -> ClassMask:
     """A mask as a network would hand it over; without a picture the frame is flat grey (no valley anywhere)."""
     rgb = np.full((*crack.shape, 3), 128, np.uint8) if rgb is None else rgb
     frame = Frame(seq=1, exposed_ns=0, exposure_us=None, rgb=np.ascontiguousarray(rgb))
     score = np.where(crack, 204, 10).astype(np.uint8)
-    return Mask(frame=frame, score=score, crack=np.array(crack, bool), model="drawn-00000000")
+    return ClassMask(frame, DamageClass("crack", 0.5, "line"), score, np.array(crack, bool))

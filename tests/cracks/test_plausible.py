@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edge.cracks.plausible import REASONS, ReportOptions, Sifted, reported_mask, sift
 from edge.cracks.trace import TraceOptions, trace
 from edge.frames import Frame
-from edge.masks import Mask
+from edge.masks import ClassMask, DamageClass
 from edge.support import config
 from edge.support.errors import ConfigError
 from tests.cracks.drawn import Floats, arc, bar, cover, drawn, outline, picture, ray, straight
@@ -28,7 +28,7 @@ def scored(share: Floats, score: float) -> UInt8:
 
 def sifted(scores: UInt8, rgb: UInt8, options: ReportOptions = OPTIONS) -> Sifted:
     frame = Frame(seq=1, exposed_ns=0, exposure_us=None, rgb=np.array(rgb, order="C"))
-    mask = Mask(frame=frame, score=np.array(scores), crack=scores >= 128, model="drawn-00000000")
+    mask = ClassMask(frame, DamageClass("crack", 0.5, "line"), np.array(scores), scores >= 128)
     return sift(trace(mask, TraceOptions()), options)
 
 

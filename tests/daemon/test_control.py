@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,3 +76,20 @@ def test_any_bytes_are_answered(payload: bytes) -> None:
     publisher, control, switch = made()
     assert ask(publisher, control, payload)["ok"] is False
     assert not switch.flying
+
+
+def test_a_command_that_stumbles_is_answered_and_the_next_one_is_carried_out(caplog: pytest.LogCaptureFixture) -> None:
+    """OpenCV's errors are nothing that Python knows; one in a snapshot used to end the thread and the flight."""
+    publisher, control, switch = made()
+
+    def encode() -> Mapping[str, Any]:
+        cv2.imencode(".jpg", np.empty((0, 0), np.uint8))
+        return {}
+
+    control._actions = {**control._actions, "snapshot": encode}
+    answer = ask(publisher, control, b'{"command": "snapshot"}')
+    assert answer["ok"] is False
+    assert answer["error"].startswith("error: OpenCV")
+    assert "Traceback" in caplog.text
+    assert ask(publisher, control, b'{"command": "start"}')["ok"] is True
+    assert switch.flying

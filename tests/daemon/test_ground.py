@@ -11,13 +11,13 @@ from edge.daemon.control import Control, Switch
 from edge.daemon.ground import Ground
 from edge.daemon.meter import Meter
 from edge.daemon.notify import Systemd
-from edge.daemon.status import Reporter, Sources
+from edge.daemon.status import PositionWatch, Reporter, Sources
 from edge.delivery import Delivery
 from edge.detections.wire import feature, mark_historical, to_bytes
 from edge.masks import Runtime
 from edge.mqtt.memory import MemoryPublisher
 from edge.mqtt.memory import Options as MqttOptions
-from edge.navigation import fixed
+from edge.navigation import NavState, fixed, nowhere
 from edge.outbox import Letter, LetterState, memory
 from edge.settings import FlightOptions
 from edge.support import board
@@ -114,3 +114,55 @@ def test_a_dead_ground_thread_is_noticed() -> None:
         setup.ground._thread.join(30)
         with pytest.raises(RuntimeError, match="thermometer"):
             setup.ground.check()
+
+
+class Wandering:
+    """A navigator whose fix comes and goes."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.inner = fixed.open_navigator(fixed.Options(lat_deg=51.0, lon_deg=3.7), clock)
+        self.sees_satellites = True
+        self.sick: str | None = None
+
+    def at(self, exposed_ns: int) -> NavState:
+        return self.inner.at(exposed_ns) if self.sees_satellites else nowhere(exposed_ns)
+
+    def health(self) -> str | None:
+        return self.sick
+
+
+def test_a_position_that_is_lost_is_reported_and_one_that_is_late_is_not() -> None:
+    """The receiver is heard as expected, it only sees no satellites: under a bridge, of all places."""
+    clock = ManualClock(NOON)
+    navigator = Wandering(clock)
+    watch = PositionWatch(navigator, clock, wanted=True)  # type: ignore[arg-type]  # what is asked of it is there
+    assert watch.trouble() is None
+    navigator.sees_satellites = False
+    clock.advance(4 * 10**9)
+    assert watch.trouble() is None
+    clock.advance(4 * 10**9)
+    told = watch.trouble()
+    assert told == "no position for 8 s: detections carry no place until the satellites are received again"
+    navigator.sick = "the receiver was unplugged"
+    assert watch.trouble() is None, "the source's own trouble says more"
+    navigator.sick, navigator.sees_satellites = None, True
+    assert watch.trouble() is None
+
+
+def test_a_start_without_satellites_is_reported_unless_no_position_is_wanted() -> None:
+    clock = ManualClock(NOON)
+    navigator = Wandering(clock)
+    navigator.sees_satellites = False
+    wanted, unwanted = (PositionWatch(navigator, clock, wanted=wanted) for wanted in (True, False))  # type: ignore[arg-type]
+    clock.advance(6 * 10**9)
+    assert str(wanted.trouble()).startswith("no position yet: detections carry no place")
+    assert unwanted.trouble() is None
+
+
+def test_a_trouble_that_comes_and_goes_each_second_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    turn = iter(range(10**6))
+    setup = Setup(lambda: f"disk has {next(turn)} MB left" if next(turn) % 4 < 2 else None)
+    for _ in range(60):
+        setup.ground.report()
+        setup.clock.advance(10**9)
+    assert caplog.text.count("degraded: disk has") == 1

@@ -31,6 +31,14 @@ def test_the_window_forgets_but_the_counts_do_not() -> None:
     assert meter.read(0).frames == WINDOW + 50
 
 
+def test_a_camera_of_one_frame_in_twenty_seconds_has_a_rate_while_it_delivers() -> None:
+    meter = Meter()
+    for i in range(3):
+        meter.add(i * 20 * 10**9, {}, 0)
+    assert meter.read(55 * 10**9).fps == pytest.approx(1 / 20)
+    assert meter.read(81 * 10**9).fps is None, "the next frame is overdue: it may have died"
+
+
 def test_the_part_that_was_looked_at_is_the_mean_of_the_window() -> None:
     meter = Meter()
     assert meter.read(0).looked_share is None

@@ -11,8 +11,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import cv2
 import jsonschema
@@ -25,11 +27,13 @@ from edge import settings
 from edge.daemon.notify import Systemd
 from edge.daemon.service import MAX_BAD_IN_A_ROW, Service
 from edge.detections.wire import schema
+from edge.frames import Frame, Moment
+from edge.navigation import nowhere
 from edge.outbox import LetterState
 from edge.outbox.reader import open_reader
 from edge.outbox.sqlite import Options, open_outbox
-from edge.support.clock import SystemClock
-from edge.support.errors import ConfigError
+from edge.support.clock import ManualClock, SystemClock
+from edge.support.errors import ConfigError, DeviceError
 from tests.mqtt.broker import Broker, mosquitto
 from tests.pictures import concrete, frame
 
@@ -301,3 +305,58 @@ def test_one_bad_frame_does_not_end_the_flight_but_many_do(tmp_path: Path) -> No
         service._bad_frame(bad, ValueError("a crack's numbers are finite"))
     with pytest.raises(ValueError, match="finite"):
         service._bad_frame(bad, ValueError("a crack's numbers are finite"))
+
+
+def test_any_error_in_a_frame_counts_as_a_bad_frame_and_is_reported_for_a_minute(tmp_path: Path) -> None:
+    """The documents promise twenty in a row; an IndexError used to end the daemon at the first."""
+    clock = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc))
+    service = Service(settings.read(written(tmp_path, "mqtt://127.0.0.1:1")), clock, Systemd("", ""))
+    pipeline, ground = Mock(), Mock()
+    pipeline.process.side_effect = IndexError("index 4 is out of bounds")
+    service._process(frame(), pipeline, ground)
+    assert service._bad_frame_lately() == "frame 0 could not be processed (IndexError: index 4 is out of bounds)"
+    clock.advance(61 * 10**9)
+    assert service._bad_frame_lately() is None, "long over: the flight is not degraded for ever"
+    pipeline.process.side_effect = DeviceError("the accelerator is gone")
+    with pytest.raises(DeviceError):
+        service._process(frame(), pipeline, ground)
+
+
+def test_a_snapshot_says_how_old_it_is_and_leaves_the_room_that_detections_need(tmp_path: Path) -> None:
+    clock = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc), 100 * 10**9)
+    config = written(tmp_path, "mqtt://127.0.0.1:1")
+    service, camera = Service(settings.read(config), clock, Systemd("", "")), Mock()
+    seen_at = datetime(2026, 6, 1, tzinfo=timezone.utc)
+    picture = Frame(5, clock.monotonic_ns(), None, concrete())
+    service._newest = Mock(frame=picture, nav=nowhere(0), moment=Moment(seen_at, synced=True))
+    clock.advance(90 * 10**9)
+    kept = service._snapshot(camera)
+    assert (kept["age_s"], kept["seen_at"]) == (90.0, "2026-06-01T00:00:00.000Z")
+    config.write_text(config.read_text(encoding="utf-8").replace("min_free_mb = 0", "min_free_mb = 1000000000"))
+    full = Service(settings.read(config), clock, Systemd("", ""))
+    full._newest = service._newest
+    with pytest.raises(OSError, match="MB left, 1000000000 are for detections"):
+        full._snapshot(camera)
+
+
+@pytest.mark.parametrize(("timeout_s", "held_off"), [(30.0, True), (2.0, False)])
+def test_the_watchdog_waits_for_a_slow_camera_and_for_no_other(
+    tmp_path: Path, timeout_s: float, held_off: bool
+) -> None:
+    """One frame in ten seconds and a watchdog of 15 s: two frames late is no reason to kill the daemon."""
+    clock, notify = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc)), tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(notify))
+        systemd.setblocking(False)
+        config = written(tmp_path, "mqtt://127.0.0.1:1")
+        service = Service(settings.read(config), clock, Systemd(str(notify), "15000000"))
+        service._meter.add(clock.monotonic_ns(), {}, 0)
+        clock.advance(20 * 10**9)
+        camera, ground = Mock(timeout_s=timeout_s), Mock()
+        camera.health.return_value = None
+        service._hold_off_watchdog(camera, ground)
+        if held_off:
+            assert systemd.recv(100) == b"WATCHDOG=1"
+        else:
+            with pytest.raises(BlockingIOError):
+                systemd.recv(100)

@@ -51,8 +51,8 @@ class World:
     def __init__(self, window=5, narrow=20, *, at_once=False):
         self.clock = ManualClock(datetime(2026, 5, 1, tzinfo=UTC), SECOND_NS)
         self.outbox = FailingOutbox(outbox_memory.Options(), self.clock)
-        self.window = window
-        self.options = mqtt_memory.Options(at_once=at_once, window=narrow)
+        self.options = mqtt_memory.Options(at_once=at_once, window=window)
+        self.receive_maximum = narrow + 4  # what a broker allows; four places are kept for status and replies
         self.restart()
 
     def restart(self):
@@ -62,8 +62,9 @@ class World:
         arrived = self.publisher.arrived if hasattr(self, "publisher") else []
         self.publisher = mqtt_memory.open_publisher(self.options, self.clock, vehicle="drone", last_will=b"")
         self.publisher.arrived = arrived
+        self.publisher.receive_maximum = self.receive_maximum
         self.publisher.refuse = lambda published: "Not authorized" if b"bad" in published.payload else None
-        self.delivery = Delivery(self.outbox, self.publisher, self.clock, late=late, window=self.window)
+        self.delivery = Delivery(self.outbox, self.publisher, self.clock, late=late)
 
     def put(self, *ids):
         self.outbox.put([Letter(id, "t", id.encode(), None) for id in ids])

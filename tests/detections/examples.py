@@ -6,14 +6,17 @@ from datetime import datetime, timezone
 
 import numpy as np
 
+from edge.areas import DamagedArea
 from edge.cracks import Crack
-from edge.detections import Detection, Evidence
+from edge.detections import Detection
 from edge.detections.wire import detection_id
+from edge.evidence import Evidence
 from edge.navigation import Attitude, Fix, FixKind, NavState, nowhere
-from edge.surface import CrackSize
+from edge.surface import NOWHERE, AreaSize, CrackSize, Place
 
 SEEN_AT = datetime(2026, 6, 1, 12, 0, 0, 123456, tzinfo=timezone.utc)
-FIX = Fix(FixKind.RTK_FIXED, 51.0543, 3.7174, 12.34, 0.02, None, 12)
+FIX = Fix(FixKind.RTK_FIXED, 51.0543, 3.7174, 12.34, 0.02, None, 12, 55.94)
+PLACE = Place("surface", 1.25, -0.5, 3.0, (0.02, 0.03, None), "enu@51,3.7,5ell", 51.0543, 3.7174, alt_ellipsoid_m=55.94)
 NAV = NavState(0, FIX, Attitude(1.0, -2.0, 275.0), 2.5)
 
 
@@ -34,9 +37,11 @@ def detection(**changes: object) -> Detection:
         "frame_name": None,
         "frame_width_px": 640,
         "frame_height_px": 480,
-        "crack": crack(),
+        "kind": "crack",
+        "damage": crack(),
         "nav": NAV,
         "size": CrackSize(0.5, 10.0, 2.0, 0.1, None, None),
+        "place": PLACE,
         "model": "fast-unet-12345678",
         "model_sha256": "a" * 64,
         "evidence": Evidence("a.jpg", "b" * 64),
@@ -44,6 +49,17 @@ def detection(**changes: object) -> Detection:
     return Detection(**(fields | changes))  # type: ignore[arg-type]
 
 
+def area() -> DamagedArea:
+    outline = np.array([[9.5, 19.5], [49.5, 19.5], [49.5, 49.5], [9.5, 49.5]], np.float32)
+    return DamagedArea(outline, np.array([29.5, 34.5], np.float32), 1190, 50.0, 140.0, 0.8, 0, cut_by_frame=False)
+
+
+def spalling(**changes: object) -> Detection:
+    """Area damage with a size."""
+    size = AreaSize(0.5, 2.98, 0.2, 25.0, 0.8, None)
+    return detection(**({"kind": "spalling", "damage": area(), "size": size} | changes))
+
+
 def bare() -> Detection:
     """Nothing is known but the crack itself."""
-    return detection(nav=nowhere(0), size=None, model_sha256=None, evidence=None, clock_synced=False)
+    return detection(nav=nowhere(0), place=NOWHERE, size=None, model_sha256=None, evidence=None, clock_synced=False)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from edge import evidence
 from edge.evidence.exif import exif_segment
-from edge.frames import Frame
+from edge.frames import Frame, Moment
 from edge.navigation import Attitude, Fix, FixKind, NavState, nowhere
 
 PIL = pytest.importorskip("PIL.Image")
 AT = datetime(2026, 5, 1, 12, 3, 4, 567000, tzinfo=timezone.utc)
-SEEN = evidence.Seen(AT, synced=True)
+SEEN = Moment(AT, synced=True)
 
 
 def frame() -> Frame:
@@ -46,7 +46,7 @@ def read(data: bytes, tmp_path: Path) -> tuple[dict[int, object], dict[int, obje
 def test_picture_is_on_disk_with_place_and_time(tmp_path: Path) -> None:
     picture = evidence.save(frame(), nav(), SEEN, tmp_path / "new", "a.jpg")
     data = (tmp_path / "new" / "a.jpg").read_bytes()
-    assert picture == evidence.Picture("a.jpg", hashlib.sha256(data).hexdigest())
+    assert picture == evidence.Evidence("a.jpg", hashlib.sha256(data).hexdigest())
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.jpg"]
     exif, gps = read(data, tmp_path)
     assert exif[0x9003] == "2026:05:01 12:03:04"

@@ -56,7 +56,7 @@ class Driver:
         self.released.set()
 
 
-def plugged(clock, *drivers):
+def plugged(clock, *drivers, **options):
     """An opener that gives one camera after the other; an exception among ``drivers`` is raised instead."""
     waiting = iter(drivers)
 
@@ -64,7 +64,7 @@ def plugged(clock, *drivers):
         driver = next(waiting)
         if isinstance(driver, BaseException):
             raise driver
-        return v4l2.V4l2Camera(driver, Path("/dev/video0"), v4l2.Options(), clock)
+        return v4l2.V4l2Camera(driver, Path("/dev/video0"), v4l2.Options(**options), clock)
 
     return open_camera
 

@@ -77,7 +77,7 @@ def test_fps_spaces_images_without_time(tmp_path):
 def test_exif_spaces_images_and_gives_utc_and_exposure(tmp_path):
     image(tmp_path / "a.jpg", TAKEN="2025:06:01 10:00:00", SUBSEC="50", OFFSET="+02:00")
     image(tmp_path / "b.jpg", TAKEN="2025:06:01 10:00:02", SUBSEC="25", OFFSET="+02:00")
-    a, b = read(tmp_path, fps=1.0, start_ns=7)
+    a, b = read(tmp_path, start_ns=7)
     assert (a.exposed_ns, b.exposed_ns) == (7, 7 + 1_750_000_000)
     assert a.taken_at == datetime(2025, 6, 1, 8, 0, 0, 500_000, tzinfo=timezone.utc)
     assert a.exposure_us is None
@@ -135,7 +135,7 @@ def broken(folder: Path) -> dict[str, str]:
     return {
         "b1-empty": "the file is empty",
         "b2-cut": "ends early",
-        "b3-text": "not a JPEG, PNG, TIFF, WebP or BMP image",
+        "b3-text": "not a JPEG, PNG, TIFF, WebP, BMP or HEIC image",
         "b4-cut": "ends early",
         "b5-pipe": "not a regular file",
         "b6-dangling": "cannot be read (No such file or directory)",
@@ -212,7 +212,7 @@ def test_nothing_to_read_is_a_usage_error_that_helps(tmp_path, make, told):
     assert str(caught.value).startswith(f"{path}: ")
     assert told in str(caught.value)
     if "cannot be read" not in told and "neither" not in told:
-        assert ".png .jpg .jpeg .tif .tiff .bmp .webp" in str(caught.value)
+        assert ".png .jpg .jpeg .jpe .jfif .tif .tiff .bmp .webp .heic .heif" in str(caught.value)
 
 
 @pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), float("inf")])

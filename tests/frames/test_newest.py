@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.frames import folder, newest
+from edge.frames import folder, newest, stills
 from edge.frames.newest import NewestFrame
 from edge.support.clock import ManualClock, SystemClock
 from tests.frames.driver import PATIENCE_S, SECOND, Driver, finish, plugged
@@ -157,7 +157,7 @@ def test_a_slow_recording_is_not_begun_again(tmp_path, clock, monkeypatch):
         assert steps.acquire(timeout=PATIENCE_S)
         return np.zeros((6, 8, 3), np.uint8)
 
-    monkeypatch.setattr(folder, "decode", decode)
+    monkeypatch.setattr(stills, "decode", decode)
     for index in range(3):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.zeros((6, 8, 3), np.uint8))
     with NewestFrame(lambda: folder.open_camera(folder.Options(path=tmp_path), clock), clock) as feed:

@@ -119,12 +119,12 @@ def test_failures_are_told_once_and_then_once_a_minute(clock, caplog):
     assert told[0] == "no camera here"
     assert minutes > 4
     assert minutes - 1 <= len(told) <= minutes + 1
-    assert "more failures since the last report" in told[1]
+    assert "times more since the last such line" in told[1]
 
 
 def test_a_silent_camera_is_given_up_and_opened_again(clock):
     hung, fresh = Driver(), Driver()
-    with NewestFrame(plugged(clock, hung, fresh), clock, stall_s=2.0) as feed:
+    with NewestFrame(plugged(clock, hung, fresh), clock) as feed:
         clock.advance(1_500_000_000)
         hung.play(Driver.FRAME)
         assert feed.take(0.0).seq == 0
@@ -133,6 +133,8 @@ def test_a_silent_camera_is_given_up_and_opened_again(clock):
         assert (feed.health(), feed.reopened) == (None, 0)
         clock.advance(200_000_000)
         assert feed.health() == "no frame from the camera for 2.1 s"
+        assert (feed.take(0.0), feed.reopened) == (None, 0), "the camera's own error says more, so it comes first"
+        clock.advance(500_000_000)
         assert feed.take(0.0) is None
         assert fresh.asked.wait(PATIENCE_S)
         assert feed.reopened == 1
@@ -143,6 +145,38 @@ def test_a_silent_camera_is_given_up_and_opened_again(clock):
         assert feed.take(0.0) is None
         assert (feed.frames, feed.dropped) == (2, 0)
         finish(fresh)
+
+
+def test_a_slow_camera_delivers(clock):
+    """0.4 frames per second: one frame in 2.5 s, each of them wanted. It used to be given up after 2 s, for ever."""
+    slow = Driver()
+    with NewestFrame(plugged(clock, slow, fps=0.4), clock) as feed:
+        for seq in range(6):
+            for _ in range(10):
+                clock.advance(250_000_000)
+                assert feed.take(0.0) is None
+                assert feed.health() is None, "nothing is wrong with it"
+            slow.play(Driver.FRAME)
+            assert feed.take(0.0).seq == seq
+        assert (feed.frames, feed.dropped, feed.reopened) == (6, 0, 0)
+        finish(slow)
+
+
+def test_a_camera_may_be_silent_for_as_long_as_it_is_configured(clock):
+    """Noticed after two seconds all the same, so that the pilot knows."""
+    driver, fresh = Driver(), Driver()
+    with NewestFrame(plugged(clock, driver, fresh, timeout_s=5.0), clock) as feed:
+        for _ in range(2):
+            clock.advance(100_000_000)
+            driver.play(Driver.FRAME)
+        assert feed.take(0.0).seq == 1
+        clock.advance(2_100_000_000)
+        assert feed.health() == "no frame from the camera for 2.1 s"
+        clock.advance(2_800_000_000)
+        assert (feed.take(0.0), feed.reopened) == (None, 0)
+        driver.play(Driver.FRAME)
+        assert (feed.take(0.0).seq, feed.reopened, feed.health()) == (2, 0, None)
+        finish(driver, fresh)
 
 
 def test_an_opening_that_hangs_is_given_up(clock):

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.frames import stamps, v4l2
+from edge.frames import kernel_time, v4l2
 from edge.frames.v4l2 import Options, V4l2Camera, configure, device_path, open_camera
 from edge.support.clock import ManualClock
 from edge.support.errors import DeviceError, UsageError
@@ -296,7 +296,7 @@ def test_impossible_options(wrong):
 
 def test_stamps():
     now_ns = 100 * SECOND
-    on = stamps.on_monotonic
+    on = kernel_time.on_monotonic
     assert on(99 * SECOND + 1, now_ns, 0) == 99 * SECOND + 1
     assert on(now_ns, now_ns, 0) == now_ns
     assert on(99 * SECOND - 1, now_ns, 0) is None
@@ -307,4 +307,4 @@ def test_stamps():
 
 
 def test_time_suspended_is_not_negative():
-    assert stamps.suspended_ns() > -1_000_000  # both clocks are read one after the other
+    assert kernel_time.suspended_ns() > -1_000_000  # both clocks are read one after the other

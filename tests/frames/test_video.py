@@ -79,6 +79,17 @@ def test_a_raw_stream_without_timestamps_still_moves_in_time(tmp_path):
     assert len(times) == 5
 
 
+@pytest.mark.parametrize("name", ["raw.mjpeg", "renamed.avi"])
+def test_a_raw_stream_is_named_or_refused_by_its_content(tmp_path, name, caplog):
+    path = tmp_path / name
+    path.write_bytes(b"".join(cv2.imencode(".jpg", picture(index))[1].tobytes() for index in range(5)))
+    with pytest.raises(UsageError, match="its frames carry no times; say how many there are a second with --fps"):
+        open_camera(Options(source=str(path), timed=True), CLOCK)
+    assert [frame.exposed_ns for frame in read(path, timed=True, fps=10.0)][:2] == [0, 100_000_000]
+    read(path)
+    assert "how many there are a second is guessed" in caplog.text
+
+
 class Clockless:
     """A real film whose container tells these times, in ms."""
 

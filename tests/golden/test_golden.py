@@ -54,13 +54,22 @@ def test_every_crack_that_matters_is_found_again(flown: Path) -> None:
     assert len(extra) <= 1
 
 
+def assert_same_place(one: dict[str, Any], golden: dict[str, Any]) -> None:
+    """The middle of a crack whose ends lost some pixels moves by centimetres; 5e-7 degrees are 5 cm."""
+    assert (one["geometry"] is None) is (golden["geometry"] is None)
+    if golden["geometry"] is not None:
+        assert one["geometry"]["coordinates"] == pytest.approx(golden["geometry"]["coordinates"], abs=5e-7)
+    ours, theirs = one["properties"]["place"], golden["properties"]["place"]
+    assert (ours["method"], ours["frame"]) == (theirs["method"], theirs["frame"])
+
+
 def test_place_time_and_size_are_the_same(flown: Path) -> None:
     found = lines(flown / "detections.jsonl")
     for golden in lines(HERE / "detections.jsonl"):
         one = matching(golden, found)
         if golden["properties"]["crack"]["length_px"] <= MATTERS_PX or one is None:
             continue
-        assert one["geometry"] == golden["geometry"]
+        assert_same_place(one, golden)
         assert one["properties"]["nav"] == golden["properties"]["nav"]
         ours, theirs = one["properties"]["size"], golden["properties"]["size"]
         assert (ours is None) is (theirs is None)

@@ -41,9 +41,21 @@ class EditableBundle:
     def replace(self, name: str, content: bytes) -> None:
         """Write a file and let the card vouch for it."""
         (self.folder / name).write_bytes(content)
-        card = self.card
-        card["files"][name] = hashlib.sha256(content).hexdigest()
+        card, digest = self.card, hashlib.sha256(content).hexdigest()
+        for artifact in card["artifacts"].values():
+            if artifact["file"] == name:
+                artifact["sha256"] = digest
+                break
+        else:
+            card["files"][name] = digest
         self.write_card(card)
+
+    def add(self, name: str, file: str, content: bytes) -> None:
+        """Put an artefact into the bundle that must answer as the model for the CPU does."""
+        (self.folder / file).write_bytes(content)
+        golden = self.card["artifacts"]["tflite"]["golden"]
+        entry = {"file": file, "sha256": hashlib.sha256(content).hexdigest(), "golden": golden, "facts": {}}
+        self.change(f"artifacts.{name}", entry)
 
 
 @pytest.fixture

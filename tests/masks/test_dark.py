@@ -24,16 +24,16 @@ def test_a_dark_line_on_a_light_wall_is_crack_and_nothing_else_is(clock):
         mask = segmenter.segment(frame(wall_with_line()))
     expected = np.zeros((80, 120), bool)
     expected[:, 58:61] = True
-    np.testing.assert_array_equal(mask.crack, expected)
+    np.testing.assert_array_equal(mask.classes[0].damage, expected)
 
 
 def test_a_light_line_and_an_even_wall_score_nothing(clock):
     rgb = wall_with_line()
     with open_segmenter(Options(), clock) as segmenter:
         light = segmenter.segment(frame(255 - rgb))
-        assert not light.score[:, 58:61].any()
-        assert not light.crack.any()
-        assert not segmenter.segment(frame(np.full((40, 50, 3), 30, np.uint8))).score.any()
+        assert not light.classes[0].score[:, 58:61].any()
+        assert not light.classes[0].damage.any()
+        assert not segmenter.segment(frame(np.full((40, 50, 3), 30, np.uint8))).classes[0].score.any()
 
 
 def test_the_score_is_the_brightness_missing_against_the_surroundings(clock):
@@ -47,8 +47,8 @@ def test_the_score_is_the_brightness_missing_against_the_surroundings(clock):
         for x in range(31):
             missing = padded[y : y + 5, x : x + 5].mean() - grey[y, x]
             expected = min(max(missing, 0) / 100 * 255, 255)
-            assert abs(int(mask.score[y, x]) - expected) <= 5  # two roundings of a grey level are 2 * 2.55
-    np.testing.assert_array_equal(mask.crack, mask.score >= 77)
+            assert abs(int(mask.classes[0].score[y, x]) - expected) <= 5  # two roundings of a grey level are 2 * 2.55
+    np.testing.assert_array_equal(mask.classes[0].damage, mask.classes[0].score >= 77)
 
 
 def test_it_fails_when_told_to_as_a_device_does(clock):
@@ -75,7 +75,7 @@ def test_by_default_it_takes_no_time(clock):
 
 def test_what_runs_is_said(clock):
     with open_segmenter(Options(threshold=0.4), clock) as segmenter:
-        assert (segmenter.model, segmenter.sha256, segmenter.threshold) == ("dark", None, 0.4)
+        assert (segmenter.model, segmenter.sha256, segmenter.classes[0].threshold) == ("dark", None, 0.4)
         assert segmenter.runtime.backend == "dark"
         assert segmenter.runtime.library.startswith("opencv ")
         assert segmenter.degraded is None

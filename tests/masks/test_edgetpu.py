@@ -64,7 +64,7 @@ def build(folder: Path, source: str, *flags: str) -> str:
 @pytest.fixture
 def compiled(pixel):
     """A bundle with a compiled model, as far as anyone can tell without the device."""
-    pixel.replace("model_edgetpu.tflite", (pixel.folder / "model.tflite").read_bytes() + b"edgetpu-custom-op")
+    pixel.add("edgetpu", "model_edgetpu.tflite", (pixel.folder / "model.tflite").read_bytes() + b"edgetpu-custom-op")
     return pixel.folder
 
 
@@ -93,12 +93,12 @@ def test_without_the_device_it_refuses_and_says_where_to_look(compiled, clock, t
 
 
 def test_without_a_compiled_model_it_refuses_and_says_how_to_make_one(pixel, clock):
-    with pytest.raises(BundleError, match=r"no model_edgetpu\.tflite.*convert compile"):
+    with pytest.raises(BundleError, match=r"no artefact edgetpu.*convert compile"):
         open_segmenter(Options(unsigned="allow", bundle=pixel.folder, library=ABSENT), clock)
 
 
 def test_a_compiled_model_without_an_edge_tpu_operator_never_runs_silently_on_the_cpu(pixel, clock):
-    pixel.replace("model_edgetpu.tflite", (pixel.folder / "model.tflite").read_bytes())
+    pixel.add("edgetpu", "model_edgetpu.tflite", (pixel.folder / "model.tflite").read_bytes())
     for when_absent in ("refuse", "degrade"):
         with pytest.raises(BundleError, match="holds no Edge TPU operator"):
             open_segmenter(
@@ -116,7 +116,7 @@ def test_degrading_runs_on_the_cpu_and_says_so(compiled, clock, tmp_path, caplog
             Options(unsigned="allow", bundle=compiled, library=library, threads=1, when_absent="degrade"), clock
         )
     with segmenter:
-        assert segmenter.segment(frame()).crack.all()
+        assert segmenter.segment(frame()).classes[0].damage.all()
         assert (segmenter.runtime.backend, segmenter.runtime.accelerator) == ("edgetpu", "cpu")
         assert segmenter.runtime.threads == 1
         assert segmenter.degraded is not None
@@ -135,7 +135,7 @@ def test_an_altered_bundle_is_refused_even_when_told_to_degrade(compiled, clock)
 def test_with_a_device_the_compiled_model_runs_on_it(compiled, clock, tmp_path):
     library = build(tmp_path, DELEGATE_C)
     with open_segmenter(Options(unsigned="allow", bundle=compiled, library=library), clock) as segmenter:
-        assert segmenter.segment(frame()).crack.all()
+        assert segmenter.segment(frame()).classes[0].damage.all()
         assert (segmenter.runtime.backend, segmenter.runtime.accelerator) == ("edgetpu", "edgetpu")
         assert segmenter.runtime.threads is None
         assert segmenter.degraded is None

@@ -40,7 +40,7 @@ def score_of_red(opened) -> np.ndarray:
     """The score the pixel network gives each red, read off one frame that fits its input."""
     ramp = np.zeros((3, 96, 3), np.uint8)
     ramp[..., 0] = np.minimum(np.arange(3 * 96).reshape(3, 96), 255)
-    return opened.segment(frame(ramp)).score.ravel()[:256]
+    return opened.segment(frame(ramp)).classes[0].score.ravel()[:256]
 
 
 def test_the_pixel_network_answers_what_its_formula_says(score_of_red):
@@ -56,29 +56,29 @@ def test_the_pixel_network_answers_what_its_formula_says(score_of_red):
 def test_every_pixel_of_any_frame_gets_its_own_score(opened, score_of_red, height, width):
     rgb = noise(height, width)
     mask = opened.segment(frame(rgb))
-    np.testing.assert_array_equal(mask.score, score_of_red[rgb[..., 0]])
-    np.testing.assert_array_equal(mask.crack, mask.score >= 153)
-    assert mask.crack.view(np.uint8).max() <= 1
-    assert mask.crack.any() == (score_of_red[rgb[..., 0]] >= 153).any()
+    np.testing.assert_array_equal(mask.classes[0].score, score_of_red[rgb[..., 0]])
+    np.testing.assert_array_equal(mask.classes[0].damage, mask.classes[0].score >= 153)
+    assert mask.classes[0].damage.view(np.uint8).max() <= 1
+    assert mask.classes[0].damage.any() == (score_of_red[rgb[..., 0]] >= 153).any()
 
 
 def test_frames_of_changing_size_do_not_leak_into_each_other(opened, score_of_red):
     for seed, (height, width) in enumerate([(150, 222), (7, 5), (150, 222), (222, 150), (64, 96)]):
         rgb = noise(height, width, seed)
-        np.testing.assert_array_equal(opened.segment(frame(rgb)).score, score_of_red[rgb[..., 0]])
+        np.testing.assert_array_equal(opened.segment(frame(rgb)).classes[0].score, score_of_red[rgb[..., 0]])
 
 
 def test_a_mask_given_away_is_not_touched_by_the_next_frame(opened):
     mask = opened.segment(frame(noise(30, 40)))
-    before = mask.score.copy()
+    before = mask.classes[0].score.copy()
     opened.segment(frame(noise(30, 40, seed=1)))
-    np.testing.assert_array_equal(mask.score, before)
+    np.testing.assert_array_equal(mask.classes[0].score, before)
 
 
 def test_red_is_first(opened):
     colours = np.zeros((1, 3, 3), np.uint8)
     colours[0, [0, 1, 2], [0, 1, 2]] = 255
-    red, green, blue = opened.segment(frame(colours)).score[0]
+    red, green, blue = opened.segment(frame(colours)).classes[0].score[0]
     assert red < 10
     assert green > 245
     assert blue > 245
@@ -90,7 +90,7 @@ def test_the_answer_is_sigmoid_of_the_enlarged_logits(fixtures, clock):
     golden, card = load_golden(bundle), bundle.card
     rgb = (golden.input[0].astype(np.int16) + 128).astype(np.uint8)
     with open_segmenter(Options(unsigned="allow", bundle=fixtures / "context", threads=1), clock) as segmenter:
-        score = segmenter.segment(frame(rgb)).score
+        score = segmenter.segment(frame(rgb)).classes[0].score
     logits = (golden.output[0, :, :, 0].astype(float) - card.output.zero_point) * card.output.scale
     padded = np.pad(logits, 1, mode="edge")
     for y in range(0, 64, 5):
@@ -107,7 +107,7 @@ def test_the_answer_is_sigmoid_of_the_enlarged_logits(fixtures, clock):
 def test_a_network_that_looks_around_shows_no_seam_in_even_surroundings(fixtures, clock):
     even = np.full((200, 300, 3), 140, np.uint8)
     with open_segmenter(Options(unsigned="allow", bundle=fixtures / "context", threads=1), clock) as segmenter:
-        inside = segmenter.segment(frame(even)).score[16:-16, 16:-16].astype(int)
+        inside = segmenter.segment(frame(even)).classes[0].score[16:-16, 16:-16].astype(int)
     assert np.ptp(inside) <= 12
 
 
@@ -115,7 +115,7 @@ def test_a_frame_smaller_than_the_network_ends_in_more_of_the_same_not_in_black(
     even = np.full((30, 40, 3), 140, np.uint8)
     with open_segmenter(Options(unsigned="allow", bundle=fixtures / "context", threads=1), clock) as segmenter:
         segmenter.segment(frame(np.zeros((64, 96, 3), np.uint8)))  # what a tensor may still hold
-        inside = segmenter.segment(frame(even)).score[16:, 16:].astype(int)
+        inside = segmenter.segment(frame(even)).classes[0].score[16:, 16:].astype(int)
     assert np.ptp(inside) <= 12
 
 
@@ -126,10 +126,10 @@ def test_lores_is_segmented_and_enlarged(fixtures, clock, score_of_red):
         Options(unsigned="allow", bundle=fixtures / "pixel", threads=1, source="lores"), clock
     ) as segmenter:
         mask = segmenter.segment(frame(rgb, lores))
-        assert mask.score.shape == (40, 60)
-        assert (mask.score[:, :28] == score_of_red[10]).all()
-        assert (mask.score[:, 32:] == score_of_red[200]).all()
-        assert (np.diff(mask.score[5].astype(int)) <= 0).all()
+        assert mask.classes[0].score.shape == (40, 60)
+        assert (mask.classes[0].score[:, :28] == score_of_red[10]).all()
+        assert (mask.classes[0].score[:, 32:] == score_of_red[200]).all()
+        assert (np.diff(mask.classes[0].score[5].astype(int)) <= 0).all()
         with pytest.raises(ConfigError, match=r"frame 7 has no lores.*set source to main"):
             segmenter.segment(frame(rgb))
 
@@ -138,7 +138,7 @@ def test_what_runs_is_said(opened, fixtures):
     bundle = load_bundle(fixtures / "pixel")
     assert opened.model == bundle.model
     assert opened.sha256 == bundle.sha256
-    assert opened.threshold == 0.6
+    assert opened.classes[0].threshold == 0.6
     assert opened.degraded is None
     assert (opened.runtime.backend, opened.runtime.accelerator, opened.runtime.threads) == ("litert", "cpu", 1)
     name, version = opened.runtime.library.split()
@@ -164,7 +164,7 @@ def test_the_bundle_that_ships_opens_and_runs(clock):
     except BundleError as absent:
         pytest.skip(str(absent))
     with open_segmenter(Options(), clock) as segmenter:
-        assert segmenter.segment(frame(noise(33, 1000))).score.shape == (33, 1000)
+        assert segmenter.segment(frame(noise(33, 1000))).classes[0].score.shape == (33, 1000)
 
 
 def test_options_come_from_a_configuration_table(tmp_path):
@@ -286,7 +286,7 @@ def test_another_bundle_s_weights_under_this_card_do_not_fly(pixel, clock):
 
 def test_a_run_that_fails_is_a_device_error(fixtures):
     bundle = load_bundle(fixtures / "pixel")
-    network = interpreter.open_network(bundle.model_path, bundle, threads=1)
+    network = interpreter.open_network(bundle, "tflite", threads=1)
     held = network.input()  # the interpreter refuses to run while a view is held
     with pytest.raises(DeviceError, match="failed on cpu"):
         network.run()

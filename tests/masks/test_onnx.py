@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 
 import numpy as np
@@ -26,9 +25,9 @@ def test_it_scores_as_the_int8_network_does(fixtures, clock):
         found = segmenter.segment(frame())
     with litert.open_segmenter(litert.Options(**settings), clock) as segmenter:
         wanted = segmenter.segment(frame())
-    assert np.abs(found.score.astype(int) - wanted.score).max() <= 6
-    assert found.crack.any()
-    assert not found.crack.all()
+    assert np.abs(found.classes[0].score.astype(int) - wanted.classes[0].score).max() <= 6
+    assert found.classes[0].damage.any()
+    assert not found.classes[0].damage.all()
 
 
 def test_it_says_what_runs(fixtures, clock):
@@ -60,7 +59,7 @@ def test_a_provider_that_is_not_there_is_refused_or_announced(fixtures, clock, p
 
 
 def test_a_bundle_without_an_onnx_model_is_refused(fixtures, clock):
-    with pytest.raises(BundleError, match=r"holds no model\.onnx.*convert onnx"):
+    with pytest.raises(BundleError, match=r"holds no artefact onnx.*convert onnx"):
         open_segmenter(Options(bundle=fixtures / "context", unsigned="allow", provider="cpu"), clock)
 
 
@@ -83,7 +82,7 @@ def test_a_golden_answer_the_card_does_not_list_is_refused(pixel, clock):
     card = pixel.card
     del card["files"]["golden_onnx.npz"]
     pixel.write_card(card)
-    with pytest.raises(BundleError, match=r"golden_onnx\.npz: the card does not list it"):
+    with pytest.raises(BundleError, match=r"golden_onnx\.npz is not listed; model\.onnx does not fly without it"):
         open_segmenter(Options(bundle=pixel.folder, unsigned="allow", provider="cpu"), clock)
 
 
@@ -110,11 +109,22 @@ def test_tensorrt_is_asked_for_half_precision_and_a_kept_engine(tmp_path):
     assert onnx._provider_options(options, "cpu") == {}
 
 
-def test_the_fixture_s_card_vouches_for_its_onnx_model(fixtures):
-    from edge.masks.bundle import load_bundle
+@pytest.mark.parametrize("facts", [{"opset": "17", "largest_difference": 0.0}, {"opset": 17}, {"version": 1}])
+def test_facts_that_are_none_are_refused(pixel, clock, facts):
+    pixel.change("artifacts.onnx.facts", facts)
+    with pytest.raises(BundleError, match=r"card\.artifacts\.onnx\.facts\."):
+        open_segmenter(Options(bundle=pixel.folder, unsigned="allow", provider="cpu"), clock)
 
-    bundle = load_bundle(fixtures / "pixel")
-    assert bundle.onnx_path is not None
-    assert hashlib.sha256(bundle.onnx_path.read_bytes()).hexdigest() == bundle.card.files["model.onnx"]
-    assert bundle.card.onnx is not None
-    assert bundle.card.onnx.opset == 17
+
+def test_its_golden_tolerance_is_its_own(pixel, clock, tmp_path):
+    """An answer that is off by 9 steps: refused with the tolerance of 2 steps, taken with one of 9."""
+    with np.load(pixel.folder / "golden_onnx.npz") as arrays:
+        answer = arrays["output"].astype(np.int16)
+    np.savez(tmp_path / "off.npz", output=np.where(answer > 0, answer - 9, answer + 9).astype(np.int8))
+    pixel.replace("golden_onnx.npz", (tmp_path / "off.npz").read_bytes())
+    options = Options(bundle=pixel.folder, unsigned="allow", provider="cpu")
+    with pytest.raises(BundleError, match="off by more than 2 steps"):
+        open_segmenter(options, clock)
+    pixel.change("artifacts.onnx.golden.tolerance_lsb", 9)
+    with open_segmenter(options, clock) as opened:
+        assert opened.segment(frame()).classes[0].damage.any()

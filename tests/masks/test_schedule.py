@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.frames import Frame
-from edge.masks import Area, Mask, schedule, tiles
+from edge.masks import Area, ClassMask, DamageClass, Mask, schedule, tiles
 from edge.masks.litert import Options, open_segmenter
 from edge.masks.schedule import Rounds, Schedule, cells, worth
 
@@ -115,7 +115,7 @@ def test_with_time_enough_the_mask_is_the_one_without_a_budget(fixtures, clock):
         for _ in range(3):
             mask = segmenter.segment(taken)
             assert mask.looked is None
-            np.testing.assert_array_equal(mask.score, expected.score)
+            np.testing.assert_array_equal(mask.classes[0].score, expected.classes[0].score)
         assert segmenter.degraded is None
 
 
@@ -123,7 +123,7 @@ def test_what_was_not_looked_at_is_reported_and_not_claimed(fixtures, clock, mon
     rgb = picture()
     with open_segmenter(Options(bundle=fixtures / "pixel", unsigned="allow", threads=1), clock) as whole:
         expected = whole.segment(frame(rgb))
-    assert expected.crack.any()
+    assert expected.classes[0].damage.any()
     with budgeted(fixtures, clock, budget_ms=1e-6, revisit_frames=4) as segmenter:
         assert segmenter.segment(frame(rgb)).looked is None  # nobody knows yet what a tile costs
         plan = tiles.plan(200, 300, 64, 96, 16)
@@ -136,10 +136,10 @@ def test_what_was_not_looked_at_is_reported_and_not_claimed(fixtures, clock, mon
                 looked[area.top_px : area.bottom_px, area.left_px : area.right_px] = True
             assert 0 < len(mask.looked) <= -(-len(plan) // 4)
             assert mask.looked_share == pytest.approx(looked.mean())
-            assert not mask.crack[~looked].any()
-            assert not mask.score[~looked].any()
+            assert not mask.classes[0].damage[~looked].any()
+            assert not mask.classes[0].score[~looked].any()
             # The pixel network sees one pixel at a time: what a tile says does not depend on its neighbours.
-            np.testing.assert_array_equal(mask.score[looked], expected.score[looked])
+            np.testing.assert_array_equal(mask.classes[0].score[looked], expected.classes[0].score[looked])
             seen += looked
         assert (seen >= 1).all()
         assert segmenter.degraded is not None
@@ -190,5 +190,7 @@ def test_impossible_budgets_are_refused(table, words):
 
 
 def test_the_looked_share_of_a_whole_mask_is_one():
-    mask = Mask(frame(np.zeros((2, 2, 3), np.uint8)), np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.bool_), "m")
+    small = frame(np.zeros((2, 2, 3), np.uint8))
+    kind = DamageClass("crack", 0.5, "line")
+    mask = Mask(small, (ClassMask(small, kind, np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.bool_)),), "m")
     assert mask.looked_share == 1.0

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from models import UNKNOWN, patches
+from models import windows as windows_of
 from models.classifier import heat_map, patch_classifier
 from models.cli import main
 from models.data import find_examples
@@ -37,22 +38,22 @@ def mask(side=128):
 
 def test_label_rule():
     """128 px: the centre is 64 x 64 px from 32 on, and 16 px of damage in it decide."""
-    assert patches.label_patch(mask(), 2) == 0
+    assert windows_of.label_patch(mask(), 2) == 0
     crack = mask()
     crack[40, 40:56] = 1
-    assert patches.label_patch(crack, 2) == 1
+    assert windows_of.label_patch(crack, 2) == 1
     crack[40, 40] = 0
-    assert patches.label_patch(crack, 2) is None, "15 px are too few to call it cracked and too many to call it sound"
+    assert windows_of.label_patch(crack, 2) is None, "15 px are too few for a crack and too many for sound"
     rim = mask()
     rim[:31] = 1
-    assert patches.label_patch(rim, 2) is None
+    assert windows_of.label_patch(rim, 2) is None
     both = mask()
     both[40:44, 40:60] = 1
     both[50:60, 40:60] |= 2
-    assert patches.label_patch(both, 2) == 2
+    assert windows_of.label_patch(both, 2) == 2
     unknown = mask()
     unknown[0, 0] = UNKNOWN
-    assert patches.label_patch(unknown, 2) is None
+    assert windows_of.label_patch(unknown, 2) is None
 
 
 def test_windows_are_cut_side_by_side_and_know_their_picture(tmp_path):
@@ -63,18 +64,18 @@ def test_windows_are_cut_side_by_side_and_know_their_picture(tmp_path):
         drawn[:, 16] = 255 if name != "b" else 0
         cv2.imwrite(str(tmp_path / f"images/{name}.png"), np.full((*size, 3), 90, np.uint8))
         cv2.imwrite(str(tmp_path / f"masks/{name}.png"), drawn)
-    found = patches.cut_windows("set", find_examples(tmp_path / "images", tmp_path / "masks"), 32, 1)
+    found = windows_of.cut_windows("set", find_examples(tmp_path / "images", tmp_path / "masks"), 32, 1)
     assert found.labels.tolist() == [1, 0, 0, 1, 0, 0, 0]
     assert found.pictures.tolist() == [0] * 6 + [1]
-    few = patches.cut_windows("set", find_examples(tmp_path / "images", tmp_path / "masks"), 32, 1, limit=3)
+    few = windows_of.cut_windows("set", find_examples(tmp_path / "images", tmp_path / "masks"), 32, 1, limit=3)
     assert len(few.labels) == 3
 
 
 def test_window_scores_worked_out_by_hand():
     labels, pictures = np.array([1, 1, 0, 0, 0], np.int32), np.array([0, 0, 0, 1, 1], np.int32)
-    windows = patches.Windows(name="", images=np.empty((5, 1, 1, 3), np.uint8), labels=labels, pictures=pictures)
+    windows = windows_of.Windows(name="", images=np.empty((5, 1, 1, 3), np.uint8), labels=labels, pictures=pictures)
     score = np.array([0.9, 0.2, 0.7, 0.1, 0.4])
-    found = patches.report_windows(windows, np.stack([1 - score, score], axis=1), 0.5)
+    found = windows_of.report_windows(windows, np.stack([1 - score, score], axis=1), 0.5)
     values = {key: found[key]["value"] for key in ("accuracy", "precision", "recall", "f1", "sound_fire")}
     assert values == pytest.approx(
         {"accuracy": 0.6, "precision": 0.5, "recall": 0.5, "f1": 0.5, "sound_fire": 1 / 3}, abs=1e-4

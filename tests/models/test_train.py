@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 """Keras 3.15 under numpy 2.4 warns about itself."""
 
 from models.train import learning_rate, train  # noqa: E402
-from models.unet import fast_unet, load_fast_unet  # noqa: E402
+from models.unet import fast_unet, open_saved, resized  # noqa: E402
 
 CONFIG = """
 [train]
@@ -95,7 +95,7 @@ def test_training_leaves_its_record_resumes_and_survives_a_broken_loss(root, tmp
     again = fast_unet(64, 64, base=8)
     again.load_weights(out / "start.weights.h5")
     pictures = np.random.default_rng(0).random((1, 64, 64, 3), np.float32)
-    exact = load_fast_unet(out / "model.keras", 64, 64).predict_on_batch(pictures)
+    exact = resized(open_saved(out / "model.keras"), 64, 64).predict_on_batch(pictures)
     assert np.abs(again.predict_on_batch(pictures) - exact).max() < 0.05
 
     before = (out / "best.weights.h5").read_bytes()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models import DataError
-from models.unet import classic_unet, fast_unet, gmac, load_fast_unet
+from models.unet import classic_unet, fast_unet, gmac, open_saved, resized
 
 pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
@@ -56,16 +55,10 @@ def test_shuffle_beyond_the_stride_is_refused():
 def test_weights_move_to_another_size(tmp_path):
     small = fast_unet(64, 64, base=8, shuffle=2)
     small.save(tmp_path / "model.keras")
-    large = load_fast_unet(tmp_path / "model.keras", 64, 128, batch_size=1)
+    large = resized(open_saved(tmp_path / "model.keras"), 64, 128, batch_size=1)
     image = np.random.default_rng(0).random((1, 64, 64, 3), np.float32)
     left = small.predict_on_batch(image)
     right = large.predict_on_batch(np.concatenate([image, image[:, :, ::-1]], axis=2))
     assert right.shape == (1, 16, 32, 4)
     # the left edge is far from the seam and sees the same surroundings
     assert np.allclose(left[:, :, :1], right[:, :, :1], atol=0.2)
-
-
-def test_another_network_is_not_loaded_as_fast(tmp_path):
-    classic_unet(32, 32, base=2, depth=1).save(tmp_path / "model.keras")
-    with pytest.raises(DataError, match="holds a classic_unet, not a fast_unet"):
-        load_fast_unet(tmp_path / "model.keras", 64, 64)

@@ -7,6 +7,7 @@ import pytest
 
 from edge.mqtt.address import Address, parse_url
 from edge.mqtt.paho import Options, open_publisher
+from edge.mqtt.tls import read_password
 from edge.support import config
 from edge.support.clock import SystemClock
 from edge.support.errors import ConfigError
@@ -142,3 +143,11 @@ def test_certificate_files_that_cannot_work(certificates, given, why):
     files = {key: certificates / name for key, name in given.items()}
     with pytest.raises(ConfigError, match=why):
         open_with(url="mqtts://broker", **files)
+
+
+def test_a_password_saved_by_notepad_is_the_password(tmp_path):
+    """With the byte-order mark in it the broker says "Not authorized", and nobody sees why."""
+    path = tmp_path / "password"
+    path.write_bytes("hünter2\r\n".encode("utf-8-sig"))
+    path.chmod(0o600)
+    assert read_password(path) == "hünter2"

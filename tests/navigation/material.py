@@ -58,11 +58,23 @@ class Autopilot:
     def heartbeat(self, *, kind: int = common.MAV_TYPE_QUADROTOR, autopilot: int = 3) -> bytes:
         return self.pack(common.MAVLink_heartbeat_message(kind, autopilot, 0, 0, 4, 3))
 
-    def gps(self, *, fix_type: int = 3, lat_deg: float = 48.0, lon_deg: float = 11.0, h_acc_mm: int = 800) -> bytes:
+    def gps(
+        self,
+        *,
+        fix_type: int = 3,
+        lat_deg: float = 48.0,
+        lon_deg: float = 11.0,
+        h_acc_mm: int = 800,
+        ellipsoid_mm: int = 0,
+    ) -> bytes:
         place = (round(lat_deg * 1e7), round(lon_deg * 1e7), 500_000)
-        return self.pack(
-            common.MAVLink_gps_raw_int_message(0, fix_type, *place, 90, 120, 0, 0, 12, 0, h_acc_mm, 1500, 0, 0, 0)
-        )
+        accuracy = (ellipsoid_mm, h_acc_mm, 1500, 0, 0, 0)
+        return self.pack(common.MAVLink_gps_raw_int_message(0, fix_type, *place, 90, 120, 0, 0, 12, *accuracy))
+
+    def gps2(self, *, fix_type: int = 3, lat_deg: float = 48.0, lon_deg: float = 11.0) -> bytes:
+        """The second receiver."""
+        place = (round(lat_deg * 1e7), round(lon_deg * 1e7), 500_000)
+        return self.pack(common.MAVLink_gps2_raw_message(0, fix_type, *place, 90, 120, 0, 0, 12, 0, 0))
 
     def place(self, boot_ms: int, lat_deg: float = 48.0, lon_deg: float = 11.0, alt_m: float = 501.5) -> bytes:
         place = (round(lat_deg * 1e7), round(lon_deg * 1e7), round(alt_m * 1e3), 20_000)

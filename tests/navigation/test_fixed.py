@@ -46,6 +46,13 @@ def test_without_an_altitude_it_is_a_2d_fix() -> None:
     assert (got.kind, got.alt_amsl_m) == (FixKind.FIX_2D, None)
 
 
+def test_a_height_above_the_ellipsoid_alone_makes_it_a_3d_fix() -> None:
+    with open_navigator(Options(lat_deg=48.0, lon_deg=11.0, alt_ellipsoid_m=557.0), clock()) as nav:
+        got = nav.at(0).fix
+    assert got is not None
+    assert (got.kind, got.alt_amsl_m, got.alt_ellipsoid_m) == (FixKind.FIX_3D, None, 557.0)
+
+
 def test_it_misbehaves_when_asked_to() -> None:
     with open_navigator(Options(lat_deg=48.0, lon_deg=11.0, lost_after_s=2.0), clock()) as nav:
         assert nav.at(102 * S - 1).fix is not None

@@ -14,6 +14,7 @@ import pytest
 
 from edge.navigation import Fix, FixKind, Navigator
 from edge.navigation.gpsd import Options, open_navigator
+from edge.navigation.tpv import Reports
 from edge.support import config
 from edge.support.clock import ManualClock, SystemClock
 from edge.support.errors import ConfigError
@@ -157,3 +158,24 @@ def test_closing_does_not_wait_for_the_server(server: Server) -> None:
 def test_options_refuse_nonsense(table: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         config.build(Options, table, "navigation")
+
+
+def test_an_error_nobody_expected_costs_a_moment_not_the_flight(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread used to end there, and the rest of the flight had no position."""
+    hear, bad = Reports.hear, iter((True,))
+
+    def once_broken(reports: Reports, said: bytes, now_ns: int) -> None:
+        if next(bad, False):
+            raise IndexError("a report nobody foresaw")
+        hear(reports, said, now_ns)
+
+    monkeypatch.setattr(Reports, "hear", once_broken)
+    with open_navigator(Options(port=server.port), SystemClock()) as nav:
+        server.accept()
+        until(lambda: "IndexError: a report nobody foresaw" in str(nav.health()))
+        server.hang_up()
+        server.accept()
+        server.send(line(tpv()))
+        until(lambda: nav.at(SystemClock().monotonic_ns()).fix)

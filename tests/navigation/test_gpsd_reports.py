@@ -17,7 +17,7 @@ from tests.navigation.gpsd_lines import S, line, tpv
 
 
 def test_a_report_is_a_fix() -> None:
-    assert position(tpv()) == Fix(FixKind.FIX_3D, 48.0, 11.0, 500.0, 3.0, 5.0, 0)
+    assert position(tpv()) == Fix(FixKind.FIX_3D, 48.0, 11.0, 500.0, 3.0, 5.0, 0, 547.0)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_kinds(fields: dict[str, Any], kind: FixKind | None) -> None:
 def test_a_2d_report_has_no_altitude_however_many_it_carries() -> None:
     got = position(tpv(mode=2))
     assert got is not None
-    assert (got.alt_amsl_m, got.v_accuracy_m) == (None, None)
+    assert (got.alt_amsl_m, got.alt_ellipsoid_m, got.v_accuracy_m) == (None, None, None)
 
 
 def test_accuracy_falls_back_on_the_two_axes() -> None:
@@ -73,7 +73,7 @@ def test_altitude_of_an_old_gpsd() -> None:
     del report["altMSL"], report["altHAE"]
     got = position(report)
     assert got is not None
-    assert got.alt_amsl_m == 512.0
+    assert (got.alt_amsl_m, got.alt_ellipsoid_m) == (512.0, None)
 
 
 class Heard:

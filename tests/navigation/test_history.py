@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -28,6 +29,15 @@ def test_halfway_between_two_fixes() -> None:
     assert got.age_ms == 0
 
 
+def test_the_height_above_the_ellipsoid_is_known_where_both_fixes_know_it() -> None:
+    low, high = replace(fix(), alt_ellipsoid_m=546.0), replace(fix(), alt_ellipsoid_m=548.0)
+    between = two(low, high).at(S // 2).fix
+    beside = two(low, fix()).at(S // 2).fix
+    assert between is not None
+    assert beside is not None
+    assert (between.alt_ellipsoid_m, beside.alt_ellipsoid_m) == (pytest.approx(547.0), None)
+
+
 def test_the_lower_kind_and_the_worse_accuracy_hold_between() -> None:
     got = two(fix(kind=FixKind.RTK_FIXED, h_m=0.02, v_m=0.03), fix(kind=FixKind.DGPS, h_m=0.6, v_m=None)).at(1).fix
     assert got is not None
@@ -35,9 +45,10 @@ def test_the_lower_kind_and_the_worse_accuracy_hold_between() -> None:
 
 
 def test_a_2d_fix_gives_no_altitude_even_if_it_carries_one() -> None:
-    got = two(fix(kind=FixKind.FIX_2D, alt_m=77.0), fix()).at(S // 2).fix
+    flat = replace(fix(kind=FixKind.FIX_2D, alt_m=77.0), alt_ellipsoid_m=124.0)
+    got = two(flat, replace(fix(), alt_ellipsoid_m=547.0)).at(S // 2).fix
     assert got is not None
-    assert (got.kind, got.alt_amsl_m) == (FixKind.FIX_2D, None)
+    assert (got.kind, got.alt_amsl_m, got.alt_ellipsoid_m) == (FixKind.FIX_2D, None, None)
 
 
 def test_across_the_antimeridian_the_short_way() -> None:

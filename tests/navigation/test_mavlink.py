@@ -49,8 +49,8 @@ class Vehicle:
     def tell(self, lat_deg: float = 48.0, fix_type: int = 3, cm: int = 420) -> None:
         """One round of everything."""
         ms = self.boot_ms()
-        self.send(self.pilot.heartbeat(), self.pilot.system_time(ms, START_US + ms * 1000))
-        self.send(self.pilot.gps(fix_type=fix_type, lat_deg=lat_deg), self.pilot.place(ms, lat_deg))
+        self.send(self.pilot.heartbeat(), self.pilot.gps(fix_type=fix_type, lat_deg=lat_deg))
+        self.send(self.pilot.system_time(ms, START_US + ms * 1000), self.pilot.place(ms, lat_deg))
         self.send(self.pilot.attitude(ms, yaw=1.0), self.pilot.distance(ms, cm))
 
     def receive(self, kind: str) -> Any:
@@ -118,13 +118,13 @@ def test_it_asks_for_what_it_needs_and_commands_nothing_else(nav: Navigator, veh
     beat = vehicle.receive("HEARTBEAT")
     assert (beat.type, beat.autopilot) == (common.MAV_TYPE_ONBOARD_CONTROLLER, common.MAV_AUTOPILOT_INVALID)
     asked = {}
-    while len(asked) < 5:
+    while len(asked) < 6:
         command = vehicle.receive("COMMAND_LONG")
         assert command.command == common.MAV_CMD_SET_MESSAGE_INTERVAL
         assert (command.target_system, command.target_component) == (1, 1)
         assert (command.get_srcSystem(), command.get_srcComponent()) == (1, 191)
         asked[int(command.param1)] = command.param2
-    assert asked == {30: 50_000, 33: 50_000, 132: 50_000, 24: 200_000, 2: 1_000_000}
+    assert asked == {30: 50_000, 33: 50_000, 132: 50_000, 24: 200_000, 124: 200_000, 2: 1_000_000}
 
 
 def test_a_timesync_answer_is_used(nav: Navigator, vehicle: Vehicle) -> None:
@@ -237,7 +237,7 @@ def test_what_cannot_be_opened_is_named(device: str, baud: int, error: type[Exce
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ({"system_id": 0}, "system_id is 1 to 255, got 0"),
+        ({"system_id": 256}, "system_id is 0 to 255, got 256"),
         ({"component_id": 256}, "component_id is 1 to 255"),
         ({"rate_hz": 0}, "rate_hz is 0.5 to 200"),
         ({"mount": {"camera_pitch": -90}}, "did you mean camera_pitch_deg"),

@@ -38,6 +38,7 @@ def test_position_altitude_time_and_accuracy(path: Path) -> None:
         assert got is not None
         assert (got.lat_deg, got.lon_deg) == pytest.approx((48 + 7.038 / 60, 11 + 31 / 60), abs=1e-12)
         assert (got.kind, got.alt_amsl_m) == (FixKind.RTK_FIXED, 545.4)
+        assert got.alt_ellipsoid_m == pytest.approx(545.4 + 47.0)
         assert (got.h_accuracy_m, got.v_accuracy_m) == (pytest.approx(0.05), 0.08)
         assert nav.utc_at(S // 2) == datetime(2026, 5, 4, 10, 15, 0, 500_000, tzinfo=timezone.utc)
         later = nav.at(S).fix
@@ -51,6 +52,7 @@ def test_south_and_west_are_negative(path: Path) -> None:
         got = nav.at(0).fix
     assert got is not None
     assert (got.lat_deg, got.lon_deg) == (-33.5, -70.5)
+    assert (got.alt_amsl_m, got.alt_ellipsoid_m) == (520.0, None)  # no geoid separation was sent
 
 
 @pytest.mark.parametrize(
@@ -116,10 +118,11 @@ def test_a_minute_without_a_fix_then_the_clock_is_set(path: Path) -> None:
     text = "".join(rmc(f"0000{t:02d}", date="060180", status="V") for t in range(60))
     text += "".join(rmc(f"1015{t:02d}") + gga(f"1015{t:02d}") for t in range(5))
     with opened(path, text) as nav:
-        assert all(nav.at(t * S).fix is None for t in range(59))
-        assert nav.at(59 * S).fix is not None
-        assert nav.at(63 * S).fix is not None
-        assert nav.utc_at(59 * S) == datetime(2026, 5, 4, 10, 15, tzinfo=timezone.utc)
+        assert all(nav.at(t * S).fix is None for t in range(60))
+        assert nav.at(60 * S).fix is not None
+        assert nav.at(64 * S).fix is not None
+        assert nav.utc_at(60 * S) == datetime(2026, 5, 4, 10, 15, tzinfo=timezone.utc)
+        assert "the receiver set its clock by +36841.0 s at 59.0 s" in nav.warnings()[0]
 
 
 def test_over_midnight(path: Path) -> None:

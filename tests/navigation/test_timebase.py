@@ -107,7 +107,7 @@ def test_a_date_before_satellites_is_refused() -> None:
 def test_a_time_that_steps_must_repeat_itself_to_be_believed() -> None:
     utc = UtcTrack()
     utc.hear(0, NOON)
-    wrong = NOON - timedelta(days=7168)
+    wrong = NOON - timedelta(days=1024)
     for second in range(1, 6):
         utc.hear(second * S, wrong + timedelta(seconds=second))
     assert utc.at(1 * S) == NOON + timedelta(seconds=1)

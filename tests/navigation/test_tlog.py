@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from edge.navigation import FixKind, Navigator, rotation
-from edge.navigation.recorded import Options, open_navigator
+from edge.navigation.recorded import Options, RecordedNavigator, open_navigator
 from edge.navigation.tlog import records
 from edge.navigation.vehicle import Mount
 from edge.support.clock import ManualClock
 from edge.support.errors import NavFileError
-from tests.navigation.material import START_US, Autopilot, flight, tlog
+from tests.navigation.material import Autopilot, flight, tlog
 
 S = 1_000_000_000
 START = datetime(2026, 5, 4, 10, tzinfo=timezone.utc)
@@ -102,11 +102,13 @@ def test_a_log_without_heartbeats_or_gps_raw_is_still_read(path: Path, caplog: p
     assert "holds no GPS_RAW_INT" in caplog.text
 
 
-def test_without_satellite_time_the_loggers_own_is_given(path: Path) -> None:
+def test_without_satellite_time_the_loggers_own_is_no_more_than_a_label(path: Path) -> None:
     pilot = Autopilot()
     log = [(0.0, pilot.heartbeat()), *((n / 10, pilot.place(n * 100)) for n in range(20))]
-    with opened(path, tlog(log)) as nav:
-        assert nav.utc_at(S) == START + timedelta(seconds=1)
+    with opened(path, tlog(log), offset_s=0.5) as nav:
+        assert isinstance(nav, RecordedNavigator)
+        assert nav.utc_at(S) is None
+        assert nav.began_at == START + timedelta(seconds=0.5)
 
 
 def test_the_mount_turns_the_attitude(path: Path) -> None:
@@ -135,16 +137,6 @@ def test_a_restart_in_the_middle_keeps_both_flights(path: Path) -> None:
         assert nav.at(5 * S).fix is not None
         assert nav.at(round(11.5 * S)).fix is None
         assert nav.at(17 * S).fix is not None
-
-
-@pytest.mark.parametrize("step_us", [-3_600_000_000, -(10**13), 3 * 86_400_000_000])
-def test_the_logging_computers_clock_is_set_in_flight(path: Path, step_us: int) -> None:
-    first, rest = flight()[:200], flight()[200:]
-    data = tlog(first) + tlog(rest, START_US + step_us)
-    with opened(path, data) as nav:
-        got = nav.at(9 * S).fix
-    assert got is not None
-    assert got.lat_deg == pytest.approx(48.00009, abs=3e-6)
 
 
 def test_a_log_cut_off_and_a_log_that_begins_in_the_middle(path: Path) -> None:
@@ -230,7 +222,7 @@ def test_only_a_tlog_loads_pymavlink(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from edge.support.clock import ManualClock\n"
         "from edge.support.errors import NavFileError\n"
-        "from edge.navigation.recorded import Options, open_navigator\n"
+        "from edge.navigation.recorded import Options, RecordedNavigator, open_navigator\n"
         "clock = ManualClock(datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc))\n"
         f"open_navigator(Options(path=Path({str(tmp_path / 'a.csv')!r})), clock)\n"
         "try:\n"

@@ -25,11 +25,12 @@ class Bench:
 
     base_ns = 500 * S
 
-    def __init__(self, mount: Mount | None = None, **options: Any) -> None:
+    def __init__(self, mount: Mount | None = None, *, heard: bool = True, **options: Any) -> None:
         self.history, self.utc = History(), UtcTrack()
         self.vehicle = Vehicle(self.history, self.utc, mount or Mount(), **options)
         self.pilot = Autopilot()
-        self.hear(0, self.pilot.heartbeat())
+        if heard:
+            self.hear(0, self.pilot.heartbeat())
 
     def hear(self, boot_ms: int, *frames: bytes) -> None:
         for frame in frames:
@@ -45,6 +46,21 @@ def test_filtered_position_with_the_receivers_quality() -> None:
     got = bench.at(1000).fix
     assert (got.kind, got.lat_deg, got.lon_deg, got.alt_amsl_m) == (FixKind.RTK_FIXED, 48.5, 11.25, 501.5)
     assert (got.h_accuracy_m, got.v_accuracy_m, got.age_ms) == (0.8, 1.5, 0)
+
+
+def test_the_filtered_height_above_the_ellipsoid_is_as_far_from_mean_sea_level_as_the_receivers() -> None:
+    bench = Bench()
+    bench.hear(1000, bench.pilot.gps(ellipsoid_mm=547_250), bench.pilot.place(1000, alt_m=501.5))
+    got = bench.at(1000).fix
+    assert (got.alt_amsl_m, got.alt_ellipsoid_m) == (501.5, pytest.approx(548.75))
+
+
+def test_the_receivers_own_height_above_the_ellipsoid_and_none_where_it_is_not_sent() -> None:
+    bench = Bench()
+    bench.hear(1000, bench.pilot.gps(ellipsoid_mm=547_250))
+    assert bench.at(1000).fix.alt_ellipsoid_m == 547.25
+    bench.hear(1200, bench.pilot.gps(ellipsoid_mm=0))  # the field of MAVLink 2 is 0 where a sender does not fill it
+    assert bench.at(1200).fix.alt_ellipsoid_m is None
 
 
 @pytest.mark.parametrize(
@@ -117,12 +133,42 @@ def test_foreign_systems_and_components_are_not_believed() -> None:
 
 
 def test_a_ground_station_or_companion_is_not_taken_for_the_autopilot() -> None:
-    bench = Bench()
-    bench.vehicle.system_id = None
+    bench = Bench(heard=False)
     bench.hear(0, Autopilot(255, 1).heartbeat(kind=6), Autopilot(9, 1).heartbeat(kind=18, autopilot=8))
     assert bench.vehicle.system_id is None
     bench.hear(0, Autopilot(4, 1).heartbeat())
     assert bench.vehicle.system_id == 4
+
+
+@pytest.mark.parametrize("kind", [5, 6, 18, 26, 27, 30, 32, 34, 38, 42, 200])
+def test_only_a_vehicle_is_taken_for_the_drone(kind: int) -> None:
+    """An antenna tracker runs an autopilot too, and states where it stands."""
+    bench = Bench(heard=False)
+    other, drone = Autopilot(2), Autopilot(7)
+    bench.hear(0, other.heartbeat(kind=kind), other.gps(lat_deg=51.02), other.place(0, 51.02))
+    assert bench.vehicle.system_id is None
+    bench.hear(100, drone.heartbeat(), drone.gps(lat_deg=51.0), drone.place(100, 51.0))
+    assert bench.vehicle.system_id == 7
+    assert bench.at(100).fix.lat_deg == 51.0
+    assert bench.vehicle.warnings(bench.base_ns) == ()
+
+
+@pytest.mark.parametrize("kind", [1, 2, 4, 10, 11, 12, 13, 14, 15, 20, 29, 35, 43])
+def test_drones_of_every_build_are_vehicles(kind: int) -> None:
+    bench = Bench(heard=False)
+    bench.hear(0, Autopilot(9).heartbeat(kind=kind))
+    assert bench.vehicle.system_id == 9
+
+
+def test_a_second_drone_is_named() -> None:
+    bench = Bench()
+    bench.hear(100, Autopilot(3).heartbeat(kind=13), Autopilot(255, 190).heartbeat(kind=6, autopilot=8))
+    [said] = bench.vehicle.warnings(bench.base_ns)
+    assert said == (
+        "more than one autopilot is heard: positions are those of system 1, component 1 (quadrotor), not of "
+        "system 3, component 1 (hexarotor); choose one with navigation.system_id and component_id"
+    )
+    assert bench.vehicle.warnings(bench.base_ns + 60 * S) == ()  # it has flown away
 
 
 def test_a_given_system_id_needs_no_heartbeat_and_takes_no_other() -> None:
@@ -226,13 +272,100 @@ def test_one_rangefinder_of_several_and_its_distance_to_the_lens() -> None:
 
 def test_satellite_time() -> None:
     bench = Bench()
-    bench.hear(1000, bench.pilot.system_time(1000, 0))
+    bench.hear(1000, bench.pilot.gps(), bench.pilot.system_time(1000, 0))
     assert bench.utc.at(bench.base_ns) is None
     bench.hear(2000, bench.pilot.system_time(2000, START_US))
     start = datetime(2026, 5, 4, 10, tzinfo=timezone.utc)
     assert bench.utc.at(bench.base_ns + 2500 * MS) == start + timedelta(seconds=0.5)
-    bench.hear(3000, bench.pilot.system_time(3000, 2**64 - 1))
+    bench.hear(3000, bench.pilot.gps(), bench.pilot.system_time(3000, 2**64 - 1))
     assert bench.utc.at(bench.base_ns + 3000 * MS) == start + timedelta(seconds=1)
+
+
+def test_a_time_of_day_without_satellites_is_a_ground_stations() -> None:
+    """ArduPilot and PX4 take the time of a ground station where no receiver gives one, and send it on."""
+    bench = Bench()
+    bench.hear(1000, bench.pilot.system_time(1000, START_US))
+    bench.hear(2000, bench.pilot.gps(fix_type=1), bench.pilot.system_time(2000, START_US))
+    assert bench.utc.at(bench.base_ns) is None
+    assert bench.vehicle.unproven == 2
+    bench.hear(3000, bench.pilot.gps(), bench.pilot.system_time(3000, START_US))
+    assert bench.utc.at(bench.base_ns + 3000 * MS) == datetime(2026, 5, 4, 10, tzinfo=timezone.utc)
+
+
+def test_the_second_receiver_vouches_when_the_first_is_dead() -> None:
+    bench = Bench()
+    bench.hear(1000, bench.pilot.gps(fix_type=0), bench.pilot.gps2(fix_type=6), bench.pilot.place(1000))
+    assert bench.at(1000).fix.kind == FixKind.RTK_FIXED
+    assert bench.vehicle.warnings(bench.base_ns + 1000 * MS) == (
+        "the first satellite receiver has no fix: positions rest on the second one (GPS2_RAW)",
+    )
+    bench.hear(1200, bench.pilot.gps(fix_type=0), bench.pilot.gps2(fix_type=1), bench.pilot.place(1200))
+    assert bench.at(1200).fix is None
+
+
+@pytest.mark.parametrize(("first", "second", "kind"), [(3, 6, FixKind.RTK_FIXED), (4, 3, FixKind.DGPS)])
+def test_of_two_receivers_the_better_one_counts(first: int, second: int, kind: FixKind) -> None:
+    bench = Bench()
+    bench.hear(1000, bench.pilot.gps(fix_type=first), bench.pilot.gps2(fix_type=second), bench.pilot.place(1000))
+    assert bench.at(1000).fix.kind == kind
+    assert bench.vehicle.warnings(bench.base_ns + 1000 * MS) == ()
+
+
+def test_a_second_receiver_alone_is_enough() -> None:
+    bench = Bench()
+    bench.hear(1000, bench.pilot.gps2(lat_deg=48.25))
+    assert bench.at(1000).fix.lat_deg == 48.25
+
+
+def test_an_accuracy_with_all_bits_set_is_unknown() -> None:
+    bench = Bench()
+    bench.hear(1000, bench.pilot.gps(h_acc_mm=2**32 - 1), bench.pilot.place(1000))
+    assert bench.at(1000).fix.h_accuracy_m is None
+
+
+def test_boot_times_in_microseconds_are_not_believed_and_positions_go_on() -> None:
+    """Cleanflight, Betaflight and early iNav send GLOBAL_POSITION_INT so, and ATTITUDE in milliseconds."""
+    bench = Bench(heard=False, component_id=200)
+    bench.pilot = Autopilot(0, 200)
+    bench.hear(0, bench.pilot.heartbeat())
+    for ms in range(0, 9000, 100):
+        bench.hear(ms, bench.pilot.gps(), bench.pilot.attitude(60_000 + ms))
+        bench.hear(ms, bench.pilot.place(((60_000 + ms) * 1000 + 7) % 2**32, 48.0 + ms * 1e-8))
+    assert bench.vehicle.restarts <= 1
+    assert bench.at(8050).fix.lat_deg == pytest.approx(48.0 + 8050e-8, abs=1e-8)
+    assert bench.at(8000).attitude is not None
+    [said] = bench.vehicle.warnings(bench.base_ns + 9000 * MS)
+    assert "does not count milliseconds" in said
+    assert bench.vehicle.trouble(bench.base_ns + 9000 * MS) is None
+
+
+@pytest.mark.parametrize("boot_ms", [lambda ms: 0, lambda ms: 12345, lambda ms: ms // 1000])
+def test_a_boot_time_that_hardly_moves_is_not_believed(boot_ms: Any) -> None:
+    """Left empty, never updated, or seconds."""
+    bench = Bench()
+    for ms in range(0, 12_000, 100):
+        bench.hear(ms, bench.pilot.gps(), bench.pilot.place(boot_ms(ms), 48.0 + ms * 1e-8))
+    assert bench.at(11_900).fix.lat_deg == pytest.approx(48.0 + 11_900e-8, abs=1e-8)
+    assert bench.vehicle.warnings(bench.base_ns + 12_000 * MS)
+
+
+def test_two_senders_under_one_address_give_no_position_and_one_reason() -> None:
+    bench = Bench()
+    twin = Autopilot()
+    for ms in range(0, 9000, 100):
+        bench.hear(ms, bench.pilot.gps(), bench.pilot.place(60_000 + ms, 48.0), bench.pilot.attitude(60_000 + ms))
+        bench.hear(ms + 5, twin.gps(), twin.place(837_000 + ms, 48.00005), twin.attitude(837_000 + ms))
+        if ms >= 500:
+            state = bench.at(ms + 5)
+            assert (state.fix, state.attitude) == (None, None)
+    now_ns = bench.base_ns + 9000 * MS
+    assert "two senders share system 1, component 1" in str(bench.vehicle.trouble(now_ns))
+    assert bench.vehicle.warnings(now_ns) == ()
+    assert bench.vehicle.restarts <= 1
+    for ms in range(9000, 60_000, 100):  # the twin has landed
+        bench.hear(ms, bench.pilot.gps(), bench.pilot.place(60_000 + ms, 48.0))
+    assert bench.vehicle.trouble(bench.base_ns + 60_000 * MS) is None
+    assert bench.at(59_900).fix is not None
 
 
 def test_a_mount_that_cannot_be_is_refused() -> None:

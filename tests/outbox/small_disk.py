@@ -1,5 +1,7 @@
 """What happens on a disk of a few megabytes; each function runs alone in a process that has such a disk."""
 
+import shutil
+import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.outbox import Letter, LetterState
+from edge.outbox.reader import open_reader
 from edge.outbox.sqlite import Options, open_outbox
 from edge.support.clock import UTC, ManualClock
 from edge.support.errors import ConfigError, TryAgainError
@@ -105,6 +108,27 @@ def refuses_a_disk_that_is_read_only(disk):
         open_outbox(options(disk), clock())
     with pytest.raises(ConfigError, match="cannot create this folder"):
         open_outbox(options(disk / "new" / "folder"), clock())
+
+
+def is_listed_on_a_card_that_has_become_read_only(disk):
+    with open_outbox(options(disk), clock()) as box:
+        box.put([Letter("kept", "t", PAYLOAD, None)])
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    with open_reader(disk / "outbox.db") as reader:
+        assert [stored.letter.id for stored in reader.list(9)] == ["kept"]
+        assert list(reader.undelivered()) == [PAYLOAD]
+
+
+def is_not_read_without_its_journal_where_that_cannot_be_opened(disk):
+    """Letters that only the journal has would be left out in silence."""
+    box = open_outbox(options(disk), clock())
+    box.put([Letter("first", "t", PAYLOAD, None)])
+    for name in ("outbox.db", "outbox.db-wal"):
+        shutil.copy(disk / name, disk / f"copy-{name}")
+    box.__exit__(None, None, None)
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    with pytest.raises(TryAgainError, match="copy it with its -wal"):
+        open_reader(disk / "copy-outbox.db")
 
 
 if __name__ == "__main__":

@@ -33,4 +33,4 @@ def test_files_the_readme_links_to_are_there() -> None:
 
 
 def test_the_schema_file_carries_the_schema_name() -> None:
-    assert SCHEMA in (ROOT / "edge" / "detections" / "schema" / "detection-1.json").read_text(encoding="utf-8")
+    assert SCHEMA in (ROOT / "edge" / "detections" / "schema" / "detection-2.json").read_text(encoding="utf-8")

@@ -54,7 +54,7 @@ def test_the_wheel_ships_edge_alone_with_the_default_bundle(wheel: Path) -> None
     assert {top for top in tops if not top.endswith(".dist-info")} == {"edge"}
     for file in ("model.tflite", "card.json", "golden.npz"):
         assert f"edge/masks/bundles/fast-unet/{file}" in names
-    assert "edge/detections/schema/detection-1.json" in names
+    assert "edge/detections/schema/detection-2.json" in names
     assert "edge/py.typed" in names
 
 

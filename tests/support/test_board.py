@@ -21,13 +21,6 @@ def test_under_voltage_is_bit_zero(tmp_path: Path) -> None:
         assert board.under_voltage(flags) is wanted
 
 
-def test_free_bytes_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
-    here, later = board.free_bytes(tmp_path), board.free_bytes(tmp_path / "a" / "b")
-    assert here is not None
-    assert later is not None
-    assert here > 0
-
-
 def test_resident_memory() -> None:
     resident = board.resident_bytes()
     assert resident is not None

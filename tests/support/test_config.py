@@ -110,3 +110,19 @@ def test_a_credential_is_what_systemd_hands_over_or_would(tmp_path: Path, monkey
     for name in ("", "../shadow"):
         with pytest.raises(ConfigError, match="without its path"):
             config.build(Options, {"path": f"credential:{name}"}, "mqtt")
+
+
+def test_a_file_saved_by_notepad_is_read(tmp_path: Path) -> None:
+    """Windows' editor begins UTF-8 with a byte-order mark (the "utf-8-sig" of Python's own codecs)."""
+    path = tmp_path / "spanhawk.toml"
+    path.write_bytes('vehicle = "drohne-süd"\r\n'.encode("utf-8-sig"))
+    assert config.load(path) == {"vehicle": "drohne-süd"}
+    path.write_bytes('vehicle = "a"'.encode("utf-16"))
+    with pytest.raises(ConfigError, match="save it again, as UTF-8"):
+        config.load(path)
+
+
+def test_an_empty_path_is_not_the_present_folder() -> None:
+    """pathlib turns an empty text into "."; evidence would have gone to wherever the daemon was started."""
+    with pytest.raises(ConfigError, match=r"camera\.path: got an empty text, needs a path; leave the key out"):
+        config.build(Options, {"path": ""}, "camera")

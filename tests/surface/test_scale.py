@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from edge.cracks import Crack
 from edge.navigation import Attitude, NavState
-from edge.surface.scale import ScaleOptions, camera_to_ned, size_of
+from edge.surface import CrackSize
+from edge.surface.place import Surveyor
+from edge.surface.scale import ScaleOptions
+from edge.surface.scale import size_of as size_on_plane
 
 W, H = 1281, 721
 HFOV_DEG = 60.0
@@ -43,6 +46,17 @@ def crack_on_plane(
     return Crack(path.astype(np.float32), length_px, width_px.astype(np.float32), 0.05, "profile", 1.0, 0)
 
 
+def size_of(crack: Crack, nav: NavState, width_px: int, height_px: int, scale: ScaleOptions) -> CrackSize | None:
+    return size_on_plane(crack, Surveyor(scale).look(nav, width_px, height_px).plane, scale)
+
+
+def wall_to_north(pitch_deg: float, yaw_deg: float) -> np.ndarray:
+    """Normal of a wall that faces north, in the axes (right, down, forward) of a camera turned by yaw, then pitch."""
+    pitch, yaw = math.radians(pitch_deg), math.radians(yaw_deg)
+    right, forward = -math.sin(yaw), math.cos(yaw)  # north seen from the level camera
+    return np.array([right, forward * math.sin(pitch), forward * math.cos(pitch)])
+
+
 def options(**more: object) -> ScaleOptions:
     return ScaleOptions(hfov_deg=HFOV_DEG, **more)  # type: ignore[arg-type]
 
@@ -64,7 +78,7 @@ def test_square_to_the_surface(range_m: float, angle_deg: float) -> None:
 def test_tilted_wall_is_exact(pitch_deg: float, angle_deg: float, yaw_deg: float) -> None:
     """A naive scale is wrong by 19 % at 50 degrees; the plane is not."""
     attitude = Attitude(roll_deg=0.0, pitch_deg=pitch_deg, yaw_deg=yaw_deg)
-    normal = camera_to_ned(attitude).T @ np.array([1.0, 0.0, 0.0])
+    normal = wall_to_north(pitch_deg, yaw_deg)
     crack = crack_on_plane(normal, 2000, 120, 8, angle_deg)
     wall = options(surface="vertical", wall_normal_deg=0.0)
     size = size_of(crack, NavState(0, None, attitude, 2.0), W, H, wall)

@@ -144,5 +144,5 @@ def as_documented(flight: Flight) -> str:
     first = json.loads(
         next(line for text in said for line in text.splitlines() if line.startswith('{"type":"Feature"'))
     )
-    assert first["properties"]["schema"] == "spanhawk/detection/1"
+    assert first["properties"]["schema"] == "spanhawk/detection/2"
     return f"{sum(len(block.splitlines()) for block in blocks)} lines in {len(blocks)} blocks, to the first detection"

@@ -27,7 +27,7 @@ class Card:
             path.write_bytes(b"x")
             os.utime(path, (number, number))
         total = free_mb + pictures
-        monkeypatch.setattr(prune.board, "free_bytes", lambda _: (total - len(self.left())) * MB)
+        monkeypatch.setattr(prune.disk, "free_bytes_for", lambda _: (total - len(self.left())) * MB)
         table = {
             "outbox": {"path": str(folder / "outbox.db"), "min_free_bytes": 0, "ballast_bytes": 0},
             "flight": {"evidence_dir": str(self.folder), "min_free_mb": 10},

@@ -57,11 +57,16 @@ class Measured:
 
     bundle: str
     backend: str
+    rival: str | None
+    """The backend it ought to beat; None where it is itself the measure."""
     threads: int | None
     """CPU threads of the interpreter; None where the accelerator decides."""
     library: str
     accelerator: str
     model_bytes: int
+    """Of the artefact that ran."""
+    accuracy: dict[str, float]
+    """Pooled F1 of that artefact by data set, as the card has it; empty where the card says nothing."""
     delegation: Delegation | None
     """None where the runtime does not tell."""
     open_ms: float

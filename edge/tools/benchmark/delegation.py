@@ -9,9 +9,6 @@ from edge.tools.benchmark import Delegation
 
 DELEGATE = "DELEGATE"
 
-# The one operator an Edge TPU runs: what edgetpu_compiler made of all it could map.
-_ACCELERATOR_OPERATORS = {"edgetpu": "edgetpu-custom-op"}
-
 
 def owned(operators: Sequence[Operator]) -> list[Operator]:
     """The operators of the file that some delegate took over.
@@ -38,14 +35,16 @@ def delegation(operators: Sequence[Operator]) -> Delegation:
     return Delegation(len(operators) - partitions, len(owned(operators)), partitions)
 
 
-def refusal(accelerator: str, operators: Sequence[Operator] | None) -> str | None:
-    """Why a time must not be printed as this accelerator's; None when it did the work, or none was promised."""
+def refusal(accelerator: str, own: str | None, operators: Sequence[Operator] | None) -> str | None:
+    """Why a time must not be printed as this accelerator's; None when it did the work, or none was promised.
+
+    ``own`` is the operator that stands for it in the graph (``Traits.operator``); None: any that a delegate owns.
+    """
     if accelerator == "cpu":
         return None
     if operators is None:
         return f"the runtime does not tell which operators {accelerator} ran, so its time proves nothing"
-    wanted = _ACCELERATOR_OPERATORS.get(accelerator)
-    mine = [operator for operator in owned(operators) if wanted in (None, operator.name)]
+    mine = [operator for operator in owned(operators) if own in (None, operator.name)]
     if mine:
         return None
     return (

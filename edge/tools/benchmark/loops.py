@@ -10,13 +10,12 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from edge.cracks.trace import TraceOptions
 from edge.frames import RGB, Frame, synthetic
 from edge.masks import Segmenter
-from edge.pipeline import Flight, Measures, Outcome, Pipeline
+from edge.measurers import Measures
+from edge.pipeline import Flight, Outcome, Pipeline
 from edge.support import backends
 from edge.support.clock import ManualClock
-from edge.surface.scale import ScaleOptions
 from edge.tools.benchmark import Loop, Timing
 
 # Seconds into the rendered flight at which one crack of some 840 pixels crosses a 1280 x 720 frame.
@@ -66,7 +65,7 @@ class FrameLoop:
                 )
             )
             flight = Flight("benchmark", "benchmark", "spanhawk/benchmark/detections")
-            measures = Measures(trace=TraceOptions(), scale=ScaleOptions())
+            measures = Measures()
             self._outbox = outbox
             self._pipeline = Pipeline(self._segmenter, navigator, outbox, flight, measures, clock)
             self._stack = stack.pop_all()

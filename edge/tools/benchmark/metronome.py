@@ -14,7 +14,7 @@ from types import TracebackType
 
 import numpy as np
 
-from edge.frames import Camera, Frame, SkippedFrame
+from edge.frames import Camera, Frame, SkippedFrame, longest_wait_s
 from edge.support.clock import Clock
 from edge.support.errors import ConfigError
 
@@ -48,6 +48,7 @@ class Metronome:
 
     def __init__(self, options: Options, clock: Clock) -> None:
         self._options = options
+        self.timeout_s: float | None = longest_wait_s(2.0, options.fps)
         self._clock = clock
         self._rgb = np.load(options.picture, allow_pickle=False)
         self._closed = threading.Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,8 +32,6 @@ class Report:
     cross_checks: dict[str, CrossCheck | str] = field(default_factory=dict)
     sustained: Sustained | None = None
     end_to_end: EndToEnd | None = None
-    accuracy: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By bundle: what its card says, set by set."""
     after: State | None = None
 
     def document(self) -> dict[str, Any]:
@@ -49,7 +48,7 @@ def table(report: Report) -> str:
     """For a terminal."""
     lines = _head(report)
     for one in report.measured:
-        lines += ["", *_measured(one, report.accuracy.get(one.bundle, {}))]
+        lines += ["", *_measured(one), *_beside_rival(one, report.measured)]
     lines += [
         line for one in report.refused for line in ("", f"{one.bundle} on {one.backend}: NO NUMBER", f"  {one.reason}")
     ]
@@ -74,7 +73,7 @@ def _head(report: Report) -> list[str]:
     ]
 
 
-def _measured(one: Measured, accuracy: dict[str, Any]) -> list[str]:
+def _measured(one: Measured) -> list[str]:
     threads = "" if one.threads is None else f", {one.threads} thread" + "s" * (one.threads > 1)
     lines = [
         f"{one.bundle} on {one.backend} ({one.accelerator}, {one.library}{threads}): {one.model_bytes / 1e3:.0f} kB, "
@@ -87,10 +86,18 @@ def _measured(one: Measured, accuracy: dict[str, Any]) -> list[str]:
         lines.append(_timing(_title(name, loop), loop.timing))
         stages = ", ".join(f"{stage} {ms:.2f}" for stage, ms in loop.stage_p50_ms.items())
         lines.append(f"    {stages}{_against(one, loop)}")
-    if accuracy:
-        words = "; ".join(f"{name} F1 {value:.3f}" for name, value in accuracy.items())
+    if one.accuracy:
+        words = "; ".join(f"{name} F1 {value:.3f}" for name, value in one.accuracy.items())
         lines.append(f"  accuracy of this file, from its card: {words}")
     return lines
+
+
+def _beside_rival(one: Measured, measured: Sequence[Measured]) -> list[str]:
+    """How much faster it is than what it ought to beat, where both were measured."""
+    theirs = [other.invoke.p50_ms for other in measured if (other.bundle, other.backend) == (one.bundle, one.rival)]
+    if not theirs:
+        return []
+    return [f"  bare invoke {min(theirs) / one.invoke.p50_ms:.1f} x as fast as {one.rival} at its best here (p50)"]
 
 
 def _against(one: Measured, loop: Loop) -> str:
@@ -158,14 +165,3 @@ def _state(state: State) -> str:
 
 def _or_dash(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
-
-
-def card_accuracy(metrics: Any) -> dict[str, float]:
-    """The int8 pooled F1 of every set on a card that holds cracks."""
-    found: dict[str, float] = {}
-    for name, kinds in metrics.items() if isinstance(metrics, dict) else ():
-        try:
-            found[str(name)] = float(kinds["int8"]["pooled"]["f1"]["value"])
-        except (KeyError, TypeError, ValueError):
-            continue  # a crack-free set has no F1, another maker's card other words
-    return found

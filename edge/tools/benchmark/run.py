@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from edge.detections.wire import rfc3339
+from edge.masks.artifacts import TFLITE
 from edge.masks.bundle import default_bundle_path, load_bundle
+from edge.masks.traits import Instrument, traits_of
 from edge.support import backends
 from edge.support.clock import SystemClock
 from edge.support.errors import EXIT_DONE, ConfigError, DeviceError, UsageError
@@ -23,17 +25,18 @@ from edge.tools.benchmark.board import board, state
 from edge.tools.benchmark.crosscheck import litert_benchmark
 from edge.tools.benchmark.endtoend import end_to_end
 from edge.tools.benchmark.loops import FrameLoop, rendered
-from edge.tools.benchmark.report import Report, card_accuracy
+from edge.tools.benchmark.report import Report
 from edge.tools.benchmark.roofline import roofline
 from edge.tools.benchmark.subject import (
+    DEFAULT,
     OPENER,
     ROOM,
     Subject,
     known_backends,
     masks_table,
     measure,
+    module_of,
     opened,
-    runs_models,
     why_not,
 )
 from edge.tools.benchmark.sustain import Sustained, sustain
@@ -92,8 +95,7 @@ def benchmark(job: Job) -> Report:
     bundles = list(job.bundles) or [default_bundle_path()]
     report = Report(rfc3339(SystemClock().utc()), board(), state())
     for bundle in bundles:
-        loaded = load_bundle(bundle)
-        report.accuracy[loaded.model] = card_accuracy(loaded.card.metrics)
+        load_bundle(bundle)  # before anything is measured: one that must not fly ends the command
     with tempfile.TemporaryDirectory(prefix="spanhawk-benchmark-") as folder:
         # Rendered here, so that what rendering takes is no part of the memory a backend needs.
         picture = Path(folder) / "picture.npy"
@@ -117,20 +119,40 @@ def _check_backends(job: Job) -> None:
         raise UsageError("--option belongs to a backend; name it with --backend")
     for name in job.backends:
         try:
-            module, _ = backends.options(ROOM, OPENER, {"backend": name, **table}, "masks", "litert")
+            module, _ = backends.options(ROOM, OPENER, {"backend": name, **table}, "masks", DEFAULT)
+            traits = traits_of(module)
         except ConfigError as error:
             raise UsageError(f"--backend {name}: {error}") from error
-        if not runs_models(module):
+        if traits.artifact is None:
             raise UsageError(f"--backend {name}: it runs no model file, so there is nothing to measure")
+
+    wanted: dict[str, tuple[bool, Instrument]] = {
+        "--roofline": (job.roofline, "roofline"), "--cross-check": (job.cross_check, "litert-benchmark"),
+    }  # fmt: skip
+    for flag, (asked, instrument) in wanted.items():
+        if asked and not _fitting(job, instrument):
+            raise UsageError(
+                f"{flag}: it cannot run the model of {' or '.join(_backends(job))}; measure {DEFAULT} as well"
+            )
 
 
 def _subjects(job: Job, bundle: Path, picture: Path) -> Iterator[Subject]:
-    for backend in job.backends or list(known_backends()):
-        for threads in _threads(job) if backend != "edgetpu" else [1]:
+    for backend in _backends(job):
+        for threads in _threads(job) if _on_threads(job, backend) else [1]:
             yield Subject(
                 bundle=bundle, backend=backend, threads=threads, options=_options(job),
                 picture=picture, runs=job.runs, warm_up=job.warm_up,
             )  # fmt: skip
+
+
+def _backends(job: Job) -> Sequence[str]:
+    return job.backends or list(known_backends())
+
+
+def _on_threads(job: Job, backend: str) -> bool:
+    """Whether the number of CPU threads changes how fast ``backend`` is with the job's options."""
+    module, options = backends.options(ROOM, OPENER, {"backend": backend, **_options(job)}, "masks", DEFAULT)
+    return traits_of(module).on_threads(options)
 
 
 def _threads(job: Job) -> Sequence[int]:
@@ -177,17 +199,30 @@ def _with_bar(subjects: Sequence[Subject]) -> Iterator[Subject]:
 
 
 def _extras(job: Job, report: Report, bundle: Path) -> None:
+    """What else can run the artefact of a backend that was measured, beside it."""
     loaded = load_bundle(bundle)
     if job.roofline:
-        report.rooflines[loaded.model] = roofline(loaded.model_path.read_bytes())
-    alone = [one for one in report.measured if (one.bundle, one.backend, one.threads) == (loaded.model, "litert", 1)]
-    if job.cross_check and alone:
-        found = litert_benchmark(loaded.model_path, job.runs, alone[0].invoke.p50_ms)
-        report.cross_checks[loaded.model] = found
+        (backend, *_) = _fitting(job, "roofline")
+        report.rooflines[loaded.model] = roofline(loaded.path(_artifact(backend)).read_bytes())
+    if job.cross_check:
+        for one in report.measured:
+            alone = (one.bundle, one.accelerator, one.threads) == (loaded.model, "cpu", 1)
+            if alone and one.backend in _fitting(job, "litert-benchmark"):
+                found = litert_benchmark(loaded.path(_artifact(one.backend)), job.runs, one.invoke.p50_ms)
+                report.cross_checks[loaded.model] = found
+
+
+def _fitting(job: Job, instrument: Instrument) -> list[str]:
+    """The backends to be measured whose artefact the instrument can run."""
+    return [name for name in _backends(job) if instrument in traits_of(module_of(name)).instruments]
+
+
+def _artifact(backend: str) -> str:
+    return traits_of(module_of(backend)).artifact or TFLITE
 
 
 def _last(job: Job, report: Report, bundle: Path) -> None:
-    backend = job.backends[0] if job.backends else "litert"
+    backend = job.backends[0] if job.backends else DEFAULT
     threads = max(_threads(job))
     if job.sustained_min:
         report.sustained = _sustained(job, bundle, backend, threads)
@@ -202,7 +237,7 @@ def _sustained(job: Job, bundle: Path, backend: str, threads: int) -> Sustained:
 
     segmenter_of = (bundle, backend, threads, _options(job))
     with opened(*segmenter_of) as segmenter, FrameLoop(segmenter, rendered(job.height_px, job.width_px)) as loop:
-        why = why_not(segmenter)
+        why = why_not(segmenter, traits_of(module_of(backend)))
         if why is not None:
             raise DeviceError(f"no number for {backend}: {why}")
         with tqdm(total=60 * job.sustained_min, unit="s", file=sys.stderr, disable=None) as bar:

@@ -17,19 +17,22 @@ import numpy as np
 
 from edge.frames import RGB
 from edge.masks import Segmenter, tiles
+from edge.masks.artifacts import TFLITE
 from edge.masks.bundle import Bundle, load_bundle
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
+from edge.masks.traits import Traits, traits_of
 from edge.support import backends
 from edge.support.clock import SystemClock, stopwatch_ns
 from edge.support.errors import BundleError, SpanhawkError
 from edge.tools.benchmark import Measured, Refused
+from edge.tools.benchmark.accuracy import card_accuracy
 from edge.tools.benchmark.board import peak_mb
 from edge.tools.benchmark.delegation import delegation, refusal
 from edge.tools.benchmark.loops import FrameLoop, clean, cut
 from edge.tools.benchmark.power import power_w
 from edge.tools.benchmark.timing import interleaved
 
-ROOM, OPENER = "edge.masks", "open_segmenter"
+ROOM, OPENER, DEFAULT = "edge.masks", "open_segmenter", "litert"
 
 # Power is asked for this often while measuring; the question itself takes milliseconds on a Raspberry Pi.
 _POWER_EVERY_NS = 1_000_000_000
@@ -68,41 +71,42 @@ def measure_here(subject: Subject) -> Measured | Refused:
     """Measure in this process: its memory counts what was there before."""
     cv2.setNumThreads(1)
     bundle = load_bundle(subject.bundle)
+    traits = traits_of(module_of(subject.backend))
     begun_ns = stopwatch_ns()
     with ExitStack() as stack:
         try:
             segmenter = stack.enter_context(opened(subject.bundle, subject.backend, subject.threads, subject.options))
         except SpanhawkError as error:
-            if isinstance(error, BundleError) and subject.backend == "litert":
-                raise  # the bundle itself must not fly; other backends only lack a file in it
+            if isinstance(error, BundleError) and traits.artifact == TFLITE:
+                raise  # the bundle itself must not fly; with another artefact that one alone is absent or wrong
             # Where this machine keeps its files is nobody's business who reads the result.
             reason = str(error).replace(str(subject.bundle.resolve()), subject.bundle.name)
             return Refused(bundle.model, subject.backend, reason)
         open_ms = (stopwatch_ns() - begun_ns) / 1e6
-        why = why_not(segmenter)
+        why = why_not(segmenter, traits)
         if why is not None:
             return Refused(bundle.model, subject.backend, why)
-        return _timed(subject, bundle, segmenter, open_ms)
+        return _timed(subject, bundle, traits, segmenter, open_ms)
 
 
 def opened(bundle: Path, backend: str, threads: int, options: Mapping[str, Any]) -> Segmenter:
     """A segmenter on ``backend``. Raises SpanhawkError where it cannot be what was asked for."""
     table = masks_table(bundle, backend, threads, options)
-    segmenter: Segmenter = backends.open_backend(ROOM, OPENER, table, SystemClock(), where="masks", default="litert")
+    segmenter: Segmenter = backends.open_backend(ROOM, OPENER, table, SystemClock(), where="masks", default=DEFAULT)
     return segmenter
 
 
 def masks_table(bundle: Path, backend: str, threads: int, options: Mapping[str, Any]) -> dict[str, Any]:
     """The [masks] table that opens ``bundle`` for measuring; ``options`` has the last word. Raises ConfigError."""
-    known = backends.find(ROOM, backend, OPENER, "masks.backend").Options.__dataclass_fields__
+    known = module_of(backend).Options.__dataclass_fields__
     # A bundle that nobody vouches for may be measured; that lets it fly nowhere.
     wanted = {"threads": threads, "unsigned": "allow"}
     fitting = {key: value for key, value in wanted.items() if key in known}
     return {"backend": backend, "bundle": str(bundle.resolve()), **fitting, **options}
 
 
-def why_not(segmenter: Segmenter) -> str | None:
-    """Why this segmenter gives no number that could be quoted; None when it does."""
+def why_not(segmenter: Segmenter, traits: Traits) -> str | None:
+    """Why this segmenter, of a backend with these traits, gives no number that could be quoted; None when it does."""
     if segmenter.degraded is not None:
         return segmenter.degraded
     network = getattr(segmenter, "network", None)
@@ -110,7 +114,7 @@ def why_not(segmenter: Segmenter) -> str | None:
         return f"{segmenter.runtime.backend} has no network of its own to measure"
     if getattr(network, "exclusive", False):
         return None  # a backend whose network cannot run anywhere else has proved it by opening
-    return refusal(segmenter.runtime.accelerator, _operators(network))
+    return refusal(segmenter.runtime.accelerator, traits.operator, _operators(network))
 
 
 def _operators(network: Any) -> Any:
@@ -118,7 +122,7 @@ def _operators(network: Any) -> Any:
     return None if listing is None else listing()
 
 
-def _timed(subject: Subject, bundle: Bundle, segmenter: Any, open_ms: float) -> Measured:
+def _timed(subject: Subject, bundle: Bundle, traits: Traits, segmenter: Any, open_ms: float) -> Measured:
     watts = _Watts()
     with ExitStack() as stack:
         loops = {
@@ -138,14 +142,15 @@ def _timed(subject: Subject, bundle: Bundle, segmenter: Any, open_ms: float) -> 
             name: loop.result(taken[name], tiles_of(bundle, *loop.size_px, overlap_px)) for name, loop in loops.items()
         }
     runtime, nodes = segmenter.runtime, _operators(segmenter.network)
-    file = {"edgetpu": bundle.edgetpu_path, "onnx": bundle.onnx_path}.get(runtime.backend) or bundle.model_path
     return Measured(
         bundle=bundle.model,
-        backend=runtime.backend,
+        backend=subject.backend,
+        rival=traits.faster_than if runtime.accelerator != "cpu" else None,
         threads=runtime.threads,
         library=runtime.library,
         accelerator=runtime.accelerator,
-        model_bytes=file.stat().st_size,
+        model_bytes=bundle.path(traits.artifact or TFLITE).stat().st_size,
+        accuracy=card_accuracy(bundle.card.metrics, traits.scores),
         delegation=None if nodes is None else delegation(nodes),
         open_ms=round(open_ms, 1),
         invoke=taken["invoke"],
@@ -188,14 +193,11 @@ class _Watts:
         return sum(self._readings) / len(self._readings) if self._readings else None
 
 
+def module_of(backend: str) -> ModuleType:
+    """The module of a backend by its name in the configuration. Raises ConfigError."""
+    return backends.find(ROOM, backend, OPENER, "masks.backend")
+
+
 def known_backends() -> Iterator[str]:
-    """Every backend that runs a model file; the fakes have none."""
-    for name in backends.names(ROOM, OPENER):
-        module = backends.find(ROOM, name, OPENER, "masks.backend")
-        if runs_models(module):
-            yield name
-
-
-def runs_models(module: ModuleType) -> bool:
-    """Whether a backend runs a bundle's model; the fakes do not."""
-    return "bundle" in module.Options.__dataclass_fields__
+    """Every backend of the room that runs a model file; the fakes have none."""
+    return (name for name in backends.names(ROOM, OPENER) if traits_of(module_of(name)).artifact is not None)

@@ -15,13 +15,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge.cracks.trace import TraceOptions
+from edge.cracks import Crack
 from edge.frames import synthetic
 from edge.frames.synthetic import SyntheticCamera
 from edge.masks import Segmenter
+from edge.measurers import Measures
 from edge.mqtt.topics import detections_topic
 from edge.navigation import Navigator
-from edge.pipeline import Flight, Measures, Outcome, Pipeline
+from edge.pipeline import Flight, Outcome, Pipeline
 from edge.rendered.nav import Site, nav_rows, write_nav_csv
 from edge.support import backends
 from edge.support.clock import ManualClock, SystemClock, stopwatch_ns
@@ -113,7 +114,7 @@ def fly_demo(job: Job) -> str:
         ground = stack.enter_context(Delivering(broker.url, job.out, VEHICLE, _mqtt(broker), afresh=True))
         name = flight_name("demo", segmenter.model, job.seed, job.seconds, job.fps)
         flight = Flight(VEHICLE, name, detections_topic(VEHICLE))
-        measures = Measures(trace=TraceOptions(), scale=_SCALE)
+        measures = Measures(scale=_SCALE)
         pipeline = Pipeline(segmenter, navigator, ground.outbox, flight, measures, clock)
         kept = _Log(stopwatch_ns(), camera.frame_count or 0)
         tally = _fly(camera, pipeline, clock, recorder, kept)
@@ -173,12 +174,13 @@ def _fly(camera: SyntheticCamera, pipeline: Pipeline, clock: ManualClock, record
 def _keep(camera: SyntheticCamera, outcome: Outcome, kept: _Log) -> None:
     frame = outcome.frame
     kept.views[frame.seq] = View(camera.surface_to_frame(frame), frame.width_px, frame.height_px)
-    kept.features.extend(outcome.features)
+    # The truth of a rendered bridge is its cracks: damage of another kind is flown and written, not judged.
+    kept.features.extend(one for one in outcome.features if one["properties"]["crack"] is not None)
     if outcome.features and kept.first_ms is None:
         kept.first_ms = round((stopwatch_ns() - kept.begun_ns) / 1e6, 1)
         log.info("first detection after %.1f s", kept.first_ms / 1000)
     part = frame.seq * _SHEET[0] * _SHEET[1] // max(1, kept.frames)
-    length_px = sum(crack.length_px for crack in outcome.traced.cracks)
+    length_px = sum(damage.length_px for damage in outcome.damage if isinstance(damage, Crack))
     if part not in kept.thumbs or length_px > kept.thumbs[part][0]:
         small = cv2.resize(draw(outcome), _THUMB_PX, interpolation=cv2.INTER_AREA)
         kept.thumbs[part] = length_px, np.asarray(small, np.uint8)

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge import evidence
-from edge.evidence import Seen
+from edge.frames import Moment
 from edge.navigation import nowhere
 from edge.outbox import LetterState
 from edge.outbox.lock import InUseError
 from edge.support import board
 from edge.support.clock import EARLIEST_PLAUSIBLE_UTC, stopwatch_ns
+from edge.support.disk import free_bytes_for
 from edge.support.errors import EXIT_CONFIG, EXIT_TRY_AGAIN
 from edge.tools.doctor import Bench, Result, fail, failed, not_applicable, ok, troubled, warn
 
@@ -88,7 +89,7 @@ def outbox(bench: Bench) -> Result:
 def disk(bench: Bench) -> Result:
     """How fast the disk commits, and for how many minutes of flight it has room."""
     folder, flight = _folder(bench), bench.settings.flight
-    free = board.free_bytes(folder)
+    free = free_bytes_for(folder)
     if free is None:
         return fail(f"{folder}: the disk does not answer", "mount or replace it", EXIT_TRY_AGAIN)
     minutes = max(0, free - flight.min_free_mb * 1_000_000) / _bytes_per_minute(bench)
@@ -114,8 +115,8 @@ def _bytes_per_minute(bench: Bench) -> float:
     """What a flight with cracks in every frame writes."""
     picture = 0
     if bench.settings.flight.evidence_dir is not None and bench.frame is not None:
-        seen = Seen(bench.clock.utc(), bench.clock.synced())
-        picture = len(evidence.encode(bench.frame, nowhere(bench.frame.exposed_ns), seen))
+        moment = Moment(bench.clock.utc(), bench.clock.synced())
+        picture = len(evidence.encode(bench.frame, nowhere(bench.frame.exposed_ns), moment))
     return 60 * (bench.fps or _USUAL_FPS) * (picture + _LETTERS_PER_FRAME * _LETTER_BYTES)
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from edge.frames import Camera, Frame
-from edge.frames.newest import NewestFrame
+from edge.frames.newest import NewestFrame, opening_s
 from edge.support.errors import ConfigError, UsageError
 from edge.tools.doctor import Bench, Result, fail, ok, troubled, warn
 
 _FRAMES = 12  # more than the repeats at which the feed calls a camera frozen
-_OPEN_S = 15.0
 _LOOK_S = 5.0
 _TURN_S = 0.1
 _DARK = 4.0  # mean grey level of a capped lens: sensor noise and little else
@@ -29,18 +28,19 @@ def camera(bench: Bench) -> Result:
         return opened
 
     frames: list[Frame] = []
-    with NewestFrame(open_once, clock, open_s=_OPEN_S) as feed:
-        until_ns = clock.monotonic_ns() + round(_OPEN_S * 1e9)
+    open_s = opening_s(backend.options)
+    with NewestFrame(open_once, clock, open_s=open_s) as feed:
+        until_ns = clock.monotonic_ns() + round(open_s * 1e9)
         while len(frames) < _FRAMES and not feed.ended and clock.monotonic_ns() < until_ns:
             frame = feed.take(_TURN_S)
             if frame is not None:
-                until_ns = until_ns if frames else clock.monotonic_ns() + round(_LOOK_S * 1e9)
+                until_ns = until_ns if frames else clock.monotonic_ns() + round((_LOOK_S + feed.timeout_s) * 1e9)
                 frames.append(frame)
             elif feed.failures:  # once is enough to know; the daemon would go on trying
                 break
         trouble = feed.health()
     if not frames:
-        return troubled(trouble or f"no frame within {_OPEN_S:.0f} s", "check cable, power and [camera]")
+        return troubled(trouble or f"no frame within {open_s:.0f} s", "check cable, power and [camera]")
     return _judged(bench, frames, trouble)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edge.frames import Frame
-from edge.masks import Segmenter, litert
+from edge.masks import Segmenter
 from edge.masks.bundle import Bundle
-from edge.masks.segmenter import NetworkOptions, open_bundle
+from edge.masks.segmenter import open_bundle
+from edge.masks.traits import Device, traits_of
+from edge.support import backends
 from edge.support.clock import stopwatch_ns
 from edge.support.errors import EXIT_CONFIG
 from edge.tools.doctor import Bench, Result, fail, not_applicable, ok, warn
@@ -20,13 +22,11 @@ _RUNS = 3
 _NO_KERNELS_S_PER_GMAC = 1.0
 # The watchdog of the service is 15 s, and a frame must be done within it.
 _SLOW_FRAME_S = 7.5
-# An Edge TPU that owns the operators beats the CPU by far; at this share of the CPU's time the CPU does the work.
+# An accelerator that runs the network beats the CPU by far; at this share of the CPU's time the CPU does the work.
 _NO_GAIN = 0.8
-_USB = Path("/sys/bus/usb/devices")
-_APEX = Path("/sys/class/apex")
-# Before and after its firmware is loaded.
-_EDGETPU_IDS = (("1a6e", "089a"), ("18d1", "9302"))
-_USB3_MBIT_S = 5000
+_ROOM, _OPENER = "edge.masks", "open_segmenter"
+# What two backends of one bundle are told alike, so that both run the same network of the same maker.
+_SHARED = ("bundle", "threads", "unsigned", "keys")
 
 
 def model(bench: Bench) -> Result:
@@ -40,7 +40,7 @@ def model(bench: Bench) -> Result:
         frame_s = None if bench.frame is None else _best_s(segmenter, bench.frame)
     told = f"{segmenter.model} on {runtime.accelerator} ({runtime.library})"
     if bundle is None or bench.tile_s is None:
-        return warn(f"{told}: a fake without a golden answer", 'set [masks] backend = "litert" or "edgetpu" to fly')
+        return warn(f"{told}: a fake without a golden answer", 'set [masks] backend = "litert" to fly')
     told += f": golden answer right, {bench.tile_s * 1e3:.0f} ms a tile"
     told += "" if frame_s is None else f", {frame_s * 1e3:.0f} ms a frame of the camera"
     if segmenter.degraded is not None:
@@ -55,49 +55,42 @@ def model(bench: Bench) -> Result:
 
 
 def accelerator(bench: Bench) -> Result:
-    """The Edge TPU is on USB 3 or PCIe, and it, not the CPU, does the work."""
+    """The accelerator that [masks] asks for is there, and it, not the CPU, does the work."""
     backend = bench.settings.masks
-    if backend.name != "edgetpu":
-        return not_applicable(f"[masks] asks for {backend.name}, not for an Edge TPU")
-    where = edgetpu_bus()
-    if where is None:
-        return fail("no Edge TPU on USB or PCIe", "plug it into a blue USB 3 port and look for it with lsusb")
-    if bench.runs_on != "edgetpu" or bench.tile_s is None:
-        return fail(f"{where}, but the network does not run on it", "do what the check of the model says")
-    asked = backend.options
-    options = litert.Options(bundle=asked.bundle, threads=asked.threads, unsigned=asked.unsigned, keys=asked.keys)
-    with litert.open_segmenter(options, bench.clock) as on_cpu:
-        cpu_s = _best_s(on_cpu, _blank(open_bundle(options)))
-    return owned(where, bench.tile_s, cpu_s)
+    traits = traits_of(backend.module)
+    device = traits.find_device(backend.options)  # raises DeviceError where it is absent
+    if device is None:
+        return not_applicable(f"[masks] asks for {backend.name}, which needs no accelerator here")
+    if bench.runs_on in (None, "cpu") or bench.tile_s is None:
+        return fail(f"{device.where}, but the network does not run on it", "do what the check of the model says")
+    if traits.faster_than is None:
+        return ok(f"{device.where}; {bench.tile_s * 1e3:.0f} ms a tile")
+    with _open_rival(traits.faster_than, backend.options, bench) as rival:
+        rival_s = _best_s(rival, _blank(open_bundle(backend.options)))
+    return owned(device, bench.tile_s, traits.faster_than, rival_s)
 
 
-def owned(where: str, tile_s: float, cpu_s: float) -> Result:
-    """Whether the accelerator does the work: its time for a tile against the CPU's, seconds."""
-    told = f"{where}; {tile_s * 1e3:.0f} ms a tile, the CPU takes {cpu_s * 1e3:.0f}"
-    if tile_s > _NO_GAIN * cpu_s:
-        advice = "compile the model again and read in the compiler's report which operators stay on the CPU"
-        return fail(f"{told}: the Edge TPU does not do the work", advice, EXIT_CONFIG)
-    if "USB 2" in where:
-        return warn(told, "plug it into a blue USB 3 port with its own cable: USB 2 is several times slower")
-    return ok(told)
+def owned(device: Device, tile_s: float, rival: str, rival_s: float) -> Result:
+    """Whether the accelerator does the work: its time for a tile against that of the backend ``rival``, seconds."""
+    told = f"{device.where}; {tile_s * 1e3:.0f} ms a tile, {rival} takes {rival_s * 1e3:.0f}"
+    if tile_s > _NO_GAIN * rival_s:
+        advice = "make the model for it again, and read in its compiler's report what stays on the CPU"
+        return fail(f"{told}: the accelerator does not do the work", advice, EXIT_CONFIG)
+    return ok(told) if device.advice is None else warn(told, device.advice)
 
 
-def edgetpu_bus(usb: Path = _USB, apex: Path = _APEX) -> str | None:
-    """Where the Edge TPU hangs: on PCIe, on USB 3 or on USB 2 (with its speed); None when there is none."""
-    if any(apex.glob("apex_*")):
-        return "Edge TPU on PCIe"
-    for device in sorted(usb.glob("*")):
-        if (_text(device / "idVendor"), _text(device / "idProduct")) in _EDGETPU_IDS:
-            speed = _text(device / "speed")
-            fast = speed.isdigit() and int(speed) >= _USB3_MBIT_S
-            return f"Edge TPU on USB {3 if fast else 2} ({speed or '?'} Mbit/s)"
-    return None
+def _open_rival(name: str, options: Any, bench: Bench) -> Segmenter:
+    """The backend ``name`` on the same bundle as ``options``."""
+    module = backends.find(_ROOM, name, _OPENER, "masks.backend")
+    alike = {key: getattr(options, key) for key in _SHARED}
+    opened: Segmenter = module.open_segmenter(module.Options(**alike), bench.clock)
+    return opened
 
 
 def _bundle(bench: Bench) -> Bundle | None:
     """The configured bundle; None for a backend that has none."""
-    options = bench.settings.masks.options
-    return open_bundle(options) if isinstance(options, NetworkOptions) else None
+    backend = bench.settings.masks
+    return None if traits_of(backend.module).artifact is None else open_bundle(backend.options)
 
 
 def _blank(bundle: Bundle) -> Frame:
@@ -114,10 +107,3 @@ def _best_s(segmenter: Segmenter, frame: Frame) -> float:
         segmenter.segment(frame)
         took.append(stopwatch_ns() - begun_ns)
     return min(took) / 1e9
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return ""

@@ -8,6 +8,7 @@ from edge.navigation import FixKind
 from edge.tools.doctor import Bench, Result, fail, not_applicable, ok, troubled, warn
 
 _HEAR_S = 8.0  # a heartbeat comes once a second, and streams are asked for after it
+_AT_LEAST_S = 1.5  # so long that whoever else is there has sent a heartbeat too
 _TURN_S = 0.1
 _COARSE_M = 5.0
 
@@ -16,11 +17,14 @@ def source(bench: Bench) -> Result:
     """Listen until everything expected was heard, or not; what was heard of the place is left for ``fix``."""
     backend, clock, never = bench.settings.navigation, bench.clock, threading.Event()
     with backend.module.open_navigator(backend.options, clock) as navigator:
-        until_ns = clock.monotonic_ns() + round(_HEAR_S * 1e9)
+        begun_ns = clock.monotonic_ns()
+        until_ns, least_ns = begun_ns + round(_HEAR_S * 1e9), begun_ns + round(_AT_LEAST_S * 1e9)
         while True:
             now_ns = clock.monotonic_ns()
-            bench.nav, trouble = navigator.at(now_ns), navigator.health()
-            if now_ns >= until_ns or backend.name == "fixed" or (trouble is None and bench.nav.fix is not None):
+            bench.nav, trouble, guessed = navigator.at(now_ns), navigator.health(), navigator.warnings()
+            if now_ns >= until_ns or not navigator.live:
+                break
+            if trouble is None and bench.nav.fix is not None and now_ns >= least_ns:
                 break
             clock.wait(never, _TURN_S)
     if trouble is not None:
@@ -30,6 +34,8 @@ def source(bench: Bench) -> Result:
     parts = {"attitude": bench.nav.attitude, "range": bench.nav.range_m}
     lacks = [name for name, value in parts.items() if value is None]
     told = f"{backend.name}: heard on {getattr(backend.options, 'device', None) or 'its port'}"
+    if guessed:
+        return warn(f"{told}: {'; '.join(guessed)}", "until then positions may be another vehicle's, or late")
     if lacks:
         return warn(f"{told}, no {' and no '.join(lacks)}", "without them sizes stay in pixels: wire a rangefinder")
     return ok(told)

@@ -10,7 +10,7 @@ from edge.support.errors import EXIT_CONFIG
 from edge.tools.doctor import Bench, Result, fail, ok
 
 # Distributions everything that flies rests on; one of the interpreters is enough.
-_NEEDED = ("numpy", "opencv-python-headless", "paho-mqtt", "pymavlink")
+_NEEDED = ("numpy", "opencv-python-headless", "simplejpeg", "paho-mqtt", "pymavlink")
 _INTERPRETERS = ("ai-edge-litert", "tflite-runtime")
 _REINSTALL = "install spanhawk again: sudo ./systemd/install.sh"
 

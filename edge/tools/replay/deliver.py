@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from edge.delivery import Delivery
+from edge.delivery import PATIENCE_S, Delivery
 from edge.detections.wire import mark_historical
 from edge.mqtt import Publisher
 from edge.mqtt.status import status_payload
@@ -17,9 +17,6 @@ from edge.mqtt.topics import status_topic
 from edge.outbox import LetterState, Outbox
 from edge.support import backends
 from edge.support.clock import SystemClock
-
-# A broker that acknowledges nothing for this long is called absent; what is left stays in outbox.db.
-PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge.cracks.plausible import REASONS
 from edge.frames import Camera, SkippedFrame, readable
 from edge.masks import Segmenter
 from edge.pipeline import Outcome, Pipeline
@@ -27,7 +26,11 @@ class Tally:
     dropped: int = 0
     detections: int = 0
     suppressed: Counter[str] = field(default_factory=Counter)
-    """Traced cracks that were not reported, by reason."""
+    """Findings that were not reported, by reason."""
+    left_out: int = 0
+    """Pieces and branches of masks that were not measured, because a frame held more than its cap."""
+    unplaced: Counter[str] = field(default_factory=Counter)
+    """Detections whose place on the surface is not known, by reason."""
     skipped: tuple[SkippedFrame, ...] = ()
     wall_s: float = 0.0
     stage_ms: dict[str, array[float]] = field(default_factory=dict)
@@ -64,6 +67,8 @@ def _count(tally: Tally, outcome: Outcome, around_ns: Mapping[str, int]) -> None
     tally.frames_with_cracks += bool(outcome.features)
     tally.detections += len(outcome.features)
     tally.suppressed.update(outcome.suppressed)
+    tally.left_out += outcome.left_out
+    tally.unplaced.update(place.reason for place in outcome.places if place.reason is not None)
     tally.dropped += outcome.dropped_before
     for stage, took_ms in {**outcome.stage_ms, **{stage: took / 1e6 for stage, took in around_ns.items()}}.items():
         tally.stage_ms.setdefault(stage, array("d")).append(took_ms)
@@ -82,13 +87,15 @@ def summary(tally: Tally, segmenter: Segmenter, flight_id: str, source: str) -> 
         "skipped": len(tally.skipped),
         "skipped_files": [{"name": bad.name, "reason": bad.reason} for bad in tally.skipped],
         "detections": tally.detections,
-        "suppressed": {reason: tally.suppressed[reason] for reason in REASONS},
+        "left_out": tally.left_out,
+        "suppressed": dict(tally.suppressed),
+        "unplaced": dict(tally.unplaced.most_common()),
         "stage_ms": percentiles(tally.stage_ms),
         "wall_s": round(tally.wall_s, 3),
         "frames_per_s": round(tally.frames / tally.wall_s, 2) if tally.wall_s > 0 else None,
         "bundle": segmenter.model,
         "bundle_sha256": segmenter.sha256,
-        "score_threshold": segmenter.threshold,
+        "score_thresholds": {kind.name: kind.threshold for kind in segmenter.classes},
         "backend": runtime.backend,
         "library": runtime.library,
         "accelerator": runtime.accelerator,

@@ -1,4 +1,4 @@
-"""The frame with its cracks drawn on: where people would rather look than read."""
+"""The frame with its damage drawn on: where people would rather look than read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge.areas import DamagedArea
 from edge.pipeline import Outcome
 
 Picture = npt.NDArray[np.uint8]
@@ -18,20 +19,31 @@ _PAPER = (255, 255, 255)
 
 
 def draw(outcome: Outcome) -> Picture:
-    """BGR (H, W, 3): reported region tinted, centrelines drawn, mean width written at each crack."""
+    """BGR (H, W, 3): reported region tinted, centrelines and outlines drawn, the size written at each damage."""
     import cv2
 
     picture: Picture = np.asarray(cv2.cvtColor(outcome.frame.rgb, cv2.COLOR_RGB2BGR), np.uint8)
-    if not outcome.traced.cracks:
+    if not outcome.damage:
         return picture
-    region = outcome.traced.reported()
+    region = outcome.reported()
     picture[region] = (0.4 * picture[region] + 0.6 * np.array(_REGION)).astype(np.uint8)
     scale = max(0.4, outcome.frame.width_px / 1600)
-    for crack, found in zip(outcome.traced.cracks, outcome.features, strict=True):
-        path = np.round(crack.path_px * 8).astype(np.int32).reshape(-1, 1, 2)
-        cv2.polylines(picture, [path], False, _LINE, max(1, round(scale)), cv2.LINE_AA, shift=3)
-        _write(picture, _label(found["properties"]), crack.path_px[len(crack.path_px) // 2], scale)
+    for damage, found in zip(outcome.damage, outcome.features, strict=True):
+        is_area = isinstance(damage, DamagedArea)
+        line = damage.outline_px if isinstance(damage, DamagedArea) else damage.path_px
+        path = np.round(line * 8).astype(np.int32).reshape(-1, 1, 2)
+        cv2.polylines(picture, [path], is_area, _LINE, max(1, round(scale)), cv2.LINE_AA, shift=3)
+        properties = found["properties"]
+        label = _area_label(properties) if is_area else _label(properties)
+        _write(picture, label, line[len(line) // 2], scale)
     return picture
+
+
+def _area_label(properties: dict[str, Any]) -> str:
+    kind, area = properties["kind"], properties["area"]
+    if area["area_cm2"] is None:
+        return f"{kind} {area['area_px']} px"
+    return f"{kind} {area['area_cm2']:.0f} +- {area['area_sigma_cm2']:.0f} cm2"
 
 
 def _label(properties: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.pipeline import Outcome
+from edge.support.disk import write_whole
 from edge.support.errors import TryAgainError, UsageError
 from edge.tools.replay.overlay import draw
 
@@ -85,17 +86,16 @@ class Recorder:
 
     def summary(self, document: Mapping[str, Any]) -> None:
         """Write summary.json in one piece. Raises TryAgainError when the disk is full."""
-        part = self._folder / "summary.json.part"
+        text = json.dumps(document, indent=2, allow_nan=False) + "\n"
         try:
-            part.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-            part.replace(self._folder / "summary.json")
+            write_whole(self._folder / "summary.json", text.encode())
         except OSError as error:
             raise full(self._folder, error) from error
 
     def _pictures(self, outcome: Outcome) -> None:
         name = outcome.frame.name or f"frame_{outcome.frame.seq:06d}"
         if self._masks:
-            save_png(self._folder / "masks" / f"{name}.png", outcome.traced.reported().astype(np.uint8) * 255)
+            save_png(self._folder / "masks" / f"{name}.png", outcome.reported().astype(np.uint8) * 255)
         if self._overlays:
             save_jpeg(self._folder / "overlays" / f"{name}.jpg", draw(outcome))
 
@@ -122,9 +122,7 @@ def _save(path: Path, kind: str, picture: npt.NDArray[np.uint8], flags: list[int
     done, data = cv2.imencode(kind, picture, flags)
     if not done:
         raise OSError(f"OpenCV could not encode {path.name}")
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data.tobytes())
-    part.replace(path)
+    write_whole(path, data.tobytes(), durable=False)
 
 
 def _jpeg_quality() -> int:

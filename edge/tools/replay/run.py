@@ -13,28 +13,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge import __version__
 from edge import settings as configuration
-from edge.cracks.plausible import ReportOptions
-from edge.cracks.trace import TraceOptions
 from edge.frames import Camera
 from edge.masks import Segmenter
+from edge.measurers import Measures
 from edge.mqtt.topics import check_vehicle, detections_topic
 from edge.navigation import Navigator
+from edge.navigation.recorded import RecordedNavigator
 from edge.outbox import Outbox
-from edge.pipeline import Flight, Measures, Outcome, Pipeline
+from edge.pipeline import Flight, Outcome, Pipeline
 from edge.support import backends
 from edge.support.clock import Clock, ManualClock, SystemClock
 from edge.support.errors import ConfigError, TryAgainError, UsageError
-from edge.surface.scale import ScaleOptions
 from edge.tools.replay.deliver import Delivering
 from edge.tools.replay.fly import Tally, flight_name, fly, summary
+from edge.tools.replay.heard import Heard
+from edge.tools.replay.photos import PhotoNavigator
 from edge.tools.replay.record import Recorder
-from edge.tools.replay.source import content_of, open_source, recorded_at
+from edge.tools.replay.source import Recording, find_recording, open_source
 
 log = logging.getLogger(__name__)
 
 # Of [masks]: what changes nothing in the masks, or is told apart by the model's own hash.
 _NO_INGREDIENTS = ("threads", "bundle", "unsigned", "keys")
+
+# Of [navigation]: what holds for a recorded flight as it does in the air.
+_SHARED = ("mount", "limits", "system_id", "component_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +50,9 @@ class Job:
     out: Path
     nav: Path | None = None
     nav_offset_s: float = 0.0
-    fps: float = 1.0
+    fps: float | None = None
+    """Frames per second, before any time that the source itself gives; None: the source's own, else one image a
+    second."""
     bundle: Path | None = None
     backend: str | None = None
     threads: int | None = None
@@ -54,14 +61,14 @@ class Job:
     masks: bool = False
     overlays: bool = False
     config: Path | None = None
-    """A daemon's configuration whose [masks], [cracks], [report], [scale], [mqtt] and camera mount apply; None: the
-    defaults."""
+    """A daemon's configuration whose [masks], [cracks], [report], [scale], [place], [structure], [mqtt], camera mount
+    and vehicle ids apply; None: the defaults."""
 
     def __post_init__(self) -> None:
         """Refuse what the command line cannot mean. Raises UsageError."""
         if not self.source.exists():
             raise UsageError(f"{self.source}: no such file or folder; give a folder of images, an image, or a video")
-        if not 1e-6 <= self.fps <= 1e6:
+        if self.fps is not None and not 1e-6 <= self.fps <= 1e6:
             raise UsageError(f"--fps: got {self.fps}, needs a number from 0.000001 to 1000000")
         if self.nav is not None and not self.nav.is_file():
             raise UsageError(f"--nav {self.nav}: no such file; give a tlog, an NMEA log, or CSV")
@@ -84,18 +91,23 @@ class Tables:
     masks: dict[str, Any]
     navigation: dict[str, Any]
     mqtt: dict[str, Any]
-    trace: TraceOptions
-    report: ReportOptions
-    scale: ScaleOptions
+    measures: Measures
 
 
 def replay(job: Job) -> str:
     """Fly ``job``; returns one sentence on what came of it. Raises SpanhawkError."""
     tables = _tables(job)
-    clock = ManualClock(recorded_at(job.source), synced=False)
+    recording = find_recording(job.source)
+    clock = ManualClock(recording.recorded_at(), synced=False)
     with ExitStack() as stack:
-        camera = stack.enter_context(open_source(job.source, job.fps, clock))
-        navigator = stack.enter_context(open_navigator(job.nav, job.nav_offset_s, clock, tables.navigation))
+        heard = stack.enter_context(Heard())
+        camera = stack.enter_context(open_source(recording, job.fps, clock, timed=job.nav is not None))
+        photos = PhotoNavigator() if job.nav is None else None
+        camera = camera if photos is None else photos.watch(camera)
+        navigator = photos or stack.enter_context(open_navigator(job.nav, job.nav_offset_s, clock, tables.navigation))
+        began_at = navigator.began_at if isinstance(navigator, RecordedNavigator) else None
+        if began_at is not None:  # the log's own clock says more of the flight than the date of a file
+            clock = ManualClock(began_at, synced=False)
         segmenter: Segmenter = stack.enter_context(
             backends.open_backend(
                 "edge.masks", "open_segmenter", tables.masks, SystemClock(), where="masks", default="litert"
@@ -104,11 +116,15 @@ def replay(job: Job) -> str:
         ground = stack.enter_context(Delivering(job.mqtt_url, job.out, job.vehicle, tables.mqtt))
         # Last: what an earlier replay left is only touched when this one can fly.
         recorder = stack.enter_context(Recorder(job.out, masks=job.masks, overlays=job.overlays))
-        flight = Flight(job.vehicle, _flight_id(job, segmenter, tables), detections_topic(job.vehicle))
+        flight = Flight(job.vehicle, _flight_id(job, recording, segmenter, tables), detections_topic(job.vehicle))
         pipeline = _pipeline(segmenter, navigator, ground.outbox, flight, tables, clock)
         tally = _fly(camera, pipeline, clock, recorder)
         told = ground.finish()
-        recorder.summary({**summary(tally, segmenter, flight.flight_id, str(job.source)), "delivered": told.delivered})
+        if (trouble := navigator.health()) is not None:
+            log.warning("%s", trouble)
+        found = summary(tally, segmenter, flight.flight_id, str(job.source))
+        more = {"not_read": _not_read(recording), "delivered": told.delivered, "warnings": heard.warnings()}
+        recorder.summary({**found, **more})
     if tally.frames == 0:
         raise UsageError(f"{job.source}: {len(tally.skipped)} pictures, and none of them can be read")
     if told.trouble:
@@ -121,11 +137,12 @@ def open_navigator(
 ) -> Navigator:
     """The navigator of a replay: the log at ``path``, or nowhere at all without one.
 
-    ``configured`` is a daemon's [navigation] table: how the camera is mounted and what is believed hold here too.
+    ``configured`` is a daemon's [navigation] table: how the camera is mounted, whom to listen to and what is believed
+    hold here too.
     """
     table: dict[str, Any] = {"backend": "fixed"}
     if path is not None:
-        shared = {key: value for key, value in (configured or {}).items() if key in ("mount", "limits")}
+        shared = {key: value for key, value in (configured or {}).items() if key in _SHARED}
         table = {"backend": "recorded", "path": str(path), "offset_s": offset_s, **shared}
     navigator: Navigator = backends.open_backend(
         "edge.navigation", "open_navigator", table, clock, where="navigation", default="fixed"
@@ -153,9 +170,7 @@ def _tables(job: Job) -> Tables:
         masks,
         dict(table.get("navigation", {})),
         dict(table.get("mqtt", {})),
-        config.build(TraceOptions, table.get("cracks", {}), "cracks"),
-        config.build(ReportOptions, table.get("report", {}), "report"),
-        config.build(ScaleOptions, table.get("scale", {}), "scale"),
+        configuration.measures(table),
     )
 
 
@@ -164,29 +179,33 @@ def _asks_who_signed(masks: Mapping[str, Any]) -> bool:
     return any(field.name == "unsigned" for field in dataclasses.fields(module.Options))
 
 
-def _flight_id(job: Job, segmenter: Segmenter, tables: Tables) -> str:
+def _flight_id(job: Job, recording: Recording, segmenter: Segmenter, tables: Tables) -> str:
     nav = None if job.nav is None else hashlib.sha256(job.nav.read_bytes()).hexdigest()
     masks = sorted((key, value) for key, value in tables.masks.items() if key not in _NO_INGREDIENTS)
-    mount = [(key, str(tables.navigation.get(key))) for key in ("mount", "limits")]
+    mount = [(key, str(tables.navigation.get(key))) for key in _SHARED]
     ingredients = (
+        __version__,
         segmenter.model,
         masks,
-        tables.trace,
-        tables.report,
-        tables.scale,
+        *_ways(tables.measures, segmenter),
         nav,
         mount,
         job.nav_offset_s,
         job.fps,
     )
-    return flight_name(job.source.resolve().name, content_of(job.source), *ingredients)
+    return flight_name(job.source.resolve().name, recording.content(), *ingredients)
+
+
+def _ways(measures: Measures, segmenter: Segmenter) -> tuple[object, ...]:
+    """What decides on the findings of this model, and nothing else: other tables leave the ids as they are."""
+    areas = [measures.areas] if any(kind.measure == "area" for kind in segmenter.classes) else []
+    return (measures.trace, measures.report, measures.scale, measures.place, measures.structure, *areas)
 
 
 def _pipeline(
     segmenter: Segmenter, navigator: Navigator, outbox: Outbox, flight: Flight, tables: Tables, clock: Clock
 ) -> Pipeline:
-    measures = Measures(trace=tables.trace, report=tables.report, scale=tables.scale)
-    return Pipeline(segmenter, navigator, outbox, flight, measures, clock)
+    return Pipeline(segmenter, navigator, outbox, flight, tables.measures, clock)
 
 
 def _fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, recorder: Recorder) -> Tally:
@@ -204,9 +223,23 @@ def _fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, recorder: Recor
         return fly(camera, pipeline, clock, see)
 
 
+def _not_read(recording: Recording) -> dict[str, Any]:
+    """Of summary.json: what lies beside the pictures and was not looked at."""
+    return {"files": dict(recording.listing.other_kinds), "folders": list(recording.listing.folders)}
+
+
 def _sentence(job: Job, tally: Tally) -> str:
     skipped = f", {len(tally.skipped)} unreadable and skipped" if tally.skipped else ""
+    left_out = f"; {tally.left_out} pieces above the caps of [cracks] were not traced" if tally.left_out else ""
     return (
         f"{tally.frames} frames{skipped}: {tally.detections} detections in {tally.frames_with_cracks} frames, "
-        f"{tally.wall_s:.1f} s; written to {job.out}"
+        f"{tally.wall_s:.1f} s; written to {job.out}{left_out}{_unplaced(tally)}"
     )
+
+
+def _unplaced(tally: Tally) -> str:
+    """Why places are missing, each reason once; nothing where none is."""
+    if not tally.unplaced:
+        return ""
+    reasons = "; ".join(f"{reason} ({count})" for reason, count in tally.unplaced.most_common())
+    return f"; {sum(tally.unplaced.values())} detections have no place on the surface: {reasons}"

@@ -1,34 +1,76 @@
-"""What SOURCE names: a folder of images, one image, or a video; and when it was taken."""
+"""What a replay plays: a folder of images, one image, or a video; what is in it, and when it was taken."""
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from edge.frames import Camera, readable
+from edge.frames.listing import Listing, list_pictures
 from edge.support import backends
 from edge.support.clock import Clock
+from edge.support.errors import UsageError
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".h264", ".mjpeg"})
 
 
-def open_source(path: Path, fps: float, clock: Clock) -> Camera:
-    """The camera that plays ``path`` back. Raises UsageError when it is nothing we can read."""
-    video = path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES
-    table: dict[str, Any] = {"backend": "video", "source": str(path)} if video else {"path": str(path), "fps": fps}
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The files of a replay."""
+
+    path: Path
+    listing: Listing
+    """Its pictures; of a video the file alone."""
+    video: bool
+
+    def content(self) -> list[tuple[str, str]]:
+        """Name and SHA-256 of every file that is played, in order: ids of detections are derived from them.
+
+        Names and sizes would not do: cameras number every flight from 1, and uncompressed pictures are of one size.
+        Reads every byte once. A file that cannot be read counts by its name. Raises UsageError for a video that cannot.
+        """
+        return [(readable(file.name), self._sha256(file)) for file in self.listing.pictures]
+
+    def recorded_at(self) -> datetime:
+        """When the oldest file was last written, UTC: the label of last resort for pictures without their own time."""
+        times = [file.stat().st_mtime for file in self.listing.pictures if file.is_file()]
+        return datetime.fromtimestamp(min(times, default=0.0), timezone.utc)
+
+    def _sha256(self, file: Path) -> str:
+        if not file.is_file():
+            return ""
+        digest, buffer = hashlib.sha256(), bytearray(1 << 20)
+        view = memoryview(buffer)
+        try:
+            with file.open("rb", buffering=0) as stream:
+                while count := stream.readinto(buffer):
+                    digest.update(view[:count])
+        except OSError as error:
+            if self.video:
+                raise UsageError(f"{file}: cannot be read ({error.strerror})") from error
+            return ""
+        return digest.hexdigest()
+
+
+def find_recording(path: Path) -> Recording:
+    """Look at what ``path`` holds. Raises UsageError when it is nothing we can read."""
+    if path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
+        return Recording(path, Listing((path,)), video=True)
+    return Recording(path, list_pictures(path), video=False)
+
+
+def open_source(recording: Recording, fps: float | None, clock: Clock, *, timed: bool = False) -> Camera:
+    """The camera that plays ``recording`` back; ``fps`` None: its own times, or one image a second.
+
+    ``timed``: places will be looked up by time, so a time must not be made up. Raises UsageError when it is nothing we
+    can read.
+    """
+    table: dict[str, Any] = {"path": str(recording.path)}
+    if recording.video:
+        table = {"backend": "video", "source": str(recording.path)}
+    table |= {"timed": timed} | ({} if fps is None else {"fps": fps})
     camera: Camera = backends.open_backend("edge.frames", "open_camera", table, clock, where="camera", default="folder")
     return camera
-
-
-def content_of(path: Path) -> list[tuple[str, int]]:
-    """Names and sizes of what is played: another picture under the same path must not get the same ids."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    return [(readable(file.name), file.stat().st_size) for file in files if file.is_file()]
-
-
-def recorded_at(path: Path) -> datetime:
-    """When the source was last written, UTC: the label of last resort for pictures without a time of their own."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    times = [file.stat().st_mtime for file in files if file.is_file()]
-    return datetime.fromtimestamp(min(times, default=0.0), timezone.utc)

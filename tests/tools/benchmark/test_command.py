@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from edge.cli import main
+from tests.masks.conftest import EditableBundle
 from tests.masks.test_edgetpu import ABSENT, DELEGATE_C, build
 
 FIXTURES = Path(__file__).parents[2] / "masks" / "fixtures"
@@ -20,15 +21,10 @@ QUICK = ["--runs", "20", "--warm-up", "1", "--size", "200x120"]
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     """The pixel bundle with a compiled model, as far as anyone can tell without the device."""
-    import hashlib
-
-    folder = Path(shutil.copytree(FIXTURES / "pixel", tmp_path / "pixel"))
-    content = (folder / "model.tflite").read_bytes() + b"edgetpu-custom-op"
-    (folder / "model_edgetpu.tflite").write_bytes(content)
-    card = json.loads((folder / "card.json").read_text())
-    card["files"]["model_edgetpu.tflite"] = hashlib.sha256(content).hexdigest()
-    (folder / "card.json").write_text(json.dumps(card))
-    return folder
+    editable = EditableBundle(Path(shutil.copytree(FIXTURES / "pixel", tmp_path / "pixel")))
+    content = (editable.folder / "model.tflite").read_bytes() + b"edgetpu-custom-op"
+    editable.add("edgetpu", "model_edgetpu.tflite", content)
+    return editable.folder
 
 
 def run(bundle: Path, *more: str) -> int:
@@ -146,6 +142,8 @@ def test_check_against_a_reference(bundle: Path, tmp_path: Path, capsys: pytest.
         (["--backend", "tpu"], 2, "no backend 'tpu'; known"),
         (["--backend", "litert", "--option", "speed=9"], 2, "unknown key"),
         (["--backend", "dark"], 2, "runs no model file"),
+        (["--backend", "onnx", "--option", "provider=cpu", "--roofline"], 2, "--roofline: it cannot run the model of"),
+        (["--backend", "edgetpu", "--cross-check"], 2, "measure litert as well"),
         (["--option", "device=usb"], 2, "name it with --backend"),
         (["--bundle", "nowhere"], 78, "cannot read the card"),
     ],

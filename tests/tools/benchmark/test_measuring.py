@@ -75,8 +75,8 @@ def test_a_long_run_compares_its_last_minute_with_its_first() -> None:
 def measured(threads: int | None = 1, accelerator: str = "cpu", cpu_min_ms: float = 8.0) -> Measured:
     one = Timing(200, 20.0, 9.0, 10.0, 12.0, cpu_min_ms)
     return Measured(
-        "fast-unet-0123abcd", "litert", threads, "lib 1", accelerator, 1, Delegation(3, 3, 1), 50.0, one,
-        {"frame": Loop(1280, 720, 6, 2, dataclasses.replace(one, cpu_min_ms=6 * cpu_min_ms))}, None, None,
+        "fast-unet-0123abcd", "litert", None, threads, "lib 1", accelerator, 1, {"walls": 0.9}, Delegation(3, 3, 1),
+        50.0, one, {"frame": Loop(1280, 720, 6, 2, dataclasses.replace(one, cpu_min_ms=6 * cpu_min_ms))}, None, None,
     )  # fmt: skip
 
 

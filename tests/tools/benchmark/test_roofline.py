@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from edge.masks import Runtime
+from edge.masks import Runtime, onnx
 from edge.masks.bundle import default_bundle_path, load_bundle, load_golden
 from edge.masks.interpreter import Operator, open_model
+from edge.tools.benchmark.accuracy import card_accuracy
 from edge.tools.benchmark.delegation import delegation, owned, refusal
 from edge.tools.benchmark.roofline import roofline
 from edge.tools.benchmark.subject import why_not
@@ -105,15 +106,15 @@ GRAPHS = {
 
 @pytest.mark.parametrize(("graph", "refused"), [("all", False), ("part", False), ("cpu only", True), ("nobody", True)])
 def test_an_edge_tpu_s_number_needs_an_operator_that_it_owns(graph: str, refused: bool) -> None:
-    why = refusal("edgetpu", GRAPHS[graph])
+    why = refusal("edgetpu", COMPILED, GRAPHS[graph])
     assert (why is not None) is refused
     if why is not None:
         assert "owns none of the" in why
 
 
 def test_what_cannot_be_proved_is_refused_and_a_cpu_has_nothing_to_prove() -> None:
-    assert "proves nothing" in (refusal("cuda", None) or "")
-    assert refusal("cpu", None) is None
+    assert "proves nothing" in (refusal("cuda", None, None) or "")
+    assert refusal("cpu", None, None) is None
     assert [operator.name for operator in owned(GRAPHS["cpu only"])] == [CONV, CONV]
 
 
@@ -121,7 +122,7 @@ def test_what_cannot_be_proved_is_refused_and_a_cpu_has_nothing_to_prove() -> No
 def test_a_network_that_can_run_nowhere_else_needs_no_list_of_operators(exclusive: bool, refused: bool) -> None:
     runtime = Runtime(backend="onnx", library="onnxruntime 1", accelerator="tensorrt", threads=None)
     segmenter = SimpleNamespace(degraded=None, runtime=runtime, network=SimpleNamespace(exclusive=exclusive))
-    assert (why_not(segmenter) is not None) is refused  # type: ignore[arg-type]
+    assert (why_not(segmenter, onnx.TRAITS) is not None) is refused  # type: ignore[arg-type]
 
 
 def test_constants_that_operators_share_stay_with_each_of_them() -> None:
@@ -131,11 +132,10 @@ def test_constants_that_operators_share_stay_with_each_of_them() -> None:
 
 
 def test_the_card_s_accuracy_is_read_where_there_is_one() -> None:
-    from edge.tools.benchmark.report import card_accuracy
-
     card = json.loads((default_bundle_path() / "card.json").read_text(encoding="utf-8"))
-    found = card_accuracy(card["metrics"])
-    assert found
-    assert all(0 < value <= 1 for value in found.values())
-    assert card_accuracy({"mine": {"int8": {"pooled": None}}, "other": 3}) == {}
-    assert card_accuracy(None) == {}
+    found, plain = (card_accuracy(card["metrics"], scores) for scores in ("int8", "float"))
+    assert found.keys() == plain.keys()
+    assert found != plain, "an artefact that computes in float has the float network's accuracy"
+    assert all(0 < value <= 1 for value in (*found.values(), *plain.values()))
+    assert card_accuracy({"mine": {"int8": {"pooled": None}}, "other": 3}, "int8") == {}
+    assert card_accuracy(None, "int8") == {}

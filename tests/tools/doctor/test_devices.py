@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.masks import edgetpu
+from edge.masks.traits import Device
 from edge.support.clock import SystemClock
-from edge.support.errors import EXIT_CONFIG, EXIT_UNAVAILABLE, BundleError
-from edge.tools.doctor import Level, camera, model, navigation
+from edge.support.errors import EXIT_CONFIG, EXIT_UNAVAILABLE, BundleError, DeviceError
+from edge.tools.doctor import Level, Result, camera, failed, model, navigation
 from edge.tools.doctor import model as model_checks
 from tests.mqtt.broker import free_port
 from tests.navigation.material import Autopilot
@@ -75,29 +77,45 @@ def test_a_fake_is_no_model(tmp_path: Path) -> None:
 
 def test_where_the_edge_tpu_hangs(tmp_path: Path) -> None:
     usb, apex = tmp_path / "usb", tmp_path / "apex"
-    assert model.edgetpu_bus(usb, apex) is None
+    with pytest.raises(DeviceError, match=r"no Edge TPU on USB or PCIe; .*USB 3"):
+        edgetpu.find_device(edgetpu.Options(), usb, apex)
     for name, ids, speed in (("1-1", ("1d6b", "0002"), "480"), ("2-1", ("18d1", "9302"), "480")):
         (usb / name).mkdir(parents=True)
         for file, text in (("idVendor", ids[0]), ("idProduct", ids[1]), ("speed", speed)):
             (usb / name / file).write_text(f"{text}\n")
-    assert model.edgetpu_bus(usb, apex) == "Edge TPU on USB 2 (480 Mbit/s)"
+    found = edgetpu.find_device(edgetpu.Options(), usb, apex)
+    assert found.where == "Edge TPU on USB 2 (480 Mbit/s)"
+    assert "USB 3 port" in (found.advice or "")
     (usb / "2-1" / "speed").write_text("5000\n")
-    assert model.edgetpu_bus(usb, apex) == "Edge TPU on USB 3 (5000 Mbit/s)"
+    assert edgetpu.find_device(edgetpu.Options(), usb, apex) == Device("Edge TPU on USB 3 (5000 Mbit/s)")
     (apex / "apex_0").mkdir(parents=True)
-    assert model.edgetpu_bus(usb, apex) == "Edge TPU on PCIe"
+    assert edgetpu.find_device(edgetpu.Options(), usb, apex) == Device("Edge TPU on PCIe")
 
 
-def test_an_edge_tpu_that_is_no_faster_than_the_cpu_does_not_do_the_work() -> None:
-    assert model.owned("Edge TPU on USB 3 (5000 Mbit/s)", 0.02, 0.15).level is Level.OK
-    assert model.owned("Edge TPU on USB 2 (480 Mbit/s)", 0.06, 0.15).level is Level.WARN
-    assert model.owned("Edge TPU on USB 3 (5000 Mbit/s)", 0.14, 0.15).level is Level.FAIL
+def test_an_accelerator_that_is_no_faster_than_the_cpu_does_not_do_the_work() -> None:
+    well, slow = Device("NPU"), Device("NPU on USB 2", "use USB 3")
+    assert model.owned(well, 0.02, "litert", 0.15) == Result(Level.OK, "NPU; 20 ms a tile, litert takes 150")
+    found = model.owned(slow, 0.06, "litert", 0.15)
+    assert (found.level, found.fix) == (Level.WARN, "use USB 3")
+    found = model.owned(well, 0.14, "litert", 0.15)
+    assert (found.level, found.exit_code) == (Level.FAIL, EXIT_CONFIG)
+    assert "does not do the work" in found.found
 
 
-def test_no_edge_tpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_checks, "edgetpu_bus", lambda: None)
-    result = model.accelerator(bench(tmp_path, masks={"backend": "edgetpu"}))
+@pytest.mark.parametrize("table", [{"backend": "edgetpu"}, {"backend": "onnx", "provider": "tensorrt"}])
+def test_an_absent_accelerator_is_named_with_the_fix(tmp_path: Path, table: dict[str, Any]) -> None:
+    try:
+        result = model.accelerator(bench(tmp_path, masks=table))
+    except DeviceError as absent:  # as examine() hears it
+        result = failed(absent, "")
     assert (result.level, result.exit_code) == (Level.FAIL, EXIT_UNAVAILABLE)
-    assert "USB 3" in str(result.fix)
+    assert result.fix
+
+
+def test_onnx_on_the_cpu_needs_no_accelerator(tmp_path: Path) -> None:
+    result = model.accelerator(bench(tmp_path, masks={"backend": "onnx", "provider": "cpu"}))
+    assert result.level is Level.NOT_APPLICABLE
+    assert "onnx" in result.found
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import pytest
 from edge.cli import main
 from edge.detections.wire import schema
 from tests.mqtt.broker import mosquitto
+from tests.navigation.material import Autopilot, tlog
 from tests.pictures import concrete
 
 ROOT = Path(__file__).parents[3]
@@ -126,8 +127,56 @@ def test_coordinates_come_from_the_nav_file(photos: Path, tmp_path: Path) -> Non
     by_frame = {document["properties"]["frame_name"]: document for document in lines(out)}
     assert by_frame["a"]["geometry"] is None
     assert by_frame["a"]["properties"]["size"] is None
-    assert by_frame["c"]["geometry"]["coordinates"] == [3.7171, 51.054, 8.0]
+    # Two numbers: the log's height is none above the ellipsoid.
+    assert by_frame["c"]["geometry"]["coordinates"] == pytest.approx([3.7171, 51.054], abs=1e-4)
+    assert by_frame["c"]["properties"]["nav"]["alt_amsl_m"] == 8.0
     assert by_frame["c"]["properties"]["size"] is not None
+
+
+def two_drones(path: Path) -> Path:
+    """Systems 1 and 4 in one telemetry log, five seconds, standing still."""
+    records: list[tuple[float, bytes]] = []
+    pilots = [(Autopilot(1), 51.0), (Autopilot(4), 52.0)]
+    for step in range(50):
+        for pilot, lat_deg in pilots:
+            beat = [pilot.heartbeat()] if step % 10 == 0 else []
+            frames = [*beat, pilot.gps(lat_deg=lat_deg), pilot.place(step * 100, lat_deg)]
+            records += [(step / 10, frame) for frame in frames]
+    path.write_bytes(tlog(records))
+    return path
+
+
+def test_whose_position_is_said_and_can_be_chosen(
+    photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log, config = str(two_drones(tmp_path / "both.tlog")), tmp_path / "own.toml"
+    config.write_text('[navigation]\nbackend = "mavlink"\nsystem_id = 4\n', encoding="utf-8")
+    assert fly(photos, tmp_path / "first", "--nav", log, "--fps", "1") == 0
+    assert fly(photos, tmp_path / "chosen", "--nav", log, "--fps", "1", "--config", str(config)) == 0
+    first, chosen = lines(tmp_path / "first"), lines(tmp_path / "chosen")
+    assert {document["geometry"]["coordinates"][1] for document in first} == {51.0}
+    assert {document["geometry"]["coordinates"][1] for document in chosen} == {52.0}
+    [said] = summary(tmp_path / "first")["warnings"]  # type: ignore[misc]
+    assert "not of system 4, component 1 (quadrotor); choose one with navigation.system_id" in said
+    assert said in caplog.text
+    assert summary(tmp_path / "chosen")["warnings"] == []
+    assert summary(tmp_path / "first")["flight_id"] != summary(tmp_path / "chosen")["flight_id"]
+
+
+def test_the_logging_computers_clock_is_a_label_and_no_more(photos: Path, tmp_path: Path) -> None:
+    """No satellites vouch for any time in this log; the ground station's SYSTEM_TIME of 2025 is not used."""
+    pilot, records = Autopilot(), []
+    for step in range(50):
+        frames = [pilot.heartbeat(), pilot.gps(fix_type=1), pilot.system_time(step * 100, 1_740_000_000_000_000)]
+        records += [(step / 10, frame) for frame in (*frames, pilot.attitude(step * 100))]
+    log = tmp_path / "indoors.tlog"
+    log.write_bytes(tlog(records))
+    assert fly(photos, tmp_path / "out", "--nav", str(log), "--fps", "1") == 0
+    seen = [
+        (document["properties"]["seen_at"], document["properties"]["clock_synced"])
+        for document in lines(tmp_path / "out")
+    ]
+    assert set(seen) == {("2026-05-04T10:00:00.000Z", False), ("2026-05-04T10:00:02.000Z", False)}
 
 
 def test_nav_offset_and_fps_move_the_frames_along_the_log(photos: Path, tmp_path: Path) -> None:

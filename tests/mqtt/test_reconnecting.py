@@ -5,17 +5,12 @@ import logging
 import random
 import threading
 from collections import deque
-from datetime import datetime
-
-import pytest
 
 from edge.mqtt import Receipt, Request
-from edge.mqtt.backoff import CAP_S, REFUSED_S, Backoff
 from edge.mqtt.connection import Arrived, Complaint, Ended, Hangup, Up
-from edge.mqtt.link import Link
-from edge.mqtt.notices import Notices
+from edge.mqtt.reconnecting import REFUSED_S, ReconnectingPublisher
 from edge.mqtt.traffic import MAX_REQUESTS
-from edge.support.clock import UTC, ManualClock, SystemClock
+from edge.support.clock import SystemClock
 
 PATIENCE_S = 10
 
@@ -73,7 +68,7 @@ class NoWaiting:
 def open_link(*scripts, window=20, clock=None):
     """A link over these connections, in order; the last one stays."""
     left = list(scripts)
-    return Link(
+    return ReconnectingPublisher(
         lambda: left.pop(0) if len(left) > 1 else left[0], clock or NoWaiting(),
         broker="mqtt://b:1", vehicle="drone", window=window, max_payload_bytes=1000, chance=random.Random(1),
     )  # fmt: skip
@@ -120,18 +115,14 @@ def test_what_the_library_stumbles_over_ends_a_connection_not_the_thread(caplog)
     assert "Expected exactly one name" in caplog.text
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_network_thread_that_died_is_started_again(caplog):
+def test_what_would_end_the_network_thread_only_costs_a_connection(caplog):
     dead = Script(UP, SystemExit())
     last = Script(UP)
     with link(dead, last) as publisher:
         assert dead.closed.wait(PATIENCE_S)
-        publisher._thread.join(PATIENCE_S)
-        assert not publisher.connected
-        assert publisher.health() is not None
         assert last.quiet.wait(PATIENCE_S)
-        assert publisher.health() is None
-    assert "the network thread died" in caplog.text
+        assert (publisher.connected, publisher.health()) == (True, None)
+    assert "the thread mqtt failed (SystemExit: ) and is started again" in caplog.text
 
 
 def test_what_was_said_before_the_end_still_counts():
@@ -311,35 +302,11 @@ def test_leaving_waits_for_what_is_on_its_way():
     assert line.politely is True
 
 
-def test_backing_off_grows_to_its_cap_with_full_jitter():
-    chance = random.Random(7)
-    runs = []
-    for _ in range(200):
-        backoff = Backoff(chance)
-        runs.append([backoff.pause_s(refused=False) for _ in range(12)])
-    for failures, ceiling in ((0, 0.5), (3, 4.0), (11, CAP_S)):
-        pauses = [run[failures] for run in runs]
-        assert max(pauses) <= ceiling
-        assert max(pauses) > 0.9 * ceiling
-        assert min(pauses) < 0.2 * ceiling
-        assert min(pauses) > 0
-    backoff = Backoff(chance)
-    assert all(REFUSED_S[0] <= backoff.pause_s(refused=True) <= REFUSED_S[1] for _ in range(50))
-    backoff.reset()
-    assert backoff.pause_s(refused=False) <= 0.5
-
-
-def test_notices_come_once_a_minute(caplog):
-    clock = ManualClock(datetime(2026, 5, 1, tzinfo=UTC), 0)
-    notices = Notices(logging.getLogger("n"), clock)
-    for _ in range(150):
-        notices.warn("away", "broker away")
-        clock.advance(10**9)
-    assert [r.getMessage() for r in caplog.records] == [
-        "broker away",
-        "broker away (and 59 times more since the last such line)",
-        "broker away (and 59 times more since the last such line)",
-    ]
-    notices.forget("away")
-    notices.warn("away", "away again")
-    assert caplog.records[-1].getMessage() == "away again"
+def test_a_broker_that_says_no_is_not_asked_again_in_seconds():
+    """A wrong password does not become right in seconds; a broker that locks accounts would lock this one."""
+    clock = NoWaiting()
+    no = [Script(Hangup("mqtt://b:1 refused: Not authorized", refused=True)) for _ in range(20)]
+    last = Script(UP)
+    with link(*no, last, clock=clock):
+        assert last.quiet.wait(PATIENCE_S)
+    assert all(REFUSED_S[0] <= pause_s <= REFUSED_S[1] for pause_s in clock.pauses_s[:20])

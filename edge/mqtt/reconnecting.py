@@ -9,11 +9,11 @@ from collections.abc import Callable
 from types import TracebackType
 
 from edge.mqtt import Receipt, Request
-from edge.mqtt.backoff import Backoff
 from edge.mqtt.connection import Connection, Hangup, Up
-from edge.mqtt.notices import Notices
 from edge.mqtt.traffic import Traffic
 from edge.support.clock import Clock
+from edge.support.complaints import Complaints
+from edge.support.retry import Backoff, Worker
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +21,17 @@ log = logging.getLogger(__name__)
 _HELD_NS = 10_000_000_000
 # A broker that answers pings but acknowledges nothing is as good as gone; a slow link needs some seconds per letter.
 _STALLED_NS = 60_000_000_000
+FIRST_PAUSE_S, CAP_S = 0.5, 30.0
+# Never at once: a broker that accepts and hangs up would otherwise be called in a tight loop.
+_LEAST_PAUSE_S = 0.05
+REFUSED_S = (10.0, 60.0)
+"""Pause after the broker answered, and said no: a refused password is not put right in seconds."""
 # What is on its way when we leave gets so long to be acknowledged.
 _GOODBYE_NS = 2_000_000_000
 _JOIN_S = 15.0
 
 
-class Link:
+class ReconnectingPublisher:
     """A ``Publisher`` over connections made by ``connect``, with a thread of its own until the ``with`` block ends.
 
     Leaving the block with an exception ends the connection as if the vehicle had vanished, so that the broker
@@ -47,9 +52,10 @@ class Link:
         self._connect = connect
         self._clock = clock
         self._broker = broker
-        self._notices = Notices(log, clock)
-        self._traffic = Traffic(vehicle, window, max_payload_bytes, Notices(log, clock))
-        self._backoff = Backoff(chance or random.Random())
+        self._complaints = Complaints(log, clock)
+        self._traffic = Traffic(vehicle, window, max_payload_bytes, Complaints(log, clock))
+        self._chance = chance or random.Random()
+        self._backoff = Backoff(FIRST_PAUSE_S, CAP_S, least_s=_LEAST_PAUSE_S, chance=self._chance)
         self._closing = threading.Event()
         self._politely = True
         self._leave_ns = 0
@@ -58,7 +64,7 @@ class Link:
         self._ended = 0
         self._progress_ns = 0
         self._trouble: str | None = f"{broker}: not connected yet"
-        self._thread = self._start()
+        self._thread = Worker("mqtt", self._run, self._closing, clock)
 
     def send(self, id: str, topic: str, payload: bytes) -> bool:
         """Hand over at QoS 1; False when it cannot be taken now.
@@ -94,6 +100,11 @@ class Link:
         return self._up_ns is not None
 
     @property
+    def window(self) -> int:
+        """How many letters may be on their way at one time; a broker may allow fewer."""
+        return self._traffic.window
+
+    @property
     def sessions(self) -> int:
         """How often a connection came up."""
         return self._sessions
@@ -104,14 +115,10 @@ class Link:
         return self._traffic.wake
 
     def health(self) -> str | None:
-        """One sentence on what is wrong; None when connected. Starts the network thread again should it have died."""
-        if not self._thread.is_alive() and not self._closing.is_set():
-            log.error("the network thread died; it is started again")
-            self._thread = self._start()
-            return f"{self._broker}: the network thread died and is started again"
-        return None if self.connected else self._trouble
+        """One sentence on what is wrong; None when connected."""
+        return None if self.connected else self._thread.trouble or self._trouble
 
-    def __enter__(self) -> Link:
+    def __enter__(self) -> ReconnectingPublisher:
         return self
 
     def __exit__(
@@ -122,15 +129,11 @@ class Link:
         self._closing.set()
         self._thread.join(_JOIN_S)
 
-    def _start(self) -> threading.Thread:
-        thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
-        thread.start()
-        return thread
-
     def _run(self) -> None:
         while not self._closing.is_set():
             refused = self._one_connection()
-            self._clock.wait(self._closing, self._backoff.pause_s(refused=refused))
+            pause_s = self._backoff.pause_s()
+            self._clock.wait(self._closing, self._chance.uniform(*REFUSED_S) if refused else pause_s)
 
     def _one_connection(self) -> bool:
         """From dialling to the end; returns whether the broker refused it."""
@@ -176,14 +179,14 @@ class Link:
 
     def _lost(self, sentence: str) -> None:
         self._trouble = sentence
-        self._notices.warn("away", sentence)
+        self._complaints.warn("away", sentence)
 
     def _finish(self, line: Connection) -> None:
         self._read(line)  # what the broker said before the end counts
         self._traffic.close()
         if self._up_ns is not None and self._clock.monotonic_ns() - self._up_ns > _HELD_NS:
             self._backoff.reset()
-            self._notices.forget("away")
+            self._complaints.forget("away")
         self._up_ns = None
         self._trouble = self._trouble or f"{self._broker}: not connected any more"
         try:

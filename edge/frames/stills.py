@@ -1,0 +1,73 @@
+"""One image file: what it is, when it was taken, its pixels. Every room reads its pictures here."""
+
+from __future__ import annotations
+
+import io
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.frames import RGB, heic
+from edge.frames.decode import UnreadableImageError, decode, known_kind, significant_bits, to_eight_bits
+from edge.frames.exif import Exif, read_exif
+
+SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".webp", ".heic", ".heif",
+)  # fmt: skip
+"""File name endings taken for images, in any case."""
+
+_MAX_FILE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """An image file before it is decoded."""
+
+    path: Path
+    exif: Exif
+    bad: str | None
+    """Why the file can be no image, as far as its first bytes show; None when it may be one."""
+
+    def decode(self) -> npt.NDArray[Any]:
+        """RGB, (H, W, 3), uint8 or uint16, upright. Raises UnreadableImageError."""
+        if self.bad is not None:
+            raise UnreadableImageError(self.bad)
+        try:
+            return decode(self.path.read_bytes(), self.exif.orientation)
+        except OSError as error:
+            raise UnreadableImageError(f"cannot be read ({error.strerror})") from error
+
+
+def inspect(path: Path) -> Still:
+    """Look at a file's first bytes and EXIF. Asks before it opens: a pipe without a writer would hang."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return Still(path, Exif(), "not a regular file")
+        if not 0 < status.st_size <= _MAX_FILE_BYTES:
+            reason = "the file is empty" if status.st_size == 0 else f"too large ({status.st_size} bytes)"
+            return Still(path, Exif(), reason)
+        with path.open("rb") as file:
+            head = file.read(12)
+            if not known_kind(head):
+                return Still(path, Exif(), "not a JPEG, PNG, TIFF, WebP, BMP or HEIC image")
+            if heic.is_one(head):
+                file.seek(0)
+                return Still(path, read_exif(io.BytesIO(heic.exif_of(file.read()))), None)
+            return Still(path, read_exif(file), None)
+    except OSError as error:
+        return Still(path, Exif(), f"cannot be read ({error.strerror})")
+
+
+def read_rgb(path: Path) -> RGB:
+    """Read one picture as uint8 RGB (H, W, 3), upright. Raises UnreadableImageError.
+
+    Of 16-bit samples the upper 8 of the bits that this picture uses are kept; a folder played as a flight keeps to one
+    depth for all (``folder``).
+    """
+    samples = inspect(path).decode()
+    return samples if samples.dtype == np.uint8 else to_eight_bits(samples, significant_bits(samples))

@@ -1,0 +1,81 @@
+"""Whether bytes are a whole image, as far as its format tells: end markers, lengths, checksums."""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+JPEG = b"\xff\xd8\xff"
+PNG = b"\x89PNG\r\n\x1a\n"
+
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # not a stuffed 0xFF, not fill, not a restart
+_EOI, _STANDALONE = 0xD9, (0x01, 0xD8)
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15 without tables
+# A lost sector reads as zeros. Compressed data holds no such run; 512 bytes is the smallest sector there is.
+_LOST_SECTOR = bytes(512)
+
+
+class UnreadableImageError(ValueError):
+    """The bytes are not a whole image; the message is the reason, as ``ends early: the JPEG has no end marker``."""
+
+
+def is_webp(head: bytes) -> bool:
+    """Whether these are the first bytes of a WebP file."""
+    return head.startswith(b"RIFF") and head[8:12] == b"WEBP"
+
+
+def check(data: bytes) -> None:
+    """Raise UnreadableImageError where the format shows that something is missing or changed; not for TIFF."""
+    if not data:
+        raise UnreadableImageError("the file is empty")
+    if data.startswith(b"\xff\xd8"):
+        _check_jpeg(data)
+    elif data.startswith(PNG):
+        _check_png(data)
+    elif is_webp(data):
+        _check_webp(data)
+
+
+def _check_jpeg(data: bytes) -> None:
+    """Walk the segments and scans to EOI: a thumbnail inside a segment has one of its own, which must not count."""
+    at = 2
+    while match := _JPEG_MARKER.search(data, at):
+        marker, at = match[1][0], match.end()
+        if marker == _EOI:
+            return
+        if marker in _FRAMES and len(data) > at + 2 and data[at + 2] != 8:
+            raise UnreadableImageError(f"a JPEG of {data[at + 2]} bits a sample, only 8 are read; export it as TIFF")
+        if marker not in _STANDALONE:
+            at += int.from_bytes(data[at : at + 2], "big")
+    raise UnreadableImageError("ends early: the JPEG has no end marker")
+
+
+def _check_png(data: bytes) -> None:
+    """Every chunk carries a CRC-32 of its name and content."""
+    at, view = 8, memoryview(data)
+    while at + 12 <= len(data):
+        size, name = int.from_bytes(view[at : at + 4], "big"), bytes(view[at + 4 : at + 8])
+        end = at + 8 + size
+        if end + 4 > len(data):
+            break
+        if zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
+            shown = name.decode("ascii", "replace")
+            raise UnreadableImageError(f"damaged inside: the checksum of its {shown} chunk at byte {at} is wrong")
+        if name == b"IEND":
+            return
+        at = end + 4
+    raise UnreadableImageError("ends early: the PNG has no IEND chunk")
+
+
+def _check_webp(data: bytes) -> None:
+    size = int.from_bytes(data[4:8], "little") + 8
+    if len(data) < size:
+        raise UnreadableImageError(f"ends early: {len(data)} of {size} bytes")
+    at = 12
+    while at + 8 <= size:
+        name, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if at + 8 + length > size:
+            raise UnreadableImageError(f"ends early: a chunk at byte {at} is longer than the file")
+        if name in (b"VP8 ", b"VP8L") and (lost := data.find(_LOST_SECTOR, at + 8, at + 8 + length)) >= 0:
+            raise UnreadableImageError(f"damaged inside: nothing but zeros for {len(_LOST_SECTOR)} bytes from {lost}")
+        at += 8 + length + length % 2

@@ -1,0 +1,153 @@
+"""Reads a flight track from the CSV files that pilots of DJI drones own: AirData's, and DJI flight records as CSV.
+
+AirData: ``time(millisecond)``, ``latitude``, ``altitude_above_sealevel(feet)``, ``gimbal_heading(degrees)`` and others.
+DJI's own flight records, decrypted: ``OSD.flyTime [s]``, ``OSD.latitude``, ``OSD.altitude [ft]``, ``GIMBAL.yaw [360]``.
+Units stand in the header and are heeded. Heights above take-off are no heights above sea level and are not used; the
+gimbal's angles are the camera's.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from edge.navigation import Attitude, Fix, FixKind
+from edge.navigation.csvlog import Span
+from edge.navigation.history import History
+from edge.navigation.timebase import UtcTrack
+from edge.support.errors import NavFileError
+
+log = logging.getLogger(__name__)
+
+_UNITS = {"millisecond": 1e-3, "ms": 1e-3, "s": 1.0, "feet": 0.3048, "ft": 0.3048, "meters": 1.0, "m": 1.0}
+_NAMES = {
+    "t_s": ("time", "osd.flytime"),
+    "lat_deg": ("latitude", "osd.latitude"),
+    "lon_deg": ("longitude", "osd.longitude"),
+    "alt_m": ("altitude_above_sealevel", "osd.altitude"),
+    "yaw_deg": ("gimbal_heading", "gimbal.yaw"),
+    "pitch_deg": ("gimbal_pitch", "gimbal.pitch"),
+    "roll_deg": ("gimbal_roll", "gimbal.roll"),
+    "utc": ("datetime(utc)",),
+}
+_BOUNDS = {
+    "t_s": (-1e7, 1e7),
+    "lat_deg": (-90.0, 90.0),
+    "lon_deg": (-180.0, 180.0),
+    "alt_m": (-1000.0, 20000.0),
+    "yaw_deg": (-360.0, 360.0),
+    "pitch_deg": (-180.0, 180.0),
+    "roll_deg": (-180.0, 180.0),
+}
+_HEADER = re.compile(r"([^(\[]+?)\s*(?:[(\[]([^)\]]*)[)\]])?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    place: int
+    factor: float
+
+
+def looks_like_airdata(text: str) -> bool:
+    """True when the first rows hold the header of one of the two."""
+    return any(line.lower().lstrip().startswith("time(millisecond)") or "OSD.latitude" in line for line in _first(text))
+
+
+def load(text: str, path: Path, history: History, utc: UtcTrack, at_ns: Callable[[float], int]) -> Span:
+    """Feed ``history`` with every row; the first row stands at 0 s. Raises NavFileError naming path, row and column."""
+    rows = csv.reader(text.splitlines())
+    columns: dict[str, _Column] | None = None
+    first: float | None = None
+    last: float | None = None
+    try:
+        for cells in rows:
+            where = f"{path}, row {rows.line_num}"
+            if columns is None:
+                columns = _columns(cells, path)
+                continue
+            if not any(cell.strip() for cell in cells):
+                continue
+            values = {name: _number(cells, column, name, where) for name, column in columns.items() if name != "utc"}
+            t_s = values["t_s"]
+            if t_s is None:
+                raise NavFileError(f"{where}: has no time; every row needs one")
+            if last is not None and t_s < last:
+                raise NavFileError(f"{where}: its time is {t_s:g} s after {last:g} s; it must not run backwards")
+            first, last = t_s if first is None else first, t_s
+            now_ns = at_ns(t_s - first)
+            history.hear_fix(now_ns, _fix(values))
+            history.hear_attitude(now_ns, _attitude(values))
+            _hear_utc(utc, now_ns, cells, columns.get("utc"))
+    except csv.Error as error:
+        raise NavFileError(f"{path}, row {rows.line_num}: not CSV ({error}); export it again") from error
+    if columns is None or first is None or last is None:
+        raise NavFileError(f"{path}: has a header but no rows; export the flight again")
+    return Span(0.0, last - first)
+
+
+def _first(text: str) -> list[str]:
+    return text[:8192].splitlines()[:3]
+
+
+def _columns(cells: list[str], path: Path) -> dict[str, _Column] | None:
+    """Where each value stands; None for the ``sep=,`` line some programs put first."""
+    if cells and cells[0].strip().lower().startswith("sep="):
+        return None
+    columns: dict[str, _Column] = {}
+    for place, cell in enumerate(cells):
+        name = cell.strip().lower()
+        match = _HEADER.fullmatch(name)
+        bare, unit = (match[1], match[2] or "") if match is not None else (name, "")
+        for ours, theirs in _NAMES.items():
+            if (name in theirs or bare in theirs) and ours not in columns:
+                columns[ours] = _Column(place, _UNITS.get(unit, 1.0))
+    missing = [_NAMES[name][0] for name in ("t_s", "lat_deg", "lon_deg") if name not in columns]
+    if missing:
+        raise NavFileError(f"{path}: looks like an AirData or DJI flight record, but has no column {missing[0]}")
+    unused = [name for name in ("alt_m", "yaw_deg") if name not in columns]
+    if unused:
+        log.warning("%s: holds no %s, so these are unknown", path, " and no ".join(_NAMES[name][0] for name in unused))
+    return columns
+
+
+def _number(cells: list[str], column: _Column, name: str, where: str) -> float | None:
+    text = cells[column.place].strip() if column.place < len(cells) else ""
+    if not text:
+        return None
+    low, high = _BOUNDS[name]
+    try:
+        value = float(text) * column.factor if text.isascii() and "_" not in text else math.nan
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        hint = "; write the decimal point as a point" if "," in text else ""
+        raise NavFileError(f"{where}: {_NAMES[name][0]} is {text[:24]!r}; expected {low:g} to {high:g}{hint}")
+    return value
+
+
+def _fix(values: dict[str, float | None]) -> Fix | None:
+    lat_deg, lon_deg, alt_m = values["lat_deg"], values["lon_deg"], values.get("alt_m")
+    if lat_deg is None or lon_deg is None:
+        return None
+    return Fix(FixKind.FIX_2D if alt_m is None else FixKind.FIX_3D, lat_deg, lon_deg, alt_m, None, None, 0)
+
+
+def _attitude(values: dict[str, float | None]) -> Attitude | None:
+    roll, pitch, yaw = (values.get(name) for name in ("roll_deg", "pitch_deg", "yaw_deg"))
+    return None if roll is None or pitch is None or yaw is None else Attitude(roll, pitch, yaw)
+
+
+def _hear_utc(utc: UtcTrack, now_ns: int, cells: list[str], column: _Column | None) -> None:
+    if column is None or column.place >= len(cells):
+        return
+    try:
+        moment = datetime.fromisoformat(cells[column.place].strip())
+    except ValueError:  # an empty cell, or a form of another year's export: the time of day stays unknown
+        return
+    utc.hear(now_ns, moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment)

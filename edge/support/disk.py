@@ -1,0 +1,67 @@
+"""The disk: how much room is left, and files and folders that outlive a power cut."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes an ordinary user may still write on the file system of ``folder``. Raises OSError when it does not answer.
+
+    The reserve that some file systems keep for root does not count (statvfs(3), f_bavail).
+    """
+    room = os.statvfs(folder)
+    return room.f_bavail * room.f_frsize
+
+
+def free_bytes_for(folder: Path) -> int | None:
+    """The same for a folder that need not be there yet (then its nearest existing parent); None without an answer."""
+    for candidate in (folder, *folder.parents):
+        try:
+            return free_bytes(candidate)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return None
+    return None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make created, renamed and removed names in ``folder`` durable. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Create ``folder`` and its parents so that they outlive a power cut. Raises OSError."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write ``path`` so that a reader, a full disk or a kill finds the whole file, or what was there before.
+
+    ``durable``: also a power cut, at the price of waiting for the disk. Raises OSError; nothing is left behind then.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)

@@ -1,0 +1,284 @@
+"""Pixel to place: the undistorted ray, cut with the surface at the measured range, in local metres and on WGS 84.
+
+``Surveyor.look`` computes what a frame's damages share (lens, plane, position, their uncertainties); ``View.locate``
+places one of them. The uncertainty is propagated by moving each input by its standard deviation: two tilts and the
+heading of the camera, the range, the focal length, two tilts of the surface; the position's own adds to that.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.frames import PicturePose
+from edge.navigation import Fix, NavState
+from edge.surface import Ellipse, Place, lens
+from edge.surface.lens import Lens
+from edge.surface.local import Frame, Frames, PlaceOptions, on_earth
+from edge.surface.plane import Float64, Plane, camera_to_ned, normal_ned, turn
+from edge.surface.scale import ScaleOptions
+from edge.surface.structure import StructureOptions
+
+_AXIS = np.array([0.0, 0.0, 1.0])
+_LENSES_KEPT = 16
+
+NO_POSITION = "there is no satellite fix and no local position"
+NO_LENS = "no lens is stated ([scale] lens), and the picture does not say"
+ANOTHER_CAMERA = "the picture is of another camera than the first one, whose lens is stated in [scale]"
+NO_RANGE = "the range to the surface is not measured"
+BAD_RANGE = "the range to the surface is beyond what is believed ([scale] max_range_m)"
+NO_ATTITUDE = "the camera's attitude is unknown"
+NO_LEVER = "the vehicle's attitude is unknown, so the lever arm to the lens cannot be applied"
+OBLIQUE = "the surface is seen too obliquely ([scale] max_incidence_deg)"
+MISSED = "the ray through the damage does not meet the surface"
+
+
+@dataclass(frozen=True, slots=True)
+class _Bundle:
+    """The camera as it is, and moved by one standard deviation of each input: first row as it is."""
+
+    turns: Float64
+    """(K, 3, 3): camera axes to north, east, down."""
+    normals: Float64
+    """(K, 3)."""
+    reach: Float64
+    """(K,): range times the cosine between axis and normal: from the lens straight to the plane."""
+    focal: Float64
+    """(K,): by what the focal length is multiplied."""
+    lever: Float64
+    """(K, 3): from the reported position to the lens."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """One frame's look at the surface."""
+
+    plane: Plane | None
+    """In camera axes, for sizes; None where lens, range or attitude do not support them."""
+    why: str | None
+    """Why a damage cannot be placed on the surface; None where it can."""
+    frame: Frame | None
+    """None: nothing is known of the position."""
+    _fix: Fix | None
+    _bundle: _Bundle | None
+    _slack_m: float
+    """By how much a camera's place may miss the lens, where the lever arm could not be applied."""
+
+    def locate(self, path_px: npt.NDArray[np.floating[Any]]) -> Place:
+        """The place of the middle of a path (N, 2) in frame pixels; of an area give ``place_of`` its middle."""
+        return self.place_of(path_px[len(path_px) // 2])
+
+    def place_of(self, pixel: npt.NDArray[np.floating[Any]]) -> Place:
+        """The place of what is seen at ``pixel`` (2,); a pixel outside the picture is cut as well."""
+        if self.frame is None:
+            return Place("none", reason=self.why)
+        if self._bundle is None or self.plane is None:
+            return self._camera(self.why)
+        cut = self._cut_all(self.plane.lens, pixel)
+        if cut is None:
+            return self._camera(MISSED)
+        moved = self.frame.from_ned @ (cut[1:] - cut[0]).T
+        return self._place("surface", cut[0], moved @ moved.T, None)
+
+    def on_surface(self, pixels: npt.NDArray[np.floating[Any]]) -> Float64 | None:
+        """Metres (N, 3) of pixels (N, 2) in ``frame``; None where no place can be given, or a ray misses."""
+        if self.frame is None or self._bundle is None or self.plane is None:
+            return None
+        cut = self.plane.cut(pixels)
+        if cut is None:
+            return None
+        offsets = cut @ self._bundle.turns[0].T + self._bundle.lever[0]
+        points: Float64 = self.frame.base_m + offsets @ self.frame.from_ned.T
+        return points
+
+    def _cut_all(self, lens: Lens, pixel: npt.NDArray[np.floating[Any]]) -> Float64 | None:
+        """(K, 3): from the reported position to the surface, north, east, down, for each row of the bundle."""
+        bundle = self._bundle
+        assert bundle is not None
+        ray = lens.rays(np.asarray(pixel, np.float64)[None])[0]
+        rays = np.column_stack([ray[0] / bundle.focal, ray[1] / bundle.focal, np.ones(len(bundle.focal))])
+        ways = np.einsum("kij,kj->ki", bundle.turns, rays)
+        slope = np.einsum("ki,ki->k", ways, bundle.normals)
+        share = bundle.reach / slope
+        # Also false for NaN: a pixel that the lens model does not reach.
+        if not (np.all(np.abs(slope) >= 1e-3) and np.all(share > 0)):
+            return None
+        return np.asarray(bundle.lever + ways * share[:, None])
+
+    def _camera(self, reason: str | None) -> Place:
+        lever = np.zeros(3) if self._bundle is None else self._bundle.lever[0]
+        return self._place("camera", lever, np.eye(3) * self._slack_m**2, reason)
+
+    def _place(self, method: Any, offset_ned: Float64, spread: Float64, reason: str | None) -> Place:
+        frame = self.frame
+        assert frame is not None
+        east, north, up = (float(value) for value in frame.base_m + frame.from_ned @ offset_ned)
+        sigma, ellipse = _spread(frame, spread)
+        lat_deg = lon_deg = alt_m = None
+        if self._fix is not None:
+            lat_deg, lon_deg, alt_m = on_earth(self._fix, offset_ned)
+        return Place(
+            method=method,
+            east_m=east,
+            north_m=north,
+            up_m=up if frame.has_height else None,
+            sigma_m=sigma,
+            frame=frame.name,
+            lat_deg=lat_deg,
+            lon_deg=lon_deg,
+            alt_ellipsoid_m=alt_m,
+            reason=reason,
+            ellipse=ellipse,
+        )
+
+
+class Surveyor:
+    """Makes views; keeps the origin of a flight's local frame. Used by one thread."""
+
+    def __init__(
+        self, scale: ScaleOptions, place: PlaceOptions | None = None, structure: StructureOptions | None = None
+    ) -> None:
+        """Raises ConfigError when the lens card cannot be read."""
+        self._scale, self._options = scale, place or PlaceOptions()
+        self._frames = Frames(self._options, structure)
+        self._card = None if scale.lens is None else lens.load(scale.lens)
+        self._camera: str | None = None
+        self._lenses: dict[tuple[int, int, float | None], Lens | str] = {}
+
+    def look(self, nav: NavState, width_px: int, height_px: int, pose: PicturePose | None = None) -> View:
+        """What a frame of that size saw; ``pose``: what the picture itself says, its focal length where no lens is set.
+
+        A lens that is set is that of the first camera; pictures of another camera in the same folder have none then.
+        """
+        seen = self._plane(nav, width_px, height_px, pose)
+        plane, why = (None, seen) if isinstance(seen, str) else (seen, None)
+        frame = self._frames.of(nav)
+        lever = self._lever(nav)
+        if frame is None:
+            why = NO_POSITION
+        elif why is None and nav.attitude is None:
+            why = NO_ATTITUDE
+        elif why is None and lever is None:
+            why = NO_LEVER
+        bundle = self._bundle(nav, plane, lever) if why is None and plane is not None and lever is not None else None
+        slack = 0.0 if lever is not None else math.hypot(*self._options.lever_arm_m)
+        structure_only = frame is not None and frame.name.startswith("structure:")
+        return View(plane, why, frame, None if structure_only else nav.fix, bundle, slack)
+
+    def _plane(self, nav: NavState, width_px: int, height_px: int, pose: PicturePose | None) -> Plane | str:
+        """The surface in camera axes, or why there is none."""
+        options = self._scale
+        found = self._lens(width_px, height_px, None if pose is None else pose.focal_px)
+        if self._of_another_camera(pose):
+            found = ANOTHER_CAMERA
+        if isinstance(found, str):
+            return found
+        range_m = nav.range_m if nav.range_m is not None else options.range_m
+        if range_m is None or not (math.isfinite(range_m) and range_m > 0):
+            return NO_RANGE
+        if range_m > options.max_range_m:
+            return BAD_RANGE
+        if nav.attitude is None and options.surface != "facing":
+            return NO_ATTITUDE
+        normal = np.array([0.0, 0.0, -1.0])
+        if nav.attitude is not None:
+            to_ned = camera_to_ned(nav.attitude)
+            normal = to_ned.T @ normal_ned(options.surface, options.wall_normal_deg, to_ned, nav.attitude.yaw_deg)
+        plane = Plane(normal, range_m, found)
+        return OBLIQUE if plane.incidence_deg > options.max_incidence_deg else plane
+
+    def _of_another_camera(self, pose: PicturePose | None) -> bool:
+        if pose is None or not pose.camera or self._scale.stated_lens() is None:
+            return False
+        self._camera = self._camera or pose.camera
+        return pose.camera != self._camera
+
+    def _lens(self, width_px: int, height_px: int, focal_px: float | None) -> Lens | str:
+        key = (width_px, height_px, focal_px)
+        if key not in self._lenses:
+            while len(self._lenses) >= _LENSES_KEPT:  # photos with a zoom lens: each states another focal length
+                self._lenses.pop(next(iter(self._lenses)))
+            self._lenses[key] = self._new_lens(width_px, height_px, focal_px)
+        return self._lenses[key]
+
+    def _new_lens(self, width_px: int, height_px: int, focal_px: float | None) -> Lens | str:
+        if self._card is not None:
+            card = self._card
+            if card.fits(width_px, height_px):
+                return card.scaled(width_px, height_px)
+            return (
+                f"the lens card {card.name} is for pictures of {card.width_px}x{card.height_px}, "
+                f"these are {width_px}x{height_px}; calibrate at this size"
+            )
+        # A photo turned upright by its EXIF still has the sensor's long side as its long side.
+        stated_px = self._scale.focal_px(max(width_px, height_px))
+        chosen_px = stated_px if stated_px is not None else focal_px
+        if chosen_px is None:
+            return NO_LENS
+        origin = "the configuration" if stated_px is not None else "the picture's own EXIF or XMP"
+        return lens.pinhole(
+            chosen_px, width_px, height_px, focal_uncertainty=self._scale.lens_uncertainty, origin=origin
+        )
+
+    def _lever(self, nav: NavState) -> Float64 | None:
+        """From the reported position to the lens, north, east, down; None where the vehicle's attitude is missing."""
+        if not any(self._options.lever_arm_m):
+            return np.zeros(3)
+        if nav.vehicle is None:
+            return None
+        to_ned = camera_to_ned(nav.vehicle)  # axes right, down, forward
+        forward, right, down = self._options.lever_arm_m
+        return np.asarray(to_ned @ np.array([right, down, forward]))
+
+    def _bundle(self, nav: NavState, plane: Plane, lever: Float64) -> _Bundle:
+        assert nav.attitude is not None
+        scale, options = self._scale, self._options
+        tilt, heading = math.radians(options.attitude_uncertainty_deg), math.radians(options.heading_uncertainty_deg)
+        to_ned = camera_to_ned(nav.attitude)
+        shakes = [np.eye(3), *(turn(axis, angle) for axis, angle in enumerate((tilt, tilt, heading)))]
+        turns = np.stack([shake @ to_ned for shake in shakes] + [to_ned] * 4)
+        normal = to_ned @ plane.normal
+        normals = np.stack([normal] * 8)
+        if scale.surface == "facing":
+            normals = turns @ plane.normal
+        elif scale.surface == "vertical" and scale.wall_normal_deg is None:
+            normals[3] = shakes[3] @ normal
+        first, second = _across(normal)
+        slant = math.tan(math.radians(scale.tilt_uncertainty_deg))
+        normals[6], normals[7] = _unit(normal + slant * first), _unit(normal + slant * second)
+        ranges = np.full(8, plane.range_m)
+        ranges[4] += scale.range_uncertainty_m
+        focal = np.ones(8)
+        focal[5] += plane.lens.focal_uncertainty
+        reach = ranges * np.einsum("ki,ki->k", turns @ _AXIS, normals)
+        levers = np.stack([shake @ lever for shake in shakes] + [lever] * 4)
+        return _Bundle(turns, normals, reach, focal, levers)
+
+
+def _spread(frame: Frame, spread: Float64) -> tuple[tuple[float, float, float | None] | None, Ellipse | None]:
+    """Standard uncertainties and ellipse in the frame's axes of a position and what ``spread`` (3, 3) adds to it."""
+    if frame.sigma_ned_m is None:
+        return None, None
+    north, east, down = frame.sigma_ned_m
+    own = frame.from_ned @ np.diag([north**2, east**2, (down or 0.0) ** 2]) @ frame.from_ned.T
+    whole = own + spread
+    has_height = down is not None and frame.has_height
+    sigma = (math.sqrt(whole[0, 0]), math.sqrt(whole[1, 1]), math.sqrt(whole[2, 2]) if has_height else None)
+    shares, ways = np.linalg.eigh(whole[:2, :2])
+    azimuth = math.degrees(math.atan2(float(ways[0, 1]), float(ways[1, 1]))) % 180.0
+    return sigma, Ellipse(math.sqrt(max(0.0, shares[1])), math.sqrt(max(0.0, shares[0])), azimuth)
+
+
+def _across(normal: Float64) -> tuple[Float64, Float64]:
+    """Two unit vectors that lie in the plane of ``normal``."""
+    helper = np.eye(3)[int(np.argmin(np.abs(normal)))]
+    first = _unit(np.cross(normal, helper))
+    return first, np.cross(normal, first)
+
+
+def _unit(vector: Float64) -> Float64:
+    return np.asarray(vector / np.linalg.norm(vector))

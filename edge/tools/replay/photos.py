@@ -1,0 +1,146 @@
+"""Photographs as their own source of pose: what each one's EXIF and XMP say, when a replay has no log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from types import TracebackType
+
+from edge.frames import Camera, Frame, PicturePose, SkippedFrame
+from edge.navigation import Attitude, Fix, FixKind, Navigator, NavState, nowhere, rotation
+
+log = logging.getLogger(__name__)
+
+_KINDS = {"fixed": FixKind.RTK_FIXED, "float": FixKind.RTK_FLOAT, "single": FixKind.FIX_3D}
+
+
+@dataclass(slots=True)
+class _Count:
+    pictures: int = 0
+    with_fix: int = 0
+    doubted: int = 0
+
+
+class PhotoNavigator:
+    """Answers with what the picture that is being worked on says of itself."""
+
+    def __init__(self) -> None:
+        self._state = nowhere(0)
+        self._count = _Count()
+
+    def watch(self, camera: Camera) -> Camera:
+        """``camera``, whose pictures are looked at as they pass; each must be done with before the next is taken."""
+        return _Watched(camera, self)
+
+    def see(self, frame: Frame) -> None:
+        """``frame`` is worked on from here on."""
+        self._state = state_of(frame.pose, frame.exposed_ns)
+        self._count.pictures += 1
+        self._count.with_fix += self._state.fix is not None
+        if frame.pose is not None and frame.pose.doubts:
+            self._count.doubted += 1
+            if self._count.doubted == 1:  # a thousand pictures of one camera have a thousand times the same fault
+                log.warning("%s: %s", frame.name, "; ".join(frame.pose.doubts))
+
+    def at(self, exposed_ns: int) -> NavState:
+        """The state of the picture exposed then; nothing is known of any other moment."""
+        return self._state if exposed_ns == self._state.at_ns else nowhere(exposed_ns)
+
+    def utc_at(self, exposed_ns: int) -> datetime | None:
+        """None: the picture's own time is the frame's."""
+        return None
+
+    def health(self) -> str | None:
+        """A sentence when none of the pictures said where it was taken, or some said what cannot be."""
+        count = self._count
+        if count.doubted:
+            return f"{count.doubted} of {count.pictures} pictures say of their pose what cannot be; see the log"
+        if count.pictures and not count.with_fix:
+            return "no picture says where it was taken (EXIF, XMP); name a log with --nav to place what is found"
+        return None
+
+    def warnings(self) -> Sequence[str]:
+        """Nothing beside ``health``: what a picture does not say is not guessed."""
+        return ()
+
+    @property
+    def live(self) -> bool:
+        """False: a recording."""
+        return False
+
+    def __enter__(self) -> Navigator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to close."""
+
+
+class _Watched:
+    """A camera that shows each frame to the navigator before it hands it over."""
+
+    def __init__(self, camera: Camera, navigator: PhotoNavigator) -> None:
+        self._camera, self._navigator = camera, navigator
+
+    @property
+    def live(self) -> bool:
+        return self._camera.live
+
+    @property
+    def timeout_s(self) -> float | None:
+        return self._camera.timeout_s
+
+    @property
+    def frame_count(self) -> int | None:
+        return self._camera.frame_count
+
+    @property
+    def skipped(self) -> tuple[SkippedFrame, ...]:
+        return self._camera.skipped
+
+    def frames(self) -> Iterator[Frame]:
+        for frame in self._camera.frames():
+            self._navigator.see(frame)
+            # A photo's own pose is asked for by the photo, not by its time, so an unknown time does not matter here.
+            yield frame if frame.time_known else replace(frame, time_known=True)
+
+    def __enter__(self) -> Camera:
+        self._camera.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._camera.__exit__(kind, error, trace)
+
+
+def state_of(pose: PicturePose | None, at_ns: int) -> NavState:
+    """The picture's own words as a state of the camera."""
+    if pose is None:
+        return nowhere(at_ns)
+    attitude = None
+    if pose.angles_deg is not None:
+        attitude = rotation.compose(
+            Attitude(*pose.angles_deg), rotation.quaternion(Attitude(pose.turned_deg, 0.0, 0.0))
+        )
+    return NavState(at_ns=at_ns, fix=_fix(pose), attitude=attitude, range_m=pose.range_m, vehicle=None)
+
+
+def _fix(pose: PicturePose) -> Fix | None:
+    if pose.lat_deg is None or pose.lon_deg is None:
+        return None
+    has_height = pose.alt_amsl_m is not None or pose.alt_ellipsoid_m is not None
+    kind = _KINDS.get(pose.rtk or "", FixKind.FIX_3D) if has_height else FixKind.FIX_2D
+    return Fix(
+        kind=kind,
+        lat_deg=pose.lat_deg,
+        lon_deg=pose.lon_deg,
+        alt_amsl_m=pose.alt_amsl_m,
+        h_accuracy_m=pose.h_accuracy_m,
+        v_accuracy_m=pose.v_accuracy_m,
+        age_ms=0,
+        alt_ellipsoid_m=pose.alt_ellipsoid_m,
+    )

@@ -1,0 +1,192 @@
+"""Damage inside a file, in every format that can tell: a picture with shifted blocks must not pass for a whole one."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from edge.frames import tiff
+from edge.frames.decode import UnreadableImageError, decode
+
+
+def noise(height: int = 240, width: int = 320) -> np.ndarray:
+    """Structure enough that no part of a compressed file is trivial."""
+    small = np.random.default_rng(3).integers(0, 255, (height // 4, width // 4, 3)).astype(np.uint8)
+    rough = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC).astype(int)
+    return np.clip(rough + np.random.default_rng(4).integers(-9, 9, rough.shape), 0, 255).astype(np.uint8)
+
+
+def saved(kind: str, **how: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(noise()).save(file, kind, **how)
+    return file.getvalue()
+
+
+KINDS = {
+    "JPEG": lambda: saved("JPEG", quality=92),
+    "progressive JPEG": lambda: saved("JPEG", quality=92, progressive=True),
+    "JPEG with restarts": lambda: saved("JPEG", quality=92, restart_marker_rows=1),
+    "grey JPEG": lambda: cv2.imencode(".jpg", noise()[..., 0])[1].tobytes(),
+    "PNG": lambda: saved("PNG"),
+    "TIFF, deflate": lambda: saved("TIFF", compression="tiff_adobe_deflate"),
+    "TIFF, LZW": lambda: saved("TIFF", compression="tiff_lzw"),
+    "TIFF, PackBits": lambda: saved("TIFF", compression="packbits"),
+    "TIFF, JPEG": lambda: saved("TIFF", compression="jpeg", quality=90),
+}
+
+
+def zeroed(data: bytes, at: int) -> bytes:
+    """A cluster of the card that was never written."""
+    return data[:at] + bytes(4096) + data[at + 4096 :]
+
+
+def lost(data: bytes, at: int) -> bytes:
+    """A cluster of the card that is missing."""
+    return data[:at] + data[at + 4096 :]
+
+
+def overwritten(data: bytes, at: int) -> bytes:
+    """A cluster of the card that belongs to another file."""
+    return data[:at] + np.random.default_rng(at).bytes(4096) + data[at + 4096 :]
+
+
+def ended(data: bytes, at: int) -> bytes:
+    """Cut short, and finished by a rescue program."""
+    return data[:at] + data[-2:]
+
+
+@pytest.mark.parametrize("harm", [zeroed, lost, overwritten, ended])
+@pytest.mark.parametrize("kind", KINDS)
+def test_damage_inside_is_heard(kind, harm):
+    whole = KINDS[kind]()
+    assert decode(whole, 1).shape == (240, 320, 3)
+    for at in np.linspace(len(whole) // 5, len(whole) * 4 // 5, 12).astype(int).tolist():
+        with pytest.raises(UnreadableImageError):
+            decode(harm(whole, at), 1)
+
+
+def test_the_reason_is_the_decoder_s():
+    whole = KINDS["JPEG"]()
+    with pytest.raises(UnreadableImageError, match=r"damaged inside: the JPEG decoder says .*premature end of data"):
+        decode(lost(whole, len(whole) // 2), 1)
+    whole = KINDS["PNG"]()
+    with pytest.raises(UnreadableImageError, match="damaged inside: the checksum of its IDAT chunk at byte"):
+        decode(zeroed(whole, len(whole) // 2), 1)
+    whole = KINDS["TIFF, deflate"]()
+    with pytest.raises(UnreadableImageError, match=r"damaged inside: part \d+ of \d+ does not decode"):
+        decode(zeroed(whole, len(whole) // 2), 1)
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+def test_a_lost_sector_of_a_webp(lossless):
+    whole = saved("WEBP", lossless=lossless, quality=95)
+    decode(whole, 1)
+    with pytest.raises(UnreadableImageError, match="damaged inside: nothing but zeros for 512 bytes"):
+        decode(zeroed(whole, len(whole) // 2), 1)
+
+
+def tags(data: bytes) -> dict[int, object]:
+    return dict(tiff._tags(data))
+
+
+LAYOUTS = {
+    "tiles": {"tile": (64, 48), "photometric": "rgb"},
+    "tiles, deflate": {"tile": (64, 48), "photometric": "rgb", "compression": "zlib"},
+    "planes": {"photometric": "rgb", "planarconfig": "separate"},
+    "planes, deflate": {"photometric": "rgb", "planarconfig": "separate", "compression": "zlib", "rowsperstrip": 17},
+    "strips of 7 rows": {"photometric": "rgb", "rowsperstrip": 7},
+    "BigTIFF, big-endian": {"photometric": "rgb", "bigtiff": True, "byteorder": ">"},
+    "predictor": {"photometric": "rgb", "compression": "zlib", "predictor": True},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_of_a_tiff_is_followed(layout):
+    how, picture = LAYOUTS[layout], noise()
+    file = io.BytesIO()
+    stored = np.moveaxis(picture, 2, 0).copy() if "planes" in layout else picture
+    tifffile.imwrite(file, stored, **how)
+    data = file.getvalue()
+    np.testing.assert_array_equal(decode(data, 1), picture)
+    offsets = tags(data).get(324) or tags(data)[273]
+    last = max(offsets)
+    with pytest.raises(UnreadableImageError, match=r"ends early|damaged"):
+        decode(data[: last + 3], 1) if last + 3 < len(data) else None
+    if how.get("compression"):
+        with pytest.raises(UnreadableImageError, match="damaged inside"):
+            decode(data[: last + 9] + bytes([data[last + 9] ^ 0x55]) + data[last + 10 :], 1)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 1000), (700, 5), (64, 64)])
+@pytest.mark.parametrize("flat", [True, False])
+def test_lzw_of_a_sound_file_adds_up(shape, flat):
+    """Long strings and short ones, with tables that are filled and cleared."""
+    picture = np.full((*shape, 3), 7, np.uint8) if flat else np.random.default_rng(1).integers(0, 255, (*shape, 3))
+    file = io.BytesIO()
+    Image.fromarray(picture.astype(np.uint8)).save(file, "TIFF", compression="tiff_lzw")
+    np.testing.assert_array_equal(decode(file.getvalue(), 1), picture)
+
+
+@pytest.mark.parametrize("bands", [5, 8])
+def test_more_bands_than_colours_are_named(bands):
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.zeros((24, 36, bands), np.uint8), photometric="rgb", planarconfig="contig")
+    with pytest.raises(UnreadableImageError, match=f"it has {bands} bands"):
+        decode(file.getvalue(), 1)
+
+
+def test_a_jpeg_of_twelve_bits_is_named():
+    data = bytearray(KINDS["JPEG"]())
+    frame = data.index(b"\xff\xc0")
+    data[frame + 4] = 12  # the sample precision of SOF (ITU-T T.81, B.2.2)
+    with pytest.raises(UnreadableImageError, match="a JPEG of 12 bits a sample, only 8 are read"):
+        decode(bytes(data), 1)
+
+
+@given(
+    st.sampled_from(sorted(KINDS)), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=9)
+)
+@settings(max_examples=60, deadline=None)
+def test_any_damage_is_read_or_told(kind, harm):
+    data = bytearray(KINDS[kind]())
+    for where, value in harm:
+        data[int(where * (len(data) - 1))] = value
+    try:
+        samples = decode(bytes(data), 1)
+    except UnreadableImageError:
+        return
+    assert samples.ndim == 3
+
+
+def heic(picture: np.ndarray, **how: object) -> bytes:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    file = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(picture)).save(file, quality=95, **how)
+    return file.getvalue()
+
+
+def test_heic_is_read():
+    picture = cv2.GaussianBlur(noise(), (0, 0), 4)
+    rgb = decode(heic(picture), 1)
+    assert rgb.shape == picture.shape
+    assert np.abs(rgb.astype(int) - picture).mean() < 4
+
+
+def test_heic_without_its_library_is_named(monkeypatch):
+    data = heic(noise())
+    monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
+    with pytest.raises(UnreadableImageError, match=r"a HEIC picture, and pillow-heif is not installed; pip install"):
+        decode(data, 1)
+
+
+def test_heic_cut_short():
+    data = heic(noise())
+    with pytest.raises(UnreadableImageError, match="the HEIC decoder says"):
+        decode(data[: len(data) // 2], 1)
