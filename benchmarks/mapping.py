@@ -1,6 +1,7 @@
 """How true widths and places are, against scenes whose truth is computed apart from the package: one command.
 
 python benchmarks/mapping.py            everything
+python benchmarks/mapping.py --width    widths alone
 python benchmarks/mapping.py --place    places alone
 """
 
@@ -13,20 +14,38 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import mapping_place
+from benchmarks import mapping_place, mapping_width
+
+FAST_UNET = Path(__file__).resolve().parents[1] / "models/bundles/fast-unet"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--width", action="store_true", help="widths over the grid of cameras and cracks")
     parser.add_argument("--place", action="store_true", help="places, timing, scale and what they cost")
+    parser.add_argument("--seeds", type=int, default=6, help="rounds of the grid of widths (%(default)s)")
+    parser.add_argument(
+        "--bundle",
+        type=Path,
+        default=FAST_UNET,
+        help="whose network's masks are measured too (%(default)s)",
+    )
     parser.add_argument("--seconds", type=float, default=30.0, help="of telemetry over UDP (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows as JSON")
     arguments = parser.parse_args()
-    rows = mapping_place.measure(arguments.seconds)
-    print(mapping_place.table(rows))
+    both = arguments.width == arguments.place
+    rows = []
+    if both or arguments.width:
+        widths = mapping_width.rows(mapping_width.measure(arguments.seeds, arguments.bundle))
+        print(mapping_width.table(widths))
+        rows += [row.__dict__ for row in widths]
+    if both or arguments.place:
+        places = mapping_place.measure(arguments.seconds)
+        print(mapping_place.table(places))
+        rows += [row.__dict__ for row in places]
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps([row.__dict__ for row in rows], indent=1) + "\n", encoding="utf-8")
-    return 0 if all(row.met for row in rows) else 1
+        arguments.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    return 0 if all(row["met"] for row in rows) else 1
 
 
 if __name__ == "__main__":

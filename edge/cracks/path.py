@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.cracks.rows import Flags, Floats, Index, Rows
+from edge.cracks.lines import Flags, Floats, Index, Lines
 from edge.cracks.skeleton import Bits, Points
 
 Reals = npt.NDArray[np.float32]
@@ -28,14 +28,14 @@ class Paths(NamedTuple):
 
     xy: Points
     """float64 (N, 2), x right and y down."""
-    rows: Rows
+    rows: Lines
     closed: Flags
     """(L,): the line is a ring and repeats its first point at its end."""
 
     @classmethod
     def of(cls, lines: Sequence[Points], closed: Sequence[bool]) -> Paths:
         """Put ``lines``, each (n, 2), one after the other."""
-        rows = Rows(np.array([len(line) for line in lines], np.intp))
+        rows = Lines(np.array([len(line) for line in lines], np.intp))
         return cls(np.concatenate(lines), rows, np.array(closed, np.bool_))
 
     def only(self, lines: Flags) -> Paths:
@@ -59,7 +59,7 @@ def evenly(paths: Paths, spacing_px: float) -> Paths:
     rows, along = paths.rows, lengths(paths)
     total = along[rows.last]
     steps = np.maximum(1, np.rint(total / spacing_px)).astype(np.intp)
-    spread = Rows(steps + 1)
+    spread = Lines(steps + 1)
     at = np.minimum(spread.at * (total / steps)[spread.owner], total[spread.owner])
     before = np.cumsum(total + 1) - total - 1  # the lines laid end to end, a pixel apart, are one line to np.interp
     at, along = at + before[spread.owner], along + before[rows.owner]
@@ -76,7 +76,7 @@ def _gauss(sigma: float) -> Floats:
     return kernel
 
 
-def smooth(values: Floats, rows: Rows, closed: Flags, sigma: float, *, hold_ends: bool = True) -> Floats:
+def smooth(values: Floats, rows: Lines, closed: Flags, sigma: float, *, hold_ends: bool = True) -> Floats:
     """Run a Gaussian of ``sigma`` samples along each line, over each column of float64 (N, K).
 
     A closed line (first sample = last) is continued round. An open one is continued by point reflection, which leaves
@@ -89,7 +89,7 @@ def smooth(values: Floats, rows: Rows, closed: Flags, sigma: float, *, hold_ends
     return np.column_stack([np.convolve(column, kernel, "valid")[at] for column in longer.T])
 
 
-def _continued(values: Floats, rows: Rows, closed: Flags, reach: int, hold_ends: bool) -> Floats:
+def _continued(values: Floats, rows: Lines, closed: Flags, reach: int, hold_ends: bool) -> Floats:
     """The lines with ``reach`` more samples at either end, as ``smooth`` says: (N + 2 * reach * L, K)."""
     owner = np.repeat(np.arange(len(rows.count)), rows.count + 2 * reach)
     place, last = rows.longer(reach), (rows.count - 1)[owner]
@@ -117,7 +117,7 @@ def trimmed(paths: Paths, start_px: Floats, end_px: Floats) -> Paths:
     first = np.where(gone, np.maximum(0, middle - 1), first)
     last = np.where(gone, np.minimum(rows.count - 1, middle + 1), last)
     kept = (rows.at >= first[rows.owner]) & (rows.at <= last[rows.owner])
-    return Paths(paths.xy[kept], Rows(last - first + 1), paths.closed)
+    return Paths(paths.xy[kept], Lines(last - first + 1), paths.closed)
 
 
 def extended(paths: Paths, mask: Bits, starts: Flags, ends: Flags, reach_px: Floats) -> Paths:
@@ -137,7 +137,7 @@ def extended(paths: Paths, mask: Bits, starts: Flags, ends: Flags, reach_px: Flo
     before, after = np.zeros(len(starts), np.intp), np.zeros(len(starts), np.intp)
     before[line[:number][out[:number]]] = 1
     after[line[number:][out[number:]]] = 1
-    wider = Rows(rows.count + before + after)
+    wider = Lines(rows.count + before + after)
     xy = np.empty((len(wider.at), 2))
     xy[rows.at + (wider.first + before)[rows.owner]] = paths.xy
     xy[wider.first[before > 0]] = tips[:number][out[:number]]
@@ -189,7 +189,7 @@ def _spread(paths: Paths, step: Index) -> tuple[Paths, Floats]:
     """Every ``step``-th (L,) point of each line, about, and where in its rows these lie."""
     rows = paths.rows
     steps = np.maximum(1, np.rint((rows.count - 1) / step)).astype(np.intp)
-    spread = Rows(steps + 1)
+    spread = Lines(steps + 1)
     at = spread.at * ((rows.count - 1) / steps)[spread.owner] + rows.first[spread.owner]
     at = np.minimum(at, rows.last[spread.owner])
     index = np.arange(len(paths.xy))

@@ -15,16 +15,19 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.cracks.lines import Flags, Floats, Index, Lines
 from edge.cracks.path import Image, Paths, Reals, sample
-from edge.cracks.rows import Flags, Floats, Index, Rows
 from edge.cracks.skeleton import Bits, Points
+from edge.frames import Tone
 
 GAP_PX = 2.5
 """The background is read from this far outside the border of the crack, where its blur has ended ..."""
 SPAN_PX = 6.0
 """... over this length, in readings at least a pixel apart; at coarser steps over as many readings."""
-LEAST_DEPTH = 3.0
-"""A valley is at least this many grey levels deep on both sides, ..."""
+LEAST_DEPTH = 0.004
+"""A valley is at least this deep on both sides, in light (1 is white): one code of 8 linear bits, ..."""
+LEAST_CONTRAST = 0.04
+"""... at least this share of its surface's light, ..."""
 LEAST_SNR = 3.0
 """... at least this many standard errors, ..."""
 LEAST_BALANCE = 0.2
@@ -38,10 +41,12 @@ _NOISE_SAMPLE = 1000
 class Picture(NamedTuple):
     """What a crack is measured on."""
 
-    grey: npt.NDArray[np.float32]
-    """float32 (H, W): luma of the frame, 0 to 255."""
+    light: npt.NDArray[np.float32]
+    """float32 (H, W): luma of the frame in linear light, 0 to 1."""
     mask: Bits
     """uint8 (H, W): 0 or 255."""
+    tone: Tone
+    """What the frame's codes stood for."""
 
 
 class Across(NamedTuple):
@@ -68,7 +73,7 @@ class Across(NamedTuple):
         columns = np.arange(self.values.shape[1], dtype=np.float32) - self.centre
         return np.asarray(self.step_px.astype(np.float32)[:, None] * columns)
 
-    def averaged(self, points: float, rows: Rows) -> Across:
+    def averaged(self, points: float, rows: Lines) -> Across:
         """The same, averaged along each line, which is reflected at its ends, with a Gaussian of ``points`` points."""
         reach = round(3 * points)
         period = np.maximum(2 * (rows.count - 1), 1)[np.repeat(np.arange(len(rows.count)), rows.count + 2 * reach)]
@@ -189,7 +194,7 @@ def background(across: Across, left: Floats, right: Floats) -> tuple[Floats, Flo
     return level[0], level[1]
 
 
-def noise_of(across: Across, rows: Rows) -> Floats:
+def noise_of(across: Across, rows: Lines) -> Floats:
     """Standard deviation of a single reading on each line (L,): from differences of neighbouring profiles beside it."""
     beside = np.concatenate((across.values[:, 0:7:2], across.values[:, -7::2]), axis=1)
     steps = np.abs(beside[1:] - beside[:-1])
@@ -226,12 +231,13 @@ def _parabolas(most: int) -> Floats:
 def valleys(across: Across, left: Floats, right: Floats, start: Index, noise: Floats) -> Valleys:
     """Find the valley around each column of ``start``; ``left`` and ``right`` are first guesses of its borders.
 
-    ``noise`` (N,): standard error of a reading, grey levels.
+    ``noise`` (N,): standard error of a reading, in light.
     """
     surface_left, surface_right = background(across, left, right)
     dark = _floor(across, start, (right - left) / 8)
     shallow, deep = np.minimum(surface_left, surface_right) - dark, np.maximum(surface_left, surface_right) - dark
-    found = shallow >= np.maximum(np.maximum(LEAST_DEPTH, LEAST_SNR * noise), LEAST_BALANCE * deep)
+    least = np.maximum(LEAST_DEPTH, LEAST_CONTRAST * np.maximum(surface_left, surface_right))
+    found = shallow >= np.maximum(np.maximum(least, LEAST_SNR * noise), LEAST_BALANCE * deep)
     low = _left(_above(across, surface_left, dark, found), start, across)
     high = _right(_above(across, surface_right, dark, found), start, across)
     found &= np.isfinite(low) & np.isfinite(high)

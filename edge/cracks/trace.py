@@ -18,11 +18,12 @@ import numpy.typing as npt
 
 from edge.cracks import Crack
 from edge.cracks.graph import OPEN, Graph, Line
+from edge.cracks.lines import Flags, Floats, Index
 from edge.cracks.path import SPACING_PX, Paths, evenly, extended, lengths, simplified, smooth, trimmed
 from edge.cracks.pieces import Pieces, cut_out, distance_to_outside, skeleton_of
 from edge.cracks.profile import Picture
-from edge.cracks.rows import Flags, Floats, Index
 from edge.cracks.width import Measured, measure
+from edge.frames.tone import light_of
 from edge.masks import ClassMask
 
 logger = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class Traced:
     left_out: int
     """Pieces and branches not traced because a cap was reached; 0 on any sensible mask."""
     shape: tuple[int, int]
-    """Rows and columns of the frame."""
+    """Lines and columns of the frame."""
     pixels: npt.NDArray[np.intp]
     """Flat indices (P,) into the frame of the mask's pixels in the connected pieces that hold at least one of
     ``cracks``."""
@@ -157,7 +158,8 @@ class _Tracer:
         self.graph.join_straight(MAX_TURN_DEG)
         self.score = mask.score[window]
         grey = cv2.cvtColor(mask.frame.rgb[window], cv2.COLOR_RGB2GRAY)
-        self.picture = Picture(grey.astype(np.float32), pieces.bits * np.uint8(255))
+        light = np.asarray(cv2.LUT(grey, light_of(mask.frame.tone)), np.float32)
+        self.picture = Picture(light, pieces.bits * np.uint8(255), mask.frame.tone)
 
     def cracks(self) -> tuple[tuple[Crack, ...], list[int]]:
         """Measure every line that is long enough, at most ``max_branches``; adds the others to ``left_out``.
@@ -206,7 +208,8 @@ class _Tracer:
         """False at points where something else than the crack's own width is seen: near junctions and open ends."""
         rows = paths.rows
         starts, ends = _open_ends(lines)
-        rim = 1 + (half_width / SPACING_PX).astype(np.intp)
+        # A round end is half a width long, and profiles are averaged over some points on either side.
+        rim = np.minimum(1 + np.ceil(1.5 * half_width / SPACING_PX).astype(np.intp), rows.count // 3)
         usable = rows.at >= (rim * starts)[rows.owner]
         usable &= rows.at < (rows.count - rim * ends)[rows.owner]
         for line, first, last in zip(lines, rows.first.tolist(), rows.last.tolist(), strict=True):

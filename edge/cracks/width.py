@@ -17,8 +17,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from edge.cracks.blur import fit
+from edge.cracks.blur import Fit, fit
+from edge.cracks.lines import Flags, Floats, Lines, filled
 from edge.cracks.path import Paths, Reals, smooth
+from edge.cracks.pooled import SLOW, missing_light, pool
 from edge.cracks.profile import (
     GAP_PX,
     SPAN_PX,
@@ -31,7 +33,7 @@ from edge.cracks.profile import (
     read,
     valleys,
 )
-from edge.cracks.rows import Flags, Floats, Rows
+from edge.cracks.sharpening import Guessed, guess, undone
 from edge.cracks.skeleton import Points
 
 STEADY = 1.5
@@ -42,8 +44,13 @@ ALONG = 1.2
 """Profiles are averaged along the crack with a Gaussian of this many points."""
 INDEPENDENT = 2 * math.sqrt(math.pi) * ALONG
 """So many neighbouring points share what one of them knows, after that averaging."""
-RESOLVED = 2.0
-"""A crack narrower than this many sigmas of the blur, or this many pixels, is given an upper bound as well."""
+ONE_SIDED = 1.645
+"""So many standard deviations above its mean a normal variable is in 1 of 20 cases."""
+RESOLVED_PX, RESOLVED_SIGMAS = 2.25, 2.5
+"""A crack narrower than so many pixels, or so many sigmas of the blur, is given an upper bound as well, ..."""
+DOUBTFUL = 0.15
+"""... and so is one whose shape leaves more than this open, a share of its width: what is usual would decide, not what
+is seen."""
 
 
 class Measured(NamedTuple):
@@ -96,7 +103,7 @@ class _Guide(NamedTuple):
     def moved(self, middle: Floats, known: Flags) -> Paths:
         """The centrelines moved along their normals to ``middle`` (N,), smoothed, and interpolated where not known."""
         rows, closed = self.paths.rows, self.paths.closed
-        offset = _smooth(_filled(middle, known, rows), self.paths, STEADY)
+        offset = _smooth(filled(middle, known, rows), self.paths, STEADY)
         offset[rows.last] = np.where(closed, (offset[rows.first] + offset[rows.last]) / 2, offset[rows.last])
         offset[rows.first] = np.where(closed, offset[rows.last], offset[rows.first])
         return self.paths._replace(xy=self.paths.xy + self.normal * offset[:, None])
@@ -115,7 +122,7 @@ def _guide(paths: Paths, picture: Picture, half_width: Floats) -> _Guide:
 
 def _measure_mask(guide: _Guide, usable: Flags) -> Measured:
     known, rows = usable & guide.found, guide.paths.rows
-    width = _smooth(_filled(guide.right - guide.left, known, rows), guide.paths, ALONG)
+    width = _smooth(filled(guide.right - guide.left, known, rows), guide.paths, ALONG)
     unknown = np.full(len(rows.count), np.nan)
     return Measured(guide.moved(guide.middle, known), width, unknown, unknown, np.zeros(len(unknown), np.bool_))
 
@@ -129,10 +136,10 @@ def _measure_profile(guide: _Guide, picture: Picture, usable: Flags) -> tuple[Me
     at = seen[guide.paths.rows.owner]
     some, usable, rough = guide.only(seen), usable[at], rough.only(at)
     paths = some.moved(rough.middle, rough.found & usable)
-    half = _filled(rough.width, rough.found, paths.rows) / 2
+    half = filled(rough.width, rough.found, paths.rows) / 2
     step = np.maximum(0.5, some.half_width / 32)
     reach = np.maximum.reduceat(half, paths.rows.first) + GAP_PX + SPAN_PX * np.maximum(1, step) + 1
-    raw = read(picture.grey, paths, normals(paths), reach, step)
+    raw = read(picture.light, paths, normals(paths), reach, step)
     noise = noise_of(raw, paths.rows) / math.sqrt(INDEPENDENT)
     across = raw.averaged(ALONG, paths.rows)
     valley = valleys(across, -half, half, np.full(len(half), across.centre), noise[paths.rows.owner])
@@ -141,9 +148,23 @@ def _measure_profile(guide: _Guide, picture: Picture, usable: Flags) -> tuple[Me
         return None, None
     kept = clear[paths.rows.owner]
     seen[seen] = clear
+    paths, across, valley = paths.only(clear), across.only(kept), valley.only(kept)
+    half, usable, noise = half[kept], usable[kept], noise[clear]
     good = valley.found & usable
-    exact = _read_off(paths.only(clear), across.only(kept), valley.only(kept), good[kept], noise[clear])
-    return exact, seen
+    missing = missing_light(across, valley)
+    told = guess(pool(paths, across, missing, valley, good, noise, INDEPENDENT), picture.tone)
+    found = told.plain
+    if told.sharpening.amount:
+        blunt = undone(across, told.sharpening, picture.tone)
+        again = valleys(blunt, -half, half, np.full(len(half), across.centre), noise[paths.rows.owner])
+        lost = ~_enough(again.found, usable, paths.rows)[paths.rows.owner]  # too faint without it: left as it was
+        valley = Valleys(*(np.where(lost, old, new) for old, new in zip(valley, again, strict=True)))
+        across = across._replace(values=np.where(lost[:, None], across.values, blunt.values))
+        good = valley.found & usable
+        missing = missing_light(across, valley)
+        pooled = pool(paths, across, missing, valley, good, noise, INDEPENDENT)
+        found = fit(pooled.missing, pooled.error, pooled.middle_px, pooled.fwhm_px)
+    return _read_off(paths, _area(across, missing, valley), valley, good, found, told), seen
 
 
 def _put(into: Measured, exact: Measured, lines: Flags) -> Measured:
@@ -156,7 +177,7 @@ def _put(into: Measured, exact: Measured, lines: Flags) -> Measured:
     return Measured(into.paths, into.width_px, sigma, at_most, lines)
 
 
-def _enough(found: Flags, usable: Flags, rows: Rows) -> Flags:
+def _enough(found: Flags, usable: Flags, rows: Lines) -> Flags:
     of = rows.sums(usable)
     return np.asarray((of > 0) & (2 * rows.sums(found & usable) >= of))
 
@@ -166,7 +187,7 @@ def _locate(guide: _Guide, picture: Picture) -> Valleys:
     rows = guide.paths.rows
     widest = np.maximum(-np.minimum.reduceat(guide.left, rows.first), np.maximum.reduceat(guide.right, rows.first))
     step = np.maximum(1.0, guide.half_width / 16)
-    raw = read(picture.grey, guide.paths, guide.normal, widest + GAP_PX + SPAN_PX * np.maximum(1, step) + 2, step)
+    raw = read(picture.light, guide.paths, guide.normal, widest + GAP_PX + SPAN_PX * np.maximum(1, step) + 2, step)
     across = raw.averaged(ALONG, rows)
     level = _along_cores(across, guide.half_width[rows.owner])
     t = across.t
@@ -193,65 +214,27 @@ def _smooth(values: Floats, paths: Paths, sigma: float) -> Floats:
     return smooth(values[:, None], paths.rows, paths.closed, sigma, hold_ends=False)[:, 0]
 
 
-def _filled(values: Floats, known: Flags, rows: Rows) -> Floats:
-    """Interpolate along each line over the points that are not ``known``; over all that are no number where none is."""
-    if known.all():
-        return values
-    none = rows.sums(known) == 0
-    known = np.where(none[rows.owner], np.isfinite(values), known)
-    index = np.arange(len(values))
-    before = np.maximum.accumulate(np.where(known, index, -1))
-    after = np.minimum.accumulate(np.where(known, index, len(index))[::-1])[::-1]
-    before = np.where(before < rows.first[rows.owner], after, before)
-    after = np.where(after > rows.last[rows.owner], before, after)
-    share = np.divide(index - before, after - before, out=np.zeros(len(index)), where=after > before)
-    return np.asarray(values[before] + share * (values[after] - values[before]))
+def _read_off(paths: Paths, area: Floats, valley: Valleys, good: Flags, found: Fit, told: Guessed) -> Measured:
+    """Widths of lines that lie in valleys, by their ``good`` points (N,); ``area`` (N,) is the light missing at each.
 
-
-def _read_off(paths: Paths, across: Across, valley: Valleys, good: Flags, noise: Floats) -> Measured:
-    """Widths of lines that lie in valleys, by their ``good`` points (N,); ``noise`` (L,) is that of a reading."""
+    The variance of a mean width is the sum of three: what single points scatter around their neighbours, over how many
+    of them are independent; what blur, darkness and sharpening leave open, each a share of the width; and that of
+    reading between pixels.
+    """
     rows = paths.rows
-    surface = np.stack((valley.surface_left, valley.surface_right))
-    missing = _missing(across, surface)
-    widest = _widest(valley.width, good, paths)
-    of = rows.sums(widest)
-
-    def mean(values: Floats) -> Floats:
-        return np.asarray(rows.sums(np.where(widest, values, 0.0)) / of)
-
-    shape: Reals = (rows.sums(missing * widest[:, None]) / of[:, None]).astype(np.float32)
-    pooled = across.only(rows.first)._replace(values=shape)
-    light = mean(surface.mean(axis=0))
-    error = noise / light / np.sqrt(np.maximum(1.0, of / INDEPENDENT))
-    found = fit(pooled, error, mean(valley.middle), mean(valley.width))
-    area = _area(across, missing, valley)
-    width = _filled(found.widths(np.where(good, valley.width, 1.0), area, rows.owner), good, rows)
+    raw = found.widths(np.where(good, valley.width, 1.0), area, rows.owner)
+    width = filled(raw, good, rows) * (told.width_px / found.width_px)[rows.owner]
     count = rows.sums(good)
     average = rows.sums(np.where(good, width, 0.0)) / count
-    spread = rows.sums(np.where(good, width - average[rows.owner], 0.0) ** 2) / count
-    sigma2 = spread / np.maximum(1.0, count / INDEPENDENT) + (average * found.doubt) ** 2 + LEAST_SIGMA_PX**2
-    sigma = np.sqrt(sigma2)
-    most = np.minimum(rows.sums(np.where(good, valley.width, 0.0)) / count, average + 1.645 * sigma)
-    narrow = average < RESOLVED * np.maximum(1.0, found.blur_px)
-    return Measured(paths, width, sigma, np.where(narrow, most, np.nan), np.ones(len(count), np.bool_))
-
-
-def _widest(width: Floats, good: Flags, paths: Paths) -> Flags:
-    """Of each line's ``good`` points (N,) those where it is nearly as wide as anywhere: their shape tells most."""
-    rows = paths.rows
-    slow = _smooth(_filled(width, good, rows), paths._replace(closed=np.zeros(len(paths.closed), np.bool_)), 5.0)
-    order = np.lexsort((np.where(good, slow, np.inf), rows.owner))
-    high = slow[order[rows.first + (0.9 * rows.sums(good)).astype(np.intp)]]
-    return np.asarray(good & (slow >= 0.75 * high[rows.owner]))
-
-
-def _missing(across: Across, surface: Floats) -> Reals:
-    """Share of the background's light (2, N) that is missing at each reading, each side against its own."""
-    light = np.fmax(surface, 1.0).astype(np.float32)  # NaN becomes 1: such points are not used
-    missing = np.empty_like(across.values)
-    for half, side in ((np.s_[:, : across.centre], 0), (np.s_[:, across.centre :], 1)):
-        missing[half] = 1 - across.values[half] / light[side][:, None]
-    return missing
+    scatter = rows.sums(np.where(good, width - _smooth(width, paths, SLOW), 0.0) ** 2) / count
+    other2 = scatter / np.maximum(1.0, count / INDEPENDENT) + (average * told.doubt) ** 2 + LEAST_SIGMA_PX**2
+    sigma = np.sqrt(other2 + (average * found.doubt) ** 2)
+    # Half depth is never narrower than the crack; the family's own quantile is skewed, all else is about normal.
+    most = np.minimum(rows.sums(np.where(good, valley.width, 0.0)) / count, average * found.most)
+    doubt = np.hypot(found.doubt, told.doubt)
+    narrow = (average < np.maximum(RESOLVED_PX, RESOLVED_SIGMAS * found.blur_px)) | (doubt > DOUBTFUL)
+    at_most = np.where(narrow, most + ONE_SIDED * np.sqrt(other2), np.nan)
+    return Measured(paths, width, sigma, at_most, np.ones(len(count), np.bool_))
 
 
 def _area(across: Across, missing: Reals, valley: Valleys) -> Floats:

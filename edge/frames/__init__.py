@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 RGB = npt.NDArray[np.uint8]
+
+Tone = Literal["srgb", "linear"]
+"""What the codes of a picture stand for: ``srgb``: light through the curve of IEC 61966-2-1, as nearly every camera and
+photo has it; ``linear``: light itself. edge/frames/tone.py holds the curve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class PicturePose:
     """Focal length in pixels of this picture."""
     camera: str
     """Maker, model and focal length: which camera took it. Empty when it does not say."""
+    taken_local: datetime | None = None
+    """By the camera's own clock, without a zone: good for the time between two pictures of one camera."""
     doubts: tuple[str, ...] = ()
     """What it says and what cannot be, one sentence each."""
 
@@ -64,6 +70,8 @@ class Frame:
     """File stem (or ``STEM_000123`` for a video frame); None for a live sensor."""
     taken_at: datetime | None = None
     """UTC the source itself gives for the exposure (EXIF); None when it does not say."""
+    tone: Tone = "srgb"
+    """What the codes of ``rgb`` and ``lores`` stand for."""
     time_known: bool = True
     """False: ``exposed_ns`` only keeps the order, so no place may be looked up by it."""
     pose: PicturePose | None = None
@@ -80,7 +88,7 @@ class Frame:
 
     @property
     def height_px(self) -> int:
-        """Rows of ``rgb``."""
+        """Lines of ``rgb``."""
         return int(self.rgb.shape[0])
 
     @property

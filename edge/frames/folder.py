@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.frames import RGB, Frame, SkippedFrame, readable
+from edge.frames import RGB, Frame, SkippedFrame, Tone, readable
 from edge.frames.decode import UnreadableImageError, significant_bits, to_eight_bits
 from edge.frames.geotag import read_pose
 from edge.frames.listing import list_pictures
@@ -43,6 +43,8 @@ class Options:
     """Places will be looked up by time: refuse images whose times would have to be made up for that."""
     start_ns: int = 0
     """``exposed_ns`` of the first image."""
+    tone: Tone = "srgb"
+    """What the codes stand for: ``linear`` for images written without a gamma, as TIFFs of industrial cameras are."""
 
     def __post_init__(self) -> None:
         if self.fps is not None and not 0 < self.fps < float("inf"):
@@ -63,17 +65,18 @@ def open_camera(options: Options, clock: Clock) -> FolderCamera:
         log.warning("%s: %s", options.path, left_out)
     shots = _shots(listing.pictures)
     when = moments([shot.still for shot in shots], options.path, options.fps, timed=options.timed)
-    return FolderCamera(options.path, shots, when, options.start_ns)
+    return FolderCamera(options, shots, when)
 
 
 class FolderCamera:
     """See ``edge.frames.Camera``; made by ``open_camera``."""
 
-    def __init__(self, path: Path, shots: Sequence[_Shot], when: Sequence[Moment], start_ns: int) -> None:
-        self._path = path
+    def __init__(self, options: Options, shots: Sequence[_Shot], when: Sequence[Moment]) -> None:
+        self._path = options.path
         self._shots = shots
         self._when = when
-        self._start_ns = start_ns
+        self._start_ns = options.start_ns
+        self._tone = options.tone
         self._skipped: list[SkippedFrame] = []
         self._bits: int | None = None
         self._open = True
@@ -123,6 +126,7 @@ class FolderCamera:
             rgb=rgb,
             name=shot.name,
             taken_at=shot.still.exif.taken_at,
+            tone=self._tone,
             pose=read_pose(shot.still.path, rgb.shape[1], rgb.shape[0]),
         )
 

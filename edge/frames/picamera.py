@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.frames import RGB, Frame, SkippedFrame, longest_wait_s
+from edge.frames import RGB, Frame, SkippedFrame, Tone, longest_wait_s
 from edge.frames.kernel_time import on_monotonic, suspended_ns
+from edge.frames.tone import srgb_codes
 from edge.support.clock import Clock
 from edge.support.errors import DeviceError, UsageError
 
@@ -40,14 +41,14 @@ class Options:
     width_px: int | None = None
     """Columns of the picture; None: all the sensor has."""
     height_px: int | None = None
-    """Rows of the picture; None: all the sensor has."""
+    """Lines of the picture; None: all the sensor has."""
     lores_width_px: int | None = None
     """Columns of a second, smaller picture in the same shape for the network; None: no second picture."""
     sensor_width_px: int | None = None
     """Columns of the sensor mode; None: the full mode, whose field of view is the lens's. Smaller modes are faster
     but some crop, which changes millimetres per pixel."""
     sensor_height_px: int | None = None
-    """Rows of the sensor mode; None: the full mode."""
+    """Lines of the sensor mode; None: the full mode."""
     fps: float | None = None
     """Fixed frames per second; None: as fast as the mode and the exposure allow."""
     exposure_us: int | None = None
@@ -58,6 +59,11 @@ class Options:
     """Fixed focus distance, metres, for a lens that moves; None: as the camera has it."""
     autofocus: bool = False
     """Focus all the time. Not with ``focus_m``."""
+    sharpness: float | None = None
+    """Sharpening by the camera, 1 being its usual amount; 0, none, is best for widths. None: as the camera has it."""
+    tone: Tone | None = None
+    """``srgb`` or ``linear``: the tone curve of the camera's tuning, which adds contrast of its own, is replaced by
+    this one; None: it stays, and is read as sRGB, which it resembles."""
     readout_us: int = 0
     """Time from the first row's readout to the last one's, microseconds; half of it is added to ``exposed_ns``, which
     is then the middle row's. 0: unknown or global shutter."""
@@ -87,7 +93,7 @@ class Options:
 
 
 def open_camera(options: Options, clock: Clock) -> PiCamera:
-    """Configure and start the camera; raises DeviceError saying what is missing and how to mend it."""
+    """Configure and start the camera; raises DeviceError saying what is missing and what to do."""
     try:
         import libcamera
         from picamera2 import Picamera2
@@ -100,7 +106,8 @@ def open_camera(options: Options, clock: Clock) -> PiCamera:
             "rpicam-hello --list-cameras"
         )
     try:
-        device = Picamera2(options.number)
+        tuning = None if options.tone is None else _tuning(Picamera2, found[options.number], options.tone)
+        device = Picamera2(options.number, tuning=tuning)
     except RuntimeError as error:
         raise DeviceError(f"camera {options.number} does not open ({error}); stop whatever else uses it") from error
     try:
@@ -112,6 +119,21 @@ def open_camera(options: Options, clock: Clock) -> PiCamera:
         device.close()
         raise
     return PiCamera(device, options, clock)
+
+
+def _tuning(picamera2: Any, info: Mapping[str, Any], tone: Tone) -> Any:
+    """The camera's own tuning with a plain curve in it, and without contrast that follows the picture."""
+    model = info["Model"]
+    try:
+        tuning = picamera2.load_tuning_file(f"{model}.json")
+        contrast = picamera2.find_tuning_algo(tuning, "rpi.contrast")
+    except (RuntimeError, StopIteration) as error:
+        raise DeviceError(f"no tuning with a tone curve is installed for {model}; leave tone out") from error
+    light = np.linspace(0, 1, 65)
+    curve = srgb_codes(light.astype(np.float32)) / 255 if tone == "srgb" else light
+    points = np.rint(65535 * np.column_stack((light, curve))).astype(int)
+    contrast.update(ce_enable=0, gamma_curve=points.ravel().tolist())
+    return tuning
 
 
 def _start(device: Any, libcamera: Any, options: Options) -> None:
@@ -157,6 +179,8 @@ def _controls(options: Options, libcamera: Any) -> dict[str, tuple[str, Any]]:
         controls["AnalogueGain"] = ("gain", options.gain)
     if options.exposure_us is not None and options.gain is not None:
         controls["AeEnable"] = ("exposure_us and gain", False)
+    if options.sharpness is not None:
+        controls["Sharpness"] = ("sharpness", options.sharpness)
     if options.autofocus:
         controls["AfMode"] = ("autofocus", libcamera.controls.AfModeEnum.Continuous)
     if options.focus_m is not None:
@@ -218,6 +242,7 @@ class PiCamera:
                 exposed_ns=self._exposed_ns(metadata, arrived_ns),
                 exposure_us=metadata.get("ExposureTime"),
                 rgb=rgb,
+                tone=self._options.tone or "srgb",
                 lores=None if lores is None else _rgb_from_yuv420(lores, self._lores["size"], self._lores["stride"]),
             )
 

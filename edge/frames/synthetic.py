@@ -1,7 +1,8 @@
 """A camera that flies along a rendered bridge, for demonstrations and for tests that need to know the truth.
 
-Configuration ``[camera] backend = "synthetic"``. The same options give the same pictures on every run. Pixel values are
-proportional to light: no tone curve hides what a width was.
+Configuration ``[camera] backend = "synthetic"``. The same options give the same pictures on every run. The scene, its
+blur and its noise are in linear light; then comes what every camera does to a picture: the sRGB curve, sharpening, 8
+bits, JPEG. Each can be changed or left out.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from edge.frames import RGB, Frame, SkippedFrame, longest_wait_s
+from edge.frames import RGB, Frame, SkippedFrame, Tone, longest_wait_s
 from edge.rendered.flightpath import Lens, Track
-from edge.rendered.render import gain, tone
+from edge.rendered.render import colours, gain
 from edge.rendered.scene import Scene, build_scene
-from edge.rendered.sensor import noise_table, smear, vignette, with_noise
+from edge.rendered.sensor import developed, noise_table, smear, vignette, with_noise
 from edge.rendered.strokes import Float64
 from edge.support.clock import Clock
 from edge.support.errors import DeviceError
@@ -56,6 +57,14 @@ class Options:
     """Shot and read noise of the sensor."""
     blur: bool = True
     """Motion blur over the exposure."""
+    lens_blur_px: float = 0.4
+    """Gaussian sigma of what the lens blurs besides the 0.5 pixel of a good one and its sensor, pixels."""
+    tone: Tone = "srgb"
+    """``srgb`` or ``linear``: what the codes stand for; frames say so."""
+    sharpen: float = 0.5
+    """Amount of the unsharp mask, radius 1 pixel, that firmware puts on a picture; 0: none."""
+    jpeg_quality: int | None = 92
+    """The picture goes through JPEG of this quality, 1 to 100; None: it does not."""
     drop_every: int | None = None
     """Every so many frames one is lost, as on a bad cable; None: none is."""
     fail_after: int | None = None
@@ -79,6 +88,11 @@ class Options:
             raise ValueError(f"drop_every is {self.drop_every}; give 2 or more, or leave it out")
         if self.freeze_after is not None and self.freeze_after < 1:
             raise ValueError(f"freeze_after is {self.freeze_after}; give 1 or more: a frozen sensor repeats a picture")
+        if self.jpeg_quality is not None and not 1 <= self.jpeg_quality <= 100:
+            raise ValueError(f"jpeg_quality is {self.jpeg_quality}; give 1 to 100, or leave it out")
+        for name in ("sharpen", "lens_blur_px"):
+            if not 0 <= getattr(self, name) <= 5:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 to 5")
         for name in ("seed", "fail_after", "silent_after"):
             value = getattr(self, name)
             if value is not None and value < 0:
@@ -205,7 +219,8 @@ class SyntheticCamera:
     def _frame(self, number: int, rgb: RGB) -> Frame:
         name = None if self.live else f"frame_{number:06d}"
         exposed_ns = self._exposed_ns(number)
-        return Frame(seq=number, exposed_ns=exposed_ns, exposure_us=self._options.exposure_us, rgb=rgb, name=name)
+        exposure_us, tone = self._options.exposure_us, self._options.tone
+        return Frame(seq=number, exposed_ns=exposed_ns, exposure_us=exposure_us, rgb=rgb, name=name, tone=tone)
 
     def _expose(self, number: int) -> RGB:
         shape = (self.lens.height_px, self.lens.width_px)
@@ -213,10 +228,13 @@ class SyntheticCamera:
         homography = self.track.pose_at(at_ns).surface_to_frame(self.lens)
         rng = np.random.default_rng([self._options.seed, 31, number])
         light = gain(self.scene, homography, shape)
+        if self._options.lens_blur_px:
+            light = np.asarray(cv2.GaussianBlur(light, (0, 0), self._options.lens_blur_px), np.float32)
         if self._options.blur:
             # The colour map below is soft: only the sharp gain can show a smear of a few pixels.
             light = smear(light, self.track.smear_px(at_ns, self._options.exposure_us, self.lens))
         light *= self._vignette * np.float32(1 + 0.02 * rng.standard_normal())
-        picture = cv2.multiply(tone(self.scene, homography, shape), cv2.merge([light] * 3), dtype=cv2.CV_8U)
-        rgb = np.asarray(picture, np.uint8)
-        return rgb if self._noise is None else with_noise(rgb, self._noise, rng)
+        picture = colours(self.scene, homography, shape) * light[..., None]
+        if self._noise is not None:
+            picture = with_noise(picture, self._noise, rng)
+        return developed(picture, self._options.tone, self._options.sharpen, self._options.jpeg_quality)

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.frames import RGB, Frame, SkippedFrame, longest_wait_s
+from edge.frames import RGB, Frame, SkippedFrame, Tone, longest_wait_s
 from edge.frames.decode import UnreadableImageError, decode, quiet_opencv, rgb_from_bgr
 from edge.frames.kernel_time import on_monotonic, suspended_ns
 from edge.support.clock import Clock
@@ -43,7 +43,7 @@ class Options:
     width_px: int = 1280
     """Columns asked for."""
     height_px: int = 720
-    """Rows asked for."""
+    """Lines asked for."""
     any_size: bool = False
     """Accept another size than asked for. False: refuse, because millimetres are computed from the size."""
     fps: float | None = None
@@ -56,6 +56,8 @@ class Options:
     """Fixed gain in the camera's own units (v4l2-ctl --list-ctrls); None: as the camera has it."""
     focus: int | None = None
     """Fixed focus in the camera's own units; None: as the camera has it."""
+    tone: Tone = "srgb"
+    """What the codes stand for: ``linear`` for a camera whose gamma is 1, as industrial ones often are."""
     timeout_s: float = 2.0
     """Longest wait for a frame, seconds (three frame periods where that is longer); then the camera counts as gone."""
 
@@ -186,6 +188,7 @@ class V4l2Camera:
         self._path = path
         self._exposure_us = options.exposure_us
         self._timeout_s = _wait_s(options)
+        self._tone = options.tone
         self._clock = clock
         self._stamp_doubted = False
 
@@ -218,7 +221,7 @@ class V4l2Camera:
             exposed_ns = self._exposed_ns(self._clock.monotonic_ns())
             rgb = self._rgb()
             if rgb is not None:
-                yield Frame(seq=seq, exposed_ns=exposed_ns, exposure_us=self._exposure_us, rgb=rgb)
+                yield Frame(seq=seq, exposed_ns=exposed_ns, exposure_us=self._exposure_us, rgb=rgb, tone=self._tone)
             bad = 0 if rgb is not None else bad + 1
             seq += 1
         raise DeviceError(f"{self._path}: {bad} damaged frames in a row; use a shorter cable or another USB port")

@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 import numpy.typing as npt
 
-from edge.frames import Camera, Frame, SkippedFrame, readable
+from edge.frames import Camera, Frame, SkippedFrame, Tone, readable
 from edge.frames.container import Length, read_length
 from edge.frames.decode import quiet_opencv, rgb_from_bgr
 from edge.support.clock import Clock
@@ -46,6 +46,8 @@ class Options:
     """``exposed_ns`` of a file's first frame."""
     timed: bool = False
     """Refuse a file without timestamps, as a bare H.264 stream is, unless ``fps`` gives them."""
+    tone: Tone = "srgb"
+    """What the codes stand for: ``linear`` for a camera whose gamma is 1, as industrial ones often are."""
     timeout_s: float = 5.0
     """How long a stream may take to open, or to deliver its next frame, seconds."""
 
@@ -84,7 +86,7 @@ def _open_stream(options: Options, clock: Clock) -> StreamCamera:
     name = masked(options.source)
     if not capture.isOpened():
         raise DeviceError(f"{name}: no video within {options.timeout_s:g} s; check address, password and link")
-    return StreamCamera(capture, name, clock, options.timeout_s)
+    return StreamCamera(capture, name, clock, options.timeout_s, options.tone)
 
 
 def _open_file(options: Options) -> FileCamera:
@@ -188,7 +190,14 @@ class FileCamera:
             index, self._index = self._index, self._index + 1
             exposed_ns = max(exposed_ns, self._options.start_ns + self._offset_ns(index))
             rgb = rgb_from_bgr(bgr)
-            yield Frame(seq=index, exposed_ns=exposed_ns, exposure_us=None, rgb=rgb, name=self._name(index))
+            yield Frame(
+                seq=index,
+                exposed_ns=exposed_ns,
+                exposure_us=None,
+                rgb=rgb,
+                name=self._name(index),
+                tone=self._options.tone,
+            )
         self._report_end()
 
     def _read(self) -> npt.NDArray[Any] | cv2.Mat | None:
@@ -252,10 +261,11 @@ class FileCamera:
 class StreamCamera:
     """A live network stream; see ``edge.frames.Camera``. Made by ``open_camera``."""
 
-    def __init__(self, capture: cv2.VideoCapture, name: str, clock: Clock, timeout_s: float) -> None:
+    def __init__(self, capture: cv2.VideoCapture, name: str, clock: Clock, timeout_s: float, tone: Tone) -> None:
         self._capture = capture
         self._name = name
         self._timeout_s = timeout_s
+        self._tone = tone
         self._clock = clock
 
     @property
@@ -288,7 +298,7 @@ class StreamCamera:
             ok, bgr = self._capture.retrieve()
             if ok:
                 rgb = rgb_from_bgr(bgr)
-                yield Frame(seq=seq, exposed_ns=arrived_ns, exposure_us=None, rgb=rgb)
+                yield Frame(seq=seq, exposed_ns=arrived_ns, exposure_us=None, rgb=rgb, tone=self._tone)
             seq += 1
 
     def __enter__(self) -> StreamCamera:

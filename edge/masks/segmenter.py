@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from edge.frames import RGB, Frame
+from edge.frames.tone import as_srgb
 from edge.masks import Area, ClassMask, DamageClass, Mask, Runtime, preprocess, tiles
 from edge.masks.bundle import Bundle, default_bundle_path, load_bundle
 from edge.masks.golden import Network
@@ -40,7 +41,7 @@ class NetworkOptions:
     source: Literal["main", "lores"] = "main"
     """``main``: the full picture at native scale; ``lores``: the camera's second stream, then enlarged to the frame."""
     unsigned: Unsigned = "refuse"
-    """A bundle that nobody this machine trusts vouches for: ``refuse`` it, or ``allow`` it and warn in the log."""
+    """A bundle that is not signed by a trusted key: ``refuse`` it, or ``allow`` it and warn in the log."""
     keys: Path = KEYS
     """Folder of the minisign public keys (``*.pub``) this machine trusts, beside the bundles shipped with spanhawk."""
     budget_ms: float | None = None
@@ -63,7 +64,7 @@ class NetworkOptions:
 
 
 def open_bundle(options: NetworkOptions) -> Bundle:
-    """Load the bundle ``options`` name and see who vouches for it.
+    """Load the bundle ``options`` name and check its signature.
 
     Raises BundleError where it must not fly, ConfigError where the overlap does not fit its input or a key is unusable.
     """
@@ -150,11 +151,11 @@ class NetworkSegmenter:
         Raises DeviceError when the accelerator is gone, ConfigError when ``source`` is ``lores`` and there is none.
         """
         begun_ns = stopwatch_ns()
-        rgb = self._picture(frame)
+        rgb = as_srgb(self._picture(frame), frame.tone)  # what networks are trained on
         scores = [np.empty(rgb.shape[:2], np.uint8) for _ in self._classes]
         self._fit_mosaics(rgb)
         if self._rounds is not None and not self._rounds.all_fit:
-            return self._in_part(frame, scores, self._rounds, begun_ns)
+            return self._in_part(frame, rgb, scores, self._rounds, begun_ns)
         for index, codes in enumerate(self._score_codes(rgb, scores)):
             if codes.shape != frame.rgb.shape[:2]:
                 codes = scores[index] = preprocess.upsample(codes, frame.height_px, frame.width_px)
@@ -197,15 +198,15 @@ class NetworkSegmenter:
                 mosaic.add(plan[index], codes, joined)
         return out
 
-    def _in_part(self, frame: Frame, scores: list[preprocess.UInt8], rounds: Rounds, begun_ns: int) -> Mask:
+    def _in_part(self, frame: Frame, rgb: RGB, scores: list[preprocess.UInt8], rounds: Rounds, begun_ns: int) -> Mask:
         """As many tiles as there is time for, each answering for its own area alone."""
         looked: list[Area] = []
         for score in scores:
             score[:] = 0
-        for index in rounds.chosen(frame.rgb, begun_ns):
+        for index in rounds.chosen(rgb, begun_ns):
             tile, area = self._mosaics[0].tiles[index], rounds.areas[index]
             top, left = tile.rows.start_px, tile.columns.start_px
-            for score, codes in zip(scores, self._run(_seen(frame.rgb, tile)), strict=True):
+            for score, codes in zip(scores, self._run(_seen(rgb, tile)), strict=True):
                 piece = codes[area.top_px - top : area.bottom_px - top, area.left_px - left : area.right_px - left]
                 score[area.top_px : area.bottom_px, area.left_px : area.right_px] = cv2.LUT(piece, self._table)
             looked.append(area)

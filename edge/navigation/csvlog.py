@@ -4,7 +4,7 @@ Columns, found by the header and in any order: ``t_s`` seconds from the first fr
 ``lon_deg`` WGS 84; ``alt_amsl_m``; ``roll_deg``, ``pitch_deg``, ``yaw_deg`` of the *camera*, all three or
 unknown; ``range_m``; ``h_accuracy_m`` 1-sigma. The first three must be there; a missing column is unknown,
 another column is ignored with a warning. A row without a position (or at 0,0) says that there was no fix.
-Rows are counted as a spreadsheet does: the header is row 1.
+Lines are counted as a spreadsheet does: the header is row 1.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Loaded:
     warnings: tuple[str, ...] = ()
     """What had to be guessed or left out, one sentence each, without the file's name."""
     logged_at: datetime | None = None
-    """UTC of its first moment by the clock of the computer that wrote it, which nobody vouches for; None: unknown."""
+    """UTC of its first moment by the clock of the computer that wrote it, which is not verified; None: unknown."""
 
 
 def load(text: str, path: Path, history: History, at_ns: Callable[[float], int]) -> Span:

@@ -47,9 +47,9 @@ _TABLES = (
 
 
 COUNT = "SELECT state, count(*) FROM letter GROUP BY state"
-"""Rows for ``counted``."""
+"""Lines for ``counted``."""
 LIST = "SELECT seq, id, topic, payload, put_ns, state, attempts, reason FROM letter ORDER BY seq LIMIT ?"
-"""Rows for ``stored``."""
+"""Lines for ``stored``."""
 
 
 def counted(rows: Sequence[Sequence[Any]]) -> dict[LetterState, int]:

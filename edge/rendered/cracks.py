@@ -108,7 +108,7 @@ def _crack(rng: np.random.Generator, seedling: Seedling, id: int, parent: int | 
     width = seedling.width_mm * swing * _taper(count, seedling.taper_start)
     width = np.clip(width, _THINNEST_MM, _WIDEST_MM)
     # Into a hairline light still finds its way; dirt and lime fill some stretches.
-    deep = float(rng.uniform(0.94, 1.02)) * (0.86 - 0.42 * np.exp(-width / 0.8))
+    looks = float(rng.uniform(0.94, 1.02)) * (0.86 - 0.42 * np.exp(-width / 0.8))
     filled = np.clip(0.5 * along_noise(rng, count, 90) - 0.55, 0, 0.55)
     spalled = (along_noise(rng, count, 40) > 1.0) & (width > 0.9)
     return SurfaceCrack(
@@ -116,7 +116,7 @@ def _crack(rng: np.random.Generator, seedling: Seedling, id: int, parent: int | 
         parent=parent,
         path_mm=path,
         width_mm=width,
-        depth=deep * (1 - filled),
+        depth=1 - (1 - looks * (1 - filled)) ** 2.2,  # from how dark it looks to the light that it takes
         spalled=spalled,
     )
 

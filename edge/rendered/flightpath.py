@@ -80,7 +80,7 @@ class Track:
         rng = np.random.default_rng([seed, 11])
         self._hertz = np.geomspace(1 / _SLOWEST_S, 1 / _FASTEST_S, _SWAYS) * rng.uniform(0.85, 1.15, (6, _SWAYS))
         self._phase = rng.uniform(0, 2 * np.pi, (6, _SWAYS))
-        # Slow sway is wide, fast shake is small. Rows: x, y, distance (mm), roll, pitch, yaw (degrees).
+        # Slow sway is wide, fast shake is small. Lines: x, y, distance (mm), roll, pitch, yaw (degrees).
         reach = np.array([18.0, 16.0, 0.05 * self._range_mm, 0.9, 0.8, 1.0])
         self._reach = reach[:, None] * np.array([1.0, 0.5, 0.25, 0.10, 0.04])
 

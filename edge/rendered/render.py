@@ -24,17 +24,23 @@ from edge.rendered.strokes import (
 )
 from edge.rendered.texture import BOARD_STRETCH, GRAIN_MM_PER_PX, NEUTRAL, TONE_MM_PER_PX, UInt8
 
+EYE = 2.2
+"""Power from how bright something looks, which is how it was painted, to its light."""
 _SUN = (-0.6, -0.8)
 """Where the light comes from, in surface directions: upper left."""
 
 
-def tone(scene: Scene, surface_to_frame: Float64, shape: tuple[int, int]) -> UInt8:
-    """Return the soft colours, uint8 RGB of ``shape`` (height, width); the homography leads from mm to pixels."""
-    return _warp(scene.tone, surface_to_frame @ np.diag([TONE_MM_PER_PX, TONE_MM_PER_PX, 1.0]), shape)
+def colours(scene: Scene, surface_to_frame: Float64, shape: tuple[int, int]) -> Float32:
+    """Return the soft colours as light, float32 RGB of ``shape`` (height, width), 1 is white.
+
+    The homography leads from mm to pixels.
+    """
+    painted = _warp(scene.tone, surface_to_frame @ np.diag([TONE_MM_PER_PX, TONE_MM_PER_PX, 1.0]), shape)
+    return np.asarray(cv2.LUT(painted, (np.arange(256) / 255) ** EYE).astype(np.float32))
 
 
 def gain(scene: Scene, surface_to_frame: Float64, shape: tuple[int, int]) -> Float32:
-    """Return what the colours are multiplied by, float32 ``shape``: grain, joints, pores, holes, chalk, cracks."""
+    """Return what their light is multiplied by, float32 ``shape``: grain, joints, pores, holes, chalk, cracks."""
     out = _tile(scene.grain, 1, surface_to_frame, shape).astype(np.float32) * np.float32(1 / NEUTRAL)
     _boards(out, scene, surface_to_frame)
     for joint in scene.joints:
@@ -44,6 +50,8 @@ def gain(scene: Scene, surface_to_frame: Float64, shape: tuple[int, int]) -> Flo
     _pores(out, scene.pores_mm, surface_to_frame)
     for stroke in scene.chalk:
         _chalk(out, stroke, surface_to_frame)
+    # All of that was painted as it looks; a crack takes light, and in light alone is its area its width.
+    out = np.asarray(cv2.pow(np.maximum(out, 0), EYE), np.float32)
     _cracks(out, scene, surface_to_frame)
     return out
 
@@ -90,7 +98,7 @@ def _boards(out: Float32, scene: Scene, surface_to_frame: Float64) -> None:
 
 
 def _region(out: Float32, points_px: Float64, margin_px: float) -> tuple[slice, slice] | None:
-    """Rows and columns of the frame that hold the points with a margin; None when they lie outside."""
+    """Lines and columns of the frame that hold the points with a margin; None when they lie outside."""
     low = np.maximum(np.floor(points_px.min(axis=0) - margin_px), 0).astype(int)
     high = np.minimum(np.ceil(points_px.max(axis=0) + margin_px) + 1, (out.shape[1], out.shape[0])).astype(int)
     return None if (low >= high).any() else (slice(low[1], high[1]), slice(low[0], high[0]))
@@ -189,7 +197,7 @@ def _cracks(out: Float32, scene: Scene, surface_to_frame: Float64) -> None:
     if chip.any():
         # A chipped rim shows fresh, lighter concrete; its outer edge is a small step in shade.
         edge = cv2.GaussianBlur(chip, (0, 0), 1.2) - chip
-        out *= 1 + 0.13 * chip - 0.35 * np.clip(edge, 0, 1)
+        out *= (1 + 0.13 * chip - 0.35 * np.clip(edge, 0, 1)) ** EYE
     out *= 1 - dark
 
 

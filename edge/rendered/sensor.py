@@ -1,8 +1,14 @@
-"""What lens and sensor do to the light: fall-off, motion blur, shot and read noise."""
+"""What lens, sensor and firmware do to the light: fall-off, motion blur, noise; curve, sharpening, JPEG.
+
+The curve stands here a second time (edge/frames/tone.py has the one that pictures are read with): a rendered camera
+that shared it would hide a mistake in it.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -13,9 +19,13 @@ from edge.rendered.strokes import Float32
 from edge.rendered.texture import UInt8
 
 Int16 = npt.NDArray[np.int16]
+Tone = Literal["srgb", "linear"]
 
-_SHOT, _READ = 0.035, 0.8
-"""Noise variance in grey levels squared: _SHOT per grey level, plus _READ."""
+_SHOT, _READ = 3.3e-4, 2.3e-6
+"""Noise variance in light, 1 is white: _SHOT of the light, plus _READ. Some 3,000 electrons fill a pixel, 2.4 codes of
+noise on a middle grey."""
+_LEVELS = 1 << 14
+SHARPEN_RADIUS_PX = 1.0
 _NOISE_MARGIN_PX = 48
 
 
@@ -45,12 +55,39 @@ def noise_table(seed: int, lens: Lens) -> Int16:
     return np.asarray(np.clip(256 * rng.standard_normal(shape, dtype=np.float32), -2000, 2000), np.int16)
 
 
-def with_noise(picture: UInt8, table: Int16, rng: np.random.Generator) -> UInt8:
-    """Add noise to a picture, uint8 RGB, from a place of the table that ``rng`` chooses."""
+def with_noise(light: Float32, table: Int16, rng: np.random.Generator) -> Float32:
+    """Add noise to the light (H, W, 3) on the sensor, from a place of the table that ``rng`` chooses."""
     top, left = rng.integers(0, _NOISE_MARGIN_PX, 2).tolist()
-    part = table[top : top + picture.shape[0], left : left + picture.shape[1]]
+    part = table[top : top + light.shape[0], left : left + light.shape[1]]
     if rng.random() < 0.5:
         part = part[::-1]
-    sigma = np.rint(256 * np.sqrt(_SHOT * np.arange(256) + _READ)).astype(np.int16)
-    grains = cv2.multiply(np.ascontiguousarray(part), cv2.LUT(picture, sigma), scale=1 / 65536)
-    return np.asarray(cv2.add(picture, grains, dtype=cv2.CV_8U), np.uint8)
+    sigma = np.sqrt(np.maximum(light, 0) * np.float32(_SHOT) + np.float32(_READ))
+    return np.asarray(light + sigma * part * np.float32(1 / 256), np.float32)
+
+
+def developed(light: Float32, tone: Tone, sharpen: float, jpeg: int | None) -> UInt8:
+    """The picture, RGB (H, W, 3), that a camera makes of the light on its sensor, 1 being white.
+
+    ``sharpen``: amount of an unsharp mask of 1 pixel on the codes, as firmware does it; ``jpeg``: quality, None: none.
+    """
+    codes = _curve(tone)[(np.clip(light, 0, 1) * np.float32(_LEVELS - 1) + np.float32(0.5)).astype(np.intp)]
+    if sharpen:
+        blunt = cv2.GaussianBlur(codes, (0, 0), SHARPEN_RADIUS_PX)
+        codes = np.asarray(codes + np.float32(sharpen) * (codes - blunt), np.float32)
+    rgb = np.asarray(cv2.convertScaleAbs(np.maximum(codes, 0)), np.uint8)
+    if jpeg is None:
+        return rgb
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, jpeg])
+    again = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.cvtColor(np.asarray(again), cv2.COLOR_BGR2RGB), np.uint8)
+
+
+@functools.lru_cache(maxsize=2)
+def _curve(tone: Tone) -> Float32:
+    """The camera's curve: the code, not rounded, of each level of its converter."""
+    level = np.arange(_LEVELS) / (_LEVELS - 1)
+    if tone == "linear":
+        return (255 * level).astype(np.float32)
+    curved = 1.055 * np.maximum(level, 0.0031308) ** (1 / 2.4) - 0.055  # IEC 61966-2-1
+    return (255 * np.where(level <= 0.0031308, 12.92 * level, curved)).astype(np.float32)

@@ -24,7 +24,7 @@ def percentiles(columns: Mapping[str, Sequence[float]]) -> dict[str, dict[str, f
 
 
 def columns(rows: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
-    """Rows of stage times as one column per stage."""
+    """Lines of stage times as one column per stage."""
     table: dict[str, list[float]] = {}
     for row in rows:
         for stage, took_ms in row.items():

@@ -93,15 +93,29 @@ def picture(
     jpeg: int | None = None,
     seed: int = 0,
 ) -> UInt8:
-    """Grey RGB (H, W, 3) of a surface with a crack of that cover, as a lens, a sensor and a file make it."""
-    grey = surface * (1 - share) + dark * share
+    """Grey RGB (H, W, 3) of a surface with a crack of that cover, as a lens, a sensor and a file make it.
+
+    ``surface``, ``dark`` and ``noise`` are sRGB codes; area and blur mix light.
+    """
+    light = to_light(np.asarray(surface)) * (1 - share) + to_light(np.asarray(dark)) * share
     if blur:
-        grey = cv2.GaussianBlur(grey, (0, 0), blur, borderType=cv2.BORDER_REPLICATE)
+        light = cv2.GaussianBlur(light, (0, 0), blur, borderType=cv2.BORDER_REPLICATE)
+    grey = to_srgb(light)
     grey = grey + np.random.default_rng(seed).normal(0, noise, grey.shape) if noise else grey
     rgb = np.repeat(np.clip(np.rint(grey), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
     if jpeg is not None:
         rgb = cv2.imdecode(cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, jpeg])[1], cv2.IMREAD_COLOR)
     return np.ascontiguousarray(rgb)
+
+
+def to_light(code: Floats) -> Floats:
+    """Light 0 to 1 of sRGB codes 0 to 255: IEC 61966-2-1."""
+    return np.where(code <= 10.31475, code / 3294.6, ((code / 255 + 0.055) / 1.055) ** 2.4)
+
+
+def to_srgb(light: Floats) -> Floats:
+    """The inverse of ``to_light``."""
+    return np.where(light <= 0.0031308, 3294.6 * light, 255 * (1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055))
 
 
 def mask_of(crack: npt.NDArray[np.bool_], rgb: UInt8 | None = None) -> ClassMask:

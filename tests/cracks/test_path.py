@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.cracks import path
+from edge.cracks.lines import Lines
 from edge.cracks.path import Paths, sample
-from edge.cracks.rows import Rows
 from tests.cracks.drawn import Floats, UInt8, arc, ray, straight
 
 
@@ -28,7 +28,7 @@ def evenly(xy: Floats, spacing_px: float) -> Floats:
 
 
 def smooth(values: Floats, sigma: float, *, closed: bool, hold_ends: bool = True) -> Floats:
-    return path.smooth(values, Rows(np.array([len(values)])), np.array([closed]), sigma, hold_ends=hold_ends)
+    return path.smooth(values, Lines(np.array([len(values)])), np.array([closed]), sigma, hold_ends=hold_ends)
 
 
 def trimmed(xy: Floats, start_px: float, end_px: float) -> Floats:

@@ -90,10 +90,11 @@ class Device:
     error = None
     controls_it_has = ("FrameDurationLimits", "ExposureTime", "AnalogueGain", "AeEnable")
 
-    def __init__(self, camera_num=0):
+    def __init__(self, camera_num=0, tuning=None):
         if self.busy:
             raise RuntimeError("Camera __init__ sequence did not complete.")
         Device.last = self
+        self.tuning = tuning
         self.script = list(type(self).script)
         self.sensor_resolution = SENSOR
         self.camera_controls = dict.fromkeys(self.controls_it_has, (0, 1, 0))
@@ -102,6 +103,20 @@ class Device:
     @classmethod
     def global_camera_info(cls):
         return [{"Model": "imx477", "Num": number} for number in range(cls.cameras)]
+
+    @staticmethod
+    def load_tuning_file(name):
+        if name != "imx477.json":
+            raise RuntimeError(f"Tuning file {name} not found")
+        curve = [0, 0, 32768, 54876, 65535, 65535]
+        return {
+            "version": 2.0,
+            "algorithms": [{"rpi.agc": {}}, {"rpi.contrast": {"ce_enable": 1, "gamma_curve": curve}}],
+        }
+
+    @staticmethod
+    def find_tuning_algo(tuning, name):
+        return next(algorithm for algorithm in tuning["algorithms"] if name in algorithm)[name]
 
     def create_video_configuration(self, *, main, lores, display, encode, **rest):
         for stream in (main, lores):

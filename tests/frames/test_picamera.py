@@ -270,3 +270,29 @@ def test_without_picamera2(clock):
 def test_impossible_options(wrong, told):
     with pytest.raises(UsageError, match=told):
         Options(**wrong)
+
+
+@pytest.mark.parametrize(("tone", "half"), [("srgb", 188), ("linear", 127.5)])  # 0.735 is the sRGB code of light 0.5
+def test_a_plain_tone_curve_replaces_that_of_the_tuning(device, clock, tone, half):
+    with open_camera(Options(tone=tone), clock) as camera:
+        [frame] = read(camera, 1)
+    assert frame.tone == tone
+    contrast = Device.last.tuning["algorithms"][1]["rpi.contrast"]
+    light, code = contrast["gamma_curve"][::2], contrast["gamma_curve"][1::2]
+    assert contrast["ce_enable"] == 0
+    assert (light[0], code[0], light[-1], code[-1]) == (0, 0, 65535, 65535)
+    assert np.interp(32767.5, light, code) / 257 == pytest.approx(half, abs=0.6)
+
+
+def test_the_cameras_own_tuning_stays_unless_asked(device, clock):
+    with open_camera(Options(), clock) as camera:
+        assert read(camera, 1)[0].tone == "srgb"
+    assert Device.last.tuning is None
+
+
+def test_sharpening_can_be_turned_off_or_is_not_there(device, clock):
+    with pytest.raises(DeviceError, match="has no Sharpness; leave sharpness out"):
+        open_camera(Options(sharpness=0.0), clock)
+    device.controls_it_has = (*Device.controls_it_has, "Sharpness")
+    with open_camera(Options(sharpness=0.0), clock):
+        assert Device.last.configuration["controls"]["Sharpness"] == 0.0

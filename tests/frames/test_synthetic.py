@@ -167,6 +167,9 @@ def test_a_closed_camera_gives_no_more_frames(scene: Scene) -> None:
         ({"freeze_after": 0}, "freeze_after is 0"),
         ({"sed": 1}, "did you mean seed"),
         ({"noise": "yes"}, "true or false"),
+        ({"sharpen": -0.5}, "sharpen is -0.5"),
+        ({"jpeg_quality": 0}, "jpeg_quality is 0; give 1 to 100"),
+        ({"tone": "gamma"}, "tone"),
     ],
 )
 def test_wrong_options_are_refused_by_name(table: dict[str, object], words: str) -> None:

@@ -17,7 +17,7 @@ from edge.rendered.cracks import Float64, SurfaceCrack
 from edge.rendered.flightpath import Lens, Pose
 from edge.rendered.render import gain, px_per_mm
 from edge.rendered.scene import Scene, build_scene
-from edge.rendered.sensor import noise_table, smear, with_noise
+from edge.rendered.sensor import developed, noise_table, smear, with_noise
 from edge.rendered.strokes import half_widths_px, project
 from edge.support.clock import ManualClock
 
@@ -197,13 +197,48 @@ def test_smear_spreads_a_point_evenly_and_loses_nothing(extent: tuple[float, flo
         assert length**2 / 12 - 0.02 <= (out * axis**2).sum() <= length**2 / 12 + 0.27
 
 
-def test_noise_has_the_stated_strength() -> None:
+def test_noise_has_the_stated_strength_in_light() -> None:
     lens = Lens(8.0, 10.0, 400, 300)
     table = noise_table(1, lens)
-    for level in (20, 120, 220):
-        noisy = with_noise(np.full((300, 400, 3), level, np.uint8), table, np.random.default_rng(2)).astype(float)
-        assert noisy.mean() == pytest.approx(level, abs=0.1)
-        assert noisy.std() == pytest.approx(math.sqrt(0.035 * level + 0.8 + 1 / 12), rel=0.05)
+    for level in (0.02, 0.2, 0.7):
+        flat = np.full((300, 400, 3), level, np.float32)
+        noisy = with_noise(flat, table, np.random.default_rng(2)).astype(float)
+        assert noisy.mean() == pytest.approx(level, abs=2e-4)
+        assert noisy.std() == pytest.approx(math.sqrt(3.3e-4 * level + 2.3e-6), rel=0.05)
+
+
+def step_of_light() -> np.ndarray:
+    """Dark on the left, bright on the right, RGB."""
+    light = np.full((40, 60, 3), 0.05, np.float32)
+    light[:, 30:] = 0.5
+    return light
+
+
+def test_a_camera_writes_srgb_codes_unless_told_otherwise() -> None:
+    light = np.repeat(np.linspace(0, 1, 256, dtype=np.float32).reshape(1, -1, 1), 3, axis=2)
+    linear = developed(light, "linear", sharpen=0, jpeg=None)[0, :, 0]
+    assert np.abs(linear.astype(int) - np.arange(256)).max() <= 1
+    srgb = developed(light, "srgb", sharpen=0, jpeg=None)[0, :, 0]
+    for code, expected in ((0, 0), (55, 128), (118, 181), (255, 255)):  # light of 0.216 is code 128, 0.463 is 181
+        assert abs(int(srgb[code]) - expected) <= 1
+
+
+def test_sharpening_overshoots_an_edge_and_jpeg_changes_little() -> None:
+    plain, sharp = (developed(step_of_light(), "srgb", sharpen=amount, jpeg=None)[20, :, 0] for amount in (0, 1.0))
+    assert sharp.max() > plain.max() + 20
+    assert sharp.min() < plain.min() - 20
+    assert sharp[10] == plain[10]
+    assert sharp[50] == plain[50]
+    packed = developed(step_of_light(), "srgb", sharpen=0, jpeg=92)[20, :, 0]
+    assert 0 < np.abs(packed.astype(int) - plain.astype(int)).max() < 20
+
+
+def test_frames_say_what_their_codes_stand_for(scene: Scene) -> None:
+    options = Options(seed=5, live=False, seconds=1.0, width_px=320, height_px=180, noise=False, jpeg_quality=None)
+    bright = SyntheticCamera(options, ManualClock(NOON), scene).render(0)
+    straight = SyntheticCamera(dataclasses.replace(options, tone="linear"), ManualClock(NOON), scene).render(0)
+    assert (bright.tone, straight.tone) == ("srgb", "linear")
+    assert bright.rgb.mean() > straight.rgb.mean() + 20
 
 
 def test_the_truth_is_consistent(scene: Scene) -> None:

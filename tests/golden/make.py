@@ -19,7 +19,7 @@ from edge.support.clock import ManualClock
 
 HERE = Path(__file__).parent
 FPS = 2.0
-OPTIONS = synthetic.Options(seed=7, width_px=640, height_px=360, fps=FPS, seconds=4.0, live=False)
+OPTIONS = synthetic.Options(seed=7, width_px=640, height_px=360, fps=FPS, seconds=4.0, live=False, jpeg_quality=None)
 CONFIG = "[scale]\nfocal_length_mm = 8.0\nsensor_width_mm = 3.968\n"
 
 

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 
 from edge.rendered.cracks import Bool, Float64
-from edge.rendered.render import gain, tone
+from edge.rendered.render import colours, gain
 from edge.rendered.scene import Scene
+from edge.rendered.sensor import developed
 from edge.rendered.strokes import project, runs_of
 from edge.tools.demo.report import said
 from edge.tools.demo.score import CrackScore, Score, View
@@ -85,7 +86,7 @@ def _band(scene: Scene, scale: float, top: int, flown: UInt8) -> UInt8:
     shape = (flown.shape[0], flown.shape[1])
     flat = np.array([[scale, 0, 0], [0, scale, -top], [0, 0, 1]])
     light = gain(scene, flat, shape)
-    picture = cv2.multiply(tone(scene, flat, shape), cv2.merge([light] * 3), dtype=cv2.CV_8U)
+    picture = developed(colours(scene, flat, shape) * light[..., None], "srgb", sharpen=0.0, jpeg=None)
     # A little lighter everywhere, so that colours stand out; far lighter where nobody looked.
     veil = np.where(flown > 0, np.float32(0.16), np.float32(0.66))[..., None]
     return np.asarray(picture * (1 - veil) + veil * np.array(PAPER, np.float32), np.uint8)

@@ -16,7 +16,7 @@ Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 
-class Rows:
+class Lines:
     """How N rows are shared out among L lines, each of at least one row, in order."""
 
     __slots__ = ("at", "count", "first", "last", "owner")
@@ -41,8 +41,23 @@ class Rows:
 
     def longer(self, by: int) -> Index:
         """Places in their line of its rows and of ``by`` more at either end, line by line: (N + 2 * by * L,)."""
-        return Rows(self.count + 2 * by).at - by
+        return Lines(self.count + 2 * by).at - by
 
-    def only(self, lines: Flags) -> tuple[Rows, Flags]:
+    def only(self, lines: Flags) -> tuple[Lines, Flags]:
         """The rows of some ``lines`` (L,), and flags (N,) of which these are."""
-        return Rows(self.count[lines]), lines[self.owner]
+        return Lines(self.count[lines]), lines[self.owner]
+
+
+def filled(values: Floats, known: Flags, rows: Lines) -> Floats:
+    """Interpolate along each line over the points that are not ``known``; over all that are no number where none is."""
+    if known.all():
+        return values
+    none = rows.sums(known) == 0
+    known = np.where(none[rows.owner], np.isfinite(values), known)
+    index = np.arange(len(values))
+    before = np.maximum.accumulate(np.where(known, index, -1))
+    after = np.minimum.accumulate(np.where(known, index, len(index))[::-1])[::-1]
+    before = np.where(before < rows.first[rows.owner], after, before)
+    after = np.where(after > rows.last[rows.owner], before, after)
+    share = np.divide(index - before, after - before, out=np.zeros(len(index)), where=after > before)
+    return np.asarray(values[before] + share * (values[after] - values[before]))
