@@ -32,9 +32,10 @@ def test_a_flight_along_a_wall_is_one_chart_and_every_frame_lies_where_it_was_ta
 def test_a_second_pass_is_recognised_and_does_not_drift_away(concrete: np.ndarray) -> None:
     registrar = Registrar()
     out = [(60 + 150 * step, 200.0) for step in range(14)]
+    turn = [(out[-1][0], 310.0)]
     back = [(x, 420.0) for x, _ in reversed(out)]
     errors = []
-    for left, top in (*out, *back):
+    for left, top in (*out, *turn, *back):
         placed = registrar.register(window(concrete, left, top))
         errors.append(_error_px(placed.to_chart, to_wall_of(left - 60, top - 200)))
     assert max(errors) < 8
