@@ -3,7 +3,7 @@
 * A letter leaves SENT only by the broker's word: acknowledged is confirmed, refused is parked with the reason.
 * When a connection is lost, everything handed over is pending again and goes out again under the same id.
 * A letter handed over late (from an earlier run, or old) is marked so.
-* A letter at which the broker hangs up each time would block all others for ever: when connections end soon and
+* A letter at which the broker hangs up each time would block all others: when connections end soon and
   nothing is acknowledged, letters go out one by one until the culprit is known, and it is parked. Where it was the
   largest so far, letters of its size are parked without another try (a broker's limit is learnt once), for a while.
 """
@@ -91,8 +91,8 @@ class Delivery:
         if self._refusal is None:
             return None
         return (
-            f"{self._refused} letters were refused and are set aside (the last one: {self._refusal}); "
-            "mend that, then give the command flush (or spanhawk outbox flush, when the daemon is stopped)"
+            f"{self._refused} letters were refused and are parked (the last one: {self._refusal}); "
+            "correct that, then give the command flush (or spanhawk outbox flush, when the daemon is stopped)"
         )
 
     def retry(self) -> int:
@@ -191,7 +191,7 @@ class Delivery:
         self._outbox.park(id, reason)
         self._refused += 1
         self._refusal = reason
-        self._complaints.warn("parked", f"letter {id} is set aside: {reason}")
+        self._complaints.warn("parked", f"letter {id} is parked: {reason}")
 
 
 class _Sizes:

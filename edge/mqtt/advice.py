@@ -20,18 +20,18 @@ _REFUSED_ADVICE = {
 }
 _LOST_ADVICE = {
     "Session taken over": "; another client uses the same mqtt.client_id: give each vehicle a name of its own",
-    "Keep alive timeout": "; the broker or the network fell silent",
+    "Keep alive timeout": "; the broker or the network stopped answering",
     "Packet too large": "; lower mqtt.max_payload_bytes",
     "Protocol error": "; if this broker limits the size of messages, lower mqtt.max_payload_bytes",
 }
 
 
 def unreachable(error: OSError) -> str:
-    """Why dialling failed."""
-    return f"cannot be reached: {_dialling(error)}"
+    """Why connecting failed."""
+    return f"cannot be reached: {_connecting(error)}"
 
 
-def _dialling(error: OSError) -> str:
+def _connecting(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted, {error.verify_message}: {_certificate_advice(error.verify_code)}"
     if isinstance(error, (ssl.SSLError, ConnectionResetError)):
@@ -69,5 +69,5 @@ def silence(detail: str, *, encrypted: bool, is_5: bool) -> str:
     if encrypted:
         advice = "does it ask for a certificate (mqtt.cert_file)?"
     else:
-        advice = 'does it want mqtts://, or mqtt.protocol = "3.1.1"?' if is_5 else "does it want mqtts://?"
+        advice = 'does it require mqtts://, or mqtt.protocol = "3.1.1"?' if is_5 else "does it require mqtts://?"
     return f"ended the connection without an answer{detail}; is it an MQTT broker, and {advice}"

@@ -1,8 +1,8 @@
-"""What a publisher needs of an MQTT library: one connection, from its dial to its end, and its news.
+"""What a publisher needs of an MQTT library: one connection, from its beginning to its end, and its news.
 
 A connection is never used twice: whatever the library keeps in memory ends with it, because what must not be lost
 is in the outbox. The library's callbacks only append to ``news``; all work is done between two calls of ``work``,
-where an exception means no more than "dial again" and a lock may be taken.
+where an exception only means "connect again" and a lock may be taken.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Complaint:
 News: TypeAlias = Up | Ended | Arrived | Complaint
 
 
-class Hangup(Exception):  # noqa: N818 - that a connection ends is no error
+class Disconnected(Exception):  # noqa: N818 - that a connection ends is no error
     """Why a connection did not come up or is over, as a sentence."""
 
     def __init__(self, sentence: str, *, refused: bool = False, provoked: bool = False) -> None:
@@ -68,10 +68,10 @@ class Connection(Protocol):
     news: deque[News]
 
     def dial(self) -> None:
-        """Connect; returns before the broker has answered. Raises Hangup."""
+        """Connect; returns before the broker has answered. Raises Disconnected."""
 
     def work(self) -> None:
-        """Serve the network for a moment. Raises Hangup when the connection is over."""
+        """Serve the network for a moment. Raises Disconnected when the connection is over."""
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retained: bool, correlation: bytes | None) -> int | None:
         """Queue without blocking; returns the ``mid`` its end will carry, None when it could not be queued."""

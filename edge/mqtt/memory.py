@@ -181,7 +181,7 @@ class MemoryPublisher:
 
     def health(self) -> str | None:
         """That it is down; None while up."""
-        return None if self.connected else "the memory publisher is told to be down"
+        return None if self.connected else "the memory publisher is disconnected, as a test asked"
 
     @property
     def shortcoming(self) -> str | None:

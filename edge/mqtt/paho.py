@@ -23,7 +23,7 @@ from edge.mqtt import Publisher, Request
 from edge.mqtt.address import Address, parse_url
 from edge.mqtt.advice import loss, refusal, silence, unreachable
 from edge.mqtt.commands import MAX_COMMAND_BYTES
-from edge.mqtt.connection import Arrived, Complaint, Ended, Hangup, News, Up
+from edge.mqtt.connection import Arrived, Complaint, Disconnected, Ended, News, Up
 from edge.mqtt.reconnecting import ReconnectingPublisher
 from edge.mqtt.tls import Context, read_password, tls_context
 from edge.mqtt.topics import check_vehicle, commands_topic, status_topic
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 _DIAL_TIMEOUT_S = 10.0
 # How long one turn waits for the network; also how late a wish to leave is noticed.
 _TURN_S = 0.1
-_GOODBYE_TURNS = 10
+_LEAVE_TURNS = 10
 # MQTT_LOG_ERR of the library.
 _LIBRARY_ERROR = 0x08
 # The broker must not send us more than this in one packet (MQTT 5 only).
@@ -115,7 +115,7 @@ def open_publisher(options: Options, clock: Clock, *, vehicle: str, last_will: b
     """A publisher that connects in the background and keeps trying: an absent broker is not an error here.
 
     ``last_will`` is what the broker publishes, retained, on the status topic when this vehicle vanishes.
-    Raises ConfigError for what trying again cannot mend (files, names, addresses).
+    Raises ConfigError for what trying again cannot correct (files, names, addresses).
     """
     check_vehicle(vehicle)
     address = parse_url(options.url)
@@ -175,9 +175,9 @@ class PahoConnection:
         try:
             self._client.connect(self._address.host, self._address.port, self._options.keepalive_s, **special)
         except OSError as error:
-            raise Hangup(f"{self._address} {unreachable(error)}") from error
+            raise Disconnected(f"{self._address} {unreachable(error)}") from error
         except UnicodeError as error:
-            raise Hangup(f"{self._address} cannot be reached: this is no host name; check mqtt.url") from error
+            raise Disconnected(f"{self._address} cannot be reached: this is no host name; check mqtt.url") from error
 
     def work(self) -> None:
         """One turn of the library's loop."""
@@ -185,7 +185,7 @@ class PahoConnection:
         if status != 0 or self._ended is not None:
             refused = self._refused is not None and not self._asks_less
             provoked = self._accepted and self._ended in _PROVOKED
-            raise Hangup(f"{self._address} {self._why(int(status))}", refused=refused, provoked=provoked)
+            raise Disconnected(f"{self._address} {self._why(int(status))}", refused=refused, provoked=provoked)
         if self._accepted and not self._subscribed:
             self._subscribed = True
             self._client.subscribe(self._topic, **self._subscription())
@@ -204,7 +204,7 @@ class PahoConnection:
         client = self._client
         if politely and self._accepted and self._ended is None:
             client.disconnect()
-            for _ in range(_GOODBYE_TURNS):
+            for _ in range(_LEAVE_TURNS):
                 if self._ended is None and client.loop(_TURN_S) != 0:
                     break
         socket = client.socket()
@@ -303,7 +303,8 @@ class PahoConnection:
             return
         for reason in reasons:
             if reason.is_failure:
-                self.news.append(Complaint(f"{self._address} lets no commands through ({self._topic}): {reason}"))
+                sentence = f"refuses the subscription to commands ({self._topic}): {reason}"
+                self.news.append(Complaint(f"{self._address} {sentence}"))
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
         properties = message.properties

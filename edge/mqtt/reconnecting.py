@@ -1,4 +1,4 @@
-"""The publisher that keeps one connection up: dials, backs off, dials again. Knows no MQTT library."""
+"""The publisher that keeps one connection up and, when it ends, waits and connects again. Knows no MQTT library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from edge.mqtt import Receipt, Request
-from edge.mqtt.connection import Connection, Hangup, Up
+from edge.mqtt.connection import Connection, Disconnected, Up
 from edge.mqtt.traffic import Traffic
 from edge.support.clock import Clock
 from edge.support.complaints import Complaints
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 # A connection that lived so long was a good one: the next failure is the first of its kind.
 _HELD_NS = 10_000_000_000
-# A broker that answers pings but acknowledges nothing is as good as gone; a slow link needs some seconds per letter.
+# A broker that answers pings but acknowledges nothing is of no use; a slow link needs some seconds per letter.
 _STALLED_NS = 60_000_000_000
 FIRST_PAUSE_S, CAP_S = 0.5, 30.0
 # Never at once: a broker that accepts and hangs up would otherwise be called in a tight loop.
@@ -27,7 +27,7 @@ _LEAST_PAUSE_S = 0.05
 REFUSED_S = (10.0, 60.0)
 """Pause after the broker answered, and said no: a refused password is not put right in seconds."""
 # What is on its way when we leave gets so long to be acknowledged.
-_GOODBYE_NS = 2_000_000_000
+_LEAVE_NS = 2_000_000_000
 # A broker that hangs up on what we sent takes the next connection at once, but not for ever.
 _PROVOKED_S, _MOST_PROVOKED = 1.0, 50
 _JOIN_S = 15.0
@@ -134,7 +134,7 @@ class ReconnectingPublisher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._politely = kind is None
-        self._leave_ns = self._clock.monotonic_ns() + _GOODBYE_NS
+        self._leave_ns = self._clock.monotonic_ns() + _LEAVE_NS
         self._closing.set()
         self._thread.join(_JOIN_S)
 
@@ -149,7 +149,7 @@ class ReconnectingPublisher:
                 pause_s = self._chance.uniform(*REFUSED_S)
             self._clock.wait(self._closing, pause_s)
 
-    def _one_connection(self) -> Hangup | None:
+    def _one_connection(self) -> Disconnected | None:
         """From dialling to the end; returns how the other side ended it."""
         line, ended = self._connect(), None
         try:
@@ -158,10 +158,10 @@ class ReconnectingPublisher:
                 line.work()
                 self._read(line)
                 self._check_progress()
-        except Hangup as hangup:
+        except Disconnected as hangup:
             self._lost(str(hangup))
             ended = hangup
-        except Exception as error:  # the library stumbled over something: that ends a connection, not the thread
+        except Exception as error:  # an error inside the library ends a connection, not the thread
             log.warning("%s: the MQTT library failed; connecting again", self._broker, exc_info=True)
             self._lost(f"{self._broker}: the MQTT library failed ({type(error).__name__}: {error})")
         finally:
@@ -181,7 +181,8 @@ class ReconnectingPublisher:
         if self._up_ns is None or self._traffic.idle or ended != self._ended:
             self._ended, self._progress_ns = ended, now_ns
         elif now_ns - self._progress_ns > _STALLED_NS:
-            raise Hangup(f"{self._broker} was connected, but acknowledged nothing for {_STALLED_NS // 10**9} seconds")
+            stalled_s = _STALLED_NS // 10**9
+            raise Disconnected(f"{self._broker} was connected, but acknowledged nothing for {stalled_s} seconds")
 
     def _came_up(self, line: Connection, up: Up) -> None:
         log.info("connected to %s", self._broker)
@@ -210,7 +211,7 @@ class ReconnectingPublisher:
         try:
             line.close(politely=self._politely)
         except Exception:  # whatever it was, the connection is gone and the next one is a new client
-            log.warning("%s: the MQTT library failed while hanging up", self._broker, exc_info=True)
+            log.warning("%s: the MQTT library failed while disconnecting", self._broker, exc_info=True)
         self.wake.set()
 
     def _leaving(self) -> bool:

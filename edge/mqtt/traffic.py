@@ -123,7 +123,7 @@ class Traffic:
         topic = asked if asked is not None and may_reply_to(asked, self._vehicle) else default_topic
         with self._lock:
             if self._line is None or len(self._replies) >= _MAX_REPLIES:
-                self._complaints.warn("replies", f"a reply on {topic} is dropped: the broker is away or too slow")
+                self._complaints.warn("replies", f"a reply on {topic} is dropped: the broker is absent or too slow")
                 return
             self._replies.append((topic, payload, request.correlation))
             self._flush()

@@ -103,7 +103,7 @@ def test_a_refused_letter_is_parked_with_the_reason(caplog):
     assert [s.reason for s in world.outbox.list(9) if s.reason] == ["Not authorized"]
     assert world.delivery.refused == 1
     assert "1 letters were refused" in world.delivery.health()
-    assert "letter bad is set aside: Not authorized" in caplog.text
+    assert "letter bad is parked: Not authorized" in caplog.text
 
 
 def test_old_letters_are_marked_late_and_fresh_ones_are_not():

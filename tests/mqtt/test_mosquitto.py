@@ -387,7 +387,7 @@ def test_the_wrong_scheme_is_told(tmp_path, certificates, caplog):
         mosquitto(tmp_path, listener_lines=encrypted(certificates)) as broker,
         publisher_at(broker, url=f"mqtt://localhost:{broker.port}") as publisher,
     ):
-        assert wait(publisher, lambda: "does it want mqtts://" in str(publisher.health())), publisher.health()
+        assert wait(publisher, lambda: "does it require mqtts://" in str(publisher.health())), publisher.health()
 
 
 def test_a_certificate_for_another_name(tmp_path, certificates):

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 
 from edge.mqtt import Receipt, Request
-from edge.mqtt.connection import Arrived, Complaint, Ended, Hangup, Up
+from edge.mqtt.connection import Arrived, Complaint, Disconnected, Ended, Up
 from edge.mqtt.reconnecting import REFUSED_S, ReconnectingPublisher
 from edge.mqtt.traffic import MAX_REQUESTS
 from edge.support.clock import SystemClock
@@ -90,7 +90,7 @@ UP = Up(None, None)
 def test_it_dials_until_somebody_answers(caplog):
     caplog.set_level(logging.INFO)
     clock = NoWaiting()
-    refusals = [Script(dial=Hangup("mqtt://b:1 cannot be reached: nothing listens there")) for _ in range(5)]
+    refusals = [Script(dial=Disconnected("mqtt://b:1 cannot be reached: nothing listens there")) for _ in range(5)]
     last = Script(UP)
     with link(*refusals, last, clock=clock) as publisher:
         assert last.quiet.wait(PATIENCE_S)
@@ -133,7 +133,7 @@ def test_what_was_said_before_the_end_still_counts():
         publisher.wake.clear()
         assert publisher.send("a", "t", b"")
         assert publisher.send("b", "t", b"")
-        dying.steps.append((Ended(1, None), Hangup("gone")))
+        dying.steps.append((Ended(1, None), Disconnected("gone")))
         assert last.quiet.wait(PATIENCE_S)
         assert publisher.wake.is_set()
         assert publisher.receipts() == [Receipt("a", None)]
@@ -176,16 +176,16 @@ def test_a_status_the_broker_would_hang_up_on_is_not_sent(caplog):
     assert "'a/#' is not a topic" in caplog.text
 
 
-def test_a_library_that_fails_while_hanging_up(caplog):
+def test_a_library_that_fails_while_disconnecting(caplog):
     class Clumsy(Script):
         def close(self, *, politely):
             raise OSError("already gone")
 
     last = Script(UP)
-    with link(Clumsy(UP, Hangup("gone")), last) as publisher:
+    with link(Clumsy(UP, Disconnected("gone")), last) as publisher:
         assert last.quiet.wait(PATIENCE_S)
         assert publisher.sessions == 2
-    assert "failed while hanging up" in caplog.text
+    assert "failed while disconnecting" in caplog.text
 
 
 def test_a_window_of_one():
@@ -256,7 +256,7 @@ def test_replies_never_go_where_they_would_be_believed():
 
 
 def test_a_reply_while_away_is_dropped_and_said(caplog):
-    with link(Script(dial=Hangup("away"))) as publisher:
+    with link(Script(dial=Disconnected("away"))) as publisher:
         publisher.reply(Request(b"", None, None), "default", b"answer")
     assert "a reply on default is dropped" in caplog.text
 
@@ -305,7 +305,7 @@ def test_leaving_waits_for_what_is_on_its_way():
 def test_a_broker_that_says_no_is_not_asked_again_in_seconds():
     """A wrong password does not become right in seconds; a broker that locks accounts would lock this one."""
     clock = NoWaiting()
-    no = [Script(Hangup("mqtt://b:1 refused: Not authorized", refused=True)) for _ in range(20)]
+    no = [Script(Disconnected("mqtt://b:1 refused: Not authorized", refused=True)) for _ in range(20)]
     last = Script(UP)
     with link(*no, last, clock=clock):
         assert last.quiet.wait(PATIENCE_S)
