@@ -131,7 +131,7 @@ def find_float(bundle: Path, card: Mapping[str, Any], given: Path | None) -> Pat
             "name that one, or quantise again."
         )
     if "sha256" not in told:
-        log.warning("%s does not say which float model it was made from; %s is taken at its word", bundle, path)
+        log.warning("%s does not say which float model it was made from; %s is used as given", bundle, path)
     return path
 
 

@@ -58,7 +58,7 @@ def round_weights(
     log.info("rounding changes %.3f %% of %d other frames", 100 * share, len(others))
     if share <= limit or steps == 0:
         return found
-    log.warning("that is more than %.3f %%: fine-tuning the weights to bear it", 100 * limit)
+    log.warning("that is more than %.3f %%: fine-tuning the weights for int8", 100 * limit)
     tuned = quantize(finetune.finetune(source.model, kept, finetune.STEPS), kept, progress=True)
     again = changed(source, tuned, others)
     log.info("fine-tuned, it changes %.3f %%", 100 * again)

@@ -145,7 +145,7 @@ def judge_areas(folder: Path, found: list[dict[str, Any]]) -> None:
         # 2 m behind a lens of 60 degrees that sees 384 px: 6.01 mm a pixel, 0.3617 cm2.
         assert area["area_cm2"] == pytest.approx(area["area_px"] * 0.3617, rel=0.01)
         assert abs(area["area_cm2"] - drawn[name] * 0.3617) < 3 * area["area_sigma_cm2"]
-    assert len([one for one in found if one["frame_name"] not in spalled]) <= 2
+    assert len([one for one in found if one["frame_name"] not in spalled]) <= 1
 
 
 def judge_lines(folder: Path, found: list[dict[str, Any]]) -> None:
