@@ -8,6 +8,7 @@ they are, with a static batch of 1. The float model's record (`run.json` of a tr
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,8 @@ from models import DataError
 if TYPE_CHECKING:
     import keras
 
+
+log = logging.getLogger(__name__)
 
 DEFAULT_SIZE = (512, 512)
 SEGMENTER, CLASSIFIER = "logits", "class_logits"
@@ -74,8 +77,9 @@ def load_source(
 
     ``size`` None: 512 x 512 for a U-Net (training saves it at another size), else the file's own. ``keep`` names the
     classes whose outputs are kept, in this order; None keeps all. ``pixels``: what the network was trained on, where
-    neither its layers nor the record say so (``"pixels": "0..255"``). Raises DataError for a file that is absent or
-    none, a record without classes, and a class that it does not name; ConversionError for a network that cannot fly.
+    neither its layers nor the record say so (``"pixels": "0..255"``). One output without any record beside the file is
+    taken for crack, and a warning says so. Raises DataError for a file that is absent or none, a record without
+    classes, and a class that it does not name; ConversionError for a network that cannot fly.
     """
     if path.is_dir():
         raise DataError(f"{path} is a folder (a SavedModel?); give the file that model.save wrote as NAME.keras.")
@@ -84,7 +88,7 @@ def load_source(
     if not path.name.endswith(WEIGHTS_SUFFIX):
         refuse_others(path)
     record = read_record(path)
-    listed = classes_of(path, record)
+    listed = _listed(path, record, keep)
     kept = _kept(path, listed, keep)
     if path.name.endswith(WEIGHTS_SUFFIX):
         model = _from_weights(path, record, size or DEFAULT_SIZE, listed, kept)
@@ -97,6 +101,8 @@ def load_source(
         _compare(path, own, model, pixels)
     outputs = _check(path, model, len(kept))
     classifier = len(model.output_shape) == 2
+    if not record and keep is None and (classifier or outputs > 1) and not is_of_a_family(own):
+        classes_of(path, record)  # several outputs without a word on them: refused
     if classifier and outputs == len(listed) + 1:
         kept = (SOUND, *listed)  # a patch classifier's first output is that nothing is damaged
     if classifier and outputs != len(kept):
@@ -127,6 +133,19 @@ def with_thresholds(source: Source, given: float | None = None) -> Source:
             f"{record_path(source.path).name} is missing or holds none; copy it from the training, or give --threshold."
         )
     return replace(source, thresholds={name: float(known[name]) for name in source.damage})
+
+
+def _listed(path: Path, record: Mapping[str, Any], keep: Sequence[str] | None) -> tuple[str, ...]:
+    """The record's classes; of a Keras file without any record those that are asked for, or crack alone."""
+    if record or path.name.endswith(WEIGHTS_SUFFIX):
+        return classes_of(path, record)
+    if keep is not None:
+        return tuple(name for name in keep if name != SOUND)
+    log.warning(
+        "%s has no %s beside it: its one output is taken for crack; say with --class if it is something else",
+        path, record_path(path).name,
+    )  # fmt: skip
+    return ("crack",)
 
 
 def _kept(path: Path, listed: tuple[str, ...], keep: Sequence[str] | None) -> tuple[str, ...]:

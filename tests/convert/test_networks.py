@@ -262,6 +262,21 @@ def test_pixels_that_it_was_not_trained_on_show_in_its_statistics(
     assert main([*words, "--finetune", "0", "--pixels", "0..255"]) == 0
 
 
+def test_one_output_without_a_record_is_taken_for_crack_and_several_are_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = saved(net(lambda x: head(x)), tmp_path)
+    (tmp_path / "run.json").unlink()
+    assert load_source(path).classes == ("crack",)
+    assert "has no run.json beside it: its one output is taken for crack; say with --class if it is" in caplog.text
+    assert load_source(path, keep=["rust"]).classes == ("rust",)
+    path = saved(net(lambda x: head(x, None, 4)), tmp_path)
+    (tmp_path / "run.json").unlink()
+    with pytest.raises(DataError, match="names no classes"):
+        load_source(path)
+    assert load_source(path, keep=["crack"]).model.output_shape == (1, SIDE, SIDE, 4)
+
+
 def test_an_open_size_is_fixed_by_the_command(tmp_path: Path) -> None:
     picture = keras.Input((None, None, 3))
     path = saved(keras.Model(picture, head(unet(picture, "nearest"))), tmp_path)
