@@ -215,7 +215,7 @@ def perfect(count: int = 400) -> list[Row]:
             shares.append(wgs84_miss(place, made.target) / made.range_m)
         worst = max(shares)
         text = f"median {np.median(shares):.1e}, worst {worst:.1e} of the range"
-        rows.append(Row(f"place on a {surface}, perfect sensors", text, "under 1 %", worst < 0.01))
+        rows.append(Row(f"place, {surface}, perfect sensors", text, "under 1 %", worst < 0.01))
     return rows
 
 
@@ -260,7 +260,7 @@ def noisy(count: int = 1500) -> list[Row]:
         share, single = float(np.mean(inside)), np.mean(axes, axis=0)
         by_axis = f"east {single[0]:.1%}, north {single[1]:.1%}, up {single[2]:.1%}"
         text = f"{share:.1%} ({by_axis}); median error {np.median(miss):.2f} m"
-        rows.append(Row(f"2-sigma ellipse on a {surface}, noisy sensors", text, "90 to 98 %", 0.90 <= share <= 0.98))
+        rows.append(Row(f"2-sigma ellipse, {surface}, noisy sensors", text, "90 to 98 %", 0.90 <= share <= 0.98))
     return rows
 
 
@@ -440,16 +440,16 @@ def cost(count: int = 2000) -> list[Row]:
     path = np.linspace(made.pixel - 40, made.pixel + 40, 120).astype(np.float32)
     frame_ms, finding_ms = [], []
     for _ in range(count):
-        begun = time.perf_counter()
+        begun = time.thread_time_ns()  # CPU time: what else runs on the machine does not count
         view = by.look(nav, W, H)
-        looked = time.perf_counter()
+        looked = time.thread_time_ns()
         view.locate(path)
-        frame_ms.append((looked - begun) * 1e3)
-        finding_ms.append((time.perf_counter() - looked) * 1e3)
+        frame_ms.append((looked - begun) / 1e6)
+        finding_ms.append((time.thread_time_ns() - looked) / 1e6)
     frame, finding = float(np.percentile(frame_ms, 90)), float(np.percentile(finding_ms, 90))
     return [
-        Row("cost a frame, one thread, p90", f"{frame:.2f} ms", "under 2 ms", frame < 2),
-        Row("cost a finding, one thread, p90", f"{finding:.2f} ms", "under 1 ms", finding < 1),
+        Row("cost a frame, one thread, CPU time, p90", f"{frame:.2f} ms", "under 2 ms", frame < 2),
+        Row("cost a finding, one thread, CPU time, p90", f"{finding:.2f} ms", "under 1 ms", finding < 1),
     ]
 
 

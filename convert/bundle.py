@@ -131,7 +131,7 @@ def find_float(bundle: Path, card: Mapping[str, Any], given: Path | None) -> Pat
             "name that one, or quantise again."
         )
     if "sha256" not in told:
-        log.warning("%s does not say which float model it was made from; %s is taken at its word", bundle, path)
+        log.warning("%s does not say which float model it was made from; %s is used as given", bundle, path)
     return path
 
 
@@ -196,6 +196,7 @@ def _made(out: Path, source: Source, command: str) -> dict[str, Any]:
         "command": "; ".join(filter(None, [record.get("command"), command])),
         "float": {"file": float_reference(source.path, out), "sha256": source.sha256},
         "steps": record.get("steps"), "minutes": record.get("minutes"),
+        "pixels": source.pixels,
         "seed": record.get("config", {}).get("train", {}).get("seed"),
         "versions": record.get("versions", {}) | {"converted with": versions()},
         "parameters": source.model.count_params(), "gmac": round(gmac(source.model), 3),

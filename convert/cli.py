@@ -82,6 +82,10 @@ def _add_quantize(parsers: Any) -> None:
     quantize.add_argument("-o", "--out", type=Path, required=True, metavar="BUNDLE")
     quantize.add_argument("--height", type=int, help="px of the input (default: the model's own, else 512)")
     quantize.add_argument("--width", type=int)
+    quantize.add_argument("--pixels", choices=("0..1", "0..255", "-1..1", "torch", "caffe"),
+                          help="what the network was trained on: 0..1, 0..255, -1..1, or what preprocess_input of "
+                          "keras.applications makes (torch, caffe); default: as its own first layers say, else 0..1",
+                          )  # fmt: skip
     quantize.add_argument("--frames", type=int, default=160, help="how many frames set the ranges (default 160)")
     quantize.add_argument("--curve", type=Path, help="picture of the training (default: curve.png beside the model)")
     quantize.add_argument("--name", help="name on the card (default: the bundle folder's name)")

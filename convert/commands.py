@@ -33,7 +33,8 @@ def quantize(arguments: argparse.Namespace) -> int:
     from edge.masks.card import LimitsCard
 
     size, curve = _size(arguments), _curve(arguments)
-    source = with_thresholds(load_source(arguments.model, size, arguments.classes), arguments.threshold)
+    source = load_source(arguments.model, size, arguments.classes, pixels=arguments.pixels)
+    source = with_thresholds(source, arguments.threshold)
     measure = _measures(arguments.measure, source.damage)
     height, width = source.size
     log.info("%s: %s, %d x %d px", arguments.model, source.model.name, height, width)
@@ -58,7 +59,7 @@ def verify(arguments: argparse.Namespace) -> int:
     """The gate; ends with an error past the card's limits, after the report was written."""
     from convert import gate
     from convert.bundle import find_float
-    from convert.source import read_record
+    from convert.record import read_record
     from convert.verify import PAGE
     from convert.verify import verify as run_gate
     from edge.masks.bundle import load_bundle
@@ -143,7 +144,8 @@ def onnx(arguments: argparse.Namespace) -> int:
     if card.output.kind != SEGMENTER:
         raise ConversionError(f"{arguments.bundle} holds a patch classifier; only segmenters fly on ONNX Runtime.")
     model = find_float(arguments.bundle, {"made": card.made}, arguments.model)
-    source = load_source(model, (card.input.height, card.input.width), card.classes)
+    size = (card.input.height, card.input.width)
+    source = load_source(model, size, card.classes, pixels=card.made.get("pixels"))
     golden: npt.NDArray[np.uint8] = load_golden(bundle).input[0].view(np.uint8) ^ np.uint8(0x80)
     made = exporter.export(to_float_tflite(source.model), to_float(golden))
     steps = np.rint(made.answer / card.output.scale) + card.output.zero_point

@@ -40,14 +40,16 @@ def editing(bundle: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     would no longer fit, is left out. Raises BundleError where the bundle is not sound to begin with.
     """
     load_bundle(bundle)
-    vouched = (bundle / SIGNATURE).exists() or sha256_of(bundle / CARD) in shipped().values()
+    was_trusted = (bundle / SIGNATURE).exists() or sha256_of(bundle / CARD) in shipped().values()
     with replacing(bundle) as folder:
         shutil.copytree(bundle, folder, dirs_exist_ok=True)
         card = upgraded(json.loads((folder / CARD).read_text(encoding="utf-8")))
         yield folder, card
         write_card(folder, card)
-    if vouched:
-        log.warning("%s was changed, so nobody vouches for it; sign it again with python -m convert sign", bundle)
+    if was_trusted:
+        log.warning(
+            "%s was changed, so its signature is no longer valid; sign it again with python -m convert sign", bundle
+        )
 
 
 @contextmanager

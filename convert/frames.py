@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from edge.masks import preprocess, tiles
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
 from models import DataError
-from models.data import SUFFIXES, read_pictures
+from models.data import SUFFIXES, read_named
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +26,29 @@ ENOUGH = 100
 WANTED_CLEAN = 0.1
 """At least this share should be without a crack: that is what a drone mostly sees."""
 
+# Folders and files that say of themselves that they are drawn: masks, train_labels, 0012_mask.png, bridge-overlay-2.jpg
+_WORDS = (
+    r"(masks?|labels?|annotations?|annotated|gt|ground_?truths?|overlays?|seg(mentations?)?|predictions?|heat_?maps?|"
+    r"scores?)"
+)
+_DRAWN_FOLDER = re.compile(rf"((train|val|valid|test|crack|img|image)_?)?{_WORDS}")
+_DRAWN_FILE = re.compile(rf"[_\-. ]{_WORDS}([_\-. ]?\d{{1,2}})?$")
+# What gives away those that do not say so; see `is_drawing`.
+_LOOKED_AT = 50_000
+"""Pixels."""
+_FEW_COLOURS = 8
+_NEAR = 16
+"""Grey levels from black or white that JPEG leaves around an edge."""
+_TWO_VALUED = 0.97
+"""Share of pixels of a black and white label that are within that."""
+_PURE_COLOUR = 0.002
+"""Share of pixels of an overlay of which one channel is 0 and another 255."""
+
 
 def representative_frames(
     folders: Sequence[Path], height: int, width: int, count: int = 160, seed: int = 1
 ) -> list[UInt8]:
-    """Pick about `count` pictures evenly over the folders (searched below, masks left out) at the network's size.
+    """Pick about `count` pictures evenly over the folders (searched below, labels left out) at the network's size.
 
     Each is cut into tiles and padded by reflection as on the drone, and one tile of it is taken. A third is darkened or
     brightened, a third shows a wet patch, as weather does. One rendered ramp from black to white comes first, which
@@ -41,14 +60,49 @@ def representative_frames(
     for folder in folders:
         found = find_pictures(folder)
         wanted = max(1, round(count / len(folders)))
-        chosen = rng.choice(len(found), min(wanted, len(found)), replace=False)
-        picked = read_pictures([found[i] for i in sorted(chosen.tolist())])
+        picked = _photos(folder, [found[i] for i in rng.permutation(len(found))], wanted)
         frames += [weather(one_tile(rgb, height, width, rng), rng) for rgb in picked]
     return frames
 
 
+def _photos(folder: Path, paths: Sequence[Path], wanted: int) -> list[UInt8]:
+    """The first `wanted` that are neither drawn nor damaged, in the order of their names. Raises DataError without."""
+    photos: dict[Path, UInt8] = {}
+    drawings: list[Path] = []
+    for path, rgb in read_named(paths):
+        if is_drawing(rgb):
+            drawings.append(path)
+        else:
+            photos[path] = rgb
+        if len(photos) == wanted:
+            break
+    if drawings:
+        log.warning(
+            "calibration: %d of %d pictures in %s are labels or overlays, not photos (as %s); they are left out",
+            len(drawings), len(drawings) + len(photos), folder, min(drawings).name,
+        )  # fmt: skip
+    if not photos:
+        raise DataError(f"The pictures in {folder} are all labels or overlays; name a folder of photos with --data.")
+    return [photos[path] for path in sorted(photos)]
+
+
+def is_drawing(rgb: UInt8) -> bool:
+    """Whether a uint8 RGB picture (H, W, 3) is a label or an overlay: what no camera gives.
+
+    A label has a handful of values, or is black and white but for what JPEG makes of the edges. An overlay has areas of
+    one pure colour, which a sensor behind a lens does not give, pixel for pixel.
+    """
+    low, high = rgb.min(axis=2), rgb.max(axis=2)
+    if len(np.unique(rgb.reshape(-1, 3)[:: max(1, low.size // _LOOKED_AT)], axis=0)) <= _FEW_COLOURS:
+        return True
+    two = (high < _NEAR) | (low > 255 - _NEAR)
+    if two.mean() > _TWO_VALUED and (low > 255 - _NEAR).any() and (high < _NEAR).any():
+        return True
+    return bool(((low == 0) & (high == 255)).mean() > _PURE_COLOUR)
+
+
 def find_pictures(folder: Path) -> list[Path]:
-    """List the pictures in a folder and below, sorted, without those in folders named masks.
+    """List the pictures in a folder and below, sorted, without those whose folder or name says that they are drawn.
 
     Raises DataError where the folder is missing or holds none.
     """
@@ -57,11 +111,18 @@ def find_pictures(folder: Path) -> list[Path]:
     found = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and "masks" not in path.relative_to(folder).parts
+        if path.suffix.lower() in SUFFIXES and not _named_a_drawing(path.relative_to(folder))
     )
     if not found:
         raise DataError(f"The folder {folder} given with --data holds no pictures.")
     return found
+
+
+def _named_a_drawing(path: Path) -> bool:
+    folders = (part.lower().replace("-", "_").replace(" ", "_") for part in path.parts[:-1])
+    return (
+        any(_DRAWN_FOLDER.fullmatch(folder) for folder in folders) or _DRAWN_FILE.search(path.stem.lower()) is not None
+    )
 
 
 def to_float(frame: UInt8) -> Float:

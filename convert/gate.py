@@ -28,7 +28,7 @@ MATCH_PX = 2.0
 """Centreline points of two masks this close are the same place of the same crack."""
 RESAMPLES = 1000
 TRACED = 80
-"""Widths are compared on about this many pictures of a set, evenly spaced: tracing is dear, and its mean is stable."""
+"""Widths are compared on about this many pictures of a set, evenly spaced: tracing is slow, and its mean is stable."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,8 +25,28 @@ NEWEST_VERSION = {
     "MEAN": 2,
     "PAD": 2,
     "RESHAPE": 1,
+    "TRANSPOSE_CONV": 3,
+    "LOGISTIC": 2,
+    "TANH": 2,
+    "LEAKY_RELU": 2,
 }
-"""Operators a network may use, with the newest version each may have."""
+"""Operators a network may use, with the newest version each may have: all have fast int8 kernels on a CPU."""
+
+
+_WHY = {
+    "DEQUANTIZE": "an activation as ELU, or a normalisation of each picture by itself (Layer, Group), is computed in "
+    "float; use ReLU and BatchNormalization",
+    "RELU": "it stands alone, behind a transposed convolution, a join or an enlargement; put it behind a convolution",
+    "RELU6": "it stands alone, behind a transposed convolution, a join or an enlargement; put it behind a convolution",
+    "GREATER": "an activation as SELU is computed value by value; use ReLU or ReLU6",
+    "HARD_SWISH": "its int8 kernel is slow; use ReLU or ReLU6",
+    "GELU": "its int8 kernel is slow; use ReLU or ReLU6",
+    "PRELU": "its int8 kernel is slow; use ReLU, ReLU6 or LeakyReLU",
+    "RSQRT": "a normalisation of each picture by itself (Layer, Group) cannot be folded away; use BatchNormalization",
+    "SQUARED_DIFFERENCE": "a normalisation of each picture by itself cannot be folded away; use BatchNormalization",
+    "RESIZE_NEAREST_NEIGHBOR": "its int8 kernel is slow; use UpSampling2D, or resize bilinearly",
+    "STRIDED_SLICE": "parts of a tensor are picked out, as by a crop; build the network without that",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +88,10 @@ def check_operators(content: bytes) -> Inventory:
 def _check_version(name: str, version: int) -> None:
     if name not in NEWEST_VERSION:
         allowed = ", ".join(sorted(NEWEST_VERSION))
-        raise ConversionError(f"Operator {name} must not be in a network that flies; allowed are {allowed}.")
+        raise ConversionError(
+            f"Operator {name} must not be in a network that flies: {_WHY.get(name, 'it has no fast int8 kernel')}; "
+            f"allowed are {allowed}."
+        )
     if version > NEWEST_VERSION[name]:
         raise ConversionError(
             f"Operator {name} has version {version}; accelerator compilers take at most {NEWEST_VERSION[name]} "

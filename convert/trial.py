@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from convert import finetune
 from convert.frames import Float, UInt8, doubts, to_float
+from convert.pixels import check_statistics
 from convert.quantize import Quantized, open_interpreter, quantize, run
 from convert.source import CLASSIFIER, SEGMENTER, Source
 from edge.masks import preprocess
@@ -28,7 +29,11 @@ def set_aside(pictures: Sequence[UInt8]) -> tuple[list[UInt8], list[UInt8]]:
 
 
 def warn(source: Source, pictures: Sequence[UInt8]) -> None:
-    """Warn about frames that will not set sound ranges; which hold a crack, the float network says itself."""
+    """Warn about frames that will not set sound ranges; which hold a crack, the float network says itself.
+
+    Raises ConversionError where the network was plainly trained on other pixels (`convert.pixels`).
+    """
+    check_statistics(source.path, source.model, pictures)
     cracked = None
     if source.kind == SEGMENTER:
         edge = _edges(source)
@@ -53,7 +58,7 @@ def round_weights(
     log.info("rounding changes %.3f %% of %d other frames", 100 * share, len(others))
     if share <= limit or steps == 0:
         return found
-    log.warning("that is more than %.3f %%: fine-tuning the weights to bear it", 100 * limit)
+    log.warning("that is more than %.3f %%: fine-tuning the weights for int8", 100 * limit)
     tuned = quantize(finetune.finetune(source.model, kept, finetune.STEPS), kept, progress=True)
     again = changed(source, tuned, others)
     log.info("fine-tuned, it changes %.3f %%", 100 * again)

@@ -43,7 +43,7 @@ def verify(path: Path, model: Path, sets: Sequence[gate.DataSet]) -> dict[str, A
     content = bundle.model_path.read_bytes()
     check_operators(content)
     card = bundle.card
-    source = load_source(model, (card.input.height, card.input.width), card.classes)
+    source = load_source(model, (card.input.height, card.input.width), card.classes, pixels=card.made.get("pixels"))
     float_tflite = to_float_tflite(source.model)
     graph = inspect_graph(content)
     compared, picture = _compare(bundle, source.model, float_tflite, sets, source.kind == CLASSIFIER)

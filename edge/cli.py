@@ -141,6 +141,13 @@ def _add_doctor(verbs: _Verbs) -> None:
     verb.add_argument(
         "--software", action="store_true", help="only what an upgrade can break: no camera, no sky, no network"
     )
+    verb.add_argument(
+        "--turn",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="watch the gimbal while you turn the aircraft by 90 degrees",
+    )
     verb.set_defaults(verb=_doctor)
 
 
@@ -280,7 +287,9 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from edge.tools.doctor.examine import examine
 
     clock, results = SystemClock(), []
-    for name, result in examine(arguments.config or _DEFAULT_CONFIG, clock, software_only=arguments.software):
+    for name, result in examine(
+        arguments.config or _DEFAULT_CONFIG, clock, software_only=arguments.software, turn_s=arguments.turn
+    ):
         results.append((name, result))
         if not arguments.json:
             print(report.row(name, result, colour=sys.stdout.isatty()), flush=True)
@@ -381,7 +390,7 @@ def _config_show(arguments: argparse.Namespace) -> int:
 
     path = arguments.config
     if path is None and not _DEFAULT_CONFIG.exists():
-        in_force = settings.from_table({}, "built-in defaults: there is no /etc/spanhawk/spanhawk.toml")
+        in_force = settings.from_table({}, f"built-in defaults: there is no {_DEFAULT_CONFIG}")
     else:
         in_force = settings.read(path or _DEFAULT_CONFIG)
     print(settings.effective(in_force), end="")

@@ -4,7 +4,8 @@
 * When a connection is lost, everything handed over is pending again and goes out again under the same id.
 * A letter handed over late (from an earlier run, or old) is marked so.
 * A letter at which the broker hangs up each time would block all others for ever: when connections end soon and
-  nothing is acknowledged, letters go out one by one until the culprit is known, and it is parked.
+  nothing is acknowledged, letters go out one by one until the culprit is known, and it is parked. Where it was the
+  largest so far, letters of its size are parked without another try (a broker's limit is learnt once), for a while.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from edge.mqtt import Publisher, Receipt
 from edge.outbox import Letter, LetterState, Outbox
@@ -33,6 +34,7 @@ STRIKES = 5
 # The broker's own hanging up follows at once; a network that fell silent takes longer to be noticed.
 _SOON_NS = 5_000_000_000
 _BARREN_CONNECTIONS = 2
+_SIZE_LEARNT_NS = 600_000_000_000
 # A disk that failed is tried again after this long.
 _DISK_PAUSE_S = 1.0
 
@@ -57,8 +59,10 @@ class Delivery:
         self._session = 0
         self._hand: deque[Letter] = deque()
         self._sent_ns: dict[str, int] = {}
+        self._sent_bytes: dict[str, int] = {}
         self._receipts: list[Receipt] = []
         self._stumbling = _Stumbling(publisher.window)
+        self._sizes = _Sizes()
         self._delivered = 0
         self._refused = 0
         self._refusal: str | None = None
@@ -91,6 +95,11 @@ class Delivery:
             "mend that, then give the command flush (or spanhawk outbox flush, when the daemon is stopped)"
         )
 
+    def retry(self) -> int:
+        """Take up every letter that was set aside, whatever was learnt of it; returns how many."""
+        self._sizes.forget()
+        return self._outbox.retry()
+
     def run(self, stop: threading.Event) -> None:
         """Step until ``stop`` is set; set ``publisher.wake`` too, to end at once."""
         while not stop.is_set():
@@ -115,6 +124,7 @@ class Delivery:
         if not self._receipts:
             return
         arrived = [receipt.id for receipt in self._receipts if receipt.refused is None]
+        self._sizes.took(self._sent_bytes[id] for id in arrived if id in self._sent_bytes)
         self._outbox.done(arrived)
         self._delivered += len(arrived)
         self._answered(arrived)
@@ -128,6 +138,7 @@ class Delivery:
     def _answered(self, ids: list[str]) -> None:
         for id in ids:
             self._sent_ns.pop(id, None)
+            self._sent_bytes.pop(id, None)
         self._stumbling.settled(ids)
 
     def _follow_session(self) -> None:
@@ -139,9 +150,13 @@ class Delivery:
         self._outbox.release()
         culprit = self._stumbling.lost(self._sent_ns, self._clock.monotonic_ns())
         self._hand.clear()
+        culprit_bytes = None if culprit is None else self._sent_bytes.get(culprit)
         self._sent_ns.clear()
+        self._sent_bytes.clear()
         self._session = session
         if culprit is not None:
+            if culprit_bytes is not None:
+                self._sizes.hung_up_on(culprit_bytes, self._clock.monotonic_ns())
             self._park(culprit, f"the broker hung up each of the {STRIKES} times this letter was sent alone")
 
     def _fill(self) -> None:
@@ -151,11 +166,15 @@ class Delivery:
         while self._hand:
             letter = self._hand[0]
             payload = self._payload(letter)
+            if payload is not None and (unfit := self._sizes.unfit(len(payload), self._clock.monotonic_ns())):
+                self._park(letter.id, unfit)
+                payload = None
             if payload is not None and not self._publisher.send(letter.id, letter.topic, payload):
                 return
             self._hand.popleft()
             if payload is not None:
                 self._sent_ns[letter.id] = self._clock.monotonic_ns()
+                self._sent_bytes[letter.id] = len(payload)
 
     def _payload(self, letter: Letter) -> bytes | None:
         """What goes out; None when the letter cannot be marked as late and was parked."""
@@ -173,6 +192,39 @@ class Delivery:
         self._refused += 1
         self._refusal = reason
         self._complaints.warn("parked", f"letter {id} is set aside: {reason}")
+
+
+class _Sizes:
+    """The size from which a broker hangs up, learnt from one letter for all that are as large."""
+
+    def __init__(self) -> None:
+        self._largest_taken = 0
+        self._refused_from: int | None = None
+        self._learnt_ns = 0
+
+    def took(self, sizes: Iterable[int]) -> None:
+        """These were acknowledged."""
+        self._largest_taken = max((self._largest_taken, *sizes))
+        if self._refused_from is not None and self._largest_taken >= self._refused_from:
+            self.forget()  # it was not the size
+
+    def hung_up_on(self, size: int, now_ns: int) -> None:
+        """A letter of this size, sent alone, ended the connection each time."""
+        if size > self._largest_taken:
+            self._refused_from, self._learnt_ns = min(size, self._refused_from or size), now_ns
+
+    def unfit(self, size: int, now_ns: int) -> str | None:
+        """Why a letter of this size need not be tried; None when it should be. After ten minutes, one is."""
+        if self._refused_from is None or size < self._refused_from:
+            return None
+        if now_ns - self._learnt_ns > _SIZE_LEARNT_NS:
+            self.forget()
+            return None
+        return f"{size} bytes, and the broker hung up on a letter of {self._refused_from}: raise its message_size_limit"
+
+    def forget(self) -> None:
+        """Start afresh: the broker may have been set up anew."""
+        self._refused_from = None
 
 
 class _Stumbling:

@@ -232,7 +232,9 @@ class Pipeline:
             evidence.check_room(folder, self._proof.min_free_bytes)
             kept = evidence.save(frame, nav, moment, folder, f"{self._flight.flight_id}-{frame.seq:08d}.jpg")
         except OSError as error:  # the detection matters more than its picture
-            self._trouble("evidence", f"no evidence is kept: {folder}: {error.strerror or error}; make room there")
+            self._trouble(
+                "evidence", f"no evidence is kept: {folder}: {error.strerror or error}; free disk space there"
+            )
             return None
         self._troubles.pop("evidence", None)
         return kept

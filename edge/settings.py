@@ -17,6 +17,7 @@ from edge.measurers import Measures
 from edge.mqtt.topics import check_vehicle
 from edge.support import backends, config
 from edge.support.errors import ConfigError
+from edge.surface import lens
 from edge.surface.local import PlaceOptions
 from edge.surface.scale import ScaleOptions
 from edge.surface.structure import StructureOptions
@@ -132,6 +133,9 @@ def _checked(table: Mapping[str, Any], origin: str) -> Settings:
 def measures(table: Mapping[str, Any]) -> Measures:
     """The tables that say how damage is measured. Raises ConfigError naming the key."""
     parts = {part: config.build(kind, _table(table, name), name) for name, (part, kind) in _MEASURES.items()}
+    scale: ScaleOptions = parts["scale"]
+    if scale.lens is not None:
+        lens.load(scale.lens)  # a card that is missing or wrong is refused before any device is touched
     return Measures(**parts)
 
 

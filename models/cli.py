@@ -73,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--count", type=int, default=40, help="every second one holds a crack")
     render.add_argument("--size", type=int, default=384, help="side in px")
     render.add_argument("--seed", type=int, default=1)
+    render.add_argument("--spalling", action="store_true",
+                        help="draw spalling too, and write a folder of masks per class")  # fmt: skip
     render.set_defaults(run=_render)
     summary = commands.add_parser("summary", help="size and cost of the networks")
     summary.add_argument("--height", type=int, default=512)
@@ -218,7 +220,8 @@ def _duplicates(arguments: argparse.Namespace) -> int:
 def _render(arguments: argparse.Namespace) -> int:
     from models.rendered import write_set
 
-    write_set(arguments.out, arguments.count, arguments.size, arguments.seed)
+    size, seed = arguments.size, arguments.seed
+    write_set(arguments.out, arguments.count, size, seed, spalling=arguments.spalling)
     return EXIT_DONE
 
 

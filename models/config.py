@@ -104,7 +104,8 @@ class ModelConfig:
     depth: int = 4
     """unet: number of poolings."""
     start_from: str | None = None
-    """Weights file (.weights.h5) to start from, relative to the configuration file; None starts at random."""
+    """Weights file (.weights.h5) to start from, relative to the configuration file; None starts at random. Weights of a
+    U-Net that knows the first class alone serve too: the other classes then begin at random."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.classes) <= MAX_CLASSES or len(set(self.classes)) != len(self.classes):

@@ -120,8 +120,13 @@ def read_examples(examples: Iterable[Example], *, must_show: bool = True) -> Ite
 
 def read_pictures(paths: Iterable[Path]) -> Iterator[UInt8]:
     """Read pictures alone, as `read_examples` reads them."""
+    return (rgb for _, rgb in read_named(paths))
+
+
+def read_named(paths: Iterable[Path]) -> Iterator[tuple[Path, UInt8]]:
+    """Read pictures alone, each with its path, as `read_examples` reads them."""
     bare = (Example(image=path, mask=None, group=path.stem) for path in paths)
-    return (rgb for _, rgb, _ in read_examples(bare))
+    return ((example.image, rgb) for example, rgb, _ in read_examples(bare))
 
 
 def plane(mask: UInt8, index: int) -> UInt8:

@@ -49,6 +49,10 @@ class Patches:
         wanted = self._config.model
         return patch_classifier(self._config.crop_px, len(self._classes), wanted.channels, dtype=dtype)
 
+    def network_of_first_class(self) -> keras.Model | None:
+        """None: a classifier answers for all its classes at once."""
+        return None
+
     def judge(self, dtype: str | None = None) -> keras.Model:
         """Build the classifier again: it learns and is judged at one size."""
         return self.network(dtype)

@@ -8,22 +8,34 @@ import cv2
 import numpy as np
 
 from models import DataError, batches
+from models.spalling import draw_spalling
+
+KINDS = ("crack", "spalling")
 
 
-def write_set(out: Path, count: int, size: int, seed: int) -> None:
+def write_set(out: Path, count: int, size: int, seed: int, *, spalling: bool = False) -> None:
     """Write `count` square pictures of `size` px to `out`/images and masks 0/255 to `out`/masks, both PNG.
 
-    Every second picture holds a crack, the others only look-alikes. Raises DataError where `out` already holds images.
+    Every second picture holds a crack, the others only look-alikes. With `spalling`, two of three also hold spalling,
+    and there is a folder of masks per class: `out`/masks/crack and `out`/masks/spalling. Raises DataError where `out`
+    already holds images.
     """
     images, masks = out / "images", out / "masks"
     if images.exists():
         raise DataError(f"{images} exists already; choose another folder or remove it.")
-    images.mkdir(parents=True)
-    masks.mkdir(parents=True, exist_ok=True)
+    folders = {name: masks / name for name in KINDS} if spalling else {KINDS[0]: masks}
+    for folder in (images, *folders.values()):
+        folder.mkdir(parents=True, exist_ok=True)
     for i in range(count):
-        rgb, mask = picture(size, np.random.default_rng([seed, i]), cracked=i % 2 == 0)
+        rng = np.random.default_rng([seed, i])
+        rgb, mask = picture(size, rng, cracked=i % 2 == 0)
+        drawn: dict[str, batches.UInt8] = {"crack": mask}
+        if spalling:
+            rgb, drawn["spalling"] = draw_spalling(rng, rgb) if i % 3 else (rgb, np.zeros_like(mask))
+            drawn["crack"] = np.where(drawn["spalling"] > 0, 0, mask).astype(np.uint8)  # it broke away with the surface
         cv2.imwrite(str(images / f"rendered_{i:04d}.png"), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-        cv2.imwrite(str(masks / f"rendered_{i:04d}.png"), mask * 255)
+        for name, folder in folders.items():
+            cv2.imwrite(str(folder / f"rendered_{i:04d}.png"), drawn[name] * 255)
 
 
 def picture(size: int, rng: np.random.Generator, *, cracked: bool) -> tuple[batches.UInt8, batches.UInt8]:

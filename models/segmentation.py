@@ -43,6 +43,10 @@ class Segmentation:
         """Build the U-Net at the size of the crops."""
         return self._build(self._config.crop_px, dtype)
 
+    def network_of_first_class(self) -> keras.Model | None:
+        """The same U-Net with the head of the first class alone; None where there is no other class."""
+        return self._build(self._config.crop_px, None, 1) if len(self._config.model.classes) > 1 else None
+
     def judge(self, dtype: str | None = None) -> keras.Model:
         """Build the U-Net at the size of the validation canvas."""
         return self._build(monitor.CANVAS_PX, dtype)
@@ -96,8 +100,8 @@ class Segmentation:
                 titles.append(panel.name)
         return overlay.sheet(pictures, titles, columns=SHEET_PER_PANEL * 2)
 
-    def _build(self, size_px: int, dtype: str | None) -> keras.Model:
-        wanted, classes = self._config.model, len(self._config.model.classes)
+    def _build(self, size_px: int, dtype: str | None, heads: int | None = None) -> keras.Model:
+        wanted, classes = self._config.model, heads or len(self._config.model.classes)
         if wanted.kind == "fast_unet":
             return fast_unet(size_px, size_px, wanted.channels, wanted.shuffle, dtype=dtype, classes=classes)
         return classic_unet(size_px, size_px, wanted.channels, wanted.depth, dtype=dtype, classes=classes)

@@ -37,6 +37,9 @@ class Task(Protocol):
     def network(self, dtype: str | None = None) -> keras.Model:
         """Build the network at the size it learns at."""
 
+    def network_of_first_class(self) -> keras.Model | None:
+        """Build it with the first class alone, to start from a network without the others; None where that is none."""
+
     def judge(self, dtype: str | None = None) -> keras.Model:
         """Build the network, with the same weights, at the size it is validated and saved at."""
 

@@ -107,7 +107,7 @@ def _build(config: Config, task: Task, folder: Path) -> keras.Model:
         try:
             with warnings.catch_warnings():  # Keras would go on with random weights where a part is not in the file
                 warnings.filterwarnings("error", message="Skipping nested container")
-                model.load_weights(start)
+                _start(model, task, start)
         except (OSError, ValueError, KeyError, UserWarning) as error:
             raise DataError(
                 f"[model] start_from names {start}, whose weights do not fit this network, or which is damaged: give "
@@ -121,6 +121,25 @@ def _build(config: Config, task: Task, folder: Path) -> keras.Model:
     compiled: Any = "auto" if keras.backend.backend() == "jax" else False
     model.compile(optimizer, task.loss(), jit_compile=compiled)
     return model
+
+
+def _start(model: keras.Model, task: Task, weights: Path) -> None:
+    """Load `weights` of the same network, or of one with the first class alone: then the other heads begin anew.
+
+    Raises ValueError where they fit neither.
+    """
+    first = task.network_of_first_class()
+    if first is None:
+        model.load_weights(weights)
+        return
+    try:
+        first.load_weights(weights)
+    except ValueError:  # a network of all the classes already
+        model.load_weights(weights)
+        return
+    for layer in first.layers:
+        if layer.weights:
+            model.get_layer(layer.name).set_weights(layer.get_weights())
 
 
 def _learner(model: keras.Model) -> Callable[[Any, Any], float]:

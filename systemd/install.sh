@@ -10,7 +10,7 @@
 # there), --config FILE (put in place where there is no configuration yet), --no-apt, --no-start.
 #
 # /opt/spanhawk/versions/NAME holds a version: its venv and its units. /opt/spanhawk/current is the one that runs; it is
-# switched by one rename, so that a power cut leaves the old or the new. A version that does not come up is left again.
+# switched by one rename, so that a power cut leaves the old or the new. A version that does not start is rolled back.
 # /opt/spanhawk/packages/NAME holds the pinned packages, shared by versions that pin the same.
 set -euo pipefail
 

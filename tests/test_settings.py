@@ -31,7 +31,7 @@ def test_reads_a_whole_configuration(tmp_path: Path) -> None:
     read = settings.read(path)
     assert read.vehicle == "drone1"
     assert [getattr(read, room).name for room in settings.ROOMS] == ["synthetic", "dark", "fixed", "memory", "paho"]
-    assert read.scale.hfov_deg == 62.2
+    assert read.measures.scale.hfov_deg == 62.2
     assert read.mqtt.options.url == "mqtt://ground:1883"
 
 

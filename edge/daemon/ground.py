@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 TELEMETRY_EVERY_S = 1.0
 
 # A clean stop waits this long for the broker to acknowledge what is on its way; the rest stays in the outbox.
-GOODBYE_S = 3.0
+LEAVE_S = 3.0
 
 
 class Ground:
@@ -63,10 +63,10 @@ class Ground:
     ) -> None:
         self._stop.set()
         self._publisher.wake.set()
-        self._thread.join(timeout=2 * GOODBYE_S)
+        self._thread.join(timeout=2 * LEAVE_S)
         if self._thread.is_alive():
             log.error(
-                "the ground thread did not end within %.0f s; what it had to deliver stays in the outbox", 2 * GOODBYE_S
+                "the ground thread did not end within %.0f s; what it had to deliver stays in the outbox", 2 * LEAVE_S
             )
         elif self._died is not None and self._died is not error:
             log.error("the ground thread ended early: %s", self._died)
@@ -103,7 +103,7 @@ class Ground:
                 due_ns = now_ns + round(TELEMETRY_EVERY_S * 1e9)
             self._turned_ns = now_ns
             self._clock.wait(self._publisher.wake, max(0.0, min(pause_s, (due_ns - now_ns) / 1e9)))
-        self.say_goodbye()
+        self.leave()
 
     def report(self) -> None:
         """Tell the status where it changed, and telemetry always."""
@@ -120,9 +120,9 @@ class Ground:
         troubles = [*reasons, away] if away else reasons
         self._systemd.status("; ".join(troubles) or ("flying" if flying else "online"))
 
-    def say_goodbye(self) -> None:
+    def leave(self) -> None:
         """Give what is in the outbox a last, short chance; what stays is sent by the next flight."""
-        until_ns = self._clock.monotonic_ns() + round(GOODBYE_S * 1e9)
+        until_ns = self._clock.monotonic_ns() + round(LEAVE_S * 1e9)
         while self._publisher.connected and self._delivery.waiting and self._clock.monotonic_ns() < until_ns:
             self._publisher.wake.clear()
             self._clock.wait(self._publisher.wake, min(0.1, self._delivery.step()))

@@ -51,5 +51,5 @@ class Systemd:
                 to_systemd.sendall(message.encode())
         except OSError as error:
             if not self._failed:
-                log.warning("systemd does not hear us at %s: %s", self._address, error)
+                log.warning("systemd cannot be reached at %s: %s", self._address, error)
             self._failed = True

@@ -22,7 +22,8 @@ from edge.daemon.control import Control, Switch
 from edge.daemon.ground import Ground
 from edge.daemon.meter import Meter
 from edge.daemon.notify import Systemd
-from edge.daemon.status import PositionWatch, Reporter, Sources
+from edge.daemon.pilot import Pilot, pilot_of
+from edge.daemon.status import Reporter, Sources
 from edge.delivery import Delivery
 from edge.detections.wire import mark_historical, rfc3339
 from edge.frames import Frame
@@ -45,7 +46,7 @@ log = logging.getLogger(__name__)
 FRAME_WAIT_S = 0.5
 
 # A start that fails waits this long for the broker, to say why.
-SAY_WHY_S = 3.0
+REPORT_WHY_S = 3.0
 
 # So many frames in a row that cannot be processed end the daemon; systemd starts it anew.
 MAX_BAD_IN_A_ROW = 20
@@ -78,11 +79,12 @@ class Service:
         self._switch = Switch(flying=settings.flight.start_flying)
         self._flight = Flight(settings.vehicle, flight_id(clock), detections_topic(settings.vehicle))
         self._newest: Outcome | None = None
-        self._beat_ns = clock.monotonic_ns()
-        self._said_why = False
+        self._beat_ns = self._begun_ns = clock.monotonic_ns()
+        self._reported_why = False
         self._bad_in_a_row = 0
         self._bad_frame_trouble: tuple[int, str] | None = None
         self._complaints = Complaints(log, clock)
+        self._pilot: Pilot | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Open everything, work until ``stop`` is set, close everything; what was recorded is kept."""
@@ -93,9 +95,10 @@ class Service:
                 navigator: Navigator = stack.enter_context(self._open("navigation", "open_navigator"))
                 segmenter: Segmenter = stack.enter_context(self._open("masks", "open_segmenter"))
             except SpanhawkError as error:
-                self._say_why(publisher, error)
+                self._report_why(publisher, error)
                 raise
             pipeline = self._pipeline(segmenter, navigator, outbox)
+            self._pilot = pilot_of(navigator, self._settings.measures.scale, self._clock)
             camera = stack.enter_context(self._camera())
             ground = self._ground(publisher, outbox, pipeline, segmenter, navigator, camera)
             stack.enter_context(ground)
@@ -141,6 +144,8 @@ class Service:
             outcome.mask.looked_share,
             outcome.suppressed,
         )
+        if self._pilot is not None:
+            self._pilot.see(outcome)
         if outcome.features:
             ground.poke()
 
@@ -165,7 +170,7 @@ class Service:
         if limit_s is None or now_ns - self._beat_ns < limit_s / 4 * 1e9:
             return
         last_ns = self._meter.read(now_ns).last_frame_ns
-        moving = last_ns is not None and now_ns - last_ns < (limit_s + camera.timeout_s) * 1e9
+        moving = now_ns - (self._begun_ns if last_ns is None else last_ns) < (limit_s + camera.timeout_s) * 1e9
         if (moving or not self._switch.flying or camera.health() is not None) and ground.turning_within(limit_s):
             self._systemd.alive()
             self._beat_ns = now_ns
@@ -188,7 +193,7 @@ class Service:
         publisher = self._open_publisher().__enter__()
 
         def leave(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-            if self._said_why:
+            if self._reported_why:
                 publisher.__exit__(None, None, None)
             else:
                 publisher.__exit__(kind, error, trace)
@@ -196,15 +201,15 @@ class Service:
         stack.push(leave)
         return publisher
 
-    def _say_why(self, publisher: Publisher, error: SpanhawkError) -> None:
+    def _report_why(self, publisher: Publisher, error: SpanhawkError) -> None:
         """Tell the ground why there will be no flight, if it can be reached within a moment."""
-        vehicle, until_ns = self._settings.vehicle, self._clock.monotonic_ns() + round(SAY_WHY_S * 1e9)
+        vehicle, until_ns = self._settings.vehicle, self._clock.monotonic_ns() + round(REPORT_WHY_S * 1e9)
         why = status_payload(vehicle, self._flight.flight_id, "offline", [str(error)], flying=False)
         publisher.announce(status_topic(vehicle), why, retained=True)
         while not publisher.connected and self._clock.monotonic_ns() < until_ns:
             publisher.wake.clear()
             self._clock.wait(publisher.wake, 0.1)
-        self._said_why = publisher.connected
+        self._reported_why = publisher.connected
 
     def _pipeline(self, segmenter: Segmenter, navigator: Navigator, outbox: Outbox) -> Pipeline:
         settings = self._settings
@@ -229,8 +234,8 @@ class Service:
             outbox.health,
             lambda: pipeline.storage_trouble,
             lambda: delivery.health() if _parked(outbox) else None,
+            lambda: publisher.shortcoming,
             self._bad_frame_lately,
-            PositionWatch(navigator, self._clock, wanted=_says_where(self._settings.navigation.options)).trouble,
         )
         flight = self._settings.flight
         sources = Sources(self._meter, lambda: camera.dropped, navigator, outbox, segmenter.runtime, flight, complaints)
@@ -239,7 +244,7 @@ class Service:
             "stop": self._switch.stop,
             "snapshot": lambda: self._snapshot(camera),
             "ping": lambda: {"flight_id": self._flight.flight_id, "flying": self._switch.flying},
-            "flush": lambda: {"retried": outbox.retry()},
+            "flush": lambda: {"retried": delivery.retry()},
             "resend": lambda: {"retried": outbox.retry(confirmed=True)},
         }
         return Ground(
@@ -279,11 +284,6 @@ def _parked(outbox: Outbox) -> bool:
         return outbox.counts()[LetterState.PARKED] > 0
     except TryAgainError:  # the disk fails: outbox.health says so
         return False
-
-
-def _says_where(navigation: Any) -> bool:
-    """False for a navigator configured to know no place (``fixed`` without coordinates): none is missed then."""
-    return not hasattr(navigation, "lat_deg") or navigation.lat_deg is not None
 
 
 def flight_id(clock: Clock) -> str:

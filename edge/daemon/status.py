@@ -17,7 +17,7 @@ from edge.support import board, disk
 from edge.support.clock import Clock
 from edge.support.errors import TryAgainError
 
-# A fix that is late once is no news.
+# A fix that is late once is not reported.
 _NO_FIX_NS = 5_000_000_000
 
 TELEMETRY_SCHEMA = "spanhawk/telemetry/1"
@@ -41,18 +41,16 @@ class Sources:
 class PositionWatch:
     """Notices that detections carry no place, also where the source itself is heard as expected."""
 
-    def __init__(self, navigator: Navigator, clock: Clock, *, wanted: bool) -> None:
-        """``wanted`` is False for a flight that is meant to have no position."""
+    def __init__(self, navigator: Navigator, clock: Clock) -> None:
         self._navigator = navigator
         self._clock = clock
-        self._wanted = wanted
         self._last_fix_ns: int | None = None
         self._begun_ns = clock.monotonic_ns()
 
     def trouble(self) -> str | None:
         """One sentence when there has been no position for some seconds; the source's own trouble says more."""
         now_ns = self._clock.monotonic_ns()
-        if not self._wanted:
+        if not self._navigator.live:
             return None
         if self._navigator.at(now_ns).fix is not None:
             self._last_fix_ns = now_ns
@@ -60,8 +58,12 @@ class PositionWatch:
         since_ns = self._begun_ns if self._last_fix_ns is None else self._last_fix_ns
         if now_ns - since_ns < _NO_FIX_NS or self._navigator.health() is not None:
             return None
-        begin = "no position yet" if self._last_fix_ns is None else f"no position for {(now_ns - since_ns) / 1e9:.0f} s"
-        return f"{begin}: detections carry no place until the satellites are received again"
+        begin = (
+            "no satellite fix yet"
+            if self._last_fix_ns is None
+            else f"no satellite fix for {(now_ns - since_ns) / 1e9:.0f} s"
+        )
+        return f"{begin}: detections carry no position; check the antenna, or wait under open sky"
 
 
 class Reporter:
@@ -72,6 +74,7 @@ class Reporter:
         self._flight_id = flight_id
         self._sources = sources
         self._clock = clock
+        self._position = PositionWatch(sources.navigator, clock)
 
     def reasons(self) -> list[str]:
         """Everything that is wrong now, one sentence each; empty when all is well."""
@@ -138,19 +141,16 @@ class Reporter:
 
     def _place(self) -> list[str | None]:
         """A source that is heard and yet does not know where it is, or had to guess."""
-        navigator = self._sources.navigator
-        lost = navigator.live and navigator.health() is None and navigator.at(self._clock.monotonic_ns()).fix is None
-        said = "no satellite fix: detections carry no position; look at the antenna, or wait under open sky"
-        return [*navigator.warnings(), said if lost else None]
+        return [*self._sources.navigator.warnings(), self._position.trouble()]
 
     def _board(self) -> list[str | None]:
         options = self._sources.flight
         temperature, free = board.temperature_deg_c(), disk.free_bytes_for(options.snapshot_dir)
         return [
-            f"processor at {temperature:.0f} °C, above {options.max_temperature_deg_c:.0f}: give it air"
+            f"processor at {temperature:.0f} °C, above {options.max_temperature_deg_c:.0f}: improve its cooling"
             if temperature is not None and temperature > options.max_temperature_deg_c
             else None,
-            f"disk has {free // 1_000_000} MB left, below {options.min_free_mb}: land and make room"
+            f"disk has {free // 1_000_000} MB left, below {options.min_free_mb}: land and free disk space"
             if free is not None and free < options.min_free_mb * 1_000_000
             else None,
             "supply voltage below 4.63 V: use a stronger supply or a shorter cable" if board.under_voltage() else None,

@@ -46,6 +46,8 @@ class PicturePose:
     """Focal length in pixels of this picture."""
     camera: str
     """Maker, model and focal length: which camera took it. Empty when it does not say."""
+    taken_local: datetime | None = None
+    """By the camera's own clock, without a zone: good for the time between two pictures of one camera."""
     doubts: tuple[str, ...] = ()
     """What it says and what cannot be, one sentence each."""
 

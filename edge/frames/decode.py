@@ -5,8 +5,8 @@ stderr and returns the picture all the same, with its blocks shifted. The rest i
 neighbours ``whole`` and ``tiff`` add what OpenCV leaves out: damage inside a file, files that end early, orientation
 that does not depend on OpenCV's version, and 16-bit samples that use fewer bits than they have room for.
 
-What carries no check of its own cannot be told: damage within uncompressed pixels (BMP, plain TIFF), most within WebP,
-and a single wrong bit in a JPEG that its decoder gets over.
+What carries no check of its own cannot be told: most damage within uncompressed pixels (BMP, plain TIFF) or a WebP, and
+a single wrong bit in a JPEG that its decoder gets over.
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ def unchanged(data: bytes, orientation: int) -> npt.NDArray[Any]:
 
 
 def _opencv(data: bytes, flags: int) -> npt.NDArray[Any]:
+    quiet_opencv()
     try:
         samples = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:

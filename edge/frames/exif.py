@@ -213,6 +213,14 @@ def _interpret(tiff: Tiff) -> Exif:
     )
 
 
+def taken_local(tiff: Tiff | None) -> datetime | None:
+    """DateTimeOriginal and SubSecTimeOriginal, without a zone."""
+    if tiff is None:
+        return None
+    exif = tiff.directory(tiff.number(tiff.main, EXIF_IFD))
+    return _local_time(tiff.text(exif, _TAKEN), tiff.text(exif, _TAKEN_SUBSEC))
+
+
 def _local_time(text: str, subsec: str) -> datetime | None:
     match = _DATE_TIME.fullmatch(text)
     if match is None:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.frames import RGB, Frame, SkippedFrame, Tone, readable
-from edge.frames.decode import UnreadableImageError, quiet_opencv, significant_bits, to_eight_bits
+from edge.frames.decode import UnreadableImageError, significant_bits, to_eight_bits
 from edge.frames.geotag import read_pose
 from edge.frames.listing import list_pictures
 from edge.frames.spacing import Moment, moments
@@ -59,7 +59,6 @@ class _Shot:
 
 def open_camera(options: Options, clock: Clock) -> FolderCamera:
     """Open the folder; raises UsageError when there is nothing in it to read. ``clock`` is not asked."""
-    quiet_opencv()
     listing = list_pictures(options.path)
     left_out = listing.left_out()
     if left_out is not None:

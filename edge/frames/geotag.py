@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import replace
 from pathlib import Path
 
-from edge.frames import PicturePose
-from edge.frames.exif import EXIF_IFD, GPS_IFD, Tiff, reader, tiff_in
+from edge.frames import PicturePose, heic
+from edge.frames.exif import EXIF_IFD, GPS_IFD, Tiff, reader, taken_local, tiff_in
 from edge.frames.xmp import Packet, Stated, interpret, packet_in
 
 _MAKE, _MODEL, _ORIENTATION = 0x010F, 0x0110, 0x0112
@@ -27,7 +28,11 @@ def read_pose(path: Path, width_px: int, height_px: int) -> PicturePose | None:
     """
     try:
         with path.open("rb") as file:
-            tiff, packet = tiff_in(file), Packet(packet_in(reader(file)))
+            if heic.is_one(file.read(12)):
+                file.seek(0)
+                tiff, packet = tiff_in(io.BytesIO(heic.exif_of(file.read()))), Packet("")
+            else:
+                tiff, packet = tiff_in(file), Packet(packet_in(reader(file)))
             return _pose(tiff, packet, width_px, height_px)
     except OSError:
         return None
@@ -63,6 +68,7 @@ def _pose(tiff: Tiff | None, packet: Packet, width_px: int, height_px: int) -> P
         range_m=stated.range_m,
         focal_px=_focal_px(stated, zoom, focal_35_mm, width_px, height_px),
         camera=f"{make} {model} {focal_mm:g} mm".strip() if focal_mm is not None else f"{make} {model}".strip(),
+        taken_local=taken_local(tiff),
         doubts=tuple(doubts),
     )
     said = (pose.lat_deg, pose.angles_deg, pose.range_m, pose.focal_px)

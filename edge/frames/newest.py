@@ -142,7 +142,7 @@ class NewestFrame:
         """One sentence on what is wrong with the camera; None when frames arrive as expected."""
         with self._lock:
             if self._raised is not None:
-                return f"the camera's thread died: {self._raised}"
+                return f"the camera's thread failed: {self._raised}"
             if self._trouble is not None:
                 return self._trouble
             if self._same >= _FROZEN_FRAMES:
@@ -168,7 +168,7 @@ class NewestFrame:
         if self._thread is not None:
             self._thread.join(_JOIN_S)
             if self._thread.is_alive():
-                log.warning("the camera's driver does not return; its thread is left behind")
+                log.warning("the camera's driver does not return; its thread is abandoned")
 
     def _start(self) -> None:
         self._stop = threading.Event()

@@ -93,7 +93,7 @@ class Options:
 
 
 def open_camera(options: Options, clock: Clock) -> PiCamera:
-    """Configure and start the camera; raises DeviceError saying what is missing and how to mend it."""
+    """Configure and start the camera; raises DeviceError saying what is missing and what to do."""
     try:
         import libcamera
         from picamera2 import Picamera2

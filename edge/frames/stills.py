@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,8 @@ def inspect(path: Path) -> Still:
                 return Still(path, Exif(), "not a JPEG, PNG, TIFF, WebP, BMP or HEIC image")
             if heic.is_one(head):
                 file.seek(0)
-                return Still(path, read_exif(io.BytesIO(heic.exif_of(file.read()))), None)
+                exif = read_exif(io.BytesIO(heic.exif_of(file.read())))
+                return Still(path, replace(exif, orientation=1), None)  # the file's own turns are undone in decoding
             return Still(path, read_exif(file), None)
     except OSError as error:
         return Still(path, Exif(), f"cannot be read ({error.strerror})")

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.frames import jpeg
-from edge.frames.whole import UnreadableImageError
+from edge.frames.whole import UnreadableImageError, check_pixels
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of a TIFF: either byte order, TIFF and BigTIFF."""
@@ -24,9 +24,12 @@ SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _SAMPLES, _ROWS, _STRIP_BYTES, _PLANAR = 273, 277, 278, 279, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _JPEG_TABLES = 322, 323, 324, 325, 347
+_COLOURS = (0, 1, 2, 3, 5, 6)
+"""Photometric interpretations: grey from white, grey from black, RGB, palette, CMYK, YCbCr."""
 _YCBCR, _MOST_BANDS, _MOST_ENTRIES = 6, 4, 4096
 _LETTERS = {1: "B", 2: "s", 3: "H", 4: "I", 7: "s", 13: "I", 16: "Q", 18: "Q"}
 
+_PIECE = 1 << 20
 _CLEAR, _END, _FIRST = 256, 257, 258
 _MOST_CODES = 4096 - _FIRST + 2
 _CODE_BITS = np.select([np.arange(_MOST_CODES) < limit for limit in (254, 766, 1790)], [9, 10, 11], 12)
@@ -50,9 +53,17 @@ def check(data: bytes) -> None:
     bands = _one(tags, _SAMPLES, 1)
     if bands > _MOST_BANDS:
         raise UnreadableImageError(f"it has {bands} bands, only grey, RGB and RGB with alpha are read; export RGB")
+    colours = _one(tags, _PHOTOMETRIC, 1)
+    if colours not in _COLOURS:
+        raise UnreadableImageError(f"its colours are of kind {colours} (TIFF tag 262), which is not read; export RGB")
+    if colours == 0 and _one(tags, _BITS, 1) > 8:  # OpenCV forgets to invert these
+        raise UnreadableImageError("its 16-bit samples count from white down, which is not read; export 0 as black")
     parts, compression = _parts(tags, bands), _one(tags, _COMPRESSION, 1)
     if not parts:
         raise UnreadableImageError("damaged: the TIFF names no strips or tiles")
+    if compression == 1:
+        rows = max(1, min(_one(tags, _ROWS, 1), _one(tags, _HEIGHT, 1)))
+        check_pixels(data, parts[0].at, (parts[0].wanted or 0) // rows)
     decoded = _DECODERS.get(compression)
     view = memoryview(data)
     for number, part in enumerate(parts):
@@ -62,7 +73,8 @@ def check(data: bytes) -> None:
         if decoded is not None:
             trouble = decoded(view[part.at : part.at + part.size], part.wanted)
         elif compression == 7:
-            trouble = _jpeg(bytes(tags.get(_JPEG_TABLES, b"")), bytes(view[part.at : part.at + part.size]))
+            tables = tags.get(_JPEG_TABLES)
+            trouble = _jpeg(tables if isinstance(tables, bytes) else b"", bytes(view[part.at : part.at + part.size]))
         if trouble is not None:
             raise UnreadableImageError(f"damaged inside: part {number + 1} of {len(parts)} {trouble}")
 
@@ -130,12 +142,13 @@ def _plain(part: memoryview, wanted: int | None) -> str | None:
 def _deflate(part: memoryview, wanted: int | None) -> str | None:
     inflate = zlib.decompressobj()
     try:
-        # A forged part must not fill the memory; one more byte than wanted lets zlib read on to its checksum.
         found = 0
         rest: bytes | memoryview = part
         while rest and not inflate.eof:
-            found += len(inflate.decompress(rest, 1 << 20))
+            found += len(inflate.decompress(rest, _PIECE))
             rest = inflate.unconsumed_tail
+            if wanted is not None and found > wanted + _PIECE:  # forged, to fill the memory or the day
+                return f"decodes to more than {wanted} bytes"
     except zlib.error as error:
         return f"does not decode ({error})"
     if not inflate.eof:

@@ -168,7 +168,10 @@ class FileCamera:
     @property
     def frame_count(self) -> int | None:
         """As the container says; None when it does not."""
-        return self._count or None
+        length = self._length
+        if length.duration_s is not None:
+            return round(length.duration_s * self._fps)
+        return math.floor(self._count * (length.shown or 1.0)) or None
 
     @property
     def timeout_s(self) -> float | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import zlib
 
+import numpy as np
+
 JPEG = b"\xff\xd8\xff"
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -12,7 +14,9 @@ _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # not a stuffed 0xFF,
 _EOI, _STANDALONE = 0xD9, (0x01, 0xD8)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15 without tables
 # A lost sector reads as zeros. Compressed data holds no such run; 512 bytes is the smallest sector there is.
-_LOST_SECTOR = bytes(512)
+_SECTOR = 512
+_LOST_SECTOR = bytes(_SECTOR)
+_CLUSTER_SECTORS = 8  # 4 KiB, the smallest cluster of the file systems on cards
 
 
 class UnreadableImageError(ValueError):
@@ -22,6 +26,23 @@ class UnreadableImageError(ValueError):
 def is_webp(head: bytes) -> bool:
     """Whether these are the first bytes of a WebP file."""
     return head.startswith(b"RIFF") and head[8:12] == b"WEBP"
+
+
+def check_pixels(data: bytes, start: int, row: int) -> None:
+    """Raise UnreadableImageError where clusters of the card are missing among uncompressed pixels.
+
+    They carry no check, but a lost cluster is zeros from one sector's border to another's, with something on either
+    side; what is black in a picture begins and ends at a pixel of its own. ``start``: the first pixel's byte, ``row``:
+    bytes per row. Rows that are whole sectors cannot be told from lost ones.
+    """
+    if start % _SECTOR == 0 and row % _SECTOR == 0:
+        return
+    sectors = np.frombuffer(data, np.uint8, len(data) // _SECTOR * _SECTOR).reshape(-1, _SECTOR)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], ~sectors.any(axis=1), [0]]).astype(np.int8)))
+    for first, end in edges.reshape(-1, 2).tolist():
+        at, behind = first * _SECTOR, end * _SECTOR
+        if end - first >= _CLUSTER_SECTORS and at > start and data[at - 1] and behind < len(data) and data[behind]:
+            raise UnreadableImageError(f"damaged inside: nothing but zeros from byte {at} to {behind}, a lost cluster")
 
 
 def check(data: bytes) -> None:
@@ -34,6 +55,10 @@ def check(data: bytes) -> None:
         _check_png(data)
     elif is_webp(data):
         _check_webp(data)
+    elif data.startswith(b"BM") and len(data) >= 30:
+        start, width = (int.from_bytes(data[at : at + 4], "little") for at in (10, 18))
+        bits = int.from_bytes(data[28:30], "little")
+        check_pixels(data, start, (width * bits + 31) // 32 * 4)
 
 
 def _check_jpeg(data: bytes) -> None:
@@ -58,7 +83,8 @@ def _check_png(data: bytes) -> None:
         end = at + 8 + size
         if end + 4 > len(data):
             break
-        if zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
+        # A capital begins what the picture hangs on; a note may be wrong without harm.
+        if name[:1].isupper() and zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
             shown = name.decode("ascii", "replace")
             raise UnreadableImageError(f"damaged inside: the checksum of its {shown} chunk at byte {at} is wrong")
         if name == b"IEND":

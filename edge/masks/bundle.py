@@ -110,7 +110,7 @@ def default_bundle_path() -> Path:
 def load_bundle(path: Path) -> Bundle:
     """Read the card in the folder ``path`` and verify it against its seal and every file against it.
 
-    That proves that nothing was altered by accident; whose bundle it is, ``edge.masks.trust.vouch`` says. Raises
+    That proves that nothing was altered by accident; whose bundle it is, ``edge.masks.trust.trust_of`` says. Raises
     BundleError for a card that is absent, malformed, of an unknown schema or not as its seal says, and for a file that
     is absent or whose SHA-256 is not the card's.
     """

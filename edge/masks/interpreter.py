@@ -34,7 +34,7 @@ class Operator:
     outputs: tuple[int, ...]
 
 
-class Network:
+class TfliteNetwork:
     """One int8 model, opened and checked against its card; used by one thread."""
 
     exclusive = False
@@ -97,7 +97,7 @@ def load_delegate(library: str, options: Mapping[str, str]) -> Any:
 
 def open_network(
     bundle: Bundle, artifact: str, threads: int, delegate: Any | None = None, accelerator: str = "cpu"
-) -> Network:
+) -> TfliteNetwork:
     """Open ``bundle``'s artefact of that name, a .tflite file, on ``delegate`` where given.
 
     Raises BundleError when the bundle has none, when the file is not the int8 network its card describes, or when it
@@ -119,12 +119,12 @@ def open_network(
             f"{library} does not work with numpy {np.__version__}; install ai-edge-litert, or numpy<2 beside it"
         ) from error
     _check_against_card(path, interpreter, bundle)
-    network = Network(interpreter, library, accelerator)
+    network = TfliteNetwork(interpreter, library, accelerator)
     check_golden(bundle, artifact, network)
     return network
 
 
-def open_model(content: bytes, threads: int) -> Network:
+def open_model(content: bytes, threads: int) -> TfliteNetwork:
     """Open the bytes of any model on the CPU, without card or golden answer: for measuring, never for flying.
 
     Its inputs are filled with noise. Raises BundleError when the interpreter cannot open it.
@@ -141,7 +141,7 @@ def open_model(content: bytes, threads: int) -> Network:
         interpreter.set_tensor(
             detail["index"], (values / 128 if detail["dtype"] == np.float32 else values).astype(detail["dtype"])
         )
-    return Network(interpreter, library, "cpu")
+    return TfliteNetwork(interpreter, library, "cpu")
 
 
 def _vendor() -> tuple[Any, str]:

@@ -1,4 +1,4 @@
-"""Which tiles of a large frame are looked at when there is no time for all: a frame budget, kept honest.
+"""Which tiles of a large frame are looked at when there is no time for all: a frame budget that is kept.
 
 Every tile is looked at within a stated number of frames, whatever it shows. In between, time goes first to tiles that
 look like a surface; those that look like sky, water or a blur wait. A frame reports which part of it was looked at.

@@ -41,7 +41,7 @@ class NetworkOptions:
     source: Literal["main", "lores"] = "main"
     """``main``: the full picture at native scale; ``lores``: the camera's second stream, then enlarged to the frame."""
     unsigned: Unsigned = "refuse"
-    """A bundle that nobody this machine trusts vouches for: ``refuse`` it, or ``allow`` it and warn in the log."""
+    """A bundle that is not signed by a trusted key: ``refuse`` it, or ``allow`` it and warn in the log."""
     keys: Path = KEYS
     """Folder of the minisign public keys (``*.pub``) this machine trusts, beside the bundles shipped with spanhawk."""
     budget_ms: float | None = None
@@ -64,7 +64,7 @@ class NetworkOptions:
 
 
 def open_bundle(options: NetworkOptions) -> Bundle:
-    """Load the bundle ``options`` name and see who vouches for it.
+    """Load the bundle ``options`` name and check its signature.
 
     Raises BundleError where it must not fly, ConfigError where the overlap does not fit its input or a key is unusable.
     """

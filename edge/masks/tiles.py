@@ -78,7 +78,7 @@ class Mosaic:
         ``out`` is complete after the last tile; rows below the tiles added so far are undefined.
         """
         rows, columns = tile.rows, tile.columns
-        piece = codes[_seen(rows), _seen(columns)]
+        piece = codes[_inside(rows), _inside(columns)]
         band = self._band[: len(piece)]
         _join(band[:, columns.from_px : columns.stop_px].T, piece.T, columns.alone_px - columns.from_px)
         if columns.stop_px == self.width_px:
@@ -109,7 +109,7 @@ def _fade(left_px: int, right_px: int, tile_px: int, overlap_px: int) -> tuple[i
     return first, first + length
 
 
-def _seen(span: Span) -> slice:
+def _inside(span: Span) -> slice:
     return slice(span.from_px - span.start_px, span.stop_px - span.start_px)
 
 

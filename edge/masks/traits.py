@@ -68,7 +68,7 @@ def traits_of(module: ModuleType) -> Traits:
     found = getattr(module, "TRAITS", None)
     if not isinstance(found, Traits):
         raise ConfigError(
-            f"{module.__name__}: has no TRAITS, so nobody knows which artefact it runs; give it "
+            f"{module.__name__}: has no TRAITS, so it is not known which artefact it runs; give it "
             "TRAITS = Traits(artifact=...) of edge.masks.traits"
         )
     return found

@@ -1,6 +1,6 @@
 """Whose bundle it is: the seal on its card, its signature, and the bundles this spanhawk was shipped with.
 
-``card.json`` holds the SHA-256 of every other file, so what vouches for the card vouches for the bundle:
+``card.json`` holds the SHA-256 of every other file, so a signature of the card is one of the whole bundle:
 
 * ``card.json.sha256`` (the *seal*, as sha256sum writes it) shows that the card was not altered by accident. Anyone can
   write a new one, so it says nothing about who made the bundle.
@@ -37,12 +37,12 @@ _SHOWN_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Voucher:
-    """Who vouches for a bundle."""
+class Trust:
+    """Whether a bundle is trusted, and why."""
 
     trusted: bool
     words: str
-    """``signed by key 2FA3... (ours.pub)``, ``shipped with spanhawk``, or why nobody vouches for it."""
+    """``signed by key 2FA3... (ours.pub)``, ``shipped with spanhawk``, or why it is not trusted."""
 
 
 def check_seal(folder: Path) -> None:
@@ -67,40 +67,44 @@ def check_seal(folder: Path) -> None:
             raise BundleError(f"{folder / name}: {said}; {COPY_AGAIN}")
 
 
-def vouch(folder: Path, keys: Path = KEYS) -> Voucher:
-    """Say who vouches for the card in ``folder``, among the public keys in ``keys`` and the shipped bundles.
+def trust_of(folder: Path, keys: Path = KEYS) -> Trust:
+    """Say whether the card in ``folder`` is signed by a key in ``keys``, or is a shipped bundle's.
 
     Raises BundleError for a signature that is malformed, or whose key is known but that does not fit the card;
     ConfigError for a key file that cannot be read.
     """
     card = _read(folder / CARD)
     if hashlib.sha256(card).hexdigest() in shipped().values():
-        return Voucher(True, "shipped with spanhawk")
+        return Trust(True, "shipped with spanhawk")
     path = folder / SIGNATURE
     if not path.exists():
-        return Voucher(False, f"it holds no signature ({SIGNATURE})")
+        return Trust(False, f"it has no signature ({SIGNATURE})")
     signature, number = _signature(path)
     known = _public_keys(keys)
     for name, key, key_number in known:
         if key_number == number:
             _check(path, card, key, signature)
-            return Voucher(True, f"signed by key {number} ({name})")
+            return Trust(True, f"signed by key {number} ({name})")
     where = f"which is not among the {len(known)} keys in {keys}" if known else f"but {keys} holds no key"
-    return Voucher(False, f"it is signed by key {number}, {where}")
+    return Trust(False, f"it is signed by key {number}, {where}")
 
 
-def check_trust(folder: Path, keys: Path, unsigned: Unsigned) -> Voucher:
-    """Refuse a bundle nobody vouches for, or warn where ``unsigned`` is ``allow``. Raises as ``vouch``, BundleError."""
-    voucher = vouch(folder, keys)
-    if voucher.trusted:
-        return voucher
+def check_trust(folder: Path, keys: Path, unsigned: Unsigned) -> Trust:
+    """Refuse a bundle that is not trusted, or warn where ``unsigned`` is ``allow``. Raises BundleError."""
+    trust = trust_of(folder, keys)
+    if trust.trusted:
+        return trust
     if unsigned == "refuse":
         raise BundleError(
-            f"{folder}: nobody this machine trusts vouches for the bundle: {voucher.words}; sign it with "
+            f"{folder}: the bundle is not signed by a trusted key: {trust.words}; sign it with "
             f'`python -m convert sign` and put the public key into {keys}, or set masks.unsigned to "allow"'
         )
-    log.warning("%s: nobody vouches for the bundle: %s; it runs all the same, as allowed here", folder, voucher.words)
-    return voucher
+    log.warning(
+        "%s: the bundle is not signed by a trusted key: %s; it runs because masks.unsigned allows it",
+        folder,
+        trust.words,
+    )
+    return trust
 
 
 def shipped() -> dict[str, str]:

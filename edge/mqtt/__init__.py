@@ -75,6 +75,10 @@ class Publisher(Protocol):
     def health(self) -> str | None:
         """One sentence on what is wrong (refused, unreachable); None when connected."""
 
+    @property
+    def shortcoming(self) -> str | None:
+        """What this broker cannot do and what comes of it, one sentence; None while it can do all that is needed."""
+
     def __enter__(self) -> Publisher: ...
 
     def __exit__(

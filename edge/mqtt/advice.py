@@ -14,6 +14,8 @@ _REFUSED_ADVICE = {
     "Bad user name or password": "check mqtt.username and mqtt.password_file",
     "Bad authentication method": "check mqtt.username and mqtt.password_file",
     "Client identifier not valid": "set another mqtt.client_id",
+    "Retain not supported": "it keeps no retained messages, so it is called again without the flag",
+    "QoS not supported": "it takes QoS 0 only, so it is called again with that",
     "Unsupported protocol version": 'set mqtt.protocol = "3.1.1"',
 }
 _LOST_ADVICE = {

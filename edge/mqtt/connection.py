@@ -21,6 +21,8 @@ class Up:
     max_packet_bytes: int | None
     receive_maximum: int | None
     """Publications at QoS 1 that may be unacknowledged at one time."""
+    shortcoming: str | None = None
+    """What this broker cannot do, as a sentence, and what comes of it; None: it can do all that is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,10 @@ News: TypeAlias = Up | Ended | Arrived | Complaint
 class Hangup(Exception):  # noqa: N818 - that a connection ends is no error
     """Why a connection did not come up or is over, as a sentence."""
 
-    def __init__(self, sentence: str, *, refused: bool = False) -> None:
+    def __init__(self, sentence: str, *, refused: bool = False, provoked: bool = False) -> None:
         super().__init__(sentence)
+        self.provoked = provoked
+        """True when the broker said that something we sent made it hang up: without that, it would take us at once."""
         self.refused = refused
         """True when the broker answered and said no: trying again soon is pointless."""
 

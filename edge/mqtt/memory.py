@@ -183,6 +183,11 @@ class MemoryPublisher:
         """That it is down; None while up."""
         return None if self.connected else "the memory publisher is told to be down"
 
+    @property
+    def shortcoming(self) -> str | None:
+        """Nothing."""
+        return None
+
     def __enter__(self) -> MemoryPublisher:
         return self
 

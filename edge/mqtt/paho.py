@@ -45,6 +45,9 @@ _GOODBYE_TURNS = 10
 _LIBRARY_ERROR = 0x08
 # The broker must not send us more than this in one packet (MQTT 5 only).
 _MAX_INCOMING_BYTES = 64 << 10
+# Reason codes (MQTT 5.0, 3.2.2.2).
+_PROVOKED = ("Packet too large", "Protocol error", "Malformed packet", "Payload format invalid")
+_RETAIN_NOT_SUPPORTED, _QOS_NOT_SUPPORTED = 0x9A, 0x9B
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,27 @@ class Options:
                 raise ConfigError(f"mqtt.{name}: got {getattr(self, name)}, needs {low} to {high}")
 
 
+@dataclass(slots=True)
+class Abilities:
+    """What a broker can do, as far as it has said; learnt in one connection for the next."""
+
+    retains: bool = True
+    acknowledges: bool = True
+    """It takes QoS 1."""
+
+    def shortcoming(self, broker: Address) -> str | None:
+        """What it cannot do, as one sentence; None when nothing is missing."""
+        found = []
+        if not self.retains:
+            found.append(
+                "keeps no retained messages: whoever subscribes later sees neither the status nor that this vehicle "
+                "vanished (retain_available)"
+            )
+        if not self.acknowledges:
+            found.append("takes QoS 0 only, so letters are confirmed by an answer to what follows them (max_qos)")
+        return f"{broker} " + ", and ".join(found) if found else None
+
+
 def open_publisher(options: Options, clock: Clock, *, vehicle: str, last_will: bytes) -> Publisher:
     """A publisher that connects in the background and keeps trying: an absent broker is not an error here.
 
@@ -100,8 +124,10 @@ def open_publisher(options: Options, clock: Clock, *, vehicle: str, last_will: b
     if password is not None and not address.encrypted and address.host not in ("localhost", "127.0.0.1", "::1"):
         log.warning("the password travels to %s unencrypted; use mqtts://", address)
 
+    abilities = Abilities()
+
     def connect() -> PahoConnection:
-        return PahoConnection(options, address, context, password, vehicle, last_will)
+        return PahoConnection(options, address, context, password, vehicle, last_will, abilities)
 
     return ReconnectingPublisher(
         connect,
@@ -124,6 +150,7 @@ class PahoConnection:
         password: str | None,
         vehicle: str,
         last_will: bytes,
+        abilities: Abilities,
     ) -> None:
         self.news: deque[News] = deque()
         self._options = options
@@ -131,9 +158,13 @@ class PahoConnection:
         self._context = context
         self._topic = commands_topic(vehicle)
         self._is_5 = options.protocol == "5"
+        self._abilities = abilities
+        self._written: list[int] = []  # QoS 0 in place of QoS 1: written out, and not yet known to have arrived
+        self._asked: tuple[int, list[int]] | None = None  # a question sent after them, and what its answer confirms
         self._accepted = False
         self._subscribed = False
         self._refused: str | None = None
+        self._asks_less = False  # the next connection does without what this one was refused for
         self._ended: str | None = None
         self._library_error: str | None = None
         self._client: Client = self._prepared(vehicle, password, last_will)
@@ -152,14 +183,19 @@ class PahoConnection:
         """One turn of the library's loop."""
         status = self._client.loop(min(_TURN_S, self._options.keepalive_s / 4))
         if status != 0 or self._ended is not None:
-            raise Hangup(f"{self._address} {self._why(int(status))}", refused=self._refused is not None)
+            refused = self._refused is not None and not self._asks_less
+            provoked = self._accepted and self._ended in _PROVOKED
+            raise Hangup(f"{self._address} {self._why(int(status))}", refused=refused, provoked=provoked)
         if self._accepted and not self._subscribed:
             self._subscribed = True
             self._client.subscribe(self._topic, **self._subscription())
+        elif self._written and self._asked is None:
+            self._ask()
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retained: bool, correlation: bytes | None) -> int | None:
         """Queue for the loop."""
         properties = self._correlated(correlation) if correlation is not None and self._is_5 else None
+        qos, retained = min(qos, int(self._abilities.acknowledges)), retained and self._abilities.retains
         info = self._client.publish(topic, payload, qos, retained, properties)
         return info.mid if info.rc == 0 else None
 
@@ -193,7 +229,8 @@ class PahoConnection:
         )
         client.connect_timeout = _DIAL_TIMEOUT_S
         client.max_inflight_messages = 0  # counted in Traffic, against the broker's own limit
-        client.will_set(status_topic(vehicle), last_will, qos=1, retain=True)
+        able = self._abilities
+        client.will_set(status_topic(vehicle), last_will, qos=int(able.acknowledges), retain=able.retains)
         if self._options.username is not None:
             client.username_pw_set(self._options.username, password)
         if self._context is not None:
@@ -213,11 +250,36 @@ class PahoConnection:
     ) -> None:
         if reason.is_failure:
             self._refused = str(reason)
+            self._learn(retains=reason.value != _RETAIN_NOT_SUPPORTED, acknowledges=reason.value != _QOS_NOT_SUPPORTED)
             return
         self._accepted = True
-        self.news.append(
-            Up(getattr(properties, "MaximumPacketSize", None), getattr(properties, "ReceiveMaximum", None))
+        self._learn(
+            retains=getattr(properties, "RetainAvailable", 1) != 0,
+            acknowledges=getattr(properties, "MaximumQoS", 2) != 0,
         )
+        self.news.append(
+            Up(
+                getattr(properties, "MaximumPacketSize", None),
+                getattr(properties, "ReceiveMaximum", None),
+                self._abilities.shortcoming(self._address),
+            )
+        )
+
+    def _learn(self, *, retains: bool, acknowledges: bool) -> None:
+        """A broker that refuses a flag is called again without it."""
+        able = self._abilities
+        self._asks_less = (able.retains and not retains) or (able.acknowledges and not acknowledges)
+        able.retains, able.acknowledges = able.retains and retains, able.acknowledges and acknowledges
+
+    def _ask(self) -> None:
+        """Subscribe once more: packets of one connection are worked off in order, so its answer tells that what was
+        written before it has arrived (MQTT 5.0, 4.6)."""
+        written, self._written = self._written, []
+        result, mid = self._client.subscribe(self._topic, **self._subscription())
+        if result != 0 or mid is None:
+            self._written = written + self._written
+            return
+        self._asked = (mid, written)
 
     def _on_disconnect(
         self, client: Client, userdata: object, flags: DisconnectFlags, reason: ReasonCode, properties: object
@@ -227,11 +289,18 @@ class PahoConnection:
     def _on_publish(
         self, client: Client, userdata: object, mid: int, reason: ReasonCode, properties: Properties
     ) -> None:
+        if not self._abilities.acknowledges:
+            self._written.append(mid)
+            return
         self.news.append(Ended(mid, str(reason) if reason.is_failure else None))
 
     def _on_subscribe(
         self, client: Client, userdata: object, mid: int, reasons: list[ReasonCode], properties: object
     ) -> None:
+        if self._asked is not None and self._asked[0] == mid:
+            self.news.extend(Ended(written, None) for written in self._asked[1])
+            self._asked = None
+            return
         for reason in reasons:
             if reason.is_failure:
                 self.news.append(Complaint(f"{self._address} lets no commands through ({self._topic}): {reason}"))
@@ -275,8 +344,8 @@ class PahoConnection:
         from paho.mqtt.subscribeoptions import SubscribeOptions
 
         # Retained commands are not wanted: they would come again with every connection.
-        never = SubscribeOptions.RETAIN_DO_NOT_SEND
-        return {"options": SubscribeOptions(qos=1, retainHandling=never)} if self._is_5 else {"qos": 1}
+        never, qos = SubscribeOptions.RETAIN_DO_NOT_SEND, int(self._abilities.acknowledges)
+        return {"options": SubscribeOptions(qos=qos, retainHandling=never)} if self._is_5 else {"qos": qos}
 
 
 def _nothing(client: object, userdata: object, socket: object) -> None:

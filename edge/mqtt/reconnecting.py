@@ -28,6 +28,8 @@ REFUSED_S = (10.0, 60.0)
 """Pause after the broker answered, and said no: a refused password is not put right in seconds."""
 # What is on its way when we leave gets so long to be acknowledged.
 _GOODBYE_NS = 2_000_000_000
+# A broker that hangs up on what we sent takes the next connection at once, but not for ever.
+_PROVOKED_S, _MOST_PROVOKED = 1.0, 50
 _JOIN_S = 15.0
 
 
@@ -64,6 +66,8 @@ class ReconnectingPublisher:
         self._ended = 0
         self._progress_ns = 0
         self._trouble: str | None = f"{broker}: not connected yet"
+        self._shortcoming: str | None = None
+        self._provoked = 0
         self._thread = Worker("mqtt", self._run, self._closing, clock)
 
     def send(self, id: str, topic: str, payload: bytes) -> bool:
@@ -118,6 +122,11 @@ class ReconnectingPublisher:
         """One sentence on what is wrong; None when connected."""
         return None if self.connected else self._thread.trouble or self._trouble
 
+    @property
+    def shortcoming(self) -> str | None:
+        """What the broker of the newest connection cannot do."""
+        return self._shortcoming
+
     def __enter__(self) -> ReconnectingPublisher:
         return self
 
@@ -131,13 +140,18 @@ class ReconnectingPublisher:
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            refused = self._one_connection()
+            ended = self._one_connection()
             pause_s = self._backoff.pause_s()
-            self._clock.wait(self._closing, self._chance.uniform(*REFUSED_S) if refused else pause_s)
+            if ended is not None and ended.provoked and self._provoked < _MOST_PROVOKED:
+                self._provoked += 1  # which letter it was is found by trying
+                pause_s = min(pause_s, _PROVOKED_S)
+            if ended is not None and ended.refused:
+                pause_s = self._chance.uniform(*REFUSED_S)
+            self._clock.wait(self._closing, pause_s)
 
-    def _one_connection(self) -> bool:
-        """From dialling to the end; returns whether the broker refused it."""
-        line, refused = self._connect(), False
+    def _one_connection(self) -> Hangup | None:
+        """From dialling to the end; returns how the other side ended it."""
+        line, ended = self._connect(), None
         try:
             line.dial()
             while not self._leaving():
@@ -146,13 +160,13 @@ class ReconnectingPublisher:
                 self._check_progress()
         except Hangup as hangup:
             self._lost(str(hangup))
-            refused = hangup.refused
+            ended = hangup
         except Exception as error:  # the library stumbled over something: that ends a connection, not the thread
             log.warning("%s: the MQTT library failed; connecting again", self._broker, exc_info=True)
             self._lost(f"{self._broker}: the MQTT library failed ({type(error).__name__}: {error})")
         finally:
             self._finish(line)
-        return refused
+        return ended
 
     def _read(self, line: Connection) -> None:
         while line.news:
@@ -171,6 +185,9 @@ class ReconnectingPublisher:
 
     def _came_up(self, line: Connection, up: Up) -> None:
         log.info("connected to %s", self._broker)
+        self._shortcoming = up.shortcoming
+        if up.shortcoming is not None:
+            self._complaints.warn("shortcoming", up.shortcoming)
         self._traffic.open(line, up)
         self._sessions += 1
         self._trouble = None
@@ -186,6 +203,7 @@ class ReconnectingPublisher:
         self._traffic.close()
         if self._up_ns is not None and self._clock.monotonic_ns() - self._up_ns > _HELD_NS:
             self._backoff.reset()
+            self._provoked = 0
             self._complaints.forget("away")
         self._up_ns = None
         self._trouble = self._trouble or f"{self._broker}: not connected any more"

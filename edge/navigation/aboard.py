@@ -46,10 +46,7 @@ class Aboard:
             self._history.hear_attitude(at_ns, None if vehicle is None else rotation.compose(vehicle, self._mounted))
 
     def hear_gimbal(self, message: Any, at_ns: int, component_id: int) -> None:
-        """A report that arrived at ``at_ns`` from the autopilot ``component_id`` or a gimbal of the same vehicle.
-
-        Its own clock is not the autopilot's, and the report is sent at once: so the time of arrival counts.
-        """
+        """A report about ``at_ns`` from the autopilot ``component_id`` or a gimbal of the same vehicle."""
         sender = message.get_srcComponent()
         if sender != component_id and sender not in COMPONENTS:
             return

@@ -9,7 +9,6 @@ gimbal's angles are the camera's.
 from __future__ import annotations
 
 import csv
-import logging
 import math
 import re
 from collections.abc import Callable
@@ -18,12 +17,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from edge.navigation import Attitude, Fix, FixKind
-from edge.navigation.csvlog import Span
+from edge.navigation.csvlog import Loaded, Span
 from edge.navigation.history import History
 from edge.navigation.timebase import UtcTrack
 from edge.support.errors import NavFileError
-
-log = logging.getLogger(__name__)
 
 _UNITS = {"millisecond": 1e-3, "ms": 1e-3, "s": 1.0, "feet": 0.3048, "ft": 0.3048, "meters": 1.0, "m": 1.0}
 _NAMES = {
@@ -59,7 +56,7 @@ def looks_like_airdata(text: str) -> bool:
     return any(line.lower().lstrip().startswith("time(millisecond)") or "OSD.latitude" in line for line in _first(text))
 
 
-def load(text: str, path: Path, history: History, utc: UtcTrack, at_ns: Callable[[float], int]) -> Span:
+def load(text: str, path: Path, history: History, utc: UtcTrack, at_ns: Callable[[float], int]) -> Loaded:
     """Feed ``history`` with every row; the first row stands at 0 s. Raises NavFileError naming path, row and column."""
     rows = csv.reader(text.splitlines())
     columns: dict[str, _Column] | None = None
@@ -88,7 +85,7 @@ def load(text: str, path: Path, history: History, utc: UtcTrack, at_ns: Callable
         raise NavFileError(f"{path}, row {rows.line_num}: not CSV ({error}); export it again") from error
     if columns is None or first is None or last is None:
         raise NavFileError(f"{path}: has a header but no rows; export the flight again")
-    return Span(0.0, last - first)
+    return Loaded(Span(0.0, last - first), _lacks(columns))
 
 
 def _first(text: str) -> list[str]:
@@ -110,10 +107,12 @@ def _columns(cells: list[str], path: Path) -> dict[str, _Column] | None:
     missing = [_NAMES[name][0] for name in ("t_s", "lat_deg", "lon_deg") if name not in columns]
     if missing:
         raise NavFileError(f"{path}: looks like an AirData or DJI flight record, but has no column {missing[0]}")
-    unused = [name for name in ("alt_m", "yaw_deg") if name not in columns]
-    if unused:
-        log.warning("%s: holds no %s, so these are unknown", path, " and no ".join(_NAMES[name][0] for name in unused))
     return columns
+
+
+def _lacks(columns: dict[str, _Column]) -> tuple[str, ...]:
+    missing = [_NAMES[name][0] for name in ("alt_m", "yaw_deg") if name not in columns]
+    return (f"holds no {' and no '.join(missing)}, so these are unknown",) if missing else ()
 
 
 def _number(cells: list[str], column: _Column, name: str, where: str) -> float | None:

@@ -58,7 +58,7 @@ class Loaded:
     warnings: tuple[str, ...] = ()
     """What had to be guessed or left out, one sentence each, without the file's name."""
     logged_at: datetime | None = None
-    """UTC of its first moment by the clock of the computer that wrote it, which nobody vouches for; None: unknown."""
+    """UTC of its first moment by the clock of the computer that wrote it, which is not verified; None: unknown."""
 
 
 def load(text: str, path: Path, history: History, at_ns: Callable[[float], int]) -> Span:

@@ -3,7 +3,7 @@
 The quaternion of GIMBAL_DEVICE_ATTITUDE_STATUS (mavlink.io, common.xml, Gimbal Protocol v2) has roll and pitch against
 the horizon. Its yaw counts from the vehicle's heading or from north: YAW_IN_VEHICLE_FRAME or YAW_IN_EARTH_FRAME decide,
 with neither of them YAW_LOCK does (locked: north). Both at once contradict each other. ``delta_yaw`` leads from one to
-the other. Firmware is not always honest about this: ArduPilot's servo gimbals set YAW_IN_VEHICLE_FRAME and mean the
+the other. Firmware is not always right about this: ArduPilot's servo gimbals set YAW_IN_VEHICLE_FRAME and mean the
 vehicle's tilted axes, some gimbals count yaw from wherever they were switched on, and PX4 has passed the vehicle's own
 attitude off as the camera's. So ``Mount.gimbal`` can overrule the flags, and ``spanhawk doctor --turn`` watches what
 the yaw does while the aircraft is turned.
@@ -51,6 +51,8 @@ class Gimbal:
         self._device_ns: int | None = None
         self.heard = belief not in ("auto", "none")
         """True once the camera's attitude is the gimbal's business: the rigid mount no longer stands in for it."""
+        self.reported = False
+        """True once a report of it came."""
         self.trouble: str | None = None
         """Why its reports are not believed; None when they are, or none came."""
         self.flags: int | None = None
@@ -71,7 +73,7 @@ class Gimbal:
             if self._source is not None and self._source != source:
                 return None  # a second gimbal: the camera is on the first one that was heard
             self._source, self._device_ns = source, now_ns
-        self.heard = True
+        self.heard = self.reported = True
         look = self._device(message, vehicle_yaw_deg) if device else self._mount(message)
         if look.attitude is not None:
             self.trouble = None
@@ -85,7 +87,7 @@ class Gimbal:
         w, x, y, z = (float(part) for part in message.q)
         length = math.sqrt(w * w + x * x + y * y + z * z)
         if not abs(length - 1) < 0.05:  # also false for NaN
-            return self._doubt("its quaternion is none")
+            return self._doubt("its quaternion is not valid")
         if int(message.failure_flags) & _FAILED:
             return self._doubt(f"it reports a failure (flags {int(message.failure_flags)})")
         attitude = rotation.euler((w / length, x / length, y / length, z / length))

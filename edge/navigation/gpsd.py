@@ -50,6 +50,11 @@ class Options:
     """What may still be said about a moment."""
 
     def __post_init__(self) -> None:
+        host, mark, port = self.host.rpartition(":")
+        if mark and ":" not in host and port.isdigit():
+            raise ValueError(f"host is {self.host!r}; write host = {host!r} and port = {port}")
+        if not self.host.strip() or "/" in self.host:
+            raise ValueError(f"host is {self.host!r}; it is a host name or an address, as 127.0.0.1")
         if not 0 < self.port < 65536:
             raise ValueError(f"port is 1 to 65535, got {self.port}")
         if not 0.0 <= self.latency_s <= 5.0:
@@ -120,7 +125,7 @@ class GpsdNavigator:
         self._stop.set()
         with self._lock:
             if self._socket is not None:
-                _hang_up(self._socket)  # wakes the thread from its read
+                _shut_down(self._socket)  # wakes the thread from its read
         self._thread.join(_CLOSE_S)
 
     def _run(self) -> None:
@@ -173,8 +178,8 @@ def _receive(connection: socket.socket) -> bytes:
         return connection.recv(_CHUNK_BYTES)
 
 
-def _hang_up(connection: socket.socket) -> None:
+def _shut_down(connection: socket.socket) -> None:
     try:
         connection.shutdown(socket.SHUT_RDWR)
     except OSError:
-        log.debug("gpsd had hung up first")
+        log.debug("gpsd had closed the connection first")

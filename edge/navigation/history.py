@@ -23,7 +23,7 @@ from typing import TypeVar
 
 from edge.navigation import Attitude, Fix, FixKind, LocalPosition, NavState, rotation
 from edge.navigation.gimbal import Axes
-from edge.navigation.track import Limits, Plausibility, Sample, Track, on_null_island
+from edge.navigation.track import Limits, Plausibility, Sample, Samples, on_null_island
 
 T = TypeVar("T")
 
@@ -39,11 +39,11 @@ class History:
         self.limits = limits or Limits()
         keep_ns = None if keep_s is None else round(keep_s * 1e9)
         self._lock = threading.Lock()  # held for a list search, never while waiting
-        self._fixes: Track[Fix] = Track(keep_ns)
-        self._attitudes: Track[Attitude] = Track(keep_ns)
-        self._ranges: Track[float] = Track(keep_ns)
-        self._vehicles: Track[Attitude] = Track(keep_ns)
-        self._locals: Track[LocalPosition] = Track(keep_ns)
+        self._fixes: Samples[Fix] = Samples(keep_ns)
+        self._attitudes: Samples[Attitude] = Samples(keep_ns)
+        self._ranges: Samples[float] = Samples(keep_ns)
+        self._vehicles: Samples[Attitude] = Samples(keep_ns)
+        self._locals: Samples[LocalPosition] = Samples(keep_ns)
         self._keep_ns = keep_ns
         self._axes: Axes = "earth"
         self._plausibility = Plausibility(self.limits)
@@ -83,7 +83,7 @@ class History:
         known = None if attitude is None else rotation.canonical(attitude)
         with self._lock:
             if known is not None and axes != self._axes:
-                self._axes, self._attitudes = axes, Track(self._keep_ns)
+                self._axes, self._attitudes = axes, Samples(self._keep_ns)
             self._attitudes.add(at_ns, known)
 
     def lose_attitude(self, at_ns: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import select
 import socket
 import termios
@@ -16,6 +17,9 @@ from edge.support.errors import ConfigError, DeviceError
 _CHUNK_BYTES = 65536
 _CONNECT_S = 5.0
 _FORMS = "udp:HOST:PORT (listen), udpout:HOST:PORT, tcp:HOST:PORT or a serial port as /dev/ttyAMA0"
+_NETWORK = ("udp", "udpin", "udpout", "tcp")
+_LEAST_BAUD = 300  # smaller numbers after a colon are part of udev's names
+_USUAL_BAUDS = "usual: 57600, 115200, 921600"
 
 
 class Link(Protocol):
@@ -34,8 +38,21 @@ class Link(Protocol):
         """Release it; twice does no harm."""
 
 
+def check_device(device: str, baud: int) -> None:
+    """Refuse what cannot be opened on any machine, before a flight. Raises ConfigError for a form nobody knows."""
+    kind, _, rest = device.partition(":")
+    if kind in _NETWORK:
+        _address(device, rest)
+        return
+    if not device.startswith("/"):
+        raise ConfigError(f"navigation.device is {device!r}; known forms: {_FORMS}{_meant(device)}")
+    _check_path(device)
+    _speed(baud)
+
+
 def open_link(device: str, baud: int) -> Link:
     """Open ``device``. Raises ConfigError for a form nobody knows, DeviceError when it cannot be opened."""
+    check_device(device, baud)
     kind, _, rest = device.partition(":")
     if kind in ("udp", "udpin"):
         return UdpLink(_address(device, rest), listen=True)
@@ -43,16 +60,39 @@ def open_link(device: str, baud: int) -> Link:
         return UdpLink(_address(device, rest), listen=False)
     if kind == "tcp":
         return TcpLink(_address(device, rest))
-    if device.startswith("/"):
-        return SerialLink(device, baud)
-    raise ConfigError(f"device is {device!r}; known forms: {_FORMS}")
+    return SerialLink(device, baud)
 
 
 def _address(device: str, text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ConfigError(f"device is {device!r}; known forms: {_FORMS}")
+        hint = f"; write udp:127.0.0.1:{text}" if text.isascii() and text.isdigit() else ""
+        raise ConfigError(f"navigation.device is {device!r}; known forms: {_FORMS}{hint}")
     return host, int(port)
+
+
+def _check_path(device: str) -> None:
+    """Other programs take ``/dev/ttyAMA0:921600`` or ``/dev/ttyAMA0,921600``; here the rate is a key of its own."""
+    path, mark, rate = device.rpartition(":" if ":" in device else ",")
+    if mark and rate.strip().isdigit() and int(rate) >= _LEAST_BAUD:
+        raise ConfigError(f"navigation.device is {device!r}; write device = {path!r} and baud = {rate.strip()}")
+
+
+def _meant(device: str) -> str:
+    """What was probably meant by a form of another program."""
+    if "/dev/" in device:
+        path, _, rate = device[device.index("/dev/") :].partition(":")
+        return f"; write device = {path!r}" + (f" and baud = {rate}" if rate.isdigit() else "")
+    if re.fullmatch(r"COM\d+", device, re.IGNORECASE):
+        return "; COM ports are those of Windows"
+    return ""
+
+
+def _speed(baud: int) -> int:
+    speed = getattr(termios, f"B{baud}", None) if baud > 0 else None
+    if speed is None:
+        raise ConfigError(f"navigation.baud is {baud}, which no serial port knows; {_USUAL_BAUDS}")
+    return int(speed)
 
 
 class UdpLink:
@@ -150,9 +190,7 @@ class SerialLink:
 
     def __init__(self, path: str, baud: int) -> None:
         self._name = f"serial port {path}"
-        speed = getattr(termios, f"B{baud}", None)
-        if speed is None:
-            raise ConfigError(f"baud is {baud}, which no serial port knows; usual: 57600, 115200, 921600")
+        speed = _speed(baud)
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:

@@ -2,7 +2,7 @@
 
 The only module that knows pymavlink. It listens, and sends three things: its own HEARTBEAT once a second as
 an onboard computer (so that routers and autopilots stream to it), requests for the rates of the messages it
-needs, and TIMESYNC. It never sends a flight command.
+needs, and TIMESYNC; with ``transmit`` also words and marks for the pilot. It never sends a flight command.
 
 A link is believed: anyone who can write to the UDP port can pretend to be the autopilot. So the default listens
 on the loopback only; open it to a radio or a shared network only behind a router that filters.
@@ -20,11 +20,13 @@ from types import TracebackType
 from typing import Any
 
 from edge.navigation import Navigator, NavState, framing
+from edge.navigation.gimbal import Gimbal
 from edge.navigation.history import History
-from edge.navigation.link import Link, open_link
+from edge.navigation.link import Link, check_device, open_link
 from edge.navigation.timebase import UtcTrack
 from edge.navigation.track import Limits
 from edge.navigation.vehicle import Mount, Vehicle
+from edge.navigation.words import Words
 from edge.support.clock import EARLIEST_PLAUSIBLE_UTC, Clock
 from edge.support.complaints import Complaints, Trouble
 from edge.support.errors import DeviceError
@@ -55,17 +57,24 @@ class Options:
     """MAVLink component id of the autopilot; messages of any other component are ignored."""
     rate_hz: float = 20.0
     """How often attitude, position and range are asked for, per second."""
+    transmit: bool = False
+    """True: findings are told to the pilot (STATUSTEXT, CAMERA_IMAGE_CAPTURED), as a camera of the vehicle."""
+    finest_mm: float = 0.3
+    """With ``transmit``: the pilot is told where a crack of this width is too narrow for the distance, millimetres."""
     mount: Mount = field(default_factory=Mount)
     """How camera and rangefinder are bolted on."""
     limits: Limits = field(default_factory=Limits)
     """What may still be said about a moment."""
 
     def __post_init__(self) -> None:
+        check_device(self.device, self.baud)
         for name, value, low in (("system_id", self.system_id, 0), ("component_id", self.component_id, 1)):
             if value is not None and not low <= value <= 255:  # some firmware sends as system 0
                 raise ValueError(f"{name} is {low} to 255, got {value}")
         if not 0.5 <= self.rate_hz <= 200.0:
             raise ValueError(f"rate_hz is 0.5 to 200, got {self.rate_hz}")
+        if not 0 < self.finest_mm < 1000:
+            raise ValueError(f"finest_mm must be above 0 and below 1000, got {self.finest_mm}")
 
 
 def open_navigator(options: Options, clock: Clock) -> Navigator:
@@ -80,7 +89,7 @@ def open_navigator(options: Options, clock: Clock) -> Navigator:
 def dialect() -> Any:
     """pymavlink's module of the common messages, MAVLink 2."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecations of the generated code are not ours to mend
+        warnings.simplefilter("ignore")  # deprecations of the generated code are not ours to correct
         from pymavlink.dialects.v20 import common
     return common
 
@@ -110,6 +119,7 @@ class MavlinkNavigator:
         self._common = dialect()
         self._encoder = self._common.MAVLink(None, srcSystem=options.system_id or _UNSETTLED_SYSTEM)
         self._encoder.srcComponent = self._common.MAV_COMP_ID_ONBOARD_COMPUTER
+        self._words = Words(self._common)
         self._decode = decoder()
         self._splitter = framing.Splitter(self._decode)
         self._history = History(options.limits)
@@ -128,6 +138,29 @@ class MavlinkNavigator:
         self._complaints = Complaints(log, clock)
         self._stop = threading.Event()
         self._thread = Worker("mavlink", self._run, self._stop, clock)
+
+    @property
+    def transmits(self) -> bool:
+        """True where findings are to be told to the pilot."""
+        return self._options.transmit
+
+    @property
+    def finest_mm(self) -> float:
+        """The narrowest crack that the pilot wants to see, millimetres."""
+        return self._options.finest_mm
+
+    def tell(self, words: str) -> None:
+        """Put at most 50 letters on the pilot's screen; any thread, never waits."""
+        self._words.tell(words)
+
+    def mark(self, nav: NavState) -> None:
+        """Mark a picture on the pilot's map; nothing without a 3D fix. Any thread, never waits."""
+        self._words.mark(nav, self.utc_at(nav.at_ns))
+
+    @property
+    def gimbal(self) -> Gimbal:
+        """What is heard and believed of the camera's gimbal."""
+        return self._vehicle.aboard.gimbal
 
     def at(self, exposed_ns: int) -> NavState:
         """What the autopilot said about ``exposed_ns``, interpolated."""
@@ -239,7 +272,11 @@ class MavlinkNavigator:
             self._vehicle.hear_sync(message, now_ns)
 
     def _speak(self, link: Link, now_ns: int) -> None:
-        """Once a second: heartbeat, time synchronisation, and requests for what is not heard."""
+        """What the pilot is to be told; once a second heartbeat, TIMESYNC, and requests for what is not heard."""
+        system_id = self._vehicle.system_id
+        if system_id is not None and self._vehicle.found_ns is not None:
+            for frame in self._words.frames(system_id):
+                link.write(frame)
         if self._beat_ns is not None and now_ns - self._beat_ns < _BEAT_NS:
             return
         self._beat_ns = now_ns

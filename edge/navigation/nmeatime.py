@@ -7,9 +7,10 @@ of sentences gets a place on one axis of time, and runs of the same moment are o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 from statistics import median
 
@@ -24,6 +25,7 @@ _GLITCH_S = 300 * _DAY_S
 _SMALL_BACK_S = 30.0
 _SAME_PLACE_M = 10.0
 _SAME_SPOT_M = 0.5
+_NEAR_RUNS = 1200  # 30 s of two sentences at 20 Hz
 _INTERLEAVED_SHARE = 0.1
 
 
@@ -58,30 +60,22 @@ def _one_receiver(runs: Sequence[Epoch], warnings: list[str]) -> Sequence[Epoch]
 
     One receiver's talkers (GP, GL and GN of one solution) stand side by side in its epochs.
     """
-    talkers = sorted({talker for run in runs for talker in run.talkers})
+    count = Counter(talker for run in runs for talker in run.talkers)
+    together = Counter(pair for run in runs for pair in permutations(sorted(run.talkers), 2))
     groups: list[set[str]] = []
-    for talker in talkers:
-        own = [run for run in runs if talker in run.talkers]
-        partners = {t for run in own for t in run.talkers if 2 * _together(own, t) >= _fewest(runs, talker, t)}
+    for talker in sorted(count):
+        partners = {b for (a, b), n in together.items() if a == talker and 2 * n >= min(count[a], count[b])}
         joined = [group for group in groups if group & partners]
         groups = [group for group in groups if not group & partners] + [set().union({talker}, *joined)]
     if len(groups) < 2:
         return runs
     best = max(groups, key=lambda group: _worth(runs, group))
-    others = sorted(set(talkers) - best)
+    others = sorted(set(count) - best)
     warnings.append(
         f"two receivers are in one log: positions are those of {', '.join(sorted(best))}, and {', '.join(others)} "
         "stands at another moment in the log and is left out; log one receiver at a time"
     )
     return [run for run in runs if run.talkers <= best]
-
-
-def _together(own: Sequence[Epoch], talker: str) -> int:
-    return sum(talker in run.talkers for run in own)
-
-
-def _fewest(runs: Sequence[Epoch], a: str, b: str) -> int:
-    return min(sum(a in run.talkers for run in runs), sum(b in run.talkers for run in runs))
 
 
 def _worth(runs: Sequence[Epoch], group: set[str]) -> tuple[int, bool, int]:
@@ -193,10 +187,10 @@ def _interleaved(runs: Sequence[Epoch], times: Sequence[float]) -> bool:
 
 def _same_places(runs: Sequence[Epoch], times: Sequence[float], number: int) -> bool:
     """Whether what follows ``number`` says the same of its moments as what went before: a log put together twice."""
-    before = {round(at_s * 1000): run.fix() for at_s, run in zip(times[:number], runs, strict=False)}
-    pairs = [
-        (before.get(round(at_s * 1000)), run.fix()) for at_s, run in zip(times[number:], runs[number:], strict=True)
-    ]
+    here, near = slice(number, number + _NEAR_RUNS), slice(max(0, number - _NEAR_RUNS), number)
+    before = {round(at_s * 1000): run.fix() for at_s, run in zip(times[near], runs[near], strict=True)}
+    after = zip(times[here], runs[here], strict=True)
+    pairs = [(before.get(round(at_s * 1000)), run.fix()) for at_s, run in after]
     metres = [distance_m(a, b) for a, b in pairs if a is not None and b is not None]
     return bool(metres) and max(metres) <= _SAME_SPOT_M
 
@@ -214,7 +208,7 @@ def _check_twins(runs: Sequence[Epoch], times: Sequence[float], path: Path, warn
             f"{path}: two receivers speak in it under one name and do not agree on the time or the place; "
             "log one receiver at a time"
         )
-    warnings.append("every moment is in it twice, as of two receivers under one name; the first one's word counts")
+    warnings.append("every moment is in it twice, as of two receivers under one name; the first one's values are used")
 
 
 def _ring(seconds: float) -> float:

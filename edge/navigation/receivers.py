@@ -1,6 +1,6 @@
 """The satellite receivers of one autopilot: GPS_RAW_INT is the first, GPS2_RAW the second (common.xml).
 
-A vehicle with two receivers flies on either; so whichever of them has the better fix vouches for the position.
+A vehicle with two receivers flies on either; so the position is that of whichever has the better fix.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Receivers:
         self._said[message.get_type()] = (now_ns, fix_of(message))
 
     def forget(self) -> None:
-        """What was said before a restart vouches for nothing."""
+        """What was said before a restart does not count."""
         self._said.clear()
 
     def best(self, now_ns: int) -> Fix | None:

@@ -83,7 +83,7 @@ class RecordedNavigator:
     ) -> None:
         self._path, self._history, self._utc, self._warnings = path, history, utc, tuple(warnings)
         self.began_at = began_at
-        """UTC of the first frame by the clock of the computer that wrote the log, which nobody vouches for; None:
+        """UTC of the first frame by the clock of the computer that wrote the log, which is not verified; None:
         the log does not say."""
 
     def at(self, exposed_ns: int) -> NavState:
@@ -142,7 +142,7 @@ def _load(data: bytes, options: Options, history: History, utc: UtcTrack) -> Loa
     if srt.looks_like_srt(text):
         return Loaded(srt.load(text, path, history, at_ns))
     if airdata.looks_like_airdata(text):
-        return Loaded(airdata.load(text, path, history, utc, at_ns))
+        return airdata.load(text, path, history, utc, at_ns)
     return Loaded(csvlog.load(text, path, history, at_ns))
 
 

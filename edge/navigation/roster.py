@@ -45,6 +45,7 @@ VEHICLES = {
 """MAV_TYPE of what can carry a camera along a structure, in words."""
 _OTHERS = {5: "antenna tracker", 6: "ground station", 18: "onboard computer", 26: "gimbal", 27: "ADS-B", 30: "camera"}
 _LATELY_NS = 30_000_000_000
+_THREE_BEATS_NS = 3_000_000_000
 
 
 def states_autopilot(heartbeat: Any) -> bool:
@@ -68,11 +69,27 @@ class Roster:
 
     def __init__(self) -> None:
         self._heard: dict[Address, tuple[int, bool, int]] = {}
+        self._placing: dict[Address, tuple[int, int]] = {}  # first and newest arrival of a position
 
     def hear(self, heartbeat: Any, now_ns: int) -> None:
         """Note who sent ``heartbeat``."""
         address = (heartbeat.get_srcSystem(), heartbeat.get_srcComponent())
         self._heard = {**self._heard, address: (heartbeat.type, is_vehicle(heartbeat), now_ns)}
+
+    def hear_place(self, address: Address, now_ns: int) -> None:
+        """Note that ``address`` states a position: some do so without ever sending a heartbeat."""
+        first_ns, _ = self._placing.get(address, (now_ns, now_ns))
+        self._placing = {**self._placing, address: (first_ns, now_ns)}
+
+    def _quiet(self, now_ns: int | None) -> list[Address]:
+        """Senders of positions that have not sent a heartbeat in the time in which three are due."""
+        return [
+            address
+            for address, (first_ns, newest_ns) in self._placing.items()
+            if address not in self._heard
+            and newest_ns - first_ns >= _THREE_BEATS_NS
+            and (now_ns is None or now_ns - newest_ns <= _LATELY_NS)
+        ]
 
     def vehicles(self, now_ns: int | None = None) -> list[Address]:
         """Addresses of vehicles in the order in which they were first heard; with ``now_ns``: of the last 30 s only."""
@@ -89,15 +106,19 @@ class Roster:
     def names(self, addresses: list[Address] | None = None) -> str:
         """In words, those of ``addresses`` (None: everyone who was heard); ``nobody`` where there is none."""
         chosen = list(self._heard) if addresses is None else addresses
-        return "; ".join(words(address, self._heard[address][0]) for address in chosen) or "nobody"
+        return "; ".join(self._words(address) for address in chosen) or "nobody"
+
+    def _words(self, address: Address) -> str:
+        if address not in self._heard:
+            return f"system {address[0]}, component {address[1]} (no heartbeat heard)"
+        return words(address, self._heard[address][0])
 
     def rivals(self, chosen: Address, now_ns: int | None = None) -> str | None:
         """One sentence naming the other vehicles beside ``chosen``; None when there are none."""
-        others = [address for address in self.vehicles(now_ns) if address != chosen]
+        others = [address for address in (*self.vehicles(now_ns), *self._quiet(now_ns)) if address != chosen]
         if not others:
             return None
-        own = words(chosen, self._heard[chosen][0]) if chosen in self._heard else f"system {chosen[0]}"
         return (
-            f"more than one autopilot is heard: positions are those of {own}, not of {self.names(others)}; "
-            "choose one with navigation.system_id and component_id"
+            f"more than one autopilot is heard: positions are those of {self._words(chosen)}, not of "
+            f"{self.names(others)}; choose one with navigation.system_id and component_id"
         )

@@ -19,8 +19,9 @@ from edge.navigation.history import History
 from edge.support.errors import NavFileError
 
 _CUE = re.compile(r"(\d+):(\d\d):(\d\d)[,.](\d{1,3})\s*-->")
-_VALUE = r"\s*[:=]?\s*([^\s,\])]*)"
-_OLD = re.compile(r"\bGPS\s*\(\s*([^,()]+),\s*([^,()]+)(?:,[^()]*)?\)")
+_VALUE = r"\s*[:=]?\s*([^\s\])]*)"
+# More commas than these would be decimal ones.
+_OLD = re.compile(r"\bGPS\s*\(\s*([^,()]+),\s*([^,()]+)(?:,[^,()]*)?\)")
 _BOUNDS = {"lat": (-90.0, 90.0), "lon": (-180.0, 180.0), "alt": (-1000.0, 20000.0), "angle": (-360.0, 360.0)}
 
 
@@ -84,7 +85,7 @@ def _attitude(words: str, where: str) -> Attitude | None:
 
 def _named(words: str, name: str, kind: str, where: str) -> float | None:
     found = re.search(rf"\b(?:{name})\b{_VALUE}", words)
-    return None if found is None or not found[1] else _number(found[1], kind, where)
+    return None if found is None or not found[1] else _number(found[1].rstrip(","), kind, where)
 
 
 def _number(word: str, kind: str, where: str) -> float | None:

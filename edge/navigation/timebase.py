@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from datetime import datetime, timedelta, timezone
 
-from edge.navigation.track import Track
+from edge.navigation.track import Samples
 
 UTC = timezone.utc
 
@@ -22,8 +22,10 @@ _WINDOW_NS = 60_000_000_000
 _REBOOT_BACK_MS = 2_000
 _AHEAD_NS = 1_000_000_000
 _MAX_ROUND_TRIP_NS = 500_000_000
+_GRAIN_NS = 2_000_000
 # No autopilot restarts twice within this.
 _AGAIN_NS = 10_000_000_000
+_RETURNS = 3
 _SAME_COUNT_NS = 2_000_000_000
 _DOUBT_NS = 30_000_000_000
 _PACE_NS = 5_000_000_000
@@ -40,7 +42,7 @@ class UtcTrack:
     def __init__(self, *, earliest: datetime = EARLIEST_RECORDED_UTC, keep_s: float | None = 60.0) -> None:
         self._earliest = earliest
         self._lock = threading.Lock()
-        self._track: Track[datetime] = Track(None if keep_s is None else round(keep_s * 1e9))
+        self._track: Samples[datetime] = Samples(None if keep_s is None else round(keep_s * 1e9))
         self._last: tuple[int, datetime] | None = None
         self._wanted = 0
 
@@ -79,8 +81,10 @@ class BootClock:
 
     A message cannot arrive before it was sent, so the smallest difference between arrival and boot time
     within a minute is the offset plus the shortest delay of the link; the jitter of the others does not
-    move it. A TIMESYNC answer with a short round trip takes half of that delay out as well
-    (the method of NTP, RFC 5905). Drift within the minute is below 6 ms at 100 ppm.
+    move it. A TIMESYNC answer was written after we asked: the largest difference between our question and their
+    answer is the offset less the shortest delay of the way there. The middle between the two is the offset, as far as
+    both ways are alike; each bound comes from the one packet of a minute that had luck, so no single exchange has to
+    be quick both ways (as it must in NTP, RFC 5905). Drift within the minute is below 6 ms at 100 ppm.
 
     One jump is a restart. A boot time that jumps again and again, goes to and fro between two counts, or hardly
     moves is not what it claims to be: then the time of arrival is the time of measurement, until it has behaved
@@ -90,8 +94,9 @@ class BootClock:
     def __init__(self) -> None:
         self._least: deque[tuple[int, int]] = deque()  # (arrival, difference), differences rising
         self._newest_ms = 0
-        self._sync: tuple[int, int, int] | None = None  # (round trip, offset, arrival), ns
+        self._most: deque[tuple[int, int]] = deque()  # (arrival, question less answer), differences falling
         self._counts: dict[str, list[tuple[int, int]]] = {}  # per kind, (difference, arrival) of the last two counts
+        self._returns: deque[int] = deque()  # when a kind of message came back to an earlier count
         self._jumped_ns: int | None = None
         self._pace: tuple[int, int, int] | None = None  # (boot ms, arrival) where it began, newest arrival
         self._doubted_ns: int | None = None
@@ -117,7 +122,8 @@ class BootClock:
             return False
         self._check_jump(now_ns)
         self._least.clear()
-        self._newest_ms, self._sync, self._pace = 0, None, None
+        self._most.clear()
+        self._newest_ms, self._pace = 0, None
         return not self.doubted(now_ns)
 
     def local_ns(self, boot_ms: int, now_ns: int) -> int:
@@ -136,16 +142,20 @@ class BootClock:
         trip_ns = now_ns - sent_ns
         if not 0 <= trip_ns <= _MAX_ROUND_TRIP_NS:
             return
-        if self._sync is None or trip_ns <= self._sync[0] or now_ns - self._sync[2] > _WINDOW_NS:
-            self._sync = (trip_ns, (sent_ns + now_ns) // 2 - theirs_ns, now_ns)
+        difference = sent_ns - theirs_ns
+        while self._most and self._most[-1][1] <= difference:
+            self._most.pop()
+        self._most.append((now_ns, difference))
 
     def _offset(self, now_ns: int) -> int:
         least = self._least[0][1]
-        if self._sync is None or now_ns - self._sync[2] > _WINDOW_NS:
+        while self._most and self._most[0][0] < now_ns - _WINDOW_NS:
+            self._most.popleft()
+        if not self._most:
             return least
-        trip_ns, offset_ns, _ = self._sync
-        # True offset = least - shortest delay: an answer that disagrees by more is from another clock.
-        return offset_ns if least - _MAX_ROUND_TRIP_NS <= offset_ns <= least + trip_ns else least
+        # Counted milliseconds are up to one early, which is why the bounds may cross by that; more is another clock.
+        between_ns = least - self._most[0][1]
+        return least - between_ns // 2 if -_GRAIN_NS <= between_ns <= _MAX_ROUND_TRIP_NS else least
 
     def _check_jump(self, now_ns: int) -> None:
         """A second jump within seconds is no restart."""
@@ -159,11 +169,15 @@ class BootClock:
         for place, (other, heard_ns) in enumerate(counts):
             if abs(difference - other) <= _SAME_COUNT_NS:
                 if place > 0 and now_ns - heard_ns <= _AGAIN_NS:
-                    self._to_and_fro_ns = self._doubted_ns = now_ns
+                    self._returns.append(now_ns)
                 del counts[place]
                 break
         counts.insert(0, (difference, now_ns))
         del counts[2:]
+        while self._returns and now_ns - self._returns[0] > _AGAIN_NS:
+            self._returns.popleft()
+        if len(self._returns) >= _RETURNS:  # once may be a link that stalled for some seconds
+            self._to_and_fro_ns = self._doubted_ns = now_ns
 
     def _check_pace(self, boot_ms: int, now_ns: int) -> None:
         """A count that advances by less than half of the time in which it keeps arriving counts something else."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +28,7 @@ _DAY_US = 86_400_000_000
 _GRAIN_US = 20_000
 _WORTH_SAYING_US = 500_000
 _MOST_SAID = 3
+_ASK_EVERY_NS = 1_000_000_000
 _LAST_US = 4_102_444_800_000_000  # the year 2100
 _RECEIVERS = frozenset((framing.GPS_RAW_INT, framing.GPS2_RAW))
 _TRACK = frozenset((framing.ATTITUDE, framing.GLOBAL_POSITION_INT)) | _RECEIVERS
@@ -80,6 +81,9 @@ def load(
     """
     decode = mavlink.decoder()
     survey = _survey(data, decode, path, system_id, component_id)
+    log = _of(survey.address, data, decode)
+    if mount.gimbal == "auto" and any(framing.message_id(data, start) in framing.GIMBAL for start in log.starts):
+        mount = replace(mount, gimbal="flags")  # it is there from the first moment, not from its first report on
     vehicle = Vehicle(
         history,
         utc,
@@ -88,17 +92,18 @@ def load(
         component_id=survey.address[1],
         unstated=None if survey.states_fix else FixKind.FIX_3D,
     )
-    log = _of(survey.address, data, decode)
     elapsed_us, clock_warnings = _elapsed_us(data, log)
     heard: dict[str, None] = {}  # what the vehicle warned of, each sentence once
+    asked_ns = at_ns(0.0)
     for number in sorted(range(len(elapsed_us)), key=elapsed_us.__getitem__):
-        message = decode(data[log.starts[number] : log.ends[number]])  # the dear part, so done for one sender only
+        message = decode(data[log.starts[number] : log.ends[number]])  # the expensive part, so done for one sender only
         if message is None:
             continue
         now_ns = at_ns(elapsed_us[number] / 1e6)
         vehicle.hear(message, now_ns)
-        trouble = vehicle.trouble(now_ns)
-        heard |= dict.fromkeys((*((trouble,) if trouble else ()), *vehicle.warnings(now_ns)))
+        if now_ns >= asked_ns + _ASK_EVERY_NS:
+            asked_ns, trouble = now_ns, vehicle.trouble(now_ns)
+            heard |= dict.fromkeys((*((trouble,) if trouble else ()), *vehicle.warnings(now_ns)))
     said = (*survey.warnings, *clock_warnings, *heard, *_about_time(vehicle, utc))
     span = Span(0.0, max(elapsed_us, default=0) / 1e6)
     return Loaded(span, said, _EPOCH + timedelta(microseconds=log.first_us))
@@ -159,7 +164,7 @@ def _elapsed_us(data: bytes, log: _Log) -> tuple[list[int], list[str]]:
 def _origin_us(stamps_us: list[int], reference: int, first_us: int) -> tuple[int, list[str]]:
     """The moment of the file's first record, and what had to be said of it.
 
-    ``reference`` is the first record that the autopilot's own time vouches for; where the clock was set before it,
+    ``reference`` is the first record whose time agrees with the autopilot's own; where the clock was set before it,
     nobody knows how long the wait was. Changes ``stamps_us`` of earlier records then.
     """
     if not stamps_us:
@@ -192,7 +197,7 @@ def _backwards(stamps_us: Sequence[int]) -> int | None:
     return next((n + 1 for n, (a, b) in enumerate(pairwise(stamps_us)) if b < a), None)
 
 
-def _from(sender: tuple[int, int], data: bytes, start: int) -> bool:
+def _from(sender: Address, data: bytes, start: int) -> bool:
     """True for a frame of the autopilot ``sender``, and for what any gimbal of the same vehicle says of itself."""
     source = framing.source(data, start)
     return source == sender or (source[0] == sender[0] and framing.message_id(data, start) in framing.GIMBAL)
@@ -254,12 +259,14 @@ def _survey(
 ) -> _Survey:
     """The first vehicle's heartbeat says whom to listen to; without any heartbeat, the first who states a place."""
     roster, placing, stating = Roster(), dict[Address, None](), set[Address]()
-    for _, start, end in records(data, decode):
+    for stamp_us, start, end in records(data, decode):
         number, source = framing.message_id(data, start), framing.source(data, start)
         if number == framing.HEARTBEAT and (heartbeat := decode(data[start:end])) is not None:
             roster.hear(heartbeat, 0)
         if number in _TRACK:
             placing[source] = None
+        if number == framing.GLOBAL_POSITION_INT:
+            roster.hear_place(source, stamp_us * 1000)
         if number in _RECEIVERS:
             stating.add(source)
     vehicles, others = roster.vehicles(), roster.excluded()

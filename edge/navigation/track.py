@@ -44,7 +44,7 @@ class Limits:
                 raise ValueError(f"{name} must be above 0, got {value}")
 
 
-class Track(Generic[T]):
+class Samples(Generic[T]):
     """Samples in order of time, None where the value was lost; not thread-safe by itself."""
 
     def __init__(self, keep_ns: int | None) -> None:

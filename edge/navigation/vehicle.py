@@ -127,7 +127,7 @@ class Vehicle:
         self.restarts = 0
         """How often the autopilot's clock began anew."""
         self.unproven = 0
-        """How many times of day it sent while no satellite receiver vouched for them."""
+        """How many times of day it sent while no satellite receiver had a fix."""
         self._readers = {
             "SYSTEM_TIME": self._system_time,
             FIRST: self._gps_raw,
@@ -177,10 +177,15 @@ class Vehicle:
         if kind in GIMBALS:
             if message.get_srcSystem() == self.system_id:
                 self.heard_ns[kind] = now_ns
-                self._aboard.hear_gimbal(message, now_ns, self._component_id)
+                # Told by the autopilot it carries its clock; a gimbal's own clock is another, and it sends at once.
+                own = message.get_srcComponent() == self._component_id and message.time_boot_ms > 0
+                at_ns = self._clock.local_ns(message.time_boot_ms, now_ns) if own else now_ns
+                self._aboard.hear_gimbal(message, at_ns, self._component_id)
             return
         if kind == "HEARTBEAT":
             self.roster.hear(message, now_ns)
+        if kind == "GLOBAL_POSITION_INT":
+            self.roster.hear_place((message.get_srcSystem(), message.get_srcComponent()), now_ns)
         if message.get_srcComponent() != self._component_id:
             return
         if kind == "HEARTBEAT" and not (states_autopilot(message) if self._chosen else is_vehicle(message)):

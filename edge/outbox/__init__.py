@@ -34,7 +34,7 @@ class LetterState(str, Enum):
     CONFIRMED = "confirmed"
     """Acknowledged by whom the configuration trusts (broker or, later, ground)."""
     PARKED = "parked"
-    """Refused for a reason that a retry will not mend; kept with the reason."""
+    """Refused for a reason that a retry does not remove; kept with the reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Looking into an outbox that a running daemon owns: reads only, takes no lock, hinders nobody."""
+"""Looking into an outbox that a running daemon owns: reads only, takes no lock, delays no one."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ class Room:
         if (pragma(db, "page_count") - spare + need) * page_bytes > self._max_bytes:
             return (
                 f"storage is full: the outbox in {self._folder} holds its {megabytes(self._max_bytes)} of letters that "
-                "are not confirmed (outbox.max_bytes); bring the broker within reach, or allow it more"
+                "are not confirmed (outbox.max_bytes); bring the broker within reach, or raise that limit"
             )
         return None if spare >= need else self.disk_shortage((need - spare) * page_bytes)
 

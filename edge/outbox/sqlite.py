@@ -70,8 +70,8 @@ def open_outbox(options: Options, clock: Clock) -> Outbox:
     """Open or create the outbox.
 
     Raises ConfigError when the place is not writable, in use by another process, or holds something else;
-    TryAgainError when the disk fails or is too full to open it. A damaged file is set aside
-    (``NAME.corrupt-<n>``), said in the log and by ``health``, and a new one is started.
+    TryAgainError when the disk fails or is too full to open it. A damaged file is renamed
+    (``NAME.corrupt-<n>``), reported in the log and by ``health``, and a new one is started.
     """
     return SqliteOutbox(options, clock)
 

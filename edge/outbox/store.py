@@ -35,7 +35,7 @@ _ADVICE = {
 
 
 class Store:
-    """One connection, used by any thread; every write is a transaction that mends what can be mended."""
+    """One connection, used by any thread; every write is a transaction; what can be repaired is repaired."""
 
     def __init__(
         self, path: Path, ballast: Ballast, keep_free_bytes: int, clock: Clock, begin: Callable[[Database], object]
@@ -93,12 +93,12 @@ class Store:
             self._lock.release()
 
     def _persist(self, attempt: Callable[[Database], T]) -> T:
-        """Try; mend what can be mended and try once more."""
+        """Try; repair what can be repaired and try once more."""
         try:
             try:
                 result = attempt(self._opened())
             except sqlite3.DatabaseError as error:
-                self._mend(error)
+                self._repair(error)
                 result = attempt(self._opened())
         except sqlite3.DatabaseError as error:
             raise self._failed(error) from error
@@ -125,7 +125,7 @@ class Store:
             self._db.close()
             self._db = None
 
-    def _mend(self, error: sqlite3.DatabaseError) -> None:
+    def _repair(self, error: sqlite3.DatabaseError) -> None:
         """Do what lets a second attempt succeed; raises ``error`` when nothing can be done."""
         if is_damage(error):
             self._close()
@@ -134,7 +134,7 @@ class Store:
         elif not (self._out_of_room(error) and self._ballast.drop()):
             raise error
         else:
-            log.warning("%s: the disk is full; the ballast is given up to go on delivering", self._path)
+            log.warning("%s: the disk is full; the ballast file is removed so that delivery can go on", self._path)
 
     def _sound(self) -> bool:
         """Look again, thoroughly: what was read wrong once may have been the memory, not the file."""
@@ -154,7 +154,7 @@ class Store:
             ) from error
         aside = set_aside(self._path)
         self._damaged = (
-            f"the outbox {self._path} was damaged ({error}) and set aside as {aside.name}: letters in it that were "
+            f"the outbox {self._path} was damaged ({error}) and renamed to {aside.name}: letters in it that were "
             f"not delivered stay there (sqlite3 {aside} .recover shows them); new ones go to a new file"
         )
         log.error("%s", self._damaged)
@@ -169,7 +169,7 @@ class Store:
             return
         self._ballast_tried_ns = now_ns
         if self._ballast.missing_bytes and self._ballast.restore(self._keep_free_bytes):
-            log.warning("%s: the disk has room again; the ballast is back", self._path)
+            log.warning("%s: the disk has room again; the ballast file is restored", self._path)
 
     def _failed(self, error: sqlite3.DatabaseError) -> TryAgainError:
         """The sentence for what SQLite said, logged the first time. A mistake of ours is passed through."""

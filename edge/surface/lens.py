@@ -97,41 +97,33 @@ class Lens:
         return np.column_stack([straight, np.ones(len(straight))])
 
     def _straighten(self, seen: Float64) -> Float64:
-        at = seen.copy()
-        for _ in range(_STEPS):
-            bent, xx, xy, yy = self._bend(at)
-            miss = bent - seen
-            folds = xx * yy - xy * xy  # the Jacobian's determinant; the model's mixed derivatives are equal
-            with np.errstate(divide="ignore", invalid="ignore"):
-                step = np.column_stack(
-                    [(yy * miss[:, 0] - xy * miss[:, 1]) / folds, (xx * miss[:, 1] - xy * miss[:, 0]) / folds]
-                )
-            at -= step
-            if np.abs(step).max(initial=0.0) < _SETTLED:
-                break
-        with np.errstate(invalid="ignore", over="ignore"):
-            bent, xx, xy, yy = self._bend(at)
-            lost = ~((np.abs(bent - seen).max(axis=1) < _MISS) & (xx * yy - xy * xy > 0) & (xx + yy > 0))
-        at[lost] = np.nan
-        return at
+        # One pixel alone, as a damage's middle is, goes as two numbers: arrays of length one cost ten times as much.
+        seen_x, seen_y = seen[0] if len(seen) == 1 else seen.T
+        x, y = seen_x, seen_y
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            for _ in range(_STEPS):
+                miss_x, miss_y, xx, xy, yy = self._miss(x, y, seen_x, seen_y)
+                folds = xx * yy - xy * xy  # the Jacobian's determinant; the model's mixed derivatives are equal
+                step_x, step_y = (yy * miss_x - xy * miss_y) / folds, (xx * miss_y - xy * miss_x) / folds
+                x, y = x - step_x, y - step_y
+                if np.max(abs(step_x) + abs(step_y), initial=0.0) < _SETTLED:
+                    break
+            miss_x, miss_y, xx, xy, yy = self._miss(x, y, seen_x, seen_y)
+            found = (abs(miss_x) < _MISS) & (abs(miss_y) < _MISS) & (xx * yy - xy * xy > 0) & (xx + yy > 0)
+        return np.column_stack([np.where(found, x, np.nan), np.where(found, y, np.nan)])
 
-    def _bend(self, at: Float64) -> tuple[Float64, Float64, Float64, Float64]:
-        """The distorted places (N, 2) of straight ones, and the derivatives xx, xy (= yx), yy."""
+    def _miss(self, x: Any, y: Any, seen_x: Any, seen_y: Any) -> tuple[Any, Any, Any, Any, Any]:
+        """How far places, distorted, miss those seen, and the derivatives xx, xy (= yx), yy; numbers or arrays."""
         k1, k2, p1, p2, k3 = self.distortion
-        x, y = at[:, 0], at[:, 1]
         r2 = x * x + y * y
         radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
         slope = 2 * (k1 + r2 * (2 * k2 + 3 * r2 * k3))  # d radial / d x = slope * x
-        bent = np.column_stack(
-            [
-                x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
-                y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,
-            ]
-        )
+        miss_x = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x) - seen_x
+        miss_y = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y - seen_y
         xx = radial + slope * x * x + 2 * p1 * y + 6 * p2 * x
         xy = slope * x * y + 2 * p1 * x + 2 * p2 * y
         yy = radial + slope * y * y + 6 * p1 * y + 2 * p2 * x
-        return bent, xx, xy, yy
+        return miss_x, miss_y, xx, xy, yy
 
 
 def pinhole(focal_px: float, width_px: int, height_px: int, *, focal_uncertainty: float, origin: str) -> Lens:

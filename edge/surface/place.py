@@ -65,6 +65,8 @@ class View:
     """None: nothing is known of the position."""
     _fix: Fix | None
     _bundle: _Bundle | None
+    _lever: Float64
+    """(3,): from the reported position to the lens, north, east, down; zeros where it could not be applied."""
     _slack_m: float
     """By how much a camera's place may miss the lens, where the lever arm could not be applied."""
 
@@ -110,8 +112,7 @@ class View:
         return np.asarray(bundle.lever + ways * share[:, None])
 
     def _camera(self, reason: str | None) -> Place:
-        lever = np.zeros(3) if self._bundle is None else self._bundle.lever[0]
-        return self._place("camera", lever, np.eye(3) * self._slack_m**2, reason)
+        return self._place("camera", self._lever, np.eye(3) * self._slack_m**2, reason)
 
     def _place(self, method: Any, offset_ned: Float64, spread: Float64, reason: str | None) -> Place:
         frame = self.frame
@@ -167,7 +168,8 @@ class Surveyor:
         bundle = self._bundle(nav, plane, lever) if why is None and plane is not None and lever is not None else None
         slack = 0.0 if lever is not None else math.hypot(*self._options.lever_arm_m)
         structure_only = frame is not None and frame.name.startswith("structure:")
-        return View(plane, why, frame, None if structure_only else nav.fix, bundle, slack)
+        fix = None if structure_only else nav.fix
+        return View(plane, why, frame, fix, bundle, np.zeros(3) if lever is None else lever, slack)
 
     def _plane(self, nav: NavState, width_px: int, height_px: int, pose: PicturePose | None) -> Plane | str:
         """The surface in camera axes, or why there is none."""

@@ -36,6 +36,9 @@ _WORST_FOCAL = 0.01
 _SHARED_ERRORS = 3.0
 _FINEST_FOCAL = 0.001
 _MARKER_SHARE = 0.75
+# A board counts as tilted where its far side looks smaller by this; a distorted lens alone makes some per cent.
+_TILTED = 0.08
+_FEWEST_TILTED = 4
 _GRID = 4
 
 
@@ -178,6 +181,12 @@ def _charuco(job: Job) -> Any:
 
 def _solve(job: Job, seen: list[_Sighting], size: tuple[int, int]) -> tuple[Lens, list[_Sighting], float]:
     """The lens, the photos it rests on, and the share of the picture that they cover."""
+    if sum(_converges(sighting) >= _TILTED for sighting in seen) < _FEWEST_TILTED:
+        # Boards square to the camera fit any focal length, and the deviations that OpenCV states do not show it.
+        raise UsageError(
+            f"the board is tilted in fewer than {_FEWEST_TILTED} photos, so nothing fixes the focal length; tilt it by "
+            "20 to 45 degrees to all sides and come close, so that it fills the picture"
+        )
     kept = seen
     error, matrix, distortion, deviations, per_photo = _fit(kept, size)
     limit = max(3 * float(np.median(per_photo)), 0.5)
@@ -213,6 +222,18 @@ def _solve(job: Job, seen: list[_Sighting], size: tuple[int, int]) -> tuple[Lens
         origin=f"calibrated on {len(kept)} photos of a {job.board} board with squares of {job.square_mm:g} mm",
     )
     return lens, kept, _covered(kept, size)
+
+
+def _converges(sighting: _Sighting) -> float:
+    """By what share the scale changes over the board: its perspective, which no lens parameter is needed for."""
+    import cv2
+
+    board = sighting.on_board[:, :2]
+    shape: Any = cv2.findHomography(board, sighting.in_photo)[0]
+    if shape is None:
+        return 0.0
+    nearness = (np.column_stack([board, np.ones(len(board))]) @ np.asarray(shape)[2]) ** -1.0
+    return float(nearness.max() / nearness.min() - 1)
 
 
 def _fit(seen: list[_Sighting], size: tuple[int, int]) -> tuple[float, Any, Any, Any, Any]:

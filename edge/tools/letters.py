@@ -77,7 +77,7 @@ def flush(box: Box, *, again: bool = False) -> str:
         outbox.retry(confirmed=again)
         before = _waiting(outbox)
         if not before:
-            return "nothing waits"
+            return "no letter is waiting"
         # Under a name of its own: the daemon may be connected to the same broker, and keeps its place and its status.
         name, options = f"{settings.vehicle[:40]}-flush", settings.mqtt.options
         if getattr(options, "client_id", None) is not None:

@@ -44,7 +44,9 @@ def pictures(settings: Settings) -> str:
         path.unlink(missing_ok=True)
         gone += 1
     left = _free(flight.evidence_dir)
-    short = "" if left >= wanted else f"; still below {wanted // 1_000_000} MB: make room, or put in a larger card"
+    short = (
+        "" if left >= wanted else f"; still below {wanted // 1_000_000} MB: free disk space, or put in a larger card"
+    )
     return f"{gone} pictures deleted, {kept} kept for detections on their way, {left // 1_000_000} MB free{short}"
 
 

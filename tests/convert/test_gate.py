@@ -23,7 +23,7 @@ from convert.source import load_source, with_thresholds
 from edge.masks import DamageClass
 from edge.masks.bundle import load_bundle
 from edge.masks.card import LimitsCard
-from edge.masks.trust import vouch
+from edge.masks.trust import trust_of
 from edge.support.errors import BundleError
 from models import DataError, metrics
 from models.rendered import write_set
@@ -173,12 +173,12 @@ def test_signed_it_is_trusted_and_changed_again_it_is_not(copy, tmp_path, caplog
     assert main(["keys", str(stem), "--no-password"]) == 0
     assert (stem.with_name("ours.key").stat().st_mode & 0o777) == 0o600
     assert main(["sign", str(copy), "--key", str(stem.with_name("ours.key"))]) == 0
-    assert vouch(copy, stem.parent).trusted
+    assert trust_of(copy, stem.parent).trusted
     load_bundle(copy)
     with editing(copy) as (_, card):
         card["made"]["note"] = "changed"
-    assert "nobody vouches for it; sign it again" in caplog.text
-    assert not vouch(copy, stem.parent).trusted
+    assert "its signature is no longer valid; sign it again" in caplog.text
+    assert not trust_of(copy, stem.parent).trusted
 
 
 def test_a_key_with_a_password_and_a_key_that_is_there_already(copy, tmp_path, capsys):
@@ -202,7 +202,7 @@ def test_shipping_lists_the_card(copy, tmp_path, monkeypatch):
     monkeypatch.setattr(sign, "SHIPPED", listed)
     assert main(["sign", str(copy), "--shipped"]) == 0
     assert listed.read_text() == f"{hashlib.sha256((copy / 'card.json').read_bytes()).hexdigest()}  small/card.json\n"
-    assert vouch(copy, tmp_path).words == "shipped with spanhawk"
+    assert trust_of(copy, tmp_path).words == "shipped with spanhawk"
 
 
 def test_onnx_is_added_and_the_drone_runs_it(copy, clock_now):

@@ -270,7 +270,7 @@ def test_rounding_that_costs_too_much_is_followed_by_fine_tuning(tmp_path, caplo
     monkeypatch.setattr("convert.finetune.STEPS", 20)
     with caplog.at_level(logging.INFO):
         assert main(words) == 0
-    assert "fine-tuning the weights to bear it" in caplog.text
+    assert "fine-tuning the weights for int8" in caplog.text
     assert "fine-tuned, it changes" in caplog.text
     load_bundle(tmp_path / "b")
 

@@ -90,7 +90,7 @@ def test_goodbye_delivers_what_waits_and_says_offline() -> None:
     setup = Setup()
     found = feature(detection())
     setup.outbox.put([Letter(found["id"], "spanhawk/drone1/detections", to_bytes(found), setup.clock.monotonic_ns())])
-    setup.ground.say_goodbye()
+    setup.ground.leave()
     assert [one["id"] for one in setup.told("detections")] == [found["id"]]
     assert setup.told("status")[-1]["state"] == "offline"
     assert setup.outbox.counts()[LetterState.CONFIRMED] == 1
@@ -101,7 +101,7 @@ def test_goodbye_does_not_wait_for_ever_for_a_silent_broker() -> None:
     setup.publisher.go_down()
     found = feature(detection())
     setup.outbox.put([Letter(found["id"], "spanhawk/drone1/detections", to_bytes(found), 0)])
-    setup.ground.say_goodbye()
+    setup.ground.leave()
     assert setup.outbox.counts()[LetterState.CONFIRMED] == 0
 
 
@@ -119,6 +119,8 @@ def test_a_dead_ground_thread_is_noticed() -> None:
 class Wandering:
     """A navigator whose fix comes and goes."""
 
+    live = True
+
     def __init__(self, clock: ManualClock) -> None:
         self.inner = fixed.open_navigator(fixed.Options(lat_deg=51.0, lon_deg=3.7), clock)
         self.sees_satellites = True
@@ -135,28 +137,28 @@ def test_a_position_that_is_lost_is_reported_and_one_that_is_late_is_not() -> No
     """The receiver is heard as expected, it only sees no satellites: under a bridge, of all places."""
     clock = ManualClock(NOON)
     navigator = Wandering(clock)
-    watch = PositionWatch(navigator, clock, wanted=True)  # type: ignore[arg-type]  # what is asked of it is there
+    watch = PositionWatch(navigator, clock)  # type: ignore[arg-type]  # what is asked of it is there
     assert watch.trouble() is None
     navigator.sees_satellites = False
     clock.advance(4 * 10**9)
     assert watch.trouble() is None
     clock.advance(4 * 10**9)
     told = watch.trouble()
-    assert told == "no position for 8 s: detections carry no place until the satellites are received again"
+    assert told == "no satellite fix for 8 s: detections carry no position; check the antenna, or wait under open sky"
     navigator.sick = "the receiver was unplugged"
     assert watch.trouble() is None, "the source's own trouble says more"
     navigator.sick, navigator.sees_satellites = None, True
     assert watch.trouble() is None
 
 
-def test_a_start_without_satellites_is_reported_unless_no_position_is_wanted() -> None:
+def test_a_start_without_satellites_is_reported_unless_the_position_is_a_stated_one() -> None:
     clock = ManualClock(NOON)
     navigator = Wandering(clock)
     navigator.sees_satellites = False
-    wanted, unwanted = (PositionWatch(navigator, clock, wanted=wanted) for wanted in (True, False))  # type: ignore[arg-type]
+    watch = PositionWatch(navigator, clock)  # type: ignore[arg-type]
     clock.advance(6 * 10**9)
-    assert str(wanted.trouble()).startswith("no position yet: detections carry no place")
-    assert unwanted.trouble() is None
+    assert str(watch.trouble()).startswith("no satellite fix yet: detections carry no position")
+    assert PositionWatch(fixed.open_navigator(fixed.Options(), clock), clock).trouble() is None
 
 
 def test_a_trouble_that_comes_and_goes_each_second_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:

@@ -339,9 +339,10 @@ def test_a_snapshot_says_how_old_it_is_and_leaves_the_room_that_detections_need(
         full._snapshot(camera)
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["first frame", "next frame"])
 @pytest.mark.parametrize(("timeout_s", "held_off"), [(30.0, True), (2.0, False)])
 def test_the_watchdog_waits_for_a_slow_camera_and_for_no_other(
-    tmp_path: Path, timeout_s: float, held_off: bool
+    tmp_path: Path, timeout_s: float, held_off: bool, first: bool
 ) -> None:
     """One frame in ten seconds and a watchdog of 15 s: two frames late is no reason to kill the daemon."""
     clock, notify = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc)), tmp_path / "notify"
@@ -350,7 +351,8 @@ def test_the_watchdog_waits_for_a_slow_camera_and_for_no_other(
         systemd.setblocking(False)
         config = written(tmp_path, "mqtt://127.0.0.1:1")
         service = Service(settings.read(config), clock, Systemd(str(notify), "15000000"))
-        service._meter.add(clock.monotonic_ns(), {}, 0)
+        if not first:
+            service._meter.add(clock.monotonic_ns(), {}, 0)
         clock.advance(20 * 10**9)
         camera, ground = Mock(timeout_s=timeout_s), Mock()
         camera.health.return_value = None

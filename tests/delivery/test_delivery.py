@@ -197,6 +197,57 @@ def test_a_letter_at_which_the_broker_hangs_up_is_found_and_parked(place):
     assert parked.reason == "the broker hung up each of the 5 times this letter was sent alone"
 
 
+def hang_up_on(world, refused):
+    """Let the broker hang up on letters for which ``refused`` holds until nothing waits; returns the connections."""
+    connections = 0
+    while world.delivery.waiting and connections < 60:
+        if not world.publisher.connected:
+            world.publisher.come_up()
+            world.publisher.hangs_up_on = refused
+            connections += 1
+        world.turn()
+    return connections
+
+
+def parked(world):
+    return {id for id, state in world.states().items() if state is LetterState.PARKED}
+
+
+def test_a_size_at_which_the_broker_hangs_up_is_learnt_once():
+    world = World(window=20)
+    large = [f"{n:02d}" + "x" * 100 for n in range(0, 60, 2)]
+    world.put(*large, *(f"{n:02d}" for n in range(1, 60, 2)))
+    connections = hang_up_on(world, lambda published: len(published.payload) > 50)
+    assert parked(world) == set(large)
+    assert connections <= 4 + 2 * STRIKES
+    assert "and the broker hung up on a letter of 102" in world.delivery.health()
+    assert world.delivery.retry() == len(large)  # the broker was set up anew
+    world.publisher.hangs_up_on = lambda published: False
+    world.drain()
+    assert parked(world) == set()
+
+
+def test_a_size_is_not_blamed_where_others_as_large_arrive():
+    world = World(window=20)
+    letters = [f"{n:02d}" + "x" * 100 for n in range(40)]
+    world.put(*letters)
+    hang_up_on(world, lambda published: published.payload.decode().startswith("07"))
+    assert parked(world) == {letters[7]}
+
+
+def test_a_learnt_size_is_tried_again_after_a_while():
+    world = World(window=20)
+    world.put("a" * 100, "b")
+    hang_up_on(world, lambda published: len(published.payload) > 50)
+    assert parked(world) == {"a" * 100}
+    world.publisher.hangs_up_on = lambda published: False
+    world.clock.advance(601 * SECOND_NS)
+    world.put("c" * 100)
+    world.publisher.come_up()
+    world.drain()
+    assert parked(world) == {"a" * 100}
+
+
 def test_a_bad_link_parks_nothing():
     world = World()
     world.put("a", "b")

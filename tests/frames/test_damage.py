@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import datetime
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from edge.frames import tiff
+from edge.frames import stills, tiff
 from edge.frames.decode import UnreadableImageError, decode
 
 
@@ -90,6 +91,26 @@ def test_a_lost_sector_of_a_webp(lossless):
     decode(whole, 1)
     with pytest.raises(UnreadableImageError, match="damaged inside: nothing but zeros for 512 bytes"):
         decode(zeroed(whole, len(whole) // 2), 1)
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF"])
+def test_a_lost_cluster_among_uncompressed_pixels(kind):
+    whole = saved(kind)
+    for at in range(8192, len(whole) - 8192, 30 * 512):
+        with pytest.raises(UnreadableImageError, match=f"nothing but zeros from byte {at} to {at + 4096}"):
+            decode(zeroed(whole, at), 1)
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF"])
+@pytest.mark.parametrize("width", [320, 512, 1024, 341])
+def test_what_is_black_in_a_picture_is_not_lost(kind, width):
+    picture = cv2.resize(noise(), (width, 240)) | 1
+    picture[50:90] = 0
+    picture[120:160, 30:-30] = 0
+    picture[:, :9] = 0
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, kind)
+    np.testing.assert_array_equal(decode(file.getvalue(), 1), picture)
 
 
 def tags(data: bytes) -> dict[int, object]:
@@ -179,6 +200,17 @@ def test_heic_is_read():
     assert np.abs(rgb.astype(int) - picture).mean() < 4
 
 
+def test_a_heic_s_time_is_read_and_its_turn_is_undone_once(tmp_path):
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    tags.get_ifd(0x8769)[0x9003] = "2026:05:01 10:00:00"
+    (tmp_path / "a.HEIC").write_bytes(heic(noise(64, 96), exif=tags.tobytes()))
+    still = stills.inspect(tmp_path / "a.HEIC")
+    assert still.exif.taken_local == datetime(2026, 5, 1, 10)
+    assert still.exif.orientation == 1
+    assert still.decode().shape == stills.read_rgb(tmp_path / "a.HEIC").shape == (96, 64, 3)
+
+
 def test_heic_without_its_library_is_named(monkeypatch):
     data = heic(noise())
     monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
@@ -190,3 +222,35 @@ def test_heic_cut_short():
     data = heic(noise())
     with pytest.raises(UnreadableImageError, match="the HEIC decoder says"):
         decode(data[: len(data) // 2], 1)
+
+
+@pytest.mark.parametrize("padding", [b"\0", b"\x12\x34", bytes(8)])
+def test_what_some_cameras_write_behind_the_last_block_is_no_damage(padding):
+    whole = KINDS["JPEG"]()
+    np.testing.assert_array_equal(decode(whole[:-2] + padding + whole[-2:], 1), decode(whole, 1))
+    with pytest.raises(UnreadableImageError, match=r"3\d extraneous bytes"):
+        decode(whole[:-2] + bytes(40) + whole[-2:], 1)
+
+
+def test_a_wrong_checksum_of_a_note_does_not_cost_the_picture():
+    note = len(b"Title\0x").to_bytes(4, "big") + b"tEXt" + b"Title\0x" + b"\1\2\3\4"
+    whole = KINDS["PNG"]()
+    np.testing.assert_array_equal(decode(whole[:33] + note + whole[33:], 1), noise())
+
+
+def test_grey_from_white_down():
+    grey = noise()[..., 0]
+    file = io.BytesIO()
+    tifffile.imwrite(file, 255 - grey, photometric="miniswhite")
+    np.testing.assert_array_equal(decode(file.getvalue(), 1)[..., 0], grey)
+    file = io.BytesIO()
+    tifffile.imwrite(file, grey.astype(np.uint16), photometric="miniswhite")
+    with pytest.raises(UnreadableImageError, match="count from white down"):
+        decode(file.getvalue(), 1)
+
+
+def test_colours_that_would_be_read_wrong_are_named():
+    file = io.BytesIO()
+    Image.fromarray(noise()).convert("LAB").save(file, "TIFF")
+    with pytest.raises(UnreadableImageError, match=r"colours are of kind 8 \(TIFF tag 262\)"):
+        decode(file.getvalue(), 1)

@@ -204,7 +204,7 @@ def test_a_stuck_driver_does_not_keep_the_program_from_stopping(clock, caplog, m
     with NewestFrame(plugged(clock, driver), clock) as feed:
         assert driver.asked.wait(PATIENCE_S)
         assert feed._thread.daemon
-    assert "does not return; its thread is left behind" in caplog.text
+    assert "does not return; its thread is abandoned" in caplog.text
     finish(driver)
     assert driver.released.wait(PATIENCE_S)
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from edge.masks import litert, trust
 from edge.masks.bundle import default_bundle_path, load_bundle
 from edge.masks.card import CARD, SEAL, SIGNATURE
-from edge.masks.trust import check_trust, format_sums, key_number, parse_sums, vouch
+from edge.masks.trust import check_trust, format_sums, key_number, parse_sums, trust_of
 from edge.support.errors import BundleError, ConfigError
 
 
@@ -50,7 +50,7 @@ def signed(pixel, pair):
 
 def test_a_signature_by_a_known_key_is_trusted(signed, keys, pair):
     number = key_number(pair.public_key.to_base64())
-    assert vouch(signed, keys) == trust.Voucher(True, f"signed by key {number} (ours.pub)")
+    assert trust_of(signed, keys) == trust.Trust(True, f"signed by key {number} (ours.pub)")
     with_key = litert.Options(bundle=signed, keys=keys, threads=1)
     from edge.support.clock import SystemClock
 
@@ -58,9 +58,9 @@ def test_a_signature_by_a_known_key_is_trusted(signed, keys, pair):
         assert segmenter.model.startswith("pixel-")
 
 
-def load_and_vouch(folder: Path, keys: Path) -> None:
+def load_and_check(folder: Path, keys: Path) -> None:
     load_bundle(folder)
-    vouch(folder, keys)
+    trust_of(folder, keys)
 
 
 def test_every_single_byte_of_a_signed_bundle_counts(signed, keys):
@@ -70,10 +70,10 @@ def test_every_single_byte_of_a_signed_bundle_counts(signed, keys):
         for place in (0, len(sound) // 3, len(sound) // 2, len(sound) - 2, len(sound) - 1):
             path.write_bytes(sound[:place] + bytes([sound[place] ^ 1]) + sound[place + 1 :])
             with pytest.raises(BundleError) as refusal:
-                load_and_vouch(signed, keys)
+                load_and_check(signed, keys)
             assert path.name in str(refusal.value) or SEAL in str(refusal.value)
         path.write_bytes(sound)
-    assert vouch(signed, keys).trusted
+    assert trust_of(signed, keys).trusted
 
 
 @given(place=st.integers(0, 10_000), bit=st.integers(0, 7))
@@ -94,25 +94,25 @@ def test_a_changed_card_with_a_fresh_seal_is_caught_by_the_signature(signed, key
     seal(signed)
     load_bundle(signed)
     with pytest.raises(BundleError, match=r"card\.json: its signature card\.json\.minisig does not fit"):
-        vouch(signed, keys)
+        trust_of(signed, keys)
 
 
 def test_unsigned_bundles_fly_only_when_told_so(pixel, keys, caplog):
-    with pytest.raises(BundleError, match=r"holds no signature.*convert sign.*unsigned") as refusal:
+    with pytest.raises(BundleError, match=r"has no signature.*convert sign.*unsigned") as refusal:
         check_trust(pixel.folder, keys, "refuse")
     assert refusal.value.exit_code == 78
     with caplog.at_level(logging.WARNING):
         assert not check_trust(pixel.folder, keys, "allow").trusted
-    assert "nobody vouches for the bundle" in caplog.text
+    assert "the bundle is not signed by a trusted key" in caplog.text
 
 
-def test_a_key_nobody_here_knows_is_no_voucher(signed, tmp_path, pair):
+def test_a_key_nobody_here_knows_is_no_trust(signed, tmp_path, pair):
     other = tmp_path / "other"
     other.mkdir()
     number = key_number(pair.public_key.to_base64())
-    assert vouch(signed, other) == trust.Voucher(False, f"it is signed by key {number}, but {other} holds no key")
+    assert trust_of(signed, other) == trust.Trust(False, f"it is signed by key {number}, but {other} holds no key")
     (other / "theirs.pub").write_bytes(bytes(minisign.KeyPair.generate().public_key))
-    assert f"not among the 1 keys in {other}" in vouch(signed, other).words
+    assert f"not among the 1 keys in {other}" in trust_of(signed, other).words
     with pytest.raises(BundleError, match=number):
         check_trust(signed, other, "refuse")
 
@@ -120,14 +120,14 @@ def test_a_key_nobody_here_knows_is_no_voucher(signed, tmp_path, pair):
 def test_a_key_file_that_is_none_is_named(signed, keys):
     (keys / "broken.pub").write_text("no key\n")
     with pytest.raises(ConfigError, match=r"broken\.pub: not a minisign public key"):
-        vouch(signed, keys)
+        trust_of(signed, keys)
 
 
 @pytest.mark.parametrize("content", [b"", b"untrusted comment: x\nRWQ=\ntrusted comment: y\nAAAA\n", b"\xff\xfe"])
 def test_a_signature_that_is_none_is_named(pixel, keys, content):
     (pixel.folder / SIGNATURE).write_bytes(content)
     with pytest.raises(BundleError, match=r"card\.json\.minisig: not a minisign signature"):
-        vouch(pixel.folder, keys)
+        trust_of(pixel.folder, keys)
 
 
 @pytest.mark.parametrize("text", ["", "abc\n", f"{'0' * 64}  model.tflite\n", f"{'0' * 64} card.json\n", "\0"])
@@ -138,7 +138,7 @@ def test_a_seal_that_is_none_is_named(pixel, text):
 
 
 def test_the_shipped_bundle_is_trusted_without_any_key(tmp_path):
-    assert vouch(default_bundle_path(), tmp_path) == trust.Voucher(True, "shipped with spanhawk")
+    assert trust_of(default_bundle_path(), tmp_path) == trust.Trust(True, "shipped with spanhawk")
 
 
 def test_a_copy_of_the_shipped_bundle_with_another_threshold_is_nobodys(tmp_path):
@@ -146,7 +146,7 @@ def test_a_copy_of_the_shipped_bundle_with_another_threshold_is_nobodys(tmp_path
     card = (folder / CARD).read_text()
     (folder / CARD).write_text(card.replace('"score_threshold": 0', '"score_threshold":  0'))
     (folder / SEAL).unlink(missing_ok=True)
-    assert not vouch(folder, tmp_path).trusted
+    assert not trust_of(folder, tmp_path).trusted
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z./-]{1,20}", fullmatch=True), st.binary(max_size=4), max_size=4))
@@ -174,4 +174,4 @@ def test_a_signature_made_by_minisign_itself_is_read(pixel, tmp_path):
     subprocess.run(make, check=True, capture_output=True)
     sign = ["minisign", "-S", "-s", str(tmp_path / "tool.key"), "-m", CARD]
     subprocess.run(sign, cwd=pixel.folder, check=True, capture_output=True)
-    assert vouch(pixel.folder, folder).words.endswith("(tool.pub)")
+    assert trust_of(pixel.folder, folder).words.endswith("(tool.pub)")

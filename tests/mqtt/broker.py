@@ -104,7 +104,7 @@ class Broker:
 def mosquitto(
     tmp_path: Path, *, config_lines: tuple[str, ...] = (), listener_lines: tuple[str, ...] = (), anonymous: bool = True
 ) -> Iterator[Broker]:
-    """A running broker that ends with the block. ``listener_lines`` (certificates) make it speak TLS."""
+    """A running broker that ends with the block. ``listener_lines`` with certificates make it speak TLS."""
     port = free_port()
     folder = tmp_path / f"mosquitto-{port}"
     folder.mkdir()
@@ -118,7 +118,8 @@ def mosquitto(
     if os.geteuid() == 0:
         lines.append("user root")  # else it changes to a user who cannot read tmp_path
     config.write_text("\n".join(lines) + "\n")
-    broker = Broker(config, port, "mqtts" if listener_lines else "mqtt")
+    encrypted = any("certfile" in line for line in listener_lines)
+    broker = Broker(config, port, "mqtts" if encrypted else "mqtt")
     broker.start()
     try:
         yield broker
@@ -166,8 +167,10 @@ class Ear:
         with self._news:
             return [payload for t, payload, _, _ in self.heard if t == topic]
 
-    def say(self, topic: str, payload: bytes, *, retain: bool = False, reply_to=None, correlation=None) -> None:
-        """Publish at QoS 1 and wait until the broker has it."""
+    def say(
+        self, topic: str, payload: bytes, *, retain: bool = False, reply_to=None, correlation=None, qos: int = 1
+    ) -> None:
+        """Publish and, at QoS 1, wait until the broker has it."""
         from paho.mqtt.packettypes import PacketTypes
         from paho.mqtt.properties import Properties
 
@@ -176,7 +179,7 @@ class Ear:
             properties.ResponseTopic = reply_to
         if correlation is not None:
             properties.CorrelationData = correlation
-        self._client.publish(topic, payload, qos=1, retain=retain, properties=properties).wait_for_publish(PATIENCE_S)
+        self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties).wait_for_publish(PATIENCE_S)
 
     def close(self) -> None:
         """Leave."""

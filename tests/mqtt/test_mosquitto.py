@@ -4,14 +4,17 @@ import contextlib
 import json
 import logging
 import random
+import socket
 import string
 import threading
 
 import pytest
 
+from edge.delivery import Delivery
 from edge.mqtt.commands import CommandError, parse, reply
 from edge.mqtt.paho import Options, open_publisher
 from edge.mqtt.topics import commands_topic, detections_topic, replies_topic, status_topic
+from edge.outbox import Letter, memory
 from edge.support.clock import SystemClock
 from tests.mqtt.broker import PATIENCE_S, Ear, mosquitto
 from tests.mqtt.certificates import authority, signed
@@ -125,6 +128,88 @@ def test_a_large_letter_among_good_ones(tmp_path):
         assert "more than this broker takes (2000)" in told["2"]
         assert ear.wait(lambda: len(ear.heard) == 5)
         assert publisher.sessions == 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "missing"),
+    [
+        (("retain_available false",), ["keeps no retained messages"]),
+        (("max_qos 0",), ["takes QoS 0 only"]),
+        (("max_qos 0", "retain_available false"), ["keeps no retained messages", "takes QoS 0 only"]),
+        (("max_qos 1",), []),
+    ],
+)
+def test_a_broker_that_cannot_do_everything_is_called_again_without_it(tmp_path, caplog, lines, missing):
+    """It refuses a connection whose last will asks for what it cannot do (MQTT 5.0, 3.2.2.2)."""
+    with (
+        mosquitto(tmp_path, listener_lines=lines) as broker,
+        Ear(broker, DETECTIONS) as ear,
+        publisher_at(broker) as publisher,
+    ):
+        publisher.announce(STATUS, b"online", retained=True)
+        assert wait(publisher, lambda: publisher.connected)
+        for n in range(10):
+            assert publisher.send(str(n), DETECTIONS, b"%d" % n)
+        assert receipts(publisher, 10) == {str(n): None for n in range(10)}
+        assert ear.wait(lambda: ear.payloads(DETECTIONS) == [b"%d" % n for n in range(10)])
+        assert publisher.health() is None
+        assert all(words in str(publisher.shortcoming) for words in missing)
+        assert (publisher.shortcoming is None) is (not missing)
+        assert all(words in caplog.text for words in missing)
+        ear.say(commands_topic("drone"), b'{"command": "ping"}', qos=0)
+        assert wait(publisher, publisher.requests)
+
+
+def test_without_acknowledgements_a_letter_is_confirmed_only_when_it_has_arrived(tmp_path):
+    with (
+        mosquitto(tmp_path, listener_lines=("max_qos 0",)) as broker,
+        publisher_at(broker, keepalive_s=60) as publisher,
+    ):
+        assert wait(publisher, lambda: publisher.connected)
+        broker.freeze()
+        assert publisher.send("1", DETECTIONS, b"x")
+        assert not wait(publisher, publisher.receipts, patience_s=1.0), "written out is not arrived"
+        broker.thaw()
+        assert receipts(publisher, 1) == {"1": None}
+
+
+def test_large_letters_at_which_the_broker_hangs_up_do_not_hold_up_the_others(tmp_path):
+    """mosquitto's message_size_limit is announced to nobody: it is learnt once, not once per letter."""
+    clock = SystemClock()
+    outbox = memory.open_outbox(memory.Options(), clock)
+    sizes = {f"{n}": 2000 if n % 3 == 1 else 300 for n in range(120)}
+    outbox.put([Letter(id, DETECTIONS, b"x" * size, clock.monotonic_ns()) for id, size in sizes.items()])
+    with (
+        mosquitto(tmp_path, config_lines=("message_size_limit 1500",)) as broker,
+        Ear(broker, DETECTIONS) as ear,
+        publisher_at(broker) as publisher,
+    ):
+        delivery = Delivery(outbox, publisher, clock, late=bytes)
+        assert wait(publisher, lambda: delivery.step() and not delivery.waiting, patience_s=60.0)
+        assert delivery.refused == 40
+        assert "2000 bytes, and the broker hung up on a letter of 2000" in str(delivery.health())
+        assert ear.wait(lambda: len(ear.payloads(DETECTIONS)) >= 80)
+
+
+def test_a_broker_whose_name_resolves_late(tmp_path, monkeypatch):
+    resolve, tries = socket.getaddrinfo, []
+
+    def late(host, *rest, **more):
+        if host != "broker.drone.example":
+            return resolve(host, *rest, **more)
+        tries.append(host)
+        if len(tries) < 3:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return resolve("127.0.0.1", *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", late)
+    with (
+        mosquitto(tmp_path) as broker,
+        publisher_at(broker, url=f"mqtt://broker.drone.example:{broker.port}") as publisher,
+    ):
+        assert wait(publisher, lambda: "this name is not known here" in str(publisher.health()))
+        assert wait(publisher, lambda: publisher.connected)
+        assert publisher.health() is None
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])

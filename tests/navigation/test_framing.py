@@ -36,6 +36,23 @@ def test_a_signed_frame_is_whole() -> None:
     assert names(framing.Splitter(decode).feed(frame + frame)) == ["ATTITUDE"] * 2
 
 
+def test_signed_and_plain_frames_of_both_versions_with_bad_checksums_between() -> None:
+    mav = common.MAVLink(None, srcSystem=1, srcComponent=1)
+    mav.signing.secret_key, mav.signing.sign_outgoing = b"k" * 32, True
+    signed = [common.MAVLink_attitude_message(step, 0, 0, 0, 0, 0, 0).pack(mav) for step in range(30)]
+    plain, old = Autopilot(), Autopilot(version_1=True)
+    stream, good = bytearray(), []
+    for step in range(30):
+        for number, frame in enumerate((signed[step], plain.attitude(1000 + step), old.attitude(2000 + step))):
+            broken = bytearray(frame)
+            if (step + number) % 3 == 0:
+                broken[12] ^= 0x55  # a byte of the payload, and of the signed frame too: its checksum is wrong
+            else:
+                good.append(number * 1000 + step)
+            stream += broken
+    assert [message.time_boot_ms for message in framing.Splitter(decode).feed(bytes(stream))] == good
+
+
 def test_a_flag_nobody_knows_is_no_frame() -> None:
     frame = bytearray(Autopilot().attitude(1000))
     frame[2] = 0x02

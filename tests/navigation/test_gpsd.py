@@ -8,12 +8,15 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edge.navigation import Fix, FixKind, Navigator
 from edge.navigation.gpsd import Options, open_navigator
+from edge.navigation.history import History
+from edge.navigation.timebase import UtcTrack
 from edge.navigation.tpv import Reports
 from edge.support import config
 from edge.support.clock import ManualClock, SystemClock
@@ -153,11 +156,39 @@ def test_closing_does_not_wait_for_the_server(server: Server) -> None:
 
 @pytest.mark.parametrize(
     ("table", "words"),
-    [({"port": 0}, "port is 1 to 65535, got 0"), ({"latency_s": 9.0}, "latency_s is 0 to 5"), ({"hots": "x"}, "host")],
+    [
+        ({"port": 0}, "port is 1 to 65535, got 0"),
+        ({"latency_s": 9.0}, "latency_s is 0 to 5"),
+        ({"hots": "x"}, "host"),
+        ({"host": "drone:2948"}, "write host = 'drone' and port = 2948"),
+        ({"host": ""}, "host name or an address"),
+        ({"host": "tcp://drone"}, "host name or an address"),
+    ],
 )
 def test_options_refuse_nonsense(table: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         config.build(Options, table, "navigation")
+
+
+def test_a_receiver_may_be_named_by_a_link_to_it(tmp_path: Path) -> None:
+    """udev's stable names are links; gpsd names a receiver as it was told."""
+    (tmp_path / "by-id").symlink_to(tmp_path / "ttyACM0")
+    history = History()
+    reports = Reports(history, UtcTrack(), device=str(tmp_path / "by-id"), latency_ns=0)
+    reports.hear(line(tpv(device=str(tmp_path / "ttyACM0"))), 0)
+    reports.hear(line(tpv(device="/dev/ttyUSB7", lat=1.0)), 0)
+    assert history.fix_count == 1
+
+
+def test_two_receivers_of_which_none_is_named_are_a_warning() -> None:
+    reports = Reports(History(), UtcTrack(), device=None, latency_ns=0)
+    reports.hear(line(tpv(device="/dev/ttyACM0")), 0)
+    assert reports.warnings(0) == ()
+    reports.hear(line(tpv(device="/dev/ttyACM1")), S)
+    assert reports.warnings(S) == (
+        "gpsd mixes the positions of /dev/ttyACM0, /dev/ttyACM1; name one as navigation.device",
+    )
+    assert reports.warnings(60 * S) == ()
 
 
 def test_an_error_nobody_expected_costs_a_moment_not_the_flight(

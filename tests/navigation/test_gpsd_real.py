@@ -38,10 +38,13 @@ class Daemon:
 
     def __init__(self) -> None:
         self.port, udp = free(socket.SOCK_STREAM), free(socket.SOCK_DGRAM)
-        command = [str(GPSD), "-N", "-n", "-S", str(self.port), f"udp://127.0.0.1:{udp}"]
-        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        self._command = [str(GPSD), "-N", "-n", "-S", str(self.port), f"udp://127.0.0.1:{udp}"]
+        self.start()
         self._to, self._socket = ("127.0.0.1", udp), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._second = 0
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL)
 
     def epoch(
         self, lat: str = "4800.0000", lon: str = "01100.0000", *, quality: str = "1", date: str = "040526"
@@ -126,10 +129,18 @@ def test_a_date_before_the_rollover_is_no_time_but_still_a_place(gpsd: Daemon, n
     assert utc is None or utc.year >= 2025
 
 
-def test_gpsd_dies(gpsd: Daemon, nav: Navigator) -> None:
-    _epochs_until_fix(gpsd, nav, "4800.0000")
-    gpsd.process.kill()
-    until(lambda: "is gpsd running?" in str(nav.health()))
+def test_gpsd_is_killed_and_comes_back(gpsd: Daemon) -> None:
+    with open_navigator(Options(port=gpsd.port), SystemClock()) as nav:
+        until(lambda: "not connected" not in str(nav.health()) and "reached" not in str(nav.health()))
+        _epochs_until_fix(gpsd, nav, "4800.0000")
+        gpsd.process.kill()
+        gpsd.process.wait(10)
+        until(lambda: "is gpsd running?" in str(nav.health()))
+        until(lambda: fix(nav) is None)  # an old fix never stands in for a lost one
+        gpsd.start()
+        until(lambda: "is gpsd running?" not in str(nav.health()))
+        assert _epochs_until_fix(gpsd, nav, "4800.0010").lat_deg == pytest.approx(48.0 + 0.001 / 60)
+        assert nav.health() is None
 
 
 def test_gpsfake_replays_a_log(tmp_path: Path) -> None:

@@ -240,6 +240,15 @@ def test_what_cannot_be_opened_is_named(device: str, baud: int, error: type[Exce
         ({"system_id": 256}, "system_id is 0 to 255, got 256"),
         ({"component_id": 256}, "component_id is 1 to 255"),
         ({"rate_hz": 0}, "rate_hz is 0.5 to 200"),
+        ({"device": "/dev/ttyAMA0", "baud": 912600}, "baud is 912600, which no serial port knows; usual: 57600"),
+        ({"device": "/dev/ttyAMA0", "baud": 0}, "baud is 0"),
+        ({"device": "udp:14550"}, "write udp:127.0.0.1:14550"),
+        ({"device": "tcp:host:99999"}, "known forms: udp:HOST:PORT"),
+        ({"device": "serial:/dev/ttyAMA0:921600"}, "write device = '/dev/ttyAMA0' and baud = 921600"),
+        ({"device": "/dev/serial0:921600"}, "write device = '/dev/serial0' and baud = 921600"),
+        ({"device": "/dev/ttyUSB0,57600"}, "write device = '/dev/ttyUSB0' and baud = 57600"),
+        ({"device": "COM3"}, "COM ports are those of Windows"),
+        ({"device": ""}, "known forms"),
         ({"mount": {"camera_pitch": -90}}, "did you mean camera_pitch_deg"),
         ({"limits": {"stale_s": -1}}, "navigation.limits: stale_s must be above 0"),
     ],
@@ -247,6 +256,36 @@ def test_what_cannot_be_opened_is_named(device: str, baud: int, error: type[Exce
 def test_options_refuse_nonsense(table: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         config.build(Options, table, "navigation")
+
+
+@pytest.mark.parametrize(
+    "device", ["/dev/serial/by-path/platform-pcie-0000:01:00.0-usb-0:1", "udpout:10.0.0.1:14550", "udpin:0.0.0.0:14550"]
+)
+def test_forms_that_are_taken(device: str) -> None:
+    assert Options(device=device).device == device
+
+
+def test_whom_it_hears_instead_of_a_vehicle(nav: Navigator, vehicle: Vehicle) -> None:
+    """Cleanflight is component 200, and a tracker is no drone: both are named with what to set."""
+    vehicle.send(Autopilot(0, 200).heartbeat(), Autopilot(2).heartbeat(kind=5))
+    said = until(lambda: s if "antenna tracker" in (s := str(nav.health())) else None)
+    assert "no heartbeat of an autopilot, component 1" in said
+    assert "heard are system 0, component 200 (quadrotor); system 2, component 1 (antenna tracker)" in said
+    assert "set navigation.system_id and component_id" in said
+    assert now(nav).fix is None
+
+
+def test_a_second_drone_on_the_link_is_a_warning_on_status_and_in_the_log(
+    nav: Navigator, vehicle: Vehicle, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        vehicle.tell()
+        until(lambda: now(nav).fix)
+        vehicle.send(Autopilot(3).heartbeat(kind=13))
+        [said] = until(nav.warnings)
+        until(lambda: said in caplog.text)
+    assert "not of system 3, component 1 (hexarotor)" in said
+    assert nav.health() is None
 
 
 def test_a_serial_port_and_its_unplugging(caplog: pytest.LogCaptureFixture) -> None:
@@ -311,7 +350,7 @@ def test_silence_becomes_a_sentence() -> None:
 
     clock = ManualClock(datetime(2026, 5, 4, tzinfo=timezone.utc))
     link = _Still()
-    with MavlinkNavigator(Options(device="udp:still"), clock, link) as nav:
+    with MavlinkNavigator(Options(device="udp:still:1"), clock, link) as nav:
         link.say(Autopilot().heartbeat())
         until(lambda: nav.health() is None)
         clock.advance(4 * S)

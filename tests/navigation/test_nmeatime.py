@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.navigation import Navigator
 from edge.navigation.recorded import Options, open_navigator
@@ -247,3 +250,28 @@ def test_a_log_that_begins_with_minutes_of_other_sentences(tmp_path: Path) -> No
 def test_a_log_without_positions_is_nmea_all_the_same(tmp_path: Path) -> None:
     with pytest.raises(NavFileError, match="none of its NMEA sentences holds a position; log GGA and RMC"):
         opened(tmp_path, sentence("GNVTG,0,T,,M,9.7,N,18,K,A") * 20)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["GN", "GP", "GL"]), st.integers(0, 86_460), st.booleans(), st.integers(0, 3)),
+        min_size=1,
+        max_size=60,
+    )
+)
+def test_any_times_in_any_order_are_survived(
+    tmp_path_factory: pytest.TempPathFactory, told: list[tuple[str, int, bool, int]]
+) -> None:
+    """Refused by name, or read: nothing else."""
+    text = ""
+    for talker, seconds, dated, day in told:
+        whole = min(seconds, 86_399)
+        at = f"{whole // 3600:02d}{whole // 60 % 60:02d}{whole % 60 + (seconds > 86_399):02d}.00"
+        text += sentence(f"{talker}GGA,{at},{place(0)},1,12,0.8,20.0,M,45.0,M,,")
+        if dated:
+            text += sentence(f"{talker}RMC,{at},A,{place(0)},9.7,0.0,{28 + day % 3:02d}0526,,,A,V")
+    with contextlib.suppress(NavFileError), opened(tmp_path_factory.getbasetemp(), text) as nav:
+        fix = nav.at(0).fix
+        assert fix is None or fix.lat_deg == 51.0
+        assert nav.utc_at(-(10**15)) is None

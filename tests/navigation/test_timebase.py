@@ -51,12 +51,23 @@ def test_a_timesync_answer_from_another_clock_is_not_believed() -> None:
     assert clock.local_ns(3000, 13 * S) == 13 * S
 
 
-def test_the_shortest_round_trip_wins() -> None:
+def test_the_quickest_way_there_and_the_quickest_way_back_may_be_of_two_exchanges() -> None:
+    """Truth: their clock began at 10 s of ours; a way takes 10 ms at least, and often much longer."""
     clock = BootClock()
-    clock.local_ns(1000, 11 * S + 30 * MS)
-    clock.hear_sync(12 * S, 2 * S + 20 * MS, 12 * S + 40 * MS)
-    clock.hear_sync(13 * S, 3 * S + 10 * MS, 13 * S + 400 * MS)  # asymmetric and slow
-    assert clock.local_ns(4000, 14 * S + 30 * MS) == 14 * S
+    clock.hear_sync(12 * S, 2 * S + 90 * MS, 12 * S + 150 * MS)  # 90 ms there
+    clock.hear_sync(13 * S, 3 * S + 10 * MS, 13 * S + 400 * MS)  # 10 ms there, 390 back
+    for boot_ms, late_ms in ((3500, 70), (3600, 10), (3700, 40)):
+        clock.local_ns(boot_ms, 10 * S + (boot_ms + late_ms) * MS)
+    assert clock.local_ns(4000, 14 * S + 60 * MS) == 14 * S
+
+
+def test_bounds_are_forgotten_after_a_minute_because_clocks_drift() -> None:
+    clock = BootClock()
+    clock.local_ns(1000, 11 * S + 10 * MS)
+    clock.hear_sync(11 * S, S + 10 * MS, 11 * S + 20 * MS)
+    drifted_ns = 20 * MS  # their clock lost as much within two minutes
+    clock.hear_sync(131 * S + drifted_ns, 121 * S + 10 * MS, 131 * S + drifted_ns + 20 * MS)
+    assert clock.local_ns(121_000, 131 * S + drifted_ns + 10 * MS) == 131 * S + drifted_ns
 
 
 def test_a_restart_is_noticed_and_late_messages_are_not_restarts() -> None:

@@ -171,6 +171,15 @@ def test_a_second_drone_is_named() -> None:
     assert bench.vehicle.warnings(bench.base_ns + 60 * S) == ()  # it has flown away
 
 
+def test_a_second_drone_without_heartbeats_is_named_once_it_should_have_sent_some() -> None:
+    bench, other = Bench(), Autopilot(3)
+    for ms in range(0, 4000, 500):
+        bench.hear(ms, other.place(ms))
+        said = bench.vehicle.warnings(bench.base_ns + ms * MS)
+        assert bool(said) is (ms >= 3000)
+    assert "not of system 3, component 1 (no heartbeat heard)" in said[0]
+
+
 def test_a_given_system_id_needs_no_heartbeat_and_takes_no_other() -> None:
     bench = Bench(system_id=5)
     other, own = Autopilot(1), Autopilot(5)
@@ -366,6 +375,22 @@ def test_two_senders_under_one_address_give_no_position_and_one_reason() -> None
         bench.hear(ms, bench.pilot.gps(), bench.pilot.place(60_000 + ms, 48.0))
     assert bench.vehicle.trouble(bench.base_ns + 60_000 * MS) is None
     assert bench.at(59_900).fix is not None
+
+
+@pytest.mark.parametrize("stall_ms", [900, 3000, 5000, 8000])
+def test_a_link_that_stalls_and_loses_what_it_held_up_is_no_second_sender(stall_ms: int) -> None:
+    """Some of what was held up arrives late, in a burst, and the rest of it never."""
+    bench = Bench()
+    for ms in range(0, 30_000, 100):
+        held_up = 10_000 <= ms < 10_000 + stall_ms
+        if held_up and ms >= 10_000 + stall_ms / 3:
+            continue
+        arrives_ms = 10_000 + stall_ms if held_up else ms
+        frames = (bench.pilot.gps(), bench.pilot.place(60_000 + ms), bench.pilot.attitude(60_000 + ms))
+        bench.hear(arrives_ms, *frames)
+    now_ns = bench.base_ns + 30_000 * MS
+    assert (bench.vehicle.trouble(now_ns), bench.vehicle.warnings(now_ns), bench.vehicle.restarts) == (None, (), 0)
+    assert bench.at(10_000 + stall_ms).fix is not None
 
 
 def test_a_mount_that_cannot_be_is_refused() -> None:

@@ -15,6 +15,7 @@ from edge.support.errors import NavFileError
 from tests.navigation.material import Autopilot, tlog
 
 S = 1_000_000_000
+MUTE = -1  # sends no heartbeat
 Sender = tuple[Autopilot, int, int, float]
 """Who, its MAV_TYPE, its MAV_AUTOPILOT, its latitude."""
 
@@ -28,7 +29,7 @@ def opened(folder: Path, senders: list[Sender], **options: Any) -> Navigator:
     for step in range(50):
         t_s, ms = step / 10, 5_000 + step * 100
         for pilot, kind, autopilot, lat_deg in senders:
-            beat = [pilot.heartbeat(kind=kind, autopilot=autopilot)] if step % 10 == 0 else []
+            beat = [pilot.heartbeat(kind=kind, autopilot=autopilot)] if step % 10 == 0 and kind != MUTE else []
             frames = [*beat, pilot.gps(lat_deg=lat_deg), pilot.place(ms, lat_deg), pilot.attitude(ms)]
             records += [(t_s, frame) for frame in frames]
     path = folder / "flight.tlog"
@@ -57,6 +58,20 @@ def test_two_drones_are_named_and_either_can_be_chosen(tmp_path: Path) -> None:
         assert "not of system 4, component 1 (quadrotor); choose one with navigation.system_id" in said
     with opened(tmp_path, both, system_id=4) as nav:
         assert (lat_deg(nav), nav.warnings()) == (52.0, ())
+
+
+def test_a_drone_without_heartbeats_is_named_beside_one_that_has_them(tmp_path: Path) -> None:
+    with opened(tmp_path, [drone(4, 52.0, kind=MUTE), drone(1, 51.0)]) as nav:
+        assert lat_deg(nav) == 51.0
+        assert "not of system 4, component 1 (no heartbeat heard)" in nav.warnings()[0]
+
+
+def test_of_two_drones_without_heartbeats_one_is_taken_and_both_are_named(tmp_path: Path) -> None:
+    with opened(tmp_path, [drone(4, 52.0, kind=MUTE), drone(1, 51.0, kind=MUTE)]) as nav:
+        assert lat_deg(nav) == 52.0
+        said = " ".join(nav.warnings())
+    assert "positions are those of system 4, component 1 (no heartbeat heard), not of system 1" in said
+    assert "no vehicle's heartbeat is in the log, so system 4 is taken" in said
 
 
 def test_a_component_can_be_chosen(tmp_path: Path) -> None:

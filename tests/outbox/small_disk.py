@@ -94,7 +94,7 @@ def does_not_grow_below_the_free_room_it_must_leave(disk):
         assert box.counts()[LetterState.PENDING] == len(put) - 50 + 1
 
 
-def says_so_when_it_starts_on_a_full_disk(disk):
+def reports_a_start_on_a_full_disk(disk):
     fill(disk)
     with pytest.raises((TryAgainError, ConfigError), match=r"full|space"):
         open_outbox(options(disk), clock())

@@ -35,8 +35,8 @@ def test_a_damaged_file_is_kept_and_said_loudly(path, caplog, offset, junk):
     content = damaged_box(path, offset, junk)
     with open_at(path) as box:
         assert path.with_name("outbox.db.corrupt-1").read_bytes() == content
-        assert "set aside as outbox.db.corrupt-1" in box.health()
-        assert [r.levelno for r in caplog.records if "set aside" in r.message] == [logging.ERROR]
+        assert "renamed to outbox.db.corrupt-1" in box.health()
+        assert [r.levelno for r in caplog.records if "renamed to" in r.message] == [logging.ERROR]
         box.put(letters("new"))
         assert ids(box.take(9)) == ["new"]
     with open_at(path) as box:
@@ -84,7 +84,7 @@ def test_damage_found_in_flight_starts_a_new_file(path):
         while not box.health():
             box.put(letters("new"))
             box.take(50)
-        assert "set aside as outbox.db.corrupt-1" in box.health()
+        assert "renamed to outbox.db.corrupt-1" in box.health()
         box.put(letters("newer"))
         assert "newer" in [s.letter.id for s in box.list(9)]
 

@@ -25,7 +25,7 @@ def may_mount(tmp_path):
         ("drains_when_full_to_the_last_byte", "size=10m"),
         ("opens_when_full_to_the_last_byte", "size=10m"),
         ("does_not_grow_below_the_free_room_it_must_leave", "size=10m"),
-        ("says_so_when_it_starts_on_a_full_disk", "size=10m"),
+        ("reports_a_start_on_a_full_disk", "size=10m"),
         ("is_listed_on_a_card_that_has_become_read_only", "size=10m"),
         ("is_not_read_without_its_journal_where_that_cannot_be_opened", "size=10m"),
         ("refuses_a_disk_that_is_read_only", "size=10m,ro"),

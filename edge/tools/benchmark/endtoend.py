@@ -187,5 +187,5 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DeviceError(f"{path.name}: the daemon left no times behind ({error})") from error
+        raise DeviceError(f"{path.name}: the daemon wrote no times ({error})") from error
     return found

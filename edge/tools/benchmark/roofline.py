@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.masks.interpreter import Network, open_model
+from edge.masks.interpreter import TfliteNetwork, open_model
 from edge.support.clock import cpu_ns
 from edge.tools.benchmark.surgery import Part, convolution, parts
 
@@ -76,7 +76,7 @@ def roofline(content: bytes, rounds: int = 40) -> Roofline:
     return Roofline(machine, best[0], sum(step.limit_ms for step in steps), steps)
 
 
-def fastest_ms(networks: list[Network], rounds: int) -> list[float]:
+def fastest_ms(networks: list[TfliteNetwork], rounds: int) -> list[float]:
     """Smallest CPU time of each network over interleaved rounds; two runs a turn, the first warms the cache."""
     best = [float("inf")] * len(networks)
     for _ in range(rounds):

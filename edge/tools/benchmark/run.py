@@ -260,7 +260,7 @@ def _write(path: Path, report: Report) -> None:
 def against_reference(job: Job, report: Report) -> tuple[str, int]:
     """What ``--check`` or ``--write-reference`` has to say, and the exit code. Raises UsageError, ConfigError."""
     if not report.measured:
-        raise DeviceError("nothing could be measured; the reasons stand above")
+        raise DeviceError("nothing could be measured; the reasons are listed above")
     if not (job.check or job.write_reference):
         return "", EXIT_DONE
     path = job.reference

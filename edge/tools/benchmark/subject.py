@@ -64,7 +64,7 @@ def measure(subject: Subject) -> Measured | Refused:
         with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
             return pool.submit(measure_here, subject).result()
     except BrokenProcessPool:
-        return Refused(bundle.model, subject.backend, "the process that measured it died; see what it wrote above")
+        return Refused(bundle.model, subject.backend, "the process that measured it ended; see its output above")
 
 
 def measure_here(subject: Subject) -> Measured | Refused:
@@ -79,7 +79,7 @@ def measure_here(subject: Subject) -> Measured | Refused:
         except SpanhawkError as error:
             if isinstance(error, BundleError) and traits.artifact == TFLITE:
                 raise  # the bundle itself must not fly; with another artefact that one alone is absent or wrong
-            # Where this machine keeps its files is nobody's business who reads the result.
+            # A result does not show where this machine keeps its files.
             reason = str(error).replace(str(subject.bundle.resolve()), subject.bundle.name)
             return Refused(bundle.model, subject.backend, reason)
         open_ms = (stopwatch_ns() - begun_ns) / 1e6
@@ -99,7 +99,7 @@ def opened(bundle: Path, backend: str, threads: int, options: Mapping[str, Any])
 def masks_table(bundle: Path, backend: str, threads: int, options: Mapping[str, Any]) -> dict[str, Any]:
     """The [masks] table that opens ``bundle`` for measuring; ``options`` has the last word. Raises ConfigError."""
     known = module_of(backend).Options.__dataclass_fields__
-    # A bundle that nobody vouches for may be measured; that lets it fly nowhere.
+    # A bundle that is not signed may be measured; that does not let it fly.
     wanted = {"threads": threads, "unsigned": "allow"}
     fitting = {key: value for key, value in wanted.items() if key in known}
     return {"backend": backend, "bundle": str(bundle.resolve()), **fitting, **options}

@@ -48,7 +48,7 @@ def _sums(score: Score, suppressed: Mapping[str, int]) -> list[str]:
     if errors:
         mean_mm = sum(errors) / len(errors)
         lines.append(f"mean widths stated for {len(errors)} of them, off by {mean_mm:.2f} mm on average")
-    holds, total = score.honest
+    holds, total = score.bounds_that_hold
     if total:
         lines.append(f"{holds} of {total} widths and bounds hold within two of their own standard uncertainties")
     return lines

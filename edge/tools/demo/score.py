@@ -137,7 +137,7 @@ class Score:
         return tuple(crack for crack in self.cracks if crack.seen_mm > 0)
 
     @property
-    def honest(self) -> tuple[int, int]:
+    def bounds_that_hold(self) -> tuple[int, int]:
         """How many stated widths and bounds hold (two sigma), and how many there are."""
         verdicts = [width.holds for crack in self.cracks for width in crack.widths if width.holds is not None]
         return sum(verdicts), len(verdicts)

@@ -65,8 +65,8 @@ class Witness:
             self._send(_DISCONNECT, 0, b"")
             if self._socket is not None:
                 self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError as gone:  # the broker went first: there is nobody to say goodbye to
-            log.debug("no goodbye to the broker: %s", gone)
+        except OSError as gone:  # the broker went first: there is no one to disconnect from
+            log.debug("could not disconnect from the broker: %s", gone)
         self._thread.join(_CONNECT_S)
         self._close()
 

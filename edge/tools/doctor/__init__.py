@@ -91,5 +91,7 @@ class Bench:
     """What owns the network's operators, as ``Runtime.accelerator``; None when it could not be opened."""
     nav: NavState | None = None
     """The newest state of the navigator; None when it could not be opened."""
+    turn_s: float = 0.0
+    """Seconds to wait for the aircraft to be turned by hand; 0: nobody turns it."""
     held: bool = False
     """True when another process (the daemon) has the outbox, and so the devices."""

@@ -38,7 +38,9 @@ def clock(bench: Bench) -> Result:
         advice = "set it: sudo date -u -s 'YYYY-MM-DD HH:MM:SS', or give the board a network or a battery-backed clock"
         return fail(f"the clock stands at {told}: TLS and times of detections would be wrong", advice, EXIT_TRY_AGAIN)
     if not bench.clock.synced():
-        return warn(f"{told}, set by nothing", "detections say clock_synced: false until NTP or the satellites set it")
+        return warn(
+            f"{told}, not synchronised", "detections say clock_synced: false until NTP or the satellites set it"
+        )
     return ok(f"{told}, synchronised")
 
 
@@ -51,7 +53,7 @@ def temperature(bench: Bench) -> Result:
     if hottest > limit:
         return fail(told, "let it cool, then give it a heat sink or a fan", EXIT_TRY_AGAIN)
     if hottest > limit - _HOT_MARGIN_DEG_C:
-        return warn(told, "give it air: it will slow down in flight")
+        return warn(told, "improve its cooling: it will slow down in flight")
     return ok(told)
 
 
@@ -80,7 +82,7 @@ def outbox(bench: Bench) -> Result:
     waiting = counts[LetterState.PENDING] + counts[LetterState.SENT]
     told = f"{backend.name}: {waiting} letters wait, {counts[LetterState.PARKED]} refused"
     if trouble is not None:
-        return troubled(trouble, "land and make room", EXIT_TRY_AGAIN)
+        return troubled(trouble, "land and free disk space", EXIT_TRY_AGAIN)
     if counts[LetterState.PARKED]:
         return warn(told, "see why with spanhawk outbox list, then spanhawk outbox flush")
     return ok(told)
@@ -107,7 +109,7 @@ def disk(bench: Bench) -> Result:
     if commit_s > _SLOW_COMMIT_S:
         return warn(told, "use a faster card (A2) or an SSD: each frame with cracks waits for one commit")
     if minutes < _SHORT_FLIGHT_MIN:
-        return warn(told, "make room: spanhawk outbox purge deletes what the ground has")
+        return warn(told, "free disk space: spanhawk outbox purge deletes what has arrived")
     return ok(told)
 
 

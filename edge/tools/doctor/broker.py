@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from edge.delivery import PATIENCE_S
 from edge.detections.wire import rfc3339
 from edge.mqtt import Publisher
 from edge.mqtt.status import status_payload
@@ -35,6 +36,9 @@ def message(bench: Bench) -> Result:
         begun_ns = bench.clock.monotonic_ns()
         trouble = _exchange(bench, publisher)
         took_ms = (bench.clock.monotonic_ns() - begun_ns) / 1e6
+        shortcoming = publisher.shortcoming
+    if trouble is None and shortcoming is not None:
+        return warn(shortcoming, "allow it in the broker's configuration (mosquitto.conf)")
     if trouble is None:
         return ok(f"{where}: a message on {doctor_topic(settings.vehicle)} was taken after {took_ms:.0f} ms")
     return troubled(trouble, "check the broker and [mqtt]", EXIT_TRY_AGAIN)
@@ -44,9 +48,11 @@ def _exchange(bench: Bench, publisher: Publisher) -> str | None:
     """Send one message; None when the broker took it, else one sentence on what is wrong."""
     clock, never, topic = bench.clock, threading.Event(), doctor_topic(bench.settings.vehicle)
     payload = json.dumps({"schema": "spanhawk/doctor-message/1", "at": rfc3339(clock.utc())}).encode()
-    until_ns = clock.monotonic_ns() + round(_PATIENCE_S * 1e9)
-    sent, trouble = False, None
+    unknown, sent, trouble = publisher.health(), False, None
+    until_ns = clock.monotonic_ns() + round((PATIENCE_S if unknown else _PATIENCE_S) * 1e9)
     while clock.monotonic_ns() < until_ns:
+        if unknown and publisher.health() != unknown:  # it connects or knows why not; until then nothing is known
+            unknown, until_ns = None, clock.monotonic_ns() + round(_PATIENCE_S * 1e9)
         sent = sent or publisher.send(secrets.token_hex(8), topic, payload)
         for receipt in publisher.receipts():
             if receipt.refused is None:

@@ -18,6 +18,8 @@ from edge.tools.doctor import (
     camera,
     fail,
     failed,
+    gimbal,
+    lens,
     model,
     navigation,
     not_applicable,
@@ -27,7 +29,7 @@ from edge.tools.doctor import ok as well
 
 log = logging.getLogger(__name__)
 
-_EDIT = "mend it there, then: spanhawk config check FILE"
+_EDIT = "correct it there, then run: spanhawk config check FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +53,24 @@ CHECKS = (
     Check("supply", board.supply, anyway=True),
     Check("outbox", board.outbox, software=True),
     Check("camera", camera.camera, devices=True),
+    Check("lens", lens.card, devices=True),
     Check("disk", board.disk),
     Check("model", model.model, software=True, devices=True),
     Check("accelerator", model.accelerator, devices=True),
     Check("navigation", navigation.source, devices=True),
     Check("fix", navigation.fix, devices=True),
+    Check("gimbal", gimbal.heading, devices=True),
     Check("broker", broker.message),
     Check("certificates", broker.certificates),
 )
 
 
-def examine(path: Path, clock: Clock, *, software_only: bool = False) -> Iterator[tuple[str, Result]]:
+def examine(
+    path: Path, clock: Clock, *, software_only: bool = False, turn_s: float = 0.0
+) -> Iterator[tuple[str, Result]]:
     """Look at everything with the configuration at ``path``; yields each check's name and result as it is done.
 
-    ``software_only``: only what an upgrade can break.
+    ``software_only``: only what an upgrade can break. ``turn_s``: seconds in which the aircraft is turned by hand.
     """
     try:
         read, usable = settings.read(path), True
@@ -72,20 +78,20 @@ def examine(path: Path, clock: Clock, *, software_only: bool = False) -> Iterato
     except ConfigError as error:
         read, usable = settings.from_table({}, "built-in defaults"), False
         yield "configuration", failed(error, _EDIT)
-    bench = Bench(read, clock)
+    bench = Bench(read, clock, turn_s=turn_s)
     for check in CHECKS:
         if check.software or not software_only:
-            unknown = not_applicable("not looked at: the configuration cannot be used")
+            unknown = not_applicable("not checked: the configuration cannot be used")
             yield check.name, _look(check, bench) if usable or check.anyway else unknown
 
 
 def _look(check: Check, bench: Bench) -> Result:
     if check.devices and bench.held:
-        return not_applicable("not looked at: the running daemon holds it")
+        return not_applicable("not checked: the running daemon holds it")
     try:
         return check.look(bench)
     except SpanhawkError as error:
-        return failed(error, f"mend it, then look again: spanhawk doctor (about {check.name})")
-    except Exception as error:  # one check that stumbles must not hide what the others find
-        log.exception("the check %s stumbled", check.name)
-        return fail(f"the check itself stumbled ({type(error).__name__}: {error})", "report this as a bug", 1)
+        return failed(error, f"correct it, then check again: spanhawk doctor (about {check.name})")
+    except Exception as error:  # one check that fails must not hide what the others find
+        log.exception("the check %s failed", check.name)
+        return fail(f"the check itself failed ({type(error).__name__}: {error})", "report this as a bug", 1)

@@ -8,7 +8,7 @@ from edge.navigation import FixKind
 from edge.tools.doctor import Bench, Result, fail, not_applicable, ok, troubled, warn
 
 _HEAR_S = 8.0  # a heartbeat comes once a second, and streams are asked for after it
-_AT_LEAST_S = 1.5  # so long that whoever else is there has sent a heartbeat too
+_AT_LEAST_S = 4.0  # so long that whoever else is there has been noticed, with a heartbeat or without
 _TURN_S = 0.1
 _COARSE_M = 5.0
 
@@ -44,10 +44,10 @@ def source(bench: Bench) -> Result:
 def fix(bench: Bench) -> Result:
     """A 3D fix with a usable accuracy."""
     if bench.nav is None:
-        return not_applicable("not looked at: the source of the position does not open")
+        return not_applicable("not checked: the source of the position does not open")
     found = bench.nav.fix
     if found is None:
-        return fail("no fix: detections would carry no position", "wait under open sky, then look again")
+        return fail("no fix: detections would carry no position", "wait under open sky, then check again")
     accuracy = "accuracy unknown" if found.h_accuracy_m is None else f"±{found.h_accuracy_m:.2g} m"
     told = f"{found.kind.name}, {accuracy}, {found.age_ms} ms old"
     if found.kind < FixKind.FIX_3D:

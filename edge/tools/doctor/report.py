@@ -22,7 +22,7 @@ _COLOURS = {Level.OK: "32", Level.WARN: "33", Level.FAIL: "31", Level.NOT_APPLIC
 _NAME_WIDTH = 14
 _LEVEL_WIDTH = 5
 _TEXT_WIDTH = 100
-# The worst first: what a restart cannot mend, what is missing, what may pass.
+# The worst first: what a restart cannot repair, what is missing, what may pass by itself.
 _ORDER = (EXIT_CONFIG, EXIT_UNAVAILABLE, EXIT_TRY_AGAIN)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge import __version__
 from edge.frames import Camera, SkippedFrame, readable
 from edge.masks import Segmenter
 from edge.pipeline import Outcome, Pipeline
@@ -104,6 +105,9 @@ def summary(tally: Tally, segmenter: Segmenter, flight_id: str, source: str) -> 
 
 
 def flight_name(source: str, *ingredients: object) -> str:
-    """A flight id that is the same whenever the same source is replayed with the same model and settings."""
-    digest = hashlib.sha256("\n".join(map(repr, ingredients)).encode()).hexdigest()[:8]
+    """A flight id that is the same whenever one version replays the same source with the same model and settings.
+
+    Another version may trace other cracks: under the same id a receiver would take them for those that it has.
+    """
+    digest = hashlib.sha256("\n".join(map(repr, (__version__, *ingredients))).encode()).hexdigest()[:8]
     return f"replay-{readable(source)}-{digest}"

@@ -10,9 +10,11 @@ from types import TracebackType
 
 from edge.frames import Camera, Frame, PicturePose, SkippedFrame
 from edge.navigation import Attitude, Fix, FixKind, Navigator, NavState, nowhere, rotation
+from edge.navigation.track import Limits, Plausibility
 
 log = logging.getLogger(__name__)
 
+_EPOCH = datetime(1970, 1, 1)  # of a clock without a zone
 _KINDS = {"fixed": FixKind.RTK_FIXED, "float": FixKind.RTK_FLOAT, "single": FixKind.FIX_3D}
 
 
@@ -28,6 +30,7 @@ class PhotoNavigator:
 
     def __init__(self) -> None:
         self._state = nowhere(0)
+        self._plausibility = Plausibility(Limits())
         self._count = _Count()
 
     def watch(self, camera: Camera) -> Camera:
@@ -37,12 +40,24 @@ class PhotoNavigator:
     def see(self, frame: Frame) -> None:
         """``frame`` is worked on from here on."""
         self._state = state_of(frame.pose, frame.exposed_ns)
+        doubts = () if frame.pose is None else frame.pose.doubts
+        jump = self._jump(frame.pose)
+        if jump is not None:
+            self._state, doubts = replace(self._state, fix=None), (*doubts, jump)
         self._count.pictures += 1
         self._count.with_fix += self._state.fix is not None
-        if frame.pose is not None and frame.pose.doubts:
+        if doubts:
             self._count.doubted += 1
             if self._count.doubted == 1:  # a thousand pictures of one camera have a thousand times the same fault
-                log.warning("%s: %s", frame.name, "; ".join(frame.pose.doubts))
+                log.warning("%s: %s", frame.name, "; ".join(doubts))
+
+    def _jump(self, pose: PicturePose | None) -> str | None:
+        """Why a position cannot have been flown to since the picture before; None where it can, or no time is known."""
+        fix = self._state.fix
+        if pose is None or pose.taken_local is None or fix is None:
+            return None
+        at_ns = round((pose.taken_local - _EPOCH).total_seconds() * 1e9)
+        return None if self._plausibility.accepts(at_ns, fix) else self._plausibility.doubt
 
     def at(self, exposed_ns: int) -> NavState:
         """The state of the picture exposed then; nothing is known of any other moment."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge import __version__
 from edge import settings as configuration
 from edge.frames import Camera
 from edge.masks import Segmenter
@@ -184,7 +183,6 @@ def _flight_id(job: Job, recording: Recording, segmenter: Segmenter, tables: Tab
     masks = sorted((key, value) for key, value in tables.masks.items() if key not in _NO_INGREDIENTS)
     mount = [(key, str(tables.navigation.get(key))) for key in _SHARED]
     ingredients = (
-        __version__,
         segmenter.model,
         masks,
         *_ways(tables.measures, segmenter),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,6 +15,9 @@ from edge.support import backends
 from edge.support.clock import Clock
 from edge.support.errors import UsageError
 
+log = logging.getLogger(__name__)
+
+_SAID_FROM_BYTES = 1 << 30
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".h264", ".mjpeg"})
 
 
@@ -32,6 +36,9 @@ class Recording:
         Names and sizes would not do: cameras number every flight from 1, and uncompressed pictures are of one size.
         Reads every byte once. A file that cannot be read counts by its name. Raises UsageError for a video that cannot.
         """
+        size = sum(file.stat().st_size for file in self.listing.pictures if file.is_file())
+        if size > _SAID_FROM_BYTES:
+            log.info("%s: reading %.1f GB once for the ids of its detections", self.path, size / 1e9)
         return [(readable(file.name), self._sha256(file)) for file in self.listing.pictures]
 
     def recorded_at(self) -> datetime:

@@ -51,7 +51,7 @@ def test_a_crack_whose_width_is_mostly_bounded_has_a_bound_and_no_width() -> Non
     (one,) = result.cracks
     assert one.stated_mm is None
     assert one.at_most_mm == pytest.approx(1.2)
-    assert result.honest == (1, 2), "the bound holds, the stated width is 2.5 sigma off"
+    assert result.bounds_that_hold == (1, 2), "the bound holds, the stated width is 2.5 sigma off"
 
 
 def test_half_a_pixel_more_than_the_tolerance_is_away() -> None:

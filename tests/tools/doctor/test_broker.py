@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edge.support.clock import ManualClock, SystemClock
+from edge.mqtt import Publisher, memory
+from edge.support.clock import Clock, ManualClock, SystemClock
 from edge.support.errors import EXIT_CONFIG, EXIT_TRY_AGAIN, ConfigError
 from edge.tools.doctor import Level, broker
 from edge.tools.doctor.validity import of_file
@@ -29,6 +32,34 @@ def test_no_broker(tmp_path: Path) -> None:
     result = broker.message(bench(tmp_path, SystemClock(), mqtt={"url": f"mqtt://localhost:{free_port()}"}))
     assert (result.level, result.exit_code) == (Level.FAIL, EXIT_TRY_AGAIN)
     assert "start the broker" in str(result.fix)
+
+
+@pytest.mark.parametrize(("after_s", "level"), [(9.0, Level.OK), (20.0, Level.FAIL)])
+def test_a_link_that_takes_nine_seconds_to_connect_is_not_an_absent_broker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after_s: float, level: Level
+) -> None:
+    """Connecting may take ten seconds before the publisher itself calls it failed; the doctor gave up after five."""
+    opened: list[memory.MemoryPublisher] = []
+
+    class Link(ManualClock):
+        def wait(self, event: threading.Event, timeout_s: float) -> bool:
+            done = super().wait(event, timeout_s)
+            if self.monotonic_ns() > after_s * 1e9 and not opened[0].connected:
+                opened[0].come_up()
+            if opened[0].connected:
+                opened[0].deliver()
+            return done
+
+    def open_slowly(options: memory.Options, clock: Clock, **given: Any) -> Publisher:
+        publisher = memory.MemoryPublisher(memory.Options(at_once=False), clock, given["vehicle"], given["last_will"])
+        opened.append(publisher)
+        return publisher
+
+    monkeypatch.setattr(memory, "open_publisher", open_slowly)
+    result = broker.message(
+        bench(tmp_path, Link(datetime(2026, 6, 1, tzinfo=timezone.utc)), mqtt={"backend": "memory"})
+    )
+    assert result.level is level, result
 
 
 def test_a_broker_that_does_not_let_us_write(tmp_path: Path) -> None:

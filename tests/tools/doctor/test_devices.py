@@ -119,8 +119,11 @@ def test_onnx_on_the_cpu_needs_no_accelerator(tmp_path: Path) -> None:
 
 
 @contextmanager
-def autopilot(*, fix_type: int) -> Iterator[dict[str, Any]]:
-    """Speaks MAVLink over UDP from a thread until the block ends; yields the [navigation] table that listens."""
+def autopilot(*, fix_type: int, beside: Autopilot | None = None) -> Iterator[dict[str, Any]]:
+    """Speaks MAVLink over UDP from a thread until the block ends; yields the [navigation] table that listens.
+
+    ``beside``: another drone that heartbeats on the same link.
+    """
     import socket
 
     from pymavlink.dialects.v20 import common
@@ -140,7 +143,8 @@ def autopilot(*, fix_type: int) -> Iterator[dict[str, Any]]:
                 )
                 turn = common.MAVLink_attitude_message(boot_ms, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
                 far = common.MAVLink_distance_sensor_message(boot_ms, 10, 4000, 170, 0, 1, 0, 0)
-                for datagram in (pilot.heartbeat(), *map(pilot.pack, (gps, place, turn, far))):
+                others = [] if beside is None else [beside.heartbeat()]
+                for datagram in (pilot.heartbeat(), *map(pilot.pack, (gps, place, turn, far)), *others):
                     wire.sendto(datagram, ("127.0.0.1", port))
 
     thread = threading.Thread(target=speak)
@@ -160,6 +164,13 @@ def test_an_autopilot_with_a_fix(tmp_path: Path) -> None:
     result = navigation.fix(looked)
     assert result.level is Level.OK
     assert "RTK_FIXED, ±0.8 m" in result.found
+
+
+def test_a_second_drone_on_the_link_is_named(tmp_path: Path) -> None:
+    with autopilot(fix_type=3, beside=Autopilot(7)) as table:
+        heard = navigation.source(bench(tmp_path, SystemClock(), navigation=table))
+    assert heard.level is Level.WARN
+    assert "not of system 7, component 1 (quadrotor); choose one with navigation.system_id" in heard.found
 
 
 def test_an_autopilot_without_a_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,7 @@ def test_the_table_tells_the_fix_and_the_verdict(tmp_path: Path, capsys: pytest.
     out = capsys.readouterr().out
     assert "camera        fail  no /dev/video99" in out
     assert "→ plug the camera in" in out
-    assert "not fit to fly: 1 of 14 checks failed" in out
+    assert "not fit to fly: 1 of 16 checks failed" in out
 
 
 def test_while_the_outbox_is_held_devices_are_left_alone(tmp_path: Path) -> None:
