@@ -138,7 +138,7 @@ def _wall(seed: int, looks: int, segmenter: Segmenter) -> Iterator[Reading]:
     tiles = []
     for k, width in enumerate(WIDTHS_PX):
         shape = scenes.SHAPES[(k + seed) % len(scenes.SHAPES)]
-        tiles.append((width, shape, scenes.strokes(shape, width, rng)))
+        tiles.append((width, shape, scenes.strokes(shape, width, rng, wander=True)))
     share = np.vstack([np.hstack([scenes.coverage(t[2]) for t in tiles[r : r + 5]]) for r in (0, 5, 10)])
     for k in range(looks):
         clean = k < looks // 3

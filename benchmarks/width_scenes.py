@@ -59,11 +59,14 @@ class Stroke:
     width_px: Floats
 
 
-def strokes(shape: str, width_px: float, rng: np.random.Generator) -> list[Stroke]:
-    """One crack of a shape, turned and shifted at random; the middle of a taper is ``width_px`` wide."""
+def strokes(shape: str, width_px: float, rng: np.random.Generator, *, wander: bool = False) -> list[Stroke]:
+    """One crack of a shape, turned and shifted at random; the middle of a taper is ``width_px`` wide.
+
+    With ``wander`` none is straight: networks learn that ruled lines are joints.
+    """
     s = np.arange(-LENGTH_PX / 2, LENGTH_PX / 2, _POINT_PX)
     sideways, width = np.zeros_like(s), np.full_like(s, width_px)
-    if shape == "wavy":
+    if shape == "wavy" or wander:
         sideways = rng.uniform(3, 7) * np.sin(2 * np.pi * s / rng.uniform(60, 110) + rng.uniform(0, 6))
     if shape == "tapered":
         width = width_px * (1 + rng.uniform(0.2, 0.5) * s / (LENGTH_PX / 2))

@@ -1,4 +1,4 @@
-"""Grey values read across centrelines, and the valleys in them.
+"""Light read across centrelines, and the valleys in it.
 
 A valley is dark with a brighter surface on *both* sides. Its borders lie where the profile crosses half of its depth,
 each side against its own background: for an evenly dark crack with a sharp or symmetrically blurred border that is the

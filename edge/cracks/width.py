@@ -40,6 +40,11 @@ STEADY = 1.5
 """The centreline's distance from the skeleton is averaged with a Gaussian of this many points."""
 LEAST_SIGMA_PX = 0.05
 """What reading between pixels leaves uncertain in the best of pictures."""
+LEAST_SHARE = 0.005
+"""What bends between the points leave uncertain, a share of the width."""
+LENS_SHARE = 0.3
+"""No lens blurs quite as a Gaussian does. The correction for blur grows with blur squared over width, and so does what
+is uncertain of it: this share of that."""
 ALONG = 1.2
 """Profiles are averaged along the crack with a Gaussian of this many points."""
 INDEPENDENT = 2 * math.sqrt(math.pi) * ALONG
@@ -219,7 +224,7 @@ def _read_off(paths: Paths, area: Floats, valley: Valleys, good: Flags, found: F
 
     The variance of a mean width is the sum of three: what single points scatter around their neighbours, over how many
     of them are independent; what blur, darkness and sharpening leave open, each a share of the width; and that of
-    reading between pixels.
+    reading: between pixels, along bends, through a lens that is no Gaussian.
     """
     rows = paths.rows
     raw = found.widths(np.where(good, valley.width, 1.0), area, rows.owner)
@@ -228,6 +233,7 @@ def _read_off(paths: Paths, area: Floats, valley: Valleys, good: Flags, found: F
     average = rows.sums(np.where(good, width, 0.0)) / count
     scatter = rows.sums(np.where(good, width - _smooth(width, paths, SLOW), 0.0) ** 2) / count
     other2 = scatter / np.maximum(1.0, count / INDEPENDENT) + (average * told.doubt) ** 2 + LEAST_SIGMA_PX**2
+    other2 += (LEAST_SHARE * average) ** 2 + (LENS_SHARE * found.blur_px**2 / np.maximum(average, 1.0)) ** 2
     sigma = np.sqrt(other2 + (average * found.doubt) ** 2)
     # Half depth is never narrower than the crack; the family's own quantile is skewed, all else is about normal.
     most = np.minimum(rows.sums(np.where(good, valley.width, 0.0)) / count, average * found.most)
