@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,11 +90,11 @@ class RunRecipe:
 
     seed: int = 1
     crop_px: int = 384
-    batch: int = 64
-    teacher_rate: float = 1.5e-3
+    batch: int = 96
+    teacher_rate: float = 1e-3
     student_rate: float = 3e-3
     weight_decay: float = 1e-2
-    ema: float = 0.998
+    ema: float = 0.995
     unseen_share: float = 0.5
     """Share of the time that sees no picture of the held-out sites; afterwards all pictures are learned from."""
     teach_share: float = 0.45
@@ -101,9 +103,9 @@ class RunRecipe:
     """Weight of the teacher's answer once it is frozen."""
     teacher_scales: tuple[float, ...] = (1.0, 1.5)
     """Sizes at which the frozen teacher looks at a crop; its logits are averaged."""
-    cracks: int = 3000
+    cracks: int = 2400
     """Cracks rendered beforehand."""
-    lookalikes: int = 3000
+    lookalikes: int = 2800
     """Look-alikes rendered beforehand."""
 
     def __post_init__(self) -> None:
@@ -136,3 +138,21 @@ def load_recipe(path: Path) -> Recipe:
         return config.build(Recipe, config.load(path), "recipe")
     except (ValueError, ConfigError) as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def replace_numbers(recipe: Recipe, changes: Sequence[str]) -> Recipe:
+    """Replace numbers of [run] by texts of the form KEY=NUMBER. Raises DataError for another key, or no number."""
+    known = {item.name: getattr(recipe.run, item.name) for item in dataclasses.fields(recipe.run)}
+    wanted: dict[str, float] = {}
+    for change in changes:
+        key, _, text = change.partition("=")
+        if not isinstance(known.get(key), (int, float)):
+            raise DataError(f"--set {change}: [run] has no number {key!r}.")
+        try:
+            wanted[key] = type(known[key])(text)
+        except ValueError as error:
+            raise DataError(f"--set {change}: {text!r} is not a number of the kind of {known[key]}.") from error
+    try:
+        return dataclasses.replace(recipe, run=dataclasses.replace(recipe.run, **wanted))  # type: ignore[arg-type]
+    except ValueError as error:
+        raise DataError(f"--set: {error}.") from error

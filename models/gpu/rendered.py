@@ -11,12 +11,14 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from models import lookalikes, render
+from models.gpu.recipe import Recipe
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -79,6 +81,19 @@ def render_all(cracks: int, wanted_lookalikes: int, seed: int, processes: int) -
             memory.close()
             memory.unlink()
     return Rendered(cracks=made[0], lookalikes=made[1])
+
+
+def rendered_once(path: Path | None, recipe: Recipe, processes: int) -> Rendered:
+    """Read what `path` holds; render by the recipe and write it there where it does not exist, or is None."""
+    if path is not None and path.is_file():
+        with np.load(path) as arrays:
+            return Rendered(cracks=arrays["cracks"], lookalikes=arrays["lookalikes"])
+    made = render_all(recipe.run.cracks, recipe.run.lookalikes, recipe.run.seed, processes)
+    if path is not None:
+        part = path.with_name(path.name + ".part.npz")
+        np.savez(part, cracks=made.cracks, lookalikes=made.lookalikes)
+        part.replace(path)
+    return made
 
 
 _CHUNK = 32
