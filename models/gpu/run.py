@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 WARMUP_STEPS = 60
 REPORT_EVERY = 50
+SAVE_EVERY = 200
 SECOND_RATE = 0.6
 """Learning rates of the second half, which starts from trained weights, relative to the first."""
 LABELS_BESIDE_TEACHER = 0.6
@@ -180,6 +181,8 @@ class Training:
                 losses = {key: round(float(value) / REPORT_EVERY, 4) for key, value in sums.items()}
                 self._journal.write(half=name, step=step, progress=round(progress, 3), loss=losses)
                 sums = {key: torch.zeros_like(value) for key, value in sums.items()}
+            if step % SAVE_EVERY == 0:
+                self._save("seen-" if first else "")
         self._journal.write(half=name, step=step, event="trained", crops=step * run.batch)
         self._save("seen-" if first else "")
         if first or run.unseen_share == 1:
