@@ -121,7 +121,7 @@ def _from_keras(path: Path, size: tuple[int, int] | None) -> keras.Model:
 
 def _from_weights(path: Path, record: Mapping[str, Any], size: tuple[int, int]) -> keras.Model:
     """Weights of a fast U-Net, whose base width and shuffle the record or the weights themselves give."""
-    from models.unet import fast_unet
+    from models.unet import SIZES, fast_size, fast_unet
 
     settings = record.get("config", {}).get("model", {})
     kind = settings.get("kind", "fast_unet")
@@ -129,7 +129,8 @@ def _from_weights(path: Path, record: Mapping[str, Any], size: tuple[int, int]) 
         raise DataError(f"{path} holds weights of a {kind}; give the .keras file, which says how it is built.")
     base, shuffle = settings.get("base") or 16, settings.get("shuffle", 4)
     try:
-        model = fast_unet(*size, base=base, shuffle=shuffle, batch_size=1)
+        named = settings.get("size")
+        model = fast_unet(*size, size=SIZES[named] if named else fast_size(base, shuffle), batch_size=1)
         with warnings.catch_warnings():  # Keras only warns about weights it does not find, and leaves them random
             warnings.simplefilter("error", UserWarning)
             model.load_weights(path)
@@ -155,10 +156,9 @@ def _rebuilt(path: Path, saved: keras.Model, height: int, width: int) -> keras.M
 
 
 def _fast(saved: keras.Model, height: int, width: int) -> keras.Model:
-    from models.unet import fast_unet
+    from models.unet import fast_unet, size_of
 
-    base, shuffle = saved.get_layer("stem").filters, math.isqrt(saved.get_layer("logits").filters)
-    return fast_unet(height, width, base=base, shuffle=shuffle, batch_size=1)
+    return fast_unet(height, width, size=size_of(saved), batch_size=1)
 
 
 def _classic(saved: keras.Model, height: int, width: int) -> keras.Model:

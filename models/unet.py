@@ -175,7 +175,7 @@ def resized(saved: keras.Model, height: int, width: int, batch_size: int | None 
     build: Callable[..., keras.Model]
     size: dict[str, Any]
     if saved.name == "fast_unet":
-        build, size = fast_unet, {"size": _size_of(saved, head)}
+        build, size = fast_unet, {"size": size_of(saved, head)}
     else:
         depth = sum(name.startswith("pool") for name in names)
         build, size = classic_unet, {"base": saved.get_layer("up0_a").filters, "depth": depth}
@@ -187,7 +187,7 @@ def resized(saved: keras.Model, height: int, width: int, batch_size: int | None 
     return model
 
 
-def _size_of(saved: keras.Model, head: int) -> FastSize:
+def size_of(saved: keras.Model, head: int = 0) -> FastSize:
     """Read the size of a saved fast U-Net off its layers."""
     import keras
 
