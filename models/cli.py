@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge.errors import EXIT_DONE, SpanhawkError
 from models import DataError, Example
+from models.gpu import commands as gpu_commands
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--size", type=int, default=384, help="side in px")
     render.add_argument("--seed", type=int, default=1)
     render.set_defaults(run=_render)
+    gpu_commands.add(commands)
     summary = commands.add_parser("summary", help="size and cost of the networks")
     summary.add_argument("--height", type=int, default=512)
     summary.add_argument("--width", type=int, default=512)
@@ -211,11 +213,11 @@ def _render(arguments: argparse.Namespace) -> int:
 
 def _summary(arguments: argparse.Namespace) -> int:
     from models.classifier import patch_classifier
-    from models.unet import classic_unet, fast_unet, gmac
+    from models.unet import SIZES, classic_unet, fast_unet, gmac
 
     height, width = arguments.height, arguments.width
     nets = {
-        "fast_unet": fast_unet(height, width),
+        **{name: fast_unet(height, width, size=size) for name, size in SIZES.items()},
         "classic_unet": classic_unet(height, width),
         "classic_unet_base_16": classic_unet(height, width, base=16),
         "patch_classifier": patch_classifier(),

@@ -137,7 +137,7 @@ def _wave(rng: np.random.Generator, length: int, period_px: float) -> Float:
     return np.asarray(np.interp(np.arange(length) / period_px, np.arange(len(knots)), knots), np.float32)
 
 
-def _blend(rgb: npt.NDArray[Any], share: Float, colour: npt.NDArray[np.float64]) -> UInt8:
+def _blend(rgb: npt.NDArray[Any], share: npt.NDArray[np.floating[Any]], colour: npt.NDArray[np.float64]) -> UInt8:
     return _clip(rgb * (1 - share[..., None]) + share[..., None] * colour)
 
 

@@ -32,7 +32,7 @@ def crack(rng: np.random.Generator, rgb: UInt8, mask: UInt8, ground: UInt8) -> t
 
 
 def ratio(rgb: UInt8, mask: UInt8) -> npt.NDArray[np.float32]:
-    """Brightness over that of the surroundings, filled in across the crack from outside the mask: (H, W), 0.05 to 1.6."""
+    """Brightness over that of the surroundings, filled in from outside the mask: (H, W), 0.05 to 1.6."""
     grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.float32)
     around = _fill_in(grey, _widen(mask))
     return np.asarray(np.clip((grey + 4.0) / (around + 4.0), 0.05, 1.6), np.float32)

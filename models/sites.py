@@ -162,7 +162,9 @@ def report(table: Table, setting: int, part: str | None, seed: int = 0) -> dict[
 
 def write(path: Path, table: Table, facts: Mapping[str, Any]) -> None:
     """Write the counts and what was made of them as JSON, for docs and for comparing bundles tile by tile."""
-    tiles = [{"site": tile.site, "photo": tile.photo, "part": tile.part, "name": tile.image.name} for tile in table.tiles]
+    tiles = [
+        {"site": tile.site, "photo": tile.photo, "part": tile.part, "name": tile.image.name} for tile in table.tiles
+    ]
     content = {**facts, "counts": COUNTS, "tiles": tiles, "values": table.counts.tolist()}
     try:
         path.write_text(json.dumps(content) + "\n", encoding="utf-8")

@@ -40,7 +40,9 @@ def score(net: nn.Module, bank: Bank, recipe: Recipe) -> dict[str, Any]:
         else:
             precision = [a / max(b, 1) for a, b in zip(hit, fired, strict=True)]
             recall = [a / max(b, 1) for a, b in zip(near, truth, strict=True)]
-            found[source.name] = [round(2 * p * r / max(p + r, 1e-9), 3) for p, r in zip(precision, recall, strict=True)]
+            found[source.name] = [
+                round(2 * p * r / max(p + r, 1e-9), 3) for p, r in zip(precision, recall, strict=True)
+            ]
     return found
 
 

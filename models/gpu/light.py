@@ -75,7 +75,10 @@ def _colours(rng: np.random.Generator, rgb: Tensor) -> Tensor:
     change = rng.random(count) < 0.9
     gamma = np.where(change & (rng.random(count) < 0.6), np.exp(rng.uniform(math.log(0.5), math.log(2.2), count)), 1.0)
     pivot = rng.uniform(90, 160, count) / 255
-    contrast, gain = np.where(change, rng.uniform(0.6, 1.4, count), 1), np.where(change, rng.uniform(0.65, 1.2, count), 1)
+    contrast, gain = (
+        np.where(change, rng.uniform(0.6, 1.4, count), 1),
+        np.where(change, rng.uniform(0.65, 1.2, count), 1),
+    )
     offset = np.where(change, rng.uniform(-20, 20, count), 0)
     x = (x + 1e-6) ** _rows(gamma, x)
     return (((x - _rows(pivot, x)) * _rows(contrast, x) + _rows(pivot, x)) * _rows(gain, x)).mul(255) + _rows(offset, x)

@@ -83,7 +83,7 @@ class FastUNet(nn.Module):
             top = merged
         self.blocks = nn.ModuleDict(blocks)
         self.logits = nn.Conv2d(top, size.shuffle**2, 1)
-        nn.init.constant_(self.logits.bias, FIRST_LOGIT)  # type: ignore[arg-type]
+        nn.init.constant_(self.logits.bias, FIRST_LOGIT)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
@@ -150,7 +150,7 @@ class Teacher(nn.Module):
             self.merge.append(nn.Sequential(ConvBlock(width + skip, width), ConvBlock(width, width)))
             top = width
         self.logits = nn.Conv2d(top, 4, 1)
-        nn.init.constant_(self.logits.bias, FIRST_LOGIT)  # type: ignore[arg-type]
+        nn.init.constant_(self.logits.bias, FIRST_LOGIT)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 UInt8 = npt.NDArray[np.uint8]
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
     """One picture of a pack."""
@@ -110,7 +111,14 @@ def write_packs(recipes: Sequence[Recipe], root: Path, out: Path, parts: int = 1
                 drawn = _mask(source, example, root, (rgb.shape[0], rgb.shape[1]))
                 mask_at = _append(blob, cv2.imencode(".png", drawn, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
             entries.append(
-                Entry(source=source.name, name=example.image.name, photo=example.group, held=held, image=image_at, mask=mask_at)
+                Entry(
+                    source=source.name,
+                    name=example.image.name,
+                    photo=example.group,
+                    held=held,
+                    image=image_at,
+                    mask=mask_at,
+                )
             )
         index = np.frombuffer(json.dumps([asdict(entry) for entry in entries]).encode(), np.uint8)
         np.savez(out / f"pack-{part}.npz", blob=np.frombuffer(bytes(blob), np.uint8), index=index)
@@ -129,7 +137,10 @@ class Packed:
 
     def decode(self) -> tuple[UInt8, UInt8]:
         """Return uint8 RGB (H, W, 3) and the mask (H, W), all 0 where there is none."""
-        rgb = cv2.cvtColor(cv2.imdecode(np.frombuffer(self.image, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        bgr = cv2.imdecode(np.frombuffer(self.image, np.uint8), cv2.IMREAD_COLOR)
+        if bgr is None:
+            raise DataError(f"The pack's picture {self.entry.name} cannot be decoded; pack it again.")
+        rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
         if self.mask is None:
             return np.asarray(rgb, np.uint8), np.zeros(rgb.shape[:2], np.uint8)
         mask = cv2.imdecode(np.frombuffer(self.mask, np.uint8), cv2.IMREAD_GRAYSCALE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge import config
@@ -119,10 +119,10 @@ class RunRecipe:
 class Recipe:
     """The whole file."""
 
-    run: RunRecipe
-    mix: MixRecipe
     students: tuple[StudentRecipe, ...]
     sources: tuple[SourceRecipe, ...]
+    run: RunRecipe = field(default_factory=RunRecipe)
+    mix: MixRecipe = field(default_factory=MixRecipe)
 
     def __post_init__(self) -> None:
         for kind, names in (("source", self.sources), ("student", self.students)):

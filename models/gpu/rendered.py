@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -117,5 +118,5 @@ def _chunk(first: int, count: int) -> Iterator[int]:
     yield from range(first, min(first + _CHUNK, count))
 
 
-def _code(values: npt.NDArray[np.float32]) -> UInt8:
+def _code(values: npt.NDArray[np.floating[Any]]) -> UInt8:
     return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)

@@ -84,7 +84,7 @@ class Learner:
         for group in self._optimizer.param_groups:
             group["lr"] = rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.net.parameters(), 1.0, foreach=True)
         self._optimizer.step()
         self._step += 1
@@ -202,8 +202,12 @@ class Training:
         with torch.no_grad(), self._autocast():
             for scale in scales:
                 side = round(size * scale / 32) * 32
-                look = rgb if side == size else functional.interpolate(
-                    rgb, (side, side), mode="bilinear", align_corners=False, antialias=side < size
+                look = (
+                    rgb
+                    if side == size
+                    else functional.interpolate(
+                        rgb, (side, side), mode="bilinear", align_corners=False, antialias=side < size
+                    )
                 )
                 logits = net(look).float()
                 if side != size:
