@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -120,7 +121,7 @@ def _grid(
     """Where on its canvas each pixel of a crop lies: (n, size, size, 2) as grid_sample wants it."""
     device = bank.canvases.device
 
-    def column(values: npt.NDArray[np.floating[npt.NBitBase]]) -> Tensor:
+    def column(values: npt.NDArray[np.floating[Any]]) -> Tensor:
         return _tensor(np.asarray(values, np.float32), device)[:, None, None]
 
     step = torch.arange(size, device=device, dtype=torch.float32) - (size - 1) / 2

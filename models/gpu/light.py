@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -147,5 +148,5 @@ def _jpeg(rng: np.random.Generator, x: Tensor) -> Tensor:
     return torch.einsum("ij,njhw->nihw", to_device(np.linalg.inv(_YCC).astype(np.float32), x.device), blocks) + 128
 
 
-def _rows(values: npt.NDArray[np.floating[npt.NBitBase]], x: Tensor) -> Tensor:
+def _rows(values: npt.NDArray[np.floating[Any]], x: Tensor) -> Tensor:
     return to_device(np.asarray(values, np.float32), x.device)[:, None, None, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +87,7 @@ class Scenes:
         rgb = light.change(rng, rgb, gentle)
         return Batch(rgb=rgb / 255, crack=crack, weight=weight)
 
-    def _pick(self, chances: npt.NDArray[np.floating[npt.NBitBase]], count: int) -> npt.NDArray[np.int64]:
+    def _pick(self, chances: npt.NDArray[np.floating[Any]], count: int) -> npt.NDArray[np.int64]:
         """Choose sources by weight and a picture of each."""
         sources = self._rng.choice(len(chances), count, p=chances / chances.sum())
         return np.array([self._rng.choice(self._pictures[i]) for i in sources], np.int64)

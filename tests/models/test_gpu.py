@@ -9,6 +9,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import cv2
@@ -184,10 +185,9 @@ PARITY = """
 """
 
 RUN = """
-    import sys
+    import sys, time
     import numpy as np, torch
     from pathlib import Path
-    from models.gpu import judge
     from models.gpu.bank import load_bank
     from models.gpu.pack import read_packs
     from models.gpu.recipe import load_recipe
@@ -204,9 +204,9 @@ RUN = """
     assert set(batch.crack.unique().tolist()) == {0.0, 1.0}
     assert batch.weight.min() == 0  # the pictures that nobody labelled, and the bands
     inputs = Inputs(packs=[], imagenet=None, starts={})
-    (data / "out").mkdir()
-    import time
-    training = Training(recipe, inputs, bank, scenes, data / "out", Journal(data / "out" / "log.jsonl", time.monotonic()))
+    out = data / "out"
+    out.mkdir()
+    training = Training(recipe, inputs, bank, scenes, out, Journal(out / "log.jsonl", time.monotonic()))
     training.half("seen", 8.0, first=True)
     training.half("all", 13.0, first=False)
 """
@@ -214,16 +214,10 @@ RUN = """
 
 def _python(code: str, *arguments: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import os; os.environ['KERAS_BACKEND'] = 'tensorflow'\n" + _dedented(code), *arguments],
+        [sys.executable, "-c", "import os; os.environ['KERAS_BACKEND'] = 'tensorflow'\n" + textwrap.dedent(code), *arguments],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-
-
-def _dedented(code: str) -> str:
-    import textwrap
-
-    return textwrap.dedent(code)
 
 
 @needs_torch
