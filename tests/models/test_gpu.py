@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -214,8 +215,8 @@ RUN = """
 
 def _python(code: str, *arguments: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import os; os.environ['KERAS_BACKEND'] = 'tensorflow'\n" + textwrap.dedent(code), *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        [sys.executable, "-c", textwrap.dedent(code), *arguments],
+        cwd=ROOT, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
 
