@@ -75,6 +75,13 @@ def packed(data: Path) -> tuple[Recipe, list[Packed]]:
     return recipe, read_packs(sorted((data / "packs").iterdir()))
 
 
+@pytest.mark.parametrize("name", ["gpu-research.toml", "gpu-open.toml"])
+def test_the_recipes_that_ship_can_be_read(name: str) -> None:
+    recipe = load_recipe(ROOT / "models" / "configs" / name)
+    assert all(source.licence != "unknown" for source in recipe.sources)
+    assert not any("test" in source.images for source in recipe.sources)
+
+
 def test_a_pack_holds_every_picture_once_with_what_nobody_knows(data: Path) -> None:
     _, found = packed(data)
     assert len(found) == 18
