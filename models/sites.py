@@ -1,7 +1,7 @@
 """Judge a bundle by sites that its training never saw, as the drone would report them, and choose its limits there.
 
 The held-out photographs of a recipe (`hold`) are split in two by photograph: one half chooses, the other is reported.
-What chooses is one number, fixed before any training:
+What chooses is one number, fixed before any bundle was judged by it:
 
     score = mean F1 at 2 px over the cracked sites
             - 0.5 * mean share of tiles that fire over the crack-free sites
