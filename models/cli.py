@@ -61,8 +61,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example:\n  python -m models limits bundles/mine --set walls=walls/images,walls/masks --px 0 200 400\n",
     )
     _add_sets(limits)
-    limits.add_argument("--px", type=float, nargs="+", default=[0, 100, 220, 300, 340, 400, 500], metavar="LIMIT",
-                        help="limits to try (default: 0, everything, to 500)")  # fmt: skip
+    limits.add_argument("--px", type=float, nargs="+", default=[0, 220, 340, 500, 700, 1200, 2000], metavar="LIMIT",
+                        help="limits to try (default: 0, everything, to 2000)")  # fmt: skip
     limits.set_defaults(run=_limits)
     copies = commands.add_parser("duplicates", help="list training pictures that look like a held-out one")
     copies.add_argument("config", type=Path, help="TOML file: its sources against its holdouts, validation and test")

@@ -42,6 +42,8 @@ UInt8 = npt.NDArray[np.uint8]
 FIRES_COST = 0.5
 HAIRLINES_GAIN = 0.25
 HAIRLINE_PX = 3
+TIE = 0.005
+"""Scores this close are equal."""
 PARTS = ("choose", "report")
 
 COUNTS = ("predicted", "near_predicted", "hit", "truth", "near_true", "hairline", "near_hairline", "fires")
@@ -138,6 +140,13 @@ def sweep(table: Table, part: str | None) -> list[dict[str, Any]]:
         found.append({"threshold": setting.threshold, "sure_length_px": setting.sure_length_px,
                       **_score(sites, clean, sizes)})  # fmt: skip
     return found
+
+
+def choose(rows: Sequence[Mapping[str, Any]]) -> int:
+    """Return which row of a sweep is taken: within `TIE` of the best score, the one that finds most hairlines."""
+    best = max(float(row["score"]) for row in rows)
+    near = [i for i, row in enumerate(rows) if float(row["score"]) >= best - TIE]
+    return max(near, key=lambda i: float(rows[i]["hairline_recall"]))
 
 
 def report(table: Table, setting: int, part: str | None, seed: int = 0) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from edge.errors import EXIT_DONE
 from models import DataError
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.88)
-LIMITS_PX = (0.0, 110.0, 220.0, 340.0)
+LIMITS_PX = (0.0, 340.0, 700.0, 1200.0, 2000.0)
 
 
 def add(commands: Any) -> None:
@@ -99,7 +99,7 @@ def _sites(arguments: argparse.Namespace) -> int:
     levels, limits = ([], []) if arguments.own else (arguments.thresholds, arguments.px)
     table = sites.measure(scorer, tiles, levels, limits)
     rows = sites.sweep(table, "choose")
-    best = max(range(len(rows)), key=lambda i: float(rows[i]["score"]))
+    best = sites.choose(rows)
     facts = {"model": scorer.name, "settings": rows, "chosen": rows[best],
              "report": sites.report(table, best, "report"), "both_halves": sites.report(table, best, None)}  # fmt: skip
     if arguments.counts is not None:
