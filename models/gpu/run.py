@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models import DataError
 from models.gpu import judge
 from models.gpu.bank import Bank, load_bank
 from models.gpu.losses import label_loss, teacher_loss, thin_weight
@@ -33,13 +34,15 @@ from models.gpu.nets import Teacher, read_state, student
 from models.gpu.pack import read_packs
 from models.gpu.recipe import Recipe
 from models.gpu.rendered import rendered_once
-from models.gpu.scenes import Batch, Scenes
+from models.gpu.scenes import Scenes
 
 log = logging.getLogger(__name__)
 
 WARMUP_STEPS = 60
 REPORT_EVERY = 50
 SAVE_EVERY = 200
+SECONDS_TO_END = 4.0
+"""Kept back at the end of a half, to judge and to save."""
 SECOND_RATE = 0.6
 """Learning rates of the second half, which starts from trained weights, relative to the first."""
 LABELS_BESIDE_TEACHER = 0.6
@@ -130,63 +133,82 @@ class Training:
         for wanted in recipe.students:
             small = student(wanted.kind)
             if wanted.start_from is not None:
+                if wanted.start_from not in inputs.starts:
+                    raise DataError(f"Student {wanted.name} starts from {wanted.start_from!r}: give --start for it.")
                 with np.load(inputs.starts[wanted.start_from]) as arrays:
                     state = {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays.files}
                 small.load_state_dict(state, strict=False)
             self._students[wanted.name] = Learner(self._place(small), run.student_rate, run.weight_decay, run.ema)
 
     def half(self, name: str, until: float, *, first: bool) -> None:
-        """Train to `until` seconds after the start; judge the held-out site and save."""
+        """Train to `until` seconds after the start; judge the held-out site and save.
+
+        Raises DataError for a loss that is not finite; the weights saved before stay.
+        """
         run = self._recipe.run
         self._scenes.use(held=not first)
-        begun = self._journal.seconds()
-        judging = 6.0 if first else 3.0
-        span = max(1e-3, until - begun - judging)
-        factor = 1.0 if first else SECOND_RATE
-        for learner in (self._teacher, *self._students.values()):
-            if not first:
-                learner.begin(factor)
-        old = None if first else copy.deepcopy(self._teacher.average)
-        step, sums = 0, dict.fromkeys(("teacher", *self._students), torch.zeros((), device=self._device))
+        before: nn.Module | None = None
+        if not first:
+            before = copy.deepcopy(self._teacher.average)
+            for learner in (self._teacher, *self._students.values()):
+                learner.begin(SECOND_RATE)
+        begun, prefix = self._journal.seconds(), "seen-" if first else ""
+        span = max(1e-3, until - begun - SECONDS_TO_END)
+        step, sums = 0, {key: torch.zeros((), device=self._device) for key in ("teacher", *self._students)}
         while (progress := (self._journal.seconds() - begun) / span) < 1:
-            batch = self._scenes.batch(run.batch, run.crop_px)
-            batch = Batch(
-                rgb=batch.rgb.contiguous(memory_format=torch.channels_last), crack=batch.crack, weight=batch.weight
-            )
-            weight = batch.weight * thin_weight(batch.crack)
-            target: Tensor | None = None
-            if progress < run.teach_share:
-                with self._autocast():
-                    logits = self._teacher.net(batch.rgb)
-                loss = label_loss(logits.float(), batch, weight)
-                self._teacher.learn(loss, progress / run.teach_share)
-                sums["teacher"] = sums["teacher"] + loss.detach()
-                if old is not None:
-                    target = self._answer(old, batch.rgb, (1.0,))
-            else:
-                target = self._answer(self._teacher.average, batch.rgb, run.teacher_scales)
-            for key, learner in self._students.items():
-                with self._autocast():
-                    logits = learner.net(batch.rgb)
-                logits = logits.float()
-                if target is None:
-                    loss = label_loss(logits, batch, weight)
-                else:
-                    loss = LABELS_BESIDE_TEACHER * label_loss(logits, batch, weight)
-                    loss = loss + run.distill * teacher_loss(logits, target)
-                learner.learn(loss, progress)
-                sums[key] = sums[key] + loss.detach()
+            for key, loss in self._step(progress, before).items():
+                sums[key] += loss
             step += 1
             if step % REPORT_EVERY == 0:
-                losses = {key: round(float(value) / REPORT_EVERY, 4) for key, value in sums.items()}
-                self._journal.write(half=name, step=step, progress=round(progress, 3), loss=losses)
-                sums = {key: torch.zeros_like(value) for key, value in sums.items()}
+                self._report(name, step, progress, sums)
             if step % SAVE_EVERY == 0:
-                self._save("seen-" if first else "")
+                self._save(prefix)
         self._journal.write(half=name, step=step, event="trained", crops=step * run.batch)
-        self._save("seen-" if first else "")
+        self._save(prefix)
         if first or run.unseen_share == 1:
             self._judge(name)
+
+    def _step(self, progress: float, before: nn.Module | None) -> dict[str, Tensor]:
+        """Learn one batch at `progress` (0 to 1) of a half; `before` teaches while the teacher itself learns."""
+        run = self._recipe.run
+        batch = self._scenes.batch(run.batch, run.crop_px)
+        rgb = batch.rgb.contiguous(memory_format=torch.channels_last)
+        weight = batch.weight * thin_weight(batch.crack)
+        losses: dict[str, Tensor] = {}
+        target: Tensor | None = None
+        if progress < run.teach_share:
+            with self._autocast():
+                logits = self._teacher.net(rgb)
+            loss = label_loss(logits.float(), batch, weight)
+            self._teacher.learn(loss, progress / run.teach_share)
+            losses["teacher"] = loss.detach()
+            if before is not None:
+                target = self._answer(before, rgb, (1.0,))
+        else:
+            target = self._answer(self._teacher.average, rgb, run.teacher_scales)
+        for key, learner in self._students.items():
+            with self._autocast():
+                logits = learner.net(rgb)
+            loss = label_loss(logits.float(), batch, weight)
+            if target is not None:
+                loss = LABELS_BESIDE_TEACHER * loss + run.distill * teacher_loss(logits.float(), target)
+            learner.learn(loss, progress)
+            losses[key] = loss.detach()
+        return losses
+
+    def _report(self, half: str, step: int, progress: float, sums: dict[str, Tensor]) -> None:
+        means = {key: float(value) / REPORT_EVERY for key, value in sums.items()}
+        self._journal.write(
+            half=half, step=step, progress=round(progress, 3), loss={key: round(one, 4) for key, one in means.items()}
+        )
+        lost = [key for key, one in means.items() if not math.isfinite(one)]
+        if lost:
+            raise DataError(
+                f"The loss of {lost[0]} is no longer finite at step {step}; what was saved before is in {self._out}. "
+                "Lower teacher_rate or student_rate."
+            )
+        for value in sums.values():
+            value.zero_()
 
     def _judge(self, half: str) -> None:
         nets = {"teacher": self._teacher.average, **{key: one.average for key, one in self._students.items()}}
@@ -202,13 +224,12 @@ class Training:
         with torch.no_grad(), self._autocast():
             for scale in scales:
                 side = round(size * scale / 32) * 32
-                look = (
-                    rgb
-                    if side == size
-                    else functional.interpolate(
-                        rgb, (side, side), mode="bilinear", align_corners=False, antialias=side < size
+                look = rgb
+                if side != size:
+                    shrinks = side < size
+                    look = functional.interpolate(
+                        rgb, (side, side), mode="bilinear", align_corners=False, antialias=shrinks
                     )
-                )
                 logits = net(look).float()
                 if side != size:
                     logits = functional.interpolate(logits, (size, size), mode="bilinear", align_corners=False)
