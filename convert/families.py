@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -56,10 +55,9 @@ def _head_index(name: str) -> int:
 
 
 def _fast(saved: keras.Model, height: int, width: int, classes: int) -> keras.Model:
-    from models.unet import fast_unet
+    from models.unet import fast_unet, size_of
 
-    base, shuffle = saved.get_layer("stem").filters, math.isqrt(saved.get_layer("logits").filters)
-    return fast_unet(height, width, base=base, shuffle=shuffle, batch_size=1, classes=classes)
+    return fast_unet(height, width, size=size_of(saved), batch_size=1, classes=classes)
 
 
 def _classic(saved: keras.Model, height: int, width: int, classes: int) -> keras.Model:

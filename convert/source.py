@@ -190,7 +190,7 @@ def _from_weights(
     path: Path, record: Mapping[str, Any], size: tuple[int, int], listed: tuple[str, ...], kept: tuple[str, ...]
 ) -> keras.Model:
     """Weights of a fast U-Net, whose base width and shuffle the record or the weights themselves give."""
-    from models.unet import fast_unet
+    from models.unet import SIZES, fast_size, fast_unet
 
     settings = record.get("config", {}).get("model", {})
     kind = settings.get("kind", "fast_unet")
@@ -198,7 +198,9 @@ def _from_weights(
         raise DataError(f"{path} holds weights of a {kind}; give the .keras file, which says how it is built.")
     base, shuffle = settings.get("base") or 16, settings.get("shuffle", 4)
     try:
-        model = fast_unet(*size, base=base, shuffle=shuffle, batch_size=1, classes=len(listed))
+        named = settings.get("size")
+        size_of_net = SIZES[named] if named else fast_size(base, shuffle)
+        model = fast_unet(*size, size=size_of_net, batch_size=1, classes=len(listed))
         with warnings.catch_warnings():  # Keras only warns about weights it does not find, and leaves them random
             warnings.simplefilter("error", UserWarning)
             model.load_weights(path)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge.support.errors import EXIT_DONE, SpanhawkError
 from models import DataError, Example, quiet_tensorflow
+from models.gpu import commands as gpu_commands
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example:\n  python -m models limits bundles/mine --set walls=walls/images,walls/masks --px 0 200 400\n",
     )
     _add_sets(limits)
-    limits.add_argument("--px", type=float, nargs="+", default=[0, 100, 220, 300, 340, 400, 500], metavar="LIMIT",
-                        help="limits to try (default: 0, everything, to 500)")  # fmt: skip
+    limits.add_argument("--px", type=float, nargs="+", default=[0, 220, 340, 500, 700, 1200, 2000], metavar="LIMIT",
+                        help="limits to try (default: 0, everything, to 2000)")  # fmt: skip
     limits.set_defaults(run=_limits)
     copies = commands.add_parser("duplicates", help="list training pictures that look like a held-out one")
     copies.add_argument("config", type=Path, help="TOML file: its sources against its holdouts, validation and test")
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--spalling", action="store_true",
                         help="draw spalling too, and write a folder of masks per class")  # fmt: skip
     render.set_defaults(run=_render)
+    gpu_commands.add(commands)
     summary = commands.add_parser("summary", help="size and cost of the networks")
     summary.add_argument("--height", type=int, default=512)
     summary.add_argument("--width", type=int, default=512)
@@ -227,11 +229,11 @@ def _render(arguments: argparse.Namespace) -> int:
 
 def _summary(arguments: argparse.Namespace) -> int:
     from models.classifier import patch_classifier
-    from models.unet import classic_unet, fast_unet, gmac
+    from models.unet import SIZES, classic_unet, fast_unet, gmac
 
     height, width = arguments.height, arguments.width
     nets = {
-        "fast_unet": fast_unet(height, width),
+        **{name: fast_unet(height, width, size=size) for name, size in SIZES.items()},
         "classic_unet": classic_unet(height, width),
         "classic_unet_base_16": classic_unet(height, width, base=16),
         "patch_classifier": patch_classifier(),

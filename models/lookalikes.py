@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from models import formwork
 from models.render import SUPERSAMPLE, average_down, fractal_noise
 
 UInt8 = npt.NDArray[np.uint8]
@@ -175,7 +176,9 @@ def edge(rng: np.random.Generator, rgb: UInt8) -> tuple[UInt8, Bool]:
 
 Painter = Callable[[np.random.Generator, UInt8], tuple[UInt8, Bool]]
 PAINTERS: tuple[Painter, ...] = (
-    joints, joints, joints, joints, planks, planks, holes, holes, cable, stain, shadow, marking, edge
+    joints, joints, joints, planks, planks, holes, holes, cable, stain, shadow, marking, edge,
+    formwork.form_joint, formwork.form_joint, formwork.form_joint, formwork.form_joint, formwork.cone,
+    formwork.writing, formwork.gauge,
 )  # fmt: skip
 """Listed as often as they are drawn: straight lines are what a crack detector is fooled by most."""
 

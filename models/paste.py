@@ -22,17 +22,24 @@ def crack(rng: np.random.Generator, rgb: UInt8, mask: UInt8, ground: UInt8) -> t
     """
     if not mask.any():
         return ground, mask
-    kernel = np.ones((2 * RIM_PX + 1,) * 2, np.uint8)
-    wide = np.asarray(cv2.dilate(mask, kernel), np.uint8)
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    around = _fill_in(np.asarray(grey, np.float32), wide)
-    factor = np.clip((grey + 4.0) / (around + 4.0), 0.05, 1.6)
+    factor, wide = ratio(rgb, mask), _widen(mask)
     share = np.asarray(cv2.GaussianBlur(wide.astype(np.float32), (0, 0), 1.0), np.float32)
     strength = float(rng.uniform(0.7, 1.15))
     change = 1 + share * strength * (factor - 1)
     pasted = np.clip(ground * np.clip(change, 0.03, 1.6)[..., None], 0, 255).astype(np.uint8)
     seen = np.asarray(cv2.blur(change.astype(np.float32), (3, 3))) < 0.96
     return pasted, mask & seen.astype(np.uint8)
+
+
+def ratio(rgb: UInt8, mask: UInt8) -> npt.NDArray[np.float32]:
+    """Brightness over that of the surroundings, filled in from outside the mask: (H, W), 0.05 to 1.6."""
+    grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.float32)
+    around = _fill_in(grey, _widen(mask))
+    return np.asarray(np.clip((grey + 4.0) / (around + 4.0), 0.05, 1.6), np.float32)
+
+
+def _widen(mask: UInt8) -> UInt8:
+    return np.asarray(cv2.dilate(mask, np.ones((2 * RIM_PX + 1,) * 2, np.uint8)), np.uint8)
 
 
 def _fill_in(grey: npt.NDArray[np.float32], hole: UInt8) -> npt.NDArray[np.float32]:

@@ -47,7 +47,7 @@ def draw_crack(rng: np.random.Generator, rgb: UInt8) -> tuple[UInt8, UInt8]:
     size = rgb.shape[0]
     cover = np.zeros((size * SUPERSAMPLE,) * 2, np.uint8)
     label = np.zeros_like(cover)
-    width_px = float(np.exp(rng.uniform(np.log(0.8), np.log(rng.choice([4.0, 9.0])))))
+    width_px = float(np.exp(rng.uniform(np.log(0.6), np.log(rng.choice([2.0, 4.0, 9.0])))))
     path = _wander(rng, size)
     _stroke(rng, cover, label, path, width_px)
     for _ in range(int(rng.choice([0, 0, 1, 2]))):
@@ -55,7 +55,7 @@ def draw_crack(rng: np.random.Generator, rgb: UInt8) -> tuple[UInt8, UInt8]:
         _stroke(rng, cover, label, branch[: len(branch) // 2 + 2], width_px * float(rng.uniform(0.4, 0.8)))
     share = average_down(cover, size)
     share = np.asarray(cv2.GaussianBlur(share, (0, 0), float(rng.uniform(0.3, 0.8))), np.float32)
-    depth = float(rng.uniform(0.3, 0.9)) * (1 + 0.12 * fractal_noise(rng, size, 8, 2))
+    depth = float(rng.uniform(0.15, 0.8)) * (1 + 0.12 * fractal_noise(rng, size, 8, 2))
     dark = 1 - np.clip(depth, 0.15, 0.95) * share
     if rng.random() < 0.15:  # washed-out or limed rim
         dark += float(rng.uniform(0.04, 0.2)) * cv2.GaussianBlur(share, (0, 0), width_px + 1.5)

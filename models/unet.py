@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,40 @@ FAST_MULTIPLE = 32
 """Input height and width of `fast_unet` must be a multiple of this many pixels."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FastSize:
+    """Channels and joins of a fast U-Net."""
+
+    encoder: tuple[int, int, int, int, int]
+    """Channels at strides 2, 4, 8, 16, 32."""
+    decoder: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+    """At strides 16, 8, 4: channels brought up from below, and channels after the join."""
+    add: bool = False
+    """Joins add, where True, instead of concatenating: what is brought up then has the channels of the encoder."""
+    fine: bool = True
+    """A second convolution at stride 2."""
+    shuffle: int = 4
+
+
+def fast_size(base: int = 16, shuffle: int = 4) -> FastSize:
+    """The first family: channels 1, 2, 4, 6, 6 times `base`, joins concatenate."""
+    return FastSize(
+        encoder=(base, base * 2, base * 4, base * 6, base * 6),
+        decoder=((base * 4, base * 6), (base * 2, base * 4), (base * 2, base * 2)),
+        shuffle=shuffle,
+    )
+
+
+SIZES = {
+    "fast_unet": fast_size(),
+    "fast_unet_lean": FastSize(
+        encoder=(16, 32, 64, 96, 96), decoder=((96, 96), (64, 64), (32, 32)), add=True, fine=False
+    ),
+    "fast_unet_s": FastSize(encoder=(16, 16, 32, 64, 80), decoder=((64, 64), (32, 32), (16, 16)), add=True, fine=False),
+}
+"""Sizes that are trained and flown: 1.53, 1.10 and 0.38 GMAC at 512 x 512."""
+
+
 def fast_unet(
     height: int,
     width: int,
@@ -34,36 +69,42 @@ def fast_unet(
     batch_size: int | None = None,
     dtype: str | None = None,
     classes: int = 1,
+    size: FastSize | None = None,
 ) -> keras.Model:
     """Build the fast U-Net: stride-2 stem, encoder down to stride 32, one top-down path ending at stride 4.
 
     Input (batch, height, width, 3) float 0..1, output (batch, height / 4, width / 4, classes * shuffle ** 2) logits.
-    `dtype` is a Keras dtype policy, as "float32" or "mixed_bfloat16"; None takes the global one. Channels are multiples
-    of `base`: 1, 2, 4, 6, 6 times at strides 2, 4, 8, 16, 32. Only 3x3 and 1x1 convolutions, each
-    convolution-BatchNorm-ReLU6, bilinear resizes to constant sizes, and concatenations. `batch_size=1` is needed for
-    export. Raises ValueError where a size is no multiple of 32 or `shuffle` is not 1, 2 or 4.
+    `dtype` is a Keras dtype policy, as "float32" or "mixed_bfloat16"; None takes the global one. `size` gives the
+    channels, in place of `base` and `shuffle` (see `fast_size`). Only 3x3 and 1x1 convolutions, each
+    convolution-BatchNorm-ReLU6, bilinear resizes to constant sizes, and concatenations or additions. `batch_size=1` is
+    needed for export. Raises ValueError where a size is no multiple of 32 or `shuffle` is not 1, 2 or 4.
     """
     import keras
 
+    size = fast_size(base, shuffle) if size is None else size
     _check_size(height, width, FAST_MULTIPLE)
-    if shuffle not in (1, 2, 4):
-        raise ValueError(f"shuffle must be 1, 2 or 4, not {shuffle}: the network's output has stride {FAST_STRIDE}.")
+    if size.shuffle not in (1, 2, 4):
+        raise ValueError(
+            f"shuffle must be 1, 2 or 4, not {size.shuffle}: the network's output has stride {FAST_STRIDE}."
+        )
     inputs = keras.Input((height, width, 3), batch_size=batch_size, name="rgb")
-    x = _conv(inputs, base, "stem", dtype, strides=2)
-    x = _conv(x, base, "s2_a", dtype)
+    x = _conv(inputs, size.encoder[0], "stem", dtype, strides=2)
+    if size.fine:
+        x = _conv(x, size.encoder[0], "s2_a", dtype)
     skips = []
-    for stride, factor, convs in ((4, 2, 1), (8, 4, 1), (16, 6, 1), (32, 6, 2)):
-        x = _conv(x, base * factor, f"s{stride}_down", dtype, strides=2)
+    for stride, channels, convs in zip((4, 8, 16, 32), size.encoder[1:], (1, 1, 1, 2), strict=True):
+        x = _conv(x, channels, f"s{stride}_down", dtype, strides=2)
         for i in range(convs):
-            x = _conv(x, base * factor, f"s{stride}_{'abc'[i]}", dtype)
+            x = _conv(x, channels, f"s{stride}_{'abc'[i]}", dtype)
         skips.append(x)
     skips.pop()
-    for stride, reduced, merged in ((16, 4, 6), (8, 2, 4), (4, 2, 2)):
-        x = _conv(x, base * reduced, f"up{stride}_reduce", dtype, kernel=1)
+    join = keras.layers.Add if size.add else keras.layers.Concatenate
+    for stride, (reduced, merged) in zip((16, 8, 4), size.decoder, strict=True):
+        x = _conv(x, reduced, f"up{stride}_reduce", dtype, kernel=1)
         x = _upsample(x, height // stride, width // stride)
-        x = keras.layers.Concatenate(name=f"up{stride}_join", dtype=dtype)([x, skips.pop()])
-        x = _conv(x, base * merged, f"up{stride}_merge", dtype)
-    return keras.Model(inputs, _heads(x, shuffle, classes, dtype), name="fast_unet")
+        x = join(name=f"up{stride}_join", dtype=dtype)([x, skips.pop()])
+        x = _conv(x, merged, f"up{stride}_merge", dtype)
+    return keras.Model(inputs, _heads(x, size.shuffle, classes, dtype), name="fast_unet")
 
 
 def classic_unet(
@@ -120,9 +161,9 @@ def resized(saved: keras.Model, height: int, width: int, batch_size: int | None 
     if _head_name(head) not in names or saved.name not in ("fast_unet", "classic_unet"):
         raise DataError(f"The {saved.name} of this file has no class number {head}; look at classes in its run.json.")
     build: Callable[..., keras.Model]
+    size: dict[str, Any]
     if saved.name == "fast_unet":
-        build, size = fast_unet, {"base": saved.get_layer("stem").filters}
-        size["shuffle"] = math.isqrt(saved.get_layer(_head_name(head)).filters)
+        build, size = fast_unet, {"size": size_of(saved, head)}
     else:
         depth = sum(name.startswith("pool") for name in names)
         build, size = classic_unet, {"base": saved.get_layer("up0_a").filters, "depth": depth}
@@ -132,6 +173,24 @@ def resized(saved: keras.Model, height: int, width: int, batch_size: int | None 
         if layer.weights:
             layer.set_weights(saved.get_layer(source).get_weights())
     return model
+
+
+def size_of(saved: keras.Model, head: int = 0) -> FastSize:
+    """Read the size of a saved fast U-Net off its layers."""
+    import keras
+
+    def filters(name: str) -> int:
+        return int(saved.get_layer(name).filters)
+
+    encoder = [filters("stem"), *(filters(f"s{stride}_down") for stride in (4, 8, 16, 32))]
+    decoder = [(filters(f"up{stride}_reduce"), filters(f"up{stride}_merge")) for stride in (16, 8, 4)]
+    return FastSize(
+        encoder=(encoder[0], encoder[1], encoder[2], encoder[3], encoder[4]),
+        decoder=(decoder[0], decoder[1], decoder[2]),
+        add=isinstance(saved.get_layer("up4_join"), keras.layers.Add),
+        fine="s2_a" in [layer.name for layer in saved.layers],
+        shuffle=math.isqrt(filters(_head_name(head))),
+    )
 
 
 def gmac(model: keras.Model) -> float:

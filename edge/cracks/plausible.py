@@ -28,9 +28,10 @@ REASONS: tuple[Reason, ...] = ("weak",)
 class ReportOptions:
     """Which of the traced cracks are reported: the table ``[report]``."""
 
-    sure_length_px: float = 340.0
+    sure_length_px: float = 1200.0
     """A piece shorter than this, all its branches together, is reported only where their mean score is at least
-    1 - length / sure_length_px: 20 px need 0.94, 100 px 0.71. 0: everything is reported."""
+    1 - length / sure_length_px: 20 px need 0.98, 100 px 0.92. 0: everything is reported. Chosen for the shipped
+    bundles (docs/accuracy.md); weights that are less sure of themselves need less."""
 
     def __post_init__(self) -> None:
         if not self.sure_length_px >= 0:

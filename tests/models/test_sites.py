@@ -1,0 +1,88 @@
+"""The judge of sites: halves by photograph, one score, ties, and a scorer whose answer is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from models import sites
+from models.gpu.recipe import load_recipe
+
+RECIPE = """
+[[students]]
+name = "s"
+[[sources]]
+name = "cracked"
+images = "cracked/images"
+masks = "cracked/masks"
+wide = "cracked/wide"
+hold = 1
+[[sources]]
+name = "sound"
+images = "sound"
+hold = 1
+"""
+
+
+class Ink:
+    """Scores what is black on the picture as a sure crack."""
+
+    name, threshold = "ink", 0.5
+
+    def score(self, rgb: np.ndarray) -> np.ndarray:
+        return np.where(rgb[..., 0] < 60, np.uint8(255), np.uint8(0))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four cracked pictures whose upper line is drawn, the lower one only as a band, and four sound ones, one inked."""
+    for name in ("cracked/images", "cracked/masks", "cracked/wide", "sound"):
+        (tmp_path / name).mkdir(parents=True)
+    for i in range(4):
+        picture, mask, band = (
+            np.full((96, 96, 3), 150, np.uint8),
+            np.zeros((96, 96), np.uint8),
+            np.zeros((96, 96), np.uint8),
+        )
+        for y in (30, 70):
+            cv2.line(picture, (5, y), (90, y + 4), (0, 0, 0), 3)
+            cv2.line(band, (5, y), (90, y + 4), 255, 11)
+        cv2.line(mask, (5, 30), (90, 34), 255, 3)
+        for name, content in (("images", picture), ("masks", mask), ("wide", band)):
+            cv2.imwrite(str(tmp_path / "cracked" / name / f"{i}.png"), content)
+        cv2.imwrite(str(tmp_path / "sound" / f"{i}.png"), picture if i == 0 else np.full_like(picture, 150))
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    return tmp_path
+
+
+def test_what_is_known_counts_and_what_nobody_knows_does_not(folder: Path) -> None:
+    tiles = list(sites.held_tiles(load_recipe(folder / "recipe.toml"), folder))
+    assert [tile.part for tile in tiles if tile.site == "cracked"] == ["choose", "report", "choose", "report"]
+    table = sites.measure(Ink(), tiles, [0.5], [0.0])
+    (row,) = sites.sweep(table, None)
+    assert row["f1_2px"]["cracked"] > 0.98  # the line in the band, which nobody drew, is neither right nor wrong
+    assert row["fires"]["sound"] == 0.25
+    assert row["score"] == pytest.approx(row["f1_2px"]["cracked"] - 0.125 + 0.25 * row["hairline_recall"], abs=1e-3)
+    assert sites.sweep(table, "report")[0]["fires"]["sound"] == 0
+    assert sites.report(table, 0, None)["sound"]["fires"]["value"] == 0.25
+
+
+def test_a_limit_that_no_line_reaches_reports_nothing_unsure(folder: Path) -> None:
+    class Unsure(Ink):
+        def score(self, rgb: np.ndarray) -> np.ndarray:
+            return np.where(rgb[..., 0] < 60, np.uint8(200), np.uint8(0))
+
+    tiles = list(sites.held_tiles(load_recipe(folder / "recipe.toml"), folder, most=2))
+    assert len(tiles) == 4
+    loose, strict = sites.sweep(sites.measure(Unsure(), tiles, [0.5], [0.0, 1e6]), None)
+    assert loose["fires"]["sound"] > strict["fires"]["sound"] == 0
+    assert strict["f1_2px"]["cracked"] == 0
+
+
+def test_of_equal_scores_the_one_that_finds_most_hairlines_is_taken() -> None:
+    rows = [{"score": 0.90, "hairline_recall": 0.6}, {"score": 0.897, "hairline_recall": 0.7},
+            {"score": 0.88, "hairline_recall": 0.9}]  # fmt: skip
+    assert sites.choose(rows) == 1
