@@ -145,7 +145,7 @@ class Pipeline:
         # Names are for what has a course: the first class that is measured as lines.
         lines = [kind.name for kind in segmenter.classes if kind.measure == "line"]
         self._named_kind = lines[0] if lines and flight.cracks_topic is not None else None
-        self._inventory = Inventory(measures.report.sure_length_px)
+        self._inventory = Inventory()
         self._seq = 0
         self._last_frame_seq: int | None = None
         self._unstored: deque[list[Letter]] = deque()

@@ -27,6 +27,9 @@ from edge.surface.registration import VIEW_SHIFT, Registered, Registrar
 
 Points = npt.NDArray[np.float64]
 
+SURE_LENGTH_PX = 340.0
+"""From this length on a line's first view says all that a length can say. It is not ``[report] sure_length_px``, which
+decides on a frame alone and is stricter."""
 MIN_VISIBLE_PX = 40.0
 """A view that shows less of a line than this says nothing of it."""
 FOUND_SHARE = 0.3
@@ -160,7 +163,7 @@ class Told:
 class Inventory:
     """The cracks of one flight; used by one thread."""
 
-    def __init__(self, sure_length_px: float = 340.0) -> None:
+    def __init__(self, sure_length_px: float = SURE_LENGTH_PX) -> None:
         self._sure_length_px = sure_length_px
         self._registrar = Registrar()
         self._map = CrackMap()

@@ -67,8 +67,8 @@ def found_again_if_false(length_px: float, sure_length_px: float) -> float:
 def first(length_px: float, score: float, sure_length_px: float) -> Judgement:
     """The evidence of a line's first view: the longer and the surer, the more it says by itself.
 
-    ``length_px`` of the line in the frame, ``score`` the network's mean along it, 0 to 1. At the reporting limit of a
-    single frame (``[report] sure_length_px``: length / sure_length_px = 1 - score) it is 0.
+    ``length_px`` of the line in the frame, ``score`` the network's mean along it, 0 to 1. Where
+    length / sure_length_px = 1 - score it is 0: as likely a crack as not.
     """
     margin = (length_px / sure_length_px if sure_length_px > 0 else 1.0) - (1 - score)
     return Judgement(max(FIRST_LIMITS[0], min(FIRST_LIMITS[1], FIRST_GAIN * margin)))
