@@ -87,6 +87,7 @@ def crack_feature(vehicle: str, flight_id: str, kind: str, state: CrackState) ->
                 "evidence_sha256": state.best.evidence_sha256,
                 "gsd_mm_per_px": None if state.best.gsd_mm_per_px is None else round(state.best.gsd_mm_per_px, 4),
             },
+            "historical": False,
         },
     }
 

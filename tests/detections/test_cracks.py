@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from datetime import datetime, timezone
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge.detections.cracks import crack_feature, crack_id, revision_id, schema
-from edge.detections.wire import to_bytes
+from edge.detections.wire import mark_historical, to_bytes
 from edge.surface.inventory import Best, CrackState
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())
@@ -69,6 +70,12 @@ def test_ids_are_the_same_on_every_repeat_and_differ_by_flight_and_revision() ->
     assert crack_id("a", "f", 1) == crack_id("a", "f", 1)
     assert len({crack_id(v, f, n) for v in "ab" for f in "fg" for n in (1, 2)}) == 8
     assert revision_id(crack_id("a", "f", 1), 1) != revision_id(crack_id("a", "f", 1), 2)
+
+
+def test_what_is_delivered_late_says_so_and_is_still_valid() -> None:
+    late = json.loads(mark_historical(to_bytes(_valid(STATE))))
+    VALIDATOR.validate(late)
+    assert late["properties"]["historical"] is True
 
 
 def test_a_bend_is_kept() -> None:
