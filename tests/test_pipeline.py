@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edge.cracks.plausible import ReportOptions, reported_mask
+from edge.detections.cracks import schema as crack_schema
 from edge.detections.wire import schema
 from edge.frames import Frame
 from edge.masks import ClassMask, DamageClass, Mask, Segmenter, dark, preprocess
@@ -278,3 +279,32 @@ def test_a_frame_that_cannot_be_encoded_leaves_no_gap_in_seq(
             line.process(frame(1))
     assert line.detections == made
     assert line.process(frame(2)).features[0]["properties"]["seq"] == made + 1
+
+
+def test_many_views_of_one_crack_are_told_of_as_one_and_detections_name_it(clock: ManualClock, outbox: Outbox) -> None:
+    flown = Pipeline(
+        dark.open_segmenter(dark.Options(), clock),
+        fixed.open_navigator(PLACE, clock),
+        outbox,
+        Flight.of("drone1", "flight"),
+        Measures(scale=ScaleOptions(hfov_deg=60)),
+        clock,
+    )
+    outcomes = [flown.process(frame(seq=seq, exposed_ns=4_000_000_000)) for seq in range(4)]
+    flown.finish()
+    stored = [one.letter for one in outbox.list(100)]
+    told = [json.loads(letter.payload) for letter in stored if letter.topic == "spanhawk/drone1/cracks"]
+    for document in told:
+        jsonschema.Draft202012Validator(crack_schema()).validate(document)
+    (crack,) = flown.cracks()
+    assert {document["id"] for document in told} == {crack["id"]}
+    assert len({letter.id for letter in stored}) == len(stored)
+    assert [document["properties"]["revision"] for document in told] == list(range(1, len(told) + 1))
+    named = {document["properties"]["crack_id"] for outcome in outcomes for document in outcome.features}
+    assert named == {crack["id"]}
+    assert [json.loads(payload) for payload in outcomes[0].payloads] == list(outcomes[0].features)
+    assert crack["geometry"]["type"] == "LineString"
+    lon_deg, lat_deg = np.mean(np.array(crack["geometry"]["coordinates"])[:, :2], axis=0)
+    # The lens looks east: 2 m ahead, at 51 degrees north, are 2.85e-5 degrees of longitude.
+    assert lon_deg == pytest.approx(3.7174 + 2.852e-5, abs=5e-7)
+    assert lat_deg == pytest.approx(51.0543, abs=1e-5)
