@@ -20,6 +20,12 @@ from edge.cracks.skeleton import Points, Skeleton
 OPEN = -1
 """In place of a node: the line ends here without meeting another."""
 
+COURSE_PX = 28
+"""A line's direction out of a node is read over at least this length: cracks zigzag over shorter ones, and a pair that
+is chosen by its next zigzag leads from one crack into another where they cross."""
+STUB_POINTS = 10
+"""A line of fewer points has no course to speak of, and is paired only after those that have one."""
+
 End = tuple[int, int]
 """Number of a line, and its side: 0 its first point, 1 its last."""
 
@@ -192,10 +198,11 @@ def _straightest(
     turns = []
     for a, b in combinations(meeting, 2):
         (ax, ay), (bx, by) = directions[a], directions[b]
-        turns.append((math.pi - math.acos(max(-1.0, min(1.0, ax * bx + ay * by))), a, b))
+        stub = min(len(lines[a[0]].xy), len(lines[b[0]].xy)) < STUB_POINTS
+        turns.append((stub, math.pi - math.acos(max(-1.0, min(1.0, ax * bx + ay * by))), a, b))
     pairs: list[tuple[End, End]] = []
     taken: set[End] = set()
-    for turn, a, b in sorted(turns):
+    for _, turn, a, b in sorted(turns):
         if turn <= math.radians(max_turn_deg) and not {a, b} & taken:
             taken |= {a, b}
             pairs.append((a, b))
@@ -205,7 +212,7 @@ def _straightest(
 def _direction(xy: Points, side: int, half_width: float) -> tuple[float, float]:
     """Unit vector out of a node along a line, read outside the node's inscribed circle where thinning bends lines."""
     away = xy if side == 0 else xy[::-1]
-    far = min(len(away) - 1, round(3 * half_width) + 24)
+    far = min(len(away) - 1, max(round(3 * half_width) + 8, COURSE_PX))
     near = min(round(half_width), far // 2)
     dx, dy = away[far] - away[near]
     size = math.hypot(dx, dy) or 1.0

@@ -26,6 +26,7 @@ from paho.mqtt.properties import Properties
 from edge import settings
 from edge.daemon.notify import Systemd
 from edge.daemon.service import MAX_BAD_IN_A_ROW, Service
+from edge.detections.cracks import revision_id
 from edge.detections.wire import schema
 from edge.frames import Frame, Moment
 from edge.navigation import nowhere
@@ -201,8 +202,15 @@ def _commands(ground: Ground, folder: Path) -> None:
     assert ground.ask(b'{"command": "ping"}', b"e")["ok"] is True, "still listening"
 
 
+def _letter_id(document: dict[str, Any]) -> str:
+    """A detection's own id; of a crack, the id of this revision of it."""
+    revision = document["properties"].get("revision")
+    return document["id"] if revision is None else revision_id(document["id"], revision)
+
+
 def _nothing_lost(folder: Path, ground: Ground) -> None:
-    arrived = {json.loads(m.payload)["id"] for m in ground.seen if m.topic == "spanhawk/drone1/detections"}
+    topics = ("spanhawk/drone1/detections", "spanhawk/drone1/cracks")
+    arrived = {_letter_id(json.loads(message.payload)) for message in ground.seen if message.topic in topics}
     with open_outbox(Options(path=folder / "outbox.db", min_free_bytes=0), SystemClock()) as outbox:
         kept = outbox.list(100_000)
     assert {one.letter.id for one in kept} >= arrived

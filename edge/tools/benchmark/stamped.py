@@ -50,14 +50,17 @@ class Stamped:
         self._inner.put(letters)
         now_ns = self._clock.monotonic_ns()
         for letter in letters:
-            frame_seq = json.loads(letter.payload)["properties"]["frame_seq"]
+            frame_seq = json.loads(letter.payload)["properties"].get("frame_seq")
+            if frame_seq is None:
+                continue  # a crack of many frames has no exposure of its own
             self._stamps[letter.id] = {"frame_seq": frame_seq, "stored_ns": now_ns}
 
     def done(self, ids: Sequence[str]) -> None:
         """The broker's word has been read: note the time, then as the inner outbox."""
         now_ns = self._clock.monotonic_ns()
         for id in ids:
-            self._stamps[id]["acknowledged_ns"] = now_ns
+            if id in self._stamps:
+                self._stamps[id]["acknowledged_ns"] = now_ns
         self._inner.done(ids)
 
     def __enter__(self) -> Stamped:

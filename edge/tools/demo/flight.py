@@ -137,9 +137,8 @@ def fly_demo(job: Job) -> str:
         _pictures(job, camera, kept, judged, received)
     if told.trouble:
         raise TryAgainError(told.trouble)
-    return _report(
-        job, judged, tally, kept, cracks, f"{told.delivered} acknowledged by {broker.kind}, {received} received"
-    )
+    delivery = f"{told.delivered} letters acknowledged by {broker.kind}, {received} detections received"
+    return _report(job, judged, tally, kept, cracks, delivery)
 
 
 def _camera(job: Job, clock: ManualClock) -> SyntheticCamera:
