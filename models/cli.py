@@ -121,17 +121,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         print(json.dumps(found, indent=1))
         return EXIT_DONE
     kept = reporting_filter(scorer)
-    scored = [
-        Scored(name=name, looks=look(scorer, labelled, kept), negatives=look(scorer, negatives, kept))
-        for name, labelled, negatives in sets
-    ]
-    found = {
-        one.name: {
-            **summary(one.looks, one.negatives),
-            "damaged": _without([*labelled, *negatives], [look.example for look in (*one.looks, *one.negatives)]),
-        }
-        for one, (_, labelled, negatives) in zip(scored, sets, strict=True)
-    }
+    scored = []
+    for name, labelled, negatives in sets:
+        looks, sound = look(scorer, labelled, kept), look(scorer, negatives, kept)
+        damaged = _without([*labelled, *negatives], [one.example for one in (*looks, *sound)])
+        scored.append(Scored(name=name, looks=looks, negatives=sound, damaged=damaged))
+    found = {one.name: {**summary(one.looks, one.negatives), "damaged": list(one.damaged)} for one in scored}
     numbers = {"sets": found} if arguments.set else found[scored[0].name]
     print(json.dumps(
         {"model": scorer.name, "threshold": scorer.threshold, **numbers, "definitions": DEFINITIONS}, indent=1

@@ -57,6 +57,8 @@ class Scored:
     """Pictures with masks."""
     negatives: Sequence[Look]
     """Crack-free pictures without masks."""
+    damaged: Sequence[str] = ()
+    """Names of pictures that could not be read, and so are in neither."""
 
 
 def write_report(out: Path, scorer: Scorer, sets: Sequence[Scored]) -> None:
@@ -64,7 +66,7 @@ def write_report(out: Path, scorer: Scorer, sets: Sequence[Scored]) -> None:
     precision-recall curve and the counts of every picture.
     """
     out.mkdir(parents=True, exist_ok=True)
-    found = {one.name: summary(one.looks, one.negatives) for one in sets}
+    found = {one.name: {**summary(one.looks, one.negatives), "damaged": list(one.damaged)} for one in sets}
     curves = {one.name: precision_recall(one.looks) for one in sets if any(item.cracked for item in one.looks)}
     content = {
         "model": scorer.name, "threshold": scorer.threshold, "definitions": DEFINITIONS,

@@ -7,8 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edge.support.errors import EXIT_DONE
 from models import DataError
 
@@ -65,6 +63,8 @@ def _pack(arguments: argparse.Namespace) -> int:
 
 
 def _write_start(path: Path, out: Path) -> None:
+    import numpy as np
+
     from models.gpu.transfer import from_keras
     from models.unet import fast_unet
 
