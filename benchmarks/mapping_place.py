@@ -168,7 +168,7 @@ def lens_card(distorted: bool = True, uncertainty: float = 0.0) -> Lens:
 def surveyor(surface: str, lens: Lens, normal: np.ndarray, place: PlaceOptions, **scale: float) -> Surveyor:
     words = {"wall": "vertical", "soffit": "horizontal", "deck": "horizontal", "facing": "facing"}
     heading = math.degrees(math.atan2(normal[0], normal[1])) if surface == "wall" else None
-    options = ScaleOptions(surface=words[surface], wall_normal_deg=heading, **scale)  # type: ignore[arg-type]
+    options = ScaleOptions(surface=words[surface], wall_normal_deg=heading, **scale)  # type: ignore[arg-type]  # words, by name
     made = Surveyor(options, place)
     made._card = lens  # the card as an object: a file of it would round
     return made
@@ -332,7 +332,7 @@ class Drone(threading.Thread):
         return round(10_000 + (at_ns - self.started_ns) / 1e6 * (1 + self.DRIFT))
 
     def send(self, message: object, at_ns: int) -> None:
-        data = bytes(message.pack(self.mav))  # type: ignore[attr-defined]
+        data = bytes(message.pack(self.mav))  # type: ignore[attr-defined]  # pymavlink is untyped
         self.mav.seq = (self.mav.seq + 1) % 256
         self.waiting.append((at_ns + round(self.random.uniform(0.002, self.JITTER_S) * 1e9), data))
 

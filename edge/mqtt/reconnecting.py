@@ -28,7 +28,7 @@ REFUSED_S = (10.0, 60.0)
 """Pause after the broker answered, and said no: a refused password is not put right in seconds."""
 # What is on its way when we leave gets so long to be acknowledged.
 _LEAVE_NS = 2_000_000_000
-# A broker that hangs up on what we sent takes the next connection at once, but not for ever.
+# A broker that closes the connection at what we sent accepts the next one at once, but not indefinitely.
 _PROVOKED_S, _MOST_PROVOKED = 1.0, 50
 _JOIN_S = 15.0
 
