@@ -147,7 +147,7 @@ class Service:
         )
         if self._pilot is not None:
             self._pilot.see(outcome)
-        if outcome.features:
+        if outcome.features or outcome.revisions:
             ground.poke()
 
     def _bad_frame(self, frame: Frame, error: Exception) -> None:
