@@ -221,6 +221,21 @@ class Inventory:
         """Every crack as it is now, those that were withdrawn last; numbers no new revision."""
         return (*(self._state(number, entry.revision) for number, entry in self._entries.items()), *self._gone)
 
+    @property
+    def frame_name(self) -> str | None:
+        """The frame that places of this flight are in (``Place.frame``); None before the first place."""
+        return self._frame_name
+
+    def on_structure(self, chart: int, points: Points) -> Points | None:
+        """Points (N, 2) of a chart in ``frame_name``, metres (N, 3); None where its views had no place."""
+        anchor = self._anchors.get(chart)
+        return None if anchor is None else anchor.to_structure(points)
+
+    def mm_per_unit(self, chart: int) -> float | None:
+        """Millimetres per unit of a chart; None where no view knew its scale."""
+        anchor = self._anchors.get(chart)
+        return None if anchor is None else anchor.mm_per_unit
+
     def _see(self, sighting: Sighting, look: Look, placed: Registered, sharpness: float) -> None:
         entry = self._entries.get(sighting.number)
         crack = None if sighting.crack is None else look.cracks[sighting.crack]
