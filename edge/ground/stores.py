@@ -1,0 +1,23 @@
+"""A store by its URL: a file's path is SQLite, ``postgresql://…`` is PostgreSQL with PostGIS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge.ground import Store, sqlite
+from edge.support.clock import Clock
+
+_POSTGRES = ("postgresql://", "postgres://")
+
+
+def open_store(url: str, clock: Clock) -> Store:
+    """Open or create the store at ``url``.
+
+    Raises ConfigError when it belongs to another program or a newer spanhawk or cannot be there at all, TryAgainError
+    when it cannot be reached now.
+    """
+    if url.startswith(_POSTGRES):
+        from edge.ground import postgres
+
+        return postgres.open_store(url, clock)
+    return sqlite.open_store(Path(url), clock)
