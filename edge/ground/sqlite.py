@@ -103,7 +103,7 @@ class SqliteStore:
         with self._sentences():
             self._db = self._open()
             self._reading = self._connect()
-        self._id: str = self._db.execute("SELECT id FROM store").fetchone()[0]
+            self._id: str = self._db.execute("SELECT id FROM store").fetchone()[0]
 
     @property
     def id(self) -> str:
