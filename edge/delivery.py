@@ -75,7 +75,7 @@ class Delivery:
         self._receipts: list[Receipt] = []
         self._read_receipt = receipts
         self._owed = _Owed(clock)
-        self._useless_receipts = 0
+        self._early: set[str] = set()  # receipts that were quicker than the broker's own word
         self._stumbling = _Stumbling(publisher.window)
         self._sizes = _Sizes()
         self._delivered = 0
@@ -151,7 +151,8 @@ class Delivery:
             self._outbox.done(arrived)
             self._delivered += len(arrived)
         else:
-            self._owed.add(arrived)
+            self._owed.add(id for id in arrived if id not in self._early)
+            self._early.difference_update(arrived)
         self._answered(arrived)
         self._receipts = [receipt for receipt in self._receipts if receipt.refused is not None]
         while self._receipts:
@@ -166,13 +167,12 @@ class Delivery:
             try:
                 ids = read(notice)
             except ValueError as error:
-                self._useless_receipts += 1
                 self._complaints.warn("receipt", f"a message of the ground is no receipt: {error}; it is ignored")
                 continue
             news = self._outbox.done(ids, handed_over=True)
             self._delivered += news
+            self._early.update(id for id in ids if id in self._sent_ns)
             if not self._owed.settled(ids) and not news:
-                self._useless_receipts += 1
                 self._complaints.warn(
                     "strange receipt",
                     f"a receipt names {len(ids)} letters and none that waits for one here: it came twice, or it is "
@@ -181,6 +181,7 @@ class Delivery:
         overdue = self._owed.overdue()
         if overdue:
             self._outbox.again(overdue)
+            self._owed.give_up(overdue)
 
     def _answered(self, ids: list[str]) -> None:
         for id in ids:
@@ -196,6 +197,7 @@ class Delivery:
             return
         self._outbox.release()
         self._owed.forget()
+        self._early.clear()
         culprit = self._stumbling.lost(self._sent_ns, self._clock.monotonic_ns())
         self._hand.clear()
         culprit_bytes = None if culprit is None else self._sent_bytes.get(culprit)
@@ -280,14 +282,15 @@ class _Owed:
         return settled
 
     def overdue(self) -> list[str]:
-        """Those whose receipt has not come in time; they are no longer owed but to be sent again."""
+        """Those whose receipt has not come in time."""
         oldest_ns = self._clock.monotonic_ns() - round(self._pause_s * 1e9)
-        late = [id for id, since_ns in self._since_ns.items() if since_ns <= oldest_ns]
-        for id in late:
+        return [id for id, since_ns in self._since_ns.items() if since_ns <= oldest_ns]
+
+    def give_up(self, ids: Iterable[str]) -> None:
+        """These will be sent again: wait longer the next time, and risk fewer."""
+        for id in ids:
             del self._since_ns[id]
-        if late:
-            self._pause_s, self.most = min(_OWED_CAP_S, 2 * self._pause_s), max(_LEAST_OWED, self.most // 8)
-        return late
+        self._pause_s, self.most = min(_OWED_CAP_S, 2 * self._pause_s), max(_LEAST_OWED, self.most // 8)
 
     def forget(self) -> None:
         """The connection was lost: all of them are sent again anyway."""

@@ -92,9 +92,7 @@ def _numbers(ranges: Any, name: str, most: int) -> list[int]:
             raise ReceiptError(f"{name} must be a list of pairs, as [[1, 57], [60, 61]]")
         first, last = pair
         if not 0 <= first <= last or last - first >= most - len(numbers):
-            raise ReceiptError(
-                f"{name} holds [{first}, {last}]: not rising from 0, or more than {MOST_LETTERS} letters"
-            )
+            raise ReceiptError(f"{name} holds [{first}, {last}]: not rising, or over {MOST_LETTERS} letters")
         numbers += range(first, last + 1)
     return numbers
 

@@ -21,3 +21,10 @@ def open_store(url: str, clock: Clock) -> Store:
 
         return postgres.open_store(url, clock)
     return sqlite.open_store(Path(url), clock)
+
+
+def shown(url: str) -> str:
+    """The store's address as it may be shown and logged: without a password."""
+    scheme, mark, rest = url.partition("://")
+    user, at, host = rest.rpartition("@")
+    return f"{scheme}{mark}{user.partition(':')[0]}{at}{host.partition('?')[0]}" if mark else url
