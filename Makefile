@@ -64,8 +64,8 @@ $(VENV)/.compares: $(VENV)/.builds
 	$(BIN)/python -m pip install --quiet -e '.[demo,workstation,bench]'
 	@touch $@
 
-# The real broker and the real GPS daemon that tests talk to. Without root, missing ones are skipped and named.
-PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign
+# The real broker, GPS daemon and database that tests talk to. Without root, missing ones are skipped and named.
+PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign postgresql postgresql-postgis
 system-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  dpkg -s $(PACKAGES) >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(PACKAGES) >/dev/null; }; \
