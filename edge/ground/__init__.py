@@ -1,0 +1,1 @@
+"""The ground: what serves people after the landing."""
