@@ -15,10 +15,9 @@ from edge.ground.report.walls import Wall
 from edge.surface import earth
 
 _WIDE = 1000.0
-_MOST_TALL = 760.0
+_MOST_TALL = 560.0
 _LEAST_TALL = 120.0
 _TICKS = 8
-_LABEL = 14.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,6 @@ class Drawing:
     track: list[str] = field(default_factory=list)
     across: list[Tick] = field(default_factory=list)
     upward: list[Tick] = field(default_factory=list)
-    note: str | None = None
 
 
 def overview(findings: Sequence[Finding], coverage: Sequence[Json], track: Sequence[Sequence[float]]) -> Drawing | None:
@@ -114,7 +112,6 @@ def charts(findings: Sequence[Finding]) -> Iterator[Drawing]:
         # Pictures count downwards.
         paths = [(one, [[x, -y] for x, y in one.chart_path.tolist()]) for one in group if one.chart_path is not None]
         sheet = _Sheet([point for _, path in paths for point in path], f"Joined pictures, part {number}", "")
-        sheet.drawing.note = "No place or scale is known here: this shows only how the cracks lie to one another."
         for one, path in paths:
             sheet.line(one, path)
         yield sheet.drawing

@@ -61,7 +61,7 @@ class Finding:
     width: Json | None
     at_most_mm: float | None
     band: int | None
-    """By the mean width, or by the upper bound where there is no mean; None: no width is known."""
+    """By the mean width; None where no width is known, or only an upper bound above the narrowest band."""
     band_words: str | None
     orientation_deg: float | None
     """In the plane of its wall, 0 lying and 90 upright, anticlockwise as one looks at it; below 180."""
@@ -257,20 +257,19 @@ def _orientation(flat: Float64) -> float:
 
 
 def _band(width: Json | None, at_most_mm: float | None, bands: Bands) -> int | None:
-    value = _value(width) if width is not None else at_most_mm
-    return None if value is None else bands.of(value)
+    """By the mean width. An upper bound tells a band only where nothing is narrower than that band."""
+    if (value := _value(width)) is not None:
+        return bands.of(value)
+    return 0 if at_most_mm is not None and bands.of(at_most_mm) == 0 else None
 
 
 def _band_words(band: int | None, width: Json | None, bands: Bands) -> str | None:
-    """The band's name; with an interval over an edge the other bands too, of a bound "or narrower"."""
-    if band is None:
-        return None
-    if width is None:
-        return bands.names[band] + (" or narrower" if band else "")
-    low, high = width.get("low"), width.get("high")
-    ends = [bands.of(end) for end in (low, high) if end is not None]
-    others = sorted({*ends} - {band})
-    return bands.names[band] + (f" (the interval reaches {bands.names[others[-1]]})" if others and others[-1] > band else "")
+    """The band's name, and how far the interval reaches where it crosses an edge."""
+    if band is None or width is None:
+        return None if band is None else bands.names[band]
+    ends = [bands.of(end) for name in ("low", "high") if (end := width.get(name)) is not None]
+    reach = [bands.names[end] for end in sorted({*ends} - {band})]
+    return bands.names[band] + (f" (the interval reaches {reach[0]}{' to ' + reach[-1] if reach[1:] else ''})" if reach else "")
 
 
 def _severity(finding: Finding) -> tuple[bool, bool, float, float]:

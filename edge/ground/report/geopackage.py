@@ -151,6 +151,7 @@ def _layer(
         raw.write(
             path, np.array(shapes, object), data, list(columns), field_mask=masks, layer=name, driver="GPKG",
             geometry_type=kind, crs=crs, layer_options={"SRID": "-1"} if crs is None else {},
+            dataset_options={"VERSION": "1.2"},  # 1.4 makes programs of 2023 complain
         )  # fmt: skip
 
 

@@ -123,7 +123,7 @@ def _band_rows(shown: Sequence[Finding], table: Bands) -> list[BandRow]:
         rows.append(
             BandRow(
                 band,
-                "width not known" if band is None else table.names[band],
+                "no band: width not known, or only an upper bound" if band is None else table.names[band],
                 "" if band is None else table.meanings[band],
                 len(inside),
                 sum(lengths) / 1000 if lengths else None,
