@@ -69,6 +69,12 @@ def encode(
     plain = buffer.tobytes()
     # EXIF's APP1 stands right behind the SOI marker (EXIF 2.32, 4.5.4), XMP's behind it.
     exif = exif_segment(
-        nav, moment.at, frame.exposure_us, satellite_time=moment.by_satellites, lens=lens, focal_mm=focal_mm
+        nav,
+        moment.at,
+        frame.exposure_us,
+        satellite_time=moment.by_satellites,
+        size_px=(frame.width_px, frame.height_px),
+        lens=lens,
+        focal_mm=focal_mm,
     )
     return plain[:2] + exif + xmp_segment(nav) + plain[2:]

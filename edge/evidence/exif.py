@@ -34,16 +34,28 @@ def exif_segment(
     exposure_us: int | None,
     *,
     satellite_time: bool = False,
+    size_px: tuple[int, int] | None = None,
     lens: Lens | None = None,
     focal_mm: float | None = None,
 ) -> bytes:
     """A whole APP1 segment, marker included. GPS tags are absent without a fix: no place is made up.
 
-    GPS time and date are written only where ``seen_at`` is the satellites' own (``satellite_time``). ``lens``: of the
+    GPS time and date are written only where ``seen_at`` is the satellites' own (``satellite_time``). ``size_px``: width
+    and height; None: they are not written. ``lens``: of the
     picture's own size; None: no camera is named. ``focal_mm``: its real focal length, None where that is unknown.
     """
-    main = [_ascii(0x0131, MAKE), _ascii(0x0132, _date(seen_at))]  # Software, DateTime
+    main = [
+        _ascii(0x0131, MAKE),  # Software
+        _ascii(0x0132, _date(seen_at)),  # DateTime
+        # What the standard requires of every JPEG: a nominal 72 dpi, and samples centred as OpenCV writes them.
+        _rationals(0x011A, [(72, 1)]),  # XResolution
+        _rationals(0x011B, [(72, 1)]),  # YResolution
+        _short(0x0128, 2),  # ResolutionUnit: inches
+        _short(0x0213, 1),  # YCbCrPositioning
+    ]
     exif = _exif_entries(seen_at, exposure_us)
+    if size_px is not None:
+        exif += [_long(0xA002, size_px[0]), _long(0xA003, size_px[1])]  # ExifImageWidth, …Height
     if lens is not None:
         main += [_ascii(0x010F, MAKE), _ascii(0x0110, _plain(lens.name))]  # Make, Model
         exif += _lens_entries(lens, focal_mm)
@@ -56,6 +68,9 @@ def _exif_entries(seen_at: datetime, exposure_us: int | None) -> list[Entry]:
     utc = seen_at.astimezone(timezone.utc)
     entries = [
         _undefined(0x9000, b"0232"),  # ExifVersion
+        _undefined(0x9101, bytes([1, 2, 3, 0])),  # ComponentsConfiguration: Y, Cb, Cr
+        _undefined(0xA000, b"0100"),  # FlashpixVersion
+        _short(0xA001, 1),  # ColorSpace: sRGB
         _ascii(0x9003, _date(utc)),  # DateTimeOriginal
         _ascii(0x9010, "+00:00"),  # OffsetTime
         _ascii(0x9011, "+00:00"),  # OffsetTimeOriginal
