@@ -153,6 +153,7 @@ class Pipeline:
         }
         self._surveyor = Surveyor(measures.scale, measures.place, measures.structure)
         self._detections = measures.report.detections
+        self._focal_mm = measures.scale.focal_length_mm
         self._proof = proof
         self._clock = clock
         # Names are for what has a course: the first class that is measured as lines.
@@ -364,7 +365,9 @@ class Pipeline:
         folder = self._proof.folder
         try:
             evidence.check_room(folder, self._proof.min_free_bytes)
-            kept = evidence.save(frame, nav, moment, folder, f"{self._flight.flight_id}-{frame.seq:08d}.jpg")
+            lens = self._surveyor.lens(frame.width_px, frame.height_px, frame.pose)
+            name = f"{self._flight.flight_id}-{frame.seq:08d}.jpg"
+            kept = evidence.save(frame, nav, moment, folder, name, lens, self._focal_mm)
         except OSError as error:  # the detection matters more than its picture
             self._trouble(
                 "evidence", f"no evidence is kept: {folder}: {error.strerror or error}; free disk space there"
