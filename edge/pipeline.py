@@ -32,8 +32,9 @@ from edge.support.clock import Clock, stopwatch_ns
 from edge.support.complaints import Complaints
 from edge.support.errors import TryAgainError
 from edge.surface import CrackSize, Place
-from edge.surface.inventory import CrackState, Inventory, Look
+from edge.surface.inventory import Inventory, Look
 from edge.surface.place import Surveyor, View
+from edge.surface.record import CrackState
 
 log = logging.getLogger(__name__)
 
