@@ -72,48 +72,48 @@ class Told:
 
 
 class Inventory:
-    """The cracks of one flight; used by one thread."""
+    """The cracks of one flight; used by one thread. Its public fields are for `resume` alone."""
 
     def __init__(self, sure_length_px: float = SURE_LENGTH_PX) -> None:
         self._sure_length_px = sure_length_px
-        self._registrar = Registrar()
-        self._map = CrackMap()
-        self._entries: dict[int, Entry] = {}
+        self.registrar = Registrar()
+        self.map = CrackMap()
+        self.entries: dict[int, Entry] = {}
         self._gone: list[CrackState] = []
-        self._axes: Axes | None = None
-        self._anchors: dict[int, Anchor] = {}
-        self._frame_name: str | None = None
-        self._frames = 0
+        self.axes: Axes | None = None
+        self.anchors: dict[int, Anchor] = {}
+        self.frame_name: str | None = None
+        self.frames = 0
 
     def add(self, look: Look) -> Told:
         """Take in one frame; returns its cracks' numbers and the revisions that are due."""
-        self._frames += 1
+        self.frames += 1
         height, width = look.rgb.shape[:2]
         corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)
         points_m = look.view.on_surface(corners)
         if points_m is not None and look.view.frame is not None:
-            self._frame_name = self._frame_name or look.view.frame.name
-            if look.view.frame.name != self._frame_name:  # another frame's metres do not fit to these
+            self.frame_name = self.frame_name or look.view.frame.name
+            if look.view.frame.name != self.frame_name:  # another frame's metres do not fit to these
                 points_m = None
-        if points_m is not None and self._axes is None:
-            self._axes = Axes(points_m)
+        if points_m is not None and self.axes is None:
+            self.axes = Axes(points_m)
         predicted = None
-        if points_m is not None and self._axes is not None:
-            predicted = prediction(self._axes, corners, points_m, _sigma_m(look.view))
-        placed = self._registrar.register(look.rgb, predicted)
+        if points_m is not None and self.axes is not None:
+            predicted = prediction(self.axes, corners, points_m, _sigma_m(look.view))
+        placed = self.registrar.register(look.rgb, predicted)
         if placed.rebased is not None:
-            self._map.rebase(placed.chart, placed.rebased, placed.unit_per_px)
-            self._anchors.pop(placed.chart, None)
-            for number, entry in self._entries.items():
-                if self._map.lines[number].chart == placed.chart:
+            self.map.rebase(placed.chart, placed.rebased, placed.unit_per_px)
+            self.anchors.pop(placed.chart, None)
+            for number, entry in self.entries.items():
+                if self.map.lines[number].chart == placed.chart:
                     entry.unit_per_px = placed.unit_per_px
-        anchor = self._anchors.setdefault(placed.chart, Anchor())
+        anchor = self.anchors.setdefault(placed.chart, Anchor())
         if points_m is not None:
             anchor.add(placed, corners, points_m)
         if look.view.plane is not None:
             plane = look.view.plane
             anchor.scale(placed, 1000 * plane.range_m / plane.lens.fx_px)
-        matched = self._map.add(look.cracks, placed, (height, width))
+        matched = self.map.add(look.cracks, placed, (height, width))
         revisions = self._give_up(matched.given_up)
         sharpness = _sharpness(look.rgb)
         for sighting in matched.sightings:
@@ -123,31 +123,31 @@ class Inventory:
 
     def finish(self) -> tuple[CrackState, ...]:
         """At the end of the flight: a revision of every crack that was not told of as it is now."""
-        no_cracks = {number for number, entry in self._entries.items() if entry.judgement.state == "withdrawn"}
-        joined = self._give_up(self._map.finish(no_cracks))
-        changed = [number for number, entry in self._entries.items() if self._changed(number, entry, 0.0)]
+        no_cracks = {number for number, entry in self.entries.items() if entry.judgement.state == "withdrawn"}
+        joined = self._give_up(self.map.finish(no_cracks))
+        changed = [number for number, entry in self.entries.items() if self._changed(number, entry, 0.0)]
         return (*joined, *(self._tell(number) for number in changed))
 
     def all(self) -> tuple[CrackState, ...]:
         """Every crack as it is now, those that were withdrawn last; numbers no new revision."""
-        return (*(self._state(number, entry.revision) for number, entry in self._entries.items()), *self._gone)
+        return (*(self._state(number, entry.revision) for number, entry in self.entries.items()), *self._gone)
 
     def _see(self, sighting: Sighting, look: Look, placed: Registered, sharpness: float) -> None:
-        entry = self._entries.get(sighting.number)
+        entry = self.entries.get(sighting.number)
         crack = None if sighting.crack is None else look.cracks[sighting.crack]
         if entry is None:
             if crack is None:
                 return
             best = Best(look.frame_seq, look.frame_name, look.evidence_sha256, 0.0, None)
             judgement = first(sighting.seen_px, crack.score, self._sure_length_px)
-            entry = self._entries[sighting.number] = Entry(
-                judgement, look.seen_at, look.seen_at, self._frames, best, crack.score, placed.unit_per_px
+            entry = self.entries[sighting.number] = Entry(
+                judgement, look.seen_at, look.seen_at, self.frames, best, crack.score, placed.unit_per_px
             )
         elif placed.moved >= VIEW_SHIFT and sighting.visible_px >= MIN_VISIBLE_PX:
             found = sighting.seen_px >= FOUND_SHARE * sighting.visible_px
             if found or look.sharp:
                 entry.judgement.look(found=found, length_px=sighting.visible_px, sure_length_px=self._sure_length_px)
-        entry.last_frame = self._frames
+        entry.last_frame = self.frames
         if crack is None or sighting.crack is None:
             return
         entry.last_seen = look.seen_at
@@ -164,11 +164,11 @@ class Inventory:
         """The numbers that were given up because two lines proved to be one crack; what they knew goes over."""
         told = []
         for younger, older in pairs:
-            entry, kept = self._entries.pop(younger, None), self._entries.get(older)
+            entry, kept = self.entries.pop(younger, None), self.entries.get(older)
             if entry is None:
                 continue
             if kept is None:
-                self._entries[older] = entry
+                self.entries[older] = entry
                 continue
             kept.judgement.ratio = max(kept.judgement.ratio, entry.judgement.ratio)
             kept.first_seen = min(kept.first_seen, entry.first_seen)
@@ -184,10 +184,10 @@ class Inventory:
 
     def _due(self) -> list[CrackState]:
         due = []
-        for number, entry in self._entries.items():
+        for number, entry in self.entries.items():
             if entry.judgement.state == "tentative" and entry.told is None:
                 continue
-            here = self._frames - entry.last_frame
+            here = self.frames - entry.last_frame
             state = entry.judgement.state
             if (
                 ((entry.told is not None or state == "confirmed") and (entry.told is None or entry.told[0] != state))
@@ -201,7 +201,7 @@ class Inventory:
         if entry.told is None:
             return entry.judgement.state != "withdrawn"
         state, length, views = entry.told
-        now = self._map.lines[number].length
+        now = self.map.lines[number].length
         return (
             state != entry.judgement.state
             or abs(now - length) > growth * length
@@ -209,14 +209,14 @@ class Inventory:
         )
 
     def _tell(self, number: int) -> CrackState:
-        entry = self._entries[number]
+        entry = self.entries[number]
         entry.revision += 1
-        entry.told = entry.judgement.state, self._map.lines[number].length, entry.judgement.views
+        entry.told = entry.judgement.state, self.map.lines[number].length, entry.judgement.views
         return self._state(number, entry.revision)
 
     def _state(self, number: int, revision: int) -> CrackState:
-        entry, line = self._entries[number], self._map.lines[number]
-        anchor = self._anchors[line.chart]
+        entry, line = self.entries[number], self.map.lines[number]
+        anchor = self.anchors[line.chart]
         path_m = anchor.to_structure(line.xy)
         length_mm = None
         if path_m is not None:
@@ -234,7 +234,7 @@ class Inventory:
             first_seen=entry.first_seen,
             last_seen=entry.last_seen,
             path_m=path_m,
-            frame=None if path_m is None else self._frame_name,
+            frame=None if path_m is None else self.frame_name,
             path_chart=line.xy,
             chart=line.chart,
             length_mm=length_mm,

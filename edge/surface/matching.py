@@ -50,6 +50,11 @@ class Picture:
     detail: npt.NDArray[np.float32]
     """Without slow shading, which would correlate any two pictures of one wall."""
 
+    @classmethod
+    def of(cls, grey: Grey) -> Picture:
+        """The picture with its detail."""
+        return cls(grey, _detail(grey))
+
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
@@ -71,7 +76,7 @@ def small(rgb: RGB) -> tuple[Picture, float]:
     size = (max(16, round(width * shrink)), max(16, round(height * shrink)))
     shrunk = cv2.resize(rgb[::step, ::step], size, interpolation=cv2.INTER_AREA)
     grey = np.asarray(cv2.cvtColor(shrunk, cv2.COLOR_RGB2GRAY), np.uint8)
-    return Picture(grey, _detail(grey)), size[0] / width
+    return Picture.of(grey), size[0] / width
 
 
 def by_blocks(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None:

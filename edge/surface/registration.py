@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from edge.frames import RGB
 from edge.surface.matching import (
+    Grey,
     Matrix,
     Picture,
     by_blocks,
@@ -112,6 +113,29 @@ class Registrar:
     def keyframes(self) -> int:
         """How many keyframes are kept."""
         return len(self._keys)
+
+    def counters(self) -> list[Any]:
+        """Charts, frames and unit so far, for ``go_on``."""
+        return [self._charts, self._frames, self._unit]
+
+    def newest(self, count: int) -> list[tuple[Grey, Matrix]]:
+        """The newest keyframes, the current one last: small grey picture, and (12,) place, chart, number, sigma."""
+        keys = list(self._keys)[-count:]
+        if self._before is not None:
+            keys = [*keys[1 - count :], self._before]
+        return [(key.look.grey, np.array([*key.to_chart.ravel(), key.chart, key.number, key.sigma_px])) for key in keys]
+
+    def go_on(self, counters: list[Any], keys: list[tuple[Grey, Matrix]]) -> None:
+        """Begin where an earlier run ended. The next frame is looked for in its newest keyframe, then by its pose."""
+        charts, frames, unit = counters
+        self._charts, self._frames, self._unit = int(charts), int(frames), "m" if unit == "m" else "px"
+        for grey, numbers in keys:
+            if grey.dtype != np.uint8 or grey.ndim != 2:
+                raise ValueError(f"a keyframe is uint8 (H, W), got {grey.dtype} {grey.shape}")
+            to_chart, (chart, number, sigma) = numbers[:9].reshape(3, 3), numbers[9:]
+            key = _Key(Picture.of(grey), to_chart, int(chart), int(number), float(sigma))
+            self._keys.append(key)
+            self._current, self._last = key, np.eye(3)
 
     def register(self, rgb: RGB, prediction: Prediction | None = None) -> Registered:
         """Register the next frame, uint8 (H, W, 3); ``prediction`` None: no pose or no surface is known."""
