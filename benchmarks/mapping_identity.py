@@ -216,7 +216,7 @@ def inventoried(flight: Flown, variant: str, folder: Path) -> Flight:
     to_wall = {}
     for chart, pairs in placed.items():
         ours, walls = (np.concatenate([pair[i] for pair in pairs]) for i in (0, 1))
-        to_wall[chart] = np.asarray(cv2.findHomography(ours, walls, 0)[0], np.float64)
+        to_wall[chart] = np.asarray(cv2.findHomography(ours, walls, cv2.LMEDS)[0], np.float64)
     return Flight(inventory.all(), to_wall, tuple(shots), len(placed), np.array(cost))
 
 
