@@ -49,6 +49,9 @@ CHAIN_DRIFT = 1.6
 """The same where the chain is weighed against the pose: errors of its links add up in one direction, which noise alone
 does not."""
 
+SURE_REACH_PX = 10.0
+"""A place that is recognised farther off than this, small pixels, needs blocks of grain to agree."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
@@ -155,6 +158,8 @@ class Registrar:
     def _place(
         self, look: Picture, predicted: Matrix | None, prediction: Prediction | None, shrink: float
     ) -> tuple[_Key | tuple[int, Matrix], Method, float]:
+        # Without a pose nothing holds a wide uncertainty back: places far away would be asked for, and some look alike.
+        link = CHAIN_DRIFT if predicted is not None and self._unit == "m" else PIXEL_DRIFT
         for key, resumed in ((self._current, False), (self._before, False), (self._resumable, True)):
             if key is None:
                 continue
@@ -170,11 +175,9 @@ class Registrar:
             to_chart = key.to_chart @ to_key
             self._motion = np.eye(3) if self._last is None else np.linalg.inv(self._last) @ to_key
             self._last = to_key
-            self._before = _Key(
-                look, to_chart, key.chart, self._frames, math.hypot(key.sigma_px, CHAIN_DRIFT), predicted
-            )
+            self._before = _Key(look, to_chart, key.chart, self._frames, math.hypot(key.sigma_px, link), predicted)
             if overlap(to_key, look.shape) < KEY_OVERLAP:
-                sigma = math.hypot(key.sigma_px, CHAIN_DRIFT)
+                sigma = math.hypot(key.sigma_px, link)
                 if predicted is not None and prediction is not None and self._unit == "m":
                     to_chart, sigma = _pulled(to_chart, sigma, predicted, prediction, look.shape)
                 to_chart = self._new_key(look, to_chart, key.chart, sigma, predicted).to_chart
@@ -232,6 +235,9 @@ class Registrar:
             if to_key is None:
                 to_key = by_template(key.look, look, guess, max(reach, 8.0))
                 finer = None if to_key is None else by_blocks(key.look, look, to_key)
+                # A template alone is right where the picture nearly is already; farther off it has been wrong.
+                if to_key is not None and finer is None and shift(to_key, guess, look.shape) > SURE_REACH_PX:
+                    continue
                 to_key = to_key if finer is None else finer
             if to_key is not None:
                 return key.to_chart @ to_key, math.hypot(key.sigma_px, PIXEL_DRIFT)
