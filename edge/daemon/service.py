@@ -13,6 +13,7 @@ import signal
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -22,6 +23,7 @@ from edge import evidence
 from edge.daemon.control import Control, Switch
 from edge.daemon.ground import Ground
 from edge.daemon.meter import Meter
+from edge.daemon.names import Names
 from edge.daemon.notify import Systemd
 from edge.daemon.pilot import Pilot, pilot_of
 from edge.daemon.status import Reporter, Sources
@@ -87,6 +89,8 @@ class Service:
         self._bad_frame_trouble: tuple[int, str] | None = None
         self._complaints = Complaints(log, clock)
         self._pilot: Pilot | None = None
+        outbox: Path | None = getattr(settings.outbox.options, "path", None)
+        self._names = Names(None if outbox is None else outbox.with_suffix(".cracks"), settings.vehicle, clock)
 
     def run(self, stop: threading.Event) -> None:
         """Open everything, work until ``stop`` is set, close everything; what was recorded is kept."""
@@ -126,10 +130,12 @@ class Service:
                     pipeline.store_again()
                 else:
                     self._process(frame, pipeline, ground)
+                    self._names.save(pipeline.inventory, self._flight.named_in or self._flight.flight_id)
                 ground.check()
                 self._hold_off_watchdog(camera, ground)
         finally:
             pipeline.finish()
+            self._names.save(pipeline.inventory, self._flight.named_in or self._flight.flight_id, now=True)
             if not pipeline.store_again():
                 log.error("stopped with detections that a full disk did not take: %s", pipeline.storage_trouble)
 
@@ -227,7 +233,11 @@ class Service:
         settings = self._settings
         folder = settings.flight.evidence_dir
         proof = None if folder is None else Proof(folder, settings.flight.min_free_mb * 1_000_000)
-        return Pipeline(segmenter, navigator, outbox, self._flight, settings.measures, self._clock, proof)
+        earlier = self._names.read()
+        if earlier is not None:
+            self._flight = replace(self._flight, named_in=earlier.flight_id)
+        inventory = None if earlier is None else earlier.inventory
+        return Pipeline(segmenter, navigator, outbox, self._flight, settings.measures, self._clock, proof, inventory)
 
     def _ground(
         self,

@@ -150,6 +150,10 @@ class Surveyor:
         self._camera: str | None = None
         self._lenses: dict[tuple[int, int, float | None], Lens | str] = {}
 
+    def go_on(self, frame_name: str) -> None:
+        """Give places in the frame of an earlier run of this flight (``Place.frame``)."""
+        self._frames.go_on(frame_name)
+
     def look(self, nav: NavState, width_px: int, height_px: int, pose: PicturePose | None = None) -> View:
         """What a frame of that size saw; ``pose``: what the picture itself says, its focal length where no lens is set.
 
