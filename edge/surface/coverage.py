@@ -82,10 +82,12 @@ class _Grid:
 
     def cells(self) -> tuple[Points, UInt8]:
         """Centres (N, 2), chart units, and codes (N,) of all that was seen."""
-        places, codes = [np.zeros((0, 2))], [np.zeros(0, np.uint8)]
+        places: list[Points] = [np.zeros((0, 2))]
+        codes: list[UInt8] = [np.zeros(0, np.uint8)]
         for (row, column), tile in self.tiles.items():
             y, x = np.nonzero(tile != UNSEEN)
-            places.append((np.column_stack([x + column * TILE, y + row * TILE]) + 0.5) * self.cell)
+            at = np.column_stack([x + column * TILE, y + row * TILE]).astype(np.float64)
+            places.append((at + 0.5) * self.cell)
             codes.append(tile[y, x])
         return np.concatenate(places), np.concatenate(codes)
 
@@ -198,7 +200,7 @@ def _rebased(grid: _Grid, onto: Matrix) -> _Grid:
     if not len(centres):
         return _Grid(grid.cell)
     middle = centres.mean(axis=0)
-    steps = project(onto, np.array([middle, middle + [grid.cell, 0], middle + [0, grid.cell]]))
+    steps = project(onto, np.array([middle, middle + np.array([grid.cell, 0]), middle + np.array([0, grid.cell])]))
     (a, b), (c, d) = steps[1] - steps[0], steps[2] - steps[0]
     moved = _Grid(_round(1.4 * math.sqrt(abs(a * d - b * c))))
     moved.put(project(onto, centres), codes)

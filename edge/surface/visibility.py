@@ -180,7 +180,7 @@ def _narrowest_px(blur_px: float, light: float) -> float:
 def _gsd_mm(view: View, pixels: Points) -> float | None:
     """The longest side of a pixel on the surface, over ``pixels`` (N, 2), millimetres; None where a ray misses."""
     assert view.plane is not None
-    steps = np.concatenate([pixels, pixels + [1.0, 0.0], pixels + [0.0, 1.0]])
+    steps = np.concatenate([pixels, pixels + np.array([1.0, 0.0]), pixels + np.array([0.0, 1.0])])
     cut = view.plane.cut(steps)
     if cut is None:
         return None
