@@ -1,7 +1,7 @@
 """How narrow a crack one frame would have shown, and what would have shown a narrower one.
 
 The constants were fitted by ``python benchmarks/mapping_coverage.py --fit`` on 4,064 stretches of rendered cracks (ten
-bridges, 400 frames) that the shipped ``fast-unet`` looked at: a logistic model of the chance that a stretch is reported,
+bridges, 400 frames) that the shipped ``fast-unet`` looked at: a logistic model of the chance that one is reported,
 
     logit p = INTERCEPT + WIDTH ln(width_px) + BLUR ln(blur_px) + LIGHT ln(light + LIGHT_OFFSET).
 
@@ -40,8 +40,8 @@ _SMEARED_SHARE = 0.5
 Kind = Literal[
     "0.1", "0.2", "0.3", "0.5", "1.0", "2.0", "unscaled", "far", "oblique", "blurred", "dark", "bright", "unknown"
 ]
-"""How well a place was seen, best first. A number: cracks of so many millimetres and wider are found. ``unscaled``: seen
-sharply, but without range or lens nobody knows how many millimetres a pixel is. ``far``, ``oblique``, ``blurred``,
+"""How well a place was seen, best first. A number: cracks of so many millimetres and wider are found. ``unscaled``:
+seen sharply, but without range or lens nobody knows how many millimetres a pixel is. ``far``, ``oblique``, ``blurred``,
 ``dark``, ``bright``: not even 2 mm, and why. ``unknown``: nothing in the picture tells how sharp it is."""
 CLASSES: tuple[Kind, ...] = get_args(Kind)
 WIDTHS_MM = tuple(float(kind) for kind in CLASSES[:6])

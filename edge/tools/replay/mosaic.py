@@ -1,4 +1,4 @@
-"""One picture of the surface: the frames laid beside each other, coverage as colour behind, the cracks with their names.
+"""One picture of the surface: frames laid beside each other, coverage as colour behind, the cracks with their names.
 
 Memory is bounded: small pictures of at most KEPT views are kept while flying (every second one goes when there are too
 many), and the canvas has at most PIXELS pixels, whatever was flown over.
