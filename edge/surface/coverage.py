@@ -1,8 +1,8 @@
 """What of a surface was seen, and how well: a grid over each chart in which the best view of every cell counts.
 
 A chart is the flat map that registration lays the frames on (`registration`); where poses are known its units are
-metres along and up the surface, else pixels of its first frame. Cells are kept in tiles, so that a flight along a bridge and a
-position that jumps cost what they cover, and not the box around it. When there are too many tiles the cells grow.
+metres along and up the surface, else pixels of its first frame. Cells are kept in tiles, so that a flight along a bridge
+and a position that jumps cost what they cover, and not the box around it. When there are too many tiles the cells grow.
 """
 
 from __future__ import annotations
@@ -61,9 +61,13 @@ class _Grid:
         low, high = np.floor(corners.min(axis=0)).astype(int), np.ceil(corners.max(axis=0)).astype(int)
         if (high - low).max() > 64 * CELLS_ACROSS:  # a view along the surface: it says nothing of what is far away
             return
-        inside = np.zeros(tuple(high - low)[::-1], np.uint8)
-        # Centres of cells, in OpenCV's fixed point with 8 fractional bits.
-        cv2.fillConvexPoly(inside, np.rint((corners - low - 0.5) * 256).astype(np.int32), 1, cv2.LINE_8, 8)
+        # A cell was seen where its centre was; OpenCV's polygons also take the cells that their border touches.
+        x, y = np.arange(low[0], high[0]) + 0.5, (np.arange(low[1], high[1]) + 0.5)[:, None]
+        sides = [
+            (b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])
+            for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)
+        ]
+        inside = (np.min(sides, axis=0) >= 0) | (np.max(sides, axis=0) <= 0)
         for key, (mine, theirs) in _tiles_of(low, high):
             part = inside[theirs]
             if not part.any():

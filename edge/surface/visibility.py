@@ -133,7 +133,7 @@ def look(looks: Sharpness, view: View, smear_px: float | None, size: tuple[int, 
         middle = np.array([[(width - 1) / 2, (height - 1) / 2]])
         gsd, worst = _gsd_mm(view, middle), _gsd_mm(view, corners)
     narrowest_mm = None if narrowest_px is None or worst is None else narrowest_px * worst
-    why = "nothing in the picture tells how sharp it is" if narrowest_px is None else view.why
+    why = "nothing in the picture tells how sharp it is" if narrowest_px is None else view.why_no_plane or view.why
     kind = _kind(looks, view, narrowest_px, narrowest_mm, worst)
     lost = kind in ("dark", "bright")
     return Seen(
@@ -159,7 +159,7 @@ def _kind(
         return "bright"
     if narrowest_px is None or looks.blur_px is None:
         return "unknown"
-    if view.why == OBLIQUE:
+    if view.why_no_plane == OBLIQUE:
         return "oblique"
     sharp_px = _narrowest_px(min(looks.blur_px, SHARP_PX), looks.light)
     if narrowest_mm is None or worst_mm is None:

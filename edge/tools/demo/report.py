@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,14 +16,14 @@ _COLUMNS: tuple[str, ...] = ("crack", "length m", "width mm", "95 % interval", "
 
 def seen_of_wall(coverage: Mapping[str, Any], wall_m2: float) -> str:
     """What was not seen first, then what was, by the narrowest crack that would have been found; shares of the wall."""
-    areas: Counter[str] = Counter()
+    areas: dict[str, float] = defaultdict(float)
     for feature in coverage["features"]:
         areas[feature["properties"]["class"]] += feature["properties"]["area_m2"] or 0.0
     unknown = sum(1 for feature in coverage["features"] if feature["properties"]["area_m2"] is None)
     unseen = max(0.0, 1 - sum(areas.values()) / wall_m2)
     badly = sum(area for kind, area in areas.items() if kind not in _WIDTHS) / wall_m2
     lines = [f"not seen: {100 * unseen:.0f} % of {wall_m2:.1f} m2; seen too badly to say: {100 * badly:.0f} %"]
-    good = [f"{100 * areas[kind] / wall_m2:.0f} % from {kind} mm" for kind in _WIDTHS if areas[kind]]
+    good = [f"{100 * areas[kind] / wall_m2:.0f} % from {kind} mm" for kind in _WIDTHS if kind in areas]
     lines.append(f"seen, and cracks found with 90 % probability: {', '.join(good) or 'nothing'}")
     if unknown:
         lines.append(f"{unknown} parts of the coverage have no known size")
