@@ -87,7 +87,7 @@ class Seen:
             return None
         if _smeared(self):
             return "slower"
-        lit = _narrowest_px(self.looks.blur_px, BRIGHT_ENOUGH) / self.narrowest_px
+        lit = narrowest_px(self.looks.blur_px, BRIGHT_ENOUGH) / self.narrowest_px
         if self.narrowest_mm is not None and lit * self.narrowest_mm <= finest_mm:
             return "more light"
         return "closer" if self.narrowest_mm is not None else "slower"
@@ -127,19 +127,19 @@ def look(looks: Sharpness, view: View, smear_px: float | None, size: tuple[int, 
     corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)
     footprint = view.on_surface(corners)
     plane = view.plane
-    narrowest_px = None if looks.blur_px is None else _narrowest_px(looks.blur_px, looks.light)
+    narrow_px = None if looks.blur_px is None else narrowest_px(looks.blur_px, looks.light)
     gsd = worst = None
     if plane is not None:
         middle = np.array([[(width - 1) / 2, (height - 1) / 2]])
         gsd, worst = _gsd_mm(view, middle), _gsd_mm(view, corners)
-    narrowest_mm = None if narrowest_px is None or worst is None else narrowest_px * worst
-    why = "nothing in the picture tells how sharp it is" if narrowest_px is None else view.why_no_plane or view.why
-    kind = _kind(looks, view, narrowest_px, narrowest_mm, worst)
+    narrowest_mm = None if narrow_px is None or worst is None else narrow_px * worst
+    why = "nothing in the picture tells how sharp it is" if narrow_px is None else view.why_no_plane or view.why
+    kind = _kind(looks, view, narrow_px, narrowest_mm, worst)
     lost = kind in ("dark", "bright")
     return Seen(
         kind=kind,
         looks=looks,
-        narrowest_px=None if lost else narrowest_px,
+        narrowest_px=None if lost else narrow_px,
         narrowest_mm=None if lost else narrowest_mm,
         gsd_mm_px=gsd,
         incidence_deg=None if plane is None or facing else plane.incidence_deg,
@@ -151,27 +151,27 @@ def look(looks: Sharpness, view: View, smear_px: float | None, size: tuple[int, 
 
 
 def _kind(
-    looks: Sharpness, view: View, narrowest_px: float | None, narrowest_mm: float | None, worst_mm: float | None
+    looks: Sharpness, view: View, narrow_px: float | None, narrowest_mm: float | None, worst_mm: float | None
 ) -> Kind:
     if looks.light < DARK_LIGHT or looks.dark_share > _LOST_SHARE:
         return "dark"
     if looks.bright_share > _LOST_SHARE:
         return "bright"
-    if narrowest_px is None or looks.blur_px is None:
+    if narrow_px is None or looks.blur_px is None:
         return "unknown"
     if view.why_no_plane == OBLIQUE:
         return "oblique"
-    sharp_px = _narrowest_px(min(looks.blur_px, SHARP_PX), looks.light)
+    sharp_px = narrowest_px(min(looks.blur_px, SHARP_PX), looks.light)
     if narrowest_mm is None or worst_mm is None:
-        return "unscaled" if narrowest_px <= 2 * sharp_px else "blurred"
+        return "unscaled" if narrow_px <= 2 * sharp_px else "blurred"
     for kind, width_mm in zip(CLASSES, WIDTHS_MM, strict=False):
         if narrowest_mm <= width_mm:
             return kind
     return "blurred" if sharp_px * worst_mm <= WIDTHS_MM[-1] else "far"
 
 
-def _narrowest_px(blur_px: float, light: float) -> float:
-    """Width that is found with PROBABILITY."""
+def narrowest_px(blur_px: float, light: float) -> float:
+    """Width in pixels that is found with PROBABILITY, at a blur and a light as ``Sharpness`` has them."""
     needed = math.log(PROBABILITY / (1 - PROBABILITY))
     rest = INTERCEPT + BLUR * math.log(max(blur_px, _LEAST_BLUR_PX)) + LIGHT * math.log(light + LIGHT_OFFSET)
     return math.exp((needed - rest) / WIDTH)

@@ -141,7 +141,7 @@ def test_blur_is_read_from_the_edges_of_a_picture(sigma: float) -> None:
         cv2.rectangle(picture, (int(x), int(y)), (int(x) + 25, int(y) + 25), float(rng.integers(60, 200)), -1)
     blurred = cv2.GaussianBlur(picture, (0, 0), sigma) + rng.normal(0, 1.5, picture.shape)
     rgb = np.repeat(np.clip(blurred, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
-    assert sharpness.measure(rgb, "srgb").blur_px == pytest.approx(sigma, rel=0.25)
+    assert sharpness.measure(rgb, "srgb").blur_px == pytest.approx(sigma, rel=0.3)
 
 
 def test_nothing_is_said_of_pictures_that_show_nothing() -> None:
