@@ -153,6 +153,7 @@ class Pipeline:
         }
         self._surveyor = Surveyor(measures.scale, measures.place, measures.structure)
         self._detections = measures.report.detections
+        self._focal_mm = measures.scale.focal_length_mm
         self._proof = proof
         self._clock = clock
         # Names are for what has a course: the first class that is measured as lines.
@@ -335,7 +336,7 @@ class Pipeline:
         """Whether a detection goes out (``[report] detections``): of a kind without names each one does."""
         if self._detections == "all" or kind != self._named_kind:
             return True
-        told = (crack_id(self._flight.vehicle, self._flight.flight_id, one.number) for one in revisions)
+        told = {crack_id(self._flight.vehicle, self._flight.flight_id, one.number) for one in revisions}
         return self._detections == "new" and name in told
 
     def _crack_feature(self, state: CrackState) -> dict[str, Any]:
@@ -364,7 +365,9 @@ class Pipeline:
         folder = self._proof.folder
         try:
             evidence.check_room(folder, self._proof.min_free_bytes)
-            kept = evidence.save(frame, nav, moment, folder, f"{self._flight.flight_id}-{frame.seq:08d}.jpg")
+            lens = self._surveyor.lens(frame.width_px, frame.height_px, frame.pose)
+            name = f"{self._flight.flight_id}-{frame.seq:08d}.jpg"
+            kept = evidence.save(frame, nav, moment, folder, name, lens, self._focal_mm)
         except OSError as error:  # the detection matters more than its picture
             self._trouble(
                 "evidence", f"no evidence is kept: {folder}: {error.strerror or error}; free disk space there"
