@@ -43,6 +43,7 @@ FRAMES_PER_SEED = 40
 SIZE_PX = (640, 384)
 STRETCH_PX = 80.0
 NEAR_STATED = 0.15
+COST_GOAL_MS = 1.5
 NEAR_PX = 4.0
 FOUND_SHARE = 0.5
 _LENS = Lens(focal_mm=8.0, pixel_um=6.2, width_px=SIZE_PX[0], height_px=SIZE_PX[1])
@@ -163,7 +164,10 @@ def measure(bundle: Path) -> list[Row]:
     rows.append(_row("found of all that are as wide as stated or wider", wider, 1.0))
     share = 1 - len(known) / len(judged)
     rows.append(Row("sharpness unknown, so nothing is stated", f"{100 * share:.0f} %", "-", True))
-    rows.append(Row("sharpness of a frame of 1280x720, one thread", f"{_cost_ms():.2f} ms", "<= 1.5 ms", True))
+    cost_ms = _cost_ms()
+    rows.append(
+        Row("sharpness of a frame of 1280x720, one thread", f"{cost_ms:.2f} ms", "<= 1.5 ms", cost_ms <= COST_GOAL_MS)
+    )
     return rows
 
 
