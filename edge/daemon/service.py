@@ -26,7 +26,7 @@ from edge.daemon.meter import Meter
 from edge.daemon.names import Names
 from edge.daemon.notify import Systemd
 from edge.daemon.pilot import Pilot, pilot_of
-from edge.daemon.status import Reporter, Sources
+from edge.daemon.status import FINEST_MM, Reporter, Sources
 from edge.delivery import Delivery
 from edge.detections import receipts
 from edge.detections.wire import detection_id, mark_historical, rfc3339
@@ -37,6 +37,7 @@ from edge.mqtt import Publisher
 from edge.mqtt.status import status_payload
 from edge.mqtt.topics import replies_topic, status_topic
 from edge.navigation import Navigator
+from edge.navigation.mavlink import MavlinkNavigator
 from edge.outbox import LetterState, Outbox
 from edge.pipeline import Flight, Outcome, Pipeline, Proof
 from edge.settings import Settings, read
@@ -104,7 +105,7 @@ class Service:
                 self._report_why(publisher, error)
                 raise
             pipeline = self._pipeline(segmenter, navigator, outbox)
-            self._pilot = pilot_of(navigator, self._settings.measures.scale, self._clock)
+            self._pilot = pilot_of(navigator, self._clock)
             camera = stack.enter_context(self._camera())
             ground = self._ground(publisher, outbox, pipeline, segmenter, navigator, camera)
             stack.enter_context(ground)
@@ -263,7 +264,18 @@ class Service:
             self._bad_frame_lately,
         )
         flight = self._settings.flight
-        sources = Sources(self._meter, lambda: camera.dropped, navigator, outbox, segmenter.runtime, flight, complaints)
+        finest_mm = navigator.finest_mm if isinstance(navigator, MavlinkNavigator) else FINEST_MM
+        sources = Sources(
+            self._meter,
+            lambda: camera.dropped,
+            navigator,
+            outbox,
+            segmenter.runtime,
+            flight,
+            complaints,
+            lambda: None if self._newest is None else self._newest.seen,
+            finest_mm,
+        )
         actions = {
             "start": self._switch.start,
             "stop": self._switch.stop,

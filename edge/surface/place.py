@@ -61,6 +61,8 @@ class View:
     """In camera axes, for sizes; None where lens, range or attitude do not support them."""
     why: str | None
     """Why a damage cannot be placed on the surface; None where it can."""
+    why_no_plane: str | None
+    """Why ``plane`` is None; None where it is not."""
     frame: Frame | None
     """None: nothing is known of the position."""
     _fix: Fix | None
@@ -173,7 +175,16 @@ class Surveyor:
         slack = 0.0 if lever is not None else math.hypot(*self._options.lever_arm_m)
         structure_only = frame is not None and frame.name.startswith("structure:")
         fix = None if structure_only else nav.fix
-        return View(plane, why, frame, fix, bundle, np.zeros(3) if lever is None else lever, slack)
+        return View(
+            plane,
+            why,
+            seen if isinstance(seen, str) else None,
+            frame,
+            fix,
+            bundle,
+            np.zeros(3) if lever is None else lever,
+            slack,
+        )
 
     def _plane(self, nav: NavState, width_px: int, height_px: int, pose: PicturePose | None) -> Plane | str:
         """The surface in camera axes, or why there is none."""
