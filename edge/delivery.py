@@ -115,10 +115,13 @@ class Delivery:
         """That the ground confirms nothing of what the broker has taken; None while it does, or is not to."""
         return self._owed.trouble() if self._publisher.connected else None
 
-    def retry(self) -> int:
-        """Take up every letter that was set aside, whatever was learnt of it; returns how many."""
+    def retry(self, *, confirmed: bool = False) -> int:
+        """Take up every parked letter, whatever was learnt of it; returns how many.
+
+        ``confirmed``: also those that the broker acknowledged and that are still kept, for a ground that lost them.
+        """
         self._sizes.forget()
-        return self._outbox.retry()
+        return self._outbox.retry(confirmed=confirmed)
 
     def run(self, stop: threading.Event) -> None:
         """Step until ``stop`` is set; set ``publisher.wake`` too, to end at once."""

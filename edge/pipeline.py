@@ -78,10 +78,12 @@ class Outcome:
     nav: NavState
     moment: Moment
     """When it was exposed."""
+    described: tuple[dict[str, Any], ...]
+    """A Feature for each of ``damage``, also where ``[report] detections`` does not send it: then its ``seq`` is 0."""
     features: tuple[dict[str, Any], ...]
-    """The published Features, in order of ``seq``: one for each of ``damage``."""
+    """Those that are published, in order of ``seq``, which has no gaps."""
     places: tuple[Place, ...]
-    """Where each of them is."""
+    """Where each of ``damage`` is."""
     payloads: tuple[bytes, ...]
     """The same as they are published."""
     revisions: tuple[CrackState, ...]
@@ -140,6 +142,7 @@ class Pipeline:
             kind.name: MEASURERS[kind.measure](measures) for kind in segmenter.classes
         }
         self._surveyor = Surveyor(measures.scale, measures.place, measures.structure)
+        self._detections = measures.report.detections
         self._proof = proof
         self._clock = clock
         # Names are for what has a course: the first class that is measured as lines.
@@ -176,7 +179,8 @@ class Pipeline:
         nav = self._navigator.at(frame.exposed_ns) if frame.time_known else nowhere(frame.exposed_ns)
         times.append(stopwatch_ns())
         moment = self._moment(frame)
-        features, places, revisions = self._describe(frame, mask, measured, nav, moment)
+        described, places, revisions = self._describe(frame, mask, measured, nav, moment)
+        features = tuple(one for one in described if one["properties"]["seq"] > 0)
         letters = [self._letter(found) for found in features]
         letters += [self._crack_letter(state) for state in revisions]
         self._seq += len(features)  # only now: a frame that cannot be described or encoded leaves no gap
@@ -187,7 +191,7 @@ class Pipeline:
         took = {stage: (after - before) / 1e6 for stage, before, after in zip(stages, times, times[1:], strict=False)}
         payloads = tuple(letter.payload for letter in letters[: len(features)])
         return Outcome(
-            frame, mask, measured, nav, moment, features, places, payloads, revisions, self._gap(frame), took
+            frame, mask, measured, nav, moment, described, features, places, payloads, revisions, self._gap(frame), took
         )
 
     def finish(self) -> None:
@@ -216,8 +220,11 @@ class Pipeline:
         kept = self._keep(frame, nav, moment) if findings else None
         view = self._surveyor.look(nav, frame.width_px, frame.height_px, frame.pose)
         names, revisions = self._recognise(frame, measured, moment, view, kept)
-        described, places = [], []
-        for seq, (kind, damage) in enumerate(findings, start=self._seq + 1):
+        described, places, sent = [], [], 0
+        for kind, damage in findings:
+            is_sent = self._is_sent(kind, names.get(id(damage)), revisions)
+            sent += is_sent
+            seq = self._seq + sent if is_sent else 0
             measurer = self._measurers[kind]
             places.append(view.place_of(measurer.middle_px(damage)))
             detection = Detection(
@@ -272,6 +279,13 @@ class Pipeline:
             if number is not None
         }
         return names, told.revisions
+
+    def _is_sent(self, kind: str, name: str | None, revisions: tuple[CrackState, ...]) -> bool:
+        """Whether a detection goes out (``[report] detections``): of a kind without names each one does."""
+        if self._detections == "all" or kind != self._named_kind:
+            return True
+        told = (crack_id(self._flight.vehicle, self._flight.flight_id, one.number) for one in revisions)
+        return self._detections == "new" and name in told
 
     def _crack_feature(self, state: CrackState) -> dict[str, Any]:
         assert self._named_kind is not None, "only a named class has an inventory"

@@ -154,7 +154,7 @@ class Service:
         )
         if self._pilot is not None:
             self._pilot.see(outcome)
-        if outcome.features:
+        if outcome.features or outcome.revisions:
             ground.poke()
 
     def _bad_frame(self, frame: Frame, error: Exception) -> None:
@@ -260,7 +260,7 @@ class Service:
             "snapshot": lambda: self._snapshot(camera),
             "ping": lambda: {"flight_id": self._flight.flight_id, "flying": self._switch.flying},
             "flush": lambda: {"retried": delivery.retry()},
-            "resend": lambda: {"retried": outbox.retry(confirmed=True)},
+            "resend": lambda: {"retried": delivery.retry(confirmed=True)},
         }
 
         def resend(flight_id: str, seqs: Sequence[int]) -> Mapping[str, Any]:

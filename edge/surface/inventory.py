@@ -212,7 +212,8 @@ class Inventory:
 
     def finish(self) -> tuple[CrackState, ...]:
         """At the end of the flight: a revision of every crack that was not told of as it is now."""
-        joined = self._give_up(self._map.finish())
+        no_cracks = {number for number, entry in self._entries.items() if entry.judgement.state == "withdrawn"}
+        joined = self._give_up(self._map.finish(no_cracks))
         changed = [number for number, entry in self._entries.items() if self._changed(number, entry, 0.0)]
         return (*joined, *(self._tell(number) for number in changed))
 
@@ -227,7 +228,7 @@ class Inventory:
             if crack is None:
                 return
             best = Best(look.frame_seq, look.frame_name, look.evidence_sha256, 0.0, None)
-            judgement = first(crack.length_px, crack.score, self._sure_length_px)
+            judgement = first(sighting.seen_px, crack.score, self._sure_length_px)
             entry = self._entries[sighting.number] = _Entry(
                 judgement, look.seen_at, look.seen_at, self._frames, best, crack.score, placed.unit_per_px
             )
