@@ -41,7 +41,8 @@ def detection(vehicle: str, flight_id: str, seq: int) -> tuple[str, bytes]:
         "schema": "spanhawk/detection/2", "id": id, "vehicle": vehicle, "flight_id": flight_id, "seq": seq,
         "seen_at": "2026-05-01T12:00:00.000Z", "clock_synced": True, "frame_seq": seq // _A_FRAME, "frame_name": None,
         "frame_width_px": 1280, "frame_height_px": 720, "kind": "crack", "crack_id": crack_id(vehicle, flight_id, 1),
-        "score": 0.87, "crack": {"path_px": path, "length_px": 431.0, "width_px": {"mean": 3.1, "p95": 4.2, "max": 4.9}},
+        "score": 0.87,
+        "crack": {"path_px": path, "length_px": 431.0, "width_px": {"mean": 3.1, "p95": 4.2, "max": 4.9}},
         "size": None, "area": None, "place": {"method": "camera", "east_m": 1.0, "north_m": 2.0, "up_m": 3.0},
         "model": {"name": "fast-unet", "sha256": "ab" * 32}, "evidence": None, "historical": False,
     }  # fmt: skip
@@ -82,7 +83,8 @@ def main(outbox: str, broker: str, vehicle: str, per_s: str, confirm: str, frame
         while not most or frame < most:
             frame += 1
             letters = []
-            for seq in range(seq + 1, seq + _A_FRAME + 1):
+            for _ in range(_A_FRAME):
+                seq += 1
                 id, payload = detection(vehicle, flight_id, seq)
                 letters.append(Letter(id, topic, payload, None))
             if frame % 5 == 0:

@@ -122,7 +122,8 @@ def storm(
         states = reader.counts()
         confirmed = {one.letter.id for one in reader.list(10**7) if one.state is LetterState.CONFIRMED}
     return {
-        "confirm": confirm, "kills": dict(killed), "seed": seed, "put": len(put), "stored": len(there), "lost": len(put - there),
+        "confirm": confirm, "kills": dict(killed), "seed": seed, "put": len(put), "stored": len(there),
+        "lost": len(put - there),
         "confirmed_not_stored": len(confirmed - there), "parked": states[LetterState.PARKED],
     }  # fmt: skip
 

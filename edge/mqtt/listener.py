@@ -189,7 +189,8 @@ class Line:
     def _on_disconnect(
         self, client: Client, userdata: object, flags: DisconnectFlags, reason: ReasonCode, properties: object
     ) -> None:
-        self._ended = str(reason)
+        if self._ended is None:  # the broker's own word comes first, the end of the socket after it
+            self._ended = str(reason)
 
     def _on_subscribe(
         self, client: Client, userdata: object, mid: int, reasons: list[ReasonCode], properties: object
