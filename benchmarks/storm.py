@@ -44,6 +44,7 @@ class Party:
     def __init__(self, name: str, command: list[str], folder: Path) -> None:
         self.name = name
         self.said: list[str] = []
+        self._begun = 0
         self._command = command
         self._log = (folder / f"{name}.log").open("ab")
         self._process: subprocess.Popen[str] | None = None
@@ -51,12 +52,18 @@ class Party:
 
     def start(self) -> None:
         """Begin (again)."""
+        self._begun = len(self.said)
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         self._process = subprocess.Popen(
             self._command, stdout=subprocess.PIPE, stderr=self._log, text=True, env=environment
         )
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
+
+    @property
+    def working(self) -> bool:
+        """True once it has said something since it was started."""
+        return len(self.said) > self._begun
 
     def kill(self) -> None:
         """kill -9; what it said before that has been read on return."""
@@ -70,7 +77,9 @@ class Party:
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         with process.stdout as lines:
-            self.said += (line for line in lines if line.endswith("\n"))  # a torn line was not said
+            for line in lines:
+                if line.endswith("\n"):  # a torn line was not said
+                    self.said.append(line)
 
     def close(self) -> None:
         """End it for good."""
@@ -100,6 +109,8 @@ def storm(
         for _ in tqdm(range(kills), unit="kill", disable=not show):
             time.sleep(chance.uniform(0.1, 1.5))
             party = chance.choice((drone, broker, ground))
+            if party is drone:  # Python takes a second to start; killing it before that would be no load at all
+                wait_for(lambda: drone.working, "the drone to put its first detection")
             party.kill()
             killed[party.name] += 1
             time.sleep(chance.choice((0.0, 0.0, 0.5)))
