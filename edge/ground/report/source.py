@@ -120,7 +120,7 @@ class FlightFolder:
         if not cracks and gathered.count:
             cracks = gathered.invented()
             missing.append("cracks.geojson lists no crack: views of one crack may stand here as several findings")
-        frames = list(_lines(self.folder / "frames.jsonl", missing))
+        frames: list[Json] = list(_lines(self.folder / "frames.jsonl", missing))
         if (folder := self.photos) is not None and not folder.is_dir():
             raise UsageError(f"--photos {folder}: there is no such folder; name the one that holds the flown pictures")
         first = (cracks[0]["properties"] if cracks else {}) or {}
@@ -199,7 +199,7 @@ def _features(document: Json, name: str, missing: list[str], needs: str = "crack
     features = document.get("features", [])
     if not isinstance(features, list):
         features = []
-    good = [one for one in features if isinstance(one, dict) and isinstance(one.get("properties"), dict)]
+    good: list[Json] = [one for one in features if isinstance(one, dict) and isinstance(one.get("properties"), dict)]
     good = [one for one in good if needs in one or needs in one["properties"]]
     if len(good) < len(features):
         missing.append(f"{name}: {len(features) - len(good)} entries are not understood and are left out")
@@ -263,7 +263,9 @@ class _Gathered:
         found = feature["properties"]
         size = found.get("size") or {}
         width, sigma = size.get("width_mm"), size.get("width_sigma_mm")
-        low, high = (None, None) if width is None or sigma is None else (max(0.0, width - 1.96 * sigma), width + 1.96 * sigma)
+        low, high = (
+            (None, None) if width is None or sigma is None else (max(0.0, width - 1.96 * sigma), width + 1.96 * sigma)
+        )
         return {
             "type": "Feature",
             "id": name,
@@ -283,7 +285,10 @@ class _Gathered:
                 "length_mm": None if size.get("length_mm") is None else {"value": size["length_mm"]},
                 "width_mm": None if width is None else {"value": width, "sigma": sigma, "low": low, "high": high},
                 "width_at_most_mm": size.get("width_at_most_mm"),
-                "best": {"frame_seq": found.get("frame_seq"), "evidence_sha256": (found.get("evidence") or {}).get("sha256")},
+                "best": {
+                    "frame_seq": found.get("frame_seq"),
+                    "evidence_sha256": (found.get("evidence") or {}).get("sha256"),
+                },
             },
         }
 
