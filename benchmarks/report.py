@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from edge.ground import report
-from edge.ground.report.source import FlightFolder
+from edge.ground.report.source import FlightOnDisk
 from tests.ground.report import made
 
 _LOADED = """<script>addEventListener("load", () => requestAnimationFrame(() => requestAnimationFrame(() => {
@@ -39,7 +39,7 @@ def main() -> None:
         )
         out = Path(scratch) / "report"
         start = time.perf_counter()
-        report.write(report.Job(source=FlightFolder(flight), out=out))
+        report.write(report.Job(source=FlightOnDisk(flight), out=out))
         found = {
             "frames": arguments.frames,
             "cracks": arguments.cracks,

@@ -49,7 +49,7 @@ def write(job: Job) -> str:
     _may_write(job)
     table = bands.load(job.bands)
     flight = job.source.flight()
-    reviews = {} if job.review is None else review.read(job.review, flight.flight_id)
+    reviews = flight.reviews if job.review is None else review.read(job.review, flight.flight_id)
     shown, withdrawn, walls = findings.gather(flight, table, reviews)
     lost = sorted(set(reviews) - {one.crack_id for one in (*shown, *withdrawn)})
     if lost:

@@ -39,9 +39,10 @@ def write(
         lines += [detection(number, photo, sha, size, frame_seq=number + view) for view in range(views)]
     frame_lines = [
         {
-            "seq": seq, "seen_at": f"2026-06-01T12:{seq // 60 % 60:02d}:{seq % 60:02d}.000Z",
-            "lat_deg": 51.0536 + seq * 1e-6, "lon_deg": 3.7203 + seq * 1e-6, "alt_ellipsoid_m": 54.0,
-            "attitude": {"roll_deg": 0.0, "pitch_deg": -1.0, "yaw_deg": HEADING_DEG},
+            "schema": "spanhawk/frame/1", "seq": seq, "name": None,
+            "exposed_utc": f"2026-06-01T12:{seq // 60 % 60:02d}:{seq % 60:02d}.000Z",
+            "lat_deg": 51.0536 + seq * 1e-6, "lon_deg": 3.7203 + seq * 1e-6, "alt_amsl_m": 12.0,
+            "attitude_deg": [0.0, -1.0, HEADING_DEG],
         }
         for seq in range(frames)
     ]  # fmt: skip
@@ -55,7 +56,7 @@ def write(
 
 def feature(number: int, sha: str | None, **changes: Any) -> dict[str, Any]:
     start = (number - 0.5) * ALONG
-    path = np.array([start + [0.0, 0.0, up] for up in np.linspace(0.5, 1.5, 21)])
+    path = np.array([start + (0.0, 0.0, up) for up in np.linspace(0.5, 1.5, 21)])
     path += 0.002 * np.sin(np.arange(21))[:, None] * ALONG
     width = round(0.1 * number, 2)
     return {

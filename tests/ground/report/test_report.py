@@ -21,7 +21,7 @@ from edge.cli import main
 from edge.ground import report
 from edge.ground.report import bands
 from edge.ground.report.findings import FIELDS
-from edge.ground.report.source import FlightFolder
+from edge.ground.report.source import FlightOnDisk
 from edge.support.errors import ConfigError, TryAgainError, UsageError
 from tests.ground.report import made
 
@@ -42,7 +42,7 @@ def out(flight: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def told(flight: Path, out: Path, photos: Path | None = None, **rest: Any) -> str:
-    return report.write(report.Job(source=FlightFolder(flight, photos), out=out, **rest))
+    return report.write(report.Job(source=FlightOnDisk(flight, photos), out=out, **rest))
 
 
 def copied(flight: Path, tmp_path: Path) -> Path:
