@@ -91,7 +91,7 @@ def show(findings: Sequence[Finding], originals: Mapping[Path, str]) -> dict[str
     shown: dict[str, Shown] = {}
     # OpenCV lets go of the interpreter while it decodes; two at a time keep memory small.
     with ThreadPoolExecutor(2) as pool:
-        for part in pool.map(lambda item: _shown(*item, budget), groups.items()):
+        for part in pool.map(lambda item: _shown(item[0], item[1], budget), groups.items()):
             shown.update(part)
     return shown
 

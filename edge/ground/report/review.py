@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge.flights import REVIEW_SCHEMA as SCHEMA
 from edge.support.errors import UsageError
 
-SCHEMA = "spanhawk/review/1"
 VERDICTS = ("confirmed", "rejected", "unreviewed")
 _MOST_BYTES = 50_000_000
 
@@ -62,15 +62,24 @@ def read(path: Path, flight_id: str | None) -> dict[str, Review]:
     return {one.crack_id: one for one in reviews}
 
 
-def _review(entry: Any, number: int, path: Path) -> Review:
+def one_of(entry: Any) -> Review | None:
+    """One entry of ``reviews``; None where it names no crack or no known verdict."""
     if not isinstance(entry, Mapping) or not isinstance(entry.get("crack_id"), str):
-        raise UsageError(f"--review {path}: entry {number} names no crack_id")
+        return None
     if entry.get("verdict") not in VERDICTS:
-        raise UsageError(
-            f"--review {path}: entry {number} says {entry.get('verdict')!r}; a verdict is one of {', '.join(VERDICTS)}"
-        )
+        return None
     words = {key: _words(entry.get(key)) for key in ("grade", "remark", "by", "at")}
     return Review(entry["crack_id"], entry["verdict"], **words)
+
+
+def _review(entry: Any, number: int, path: Path) -> Review:
+    found = one_of(entry)
+    if found is None:
+        raise UsageError(
+            f"--review {path}: entry {number} needs a crack_id and a verdict of {', '.join(VERDICTS)}, got "
+            f"{str(entry)[:200]}"
+        )
+    return found
 
 
 def _words(value: Any) -> str | None:
