@@ -1,7 +1,7 @@
 """Damaged and hostile bytes for every reader of something from outside.
 
-Hypothesis chooses the bytes: noise, and damaged copies of something sound. A reader may refuse with one of its own errors,
-or ignore; anything else that it raises is a fault, and so is memory that grows.
+Hypothesis chooses the bytes: noise, and damaged copies of something sound. A reader may refuse with one of its own
+errors, or ignore; anything else that it raises is a fault, and so is memory that grows.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """All rows of the table, in order."""
 
-from tests.faults import backlog, broker, commands, disks, fuzz, kills, link, power, steps
+from tests.faults import backlog, broker, commands, devices, disks, fuzz, hours, kills, link, power, steps
 
 ROWS = (
     kills.ROW,
@@ -11,5 +11,7 @@ ROWS = (
     steps.ROW,
     backlog.ROW,
     commands.ROW,
+    *devices.ROWS,
+    hours.ROW,
     *fuzz.ROWS,
 )
