@@ -1,6 +1,7 @@
 # make demo   fly a rendered bridge: no hardware, no network beyond the package index
 # make test   everything CI runs: lint, types, import rules, tests; WORKERS=2 processes
 # make lint   ruff, mypy and the import rules alone
+# make faults  provoke every fault (kills, power cuts, full disks, cut links, hostile bytes): one table; ROWS='--quick', as root
 # make bench  speed: this board, side by side with the field, and what a broker carries; tables, plots and JSON in out/
 # make wheel  the wheel that goes on the drone
 # make deb    the Debian package for a board: BOARD=arm64-python3.11 (Raspberry Pi OS Bookworm), arm64-python3.13, …
@@ -10,7 +11,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= spanhawk-demo
 
-.PHONY: demo test test-system lint bench wheel deb clean system-packages container-packages
+.PHONY: demo test faults test-system lint bench wheel deb clean system-packages container-packages
 
 demo: $(VENV)/.flies
 	$(BIN)/spanhawk demo --out $(OUT)
@@ -25,6 +26,10 @@ lint: $(VENV)/.builds
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# Root may mount disks and cut links; without it those rows say NOT RUN. Some take long: ROWS='--only kills --rounds 20'.
+faults: system-packages $(VENV)/.builds
+	$(BIN)/python -m tests.faults $(ROWS)
 
 # On a shared machine, as root: make bench FIRST='nice -n -10'
 bench: system-packages $(VENV)/.compares
@@ -66,7 +71,7 @@ $(VENV)/.compares: $(VENV)/.builds
 
 # The real broker, GPS daemon and database that tests talk to; GDAL and exiftool read what is written. Without root,
 # missing ones are skipped and named.
-PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign postgresql postgresql-postgis gdal-bin libimage-exiftool-perl
+PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign libfaketime iproute2 e2fsprogs postgresql postgresql-postgis gdal-bin libimage-exiftool-perl
 system-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  dpkg -s $(PACKAGES) >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(PACKAGES) >/dev/null; }; \

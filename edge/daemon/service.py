@@ -55,6 +55,8 @@ REPORT_WHY_S = 3.0
 
 # So many frames in a row that cannot be processed end the daemon; systemd starts it anew.
 MAX_BAD_IN_A_ROW = 20
+# A disk may take so long for one write before systemd restarts us: cards that collect their garbage take half a minute.
+MAX_DISK_WAIT_S = 120.0
 BAD_FRAME_TOLD_NS = 60_000_000_000
 """So long is a frame that could not be processed reported on status."""
 
@@ -297,6 +299,7 @@ class Service:
             self._switch,
             self._systemd,
             self._clock,
+            lambda: 0 < outbox.waits_s < MAX_DISK_WAIT_S,
         )
 
     def _snapshot(self, camera: NewestFrame) -> Mapping[str, Any]:
