@@ -4,13 +4,14 @@
 # make bench  speed: this board, side by side with the field, and what a broker carries; tables, plots and JSON in out/
 # make wheel  the wheel that goes on the drone
 # make deb    the Debian package for a board: BOARD=arm64-python3.11 (Raspberry Pi OS Bookworm), arm64-python3.13, …
+# make card   an image that installs spanhawk at the first boot: IMAGE=raspios-arm64.img.xz CONFIG=card.toml OUT=drone1.img
 # make test-system  install, fly, hang, kill, upgrade and roll back under a real systemd, in a container; as root
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= spanhawk-demo
 
-.PHONY: demo test test-system lint bench wheel deb clean system-packages container-packages
+.PHONY: demo test card test-system lint bench wheel deb clean system-packages container-packages
 
 demo: $(VENV)/.flies
 	$(BIN)/spanhawk demo --out $(OUT)
@@ -39,6 +40,15 @@ deb: $(VENV)/.builds
 	rm -rf dist/wheel && $(BIN)/python -m build --wheel --outdir dist/wheel >/dev/null
 	PYTHON=$(abspath $(BIN)/python) systemd/deb.sh dist/wheel/spanhawk-*.whl $(BOARD)
 
+# DEB= takes a package that is there already; without it, one is made for the Python of Raspberry Pi OS Trixie.
+CONFIG ?= card.toml
+card: OUT = spanhawk.img
+card: system-packages $(VENV)/.builds
+	@[ -n "$(IMAGE)" ] || { echo "make card: IMAGE= is missing: Raspberry Pi OS Lite (64-bit), .img or .img.xz" >&2; exit 2; }
+	$(if $(DEB),,$(MAKE) --no-print-directory deb BOARD=arm64-python3.13)
+	$(BIN)/python -m card "$(IMAGE)" "$(OUT)" --config "$(CONFIG)" \
+	  --deb "$(or $(DEB),$$(ls -t dist/spanhawk_*_arm64-python3.13.deb | head -n 1))"
+
 test-system: $(VENV)/.builds container-packages
 	$(BIN)/python -m tests.system
 
@@ -63,7 +73,9 @@ $(VENV)/.compares: $(VENV)/.builds
 	@touch $@
 
 # The real broker and the real GPS daemon that tests talk to. Without root, missing ones are skipped and named.
-PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign
+# mtools to xz-utils make a card's image. cloud-init judges it, in CI alone: on a person's own machine it would be a service.
+PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign \
+  mtools fdisk dosfstools e2fsprogs xz-utils $(if $(CI),cloud-init)
 system-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  dpkg -s $(PACKAGES) >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(PACKAGES) >/dev/null; }; \
