@@ -5,13 +5,14 @@
 # make wheel  the wheel that goes on the drone
 # make deb    the Debian package for a board: BOARD=arm64-python3.11 (Raspberry Pi OS Bookworm), arm64-python3.13, …
 # make card   an image that installs spanhawk at the first boot: IMAGE=raspios-arm64.img.xz CONFIG=card.toml OUT=drone1.img
+# make test-picamera  the Raspberry Pi camera's source on real picamera2 and libcamera, in a container; as root
 # make test-system  install, fly, hang, kill, upgrade and roll back under a real systemd, in a container; as root
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= spanhawk-demo
 
-.PHONY: demo test card test-system lint bench wheel deb clean system-packages container-packages
+.PHONY: demo test card test-system test-picamera lint bench wheel deb clean system-packages container-packages
 
 demo: $(VENV)/.flies
 	$(BIN)/spanhawk demo --out $(OUT)
@@ -51,6 +52,9 @@ card: system-packages $(VENV)/.builds
 
 test-system: $(VENV)/.builds container-packages
 	$(BIN)/python -m tests.system
+
+test-picamera: $(VENV)/.builds container-packages
+	$(BIN)/python -m tests.libcamera
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 10) and "spanhawk needs Python 3.10 or newer, this is %d.%d; set PYTHON=" % v[:2])'

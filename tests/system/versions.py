@@ -7,7 +7,7 @@ import re
 import time
 from pathlib import Path
 
-from tests.system.flight import CONF, INSTALL_S, Flight, recorded
+from tests.system.flight import CONF, CONFIG, INSTALL_S, Flight, recorded
 from tests.system.payload import ROOT
 
 PAGE = ROOT / "docs" / "install.md"
@@ -117,7 +117,7 @@ def debian_package(flight: Flight) -> str:
 
 
 def card_first_boot(flight: Flight) -> str:
-    """A card's first boot installs without a network, goes on after a power cut, says why it fails, leaves no secret."""
+    """A card's first boot needs no network, goes on after a power cut, says why it fails, leaves no secret."""
     box, payload, here = flight.box, flight.payload, "/boot/firmware/spanhawk"
     box.run("rm -rf /etc/spanhawk")
     box.copy(payload.checkout.parent / "first-boot.sh", f"{here}/first-boot.sh")
@@ -137,7 +137,7 @@ def card_first_boot(flight: Flight) -> str:
     begun = time.monotonic()
     box.run(f"sh {here}/first-boot.sh prepare")
     box.wait("a half install", lambda: box.try_run("test -e /opt/spanhawk/packages/*.part").returncode == 0, 120)
-    box.run("systemctl kill --signal=KILL spanhawk-card; systemctl stop spanhawk-card; rm -f /run/spanhawk-card")
+    box.run("systemctl kill --signal=KILL spanhawk-card; systemctl stop spanhawk-card")
     assert not flight.active()
     report = box.run("cat /boot/firmware/spanhawk-first-boot.txt")
     assert report.startswith("spanhawk first boot: GOING ON\n"), report
