@@ -5,7 +5,8 @@ in it, and runs there, without a network, the contract of cameras and ``proofs.p
 Ends with 0 when all holds, 1 when not, 69 where no such root can be made.
 
 Not shown here, because only a sensor shows it: exposure, gain, focus and their metadata, the tone curve of a tuning,
-sensor modes, a second stream, BGR888, buffers of the dma heap, rolling shutter, and a camera that is pulled out.
+sensor modes, a second stream, BGR888, buffers of the dma heap, rolling shutter, a camera that is pulled out, and the frame
+rate: this virtual camera takes FrameDurationLimits and delivers as fast as it is read.
 """
 
 from __future__ import annotations
@@ -49,11 +50,12 @@ def main() -> int:
         _say(f"NOT PROVED: this machine cannot make the root: {error}")
         return 69
     _fill(root)
+    # picamera2 calls setDaemon(), which Python 3.13 warns of.
+    pytest = "/opt/venv/bin/python -m pytest -p no:cacheprovider -q -rA -W 'ignore:setDaemon:DeprecationWarning'"
     inside = (
         "export LD_PRELOAD=/opt/udmabuf.so PYTHONPATH=/opt/stand-ins:/opt/spanhawk LIBCAMERA_LOG_LEVELS='*:ERROR' "
         'SPANHAWK_PICAMERA=\'{"format": "NV12", "raw": false}\' PYTHONDONTWRITEBYTECODE=1; cd /opt/spanhawk && '
-        "/opt/venv/bin/python -m pytest -p no:cacheprovider -q -rA -k picamera tests/contracts/test_frames.py && "
-        "/opt/venv/bin/python -m pytest -p no:cacheprovider -q -rA tests/libcamera/proofs.py"
+        f"{pytest} -k picamera tests/contracts/test_frames.py && {pytest} tests/libcamera/proofs.py"
     )
     return subprocess.run(
         ["unshare", "--mount", "--pid", "--net", "--ipc", "--fork", f"--mount-proc={root}/proc",

