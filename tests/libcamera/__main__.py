@@ -5,8 +5,8 @@ in it, and runs there, without a network, the contract of cameras and ``proofs.p
 Ends with 0 when all holds, 1 when not, 69 where no such root can be made.
 
 Not shown here, because only a sensor shows it: exposure, gain, focus and their metadata, the tone curve of a tuning,
-sensor modes, a second stream, BGR888, buffers of the dma heap, rolling shutter, a camera that is pulled out, and the frame
-rate: this virtual camera takes FrameDurationLimits and delivers as fast as it is read.
+sensor modes, a second stream, BGR888, buffers of the dma heap, rolling shutter, a camera that is pulled out, and the
+frame rate: this virtual camera takes FrameDurationLimits and delivers as fast as it is read.
 """
 
 from __future__ import annotations
