@@ -40,7 +40,7 @@ fail() { # CODE SENTENCE
 # This card's contents by name: a card made anew is installed anew.
 payload() { sha256sum "$HERE/SHA256SUMS" | cut -c1-64; }
 
-is_done() { [ "$(cat "$STATE/done" 2>/dev/null)" = "$(payload)" ]; }
+is_done() { [ -s "$STATE/done" ] && { [ ! -e "$HERE/SHA256SUMS" ] || [ "$(cat "$STATE/done")" = "$(payload)" ]; }; }
 
 prepare() {
   is_done && return
@@ -78,6 +78,7 @@ install_all() {
   is_done && return
   : >"$STATE/installer"
   tell "GOING ON" "checking the files on the card"
+  [ -s "$HERE/SHA256SUMS" ] || fail 78 "SHA256SUMS on the boot partition is damaged or missing; write the card again"
   damaged=$(cd "$HERE" && sha256sum --check --quiet SHA256SUMS 2>/dev/null | head -n 1)
   [ -z "$damaged" ] || fail 78 "${damaged%%:*} on the boot partition is damaged or missing; write the card again"
 
@@ -120,7 +121,7 @@ put() {
 tidy() {
   is_done || return 0
   rm -rf "$HERE/credentials" "$HERE/packages" "$HERE/spanhawk.deb" "$HERE/spanhawk.toml"
-  systemctl disable --quiet spanhawk-card.service
+  systemctl disable --quiet spanhawk-card.service 2>/dev/null || true
 }
 
 mkdir -p "$STATE" || exit 75
