@@ -85,7 +85,7 @@ class Outcome:
     payloads: tuple[bytes, ...]
     """The same as they are published."""
     revisions: tuple[CrackState, ...]
-    """The flight's cracks that this frame changed enough to be told of."""
+    """The flight's cracks that this frame changed enough to be reported again."""
     dropped_before: int
     """Frames the source had between the last processed one and this one."""
     stage_ms: Mapping[str, float]
@@ -191,7 +191,7 @@ class Pipeline:
         )
 
     def finish(self) -> None:
-        """Write down what is not yet told of the flight's cracks; call it once, when no frame follows."""
+        """Write down what is not yet reported of the flight's cracks; call it once, when no frame follows."""
         self._store([self._crack_letter(state) for state in self._inventory.finish()])
 
     def cracks(self) -> list[dict[str, Any]]:

@@ -65,7 +65,7 @@ class Pose:
         return np.asarray(matrix / matrix[2, 2], np.float64)
 
 
-class Track:
+class FlightPath:
     """A flight over a surface: up in lanes from the lower left, back the same way, and so on without end."""
 
     def __init__(
@@ -83,11 +83,6 @@ class Track:
         # Slow sway is wide, fast shake is small. Lines: x, y, distance (mm), roll, pitch, yaw (degrees).
         reach = np.array([18.0, 16.0, 0.05 * self._range_mm, 0.9, 0.8, 1.0])
         self._reach = reach[:, None] * np.array([1.0, 0.5, 0.25, 0.10, 0.04])
-
-    @property
-    def lap_s(self) -> float:
-        """Time from the lower left corner through all lanes to the far end."""
-        return float(self._reached_m[-1]) / self._speed_m_s
 
     def pose_at(self, at_ns: int) -> Pose:
         """The camera's pose at a monotonic time; before the start it waits on the spot, swaying."""
