@@ -56,16 +56,17 @@ $(VENV)/.flies: pyproject.toml | $(VENV)/bin/python
 
 # What builds and tests: TensorFlow, linters, oracles; under CI PyTorch too.
 $(VENV)/.builds: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -e '.[demo,workstation]' --group dev $(if $(CI),--group torch)
+	$(BIN)/python -m pip install --quiet -e '.[demo,report,dxf,workstation]' --group dev $(if $(CI),--group torch)
 	@touch $@ $(VENV)/.flies
 
 # What benchmarks compare with: ONNX Runtime and the way to it.
 $(VENV)/.compares: $(VENV)/.builds
-	$(BIN)/python -m pip install --quiet -e '.[demo,workstation,bench]'
+	$(BIN)/python -m pip install --quiet -e '.[demo,report,dxf,workstation,bench]'
 	@touch $@
 
-# The real broker and the real GPS daemon that tests talk to. Without root, missing ones are skipped and named.
-PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign
+# The real broker, GPS daemon and database that tests talk to; GDAL and exiftool read what is written. Without root,
+# missing ones are skipped and named.
+PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign postgresql postgresql-postgis gdal-bin libimage-exiftool-perl
 system-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  dpkg -s $(PACKAGES) >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(PACKAGES) >/dev/null; }; \

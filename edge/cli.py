@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from edge import __version__
-from edge.commands import benchmark, calibrate, config, demo, doctor, outbox, replay, run
+from edge.commands import benchmark, calibrate, config, demo, doctor, outbox, replay, report, run
 from edge.support.errors import EXIT_DONE, SpanhawkError
 
 _EPILOG = """\
@@ -19,6 +19,7 @@ examples:
   spanhawk demo                                     fly a rendered bridge; no hardware, no network
   spanhawk replay photos/ --nav track.csv --masks   find the cracks in a folder of photos
   spanhawk replay flight.mp4 --mqtt mqtt://localhost
+  spanhawk report FLIGHT --out report/              what was found and what was not seen, after the landing
   spanhawk run --config /etc/spanhawk/spanhawk.toml
   spanhawk doctor                                   is this drone fit to fly?
   spanhawk outbox list
@@ -27,7 +28,7 @@ examples:
 """
 
 # In the order in which --help shows them.
-_COMMANDS = (demo, run, replay, doctor, outbox, config, calibrate, benchmark)
+_COMMANDS = (demo, run, replay, report, doctor, outbox, config, calibrate, benchmark)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

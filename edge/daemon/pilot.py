@@ -33,7 +33,7 @@ class Pilot:
 
     def see(self, outcome: Outcome) -> None:
         """Tell and mark what this frame shows, as far as it is time to."""
-        words = widest([feature["properties"] for feature in outcome.features])
+        words = widest([feature["properties"] for feature in outcome.described])
         if words is not None:
             pause_ns = _AGAIN_NS if words == self._last_words else _TELL_NS
             if self._due("words", pause_ns):

@@ -84,6 +84,11 @@ class FlightPath:
         reach = np.array([18.0, 16.0, 0.05 * self._range_mm, 0.9, 0.8, 1.0])
         self._reach = reach[:, None] * np.array([1.0, 0.5, 0.25, 0.10, 0.04])
 
+    @property
+    def lap_s(self) -> float:
+        """Time from the lower left corner through all lanes to the far end."""
+        return float(self._reached_m[-1]) / self._speed_m_s
+
     def pose_at(self, at_ns: int) -> Pose:
         """The camera's pose at a monotonic time; before the start it waits on the spot, swaying."""
         t_s = (at_ns - self.start_ns) / 1e9

@@ -10,7 +10,7 @@ log-likelihood ratio (see `judgement`): a mark seen in one of ten views is no cr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.cracks import Crack
+from edge.surface.joining import GAP_PX as WIDEST_PX
+from edge.surface.joining import doubled, fragments, straighten
 from edge.surface.lines import Line, Points, evenly
 from edge.surface.matching import Matrix, project
 from edge.surface.overlay import MAX_TURN_DEG, SPACING_PX, Overlay, Shared, View
@@ -228,9 +230,47 @@ class CrackMap:
             if line is not one and line is not other and line.chart == one.chart and _holds(line.box, at, reach)
         )
 
-    def finish(self) -> list[tuple[int, int]]:
-        """At the end of the flight one view is enough: no other will come. Returns (younger, older) numbers joined."""
-        return self._join(1)
+    def finish(self, apart: Set[int] = frozenset()) -> list[tuple[int, int]]:
+        """At the end of the flight one view is enough: no other will come. Returns (younger, older) numbers joined.
+
+        Lines ``apart`` are no cracks by the judgement of all views, and are joined to none.
+        """
+        given_up = self._join(1)
+        self._settle(apart, given_up)
+        lines = self._candidates(apart)
+        changed = straighten(lines, {line.number: line.step / SPACING_PX for line in lines})
+        for number in changed:
+            line = self.lines[number]
+            line.tidy()
+            self._boxes[line.chart][number] = line.box
+        if changed:
+            self._settle(apart, given_up)
+        return given_up
+
+    def _candidates(self, apart: Set[int]) -> list[Line]:
+        return [line for line in self.lines.values() if line.number not in apart and len(line.xy) >= 3]
+
+    def _settle(self, apart: Set[int], given_up: list[tuple[int, int]]) -> None:
+        """Join what is one crack until nothing is left to join."""
+        while True:
+            lines = self._candidates(apart)
+            px = {line.number: line.step / SPACING_PX for line in lines}
+            for kept, taken in doubled(lines, px):
+                self._merge(self.lines[kept], self.lines[taken], given_up)
+            pairs = fragments([line for line in lines if line.number in self.lines], px)
+            for pair in pairs:
+                older, younger = (self.lines.get(number) for number in pair)
+                if older is not None and younger is not None:
+                    self._merge(older, younger, given_up)
+            if not pairs:
+                return
+
+    def _merge(self, older: Line, younger: Line, given_up: list[tuple[int, int]]) -> None:
+        """Give what ``younger`` has to ``older``, whose number stays when it is the lower one or was longer."""
+        _append(older, younger)
+        self.forget(younger.number)
+        self._boxes[older.chart][older.number] = older.box
+        given_up.append((younger.number, older.number))
 
     def _join(self, enough: int = JOIN_VOTES) -> list[tuple[int, int]]:
         """Join the pairs that enough views voted for; the younger number is given up."""
@@ -240,10 +280,7 @@ class CrackMap:
             older, younger = (self.lines.get(number) for number in pair)
             if older is None or younger is None:
                 continue
-            _append(older, younger)
-            self.forget(younger.number)
-            self._boxes[older.chart][older.number] = older.box
-            given_up.append((younger.number, older.number))
+            self._merge(older, younger, given_up)
             for other in [one for one in self._votes if younger.number in one]:
                 moved = tuple(sorted(older.number if n == younger.number else n for n in other))
                 votes = self._votes.pop(other)
@@ -310,7 +347,7 @@ def _append(older: Line, younger: Line) -> None:
     first, last = max(runs, key=lambda run: run[1] - run[0])
     piece, end = away[first:last], older.xy[0 if side == 0 else -1]
     far = float(np.hypot(*(piece[0] - end)))
-    if far > GAP_PX * older.step / SPACING_PX + 3 * older.step:
+    if far > WIDEST_PX * older.step / SPACING_PX + 3 * older.step:
         return  # it leaves the older line somewhere in the middle: nothing that belongs to its end
     if far > 1.5 * older.step:  # a faint stretch between the two: a straight line over it
         piece = np.concatenate([evenly(np.array([end, piece[0]]), older.step)[1:-1], piece])

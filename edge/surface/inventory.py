@@ -212,13 +212,29 @@ class Inventory:
 
     def finish(self) -> tuple[CrackState, ...]:
         """At the end of the flight: a revision of every crack that was not told of as it is now."""
-        joined = self._give_up(self._map.finish())
+        no_cracks = {number for number, entry in self._entries.items() if entry.judgement.state == "withdrawn"}
+        joined = self._give_up(self._map.finish(no_cracks))
         changed = [number for number, entry in self._entries.items() if self._changed(number, entry, 0.0)]
         return (*joined, *(self._tell(number) for number in changed))
 
     def all(self) -> tuple[CrackState, ...]:
         """Every crack as it is now, those that were withdrawn last; numbers no new revision."""
         return (*(self._state(number, entry.revision) for number, entry in self._entries.items()), *self._gone)
+
+    @property
+    def frame_name(self) -> str | None:
+        """The frame that places of this flight are in (``Place.frame``); None before the first place."""
+        return self._frame_name
+
+    def on_structure(self, chart: int, points: Points) -> Points | None:
+        """Points (N, 2) of a chart in ``frame_name``, metres (N, 3); None where its views had no place."""
+        anchor = self._anchors.get(chart)
+        return None if anchor is None else anchor.to_structure(points)
+
+    def mm_per_unit(self, chart: int) -> float | None:
+        """Millimetres per unit of a chart; None where no view knew its scale."""
+        anchor = self._anchors.get(chart)
+        return None if anchor is None else anchor.mm_per_unit
 
     def _see(self, sighting: Sighting, look: Look, placed: Registered, sharpness: float) -> None:
         entry = self._entries.get(sighting.number)
@@ -227,7 +243,7 @@ class Inventory:
             if crack is None:
                 return
             best = Best(look.frame_seq, look.frame_name, look.evidence_sha256, 0.0, None)
-            judgement = first(crack.length_px, crack.score, self._sure_length_px)
+            judgement = first(sighting.seen_px, crack.score, self._sure_length_px)
             entry = self._entries[sighting.number] = _Entry(
                 judgement, look.seen_at, look.seen_at, self._frames, best, crack.score, placed.unit_per_px
             )

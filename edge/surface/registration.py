@@ -44,6 +44,10 @@ RECENT = 4
 PIXEL_DRIFT = 0.8
 """Standard uncertainty that one more link of the chain of keyframes adds, in pixels of the small picture."""
 
+CHAIN_DRIFT = 1.6
+"""The same where the chain is weighed against the pose: errors of its links add up in one direction, which noise alone
+does not."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
@@ -143,10 +147,10 @@ class Registrar:
             self._motion = np.eye(3) if self._last is None else np.linalg.inv(self._last) @ to_key
             self._last = to_key
             self._before = _Key(
-                look, to_chart, key.chart, self._frames, math.hypot(key.sigma_px, PIXEL_DRIFT), predicted
+                look, to_chart, key.chart, self._frames, math.hypot(key.sigma_px, CHAIN_DRIFT), predicted
             )
             if overlap(to_key, look.shape) < KEY_OVERLAP:
-                sigma = math.hypot(key.sigma_px, PIXEL_DRIFT)
+                sigma = math.hypot(key.sigma_px, CHAIN_DRIFT)
                 if predicted is not None and prediction is not None and self._unit == "m":
                     to_chart, sigma = _pulled(to_chart, sigma, predicted, prediction, look.shape)
                 to_chart = self._new_key(look, to_chart, key.chart, sigma, predicted).to_chart

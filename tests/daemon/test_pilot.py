@@ -96,7 +96,7 @@ class Seen:
     """As much of an outcome as the pilot is told of."""
 
     def __init__(self, *found: dict[str, Any], range_m: float | None = 0.5) -> None:
-        self.features = tuple({"properties": one} for one in found)
+        self.described = tuple({"properties": one} for one in found)
         self.nav = NavState(0, FIX, Attitude(0.0, 0.0, 0.0), range_m)
         self.frame = Frame(0, 0, None, np.zeros((72, 128, 3), np.uint8))
 

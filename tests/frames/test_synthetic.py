@@ -88,20 +88,15 @@ def test_a_slow_reader_misses_frames_and_sees_the_gap(scene: Scene) -> None:
         assert next(frames).seq == 6, "the one after that is not late"
 
 
-def way_m(track: FlightPath) -> float:
-    """From the lower left corner through all lanes to the far end; at 1 m/s as many seconds."""
-    return float(np.hypot(*np.diff(track.waypoints_mm, axis=0).T).sum()) / 1000
-
-
 def test_an_endless_flight_goes_out_and_back(scene: Scene) -> None:
     camera = fly(scene, seconds=None, fps=0.2)
     assert camera.frame_count is None
     assert len(list(itertools.islice(camera.frames(), 40))) == 40
-    way_ns = round(way_m(camera.track) * 1e9)
-    there, again = camera.track.pose_at(10**9), camera.track.pose_at(10**9 + 2 * way_ns)
+    lap_ns = round(2 * camera.track.lap_s * 1e9)
+    there, again = camera.track.pose_at(10**9), camera.track.pose_at(10**9 + lap_ns)
     assert abs(there.x_mm - again.x_mm) < 100
     assert abs(there.y_mm - again.y_mm) < 100
-    far = camera.track.pose_at(way_ns)
+    far = camera.track.pose_at(round(camera.track.lap_s * 1e9))
     assert far.y_mm < 500 < 700 < camera.track.pose_at(0).y_mm
 
 
@@ -110,7 +105,7 @@ def test_the_whole_surface_is_seen_in_one_lap() -> None:
     track = FlightPath(3, lens, 6000.0, 2400.0, 1.7, 1.0, 0)
     seen = np.zeros((24, 60), bool)
     y, x = np.mgrid[50:2400:100, 50:6000:100].astype(float)
-    for t_s in np.arange(0, way_m(track), 0.1):
+    for t_s in np.arange(0, track.lap_s, 0.1):
         pose = track.pose_at(round(t_s * 1e9))
         point = pose.surface_to_frame(lens) @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
         u, v = point[:2] / point[2]
