@@ -94,7 +94,7 @@ class Outcome:
     payloads: tuple[bytes, ...]
     """The same as they are published."""
     revisions: tuple[CrackState, ...]
-    """The flight's cracks that this frame changed enough to be told of."""
+    """The flight's cracks that this frame changed enough to be reported again."""
     seen: Seen
     """How narrow a crack the frame would have shown."""
     placed: Registered | None
@@ -221,7 +221,7 @@ class Pipeline:
         )  # fmt: skip
 
     def finish(self) -> None:
-        """Write down what is not yet told of the flight's cracks; call it once, when no frame follows."""
+        """Write down what is not yet reported of the flight's cracks; call it once, when no frame follows."""
         self._store([self._crack_letter(state) for state in self.inventory.finish()])
 
     def cracks(self) -> list[dict[str, Any]]:

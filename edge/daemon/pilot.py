@@ -1,6 +1,6 @@
-"""What the pilot is told over the autopilot's link while flying: few words, on the screen that is being watched anyway.
+"""What the pilot reads over the autopilot's link while flying: few words, on the screen that is watched anyway.
 
-Only where ``[navigation] transmit = true``. A finding is told at most every five seconds and not twice in a row; what
+Only where ``[navigation] transmit = true``. A finding is reported at most every five seconds and not twice in a row; what
 would show the narrowest crack asked for (closer, slower, more light), at most every fifteen. Each frame with a finding
 is marked on the pilot's map, at most one a second.
 """

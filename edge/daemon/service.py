@@ -1,4 +1,4 @@
-"""``spanhawk run``: devices open in the order in which losing them hurts, frames move, the ground is told.
+"""``spanhawk run``: devices open in the order in which losing them hurts, frames move, the ground is informed.
 
 Threads: capture (newest frame wins), inference (the main thread), navigation (its own reader), ground
 (delivery, commands, status), network (the publisher's own). Each owns its object; only frames, states and letters
@@ -208,7 +208,7 @@ class Service:
         return publisher
 
     def _enter_publisher(self, stack: ExitStack) -> Publisher:
-        """Connect; leave politely, without the last will, when the reason for leaving was told already."""
+        """Connect; at the end disconnect without the last will when the reason for ending was published already."""
         publisher = self._open_publisher().__enter__()
 
         def leave(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -221,7 +221,7 @@ class Service:
         return publisher
 
     def _report_why(self, publisher: Publisher, error: SpanhawkError) -> None:
-        """Tell the ground why there will be no flight, if it can be reached within a moment."""
+        """Publish why there will be no flight, if the broker can be reached within a moment."""
         vehicle, until_ns = self._settings.vehicle, self._clock.monotonic_ns() + round(REPORT_WHY_S * 1e9)
         why = status_payload(
             vehicle, self._flight.flight_id, "offline", [str(error)], flying=False, confirm=self._confirm

@@ -33,7 +33,7 @@ class Sources:
 
     meter: Meter
     dropped: Callable[[], int]
-    """Frames the camera had that nobody looked at."""
+    """Frames of the camera that were not looked at."""
     navigator: Navigator
     outbox: Outbox
     runtime: Runtime

@@ -167,7 +167,7 @@ def _start(device: Any, libcamera: Any, options: Options) -> None:
     device.configure(configuration)
     given = tuple(device.camera_configuration()["main"]["size"])
     if given != main:
-        raise DeviceError(f"asked the camera for {main[0]}x{main[1]}, it gives {given[0]}x{given[1]}; ask for that")
+        raise DeviceError(f"asked the camera for {main[0]}x{main[1]}, it gives {given[0]}x{given[1]}; set that size")
     form = device.camera_configuration()["main"]["format"]
     if form != options.format:
         raise DeviceError(f"asked the camera for {options.format}, it gives {form}; set format to what it offers")
@@ -297,7 +297,7 @@ class PiCamera:
         sensor_ns = None if stamp_ns is None else on_monotonic(stamp_ns, arrived_ns, suspended_ns())
         if sensor_ns is None and not self._stamp_doubted:
             self._stamp_doubted = True
-            log.warning("%s: SensorTimestamp %s is of no use; frames carry their arrival", self._name, stamp_ns)
+            log.warning("%s: SensorTimestamp %s is unusable; frames carry their arrival", self._name, stamp_ns)
         begun_ns: int = arrived_ns if sensor_ns is None else sensor_ns
         exposure_us: int = metadata.get("ExposureTime", 0)
         return begun_ns - 500 * exposure_us + 500 * self._options.readout_us

@@ -115,13 +115,13 @@ class Collector:
                 if heard:
                     self._take(line, heard, stop)
                 self._ask_again(line)
-            line.close(politely=True)
+            line.close(goodbye=True)
             return 0.0
         except Disconnected as ended:
             self._broker_trouble = str(ended)
             self._complaints.warn("broker", str(ended))
             taken_over = line.taken_over
-            line.close(politely=False)
+            line.close(goodbye=False)
             return _TAKEN_OVER_S if taken_over else backoff.pause_s()
 
     def _take(self, line: Line, heard: Sequence[Heard], stop: threading.Event) -> None:

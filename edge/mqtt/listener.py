@@ -132,10 +132,10 @@ class Line:
         """At QoS 1, without waiting; what is lost with the connection was of this connection only."""
         self._client.publish(topic, payload, qos=1)
 
-    def close(self, *, politely: bool) -> None:
+    def close(self, *, goodbye: bool) -> None:
         """DISCONNECT, or only close the socket."""
         client = self._client
-        if politely and self._accepted and self._ended is None:
+        if goodbye and self._accepted and self._ended is None:
             client.disconnect()
             for _ in range(10):
                 if self._ended is None and client.loop(0.1) != 0:

@@ -1,6 +1,6 @@
 """Pixel to place: the undistorted ray, cut with the surface at the measured range, in local metres and on WGS 84.
 
-``Surveyor.look`` computes what a frame's damages share (lens, plane, position, their uncertainties); ``View.locate``
+``Surveyor.look`` computes what a frame's damages share (lens, plane, position, their uncertainties); ``View.place_of``
 places one of them. The uncertainty is propagated by moving each input by its standard deviation: two tilts and the
 heading of the camera, the range, the focal length, two tilts of the surface; the position's own adds to that.
 """
@@ -30,7 +30,7 @@ NO_POSITION = "there is no satellite fix and no local position"
 NO_LENS = "no lens is stated ([scale] lens), and the picture does not say"
 ANOTHER_CAMERA = "the picture is of another camera than the first one, whose lens is stated in [scale]"
 NO_RANGE = "the range to the surface is not measured"
-BAD_RANGE = "the range to the surface is beyond what is believed ([scale] max_range_m)"
+BAD_RANGE = "the range to the surface is above the largest that is used ([scale] max_range_m)"
 NO_ATTITUDE = "the camera's attitude is unknown"
 NO_LEVER = "the vehicle's attitude is unknown, so the lever arm to the lens cannot be applied"
 OBLIQUE = "the surface is seen too obliquely ([scale] max_incidence_deg)"
@@ -71,10 +71,6 @@ class View:
     """(3,): from the reported position to the lens, north, east, down; zeros where it could not be applied."""
     _slack_m: float
     """By how much a camera's place may miss the lens, where the lever arm could not be applied."""
-
-    def locate(self, path_px: npt.NDArray[np.floating[Any]]) -> Place:
-        """The place of the middle of a path (N, 2) in frame pixels; of an area give ``place_of`` its middle."""
-        return self.place_of(path_px[len(path_px) // 2])
 
     def place_of(self, pixel: npt.NDArray[np.floating[Any]]) -> Place:
         """The place of what is seen at ``pixel`` (2,); a pixel outside the picture is cut as well."""
