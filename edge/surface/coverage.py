@@ -1,8 +1,8 @@
 """What of a surface was seen, and how well: a grid over each chart in which the best view of every cell counts.
 
-A chart is the flat map that registration lays the frames on (`registration`). Where poses are known its units are
-metres along and up the surface, else pixels of its first frame. Cells are kept in tiles, so that a flight along a bridge and a
-position that jumps cost what they cover, not the box around it. When there are too many tiles the cells grow.
+A chart is the flat map that registration lays the frames on (`registration`). Its units are metres along and up the
+surface where poses are known, else pixels of its first frame. Cells are kept in tiles, so that a flight along a bridge
+and a position that jumps cost what they cover, not the box around it. When there are too many tiles the cells grow.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def test_documents_are_valid_and_say_where_only_when_it_is_known(lost: bool) -> 
         coverage.add(told.placed, SIZE, WHOLE, seen.kind)
         record = frame_record(Frame(number, number, None, rgb), at(number, lost=lost), Moment(NOON, synced=True), seen)
         valid(record, "frame-1")
-        assert (record["footprint_m"] is None) == (record["footprint_lonlat"] is None) == lost
+        assert (record["footprint_m"] is None) == (record["footprint"] is None) == lost
         assert (record["narrowest_crack_mm"] is None) == lost
     document = coverage_document("drone", "flight", NOON, coverage, inventory)
     valid(document, "coverage-1")
