@@ -56,7 +56,7 @@ def write(
 
 def feature(number: int, sha: str | None, **changes: Any) -> dict[str, Any]:
     start = (number - 0.5) * ALONG
-    path = np.array([start + (0.0, 0.0, up) for up in np.linspace(0.5, 1.5, 21)])
+    path = np.array([start + np.array([0.0, 0.0, up]) for up in np.linspace(0.5, 1.5, 21)])
     path += 0.002 * np.sin(np.arange(21))[:, None] * ALONG
     width = round(0.1 * number, 2)
     return {
