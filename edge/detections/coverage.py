@@ -34,7 +34,7 @@ def schema(name: str = "coverage-1") -> dict[str, Any]:
 def coverage_document(
     vehicle: str, flight_id: str, at: datetime, coverage: Coverage, inventory: Inventory
 ) -> dict[str, Any]:
-    """A FeatureCollection with one Feature for each chart and class; ``geometry`` is null without a place on the earth."""
+    """A FeatureCollection, a Feature for each chart and class; ``geometry`` is null without a place on the earth."""
     return {
         "type": "FeatureCollection",
         "schema": SCHEMA,

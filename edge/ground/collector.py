@@ -32,6 +32,8 @@ TOPICS = tuple(f"spanhawk/+/{kind}" for kind in KINDS)
 _TURN_S = 0.2
 _STORE_PAUSE_S = (0.5, 10.0)
 _BROKER_PAUSE_S = (0.5, 30.0)
+# A connection that lived so long was a good one: the next failure is the first of its kind.
+_HELD_NS = 10_000_000_000
 # Another client under our name takes the connection back each time: leave it to it for a while.
 _TAKEN_OVER_S = 20.0
 _GAPS_EVERY_NS = 2_000_000_000
@@ -97,15 +99,17 @@ class Collector:
                 self._clock.wait(stop, pause_s)
 
     def _one_connection(self, stop: threading.Event, backoff: Backoff) -> float:
-        line = self._connect()
+        line, up_ns = self._connect(), None
         try:
             line.dial()
             while not stop.is_set():
                 heard = line.hear(self._most, _TURN_S)
                 if line.subscribed and self._broker_trouble is not None:
                     log.info("connected; listening")
-                    self._broker_trouble = None
+                    self._broker_trouble, up_ns = None, self._clock.monotonic_ns()
+                if up_ns is not None and self._clock.monotonic_ns() - up_ns > _HELD_NS:
                     backoff.reset()
+                    up_ns = None
                 for complaint in line.complaints:
                     self._complaints.warn(complaint, complaint)
                 if heard:

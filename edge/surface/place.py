@@ -61,6 +61,8 @@ class View:
     """In camera axes, for sizes; None where lens, range or attitude do not support them."""
     why: str | None
     """Why a damage cannot be placed on the surface; None where it can."""
+    why_no_plane: str | None
+    """Why ``plane`` is None; None where it is not."""
     frame: Frame | None
     """None: nothing is known of the position."""
     _fix: Fix | None
@@ -150,6 +152,10 @@ class Surveyor:
         self._camera: str | None = None
         self._lenses: dict[tuple[int, int, float | None], Lens | str] = {}
 
+    def go_on(self, frame_name: str) -> None:
+        """Give places in the frame of an earlier run of this flight (``Place.frame``)."""
+        self._frames.go_on(frame_name)
+
     def look(self, nav: NavState, width_px: int, height_px: int, pose: PicturePose | None = None) -> View:
         """What a frame of that size saw; ``pose``: what the picture itself says, its focal length where no lens is set.
 
@@ -169,7 +175,16 @@ class Surveyor:
         slack = 0.0 if lever is not None else math.hypot(*self._options.lever_arm_m)
         structure_only = frame is not None and frame.name.startswith("structure:")
         fix = None if structure_only else nav.fix
-        return View(plane, why, frame, fix, bundle, np.zeros(3) if lever is None else lever, slack)
+        return View(
+            plane,
+            why,
+            seen if isinstance(seen, str) else None,
+            frame,
+            fix,
+            bundle,
+            np.zeros(3) if lever is None else lever,
+            slack,
+        )
 
     def _plane(self, nav: NavState, width_px: int, height_px: int, pose: PicturePose | None) -> Plane | str:
         """The surface in camera axes, or why there is none."""

@@ -13,7 +13,16 @@ from edge.support.clock import UTC, ManualClock
 from tests.faults.row import Measured, Row, Scale, resident_mb
 
 _NOW = datetime(2026, 6, 1, tzinfo=UTC)
-_WORDS = (b"__proto__", b"$(reboot)", b"'; DROP TABLE letter;--", b"../../etc/passwd", b"\x00", b"\xff\xfe", b"1e999", b"NaN")
+_WORDS = (
+    b"__proto__",
+    b"$(reboot)",
+    b"'; DROP TABLE letter;--",
+    b"../../etc/passwd",
+    b"\x00",
+    b"\xff\xfe",
+    b"1e999",
+    b"NaN",
+)
 
 
 def run(scale: Scale) -> Measured:
@@ -77,4 +86,6 @@ def hostile(chance: random.Random) -> bytes:
     return b'{"command": "stop", "command": "stop", "id": "' + b"a" * chance.randrange(5_000) + b'"}'
 
 
-ROW = Row("commands", "100,000 malformed, hostile and replayed commands", "none carried out, each answered, no growth", run)
+ROW = Row(
+    "commands", "100,000 malformed, hostile and replayed commands", "none carried out, each answered, no growth", run
+)

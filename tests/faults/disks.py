@@ -78,7 +78,7 @@ def run_read_only(scale: Scale) -> Measured:
             made.start()
             until(lambda: made.kept() > 20, "the daemon to write something down")
             trigger.write_text("1")
-            until(lambda: "read-only" in made.reasons(), "status to say that the disk is read-only")
+            until(lambda: "cannot be used now" in made.reasons(), "status to say that the disk fails")
             told = made.reasons()
             pause(2.0)
             if not made.alive:
@@ -112,7 +112,9 @@ def run_slow(scale: Scale) -> Measured:
         made.end()
         made.start()
         _, account = made.settle()
-    figures = f"{slow_s:.0f} s per fsync: daemon {'alive' if alive else 'ENDED'}, {telemetry} telemetry in {2 * slow_s:.0f} s"
+    figures = (
+        f"{slow_s:.0f} s per fsync: daemon {'alive' if alive else 'ENDED'}, {telemetry} telemetry in {2 * slow_s:.0f} s"
+    )
     measured = _measured(figures, account, told)
     return Measured(measured.figures, measured.held and alive and "disk" in told and telemetry > slow_s / 2)
 

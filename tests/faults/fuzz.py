@@ -1,7 +1,7 @@
 """Damaged and hostile bytes for every reader of something from outside.
 
-Hypothesis chooses the bytes: noise, and damaged copies of something sound. A reader may refuse with one of the project's
-own errors, or ignore; anything else that it raises is a fault, and so is memory that grows.
+Hypothesis chooses the bytes: noise, and damaged copies of something sound. A reader may refuse with one of its own
+errors, or ignore; anything else that it raises is a fault, and so is memory that grows.
 """
 
 from __future__ import annotations
@@ -107,6 +107,11 @@ def run_on(name: str) -> Callable[[Scale], Measured]:
 
 
 ROWS = tuple(
-    Row(f"fuzz-{name}", f"damaged and hostile bytes: {name}", "1,000,000 bytes: alive, refused or ignored, no growth", run_on(name))
+    Row(
+        f"fuzz-{name}",
+        f"damaged and hostile bytes: {name}",
+        "1,000,000 bytes: alive, refused or ignored, no growth",
+        run_on(name),
+    )
     for name in sources.SOURCES
 )

@@ -35,4 +35,9 @@ def run(scale: Scale) -> Measured:
     return Measured(figures, not (account.gaps or account.missing or account.unknown or account.parked))
 
 
-ROW = Row("kills", "kill -9 of daemon and broker at random moments under load, 300", "0 lost of what was put; repeats recognisable", run)
+ROW = Row(
+    "kills",
+    "kill -9 of daemon and broker at random moments under load, 300",
+    "0 lost of what was put; repeats recognisable",
+    run,
+)

@@ -179,7 +179,11 @@ def mqtt(folder: Path) -> Source:
     ).__enter__()
     connack = b"\x20\x03\x00\x00\x00"
     publish = b"\x32\x2c\x00\x17spanhawk/drone/commands\x00\x01\x00" + b'{"command":"ping"}'
-    seeds = [connack + publish, connack + b"\x40\x02\x00\x01" + publish + b"\xe0\x00", connack + b"\x90\x04\x00\x01\x00\x01"]
+    seeds = [
+        connack + publish,
+        connack + b"\x40\x02\x00\x01" + publish + b"\xe0\x00",
+        connack + b"\x90\x04\x00\x01\x00\x01",
+    ]
 
     def read(data: bytes) -> None:
         broker.say(data)  # the next accept proves that the publisher lives
