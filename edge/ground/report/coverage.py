@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from edge.ground.report.source import Flight, Json
 
 ORDER = ("0.1", "0.2", "0.3", "0.5", "1.0", "2.0", "unscaled", "far", "oblique", "blurred", "dark", "bright", "unknown")
-"""Classes of ``spanhawk/coverage/1``, best first; a number is the narrowest crack in millimetres that is found there."""
+"""Classes of ``spanhawk/coverage/1``, best first; a number: cracks of so many millimetres and wider are found."""
 _WHY = {
     "unscaled": "sharp, but without range or lens nobody knows how many millimetres a pixel is",
     "far": "from too far away",
@@ -70,7 +70,7 @@ def unseen(flight: Flight) -> Unseen:
     chance = f"with a probability of {share * 100:.0f} %" if isinstance(share, float) else "in most cases"
     told = [
         "Whatever is not shaded on the map was in no picture that could be placed: nothing is known of it.",
-        f"A place counts as seen for cracks of a width that is found there {chance}; narrower ones may be there unseen.",
+        f"A place counts as seen for cracks of a width that are found there {chance}; narrower ones may be there.",
     ]
     if left_out := flight.coverage_summary.get("left_out_frames"):
         told.append(f"{left_out} pictures could not be joined to the others and count as not seen.")

@@ -1,4 +1,4 @@
-"""cracks.dxf: each wall's cracks in metres along and up, side by side, for CAD programs (ezdxf, the extra ``[dxf]``)."""
+"""cracks.dxf: each wall's cracks in metres along and up, side by side, for CAD (ezdxf, the extra ``[dxf]``)."""
 
 from __future__ import annotations
 

@@ -235,7 +235,7 @@ def _lonlat(geometry: Any) -> list[list[float]] | None:
 def _middle(
     path_m: Float64 | None, flat: Float64 | None, structure: bool, wall: Wall | None
 ) -> tuple[float | None, float | None, float | None]:
-    """Station, offset and height of the point half way: a structure's own, else metres along the wall and the height."""
+    """Station, offset and height half way along: a structure's own, else metres along the wall, and the height."""
     if path_m is None:
         return None, None, None
     station_m, offset_m, height_m = (float(value) for value in _halfway(path_m))

@@ -1,7 +1,7 @@
 """cracks.gpkg for QGIS and every other program that reads OGC GeoPackage, written by GDAL (pyogrio).
 
-Layers: ``cracks``, ``crack_points`` (damage of which only one point is known), ``cameras``, ``footprints``, ``track``, and
-``wall_1`` … with metres along and up in an undefined Cartesian reference system (srs_id -1). Styles for QGIS lie in
+Layers: ``cracks``, ``crack_points`` (damage of which only one point is known), ``cameras``, ``footprints``, ``track``,
+and ``wall_1`` … with metres along and up in an undefined Cartesian reference system (srs_id -1). Styles for QGIS lie in
 ``layer_styles``. It is a derivative: QGIS changes its bytes by opening it.
 """
 
@@ -126,11 +126,13 @@ def _layers(
     return styles
 
 
+_OF_CAMERAS = (
+    "name", "seen_at", "alt_ellipsoid_m", "alt_amsl_m", "roll_deg", "pitch_deg", "yaw_deg", "h_acc_m", "v_acc_m",
+)  # fmt: skip
+
+
 def _cameras(path: Path, cameras: Sequence[Camera]) -> None:
-    columns: dict[str, list[Any]] = {
-        name: [getattr(one, name) for one in cameras]
-        for name in ("name", "seen_at", "alt_ellipsoid_m", "alt_amsl_m", "roll_deg", "pitch_deg", "yaw_deg", "h_acc_m", "v_acc_m")
-    }  # fmt: skip
+    columns: dict[str, list[Any]] = {name: [getattr(one, name) for one in cameras] for name in _OF_CAMERAS}
     _layer(path, "cameras", "Point", _WGS84, [_point((one.lon_deg, one.lat_deg)) for one in cameras], columns)
     shown = [one for one in cameras if one.footprint is not None]
     _layer(
@@ -192,8 +194,8 @@ def _finish(path: Path, styles: Sequence[tuple[str, str]]) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("PRAGMA journal_mode = DELETE")
         database.execute(
-            "CREATE TABLE layer_styles (id INTEGER PRIMARY KEY AUTOINCREMENT, f_table_catalog TEXT, f_table_schema TEXT,"
-            " f_table_name TEXT, f_geometry_column TEXT, styleName TEXT, styleQML TEXT, styleSLD TEXT,"
+            "CREATE TABLE layer_styles (id INTEGER PRIMARY KEY AUTOINCREMENT, f_table_catalog TEXT,"
+            " f_table_schema TEXT, f_table_name TEXT, f_geometry_column TEXT, styleName TEXT, styleQML TEXT, styleSLD TEXT,"
             " useAsDefault BOOLEAN, description TEXT, owner TEXT, ui TEXT,"
             " update_time DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')))"
         )

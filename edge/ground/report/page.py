@@ -11,13 +11,14 @@ from importlib import resources
 from typing import Any
 
 from edge import __version__
+from edge.flights import REVIEW_SCHEMA
 from edge.ground.report import drawings
 from edge.ground.report.bands import WORDS, Bands
 from edge.ground.report.cameras import Camera
 from edge.ground.report.coverage import patches, unseen
 from edge.ground.report.findings import Finding
 from edge.ground.report.photos import Shown
-from edge.ground.report.review import SCHEMA, VERDICTS
+from edge.ground.report.review import VERDICTS
 from edge.ground.report.source import Flight, Json
 from edge.ground.report.tables import COLOURS
 from edge.ground.report.walls import Wall
@@ -80,7 +81,7 @@ def render(
         charts=list(drawings.charts(shown)),
         colours=len(COLOURS),
         verdicts=VERDICTS,
-        review_schema=SCHEMA,
+        review_schema=REVIEW_SCHEMA,
         style=Markup(style),  # our own file, not escaped: style and script are checked against their hashes
         script=Markup(script),
         style_hash=_hash(style),

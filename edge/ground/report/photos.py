@@ -45,7 +45,7 @@ class Shown:
 
 
 def locate(findings: Sequence[Finding], photos: Mapping[str, Path]) -> dict[Path, str]:
-    """Find each finding's photo and name it in ``finding.photo``; returns the originals with their names in the report."""
+    """Name each finding's photo in ``finding.photo``; returns the originals with their names in the report."""
     named: dict[Path, str] = {}
     taken: set[str] = set()
     hashes: dict[Path, str | None] = {}

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.flights import REVIEW_SCHEMA as SCHEMA
+from edge.flights import REVIEW_SCHEMA
 from edge.support.errors import UsageError
 
 VERDICTS = ("confirmed", "rejected", "unreviewed")
@@ -47,9 +47,11 @@ def read(path: Path, flight_id: str | None) -> dict[str, Review]:
         raise UsageError(f"--review {path}: cannot be read ({error.strerror or error})") from error
     except ValueError as error:
         raise UsageError(f"--review {path}: not whole JSON ({error}); download it from the report again") from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+    if not isinstance(document, dict) or document.get("schema") != REVIEW_SCHEMA:
         got = document.get("schema") if isinstance(document, dict) else type(document).__name__
-        raise UsageError(f"--review {path}: schema is {got!r}, not {SCHEMA!r}; give the file that the report downloads")
+        raise UsageError(
+            f"--review {path}: schema is {got!r}, not {REVIEW_SCHEMA!r}; give the file that the report downloads"
+        )
     if document.get("flight_id") != flight_id:
         raise UsageError(
             f"--review {path}: it reviews flight {document.get('flight_id')!r}, this is {flight_id!r}; "

@@ -179,6 +179,7 @@ class Gathered:
         self.count = 0
 
     def take(self, feature: Json) -> None:
+        """Look at one ``spanhawk/detection/2`` Feature."""
         found = feature.get("properties")
         if not isinstance(found, dict):
             return
@@ -207,6 +208,7 @@ class Gathered:
         return _length_px(new) > _length_px(old)
 
     def views(self) -> dict[str, View]:
+        """The best view of each, by crack_id."""
         return {name: _view(kept) for name, kept in self._kept.items()}
 
     def invented(self) -> list[Json]:
