@@ -75,7 +75,7 @@ $(VENV)/.flies: pyproject.toml | $(VENV)/bin/python
 
 # What builds and tests: TensorFlow, linters, oracles; under CI PyTorch too.
 $(VENV)/.builds: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -e '.[demo,report,dxf,workstation]' --group dev $(if $(CI),--group torch)
+	$(BIN)/python -m pip install --quiet -e '.[demo,report,dxf,ground,workstation]' --group dev $(if $(CI),--group torch)
 	@touch $@ $(VENV)/.flies
 
 # What benchmarks compare with: ONNX Runtime and the way to it.

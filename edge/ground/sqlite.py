@@ -130,8 +130,11 @@ class SqliteStore:
         conflicts: list[DetectionRow | CrackRow] = []
         new_detections, new_cracks = [], []
         numbered = [(self._flight(row.vehicle, row.flight_id, now_us), row) for row in batch.detections]
-        for flight in {flight for flight, _ in numbered}:
-            known |= self._known_seqs(flight, [row.seq for number, row in numbered if number == flight])
+        seqs: dict[int, list[int]] = {}
+        for flight, row in numbered:
+            seqs.setdefault(flight, []).append(row.seq)
+        for flight, wanted in seqs.items():
+            known |= self._known_seqs(flight, wanted)
         for flight, row in numbered:
             mark = digest(row.payload)
             before = known.setdefault((flight, row.seq), mark)
