@@ -71,7 +71,7 @@ $(VENV)/.compares: $(VENV)/.builds
 
 # The real broker, GPS daemon and database that tests talk to; GDAL and exiftool read what is written. Without root,
 # missing ones are skipped and named.
-PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign libfaketime iproute2 e2fsprogs postgresql postgresql-postgis gdal-bin libimage-exiftool-perl
+PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign libfaketime iproute2 e2fsprogs gcc libc6-dev postgresql postgresql-postgis gdal-bin libimage-exiftool-perl
 system-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  dpkg -s $(PACKAGES) >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(PACKAGES) >/dev/null; }; \

@@ -21,7 +21,9 @@ from edge.surface.lens import Lens
 
 AT = Moment(datetime(2026, 5, 1, 12, 3, 4, 567000, tzinfo=timezone.utc), synced=True)
 LENS = Lens(name="hq-6mm", width_px=640, height_px=480, fx_px=612.0, fy_px=612.0, cx_px=319.5, cy_px=239.5, origin="x")
-NAV = NavState(0, Fix(FixKind.RTK_FIXED, 51.05, 3.72, 12.5, 0.02, 0.04, 3, 57.25), Attitude(1.5, -80.0, 275.5), 2.0)
+NAV = NavState(
+    0, Fix(FixKind.RTK_FIXED, 51.05, 3.72, 12.5, 0.02, 0.04, 3, 57.25), Attitude(1.5, -80.0, 275.5), 2.0
+)
 
 
 def exiftool(path: Path) -> dict[str, Any]:

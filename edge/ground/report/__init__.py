@@ -115,7 +115,9 @@ def _files(
     if job.dxf:
         from edge.ground.report import dxf
 
-        banded = {name: [(row, one.band, path) for row, one, path in cracks] for name, cracks in flat.items()}
+        banded = {
+            name: [(row, one.band, path) for row, one, path in cracks] for name, cracks in flat.items()
+        }
         write_whole(out / "cracks.dxf", dxf.drawing(banded))
     html = page.render(flight, table, shown, withdrawn, walls, pictures, placed)
     write_whole(out / "index.html", html.encode("utf-8"))

@@ -269,9 +269,7 @@ def _band_words(band: int | None, width: Json | None, bands: Bands) -> str | Non
         return None if band is None else bands.names[band]
     ends = [bands.of(end) for name in ("low", "high") if (end := width.get(name)) is not None]
     reach = [bands.names[end] for end in sorted({*ends} - {band})]
-    return bands.names[band] + (
-        f" (the interval reaches {reach[0]}{' to ' + reach[-1] if reach[1:] else ''})" if reach else ""
-    )
+    return bands.names[band] + (f" (the interval reaches {reach[0]}{' to ' + reach[-1] if reach[1:] else ''})" if reach else "")
 
 
 def _severity(finding: Finding) -> tuple[bool, bool, float, float]:

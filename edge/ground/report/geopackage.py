@@ -92,36 +92,16 @@ def _layers(
         _columns([row for row, _ in lines]),
     )  # fmt: skip
     styles = [("cracks", crack_style(bands, "photo"))]
-    points = [
-        (row, course[0]) for row, course in zip(rows, courses, strict=True) if course is not None and len(course) == 1
-    ]
+    points = [(row, course[0]) for row, course in zip(rows, courses, strict=True) if course is not None and len(course) == 1]
     if points:
-        _layer(
-            path,
-            "crack_points",
-            "Point",
-            _WGS84,
-            [_point(point[:2]) for _, point in points],
-            _columns([row for row, _ in points]),
-        )
+        _layer(path, "crack_points", "Point", _WGS84, [_point(point[:2]) for _, point in points], _columns([row for row, _ in points]))
     if cameras:
         _cameras(path, cameras)
-        styles += [
-            ("cameras", plain_style("Point")),
-            ("footprints", plain_style("Polygon")),
-            ("track", plain_style("Line")),
-        ]
+        styles += [("cameras", plain_style("Point")), ("footprints", plain_style("Polygon")), ("track", plain_style("Line"))]
     for number, (name, cracks) in enumerate(flat.items(), 1):
         layer = f"wall_{number}"
         shapes = [_line(path_m.tolist()) for _, path_m in cracks]
-        _layer(
-            path,
-            layer,
-            "LineString",
-            None,
-            shapes,
-            {"wall": [name] * len(cracks), **_columns([row for row, _ in cracks])},
-        )
+        _layer(path, layer, "LineString", None, shapes, {"wall": [name] * len(cracks), **_columns([row for row, _ in cracks])})
         styles.append((layer, crack_style(bands, "photo")))
     return styles
 
@@ -139,14 +119,7 @@ def _cameras(path: Path, cameras: Sequence[Camera]) -> None:
         {"name": [one.name for one in shown], "seen_at": [one.seen_at for one in shown]},
     )  # fmt: skip
     track = [(one.lon_deg, one.lat_deg) for one in cameras]
-    _layer(
-        path,
-        "track",
-        "LineString",
-        _WGS84,
-        [_line(track)] if len(track) > 1 else [],
-        {"cameras": [float(len(track))] if len(track) > 1 else []},
-    )
+    _layer(path, "track", "LineString", _WGS84, [_line(track)] if len(track) > 1 else [], {"cameras": [float(len(track))] if len(track) > 1 else []})
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
@@ -158,12 +131,7 @@ _WHOLE = frozenset({"n_views"})
 
 
 def _layer(
-    path: Path,
-    name: str,
-    kind: str,
-    crs: str | None,
-    shapes: Sequence[bytes | None],
-    columns: Mapping[str, Sequence[Any]],
+    path: Path, name: str, kind: str, crs: str | None, shapes: Sequence[bytes | None], columns: Mapping[str, Sequence[Any]]
 ) -> None:
     from pyogrio import raw
 

@@ -263,9 +263,7 @@ class _Gathered:
         found = feature["properties"]
         size = found.get("size") or {}
         width, sigma = size.get("width_mm"), size.get("width_sigma_mm")
-        low, high = (
-            (None, None) if width is None or sigma is None else (max(0.0, width - 1.96 * sigma), width + 1.96 * sigma)
-        )
+        low, high = (None, None) if width is None or sigma is None else (max(0.0, width - 1.96 * sigma), width + 1.96 * sigma)
         return {
             "type": "Feature",
             "id": name,
@@ -285,10 +283,7 @@ class _Gathered:
                 "length_mm": None if size.get("length_mm") is None else {"value": size["length_mm"]},
                 "width_mm": None if width is None else {"value": width, "sigma": sigma, "low": low, "high": high},
                 "width_at_most_mm": size.get("width_at_most_mm"),
-                "best": {
-                    "frame_seq": found.get("frame_seq"),
-                    "evidence_sha256": (found.get("evidence") or {}).get("sha256"),
-                },
+                "best": {"frame_seq": found.get("frame_seq"), "evidence_sha256": (found.get("evidence") or {}).get("sha256")},
             },
         }
 
