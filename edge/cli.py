@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from edge import __version__
-from edge.commands import benchmark, calibrate, config, demo, doctor, outbox, replay, report, run
+from edge.commands import benchmark, calibrate, config, demo, doctor, ground, outbox, replay, report, run
 from edge.support.errors import EXIT_DONE, SpanhawkError
 
 _EPILOG = """\
@@ -21,6 +21,7 @@ examples:
   spanhawk replay flight.mp4 --mqtt mqtt://localhost
   spanhawk report FLIGHT --out report/              what was found and what was not seen, after the landing
   spanhawk run --config /etc/spanhawk/spanhawk.toml
+  spanhawk ground --broker mqtt://localhost         keep what the drones find; gives them receipts
   spanhawk doctor                                   is this drone fit to fly?
   spanhawk outbox list
   spanhawk calibrate --board 9x6 --square-mm 25 board-photos/
@@ -28,7 +29,7 @@ examples:
 """
 
 # In the order in which --help shows them.
-_COMMANDS = (demo, run, replay, report, doctor, outbox, config, calibrate, benchmark)
+_COMMANDS = (demo, run, replay, report, ground, doctor, outbox, config, calibrate, benchmark)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

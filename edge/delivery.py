@@ -5,7 +5,7 @@
   comes (``_Owed``).
 * When a connection is lost, everything handed over is pending again and goes out again under the same id.
 * A letter handed over late (from an earlier run, or old) is marked so.
-* A letter at which the broker hangs up each time would block all others: when connections end soon and
+* A letter at which the broker closes the connection each time would block all others: when connections end soon and
   nothing is acknowledged, letters go out one by one until the culprit is known, and it is parked. Where it was the
   largest so far, letters of its size are parked without another try (a broker's limit is learnt once), for a while.
 """
@@ -32,8 +32,8 @@ LATE_NS = 10_000_000_000
 # Without news, look for new letters this often.
 _IDLE_S = 0.5
 STRIKES = 5
-"""So often the broker must hang up on a letter sent alone before it is parked."""
-# The broker's own hanging up follows at once; a network that fell silent takes longer to be noticed.
+"""So often the broker must close the connection at a letter sent alone before the letter is parked."""
+# A broker that closes the connection does so at once; a network that fell silent takes longer to be noticed.
 _SOON_NS = 5_000_000_000
 _BARREN_CONNECTIONS = 2
 _SIZE_LEARNT_NS = 600_000_000_000
@@ -209,8 +209,10 @@ class Delivery:
         self._session = session
         if culprit is not None:
             if culprit_bytes is not None:
-                self._sizes.hung_up_on(culprit_bytes, self._clock.monotonic_ns())
-            self._park(culprit, f"the broker hung up each of the {STRIKES} times this letter was sent alone")
+                self._sizes.closed_at(culprit_bytes, self._clock.monotonic_ns())
+            self._park(
+                culprit, f"the broker closed the connection each of the {STRIKES} times this letter was sent alone"
+            )
 
     def _fill(self) -> None:
         under_way = len(self._sent_ns) + len(self._hand)
@@ -313,7 +315,7 @@ class _Owed:
 
 
 class _Sizes:
-    """The size from which a broker hangs up, learnt from one letter for all that are as large."""
+    """The size from which a broker closes the connection, learnt from one letter for all that are as large."""
 
     def __init__(self) -> None:
         self._largest_taken = 0
@@ -326,7 +328,7 @@ class _Sizes:
         if self._refused_from is not None and self._largest_taken >= self._refused_from:
             self.forget()  # it was not the size
 
-    def hung_up_on(self, size: int, now_ns: int) -> None:
+    def closed_at(self, size: int, now_ns: int) -> None:
         """A letter of this size, sent alone, ended the connection each time."""
         if size > self._largest_taken:
             self._refused_from, self._learnt_ns = min(size, self._refused_from or size), now_ns
@@ -338,7 +340,10 @@ class _Sizes:
         if now_ns - self._learnt_ns > _SIZE_LEARNT_NS:
             self.forget()
             return None
-        return f"{size} bytes, and the broker hung up on a letter of {self._refused_from}: raise its message_size_limit"
+        return (
+            f"{size} bytes, and the broker closed the connection at a letter of {self._refused_from}: "
+            "raise its message_size_limit"
+        )
 
     def forget(self) -> None:
         """Start afresh: the broker may have been set up anew."""
@@ -346,7 +351,7 @@ class _Sizes:
 
 
 class _Stumbling:
-    """Tells a letter that makes the broker hang up from a connection that is merely bad."""
+    """Distinguishes a letter at which the broker closes the connection from a connection that is merely bad."""
 
     def __init__(self, window: int) -> None:
         self._full_window = window

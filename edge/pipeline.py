@@ -34,8 +34,9 @@ from edge.support.complaints import Complaints
 from edge.support.errors import TryAgainError
 from edge.surface import CrackSize, Place
 from edge.surface.coverage import Coverage
-from edge.surface.inventory import CrackState, Inventory, Look
+from edge.surface.inventory import Inventory, Look
 from edge.surface.place import Surveyor, View
+from edge.surface.record import CrackState
 from edge.surface.registration import Registered
 from edge.surface.visibility import Motion, Seen, look
 
@@ -55,6 +56,8 @@ class Flight:
     """Where detections go."""
     cracks_topic: str | None = None
     """Where the flight's cracks go, each under one name; None: every frame stands for itself."""
+    named_in: str | None = None
+    """The flight id under which its cracks are named, where an earlier run began them; None: ``flight_id``."""
 
     @classmethod
     def of(cls, vehicle: str, flight_id: str) -> Flight:
@@ -91,7 +94,7 @@ class Outcome:
     payloads: tuple[bytes, ...]
     """The same as they are published."""
     revisions: tuple[CrackState, ...]
-    """The flight's cracks that this frame changed enough to be told of."""
+    """The flight's cracks that this frame changed enough to be reported again."""
     seen: Seen
     """How narrow a crack the frame would have shown."""
     placed: Registered | None
@@ -141,8 +144,9 @@ class Pipeline:
         measures: Measures,
         clock: Clock,
         proof: Proof | None = None,
+        inventory: Inventory | None = None,
     ) -> None:
-        """``proof`` None: no evidence is kept."""
+        """``proof`` None: no evidence is kept; ``inventory``: what an earlier run of this flight knew of its cracks."""
         self._segmenter = segmenter
         self._navigator = navigator
         self._outbox = outbox
@@ -159,7 +163,11 @@ class Pipeline:
         # Names are for what has a course: the first class that is measured as lines.
         lines = [kind.name for kind in segmenter.classes if kind.measure == "line"]
         self._named_kind = lines[0] if lines and flight.cracks_topic is not None else None
-        self._inventory = Inventory()
+        self.inventory = inventory or Inventory()
+        """The flight's cracks."""
+        if self.inventory.frame_name is not None:
+            self._surveyor.go_on(self.inventory.frame_name)
+        self._cracks_flight = flight.named_in or flight.flight_id
         self._coverage = Coverage()
         self._motion = Motion()
         self._facing = measures.scale.surface == "facing"
@@ -213,12 +221,12 @@ class Pipeline:
         )  # fmt: skip
 
     def finish(self) -> None:
-        """Write down what is not yet told of the flight's cracks; call it once, when no frame follows."""
-        self._store([self._crack_letter(state) for state in self._inventory.finish()])
+        """Write down what is not yet reported of the flight's cracks; call it once, when no frame follows."""
+        self._store([self._crack_letter(state) for state in self.inventory.finish()])
 
     def cracks(self) -> list[dict[str, Any]]:
         """The flight's cracks as they are known now, as Features of ``spanhawk/crack/1``."""
-        return [self._crack_feature(state) for state in self._inventory.all()]
+        return [self._crack_feature(state) for state in self.inventory.all()]
 
     def store_again(self) -> bool:
         """Try to write down what a full disk refused earlier; True when nothing is left to write."""
@@ -235,7 +243,7 @@ class Pipeline:
         Tens of milliseconds for a long flight: ask it now and then, and at the end.
         """
         return coverage_document(
-            self._flight.vehicle, self._flight.flight_id, self._clock.utc(), self._coverage, self._inventory
+            self._flight.vehicle, self._flight.flight_id, self._clock.utc(), self._coverage, self.inventory
         )
 
     def _judge(self, frame: Frame, mask: Mask, view: View, placed: Registered | None) -> Seen:
@@ -306,14 +314,14 @@ class Pipeline:
     def _recognise(
         self, frame: Frame, measured: tuple[Measured, ...], moment: Moment, view: View, kept: Evidence | None
     ) -> tuple[dict[int, str], tuple[CrackState, ...], Registered | None]:
-        """The crack_id of each crack by the object's own ``id()``, the revisions that are due, and the frame's place."""
+        """The crack_id of each crack by its object's ``id()``, the revisions that are due, and the frame's place."""
         if self._named_kind is None:
             return {}, (), None
         found = next(one for one in measured if one.kind == self._named_kind)
         cracks = [one for one in (*found.damage, *found.held_back) if isinstance(one, Crack)]
         measurer = self._measurers[found.kind]
         sizes = [measurer.size(crack, view.plane) for crack in cracks]
-        told = self._inventory.add(
+        told = self.inventory.add(
             Look(
                 frame_seq=frame.seq,
                 frame_name=frame.name,
@@ -326,7 +334,7 @@ class Pipeline:
             )
         )
         names = {
-            id(crack): crack_id(self._flight.vehicle, self._flight.flight_id, number)
+            id(crack): crack_id(self._flight.vehicle, self._cracks_flight, number)
             for crack, number in zip(cracks, told.numbers, strict=True)
             if number is not None
         }
@@ -336,12 +344,12 @@ class Pipeline:
         """Whether a detection goes out (``[report] detections``): of a kind without names each one does."""
         if self._detections == "all" or kind != self._named_kind:
             return True
-        told = {crack_id(self._flight.vehicle, self._flight.flight_id, one.number) for one in revisions}
+        told = {crack_id(self._flight.vehicle, self._cracks_flight, one.number) for one in revisions}
         return self._detections == "new" and name in told
 
     def _crack_feature(self, state: CrackState) -> dict[str, Any]:
         assert self._named_kind is not None, "only a named class has an inventory"
-        return crack_feature(self._flight.vehicle, self._flight.flight_id, self._named_kind, state)
+        return crack_feature(self._flight.vehicle, self._cracks_flight, self._named_kind, state)
 
     def _crack_letter(self, state: CrackState) -> Letter:
         assert self._flight.cracks_topic is not None, "only a flight with that topic has an inventory"

@@ -31,10 +31,10 @@ def add(commands: Commands) -> None:
 
 def _report(arguments: argparse.Namespace) -> int:
     from edge.ground import report
-    from edge.ground.report.source import FlightFolder
+    from edge.ground.report.source import FlightOnDisk
 
     job = report.Job(
-        source=FlightFolder(arguments.flight, arguments.photos),
+        source=FlightOnDisk(arguments.flight, arguments.photos),
         out=arguments.out,
         review=arguments.review,
         bands=arguments.bands,

@@ -41,7 +41,7 @@ class Switch:
         return {"flying": True}
 
     def stop(self) -> Mapping[str, Any]:
-        """Process no more frames; devices stay open and the outbox goes on delivering."""
+        """Process no more frames; devices stay open and the outbox continues to deliver."""
         self._flying.clear()
         return {"flying": False}
 

@@ -1,4 +1,4 @@
-"""``spanhawk run``: devices open in the order in which losing them hurts, frames move, the ground is told.
+"""``spanhawk run``: devices open in the order in which losing them hurts, frames move, the ground is informed.
 
 Threads: capture (newest frame wins), inference (the main thread), navigation (its own reader), ground
 (delivery, commands, status), network (the publisher's own). Each owns its object; only frames, states and letters
@@ -13,6 +13,7 @@ import signal
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -22,9 +23,10 @@ from edge import evidence
 from edge.daemon.control import Control, Switch
 from edge.daemon.ground import Ground
 from edge.daemon.meter import Meter
+from edge.daemon.names import Names
 from edge.daemon.notify import Systemd
 from edge.daemon.pilot import Pilot, pilot_of
-from edge.daemon.status import Reporter, Sources
+from edge.daemon.status import FINEST_MM, Reporter, Sources
 from edge.delivery import Delivery
 from edge.detections import receipts
 from edge.detections.wire import detection_id, mark_historical, rfc3339
@@ -35,6 +37,7 @@ from edge.mqtt import Publisher
 from edge.mqtt.status import status_payload
 from edge.mqtt.topics import replies_topic, status_topic
 from edge.navigation import Navigator
+from edge.navigation.mavlink import MavlinkNavigator
 from edge.outbox import LetterState, Outbox
 from edge.pipeline import Flight, Outcome, Pipeline, Proof
 from edge.settings import Settings, read
@@ -89,6 +92,8 @@ class Service:
         self._bad_frame_trouble: tuple[int, str] | None = None
         self._complaints = Complaints(log, clock)
         self._pilot: Pilot | None = None
+        outbox: Path | None = getattr(settings.outbox.options, "path", None)
+        self._names = Names(None if outbox is None else outbox.with_suffix(".cracks"), settings.vehicle, clock)
 
     def run(self, stop: threading.Event) -> None:
         """Open everything, work until ``stop`` is set, close everything; what was recorded is kept."""
@@ -102,7 +107,7 @@ class Service:
                 self._report_why(publisher, error)
                 raise
             pipeline = self._pipeline(segmenter, navigator, outbox)
-            self._pilot = pilot_of(navigator, self._settings.measures.scale, self._clock)
+            self._pilot = pilot_of(navigator, self._clock)
             camera = stack.enter_context(self._camera())
             ground = self._ground(publisher, outbox, pipeline, segmenter, navigator, camera)
             stack.enter_context(ground)
@@ -128,10 +133,12 @@ class Service:
                     pipeline.store_again()
                 else:
                     self._process(frame, pipeline, ground)
+                    self._names.save(pipeline.inventory, self._flight.named_in or self._flight.flight_id)
                 ground.check()
                 self._hold_off_watchdog(camera, ground)
         finally:
             pipeline.finish()
+            self._names.save(pipeline.inventory, self._flight.named_in or self._flight.flight_id, now=True)
             if not pipeline.store_again():
                 log.error("stopped with detections that a full disk did not take: %s", pipeline.storage_trouble)
 
@@ -201,7 +208,7 @@ class Service:
         return publisher
 
     def _enter_publisher(self, stack: ExitStack) -> Publisher:
-        """Connect; leave politely, without the last will, when the reason for leaving was told already."""
+        """Connect; at the end disconnect without the last will when the reason for ending was published already."""
         publisher = self._open_publisher().__enter__()
 
         def leave(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -214,7 +221,7 @@ class Service:
         return publisher
 
     def _report_why(self, publisher: Publisher, error: SpanhawkError) -> None:
-        """Tell the ground why there will be no flight, if it can be reached within a moment."""
+        """Publish why there will be no flight, if the broker can be reached within a moment."""
         vehicle, until_ns = self._settings.vehicle, self._clock.monotonic_ns() + round(REPORT_WHY_S * 1e9)
         why = status_payload(
             vehicle, self._flight.flight_id, "offline", [str(error)], flying=False, confirm=self._confirm
@@ -229,7 +236,11 @@ class Service:
         settings = self._settings
         folder = settings.flight.evidence_dir
         proof = None if folder is None else Proof(folder, settings.flight.min_free_mb * 1_000_000)
-        return Pipeline(segmenter, navigator, outbox, self._flight, settings.measures, self._clock, proof)
+        earlier = self._names.read()
+        if earlier is not None:
+            self._flight = replace(self._flight, named_in=earlier.flight_id)
+        inventory = None if earlier is None else earlier.inventory
+        return Pipeline(segmenter, navigator, outbox, self._flight, settings.measures, self._clock, proof, inventory)
 
     def _ground(
         self,
@@ -255,7 +266,18 @@ class Service:
             self._bad_frame_lately,
         )
         flight = self._settings.flight
-        sources = Sources(self._meter, lambda: camera.dropped, navigator, outbox, segmenter.runtime, flight, complaints)
+        finest_mm = navigator.finest_mm if isinstance(navigator, MavlinkNavigator) else FINEST_MM
+        sources = Sources(
+            self._meter,
+            lambda: camera.dropped,
+            navigator,
+            outbox,
+            segmenter.runtime,
+            flight,
+            complaints,
+            lambda: None if self._newest is None else self._newest.seen,
+            finest_mm,
+        )
         actions = {
             "start": self._switch.start,
             "stop": self._switch.stop,

@@ -16,9 +16,13 @@ from edge.settings import FlightOptions
 from edge.support import board, disk
 from edge.support.clock import Clock
 from edge.support.errors import TryAgainError
+from edge.surface.visibility import Seen
 
 # A fix that is late once is not reported.
 _NO_FIX_NS = 5_000_000_000
+
+FINEST_MM = 0.3
+"""The narrowest crack that is asked for where nobody says: the limit of most codes for reinforced concrete."""
 
 TELEMETRY_SCHEMA = "spanhawk/telemetry/1"
 
@@ -29,13 +33,17 @@ class Sources:
 
     meter: Meter
     dropped: Callable[[], int]
-    """Frames the camera had that nobody looked at."""
+    """Frames of the camera that were not looked at."""
     navigator: Navigator
     outbox: Outbox
     runtime: Runtime
     flight: FlightOptions
     complaints: Sequence[Callable[[], str | None]]
     """Each returns one sentence on what is wrong, or None."""
+    seen: Callable[[], Seen | None] = lambda: None
+    """How narrow a crack the newest frame would have shown; None before the first."""
+    finest_mm: float = FINEST_MM
+    """The narrowest crack that is asked for."""
 
 
 class PositionWatch:
@@ -101,6 +109,8 @@ class Reporter:
         temperature, free = board.temperature_deg_c(), disk.free_bytes_for(self._sources.flight.snapshot_dir)
         resident = board.resident_bytes()
         runtime = self._sources.runtime
+        seen = self._sources.seen()
+        narrowest_mm = None if seen is None else seen.narrowest_mm
         document = {
             "schema": TELEMETRY_SCHEMA,
             "vehicle": self._vehicle,
@@ -115,6 +125,8 @@ class Reporter:
             "looked_share": None if reading.looked_share is None else round(reading.looked_share, 3),
             "fps": None if reading.fps is None else round(reading.fps, 2),
             "stage_ms": reading.stage_ms,
+            "narrowest_crack_mm": None if narrowest_mm is None else round(narrowest_mm, 2),
+            "hint": None if seen is None else seen.hint(self._sources.finest_mm),
             "fix": {
                 "kind": "NONE" if fix is None else fix.kind.name,
                 "h_accuracy_m": None if fix is None else fix.h_accuracy_m,

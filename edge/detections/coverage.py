@@ -24,6 +24,18 @@ SCHEMA = "spanhawk/coverage/1"
 FRAME_SCHEMA = "spanhawk/frame/1"
 
 
+_SEEN = dict.fromkeys(("far", "oblique", "blurred", "dark", "bright"), "poor")
+_REASONS = {
+    "unscaled": "millimetres unknown: no range or no lens",
+    "far": "too far",
+    "oblique": "too oblique",
+    "blurred": "blurred",
+    "dark": "too dark",
+    "bright": "too bright",
+    "unknown": "nothing in the picture tells how sharp it is",
+}
+
+
 def schema(name: str = "coverage-1") -> dict[str, Any]:
     """The JSON Schema (2020-12) of ``coverage-1`` or ``frame-1``."""
     text = resources.files("edge.detections").joinpath(f"schema/{name}.json").read_text(encoding="utf-8")
@@ -34,7 +46,7 @@ def schema(name: str = "coverage-1") -> dict[str, Any]:
 def coverage_document(
     vehicle: str, flight_id: str, at: datetime, coverage: Coverage, inventory: Inventory
 ) -> dict[str, Any]:
-    """A FeatureCollection with one Feature for each chart and class; ``geometry`` is null without a place on the earth."""
+    """A FeatureCollection, a Feature for each chart and class; ``geometry`` is null without a place on the earth."""
     return {
         "type": "FeatureCollection",
         "schema": SCHEMA,
@@ -66,6 +78,8 @@ def _feature(patch: Patch, inventory: Inventory) -> dict[str, Any]:
         "geometry": {"type": "MultiPolygon", "coordinates": on_earth} if known else None,
         "properties": {
             "class": patch.kind,
+            "seen": "seen" if narrowest is not None else _SEEN.get(patch.kind, "unknown"),
+            "reason": _REASONS.get(patch.kind),
             "narrowest_crack_mm": narrowest,
             "area_m2": None if area_m2 is None else round(area_m2, 4),
             "place": {"frame": frame if placed else None, "polygons_m": on_surface},
@@ -100,9 +114,12 @@ def frame_record(frame: Frame, nav: NavState, moment: Moment, seen: Seen) -> dic
         "local_m": None
         if nav.local is None
         else [round(v, 3) for v in (nav.local.north_m, nav.local.east_m, nav.local.down_m)],
-        "attitude_deg": None
-        if attitude is None
-        else [round(v, 2) for v in (attitude.roll_deg, attitude.pitch_deg, attitude.yaw_deg)],
+        "alt_ellipsoid_m": None if fix is None else _rounded(fix.alt_ellipsoid_m, 3),
+        "h_accuracy_m": None if fix is None else _rounded(fix.h_accuracy_m, 3),
+        "v_accuracy_m": None if fix is None else _rounded(fix.v_accuracy_m, 3),
+        "roll_deg": None if attitude is None else _rounded(attitude.roll_deg, 2),
+        "pitch_deg": None if attitude is None else _rounded(attitude.pitch_deg, 2),
+        "yaw_deg": None if attitude is None else _rounded(attitude.yaw_deg, 2),
         "range_m": _rounded(nav.range_m, 3),
         "exposure_us": frame.exposure_us,
         "blur_px": _rounded(seen.looks.blur_px, 2),
@@ -118,7 +135,7 @@ def frame_record(frame: Frame, nav: NavState, moment: Moment, seen: Seen) -> dic
         "why": seen.why,
         "frame": seen.frame,
         "footprint_m": None if seen.footprint_m is None else np.round(seen.footprint_m, 3).tolist(),
-        "footprint_lonlat": None if corners is None else [corner[:2] for corner in corners],
+        "footprint": None if corners is None else [corner[:2] for corner in corners],
     }
 
 

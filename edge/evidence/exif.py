@@ -42,9 +42,10 @@ def exif_segment(
 
     GPS time and date are written only where ``seen_at`` is the satellites' own (``satellite_time``). ``size_px``: width
     and height; None: they are not written. ``lens``: of the
-    picture's own size; None: no camera is named. ``focal_mm``: its real focal length, None where that is unknown.
+    picture's own size; None: the model is not named. ``focal_mm``: its real focal length, None where that is unknown.
     """
     main = [
+        _ascii(0x010F, MAKE),  # Make
         _ascii(0x0131, MAKE),  # Software
         _ascii(0x0132, _date(seen_at)),  # DateTime
         # What the standard requires of every JPEG: a nominal 72 dpi, and samples centred as OpenCV writes them.
@@ -57,7 +58,7 @@ def exif_segment(
     if size_px is not None:
         exif += [_long(0xA002, size_px[0]), _long(0xA003, size_px[1])]  # ExifImageWidth, …Height
     if lens is not None:
-        main += [_ascii(0x010F, MAKE), _ascii(0x0110, _plain(lens.name))]  # Make, Model
+        main.append(_ascii(0x0110, _plain(lens.name)))  # Model
         exif += _lens_entries(lens, focal_mm)
     tiff = _tiff(main, exif, _gps_entries(nav, seen_at if satellite_time else None))
     body = b"Exif\x00\x00" + tiff

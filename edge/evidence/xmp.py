@@ -17,7 +17,11 @@ def xmp_segment(nav: NavState) -> bytes:
     """A whole APP1 segment, marker included; empty where neither attitude nor accuracies are known."""
     values: dict[str, float] = {}
     if nav.attitude is not None:
-        values |= {"Yaw": nav.attitude.yaw_deg % 360.0, "Pitch": nav.attitude.pitch_deg + 90.0, "Roll": nav.attitude.roll_deg}
+        values |= {
+            "Yaw": nav.attitude.yaw_deg % 360.0,
+            "Pitch": nav.attitude.pitch_deg + 90.0,
+            "Roll": nav.attitude.roll_deg,
+        }
     fix = nav.fix
     if fix is not None and fix.h_accuracy_m is not None:
         values["GPSXYAccuracy"] = fix.h_accuracy_m

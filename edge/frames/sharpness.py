@@ -74,6 +74,8 @@ def _patches(rgb: RGB) -> npt.NDArray[np.float32]:
 
 def _noise(patches: npt.NDArray[np.float32]) -> float:
     """J. Immerkær, "Fast noise variance estimation" (1996), of the calmest quarter of the patches."""
+    if min(patches.shape[1:]) < 3:
+        return 0.0
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     found = np.abs(cv2.filter2D(_stacked(patches), -1, kernel)).reshape(patches.shape)
     inner = found[:, 1:-1, 1:-1].mean(axis=(1, 2)) * (np.sqrt(np.pi / 2) / 6)

@@ -126,7 +126,7 @@ def _dji(packet: Packet, prefix: str) -> Stated:
     reversed_ = packet.word(f"{prefix}:CamReverse") == "1" or packet.word(f"{prefix}:GimbalReverse") == "1"
     angles = _angles(packet, prefix + ":Gimbal{}Degree")
     if reversed_ and angles is not None:
-        packet.doubts.append("the camera is mounted upside down (CamReverse), so its angles are not believed")
+        packet.doubts.append("the camera is mounted upside down (CamReverse), so its angles are not used")
         angles = None
     return Stated(
         lat_deg=packet.number(-90, 90, f"{prefix}:GpsLatitude"),

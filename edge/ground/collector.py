@@ -32,6 +32,8 @@ TOPICS = tuple(f"spanhawk/+/{kind}" for kind in KINDS)
 _TURN_S = 0.2
 _STORE_PAUSE_S = (0.5, 10.0)
 _BROKER_PAUSE_S = (0.5, 30.0)
+# A connection that lived so long was a good one: the next failure is the first of its kind.
+_HELD_NS = 10_000_000_000
 # Another client under our name takes the connection back each time: leave it to it for a while.
 _TAKEN_OVER_S = 20.0
 _GAPS_EVERY_NS = 2_000_000_000
@@ -97,27 +99,29 @@ class Collector:
                 self._clock.wait(stop, pause_s)
 
     def _one_connection(self, stop: threading.Event, backoff: Backoff) -> float:
-        line = self._connect()
+        line, up_ns = self._connect(), None
         try:
             line.dial()
             while not stop.is_set():
                 heard = line.hear(self._most, _TURN_S)
                 if line.subscribed and self._broker_trouble is not None:
                     log.info("connected; listening")
-                    self._broker_trouble = None
+                    self._broker_trouble, up_ns = None, self._clock.monotonic_ns()
+                if up_ns is not None and self._clock.monotonic_ns() - up_ns > _HELD_NS:
                     backoff.reset()
+                    up_ns = None
                 for complaint in line.complaints:
                     self._complaints.warn(complaint, complaint)
                 if heard:
                     self._take(line, heard, stop)
                 self._ask_again(line)
-            line.close(politely=True)
+            line.close(goodbye=True)
             return 0.0
         except Disconnected as ended:
             self._broker_trouble = str(ended)
             self._complaints.warn("broker", str(ended))
             taken_over = line.taken_over
-            line.close(politely=False)
+            line.close(goodbye=False)
             return _TAKEN_OVER_S if taken_over else backoff.pause_s()
 
     def _take(self, line: Line, heard: Sequence[Heard], stop: threading.Event) -> None:

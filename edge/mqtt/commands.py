@@ -64,7 +64,7 @@ class CommandError(SpanhawkError):
 def parse(payload: bytes, known: Sequence[str], now: datetime | None = None) -> Command:
     """Read a command strictly; ``known`` are the names carried out here.
 
-    ``now`` is the trusted UTC; with None (the clock is not set) a command that expires is refused, because nobody
+    ``now`` is the trusted UTC; with None (the clock is not set) a command that expires is refused, because nothing
     can tell whether it has. Raises CommandError, and nothing else for any bytes.
     """
     table = _table(payload)
@@ -172,7 +172,7 @@ def _check_expiry(value: Any, now: datetime | None, name: str, id: str | None) -
     if moment is None:
         raise CommandError('"expires_at" must be RFC 3339 with a zone, as 2026-05-01T12:00:00Z', name, id)
     if now is None:
-        raise CommandError('"expires_at" cannot be judged: the clock on board is not set; send it without', name, id)
+        raise CommandError('"expires_at" cannot be checked: the clock on board is not set; leave it out', name, id)
     if moment <= now:
         raise CommandError(f"expired at {value}, here it is {now.isoformat(timespec='seconds')}", name, id)
 

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 _DIAL_TIMEOUT_S = 10.0
 _PUBLISH_LIMIT = 1000
 TAKEN_OVER = "Session taken over"
+_OWN_NAME = "give each collector a mqtt.client_id of its own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +132,10 @@ class Line:
         """At QoS 1, without waiting; what is lost with the connection was of this connection only."""
         self._client.publish(topic, payload, qos=1)
 
-    def close(self, *, politely: bool) -> None:
+    def close(self, *, goodbye: bool) -> None:
         """DISCONNECT, or only close the socket."""
         client = self._client
-        if politely and self._accepted and self._ended is None:
+        if goodbye and self._accepted and self._ended is None:
             client.disconnect()
             for _ in range(10):
                 if self._ended is None and client.loop(0.1) != 0:
@@ -189,7 +190,8 @@ class Line:
     def _on_disconnect(
         self, client: Client, userdata: object, flags: DisconnectFlags, reason: ReasonCode, properties: object
     ) -> None:
-        self._ended = str(reason)
+        if self._ended is None:  # the broker's own word comes first, the end of the socket after it
+            self._ended = str(reason)
 
     def _on_subscribe(
         self, client: Client, userdata: object, mid: int, reasons: list[ReasonCode], properties: object
@@ -205,12 +207,11 @@ class Line:
         if self._refused is not None:
             return f"{self._address} {refusal(self._refused)}"
         if self.taken_over:
-            return (
-                f"{self._address}: another client came under the name {self._who.client_id!r}; give each collector a "
-                "mqtt.client_id of its own"
-            )
+            return f"{self._address}: another client came under the name {self._who.client_id!r}: {_OWN_NAME}"
         if self._accepted:
-            return f"{self._address} {loss(self._ended or f'error {status}', '')}"
+            # mosquitto 2.0 says nothing when another client of the same name takes a kept session.
+            name = f"; if it does so again and again, another client uses the name {self._who.client_id!r}: {_OWN_NAME}"
+            return f"{self._address} {loss(self._ended or f'error {status}', '')}{name}"
         return f"{self._address} {silence('', encrypted=self._address.encrypted, is_5=self._who.is_5)}"
 
     def _properties(self) -> Properties:

@@ -29,7 +29,7 @@ class Options:
     max_payload_bytes: int = 256 << 10
     """Larger letters are refused, bytes."""
     at_once: bool = True
-    """True: connected from the start, and everything is acknowledged when next looked at; False: only when told."""
+    """True: connected from the start, and everything is acknowledged when next looked at; False: only on request."""
 
     def __post_init__(self) -> None:
         if self.window < 1:
@@ -39,7 +39,7 @@ class Options:
 def open_publisher(
     options: Options, clock: Clock, *, vehicle: str, last_will: bytes, receipts: bool = False
 ) -> Publisher:
-    """A publisher that reaches nobody; ``receipts`` changes nothing here.
+    """A publisher without a broker; ``receipts`` changes nothing here.
 
     Raises ConfigError for an impossible vehicle name.
     """
@@ -78,7 +78,7 @@ class _Wire:
         self.packets.append((self._mids, Published(topic, payload, qos, retained, correlation)))
         return self._mids
 
-    def close(self, *, politely: bool) -> None:
+    def close(self, *, goodbye: bool) -> None:
         """Nothing to close."""
 
 
@@ -90,7 +90,7 @@ class MemoryPublisher:
         """Everything that reached the far end, in order; repeats are repeated."""
         self.refuse: Callable[[Published], str | None] = lambda published: None
         """The far end's rule: a reason to refuse this publication, None to take it."""
-        self.hangs_up_on: Callable[[Published], bool] = lambda published: False
+        self.closes_at: Callable[[Published], bool] = lambda published: False
         """Publications at which the far end closes the connection."""
         self.receive_maximum: int | None = None
         """Unacknowledged publications that the far end allows, from the next connection on; None: it does not say."""
@@ -119,12 +119,12 @@ class MemoryPublisher:
             self.wake.set()
 
     def deliver(self, count: int | None = None, *, acknowledge: bool = True) -> int:
-        """Let ``count`` packets (None: all) reach the far end, which answers unless told not to; returns how many."""
+        """Let ``count`` packets (None: all) reach the far end, which answers unless asked not to; returns how many."""
         done = 0
         while self._wire is not None and self._wire.packets and done != count:
             mid, published = self._wire.packets.popleft()
             done += 1
-            if self.hangs_up_on(published):
+            if self.closes_at(published):
                 self.go_down()
                 break
             refused = self.refuse(published)

@@ -103,7 +103,7 @@ class Abilities:
         found = []
         if not self.retains:
             found.append(
-                "keeps no retained messages: whoever subscribes later sees neither the status nor that this vehicle "
+                "keeps no retained messages: a later subscriber sees neither the status nor that this vehicle "
                 "vanished (retain_available)"
             )
         if not self.acknowledges:
@@ -205,10 +205,10 @@ class PahoConnection:
         info = self._client.publish(topic, payload, qos, retained, properties)
         return info.mid if info.rc == 0 else None
 
-    def close(self, *, politely: bool) -> None:
+    def close(self, *, goodbye: bool) -> None:
         """DISCONNECT, or only close the socket. The client goes with its last reference, and its sockets with it."""
         client = self._client
-        if politely and self._accepted and self._ended is None:
+        if goodbye and self._accepted and self._ended is None:
             client.disconnect()
             for _ in range(_LEAVE_TURNS):
                 if self._ended is None and client.loop(_TURN_S) != 0:

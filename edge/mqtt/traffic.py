@@ -129,7 +129,9 @@ class Traffic:
         topic = asked if asked is not None and may_reply_to(asked, self._vehicle) else default_topic
         with self._lock:
             if self._line is None or len(self._replies) >= _MAX_REPLIES:
-                self._complaints.warn("replies", f"a reply on {topic} is dropped: the broker is absent or too slow")
+                self._complaints.warn(
+                    "replies", f"a reply on {topic} is dropped: the broker is not connected or too slow"
+                )
                 return
             self._replies.append((topic, payload, request.correlation))
             self._flush()
@@ -197,20 +199,20 @@ class Traffic:
             self._requests.append(news.request)
 
     def _fits(self, topic: str, payload: bytes) -> bool:
-        """Whether it can be sent here; a status the broker hangs up on would end every connection."""
+        """Whether it can be sent here; a status at which the broker closes the connection would end every one."""
         unfit = self._unfit(topic, payload)
         if unfit is not None:
-            self._complaints.warn(f"unfit {topic}", f"what goes on {topic[:80]!r} is not sent: {unfit}")
+            self._complaints.warn(f"unfit {topic}", f"a message for {topic[:80]!r} is not sent: {unfit}")
         return unfit is None
 
     def _unfit(self, topic: str, payload: bytes) -> str | None:
         """Why a publication can never be delivered here; None when it can."""
         topic_bytes = topic_size_bytes(topic)
         if topic_bytes is None:
-            return f"{topic[:80]!r} is not a topic one can publish on"
+            return f"{topic[:80]!r} is not a valid topic to publish on"
         if len(payload) > self._max_payload_bytes:
             return f"{len(payload)} bytes, more than mqtt.max_payload_bytes ({self._max_payload_bytes})"
         packet_bytes = _PUBLISH_OVERHEAD_BYTES + topic_bytes + len(payload)
         if self._max_packet_bytes is not None and packet_bytes > self._max_packet_bytes:
-            return f"{packet_bytes} bytes, more than this broker takes ({self._max_packet_bytes})"
+            return f"{packet_bytes} bytes, more than this broker accepts ({self._max_packet_bytes})"
         return None

@@ -165,7 +165,7 @@ class Store:
         elif not (self._out_of_room(error) and self._ballast.drop()):
             raise error
         else:
-            log.warning("%s: the disk is full; the ballast file is removed so that delivery can go on", self._path)
+            log.warning("%s: the disk is full; the ballast file is removed so that delivery can continue", self._path)
 
     def _sound(self) -> bool:
         """Look again, thoroughly: what was read wrong once may have been the memory, not the file."""

@@ -1,8 +1,8 @@
 """What of a surface was seen, and how well: a grid over each chart in which the best view of every cell counts.
 
-A chart is the flat map that registration lays the frames on (`registration`); where poses are known its units are metres
-along and up the surface, else pixels of its first frame. Cells are kept in tiles, so that a flight along a bridge and a
-position that jumps cost what they cover, and not the box around it. When there are too many tiles the cells grow.
+A chart is the flat map that registration lays the frames on (`registration`). Its units are metres along and up the
+surface where poses are known, else pixels of its first frame. Cells are kept in tiles, so that a flight along a bridge
+and a position that jumps cost what they cover, not the box around it. When there are too many tiles the cells grow.
 """
 
 from __future__ import annotations
@@ -61,9 +61,13 @@ class _Grid:
         low, high = np.floor(corners.min(axis=0)).astype(int), np.ceil(corners.max(axis=0)).astype(int)
         if (high - low).max() > 64 * CELLS_ACROSS:  # a view along the surface: it says nothing of what is far away
             return
-        inside = np.zeros(tuple(high - low)[::-1], np.uint8)
-        # Centres of cells, in OpenCV's fixed point with 8 fractional bits.
-        cv2.fillConvexPoly(inside, np.rint((corners - low - 0.5) * 256).astype(np.int32), 1, cv2.LINE_8, 8)
+        # A cell was seen where its centre was; OpenCV's polygons also take the cells that their border touches.
+        x, y = np.arange(low[0], high[0]) + 0.5, (np.arange(low[1], high[1]) + 0.5)[:, None]
+        sides = [
+            (b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])
+            for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)
+        ]
+        inside = (np.min(sides, axis=0) >= 0) | (np.max(sides, axis=0) <= 0)
         for key, (mine, theirs) in _tiles_of(low, high):
             part = inside[theirs]
             if not part.any():
@@ -82,10 +86,12 @@ class _Grid:
 
     def cells(self) -> tuple[Points, UInt8]:
         """Centres (N, 2), chart units, and codes (N,) of all that was seen."""
-        places, codes = [np.zeros((0, 2))], [np.zeros(0, np.uint8)]
+        places: list[Points] = [np.zeros((0, 2))]
+        codes: list[UInt8] = [np.zeros(0, np.uint8)]
         for (row, column), tile in self.tiles.items():
             y, x = np.nonzero(tile != UNSEEN)
-            places.append((np.column_stack([x + column * TILE, y + row * TILE]) + 0.5) * self.cell)
+            at = np.column_stack([x + column * TILE, y + row * TILE]).astype(np.float64)
+            places.append((at + 0.5) * self.cell)
             codes.append(tile[y, x])
         return np.concatenate(places), np.concatenate(codes)
 
@@ -198,7 +204,7 @@ def _rebased(grid: _Grid, onto: Matrix) -> _Grid:
     if not len(centres):
         return _Grid(grid.cell)
     middle = centres.mean(axis=0)
-    steps = project(onto, np.array([middle, middle + [grid.cell, 0], middle + [0, grid.cell]]))
+    steps = project(onto, np.array([middle, middle + np.array([grid.cell, 0]), middle + np.array([0, grid.cell])]))
     (a, b), (c, d) = steps[1] - steps[0], steps[2] - steps[0]
     moved = _Grid(_round(1.4 * math.sqrt(abs(a * d - b * c))))
     moved.put(project(onto, centres), codes)

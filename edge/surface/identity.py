@@ -67,7 +67,8 @@ class CrackMap:
 
     def __init__(self) -> None:
         self.lines: dict[int, Line] = {}
-        self._next = 1
+        self.next_number = 1
+        """The number of the next line."""
         self._votes: Counter[tuple[int, int]] = Counter()
         self._boxes: dict[int, dict[int, tuple[float, float, float, float]]] = {}
 
@@ -126,6 +127,11 @@ class CrackMap:
                 line.tidy()
                 self._boxes[chart][line.number] = line.box
 
+    def put(self, line: Line) -> None:
+        """Take in a line of an earlier run, under its number."""
+        self.lines[line.number] = line
+        self._boxes.setdefault(line.chart, {})[line.number] = line.box
+
     def forget(self, number: int) -> None:
         """Drop a line for good, as one that was withdrawn long ago."""
         line = self.lines.pop(number, None)
@@ -137,8 +143,8 @@ class CrackMap:
         place = line.broken()
         if place is None:
             return
-        part = line.cut(place, self._next)
-        self._next += 1
+        part = line.cut(place, self.next_number)
+        self.next_number += 1
         self.lines[part.number] = part
         self._boxes.setdefault(part.chart, {})[part.number] = part.box
 
@@ -179,9 +185,9 @@ class CrackMap:
     def _begin(self, xy: Points, view: View) -> Line:
         ones = np.ones(len(xy), np.int32)
         step = SPACING_PX * view.placed.unit_per_px
-        line = Line(self._next, view.placed.chart, step, xy.copy(), ones, ones.copy(), ones.copy())
+        line = Line(self.next_number, view.placed.chart, step, xy.copy(), ones, ones.copy(), ones.copy())
         self.lines[line.number] = line
-        self._next += 1
+        self.next_number += 1
         return line
 
     def _vote_for_chain(self, shared: list[Shared]) -> None:

@@ -1,7 +1,7 @@
 """How narrow a crack one frame would have shown, and what would have shown a narrower one.
 
 The constants were fitted by ``python benchmarks/mapping_coverage.py --fit`` on 4,064 stretches of rendered cracks (ten
-bridges, 400 frames) that the shipped ``fast-unet`` looked at: a logistic model of the chance that a stretch is reported,
+bridges, 400 frames) that the shipped ``fast-unet`` looked at: a logistic model of the chance that one is reported,
 
     logit p = INTERCEPT + WIDTH ln(width_px) + BLUR ln(blur_px) + LIGHT ln(light + LIGHT_OFFSET).
 
@@ -40,8 +40,8 @@ _SMEARED_SHARE = 0.5
 Kind = Literal[
     "0.1", "0.2", "0.3", "0.5", "1.0", "2.0", "unscaled", "far", "oblique", "blurred", "dark", "bright", "unknown"
 ]
-"""How well a place was seen, best first. A number: cracks of so many millimetres and wider are found. ``unscaled``: seen
-sharply, but without range or lens nobody knows how many millimetres a pixel is. ``far``, ``oblique``, ``blurred``,
+"""How well a place was seen, best first. A number: cracks of so many millimetres and wider are found. ``unscaled``:
+seen sharply, but without range or lens nobody knows how many millimetres a pixel is. ``far``, ``oblique``, ``blurred``,
 ``dark``, ``bright``: not even 2 mm, and why. ``unknown``: nothing in the picture tells how sharp it is."""
 CLASSES: tuple[Kind, ...] = get_args(Kind)
 WIDTHS_MM = tuple(float(kind) for kind in CLASSES[:6])
@@ -87,7 +87,7 @@ class Seen:
             return None
         if _smeared(self):
             return "slower"
-        lit = _narrowest_px(self.looks.blur_px, BRIGHT_ENOUGH) / self.narrowest_px
+        lit = narrowest_px(self.looks.blur_px, BRIGHT_ENOUGH) / self.narrowest_px
         if self.narrowest_mm is not None and lit * self.narrowest_mm <= finest_mm:
             return "more light"
         return "closer" if self.narrowest_mm is not None else "slower"
@@ -127,19 +127,19 @@ def look(looks: Sharpness, view: View, smear_px: float | None, size: tuple[int, 
     corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)
     footprint = view.on_surface(corners)
     plane = view.plane
-    narrowest_px = None if looks.blur_px is None else _narrowest_px(looks.blur_px, looks.light)
+    narrow_px = None if looks.blur_px is None else narrowest_px(looks.blur_px, looks.light)
     gsd = worst = None
     if plane is not None:
         middle = np.array([[(width - 1) / 2, (height - 1) / 2]])
         gsd, worst = _gsd_mm(view, middle), _gsd_mm(view, corners)
-    narrowest_mm = None if narrowest_px is None or worst is None else narrowest_px * worst
-    why = "nothing in the picture tells how sharp it is" if narrowest_px is None else view.why
-    kind = _kind(looks, view, narrowest_px, narrowest_mm, worst)
+    narrowest_mm = None if narrow_px is None or worst is None else narrow_px * worst
+    why = "nothing in the picture tells how sharp it is" if narrow_px is None else view.why_no_plane or view.why
+    kind = _kind(looks, view, narrow_px, narrowest_mm, worst)
     lost = kind in ("dark", "bright")
     return Seen(
         kind=kind,
         looks=looks,
-        narrowest_px=None if lost else narrowest_px,
+        narrowest_px=None if lost else narrow_px,
         narrowest_mm=None if lost else narrowest_mm,
         gsd_mm_px=gsd,
         incidence_deg=None if plane is None or facing else plane.incidence_deg,
@@ -151,27 +151,27 @@ def look(looks: Sharpness, view: View, smear_px: float | None, size: tuple[int, 
 
 
 def _kind(
-    looks: Sharpness, view: View, narrowest_px: float | None, narrowest_mm: float | None, worst_mm: float | None
+    looks: Sharpness, view: View, narrow_px: float | None, narrowest_mm: float | None, worst_mm: float | None
 ) -> Kind:
     if looks.light < DARK_LIGHT or looks.dark_share > _LOST_SHARE:
         return "dark"
     if looks.bright_share > _LOST_SHARE:
         return "bright"
-    if narrowest_px is None or looks.blur_px is None:
+    if narrow_px is None or looks.blur_px is None:
         return "unknown"
-    if view.why == OBLIQUE:
+    if view.why_no_plane == OBLIQUE:
         return "oblique"
-    sharp_px = _narrowest_px(min(looks.blur_px, SHARP_PX), looks.light)
+    sharp_px = narrowest_px(min(looks.blur_px, SHARP_PX), looks.light)
     if narrowest_mm is None or worst_mm is None:
-        return "unscaled" if narrowest_px <= 2 * sharp_px else "blurred"
+        return "unscaled" if narrow_px <= 2 * sharp_px else "blurred"
     for kind, width_mm in zip(CLASSES, WIDTHS_MM, strict=False):
         if narrowest_mm <= width_mm:
             return kind
     return "blurred" if sharp_px * worst_mm <= WIDTHS_MM[-1] else "far"
 
 
-def _narrowest_px(blur_px: float, light: float) -> float:
-    """Width that is found with PROBABILITY."""
+def narrowest_px(blur_px: float, light: float) -> float:
+    """Width in pixels that is found with PROBABILITY, at a blur and a light as ``Sharpness`` has them."""
     needed = math.log(PROBABILITY / (1 - PROBABILITY))
     rest = INTERCEPT + BLUR * math.log(max(blur_px, _LEAST_BLUR_PX)) + LIGHT * math.log(light + LIGHT_OFFSET)
     return math.exp((needed - rest) / WIDTH)
@@ -180,7 +180,7 @@ def _narrowest_px(blur_px: float, light: float) -> float:
 def _gsd_mm(view: View, pixels: Points) -> float | None:
     """The longest side of a pixel on the surface, over ``pixels`` (N, 2), millimetres; None where a ray misses."""
     assert view.plane is not None
-    steps = np.concatenate([pixels, pixels + [1.0, 0.0], pixels + [0.0, 1.0]])
+    steps = np.concatenate([pixels, pixels + np.array([1.0, 0.0]), pixels + np.array([0.0, 1.0])])
     cut = view.plane.cut(steps)
     if cut is None:
         return None

@@ -49,7 +49,7 @@ def write(job: Job) -> str:
     _may_write(job)
     table = bands.load(job.bands)
     flight = job.source.flight()
-    reviews = {} if job.review is None else review.read(job.review, flight.flight_id)
+    reviews = flight.reviews if job.review is None else review.read(job.review, flight.flight_id)
     shown, withdrawn, walls = findings.gather(flight, table, reviews)
     lost = sorted(set(reviews) - {one.crack_id for one in (*shown, *withdrawn)})
     if lost:
@@ -115,9 +115,7 @@ def _files(
     if job.dxf:
         from edge.ground.report import dxf
 
-        banded = {
-            name: [(row, one.band, path) for row, one, path in cracks] for name, cracks in flat.items()
-        }
+        banded = {name: [(row, one.band, path) for row, one, path in cracks] for name, cracks in flat.items()}
         write_whole(out / "cracks.dxf", dxf.drawing(banded))
     html = page.render(flight, table, shown, withdrawn, walls, pictures, placed)
     write_whole(out / "index.html", html.encode("utf-8"))

@@ -80,47 +80,33 @@ def geo_txt(cameras: Sequence[Camera]) -> str | None:
 
 
 def _from_line(line: Json) -> Camera | None:
-    found = _Flat(line)
-    lat, lon = found.number("lat_deg"), found.number("lon_deg")
+    lat, lon = _number(line.get("lat_deg")), _number(line.get("lon_deg"))
     if lat is None or lon is None or abs(lat) > 90 or abs(lon) > 180:
         return None
+    angles = line.get("attitude_deg")
+    roll, pitch, yaw = map(_number, angles) if isinstance(angles, list) and len(angles) == 3 else (None, None, None)
     return Camera(
-        name=str(found.first("photo", "file", "name", "frame_name") or found.first("seq", "frame_seq") or ""),
+        name=str(line.get("name") or line.get("seq")),
         lon_deg=lon,
         lat_deg=lat,
-        alt_ellipsoid_m=found.number("alt_ellipsoid_m"),
-        alt_amsl_m=found.number("alt_amsl_m"),
-        roll_deg=found.number("roll_deg"),
-        pitch_deg=found.number("pitch_deg"),
-        yaw_deg=found.number("yaw_deg"),
-        h_acc_m=found.number("h_accuracy_m"),
-        v_acc_m=found.number("v_accuracy_m"),
-        seen_at=None if (at := found.first("seen_at", "time", "at")) is None else str(at),
-        footprint=_ring(found.first("footprint")),
+        alt_ellipsoid_m=_number(line.get("alt_ellipsoid_m")),
+        alt_amsl_m=_number(line.get("alt_amsl_m")),
+        roll_deg=roll,
+        pitch_deg=pitch,
+        yaw_deg=yaw,
+        h_acc_m=_number(line.get("h_accuracy_m")),
+        v_acc_m=_number(line.get("v_accuracy_m")),
+        seen_at=None if line.get("exposed_utc") is None else str(line["exposed_utc"]),
+        footprint=_ring(line.get("footprint_lonlat")),
     )
 
 
-class _Flat:
-    """Looks for a key in an object and in those that it holds."""
-
-    def __init__(self, line: Json) -> None:
-        self._all: list[Json] = [line]
-        for part in self._all:
-            self._all += [value for value in part.values() if isinstance(value, dict)]
-
-    def first(self, *names: str) -> Any:
-        """The first of ``names`` that is there and not null, outermost first."""
-        return next((part[name] for name in names for part in self._all if part.get(name) is not None), None)
-
-    def number(self, name: str) -> float | None:
-        value = self.first(name)
-        good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        return float(value) if good else None
+def _number(value: Any) -> float | None:
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if good else None
 
 
 def _ring(found: Any) -> list[list[float]] | None:
-    if isinstance(found, dict):
-        found = (found.get("coordinates") or [None])[0]
     if not isinstance(found, list) or len(found) < 3:
         return None
     ring = [one[:2] for one in found if isinstance(one, list) and len(one) >= 2]

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from edge.ground.report.coverage import ORDER, rank
 from edge.ground.report.findings import Finding
 from edge.ground.report.source import Json
-from edge.ground.report.walls import Wall
+from edge.ground.report.walls import Float64, Wall
 from edge.surface import earth
 
 _WIDE = 1000.0
@@ -40,7 +41,7 @@ class Area:
 
     points: str
     seen: str
-    """``seen``, ``poor`` (below what the inspection asked for), ``unseen`` or ``unknown``."""
+    """``good`` (cracks of 0.3 mm and narrower are found), ``fair`` (cracks of 0.5 to 2 mm), or ``poor``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def overview(findings: Sequence[Finding], coverage: Sequence[Json], track: Seque
     ``track``: [longitude, latitude] of the cameras in the order of time.
     """
     placed = [one for one in findings if one.lonlat is not None]
-    rings = [(ring, seen_word(one)) for one in coverage for ring in _rings(one.get("geometry"))]
+    rings = [(ring, _seen(one)) for one in coverage for ring in _rings(one.get("geometry"))]
     everything = [point for one in placed for point in one.lonlat or ()] + list(track)
     everything += [point for ring, _ in rings for point in ring]
     if not everything:
@@ -89,13 +90,18 @@ def overview(findings: Sequence[Finding], coverage: Sequence[Json], track: Seque
     return sheet.drawing
 
 
-def elevation(wall: Wall, number: int, findings: Sequence[Finding]) -> Drawing | None:
-    """One wall as one looks at it: metres along and up; None without a crack on it."""
+def elevation(wall: Wall, number: int, findings: Sequence[Finding], coverage: Sequence[Json]) -> Drawing | None:
+    """One wall as one looks at it: metres along and up, with the coverage that lies on it; None without a crack."""
     on_it = [one for one in findings if one.wall == number and one.flat_m is not None]
     if not on_it:
         return None
     points = [point for one in on_it if one.flat_m is not None for point in one.flat_m.tolist()]
-    sheet = _Sheet(points, wall.name, "m")
+    rings = [
+        (flat, _seen(one)) for one in coverage for ring in _placed(one, wall) if (flat := wall.on(ring)) is not None
+    ]
+    sheet = _Sheet([*points, *(point for ring, _ in rings for point in ring.tolist())], wall.name, "m")
+    for ring, word in rings:
+        sheet.area(ring.tolist(), word)
     for one in on_it:
         assert one.flat_m is not None, "chosen for having one"
         sheet.line(one, one.flat_m.tolist())
@@ -117,16 +123,9 @@ def charts(findings: Sequence[Finding]) -> Iterator[Drawing]:
         yield sheet.drawing
 
 
-def seen_word(feature: Json) -> str:
-    """How well a patch of coverage was seen, in one of the words of ``Area.seen``."""
-    word = str(feature["properties"].get("seen", feature["properties"].get("state", "")))
-    return _SEEN.get(word.lower(), "unknown")
-
-
-_SEEN = {
-    "true": "seen", "seen": "seen", "good": "seen", "poor": "poor", "blurred": "poor", "coarse": "poor",
-    "partly": "poor", "false": "unseen", "unseen": "unseen", "not seen": "unseen", "missed": "unseen",
-}  # fmt: skip
+def _seen(feature: Json) -> str:
+    at = rank(feature)
+    return "good" if at <= ORDER.index("0.3") else "fair" if at <= ORDER.index("2.0") else "poor"
 
 
 class _Sheet:
@@ -202,6 +201,20 @@ def _metres_per_degree(lat_deg: float) -> tuple[float, float]:
 
 def _flat(point: Sequence[float], middle: Any, scale: tuple[float, float]) -> list[float]:
     return [(float(point[0]) - middle[0]) * scale[0], (float(point[1]) - middle[1]) * scale[1]]
+
+
+def _placed(feature: Json, wall: Wall) -> Iterator[Float64]:
+    """Outer rings (N, 3) of a patch in the wall's own frame."""
+    place = feature["properties"].get("place")
+    if not isinstance(place, dict) or place.get("frame") != wall.frame:
+        return
+    for polygon in place.get("polygons_m") or ():
+        try:
+            ring = np.asarray(polygon[0], np.float64)
+        except (TypeError, ValueError, IndexError):
+            continue
+        if ring.ndim == 2 and ring.shape[1] == 3 and len(ring) >= 3 and bool(np.isfinite(ring).all()):
+            yield ring
 
 
 def _rings(geometry: Any) -> list[list[list[float]]]:

@@ -1,4 +1,4 @@
-"""cracks.dxf: each wall's cracks in metres along and up, side by side, for CAD programs (ezdxf, the extra ``[dxf]``)."""
+"""cracks.dxf: each wall's cracks in metres along and up, side by side, for CAD (ezdxf, the extra ``[dxf]``)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TEXT_M = 0.05
 
 
 def drawing(walls: Mapping[str, Sequence[tuple[Mapping[str, Any], int | None, Float64]]]) -> bytes:
-    """DXF R2010 in metres; ``walls``: by name, each crack's row, band, and course (N, 2) along and up.    """
+    """DXF R2010 in metres; ``walls``: by name, each crack's row, band, and course (N, 2) along and up."""
     import ezdxf
     from ezdxf import units
 
@@ -32,7 +32,9 @@ def drawing(walls: Mapping[str, Sequence[tuple[Mapping[str, Any], int | None, Fl
         width_m = max(float(path[:, 0].max()) for _, _, path in cracks) - left_m
         low_m = min(float(path[:, 1].min()) for _, _, path in cracks)
         shift_m = right_m - left_m
-        space.add_text(clean(name), height=3 * _TEXT_M, dxfattribs={"layer": layer}).set_placement((right_m, low_m - 1.0))
+        space.add_text(clean(name), height=3 * _TEXT_M, dxfattribs={"layer": layer}).set_placement(
+            (right_m, low_m - 1.0)
+        )
         for row, band, path in cracks:
             rgb = int(colour(band)[1:], 16)
             attributes = {"layer": layer, "true_color": rgb}

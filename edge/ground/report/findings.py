@@ -137,7 +137,7 @@ def row(finding: Finding, bands: Bands) -> dict[str, Any]:
         "photo_sha256": finding.photo_sha256,
         "model_sha256": None if view is None else view.model_sha256,
         "review": "unreviewed" if review is None else review.verdict,
-        "remark": None if review is None else review.remark or review.grade and f"grade {review.grade}",
+        "remark": None if review is None else review.remark or (review.grade and f"grade {review.grade}"),
     }
 
 
@@ -235,7 +235,7 @@ def _lonlat(geometry: Any) -> list[list[float]] | None:
 def _middle(
     path_m: Float64 | None, flat: Float64 | None, structure: bool, wall: Wall | None
 ) -> tuple[float | None, float | None, float | None]:
-    """Station, offset and height of the point half way: a structure's own, else metres along the wall and the height."""
+    """Station, offset and height half way along: a structure's own, else metres along the wall, and the height."""
     if path_m is None:
         return None, None, None
     station_m, offset_m, height_m = (float(value) for value in _halfway(path_m))
@@ -269,7 +269,9 @@ def _band_words(band: int | None, width: Json | None, bands: Bands) -> str | Non
         return None if band is None else bands.names[band]
     ends = [bands.of(end) for name in ("low", "high") if (end := width.get(name)) is not None]
     reach = [bands.names[end] for end in sorted({*ends} - {band})]
-    return bands.names[band] + (f" (the interval reaches {reach[0]}{' to ' + reach[-1] if reach[1:] else ''})" if reach else "")
+    return bands.names[band] + (
+        f" (the interval reaches {reach[0]}{' to ' + reach[-1] if reach[1:] else ''})" if reach else ""
+    )
 
 
 def _severity(finding: Finding) -> tuple[bool, bool, float, float]:

@@ -1,7 +1,7 @@
 """cracks.gpkg for QGIS and every other program that reads OGC GeoPackage, written by GDAL (pyogrio).
 
-Layers: ``cracks``, ``crack_points`` (damage of which only one point is known), ``cameras``, ``footprints``, ``track``, and
-``wall_1`` … with metres along and up in an undefined Cartesian reference system (srs_id -1). Styles for QGIS lie in
+Layers: ``cracks``, ``crack_points`` (damage of which only one point is known), ``cameras``, ``footprints``, ``track``,
+and ``wall_1`` … with metres along and up in an undefined Cartesian reference system (srs_id -1). Styles for QGIS lie in
 ``layer_styles``. It is a derivative: QGIS changes its bytes by opening it.
 """
 
@@ -92,25 +92,47 @@ def _layers(
         _columns([row for row, _ in lines]),
     )  # fmt: skip
     styles = [("cracks", crack_style(bands, "photo"))]
-    points = [(row, course[0]) for row, course in zip(rows, courses, strict=True) if course is not None and len(course) == 1]
+    points = [
+        (row, course[0]) for row, course in zip(rows, courses, strict=True) if course is not None and len(course) == 1
+    ]
     if points:
-        _layer(path, "crack_points", "Point", _WGS84, [_point(point[:2]) for _, point in points], _columns([row for row, _ in points]))
+        _layer(
+            path,
+            "crack_points",
+            "Point",
+            _WGS84,
+            [_point(point[:2]) for _, point in points],
+            _columns([row for row, _ in points]),
+        )
     if cameras:
         _cameras(path, cameras)
-        styles += [("cameras", plain_style("Point")), ("footprints", plain_style("Polygon")), ("track", plain_style("Line"))]
+        styles += [
+            ("cameras", plain_style("Point")),
+            ("footprints", plain_style("Polygon")),
+            ("track", plain_style("Line")),
+        ]
     for number, (name, cracks) in enumerate(flat.items(), 1):
         layer = f"wall_{number}"
         shapes = [_line(path_m.tolist()) for _, path_m in cracks]
-        _layer(path, layer, "LineString", None, shapes, {"wall": [name] * len(cracks), **_columns([row for row, _ in cracks])})
+        _layer(
+            path,
+            layer,
+            "LineString",
+            None,
+            shapes,
+            {"wall": [name] * len(cracks), **_columns([row for row, _ in cracks])},
+        )
         styles.append((layer, crack_style(bands, "photo")))
     return styles
 
 
+_OF_CAMERAS = (
+    "name", "seen_at", "alt_ellipsoid_m", "alt_amsl_m", "roll_deg", "pitch_deg", "yaw_deg", "h_acc_m", "v_acc_m",
+)  # fmt: skip
+
+
 def _cameras(path: Path, cameras: Sequence[Camera]) -> None:
-    columns: dict[str, list[Any]] = {
-        name: [getattr(one, name) for one in cameras]
-        for name in ("name", "seen_at", "alt_ellipsoid_m", "alt_amsl_m", "roll_deg", "pitch_deg", "yaw_deg", "h_acc_m", "v_acc_m")
-    }  # fmt: skip
+    columns: dict[str, list[Any]] = {name: [getattr(one, name) for one in cameras] for name in _OF_CAMERAS}
     _layer(path, "cameras", "Point", _WGS84, [_point((one.lon_deg, one.lat_deg)) for one in cameras], columns)
     shown = [one for one in cameras if one.footprint is not None]
     _layer(
@@ -119,7 +141,14 @@ def _cameras(path: Path, cameras: Sequence[Camera]) -> None:
         {"name": [one.name for one in shown], "seen_at": [one.seen_at for one in shown]},
     )  # fmt: skip
     track = [(one.lon_deg, one.lat_deg) for one in cameras]
-    _layer(path, "track", "LineString", _WGS84, [_line(track)] if len(track) > 1 else [], {"cameras": [float(len(track))] if len(track) > 1 else []})
+    _layer(
+        path,
+        "track",
+        "LineString",
+        _WGS84,
+        [_line(track)] if len(track) > 1 else [],
+        {"cameras": [float(len(track))] if len(track) > 1 else []},
+    )
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
@@ -131,7 +160,12 @@ _WHOLE = frozenset({"n_views"})
 
 
 def _layer(
-    path: Path, name: str, kind: str, crs: str | None, shapes: Sequence[bytes | None], columns: Mapping[str, Sequence[Any]]
+    path: Path,
+    name: str,
+    kind: str,
+    crs: str | None,
+    shapes: Sequence[bytes | None],
+    columns: Mapping[str, Sequence[Any]],
 ) -> None:
     from pyogrio import raw
 
@@ -160,8 +194,8 @@ def _finish(path: Path, styles: Sequence[tuple[str, str]]) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("PRAGMA journal_mode = DELETE")
         database.execute(
-            "CREATE TABLE layer_styles (id INTEGER PRIMARY KEY AUTOINCREMENT, f_table_catalog TEXT, f_table_schema TEXT,"
-            " f_table_name TEXT, f_geometry_column TEXT, styleName TEXT, styleQML TEXT, styleSLD TEXT,"
+            "CREATE TABLE layer_styles (id INTEGER PRIMARY KEY AUTOINCREMENT, f_table_catalog TEXT,"
+            " f_table_schema TEXT, f_table_name TEXT, f_geometry_column TEXT, styleName TEXT, styleQML TEXT, styleSLD TEXT,"
             " useAsDefault BOOLEAN, description TEXT, owner TEXT, ui TEXT,"
             " update_time DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')))"
         )

@@ -11,14 +11,14 @@ from importlib import resources
 from typing import Any
 
 from edge import __version__
+from edge.flights import REVIEW_SCHEMA
 from edge.ground.report import drawings
 from edge.ground.report.bands import WORDS, Bands
 from edge.ground.report.cameras import Camera
-from edge.ground.report.coverage import Unseen, unseen
-from edge.ground.report.drawings import Drawing
+from edge.ground.report.coverage import patches, unseen
 from edge.ground.report.findings import Finding
 from edge.ground.report.photos import Shown
-from edge.ground.report.review import SCHEMA, VERDICTS
+from edge.ground.report.review import VERDICTS
 from edge.ground.report.source import Flight, Json
 from edge.ground.report.tables import COLOURS
 from edge.ground.report.walls import Wall
@@ -63,7 +63,7 @@ def render(
     environment.filters.update(mm=_mm, interval=_interval, day=_day, moment=_moment)
     style, script = _asset("style.css"), _asset("page.js")
     track = [[one.lon_deg, one.lat_deg] for one in cameras]
-    elevations = [drawings.elevation(wall, number, shown) for number, wall in enumerate(walls)]
+    elevations = [drawings.elevation(wall, number, shown, flight.coverage) for number, wall in enumerate(walls)]
     return environment.get_template("index.html.j2").render(
         flight=flight,
         version=__version__,
@@ -73,6 +73,7 @@ def render(
         withdrawn=withdrawn,
         pictures=pictures,
         unseen=unseen(flight),
+        patches=patches(flight),
         band_rows=_band_rows(shown, table),
         facts=_facts(flight, shown, withdrawn, cameras),
         overview=drawings.overview(shown, flight.coverage, track),
@@ -80,7 +81,7 @@ def render(
         charts=list(drawings.charts(shown)),
         colours=len(COLOURS),
         verdicts=VERDICTS,
-        review_schema=SCHEMA,
+        review_schema=REVIEW_SCHEMA,
         style=Markup(style),  # our own file, not escaped: style and script are checked against their hashes
         script=Markup(script),
         style_hash=_hash(style),
@@ -171,6 +172,3 @@ def _asset(name: str) -> str:
 def _hash(text: str) -> str:
     """As a Content-Security-Policy names what may run: of the element's exact text."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
-
-
-__all__ = ["Drawing", "Unseen", "render"]

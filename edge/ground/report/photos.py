@@ -45,7 +45,7 @@ class Shown:
 
 
 def locate(findings: Sequence[Finding], photos: Mapping[str, Path]) -> dict[Path, str]:
-    """Find each finding's photo and name it in ``finding.photo``; returns the originals with their names in the report."""
+    """Name each finding's photo in ``finding.photo``; returns the originals with their names in the report."""
     named: dict[Path, str] = {}
     taken: set[str] = set()
     hashes: dict[Path, str | None] = {}
@@ -91,7 +91,7 @@ def show(findings: Sequence[Finding], originals: Mapping[Path, str]) -> dict[str
     shown: dict[str, Shown] = {}
     # OpenCV lets go of the interpreter while it decodes; two at a time keep memory small.
     with ThreadPoolExecutor(2) as pool:
-        for part in pool.map(lambda item: _shown(*item, budget), groups.items()):
+        for part in pool.map(lambda item: _shown(item[0], item[1], budget), groups.items()):
             shown.update(part)
     return shown
 

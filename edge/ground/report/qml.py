@@ -7,7 +7,11 @@ from xml.etree import ElementTree
 
 from edge.ground.report.tables import UNKNOWN_COLOUR, colour
 
-_GEOMETRY = {"Point": ("0", "marker", "SimpleMarker"), "Line": ("1", "line", "SimpleLine"), "Polygon": ("2", "fill", "SimpleFill")}
+_GEOMETRY = {
+    "Point": ("0", "marker", "SimpleMarker"),
+    "Line": ("1", "line", "SimpleLine"),
+    "Polygon": ("2", "fill", "SimpleFill"),
+}
 
 
 def crack_style(bands: Sequence[str], photo_field: str) -> str:
@@ -28,9 +32,9 @@ def crack_style(bands: Sequence[str], photo_field: str) -> str:
     _symbol(symbols, other, "Line", UNKNOWN_COLOUR, "0.5")
     tip = ElementTree.SubElement(root, "mapTip", enabled="1")
     tip.text = (
-        "<b>[% \"kind\" %]</b> [% \"band\" %]<br/>[% coalesce(\"width_mean_mm\" || ' mm', 'at most ' || "
+        '<b>[% "kind" %]</b> [% "band" %]<br/>[% coalesce("width_mean_mm" || \' mm\', \'at most \' || '
         "\"width_at_most_mm\" || ' mm', 'width not known') %]<br/>"
-        f"<img width=\"400\" src=\"file:///[% file_path(layer_property(@layer, 'path')) %]/[% \"{photo_field}\" %]\"/>"
+        f'<img width="400" src="file:///[% file_path(layer_property(@layer, \'path\')) %]/[% "{photo_field}" %]"/>'
     )
     return _text(root)
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge.flights import REVIEW_SCHEMA
 from edge.support.errors import UsageError
 
-SCHEMA = "spanhawk/review/1"
 VERDICTS = ("confirmed", "rejected", "unreviewed")
 _MOST_BYTES = 50_000_000
 
@@ -47,9 +47,11 @@ def read(path: Path, flight_id: str | None) -> dict[str, Review]:
         raise UsageError(f"--review {path}: cannot be read ({error.strerror or error})") from error
     except ValueError as error:
         raise UsageError(f"--review {path}: not whole JSON ({error}); download it from the report again") from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+    if not isinstance(document, dict) or document.get("schema") != REVIEW_SCHEMA:
         got = document.get("schema") if isinstance(document, dict) else type(document).__name__
-        raise UsageError(f"--review {path}: schema is {got!r}, not {SCHEMA!r}; give the file that the report downloads")
+        raise UsageError(
+            f"--review {path}: schema is {got!r}, not {REVIEW_SCHEMA!r}; give the file that the report downloads"
+        )
     if document.get("flight_id") != flight_id:
         raise UsageError(
             f"--review {path}: it reviews flight {document.get('flight_id')!r}, this is {flight_id!r}; "
@@ -62,15 +64,24 @@ def read(path: Path, flight_id: str | None) -> dict[str, Review]:
     return {one.crack_id: one for one in reviews}
 
 
-def _review(entry: Any, number: int, path: Path) -> Review:
+def one_of(entry: Any) -> Review | None:
+    """One entry of ``reviews``; None where it names no crack or no known verdict."""
     if not isinstance(entry, Mapping) or not isinstance(entry.get("crack_id"), str):
-        raise UsageError(f"--review {path}: entry {number} names no crack_id")
+        return None
     if entry.get("verdict") not in VERDICTS:
-        raise UsageError(
-            f"--review {path}: entry {number} says {entry.get('verdict')!r}; a verdict is one of {', '.join(VERDICTS)}"
-        )
+        return None
     words = {key: _words(entry.get(key)) for key in ("grade", "remark", "by", "at")}
     return Review(entry["crack_id"], entry["verdict"], **words)
+
+
+def _review(entry: Any, number: int, path: Path) -> Review:
+    found = one_of(entry)
+    if found is None:
+        raise UsageError(
+            f"--review {path}: entry {number} needs a crack_id and a verdict of {', '.join(VERDICTS)}, got "
+            f"{str(entry)[:200]}"
+        )
+    return found
 
 
 def _words(value: Any) -> str | None:

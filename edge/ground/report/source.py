@@ -1,23 +1,23 @@
 """Where a report's facts come from: one flight, with everything that is missing named.
 
-``FlightFolder`` reads what the daemon, a replay or the demo leaves on disk. Another source (a ground station's store)
+``FlightOnDisk`` reads what the daemon, a replay or the demo leaves on disk. Another source (a ground station's store)
 implements ``Source`` and may fill ``Flight.history``, which a folder cannot know.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from edge.flights import CRACKS, PHOTOS, REVIEW, Problem
+from edge.flights.reader import FlightFolder
+from edge.ground.report import review
+from edge.ground.report.review import Review
 from edge.support.errors import UsageError
 
 Json = Mapping[str, Any]
-
-PHOTO_FOLDERS = ("photos", "evidence")
-_KNOWN_FILES = ("summary.json", "cracks.geojson", "detections.jsonl", "coverage.geojson", "frames.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,8 @@ class Flight:
     detections: int
     missing: list[str] = field(default_factory=list)
     """One sentence for each file that is absent, cut or not read whole."""
+    reviews: Mapping[str, Review] = field(default_factory=dict)
+    """By crack_id: what people said of it where the flight is kept."""
     history: Mapping[str, Sequence[Past]] = field(default_factory=dict)
     """By crack_id: what earlier flights measured, oldest first."""
 
@@ -91,7 +93,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class FlightFolder:
+class FlightOnDisk:
     """A flight folder; ``photos`` is a further folder in which its pictures may lie (the source of a replay)."""
 
     folder: Path
@@ -99,45 +101,47 @@ class FlightFolder:
 
     def flight(self) -> Flight:
         """Read what is there, name what is not. Raises UsageError when the folder holds no flight."""
-        if not self.folder.is_dir():
-            raise UsageError(f"{self.folder}: there is no such folder; name the folder that a flight or replay wrote")
-        if not any((self.folder / name).is_file() for name in ("cracks.geojson", "detections.jsonl", "summary.json")):
+        if self.photos is not None and not self.photos.is_dir():
             raise UsageError(
-                f"{self.folder}: no flight lies here (cracks.geojson, detections.jsonl and summary.json are absent); "
-                "name the folder that a flight or replay wrote"
+                f"--photos {self.photos}: there is no such folder; name the one that holds the flown pictures"
             )
-        missing: list[str] = []
-        for name in _KNOWN_FILES:
-            if not (self.folder / name).is_file():
-                missing.append(f"{name} is absent: {_WITHOUT[name]}")
-        summary = _document(self.folder / "summary.json", missing)
-        cracks = _features(_document(self.folder / "cracks.geojson", missing), "cracks.geojson", missing)
-        whole = _document(self.folder / "coverage.geojson", missing)
-        wanted = {str(one["properties"]["crack_id"]): _best_seq(one) for one in cracks}
-        gathered = _Gathered(wanted, invent=not cracks)
-        for line in _lines(self.folder / "detections.jsonl", missing):
+        folder = FlightFolder(self.folder)
+        told = folder.cracks()
+        cracks: list[Json] = [one for one in told if isinstance(one["properties"].get("crack_id"), str)]
+        missing = [f"{CRACKS}: {len(told) - len(cracks)} cracks without a name are left out"] if told != cracks else []
+        gathered = Gathered({one["properties"]["crack_id"]: _best_seq(one) for one in cracks}, invent=not cracks)
+        for line in folder.detections():
             gathered.take(line)
         if not cracks and gathered.count:
             cracks = gathered.invented()
-            missing.append("cracks.geojson lists no crack: views of one crack may stand here as several findings")
-        frames = list(_lines(self.folder / "frames.jsonl", missing))
-        if (folder := self.photos) is not None and not folder.is_dir():
-            raise UsageError(f"--photos {folder}: there is no such folder; name the one that holds the flown pictures")
-        first = (cracks[0]["properties"] if cracks else {}) or {}
+            missing.append(f"{CRACKS} lists no crack: views of one crack may stand here as several findings")
+        whole = folder.coverage() or {}
+        coverage = whole.get("features")
+        frames: list[Json] = list(folder.frames())
+        kept = folder.reviews().values()
+        reviews = [one for entry in kept if (one := review.one_of(entry)) is not None]
+        if len(reviews) < len(kept):
+            missing.append(f"{REVIEW}: {len(kept) - len(reviews)} entries without a verdict are left out")
         return Flight(
             name=self.folder.resolve().name,
-            flight_id=_text(summary.get("flight_id") or first.get("flight_id")),
-            vehicle=_text(summary.get("vehicle") or first.get("vehicle")),
-            summary=summary,
+            flight_id=folder.flight_id,
+            vehicle=folder.vehicle,
+            summary=folder.summary,
             cracks=cracks,
             views=gathered.views(),
-            coverage=_features(whole, "coverage.geojson", missing, "geometry"),
+            coverage=[one for one in coverage if _is_feature(one)] if isinstance(coverage, list) else [],
             coverage_summary={key: value for key, value in whole.items() if key not in ("type", "features")},
             frames=frames,
-            photos=_photos([*(self.folder / name for name in PHOTO_FOLDERS), *([self.photos] if self.photos else [])]),
+            photos=_photos([self.folder / PHOTOS, *([] if self.photos is None else [self.photos])]),
             detections=gathered.count,
-            missing=missing,
+            missing=[*map(_in_words, folder.problems), *missing],
+            reviews={one.crack_id: one for one in reviews},
         )
+
+
+def _in_words(problem: Problem) -> str:
+    without = _WITHOUT.get(problem.file) if problem.what == "is missing" else None
+    return f"{problem}: {without}" if without else str(problem)
 
 
 _WITHOUT = {
@@ -153,57 +157,8 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _document(path: Path, missing: list[str]) -> dict[str, Any]:
-    """One JSON object; an empty one when it is absent, cut or something else, which is said in ``missing``."""
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_bytes())
-    except OSError as error:
-        missing.append(f"{path.name} cannot be read ({error.strerror or error})")
-        return {}
-    except ValueError:
-        missing.append(f"{path.name} is not whole JSON, perhaps cut by a power cut, and is left out")
-        return {}
-    if not isinstance(found, dict):
-        missing.append(f"{path.name} holds no JSON object and is left out")
-        return {}
-    return found
-
-
-def _lines(path: Path, missing: list[str]) -> Iterator[dict[str, Any]]:
-    """The whole objects of a JSON Lines file; how many lines made no sense is said in ``missing``."""
-    if not path.is_file():
-        return
-    broken = 0
-    try:
-        with path.open("rb") as file:
-            for line in file:
-                try:
-                    found = json.loads(line)
-                except ValueError:
-                    broken += 1
-                    continue
-                if isinstance(found, dict):
-                    yield found
-                else:
-                    broken += 1
-    except OSError as error:
-        missing.append(f"{path.name} cannot be read to its end ({error.strerror or error})")
-    if broken:
-        missing.append(f"{path.name}: {broken} lines are cut or no JSON objects and are left out")
-
-
-def _features(document: Json, name: str, missing: list[str], needs: str = "crack_id") -> list[Json]:
-    """The Features of a collection that have what is needed; others are counted in ``missing``."""
-    features = document.get("features", [])
-    if not isinstance(features, list):
-        features = []
-    good = [one for one in features if isinstance(one, dict) and isinstance(one.get("properties"), dict)]
-    good = [one for one in good if needs in one or needs in one["properties"]]
-    if len(good) < len(features):
-        missing.append(f"{name}: {len(features) - len(good)} entries are not understood and are left out")
-    return good
+def _is_feature(one: Any) -> bool:
+    return isinstance(one, dict) and isinstance(one.get("properties"), dict)
 
 
 def _best_seq(crack: Json) -> int | None:
@@ -212,7 +167,7 @@ def _best_seq(crack: Json) -> int | None:
     return seq if isinstance(seq, int) else None
 
 
-class _Gathered:
+class Gathered:
     """Goes through the detections once and keeps only the best view of each crack."""
 
     def __init__(self, wanted: Mapping[str, int | None], *, invent: bool) -> None:
@@ -224,6 +179,7 @@ class _Gathered:
         self.count = 0
 
     def take(self, feature: Json) -> None:
+        """Look at one ``spanhawk/detection/2`` Feature."""
         found = feature.get("properties")
         if not isinstance(found, dict):
             return
@@ -252,6 +208,7 @@ class _Gathered:
         return _length_px(new) > _length_px(old)
 
     def views(self) -> dict[str, View]:
+        """The best view of each, by crack_id."""
         return {name: _view(kept) for name, kept in self._kept.items()}
 
     def invented(self) -> list[Json]:
@@ -263,7 +220,9 @@ class _Gathered:
         found = feature["properties"]
         size = found.get("size") or {}
         width, sigma = size.get("width_mm"), size.get("width_sigma_mm")
-        low, high = (None, None) if width is None or sigma is None else (max(0.0, width - 1.96 * sigma), width + 1.96 * sigma)
+        low, high = (
+            (None, None) if width is None or sigma is None else (max(0.0, width - 1.96 * sigma), width + 1.96 * sigma)
+        )
         return {
             "type": "Feature",
             "id": name,
@@ -283,7 +242,10 @@ class _Gathered:
                 "length_mm": None if size.get("length_mm") is None else {"value": size["length_mm"]},
                 "width_mm": None if width is None else {"value": width, "sigma": sigma, "low": low, "high": high},
                 "width_at_most_mm": size.get("width_at_most_mm"),
-                "best": {"frame_seq": found.get("frame_seq"), "evidence_sha256": (found.get("evidence") or {}).get("sha256")},
+                "best": {
+                    "frame_seq": found.get("frame_seq"),
+                    "evidence_sha256": (found.get("evidence") or {}).get("sha256"),
+                },
             },
         }
 

@@ -104,6 +104,8 @@ def _placemark(document: ElementTree.Element, row: Row, course: Course, band: in
 
 
 def _add(parent: ElementTree.Element, tag: str, text: str | None = None, **attributes: str) -> ElementTree.Element:
-    element = ElementTree.SubElement(parent, f"{{{_KML}}}{tag}", {key: clean(value) for key, value in attributes.items()})
+    element = ElementTree.SubElement(
+        parent, f"{{{_KML}}}{tag}", {key: clean(value) for key, value in attributes.items()}
+    )
     element.text = None if text is None else clean(text)
     return element

@@ -44,6 +44,11 @@ class Wall:
         off = path_m - self.origin_m
         return np.column_stack([off @ self.along, off @ self.up])
 
+    def on(self, path_m: Float64) -> Float64 | None:
+        """The same for points that lie on this plane; None for others."""
+        off_m = np.abs((path_m - self.origin_m) @ np.cross(self.along, self.up))
+        return self.flat(path_m) if float(off_m.max()) < _SAME_PLANE_M else None
+
 
 @dataclass(slots=True)
 class _Group:

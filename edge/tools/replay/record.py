@@ -1,4 +1,5 @@
-"""What a replay leaves behind: detections.jsonl, summary.json, and on request masks and overlays."""
+"""What a replay leaves behind: detections.jsonl, frames.jsonl, cracks.geojson, coverage.geojson, summary.json, and on
+request masks, overlays and a mosaic."""
 
 from __future__ import annotations
 
@@ -31,6 +32,8 @@ class Recorder:
         self._masks = masks
         self._overlays = overlays
         self._lines: FileIO | None = None
+        self._frames: FileIO | None = None
+        self._seen = 0
 
     def __enter__(self) -> Recorder:
         try:
@@ -41,6 +44,7 @@ class Recorder:
                     (self._folder / name).mkdir(exist_ok=True)
             # Unbuffered: what is written is written, and a line that did not fit can be taken back.
             self._lines = (self._folder / "detections.jsonl").open("wb", buffering=0)
+            self._frames = (self._folder / "frames.jsonl").open("wb", buffering=0)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise full(self._folder, error) from error
@@ -51,8 +55,9 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._lines is not None:
-            self._lines.close()
+        for file in (self._lines, self._frames):
+            if file is not None:
+                file.close()
 
     def _clear(self) -> None:
         """Remove what an earlier replay left; refuse a folder whose pictures are somebody else's."""
@@ -64,33 +69,42 @@ class Recorder:
                 )
             for old in (self._folder / name).glob(kind) if ours else ():
                 old.unlink()
-        for old_file in ("summary.json", "cracks.geojson"):
+        for old_file in ("summary.json", "cracks.geojson", "coverage.geojson", "frames.jsonl", "mosaic.png"):
             (self._folder / old_file).unlink(missing_ok=True)
 
     def write(self, outcome: Outcome) -> None:
         """Record one frame. Raises TryAgainError when the disk is full."""
         try:
-            self._append(b"".join(payload + b"\n" for payload in outcome.payloads))
+            _append(self._lines, b"".join(payload + b"\n" for payload in outcome.payloads))
+            if self._seen % thinning(self._seen) == 0:
+                _append(self._frames, json.dumps(outcome.record, allow_nan=False).encode() + b"\n")
+            self._seen += 1
             self._pictures(outcome)
         except OSError as error:
             raise full(self._folder, error) from error
-
-    def _append(self, lines: bytes) -> None:
-        """All of ``lines`` or none."""
-        assert self._lines is not None, "use the recorder in a with block"
-        start, done = self._lines.tell(), 0
-        try:
-            while done < len(lines):
-                done += self._lines.write(lines[done:]) or 0
-        except OSError:
-            self._lines.truncate(start)
-            raise
 
     def cracks(self, features: Sequence[Mapping[str, Any]]) -> None:
         """Write cracks.geojson in one piece: the flight's cracks, each once. Raises TryAgainError on a full disk."""
         text = json.dumps(collection(features), ensure_ascii=False, allow_nan=False) + "\n"
         try:
             write_whole(self._folder / "cracks.geojson", text.encode())
+        except OSError as error:
+            raise full(self._folder, error) from error
+
+    def coverage(self, document: Mapping[str, Any]) -> None:
+        """Write coverage.geojson in one piece: what was seen, and how well. Raises TryAgainError on a full disk."""
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            write_whole(self._folder / "coverage.geojson", text.encode())
+        except OSError as error:
+            raise full(self._folder, error) from error
+
+    def mosaic(self, picture: npt.NDArray[np.uint8] | None) -> None:
+        """Write mosaic.png, BGR; None: there is nothing to draw. Raises TryAgainError on a full disk."""
+        if picture is None:
+            return
+        try:
+            save_png(self._folder / "mosaic.png", picture)
         except OSError as error:
             raise full(self._folder, error) from error
 
@@ -108,6 +122,27 @@ class Recorder:
             save_png(self._folder / "masks" / f"{name}.png", outcome.reported().astype(np.uint8) * 255)
         if self._overlays:
             save_jpeg(self._folder / "overlays" / f"{name}.jpg", draw(outcome))
+
+
+FRAMES_IN_FULL = 20_000
+"""So many frames have a line each in frames.jsonl; of as many again every second one has, and so on."""
+
+
+def thinning(number: int) -> int:
+    """Every how many frames one is written, at frame ``number`` from 0: a flight of any length stays readable."""
+    return int(1 << (number // FRAMES_IN_FULL).bit_length())
+
+
+def _append(file: FileIO | None, lines: bytes) -> None:
+    """All of ``lines`` or none."""
+    assert file is not None, "use the recorder in a with block"
+    start, done = file.tell(), 0
+    try:
+        while done < len(lines):
+            done += file.write(lines[done:]) or 0
+    except OSError:
+        file.truncate(start)
+        raise
 
 
 def full(folder: Path, error: OSError) -> TryAgainError:

@@ -28,6 +28,7 @@ from edge.support.errors import ConfigError, TryAgainError, UsageError
 from edge.tools.replay.deliver import Delivering
 from edge.tools.replay.fly import Tally, by_state, flight_name, fly, said_of, summary
 from edge.tools.replay.heard import Heard
+from edge.tools.replay.mosaic import Mosaic
 from edge.tools.replay.photos import PhotoNavigator
 from edge.tools.replay.record import Recorder
 from edge.tools.replay.source import Recording, find_recording, open_source
@@ -59,6 +60,7 @@ class Job:
     vehicle: str = "replay"
     masks: bool = False
     overlays: bool = False
+    mosaic: bool = False
     config: Path | None = None
     """A daemon's configuration whose [masks], [cracks], [report], [scale], [place], [structure], [mqtt], camera mount
     and vehicle ids apply; None: the defaults."""
@@ -117,10 +119,13 @@ def replay(job: Job) -> str:
         recorder = stack.enter_context(Recorder(job.out, masks=job.masks, overlays=job.overlays))
         flight = Flight.of(job.vehicle, _flight_id(job, recording, segmenter, tables))
         pipeline = _pipeline(segmenter, navigator, ground.outbox, flight, tables, clock)
-        tally = _fly(camera, pipeline, clock, recorder)
+        mosaic = Mosaic() if job.mosaic else None
+        tally = _fly(camera, pipeline, clock, recorder, mosaic)
         pipeline.finish()
-        cracks = pipeline.cracks()
+        cracks, coverage = pipeline.cracks(), pipeline.coverage()
         recorder.cracks(cracks)
+        recorder.coverage(coverage)
+        recorder.mosaic(None if mosaic is None else mosaic.draw(cracks, coverage))
         told = ground.finish()
         if (trouble := navigator.health()) is not None:
             log.warning("%s", trouble)
@@ -209,7 +214,7 @@ def _pipeline(
     return Pipeline(segmenter, navigator, outbox, flight, tables.measures, clock)
 
 
-def _fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, recorder: Recorder) -> Tally:
+def _fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, recorder: Recorder, mosaic: Mosaic | None) -> Tally:
     from tqdm import tqdm
     from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -218,6 +223,8 @@ def _fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, recorder: Recor
 
         def see(outcome: Outcome) -> None:
             recorder.write(outcome)
+            if mosaic is not None:
+                mosaic.see(outcome)
             bar.set_postfix(detections=pipeline.detections, refresh=False)
             bar.update()
 
