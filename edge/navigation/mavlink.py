@@ -39,6 +39,8 @@ _POLL_S = 0.1
 _BEAT_NS = 1_000_000_000
 _ASK_AGAIN_NS = 10_000_000_000
 _SILENT_NS = 5_000_000_000
+# Its slowest message of all, the heartbeat, comes once a second: two of them late, and nothing else either.
+_GONE_NS = 2_000_000_000
 _FIRST_PAUSE_S, _CAP_S = 0.5, 10.0
 _CLOSE_S = 5.0
 _UNSETTLED_SYSTEM = 1  # our own system id until the vehicle's is known: then the same, as companions do
@@ -192,7 +194,7 @@ class MavlinkNavigator:
         if "HEARTBEAT" not in heard_ns:
             return self._unheard()
         late_s = (now_ns - heard_ns["HEARTBEAT"]) / 1e9
-        if late_s * 1e9 > _SILENT_NS:
+        if now_ns - max(heard_ns.values()) > _GONE_NS or late_s * 1e9 > _SILENT_NS:
             return f"the autopilot on {device} was last heard {late_s:.0f} s ago; check its power and wiring"
         found_ns = self._vehicle.found_ns if self._vehicle.found_ns is not None else now_ns
         if self._vehicle.aboard.gimbal.trouble is not None:

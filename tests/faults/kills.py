@@ -24,8 +24,10 @@ def run(scale: Scale) -> Measured:
                 made.end()
                 made.start()
             else:
+                subscribed = made.ear.subscribed
                 made.broker.kill()
                 made.broker.start()
+                until(lambda seen=subscribed: made.ear.subscribed > seen, "the ground to be back")
         forgotten, account = made.settle()
     figures = (
         f"{killed['daemon']} kills of the daemon, {killed['broker']} of the broker (seed {seed}): {account.put} put, "

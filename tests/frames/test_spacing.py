@@ -81,7 +81,7 @@ def test_a_stated_rate_wins_over_exif() -> None:
 
 
 def test_images_that_say_nothing_are_not_looked_up_in_a_log(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(UsageError, match="none of 2 images says when it was taken.*--fps"):
+    with pytest.raises(UsageError, match=r"none of 2 images says when it was taken.*--fps"):
         moments(taken(None, None), FOLDER, None, timed=True)
     with caplog.at_level(logging.WARNING):
         assert moments(taken(None, None), FOLDER, 1.0, timed=True) == [Moment(0), Moment(S)]
