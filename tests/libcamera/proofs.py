@@ -131,14 +131,15 @@ def test_opened_again_and_again_no_handle_is_lost():
 
 
 def test_many_frames_lose_no_handle_and_no_request():
+    """A handle lost every so often shows as a second half that never comes down to what the first half had."""
     with open_camera(chart(), CLOCK) as camera:
         source = camera.frames()
-        next(source)
-        before = handles()
-        seqs = [frame.seq for frame in islice(source, FRAMES)]
-        assert handles() <= before
-    assert len(seqs) == FRAMES
-    print(f"{FRAMES} frames, {seqs[-1] - seqs[0] + 1 - FRAMES} missed")
+        held = []
+        for _ in range(10):
+            assert sum(1 for _ in islice(source, FRAMES // 10)) == FRAMES // 10
+            held.append(handles())
+    print(f"{FRAMES} frames; file handles after each tenth: {held}")
+    assert min(held[5:]) <= max(held[:5])
 
 
 def test_the_daemon_flies_it(tmp_path):
