@@ -314,7 +314,7 @@ class Pipeline:
     def _recognise(
         self, frame: Frame, measured: tuple[Measured, ...], moment: Moment, view: View, kept: Evidence | None
     ) -> tuple[dict[int, str], tuple[CrackState, ...], Registered | None]:
-        """The crack_id of each crack by its object's ``id()``, the revisions that are due, and the frame's place."""
+        """The crack_id of each crack by the object's own ``id()``, the revisions that are due, the frame's place."""
         if self._named_kind is None:
             return {}, (), None
         found = next(one for one in measured if one.kind == self._named_kind)

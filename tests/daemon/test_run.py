@@ -167,7 +167,9 @@ def test_detections_status_telemetry_commands_and_a_clean_stop(tmp_path: Path, b
             found = ground.find("spanhawk/drone1/detections")
             jsonschema.Draft202012Validator(schema()).validate(found)
             assert found["geometry"]["coordinates"][:2] == [3.7174, 51.0543]
-            assert ground.find("spanhawk/drone1/status")["state"] == "flying"
+            ground.find(
+                "spanhawk/drone1/status", lambda s: s["state"] == "flying"
+            )  # degraded while the machine is busy
             telemetry = ground.find("spanhawk/drone1/telemetry", lambda t: t["frames"] > 0 and t["outbox"]["confirmed"])
             assert telemetry["backend"]["name"] == "dark"
             assert telemetry["looked_share"] == 1.0
