@@ -105,7 +105,9 @@ class Ground:
 
 def fly(folder: Path, port: int, letters: int, *, per_s: float | None, window: int) -> dict[str, Any]:
     """A drone that has its letters before it connects (``per_s`` None), or puts them by the clock."""
-    clock, stop, put_ns, delays_s = SystemClock(), threading.Event(), {}, []
+    clock, stop = SystemClock(), threading.Event()
+    put_ns: dict[str, int] = {}
+    delays_s: list[float] = []
     options = paho.Options(url=f"mqtt://127.0.0.1:{port}", window=window)
 
     def heard(payload: bytes) -> list[str]:

@@ -1,8 +1,8 @@
 """What the pilot reads over the autopilot's link while flying: few words, on the screen that is watched anyway.
 
-Only where ``[navigation] transmit = true``. A finding is reported at most every five seconds and not twice in a row; what
-would show the narrowest crack asked for (closer, slower, more light), at most every fifteen. Each frame with a finding
-is marked on the pilot's map, at most one a second.
+Only where ``[navigation] transmit = true``. A finding is reported at most every five seconds and not twice in a row;
+what would show the narrowest crack asked for (closer, slower, more light), at most every fifteen. Each frame with a
+finding is marked on the pilot's map, at most one a second.
 """
 
 from __future__ import annotations

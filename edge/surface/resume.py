@@ -63,7 +63,7 @@ def to_bytes(inventory: Inventory) -> bytes:
     }
     arrays["head"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
     out = io.BytesIO()
-    np.savez_compressed(out, **arrays)
+    np.savez_compressed(out, allow_pickle=False, **arrays)
     return out.getvalue()
 
 
