@@ -87,7 +87,7 @@ $(VENV)/.compares: $(VENV)/.builds
 # read what is written; mtools to xz-utils make a card's image. Without root, missing ones are skipped and named.
 # cloud-init judges a card in CI alone: on a person's own machine it would be a service.
 PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign libfaketime iproute2 postgresql postgresql-postgis \
-  gdal-bin libimage-exiftool-perl mtools fdisk dosfstools e2fsprogs xz-utils $(if $(CI),cloud-init) written. gcc libc6-dev
+  gdal-bin libimage-exiftool-perl mtools fdisk dosfstools e2fsprogs xz-utils gcc libc6-dev $(if $(CI),cloud-init)
 system-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  dpkg -s $(PACKAGES) >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(PACKAGES) >/dev/null; }; \
