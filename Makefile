@@ -1,5 +1,5 @@
 # make demo   fly a rendered bridge: no hardware, no network beyond the package index
-# make test   everything CI runs: lint, types, import rules, tests
+# make test   everything CI runs: lint, types, import rules, tests; WORKERS=2 processes
 # make lint   ruff, mypy and the import rules alone
 # make bench  speed: this board, side by side with the field, and what a broker carries; tables, plots and JSON in out/
 # make wheel  the wheel that goes on the drone
@@ -15,8 +15,10 @@ OUT    ?= spanhawk-demo
 demo: $(VENV)/.flies
 	$(BIN)/spanhawk demo --out $(OUT)
 
+# Files in parallel, in their order (a file's fixtures are made once). A worker with TensorFlow needs about 2 GB of memory.
+WORKERS ?= 2
 test: system-packages lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.builds
 	$(BIN)/ruff check .
@@ -54,16 +56,17 @@ $(VENV)/.flies: pyproject.toml | $(VENV)/bin/python
 
 # What builds and tests: TensorFlow, linters, oracles; under CI PyTorch too.
 $(VENV)/.builds: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -e '.[demo,workstation]' --group dev $(if $(CI),--group torch)
+	$(BIN)/python -m pip install --quiet -e '.[demo,report,dxf,workstation]' --group dev $(if $(CI),--group torch)
 	@touch $@ $(VENV)/.flies
 
 # What benchmarks compare with: ONNX Runtime and the way to it.
 $(VENV)/.compares: $(VENV)/.builds
-	$(BIN)/python -m pip install --quiet -e '.[demo,workstation,bench]'
+	$(BIN)/python -m pip install --quiet -e '.[demo,report,dxf,workstation,bench]'
 	@touch $@
 
-# The real broker and the real GPS daemon that tests talk to. Without root, missing ones are skipped and named.
-PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign
+# The real broker, GPS daemon and database that tests talk to; GDAL and exiftool read what is written. Without root,
+# missing ones are skipped and named.
+PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign postgresql postgresql-postgis gdal-bin libimage-exiftool-perl
 system-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  dpkg -s $(PACKAGES) >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(PACKAGES) >/dev/null; }; \

@@ -37,8 +37,9 @@ from edge.rendered.nav import NavRow, Site, nav_rows, write_nav_csv
 from edge.support import backends
 from edge.support.clock import ManualClock, SystemClock
 from edge.surface import CrackSize
-from edge.surface.inventory import CrackState, Inventory, Look
+from edge.surface.inventory import Inventory, Look
 from edge.surface.place import Surveyor
+from edge.surface.record import CrackState
 from edge.surface.scale import ScaleOptions, size_of
 from edge.tools.replay.run import open_navigator
 

@@ -16,8 +16,9 @@ from convert import ConversionError
 from convert.folder import replacing, seal
 from edge.masks.bundle import Bundle, load_bundle
 from edge.masks.card import CARD, SEAL, SIGNATURE
-from edge.masks.trust import SHIPPED, format_sums, key_number, sha256_of, shipped
+from edge.masks.trust import SHIPPED, format_sums, sha256_of, shipped
 from edge.support.errors import BundleError
+from edge.support.minisig import key_number
 from models import DataError
 
 

@@ -19,11 +19,12 @@ import numpy.typing as npt
 from edge import evidence
 from edge.cracks import Crack
 from edge.detections import Detection
+from edge.detections.coverage import coverage_document, frame_record
 from edge.detections.cracks import crack_feature, crack_id, revision_id
 from edge.detections.wire import detection_id, feature, to_bytes
 from edge.evidence import Evidence
-from edge.frames import Frame, Moment
-from edge.masks import Mask, Segmenter
+from edge.frames import Frame, Moment, sharpness
+from edge.masks import Area, Mask, Segmenter
 from edge.measurers import MEASURERS, Damage, Measured, Measurer, Measures
 from edge.mqtt.topics import cracks_topic, detections_topic
 from edge.navigation import Navigator, NavState, nowhere
@@ -32,9 +33,12 @@ from edge.support.clock import Clock, stopwatch_ns
 from edge.support.complaints import Complaints
 from edge.support.errors import TryAgainError
 from edge.surface import CrackSize, Place
+from edge.surface.coverage import Coverage
 from edge.surface.inventory import Inventory, Look
 from edge.surface.place import Surveyor, View
 from edge.surface.record import CrackState
+from edge.surface.registration import Registered
+from edge.surface.visibility import Motion, Seen, look
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +95,12 @@ class Outcome:
     """The same as they are published."""
     revisions: tuple[CrackState, ...]
     """The flight's cracks that this frame changed enough to be told of."""
+    seen: Seen
+    """How narrow a crack the frame would have shown."""
+    placed: Registered | None
+    """Where the frame lies beside the others; None where the flight keeps no inventory of cracks."""
+    record: dict[str, Any]
+    """The frame's line of ``frames.jsonl``."""
     dropped_before: int
     """Frames the source had between the last processed one and this one."""
     stage_ms: Mapping[str, float]
@@ -147,6 +157,7 @@ class Pipeline:
         }
         self._surveyor = Surveyor(measures.scale, measures.place, measures.structure)
         self._detections = measures.report.detections
+        self._focal_mm = measures.scale.focal_length_mm
         self._proof = proof
         self._clock = clock
         # Names are for what has a course: the first class that is measured as lines.
@@ -157,6 +168,9 @@ class Pipeline:
         if self.inventory.frame_name is not None:
             self._surveyor.go_on(self.inventory.frame_name)
         self._cracks_flight = flight.named_in or flight.flight_id
+        self._coverage = Coverage()
+        self._motion = Motion()
+        self._facing = measures.scale.surface == "facing"
         self._seq = 0
         self._last_frame_seq: int | None = None
         self._unstored: deque[list[Letter]] = deque()
@@ -187,8 +201,11 @@ class Pipeline:
         nav = self._navigator.at(frame.exposed_ns) if frame.time_known else nowhere(frame.exposed_ns)
         times.append(stopwatch_ns())
         moment = self._moment(frame)
-        described, places, revisions = self._describe(frame, mask, measured, nav, moment)
+        view = self._surveyor.look(nav, frame.width_px, frame.height_px, frame.pose)
+        described, places, revisions, placed = self._describe(frame, mask, measured, nav, moment, view)
         features = tuple(one for one in described if one["properties"]["seq"] > 0)
+        seen = self._judge(frame, mask, view, placed)
+        record = frame_record(frame, nav, moment, seen)
         letters = [self._letter(found) for found in features]
         letters += [self._crack_letter(state) for state in revisions]
         self._seq += len(features)  # only now: a frame that cannot be described or encoded leaves no gap
@@ -199,8 +216,9 @@ class Pipeline:
         took = {stage: (after - before) / 1e6 for stage, before, after in zip(stages, times, times[1:], strict=False)}
         payloads = tuple(letter.payload for letter in letters[: len(features)])
         return Outcome(
-            frame, mask, measured, nav, moment, described, features, places, payloads, revisions, self._gap(frame), took
-        )
+            frame, mask, measured, nav, moment, described, features, places, payloads, revisions,
+            seen, placed, record, self._gap(frame), took,
+        )  # fmt: skip
 
     def finish(self) -> None:
         """Write down what is not yet told of the flight's cracks; call it once, when no frame follows."""
@@ -219,15 +237,49 @@ class Pipeline:
         before, self._last_frame_seq = self._last_frame_seq, frame.seq
         return frame.seq if before is None else max(0, frame.seq - before - 1)
 
+    def coverage(self) -> dict[str, Any]:
+        """What the flight saw so far, and how well: a FeatureCollection of ``spanhawk/coverage/1``.
+
+        Tens of milliseconds for a long flight: ask it now and then, and at the end.
+        """
+        return coverage_document(
+            self._flight.vehicle, self._flight.flight_id, self._clock.utc(), self._coverage, self.inventory
+        )
+
+    def _judge(self, frame: Frame, mask: Mask, view: View, placed: Registered | None) -> Seen:
+        """How well the frame shows what it shows; what the network looked at goes into the coverage."""
+        size = frame.height_px, frame.width_px
+        smear_px = self._motion.smear_px(
+            placed, frame.exposed_ns, frame.exposure_us if frame.time_known else None, size
+        )
+        looks = sharpness.measure(frame.rgb, frame.tone)
+        seen = look(looks, view, smear_px, size, facing=self._facing)
+        if placed is not None:
+            whole = (Area(0, frame.width_px, 0, frame.height_px),)
+            quads = [
+                np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float64)
+                for x0, x1, y0, y1 in (
+                    (area.left_px, area.right_px, area.top_px, area.bottom_px)
+                    for area in (whole if mask.looked is None else mask.looked)
+                )
+            ]
+            self._coverage.add(placed, size, quads, seen.kind)
+        return seen
+
     def _describe(
-        self, frame: Frame, mask: Mask, measured: tuple[Measured, ...], nav: NavState, moment: Moment
-    ) -> tuple[tuple[dict[str, Any], ...], tuple[Place, ...], tuple[CrackState, ...]]:
+        self,
+        frame: Frame,
+        mask: Mask,
+        measured: tuple[Measured, ...],
+        nav: NavState,
+        moment: Moment,
+        view: View,
+    ) -> tuple[tuple[dict[str, Any], ...], tuple[Place, ...], tuple[CrackState, ...], Registered | None]:
         findings = [(found.kind, damage) for found in measured for damage in found.damage]
         if not findings and self._named_kind is None:
-            return (), (), ()
+            return (), (), (), None
         kept = self._keep(frame, nav, moment) if findings else None
-        view = self._surveyor.look(nav, frame.width_px, frame.height_px, frame.pose)
-        names, revisions = self._recognise(frame, measured, moment, view, kept)
+        names, revisions, placed = self._recognise(frame, measured, moment, view, kept)
         described, places, sent = [], [], 0
         for kind, damage in findings:
             is_sent = self._is_sent(kind, names.get(id(damage)), revisions)
@@ -257,14 +309,14 @@ class Pipeline:
                 crack_id=names.get(id(damage)),
             )
             described.append(feature(detection))
-        return tuple(described), tuple(places), revisions
+        return tuple(described), tuple(places), revisions, placed
 
     def _recognise(
         self, frame: Frame, measured: tuple[Measured, ...], moment: Moment, view: View, kept: Evidence | None
-    ) -> tuple[dict[int, str], tuple[CrackState, ...]]:
-        """The crack_id of each crack of the frame, by the object's own ``id()``, and the revisions that are due."""
+    ) -> tuple[dict[int, str], tuple[CrackState, ...], Registered | None]:
+        """The crack_id of each crack by the object's own ``id()``, the revisions that are due, and the frame's place."""
         if self._named_kind is None:
-            return {}, ()
+            return {}, (), None
         found = next(one for one in measured if one.kind == self._named_kind)
         cracks = [one for one in (*found.damage, *found.held_back) if isinstance(one, Crack)]
         measurer = self._measurers[found.kind]
@@ -286,13 +338,13 @@ class Pipeline:
             for crack, number in zip(cracks, told.numbers, strict=True)
             if number is not None
         }
-        return names, told.revisions
+        return names, told.revisions, told.placed
 
     def _is_sent(self, kind: str, name: str | None, revisions: tuple[CrackState, ...]) -> bool:
         """Whether a detection goes out (``[report] detections``): of a kind without names each one does."""
         if self._detections == "all" or kind != self._named_kind:
             return True
-        told = (crack_id(self._flight.vehicle, self._cracks_flight, one.number) for one in revisions)
+        told = {crack_id(self._flight.vehicle, self._cracks_flight, one.number) for one in revisions}
         return self._detections == "new" and name in told
 
     def _crack_feature(self, state: CrackState) -> dict[str, Any]:
@@ -321,7 +373,9 @@ class Pipeline:
         folder = self._proof.folder
         try:
             evidence.check_room(folder, self._proof.min_free_bytes)
-            kept = evidence.save(frame, nav, moment, folder, f"{self._flight.flight_id}-{frame.seq:08d}.jpg")
+            lens = self._surveyor.lens(frame.width_px, frame.height_px, frame.pose)
+            name = f"{self._flight.flight_id}-{frame.seq:08d}.jpg"
+            kept = evidence.save(frame, nav, moment, folder, name, lens, self._focal_mm)
         except OSError as error:  # the detection matters more than its picture
             self._trouble(
                 "evidence", f"no evidence is kept: {folder}: {error.strerror or error}; free disk space there"

@@ -11,9 +11,10 @@ import logging
 import secrets
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -27,7 +28,8 @@ from edge.daemon.notify import Systemd
 from edge.daemon.pilot import Pilot, pilot_of
 from edge.daemon.status import Reporter, Sources
 from edge.delivery import Delivery
-from edge.detections.wire import mark_historical, rfc3339
+from edge.detections import receipts
+from edge.detections.wire import detection_id, mark_historical, rfc3339
 from edge.frames import Frame
 from edge.frames.newest import NewestFrame, opening_s
 from edge.masks import Segmenter
@@ -110,6 +112,11 @@ class Service:
             self._fly(stop, camera, pipeline, ground)
             self._systemd.stopping()
 
+    @property
+    def _confirm(self) -> str:
+        """Whose word ends a letter; an outbox of a third party that does not say trusts the broker."""
+        return str(getattr(self._settings.outbox.options, "confirm", "broker"))
+
     def _camera(self) -> NewestFrame:
         open_s = opening_s(self._settings.camera.options)
         return NewestFrame(lambda: self._open("camera", "open_camera"), self._clock, open_s=open_s)
@@ -191,8 +198,10 @@ class Service:
 
     def _open_publisher(self) -> Publisher:
         vehicle = self._settings.vehicle
-        will = status_payload(vehicle, self._flight.flight_id, "offline", [], flying=False)
-        publisher: Publisher = self._open("mqtt", "open_publisher", vehicle=vehicle, last_will=will)
+        will = status_payload(vehicle, self._flight.flight_id, "offline", [], flying=False, confirm=self._confirm)
+        # Only where they are asked for: a third party's publisher may not know of receipts.
+        listen = {"receipts": True} if self._confirm == "ground" else {}
+        publisher: Publisher = self._open("mqtt", "open_publisher", vehicle=vehicle, last_will=will, **listen)
         return publisher
 
     def _enter_publisher(self, stack: ExitStack) -> Publisher:
@@ -211,7 +220,9 @@ class Service:
     def _report_why(self, publisher: Publisher, error: SpanhawkError) -> None:
         """Tell the ground why there will be no flight, if it can be reached within a moment."""
         vehicle, until_ns = self._settings.vehicle, self._clock.monotonic_ns() + round(REPORT_WHY_S * 1e9)
-        why = status_payload(vehicle, self._flight.flight_id, "offline", [str(error)], flying=False)
+        why = status_payload(
+            vehicle, self._flight.flight_id, "offline", [str(error)], flying=False, confirm=self._confirm
+        )
         publisher.announce(status_topic(vehicle), why, retained=True)
         while not publisher.connected and self._clock.monotonic_ns() < until_ns:
             publisher.wake.clear()
@@ -237,7 +248,9 @@ class Service:
         navigator: Navigator,
         camera: NewestFrame,
     ) -> Ground:
-        delivery = Delivery(outbox, publisher, self._clock, late=mark_historical)
+        vehicle = self._settings.vehicle
+        read_receipt = partial(receipts.letter_ids, vehicle) if self._confirm == "ground" else None
+        delivery = Delivery(outbox, publisher, self._clock, late=mark_historical, receipts=read_receipt)
         complaints = (
             lambda: camera.health() if self._switch.flying else None,
             lambda: segmenter.degraded,
@@ -245,6 +258,7 @@ class Service:
             outbox.health,
             lambda: pipeline.storage_trouble,
             lambda: delivery.health() if _parked(outbox) else None,
+            delivery.silence,
             lambda: publisher.shortcoming,
             self._bad_frame_lately,
         )
@@ -256,14 +270,18 @@ class Service:
             "snapshot": lambda: self._snapshot(camera),
             "ping": lambda: {"flight_id": self._flight.flight_id, "flying": self._switch.flying},
             "flush": lambda: {"retried": delivery.retry()},
-            "resend": lambda: {"retried": outbox.retry(confirmed=True)},
+            "resend": lambda: {"retried": delivery.retry(confirmed=True)},
         }
+
+        def resend(flight_id: str, seqs: Sequence[int]) -> Mapping[str, Any]:
+            return {"retried": outbox.again([detection_id(vehicle, flight_id, seq) for seq in seqs])}
+
         return Ground(
-            self._settings.vehicle,
+            vehicle,
             publisher,
             delivery,
-            Control(publisher, replies_topic(self._settings.vehicle), actions, self._clock),
-            Reporter(self._settings.vehicle, self._flight.flight_id, sources, self._clock),
+            Control(publisher, replies_topic(vehicle), actions, self._clock, resend=resend),
+            Reporter(vehicle, self._flight.flight_id, sources, self._clock, confirm=self._confirm),
             self._switch,
             self._systemd,
             self._clock,

@@ -69,11 +69,14 @@ class PositionWatch:
 class Reporter:
     """Composes status and telemetry; holds no connection."""
 
-    def __init__(self, vehicle: str, flight_id: str, sources: Sources, clock: Clock) -> None:
+    def __init__(
+        self, vehicle: str, flight_id: str, sources: Sources, clock: Clock, *, confirm: str = "broker"
+    ) -> None:
         self._vehicle = vehicle
         self._flight_id = flight_id
         self._sources = sources
         self._clock = clock
+        self._confirm = confirm
         self._position = PositionWatch(sources.navigator, clock)
 
     def reasons(self) -> list[str]:
@@ -84,11 +87,11 @@ class Reporter:
     def status(self, *, flying: bool, reasons: Sequence[str]) -> bytes:
         """The retained status: ``flying`` or ``online``, or ``degraded`` with the reasons."""
         state = "degraded" if reasons else "flying" if flying else "online"
-        return status_payload(self._vehicle, self._flight_id, state, reasons, flying=flying)
+        return status_payload(self._vehicle, self._flight_id, state, reasons, flying=flying, confirm=self._confirm)
 
     def farewell(self) -> bytes:
         """The retained status of a clean stop."""
-        return status_payload(self._vehicle, self._flight_id, "offline", [], flying=False)
+        return status_payload(self._vehicle, self._flight_id, "offline", [], flying=False, confirm=self._confirm)
 
     def telemetry(self) -> bytes:
         """Once a second: frames, drops, latencies, fix, backend, temperature, disk, outbox."""

@@ -111,7 +111,7 @@ def interpret(packet: Packet, make: str) -> Stated:
         return _skydio(packet)
     if packet.word("drone-parrot:CameraYawDegree") is not None:
         return Stated(angles_deg=_angles(packet, "drone-parrot:Camera{}Degree"))
-    if packet.word("Camera:Yaw") is not None and "autel" in make.lower():
+    if packet.word("Camera:Yaw") is not None and ("autel" in make.lower() or make.lower() == "spanhawk"):
         return Stated(angles_deg=_from_nadir(packet))
     return Stated()
 

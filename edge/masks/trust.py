@@ -14,7 +14,6 @@ keys, configuration and program alike.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import logging
 import re
@@ -23,7 +22,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edge.masks.card import CARD, COPY_AGAIN, SEAL, SIGNATURE
-from edge.support.errors import BundleError, ConfigError
+from edge.support import minisig
+from edge.support.errors import BundleError
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,6 @@ KEYS = Path("/etc/spanhawk/keys")
 SHIPPED = Path(__file__).with_name("shipped.sha256")
 
 _LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
-_KEY_ID = slice(2, 10)  # of the bytes behind a key's or a signature's second line: algorithm, then key number
 _SHOWN_DIGITS = 12
 
 
@@ -80,7 +79,7 @@ def trust_of(folder: Path, keys: Path = KEYS) -> Trust:
     if not path.exists():
         return Trust(False, f"it has no signature ({SIGNATURE})")
     signature, number = _signature(path)
-    known = _public_keys(keys)
+    known = minisig.public_keys(keys)
     for name, key, key_number in known:
         if key_number == number:
             _check(path, card, key, signature)
@@ -132,11 +131,6 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(_read(path)).hexdigest()
 
 
-def key_number(encoded: bytes) -> str:
-    """The number of the key in a public key's or a signature's base64 line, as minisign prints it."""
-    return base64.b64decode(encoded)[_KEY_ID][::-1].hex().upper()
-
-
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -145,36 +139,16 @@ def _read(path: Path) -> bytes:
 
 
 def _signature(path: Path) -> tuple[Any, str]:
-    import minisign
-
     content = _read(path)
     try:
-        signature = minisign.Signature.from_bytes(content)
-        return signature, key_number(bytes(signature).split(b"\n")[1])
-    except ValueError as error:  # minisign's own errors and those of base64 are ValueErrors
+        return minisig.signature(content)
+    except ValueError as error:
         raise BundleError(f"{path}: not a minisign signature ({error}); {COPY_AGAIN}") from error
 
 
 def _check(path: Path, card: bytes, key: Any, signature: Any) -> None:
-    import minisign
-
-    try:
-        key.verify(card, signature)
-    except minisign.VerifyError as error:
+    why = minisig.fits(key, card, signature)
+    if why is not None:
         raise BundleError(
-            f"{path.with_name(CARD)}: its signature {SIGNATURE} does not fit ({error}); card or signature was altered"
-        ) from error
-
-
-def _public_keys(folder: Path) -> list[tuple[str, Any, str]]:
-    """File name, key and key number of every ``*.pub`` in ``folder``; none where there is no such folder."""
-    import minisign
-
-    found = []
-    for path in sorted(folder.glob("*.pub")):
-        try:
-            key = minisign.PublicKey.from_bytes(path.read_bytes())
-            found.append((path.name, key, key_number(key.to_base64())))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{path}: not a minisign public key ({error}); remove it, or copy it again") from error
-    return found
+            f"{path.with_name(CARD)}: its signature {SIGNATURE} does not fit ({why}); card or signature was altered"
+        )

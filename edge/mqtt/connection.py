@@ -42,13 +42,20 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
+class Noticed:
+    """A message on the receipts topic."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Complaint:
     """The broker refuses something while the connection stays up."""
 
     sentence: str
 
 
-News: TypeAlias = Up | Ended | Arrived | Complaint
+News: TypeAlias = Up | Ended | Arrived | Noticed | Complaint
 
 
 class Disconnected(Exception):  # noqa: N818 - that a connection ends is no error

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from edge.mqtt import Publisher, Receipt, Request
-from edge.mqtt.connection import Arrived, Ended, News, Up
+from edge.mqtt.connection import Arrived, Ended, News, Noticed, Up
 from edge.mqtt.topics import check_vehicle, status_topic
 from edge.mqtt.traffic import Traffic
 from edge.support.clock import Clock
@@ -36,8 +36,13 @@ class Options:
             raise ConfigError(f"mqtt.window: got {self.window}, needs at least 1")
 
 
-def open_publisher(options: Options, clock: Clock, *, vehicle: str, last_will: bytes) -> Publisher:
-    """A publisher that reaches nobody. Raises ConfigError for an impossible vehicle name."""
+def open_publisher(
+    options: Options, clock: Clock, *, vehicle: str, last_will: bytes, receipts: bool = False
+) -> Publisher:
+    """A publisher that reaches nobody; ``receipts`` changes nothing here.
+
+    Raises ConfigError for an impossible vehicle name.
+    """
     check_vehicle(vehicle)
     return MemoryPublisher(options, clock, vehicle, last_will)
 
@@ -133,6 +138,10 @@ class MemoryPublisher:
         """A command arrives."""
         self._traffic.read(Arrived(Request(payload, reply_to, correlation), retained=False))
 
+    def receipt(self, payload: bytes) -> None:
+        """A message arrives on the receipts topic."""
+        self._traffic.read(Noticed(payload))
+
     def send(self, id: str, topic: str, payload: bytes) -> bool:
         """As ``Publisher.send``."""
         taken = self._traffic.send(id, topic, payload)
@@ -154,6 +163,10 @@ class MemoryPublisher:
         """As ``Publisher.receipts``."""
         self._look()
         return self._traffic.receipts()
+
+    def notices(self) -> list[bytes]:
+        """As ``Publisher.notices``."""
+        return self._traffic.notices()
 
     def requests(self) -> list[Request]:
         """As ``Publisher.requests``."""

@@ -93,6 +93,10 @@ class ReconnectingPublisher:
         """Commands that arrived since the last call, oldest first; payloads are cut just above the size limit."""
         return self._traffic.requests()
 
+    def notices(self) -> list[bytes]:
+        """What the ground has said on the receipts topic since the last call, oldest first."""
+        return self._traffic.notices()
+
     @property
     def dropped_requests(self) -> int:
         """Commands that were not passed on: retained ones, and those beyond what may wait."""

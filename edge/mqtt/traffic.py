@@ -11,7 +11,7 @@ from collections import deque
 
 from edge.mqtt import Receipt, Request
 from edge.mqtt.commands import reply
-from edge.mqtt.connection import Arrived, Complaint, Connection, Ended, News, Up
+from edge.mqtt.connection import Arrived, Complaint, Connection, Ended, News, Noticed, Up
 from edge.mqtt.topics import may_reply_to, replies_topic, topic_size_bytes
 from edge.support.complaints import Complaints
 
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 MAX_REQUESTS = 100
 """Commands waiting to be read; further ones are answered with an error and dropped."""
 _MAX_REPLIES = 100
+MAX_NOTICES = 1000
+"""Receipts of the ground waiting to be read; the oldest go first."""
 # Places in the broker's window that letters leave to status and replies.
 _RESERVED = 4
 # Fixed header, topic length, packet identifier and empty properties of a PUBLISH (MQTT 5.0, 3.3).
@@ -53,6 +55,8 @@ class Traffic:
         self._replies: deque[tuple[str, bytes, bytes | None]] = deque()
         self._receipts: list[Receipt] = []
         self._requests: list[Request] = []
+        # Receipts that find no room are only given again: their letters are sent once more.
+        self._notices: deque[bytes] = deque(maxlen=MAX_NOTICES)
 
     def open(self, line: Connection, up: Up) -> None:
         """A connection came up: tell it the retained state."""
@@ -83,6 +87,8 @@ class Traffic:
                 self._ended(news)
             elif isinstance(news, Arrived):
                 self._arrived(news)
+            elif isinstance(news, Noticed):
+                self._notices.append(news.payload)
             elif isinstance(news, Complaint):
                 self._complaints.warn(news.sentence, news.sentence)
             self._flush()
@@ -139,6 +145,13 @@ class Traffic:
         with self._lock:
             requests, self._requests = self._requests, []
             return requests
+
+    def notices(self) -> list[bytes]:
+        """As ``Publisher.notices``."""
+        with self._lock:
+            notices = list(self._notices)
+            self._notices.clear()
+            return notices
 
     def _in_flight(self) -> int:
         return len(self._letters) + len(self._others)

@@ -72,7 +72,7 @@ class Told:
 
 
 class Inventory:
-    """The cracks of one flight; used by one thread. Its public fields are for `resume` alone."""
+    """The cracks of one flight; used by one thread. `resume` writes and sets its public fields."""
 
     def __init__(self, sure_length_px: float = SURE_LENGTH_PX) -> None:
         self._sure_length_px = sure_length_px
@@ -83,6 +83,7 @@ class Inventory:
         self.axes: Axes | None = None
         self.anchors: dict[int, Anchor] = {}
         self.frame_name: str | None = None
+        """The frame that places of this flight are in (``Place.frame``); None before the first place."""
         self.frames = 0
 
     def add(self, look: Look) -> Told:
@@ -131,6 +132,16 @@ class Inventory:
     def all(self) -> tuple[CrackState, ...]:
         """Every crack as it is now, those that were withdrawn last; numbers no new revision."""
         return (*(self._state(number, entry.revision) for number, entry in self.entries.items()), *self._gone)
+
+    def on_structure(self, chart: int, points: Points) -> Points | None:
+        """Points (N, 2) of a chart in ``frame_name``, metres (N, 3); None where its views had no place."""
+        anchor = self.anchors.get(chart)
+        return None if anchor is None else anchor.to_structure(points)
+
+    def mm_per_unit(self, chart: int) -> float | None:
+        """Millimetres per unit of a chart; None where no view knew its scale."""
+        anchor = self.anchors.get(chart)
+        return None if anchor is None else anchor.mm_per_unit
 
     def _see(self, sighting: Sighting, look: Look, placed: Registered, sharpness: float) -> None:
         entry = self.entries.get(sighting.number)

@@ -203,6 +203,13 @@ class Surveyor:
         self._camera = self._camera or pose.camera
         return pose.camera != self._camera
 
+    def lens(self, width_px: int, height_px: int, pose: PicturePose | None) -> Lens | None:
+        """The lens of a picture of that size; None where nobody states it, or it is of another camera."""
+        if self._of_another_camera(pose):
+            return None
+        found = self._lens(width_px, height_px, None if pose is None else pose.focal_px)
+        return found if isinstance(found, Lens) else None
+
     def _lens(self, width_px: int, height_px: int, focal_px: float | None) -> Lens | str:
         key = (width_px, height_px, focal_px)
         if key not in self._lenses:

@@ -330,6 +330,24 @@ def test_any_error_in_a_frame_counts_as_a_bad_frame_and_is_reported_for_a_minute
         service._process(frame(), pipeline, ground)
 
 
+def test_resend_asks_delivery_which_forgets_what_it_learnt_and_not_the_outbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past delivery, letters of a size that the broker refused once would be parked again without a try."""
+    delivery, control = Mock(), Mock()
+    delivery.return_value.retry.return_value = 3
+    monkeypatch.setattr("edge.daemon.service.Delivery", delivery)
+    monkeypatch.setattr("edge.daemon.service.Control", control)
+    config = settings.read(written(tmp_path, "mqtt://127.0.0.1:1"))
+    service = Service(config, ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc)), Systemd("", ""))
+    outbox = Mock()
+    service._ground(Mock(), outbox, Mock(), Mock(), Mock(), Mock())
+    actions = control.call_args.args[2]
+    assert actions["resend"]() == {"retried": 3}
+    delivery.return_value.retry.assert_called_once_with(confirmed=True)
+    outbox.retry.assert_not_called()
+
+
 def test_a_snapshot_says_how_old_it_is_and_leaves_the_room_that_detections_need(tmp_path: Path) -> None:
     clock = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc), 100 * 10**9)
     config = written(tmp_path, "mqtt://127.0.0.1:1")

@@ -213,7 +213,9 @@ def parked(world):
     return {id for id, state in world.states().items() if state is LetterState.PARKED}
 
 
-def test_a_size_at_which_the_broker_hangs_up_is_learnt_once():
+@pytest.mark.parametrize("resend", [False, True], ids=["flush", "resend"])
+def test_a_size_at_which_the_broker_hangs_up_is_learnt_once(resend):
+    """Until letters are asked for again: then those of that size are tried anew, not parked unseen."""
     world = World(window=20)
     large = [f"{n:02d}" + "x" * 100 for n in range(0, 60, 2)]
     world.put(*large, *(f"{n:02d}" for n in range(1, 60, 2)))
@@ -221,8 +223,8 @@ def test_a_size_at_which_the_broker_hangs_up_is_learnt_once():
     assert parked(world) == set(large)
     assert connections <= 4 + 2 * STRIKES
     assert "and the broker hung up on a letter of 102" in world.delivery.health()
-    assert world.delivery.retry() == len(large)  # the broker was set up anew
-    world.publisher.hangs_up_on = lambda published: False
+    world.publisher.hangs_up_on = lambda published: False  # the broker was set up anew
+    assert world.delivery.retry(confirmed=resend) == (60 if resend else len(large))
     world.drain()
     assert parked(world) == set()
 

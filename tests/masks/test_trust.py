@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from edge.masks import litert, trust
 from edge.masks.bundle import default_bundle_path, load_bundle
 from edge.masks.card import CARD, SEAL, SIGNATURE
-from edge.masks.trust import check_trust, format_sums, key_number, parse_sums, trust_of
+from edge.masks.trust import check_trust, format_sums, parse_sums, trust_of
 from edge.support.errors import BundleError, ConfigError
+from edge.support.minisig import key_number
 
 
 def seal(folder: Path) -> None:

@@ -1,0 +1,34 @@
+"""The folder that a flight leaves on disk: one layout for the daemon, a replay and the demo; see docs/flights.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SCHEMA = "spanhawk/flight/1"
+"""``schema`` of summary.json, and with it the version of the whole layout."""
+REVIEW_SCHEMA = "spanhawk/review/1"
+
+SUMMARY = "summary.json"
+DETECTIONS = "detections.jsonl"
+CRACKS = "cracks.geojson"
+COVERAGE = "coverage.geojson"
+FRAMES = "frames.jsonl"
+SETTINGS = "settings.json"
+REVIEW = "review.json"
+MANIFEST = "manifest.jsonl"
+SIGNATURE = "manifest.jsonl.minisig"
+PHOTOS = "photos"
+"""Folder of JPEG pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is missing or damaged in a flight folder; everything else was read."""
+
+    file: str
+    """Path within the folder, with ``/``."""
+    what: str
+    """What is wrong, without the file's name."""
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.what}"
