@@ -37,8 +37,9 @@ from edge.rendered.nav import NavRow, Site, nav_rows, write_nav_csv
 from edge.support import backends
 from edge.support.clock import ManualClock, SystemClock
 from edge.surface import CrackSize
-from edge.surface.inventory import CrackState, Inventory, Look
+from edge.surface.inventory import Inventory, Look
 from edge.surface.place import Surveyor
+from edge.surface.record import CrackState
 from edge.surface.scale import ScaleOptions, size_of
 from edge.tools.replay.run import open_navigator
 
@@ -169,9 +170,9 @@ def looks(flight: Flown, variant: str, folder: Path) -> Iterator[tuple[Look, Sho
             at_ns = start_ns + round(shot.t_s * 1e9)
             clock.advance_to(at_ns)
             nav: NavState = nowhere(at_ns) if variant == "blind" else navigator.at(at_ns)
-            rgb = np.ascontiguousarray(
-                cv2.imdecode(np.frombuffer(shot.rgb_jpeg, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-            )
+            picture = cv2.imdecode(np.frombuffer(shot.rgb_jpeg, np.uint8), cv2.IMREAD_COLOR)
+            assert picture is not None, "it was encoded here"
+            rgb = np.ascontiguousarray(np.asarray(picture, np.uint8)[..., ::-1])
             view = surveyor.look(nav, rgb.shape[1], rgb.shape[0])
             sizes: list[CrackSize | None] = [size_of(crack, view.plane, _SCALE) for crack in shot.cracks]
             at = _START + timedelta(seconds=shot.t_s)
@@ -317,7 +318,7 @@ def _nearest(points: Points, others: Points) -> tuple[npt.NDArray[np.float64], n
     return apart, which
 
 
-def _through(matrix: Points, points: Points) -> Points:
+def _through(matrix: npt.NDArray[np.floating[Any]], points: npt.NDArray[np.floating[Any]]) -> Points:
     mapped = np.column_stack([points, np.ones(len(points))]) @ matrix.T
     return np.asarray(mapped[:, :2] / mapped[:, 2:], np.float64)
 

@@ -72,7 +72,7 @@ class Told:
 
 
 class Inventory:
-    """The cracks of one flight; used by one thread. Its public fields are for `resume` alone."""
+    """The cracks of one flight; used by one thread. `resume` writes and sets its public fields."""
 
     def __init__(self, sure_length_px: float = SURE_LENGTH_PX) -> None:
         self._sure_length_px = sure_length_px
@@ -83,6 +83,7 @@ class Inventory:
         self.axes: Axes | None = None
         self.anchors: dict[int, Anchor] = {}
         self.frame_name: str | None = None
+        """The frame that places of this flight are in (``Place.frame``); None before the first place."""
         self.frames = 0
 
     def add(self, look: Look) -> Told:

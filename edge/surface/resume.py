@@ -37,7 +37,7 @@ REVISIONS_MARGIN = 100
 def to_bytes(inventory: Inventory) -> bytes:
     """All that the next run needs."""
     lines = list(inventory.map.lines.values())
-    arrays: dict[str, npt.NDArray[Any]] = {
+    arrays: dict[str, Any] = {
         "ends": np.cumsum([len(line.xy) for line in lines], dtype=np.int64),
         "xy": np.concatenate([line.xy for line in lines]) if lines else np.zeros((0, 2)),
         "counts": np.concatenate([np.stack([line.hits, line.looks, line.passes], 1) for line in lines])
