@@ -308,3 +308,22 @@ def test_any_order_of_calls(name, tmp_path_factory):
 
     short = settings(max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(Machine, settings=short)
+
+
+def test_a_receipt_confirms_only_what_was_handed_over_and_says_of_how_many_it_was_news(box):
+    box.put(letters("a", "b", "c"))
+    assert ids(box.take(2)) == ["a", "c"]
+    assert box.done(["a", "b", "nobody"], handed_over=True) == 1
+    assert box.done(["a", "b"]) == 1
+    assert box.counts() == EMPTY | {LetterState.CONFIRMED: 2, LetterState.SENT: 1}
+
+
+def test_named_letters_are_made_pending_again_in_whatever_state(box):
+    box.put(letters("a", "b", "c", "d"))
+    box.take(3)
+    box.done(["a"])
+    box.park("b", "no")
+    assert box.again(["a", "b", "nobody"]) == 2
+    assert {one.letter.id: (one.state, one.reason) for one in box.list(9)}["b"] == (LetterState.PENDING, None)
+    assert set(ids(box.take(9))) >= {"a", "b"}
+    assert box.again([]) == 0

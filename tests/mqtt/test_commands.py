@@ -143,3 +143,32 @@ def test_replies():
     assert json.loads(reply(None, error="unreadable"))["command"] is None
     with pytest.raises(ValueError, match="JSON"):
         reply(command, result={"fps": float("nan")})
+
+
+def test_resend_may_name_ranges_of_a_flight():
+    command = parse(b'{"command":"resend","flight_id":"f1","ranges":[[1,3],[7,7]]}', ["resend", "ping"])
+    assert (command.flight_id, command.seqs) == ("f1", (1, 2, 3, 7))
+    assert parse(b'{"command":"resend"}', ["resend"]).seqs is None
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ('"ranges":[[1,3]]', 'needs "flight_id"'),
+        ('"flight_id":"f1"', "pairs of rising numbers"),
+        ('"flight_id":"f1","ranges":[]', "pairs of rising numbers"),
+        ('"flight_id":"f1","ranges":[[3,1]]', "pairs of rising numbers"),
+        ('"flight_id":"f1","ranges":[[0,1]]', "pairs of rising numbers"),
+        ('"flight_id":"f1","ranges":[[1,true]]', "pairs of rising numbers"),
+        ('"flight_id":"f1","ranges":[[1,99999999999]]', "pairs of rising numbers"),
+        ('"flight_id":"f1","ranges":' + str([[n, n] for n in range(1, 70)]), "pairs of rising numbers"),
+    ],
+)
+def test_ranges_that_cannot_be_are_refused(given, told):
+    with pytest.raises(CommandError, match=told):
+        parse(('{"command":"resend",' + given + "}").encode(), ["resend"])
+
+
+def test_ranges_belong_to_resend_alone():
+    with pytest.raises(CommandError, match="unknown key"):
+        parse(b'{"command":"ping","flight_id":"f1","ranges":[[1,3]]}', ["resend", "ping"])
