@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -60,11 +60,14 @@ class Flight:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Where the frame of each detection is kept as JPEG with EXIF GPS."""
+    """Where frames are kept as JPEG with EXIF GPS."""
 
     folder: Path
     min_free_bytes: int = 0
     """Less free disk than this and no more evidence is kept: the detections need the room."""
+    every: bool = True
+    """True: the frame of each detection, named after the flight; False: the best view of each crack, and the frame of
+    each finding that no crack's name belongs to, named by ``seq`` alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +93,8 @@ class Outcome:
     """Frames the source had between the last processed one and this one."""
     stage_ms: Mapping[str, float]
     """Real milliseconds by stage: segment, trace, locate, encode, store."""
+    evidence: Evidence | None = None
+    """The frame's own picture; None where none was kept."""
 
     @property
     def damage(self) -> tuple[Damage, ...]:
@@ -115,6 +120,22 @@ class Outcome:
         for found in self.measured[1:]:
             drawn = drawn | found.reported()
         return drawn
+
+
+class _Picture:
+    """The frame's picture, made when somebody asks for it first, and never of a frame that shows nothing."""
+
+    def __init__(self, keep: Callable[[], Evidence | None], wanted: bool) -> None:
+        self._keep = keep
+        self._wanted = wanted
+        self.kept: Evidence | None = None
+
+    def take(self) -> str | None:
+        """Keep it unless it is kept; its SHA-256, or None where there is none."""
+        if self._wanted:
+            self._wanted = False
+            self.kept = self._keep()
+        return None if self.kept is None else self.kept.sha256
 
 
 class Pipeline:
@@ -176,7 +197,8 @@ class Pipeline:
         nav = self._navigator.at(frame.exposed_ns) if frame.time_known else nowhere(frame.exposed_ns)
         times.append(stopwatch_ns())
         moment = self._moment(frame)
-        features, places, revisions = self._describe(frame, mask, measured, nav, moment)
+        picture = _Picture(lambda: self._keep(frame, nav, moment), any(found.damage for found in measured))
+        features, places, revisions = self._describe(frame, mask, measured, nav, moment, picture)
         letters = [self._letter(found) for found in features]
         letters += [self._crack_letter(state) for state in revisions]
         self._seq += len(features)  # only now: a frame that cannot be described or encoded leaves no gap
@@ -187,8 +209,9 @@ class Pipeline:
         took = {stage: (after - before) / 1e6 for stage, before, after in zip(stages, times, times[1:], strict=False)}
         payloads = tuple(letter.payload for letter in letters[: len(features)])
         return Outcome(
-            frame, mask, measured, nav, moment, features, places, payloads, revisions, self._gap(frame), took
-        )
+            frame, mask, measured, nav, moment, features, places, payloads, revisions, self._gap(frame), took,
+            picture.kept,
+        )  # fmt: skip
 
     def finish(self) -> None:
         """Write down what is not yet told of the flight's cracks; call it once, when no frame follows."""
@@ -208,14 +231,23 @@ class Pipeline:
         return frame.seq if before is None else max(0, frame.seq - before - 1)
 
     def _describe(
-        self, frame: Frame, mask: Mask, measured: tuple[Measured, ...], nav: NavState, moment: Moment
+        self,
+        frame: Frame,
+        mask: Mask,
+        measured: tuple[Measured, ...],
+        nav: NavState,
+        moment: Moment,
+        picture: _Picture,
     ) -> tuple[tuple[dict[str, Any], ...], tuple[Place, ...], tuple[CrackState, ...]]:
         findings = [(found.kind, damage) for found in measured for damage in found.damage]
         if not findings and self._named_kind is None:
             return (), (), ()
-        kept = self._keep(frame, nav, moment) if findings else None
+        if self._proof is not None and self._proof.every:
+            picture.take()
         view = self._surveyor.look(nav, frame.width_px, frame.height_px, frame.pose)
-        names, revisions = self._recognise(frame, measured, moment, view, kept)
+        names, revisions = self._recognise(frame, measured, moment, view, picture)
+        if any(id(damage) not in names for _, damage in findings):
+            picture.take()
         described, places = [], []
         for seq, (kind, damage) in enumerate(findings, start=self._seq + 1):
             measurer = self._measurers[kind]
@@ -238,14 +270,14 @@ class Pipeline:
                 place=places[-1],
                 model=mask.model,
                 model_sha256=self._segmenter.sha256,
-                evidence=kept,
+                evidence=picture.kept,
                 crack_id=names.get(id(damage)),
             )
             described.append(feature(detection))
         return tuple(described), tuple(places), revisions
 
     def _recognise(
-        self, frame: Frame, measured: tuple[Measured, ...], moment: Moment, view: View, kept: Evidence | None
+        self, frame: Frame, measured: tuple[Measured, ...], moment: Moment, view: View, picture: _Picture
     ) -> tuple[dict[int, str], tuple[CrackState, ...]]:
         """The crack_id of each crack of the frame, by the object's own ``id()``, and the revisions that are due."""
         if self._named_kind is None:
@@ -263,7 +295,7 @@ class Pipeline:
                 cracks=cracks,
                 sizes=[size if isinstance(size, CrackSize) else None for size in sizes],
                 view=view,
-                evidence_sha256=None if kept is None else kept.sha256,
+                picture=picture.take,
             )
         )
         names = {
@@ -297,9 +329,12 @@ class Pipeline:
         if self._proof is None:
             return None
         folder = self._proof.folder
+        name = f"{frame.seq:08d}.jpg"
+        if self._proof.every:  # one folder for many flights
+            name = f"{self._flight.flight_id}-{name}"
         try:
             evidence.check_room(folder, self._proof.min_free_bytes)
-            kept = evidence.save(frame, nav, moment, folder, f"{self._flight.flight_id}-{frame.seq:08d}.jpg")
+            kept = evidence.save(frame, nav, moment, folder, name)
         except OSError as error:  # the detection matters more than its picture
             self._trouble(
                 "evidence", f"no evidence is kept: {folder}: {error.strerror or error}; free disk space there"

@@ -7,7 +7,7 @@ enough to be told comes out as revisions, a few for each crack and not one for e
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -38,6 +38,8 @@ LEFT_FRAMES = 20
 """A line that was out of sight for so many frames is told of, if it changed since it was told last."""
 GROWTH = 0.2
 """A crack that became longer by this share while in sight is told of again."""
+BETTER = 1.25
+"""A view with a picture gives way to one that is better by this factor: it bounds how many pictures a crack takes."""
 CORRELATED = 0.5
 """Views of one crack share the lens, the light and the network: together they are never better than this much of the
 best one's standard uncertainty."""
@@ -145,7 +147,8 @@ class Look:
     sizes: Sequence[CrackSize | None]
     """One for each of ``cracks``."""
     view: View
-    evidence_sha256: str | None = None
+    picture: Callable[[], str | None] = lambda: None
+    """Keeps the frame as a picture, once, and gives its SHA-256; None where none is kept. Asked for best views."""
     sharp: bool = True
     """False: too blurred for a crack that is not seen to count as missed."""
 
@@ -226,7 +229,7 @@ class Inventory:
         if entry is None:
             if crack is None:
                 return
-            best = Best(look.frame_seq, look.frame_name, look.evidence_sha256, 0.0, None)
+            best = Best(look.frame_seq, look.frame_name, None, 0.0, None)
             judgement = first(crack.length_px, crack.score, self._sure_length_px)
             entry = self._entries[sighting.number] = _Entry(
                 judgement, look.seen_at, look.seen_at, self._frames, best, crack.score, placed.unit_per_px
@@ -243,9 +246,8 @@ class Inventory:
         entry.unit_per_px = placed.unit_per_px
         size = look.sizes[sighting.crack]
         quality = sighting.seen_px * sharpness
-        if quality > entry.best.quality:
-            gsd = None if size is None else size.gsd_mm_per_px
-            entry.best = Best(look.frame_seq, look.frame_name, look.evidence_sha256, quality, gsd)
+        gsd = None if size is None else size.gsd_mm_per_px
+        entry.best = _better(entry.best, look, quality, gsd)
         _measure(entry, crack, size)
 
     def _give_up(self, pairs: Sequence[tuple[int, int]]) -> list[CrackState]:
@@ -260,7 +262,7 @@ class Inventory:
                 continue
             kept.judgement.ratio = max(kept.judgement.ratio, entry.judgement.ratio)
             kept.first_seen = min(kept.first_seen, entry.first_seen)
-            kept.best = max(kept.best, entry.best, key=lambda best: best.quality)
+            kept.best = max(kept.best, entry.best, key=lambda best: (best.evidence_sha256 is not None, best.quality))
             for mine, other in ((kept.mm, entry.mm), (kept.px, entry.px)):
                 mine.weight, mine.total = mine.weight + other.weight, mine.total + other.total
                 mine.best_sigma = min(mine.best_sigma, other.best_sigma)
@@ -334,6 +336,17 @@ class Inventory:
             score=entry.score,
             best=entry.best,
         )
+
+
+def _better(best: Best, look: Look, quality: float, gsd_mm_per_px: float | None) -> Best:
+    """The better view of the two. One with a picture beats every one without: it is what a person can look at."""
+    pictured = best.evidence_sha256 is not None
+    if pictured and quality <= BETTER * best.quality:
+        return best
+    sha256 = look.picture()
+    if sha256 is None and (pictured or quality <= best.quality):
+        return best
+    return Best(look.frame_seq, look.frame_name, sha256, quality, gsd_mm_per_px)
 
 
 def _measure(entry: _Entry, crack: Crack, size: CrackSize | None) -> None:
