@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from edge import __version__
-from edge.commands import benchmark, calibrate, config, demo, doctor, outbox, replay, run
+from edge.commands import benchmark, calibrate, config, demo, doctor, outbox, replay, run, verify
 from edge.support.errors import EXIT_DONE, SpanhawkError
 
 _EPILOG = """\
@@ -20,6 +20,8 @@ examples:
   spanhawk replay photos/ --nav track.csv --masks   find the cracks in a folder of photos
   spanhawk replay flight.mp4 --mqtt mqtt://localhost
   spanhawk run --config /etc/spanhawk/spanhawk.toml
+  spanhawk verify FLIGHT                            was anything changed, added or lost?
+  spanhawk export FLIGHT --coco --out labels/       for those who correct labels
   spanhawk doctor                                   is this drone fit to fly?
   spanhawk outbox list
   spanhawk calibrate --board 9x6 --square-mm 25 board-photos/
@@ -27,7 +29,7 @@ examples:
 """
 
 # In the order in which --help shows them.
-_COMMANDS = (demo, run, replay, doctor, outbox, config, calibrate, benchmark)
+_COMMANDS = (demo, run, replay, verify, doctor, outbox, config, calibrate, benchmark)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

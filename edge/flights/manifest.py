@@ -29,6 +29,9 @@ NEWEST = 1
 ORIGIN = "0" * 64
 """The chain before the first line."""
 _LINE = re.compile(rb'(\{.*),"chain":"([0-9a-f]{64})"\}\n', re.DOTALL)
+_COMPLETE = re.compile(rb'\{.*,"chain":"[0-9a-f]{64}"\}.', re.DOTALL)
+CUT_OFF = "is cut off, as a power cut leaves it"
+"""The trouble of a last line of which only the beginning is there."""
 _LONGEST_LINE = 100_000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -65,8 +68,8 @@ def read_entries(path: Path) -> Iterator[Entry]:
             number, end = number + 1, start + len(line)
             found = _LINE.fullmatch(line)
             if found is None:
-                cut = "is cut off" if not line.endswith(b"\n") else "is not a line of a manifest"
-                yield Entry(number, start, end, None, cut, chain)
+                cut = not line.endswith(b"\n") and _COMPLETE.match(line) is None
+                yield Entry(number, start, end, None, CUT_OFF if cut else "is not a line of a manifest", chain)
             else:
                 said = found[2].decode()
                 expected = hashlib.sha256(chain.encode() + found[1]).hexdigest()
@@ -133,12 +136,13 @@ class State:
                 return "begins the manifest a second time"
             self.schema, self.flight_id, self.key = (body.get(key) for key in ("schema", "flight_id", "key"))
         elif self.schema is None:
+            self.schema = ""  # said once, and the rest is read all the same
             return "stands before the beginning"
         elif kind == "segment":
-            ranges = self.segments.setdefault(body["file"], [])
+            ranges = self.segments.get(body["file"], [])
             if body["from"] != (ranges[-1][1] if ranges else 0) or body["to"] < body["from"]:
                 return f"leaves a gap in {body['file']}"
-            ranges.append((body["from"], body["to"], body["sha256"]))
+            self.segments.setdefault(body["file"], ranges).append((body["from"], body["to"], body["sha256"]))
         elif kind == "file":
             if body["file"] in self.files:
                 self.earlier[body["file"]] = self.files[body["file"]][1]

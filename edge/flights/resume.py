@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge.detections.wire import rfc3339
 from edge.flights import MANIFEST
-from edge.flights.manifest import ORIGIN, Manifest, State, read_entries
+from edge.flights.manifest import CUT_OFF, ORIGIN, Manifest, State, read_entries
 from edge.flights.writer import digest_of, finish, others
 from edge.support.clock import Clock
 from edge.support.minisig import Signer
@@ -42,7 +42,7 @@ def seal_interrupted(folder: Path, clock: Clock, signer: Signer | None) -> None:
     state, chain, sound = State(), ORIGIN, 0
     for entry in read_entries(path):
         if entry.body is None:
-            if entry.trouble == "is cut off":
+            if entry.trouble == CUT_OFF:
                 break
             raise ValueError(f"line {entry.number} of its manifest: {entry.trouble}")
         trouble = state.take(entry.body)

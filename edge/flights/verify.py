@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.flights import MANIFEST, SIGNATURE, Problem
-from edge.flights.manifest import SCHEMA, State, read_entries
+from edge.flights.manifest import CUT_OFF, SCHEMA, State, read_entries
 from edge.flights.writer import digest_of, others
 from edge.support import minisig
 from edge.support.errors import UsageError
@@ -60,6 +60,8 @@ def _manifest(path: Path) -> tuple[State, list[Problem]]:
     last = None
     for entry in read_entries(path):
         trouble = entry.trouble if entry.body is None else state.take(entry.body)
+        if trouble == CUT_OFF:
+            continue  # then there is no seal, and that is told
         if trouble is not None:
             last = entry.number
             problems.append(Problem(MANIFEST, f"line {entry.number}: {trouble}"))
