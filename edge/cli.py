@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from edge import __version__
-from edge.commands import benchmark, calibrate, config, demo, doctor, outbox, replay, run, verify
+from edge.commands import benchmark, calibrate, config, demo, doctor, export, outbox, replay, run, verify
 from edge.support.errors import EXIT_DONE, SpanhawkError
 
 _EPILOG = """\
@@ -29,7 +29,7 @@ examples:
 """
 
 # In the order in which --help shows them.
-_COMMANDS = (demo, run, replay, verify, doctor, outbox, config, calibrate, benchmark)
+_COMMANDS = (demo, run, replay, verify, export, doctor, outbox, config, calibrate, benchmark)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
