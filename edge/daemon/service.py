@@ -23,6 +23,7 @@ from edge.daemon.ground import Ground
 from edge.daemon.meter import Meter
 from edge.daemon.notify import Systemd
 from edge.daemon.pilot import Pilot, pilot_of
+from edge.daemon.record import FlightRecord
 from edge.daemon.status import Reporter, Sources
 from edge.delivery import Delivery
 from edge.detections.wire import mark_historical, rfc3339
@@ -34,7 +35,7 @@ from edge.mqtt.status import status_payload
 from edge.mqtt.topics import replies_topic, status_topic
 from edge.navigation import Navigator
 from edge.outbox import LetterState, Outbox
-from edge.pipeline import Flight, Outcome, Pipeline, Proof
+from edge.pipeline import Flight, Outcome, Pipeline
 from edge.settings import Settings, read
 from edge.support.clock import Clock, SystemClock
 from edge.support.complaints import Complaints
@@ -85,6 +86,7 @@ class Service:
         self._bad_frame_trouble: tuple[int, str] | None = None
         self._complaints = Complaints(log, clock)
         self._pilot: Pilot | None = None
+        self._record: FlightRecord | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Open everything, work until ``stop`` is set, close everything; what was recorded is kept."""
@@ -97,7 +99,8 @@ class Service:
             except SpanhawkError as error:
                 self._report_why(publisher, error)
                 raise
-            pipeline = self._pipeline(segmenter, navigator, outbox)
+            self._record = FlightRecord(self._settings, self._flight, segmenter, self._clock)
+            pipeline = self._pipeline(segmenter, navigator, outbox, self._record)
             self._pilot = pilot_of(navigator, self._settings.measures.scale, self._clock)
             camera = stack.enter_context(self._camera())
             ground = self._ground(publisher, outbox, pipeline, segmenter, navigator, camera)
@@ -123,6 +126,8 @@ class Service:
                 self._hold_off_watchdog(camera, ground)
         finally:
             pipeline.finish()
+            if self._record is not None:
+                self._record.finish(pipeline)
             if not pipeline.store_again():
                 log.error("stopped with detections that a full disk did not take: %s", pipeline.storage_trouble)
 
@@ -145,6 +150,8 @@ class Service:
             outcome.mask.looked_share,
             outcome.suppressed,
         )
+        if self._record is not None:
+            self._record.see(outcome, pipeline)
         if self._pilot is not None:
             self._pilot.see(outcome)
         if outcome.features:
@@ -212,11 +219,9 @@ class Service:
             self._clock.wait(publisher.wake, 0.1)
         self._reported_why = publisher.connected
 
-    def _pipeline(self, segmenter: Segmenter, navigator: Navigator, outbox: Outbox) -> Pipeline:
-        settings = self._settings
-        folder = settings.flight.evidence_dir
-        proof = None if folder is None else Proof(folder, settings.flight.min_free_mb * 1_000_000)
-        return Pipeline(segmenter, navigator, outbox, self._flight, settings.measures, self._clock, proof)
+    def _pipeline(self, segmenter: Segmenter, navigator: Navigator, outbox: Outbox, record: FlightRecord) -> Pipeline:
+        measures = self._settings.measures
+        return Pipeline(segmenter, navigator, outbox, self._flight, measures, self._clock, record.proof())
 
     def _ground(
         self,
@@ -234,6 +239,7 @@ class Service:
             navigator.health,
             outbox.health,
             lambda: pipeline.storage_trouble,
+            lambda: None if self._record is None else self._record.health(),
             lambda: delivery.health() if _parked(outbox) else None,
             lambda: publisher.shortcoming,
             self._bad_frame_lately,
