@@ -1,28 +1,37 @@
 # make demo   fly a rendered bridge: no hardware, no network beyond the package index
-# make test   everything CI runs: lint, types, import rules, tests
+# make test   everything CI runs: lint, types, import rules, tests; WORKERS=2 processes
 # make lint   ruff, mypy and the import rules alone
+# make faults  provoke every fault (kills, power cuts, full disks, cut links, hostile bytes): one table; ROWS='--quick', as root
 # make bench  speed: this board, side by side with the field, and what a broker carries; tables, plots and JSON in out/
 # make wheel  the wheel that goes on the drone
 # make deb    the Debian package for a board: BOARD=arm64-python3.11 (Raspberry Pi OS Bookworm), arm64-python3.13, …
+# make card   an image that installs spanhawk at the first boot: IMAGE=raspios-arm64.img.xz CONFIG=card.toml OUT=drone1.img
+# make test-picamera  the Raspberry Pi camera's source on real picamera2 and libcamera, in a container; as root
 # make test-system  install, fly, hang, kill, upgrade and roll back under a real systemd, in a container; as root
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= spanhawk-demo
 
-.PHONY: demo test test-system lint bench wheel deb clean system-packages container-packages
+.PHONY: demo test faults card test-system test-picamera lint bench wheel deb clean system-packages container-packages
 
 demo: $(VENV)/.flies
 	$(BIN)/spanhawk demo --out $(OUT)
 
+# Files in parallel, in their order (a file's fixtures are made once). A worker with TensorFlow needs about 2 GB of memory.
+WORKERS ?= 2
 test: system-packages lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.builds
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# Root may mount disks and cut links; without it those rows say NOT RUN. Some take long: ROWS='--only kills --rounds 20'.
+faults: system-packages $(VENV)/.builds
+	$(BIN)/python -m tests.faults $(ROWS)
 
 # On a shared machine, as root: make bench FIRST='nice -n -10'
 bench: system-packages $(VENV)/.compares
@@ -39,8 +48,20 @@ deb: $(VENV)/.builds
 	rm -rf dist/wheel && $(BIN)/python -m build --wheel --outdir dist/wheel >/dev/null
 	PYTHON=$(abspath $(BIN)/python) systemd/deb.sh dist/wheel/spanhawk-*.whl $(BOARD)
 
+# DEB= takes a package that is there already; without it, one is made for the Python of Raspberry Pi OS Trixie.
+CONFIG ?= card.toml
+card: OUT = spanhawk.img
+card: system-packages $(VENV)/.builds
+	@[ -n "$(IMAGE)" ] || { echo "make card: IMAGE= is missing: Raspberry Pi OS Lite (64-bit), .img or .img.xz" >&2; exit 2; }
+	$(if $(DEB),,$(MAKE) --no-print-directory deb BOARD=arm64-python3.13)
+	$(BIN)/python -m card "$(IMAGE)" "$(OUT)" --config "$(CONFIG)" \
+	  --deb "$(or $(DEB),$$(ls -t dist/spanhawk_*_arm64-python3.13.deb | head -n 1))"
+
 test-system: $(VENV)/.builds container-packages
 	$(BIN)/python -m tests.system
+
+test-picamera: $(VENV)/.builds container-packages
+	$(BIN)/python -m tests.libcamera
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 10) and "spanhawk needs Python 3.10 or newer, this is %d.%d; set PYTHON=" % v[:2])'
@@ -54,16 +75,19 @@ $(VENV)/.flies: pyproject.toml | $(VENV)/bin/python
 
 # What builds and tests: TensorFlow, linters, oracles; under CI PyTorch too.
 $(VENV)/.builds: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -e '.[demo,workstation]' --group dev $(if $(CI),--group torch)
+	$(BIN)/python -m pip install --quiet -e '.[demo,report,dxf,workstation]' --group dev $(if $(CI),--group torch)
 	@touch $@ $(VENV)/.flies
 
 # What benchmarks compare with: ONNX Runtime and the way to it.
 $(VENV)/.compares: $(VENV)/.builds
-	$(BIN)/python -m pip install --quiet -e '.[demo,workstation,bench]'
+	$(BIN)/python -m pip install --quiet -e '.[demo,report,dxf,workstation,bench]'
 	@touch $@
 
-# The real broker and the real GPS daemon that tests talk to. Without root, missing ones are skipped and named.
-PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign
+# The real broker, GPS daemon and database that tests talk to; libfaketime and iproute2 provoke faults; GDAL and exiftool
+# read what is written; mtools to xz-utils make a card's image. Without root, missing ones are skipped and named.
+# cloud-init judges a card in CI alone: on a person's own machine it would be a service.
+PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign libfaketime iproute2 postgresql postgresql-postgis \
+  gdal-bin libimage-exiftool-perl mtools fdisk dosfstools e2fsprogs xz-utils $(if $(CI),cloud-init)
 system-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  dpkg -s $(PACKAGES) >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(PACKAGES) >/dev/null; }; \

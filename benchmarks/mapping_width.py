@@ -7,6 +7,7 @@ to 9) are not used here.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -181,7 +182,7 @@ def rows(found: Sequence[Reading]) -> list[Row]:
             continue
         for narrow, factor in itertools.product((True, False), FACTORS):
             side = [one for one in some if (one.drawn_px < 3) == narrow]
-            for level, cell in _cells(side, lambda one, factor=factor: _level(one, factor)):  # type: ignore[misc]
+            for level, cell in _cells(side, functools.partial(_level, factor=factor)):
                 out.append(_row(f"{kind}, {'below 3' if narrow else '3 and more'} px, {factor} {level}", cell))
     ms = [one.ms for one in found if one.source == "network"] or [one.ms for one in found]
     out.append(

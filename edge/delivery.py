@@ -1,9 +1,11 @@
 """From the outbox to the broker: at least once, in bounded steps, whatever the connection does.
 
-* A letter leaves SENT only by the broker's word: acknowledged is confirmed, refused is parked with the reason.
+* A letter leaves SENT only by somebody's word. Refused by the broker, it is parked with the reason. Acknowledged by the
+  broker, it is confirmed; or, where the ground confirms, it waits for the ground's receipt and is sent again when none
+  comes (``_Owed``).
 * When a connection is lost, everything handed over is pending again and goes out again under the same id.
 * A letter handed over late (from an earlier run, or old) is marked so.
-* A letter at which the broker hangs up each time would block all others: when connections end soon and
+* A letter at which the broker closes the connection each time would block all others: when connections end soon and
   nothing is acknowledged, letters go out one by one until the culprit is known, and it is parked. Where it was the
   largest so far, letters of its size are parked without another try (a broker's limit is learnt once), for a while.
 """
@@ -13,7 +15,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from edge.mqtt import Publisher, Receipt
 from edge.outbox import Letter, LetterState, Outbox
@@ -30,11 +32,16 @@ LATE_NS = 10_000_000_000
 # Without news, look for new letters this often.
 _IDLE_S = 0.5
 STRIKES = 5
-"""So often the broker must hang up on a letter sent alone before it is parked."""
-# The broker's own hanging up follows at once; a network that fell silent takes longer to be noticed.
+"""So often the broker must close the connection at a letter sent alone before the letter is parked."""
+# A broker that closes the connection does so at once; a network that fell silent takes longer to be noticed.
 _SOON_NS = 5_000_000_000
 _BARREN_CONNECTIONS = 2
 _SIZE_LEARNT_NS = 600_000_000_000
+# Letters whose receipts are awaited: enough for 1,000 a second of a ground that is two seconds away; fewer until it is
+# heard, so that a ground that is not there costs little.
+_MOST_OWED, _LEAST_OWED = 2000, 50
+# A receipt follows within a second; a letter without one is sent again, later each time until one comes.
+_OWED_FIRST_S, _OWED_CAP_S = 15.0, 120.0
 # A disk that failed is tried again after this long.
 _DISK_PAUSE_S = 1.0
 
@@ -49,8 +56,13 @@ class Delivery:
         clock: Clock,
         *,
         late: Callable[[bytes], bytes],
+        receipts: Callable[[bytes], Sequence[str]] | None = None,
     ) -> None:
-        """``late`` marks a payload as delivered late; it raises ValueError for one it cannot read, which is parked."""
+        """``late`` marks a payload as delivered late; it raises ValueError for one it cannot read, which is parked.
+
+        With ``receipts`` the ground confirms: it gives the ids of the letters that a message of the ground names, and
+        raises ValueError for one that is no receipt. None: the broker confirms.
+        """
         self._outbox = outbox
         self._publisher = publisher
         self._clock = clock
@@ -61,6 +73,9 @@ class Delivery:
         self._sent_ns: dict[str, int] = {}
         self._sent_bytes: dict[str, int] = {}
         self._receipts: list[Receipt] = []
+        self._read_receipt = receipts
+        self._owed = _Owed(clock)
+        self._early: set[str] = set()  # receipts that were quicker than the broker's own word
         self._stumbling = _Stumbling(publisher.window)
         self._sizes = _Sizes()
         self._delivered = 0
@@ -69,7 +84,8 @@ class Delivery:
 
     @property
     def delivered(self) -> int:
-        """Acknowledgements of this run; a letter sent twice counts twice."""
+        """Acknowledgements of this run by whom the configuration trusts; where that is the broker, a letter sent twice
+        counts twice."""
         return self._delivered
 
     @property
@@ -95,8 +111,12 @@ class Delivery:
             "correct that, then give the command flush (or spanhawk outbox flush, when the daemon is stopped)"
         )
 
+    def silence(self) -> str | None:
+        """That the ground confirms nothing of what the broker has taken; None while it does, or is not to."""
+        return self._owed.trouble() if self._publisher.connected else None
+
     def retry(self, *, confirmed: bool = False) -> int:
-        """Take up every parked letter, whatever was learnt of it; returns how many.
+        """Take up every letter that was set aside, whatever was learnt of it; returns how many.
 
         ``confirmed``: also those that the broker acknowledged and that are still kept, for a ground that lost them.
         """
@@ -113,6 +133,8 @@ class Delivery:
         """Do what can be done now without waiting; returns the seconds until the next step is due without news."""
         try:
             self._settle()
+            if self._read_receipt is not None:
+                self._read_receipts(self._read_receipt)
             self._follow_session()
             if self._publisher.connected:
                 self._fill()
@@ -128,8 +150,12 @@ class Delivery:
             return
         arrived = [receipt.id for receipt in self._receipts if receipt.refused is None]
         self._sizes.took(self._sent_bytes[id] for id in arrived if id in self._sent_bytes)
-        self._outbox.done(arrived)
-        self._delivered += len(arrived)
+        if self._read_receipt is None:
+            self._outbox.done(arrived)
+            self._delivered += len(arrived)
+        else:
+            self._owed.add(id for id in arrived if id not in self._early)
+            self._early.difference_update(arrived)
         self._answered(arrived)
         self._receipts = [receipt for receipt in self._receipts if receipt.refused is not None]
         while self._receipts:
@@ -137,6 +163,28 @@ class Delivery:
             self._park(refusal.id, str(refusal.refused))
             self._answered([refusal.id])
             self._receipts.pop(0)
+
+    def _read_receipts(self, read: Callable[[bytes], Sequence[str]]) -> None:
+        """Confirm what the ground has; what it has not confirmed for long is pending again."""
+        for notice in self._publisher.notices():
+            try:
+                ids = read(notice)
+            except ValueError as error:
+                self._complaints.warn("receipt", f"a message of the ground is no receipt: {error}; it is ignored")
+                continue
+            news = self._outbox.done(ids, handed_over=True)
+            self._delivered += news
+            self._early.update(id for id in ids if id in self._sent_ns)
+            if not self._owed.settled(ids) and not news:
+                self._complaints.warn(
+                    "strange receipt",
+                    f"a receipt names {len(ids)} letters and none that waits for one here: it came twice, or it is "
+                    "meant for another vehicle of this name; it is ignored",
+                )
+        overdue = self._owed.overdue()
+        if overdue:
+            self._outbox.again(overdue)
+            self._owed.give_up(overdue)
 
     def _answered(self, ids: list[str]) -> None:
         for id in ids:
@@ -147,10 +195,12 @@ class Delivery:
     def _follow_session(self) -> None:
         """When the connection was lost, everything handed over goes back."""
         session = self._publisher.sessions
-        lost = not self._publisher.connected and bool(self._hand or self._sent_ns)
+        lost = not self._publisher.connected and bool(self._hand or self._sent_ns or self._owed.count)
         if session == self._session and not lost:
             return
         self._outbox.release()
+        self._owed.forget()
+        self._early.clear()
         culprit = self._stumbling.lost(self._sent_ns, self._clock.monotonic_ns())
         self._hand.clear()
         culprit_bytes = None if culprit is None else self._sent_bytes.get(culprit)
@@ -159,11 +209,14 @@ class Delivery:
         self._session = session
         if culprit is not None:
             if culprit_bytes is not None:
-                self._sizes.hung_up_on(culprit_bytes, self._clock.monotonic_ns())
-            self._park(culprit, f"the broker hung up each of the {STRIKES} times this letter was sent alone")
+                self._sizes.closed_at(culprit_bytes, self._clock.monotonic_ns())
+            self._park(
+                culprit, f"the broker closed the connection each of the {STRIKES} times this letter was sent alone"
+            )
 
     def _fill(self) -> None:
-        room = self._stumbling.window - len(self._sent_ns) - len(self._hand)
+        under_way = len(self._sent_ns) + len(self._hand)
+        room = min(self._stumbling.window, self._owed.most - self._owed.count) - under_way
         if room > 0:
             self._hand.extend(self._outbox.take(room))
         while self._hand:
@@ -197,8 +250,72 @@ class Delivery:
         self._complaints.warn("parked", f"letter {id} is parked: {reason}")
 
 
+class _Owed:
+    """Letters that the broker has taken and the ground has not confirmed; knows when to stop waiting for it.
+
+    An outstanding receipt may be lost, and so may the letter, in a broker that was killed: neither is known, so the
+    letter is sent again, and the ground recognises the repeat. While no receipts come, few letters are risked.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since_ns: dict[str, int] = {}  # in the order in which they were acknowledged
+        self._pause_s = _OWED_FIRST_S
+        self._silent_since_ns: int | None = None
+        self.most = _MOST_OWED
+        """So many may be owed at one time."""
+
+    @property
+    def count(self) -> int:
+        """Receipts that are owed."""
+        return len(self._since_ns)
+
+    def add(self, ids: Iterable[str]) -> None:
+        """The broker has taken these."""
+        now_ns = self._clock.monotonic_ns()
+        for id in ids:
+            self._since_ns[id] = now_ns
+            if self._silent_since_ns is None:
+                self._silent_since_ns = now_ns
+
+    def settled(self, ids: Iterable[str]) -> int:
+        """The ground has these; returns how many of them were owed."""
+        settled = sum(self._since_ns.pop(id, None) is not None for id in ids)
+        if settled:
+            self._pause_s, self.most = _OWED_FIRST_S, min(_MOST_OWED, 2 * self.most)
+            self._silent_since_ns = self._clock.monotonic_ns() if self._since_ns else None
+        return settled
+
+    def overdue(self) -> list[str]:
+        """Those whose receipt has not come in time."""
+        oldest_ns = self._clock.monotonic_ns() - round(self._pause_s * 1e9)
+        return [id for id, since_ns in self._since_ns.items() if since_ns <= oldest_ns]
+
+    def give_up(self, ids: Iterable[str]) -> None:
+        """These will be sent again: wait longer the next time, and risk fewer."""
+        for id in ids:
+            del self._since_ns[id]
+        self._pause_s, self.most = min(_OWED_CAP_S, 2 * self._pause_s), max(_LEAST_OWED, self.most // 8)
+
+    def forget(self) -> None:
+        """The connection was lost: all of them are sent again anyway."""
+        self._since_ns.clear()
+
+    def trouble(self) -> str | None:
+        """That the ground is silent; None while it is not, or while it owes nothing."""
+        if self._silent_since_ns is None:
+            return None
+        silent_s = (self._clock.monotonic_ns() - self._silent_since_ns) / 1e9
+        if silent_s < _OWED_FIRST_S:
+            return None
+        return (
+            f"no receipt from the ground for {silent_s:.0f} s: letters reach the broker, and nobody says that they are "
+            'stored; start spanhawk ground there, or set outbox.confirm = "broker"'
+        )
+
+
 class _Sizes:
-    """The size from which a broker hangs up, learnt from one letter for all that are as large."""
+    """The size from which a broker closes the connection, learnt from one letter for all that are as large."""
 
     def __init__(self) -> None:
         self._largest_taken = 0
@@ -211,7 +328,7 @@ class _Sizes:
         if self._refused_from is not None and self._largest_taken >= self._refused_from:
             self.forget()  # it was not the size
 
-    def hung_up_on(self, size: int, now_ns: int) -> None:
+    def closed_at(self, size: int, now_ns: int) -> None:
         """A letter of this size, sent alone, ended the connection each time."""
         if size > self._largest_taken:
             self._refused_from, self._learnt_ns = min(size, self._refused_from or size), now_ns
@@ -223,7 +340,10 @@ class _Sizes:
         if now_ns - self._learnt_ns > _SIZE_LEARNT_NS:
             self.forget()
             return None
-        return f"{size} bytes, and the broker hung up on a letter of {self._refused_from}: raise its message_size_limit"
+        return (
+            f"{size} bytes, and the broker closed the connection at a letter of {self._refused_from}: "
+            "raise its message_size_limit"
+        )
 
     def forget(self) -> None:
         """Start afresh: the broker may have been set up anew."""
@@ -231,7 +351,7 @@ class _Sizes:
 
 
 class _Stumbling:
-    """Tells a letter that makes the broker hang up from a connection that is merely bad."""
+    """Distinguishes a letter at which the broker closes the connection from a connection that is merely bad."""
 
     def __init__(self, window: int) -> None:
         self._full_window = window

@@ -19,11 +19,12 @@ import numpy.typing as npt
 from edge import evidence
 from edge.cracks import Crack
 from edge.detections import Detection
+from edge.detections.coverage import coverage_document, frame_record
 from edge.detections.cracks import crack_feature, crack_id, revision_id
 from edge.detections.wire import detection_id, feature, to_bytes
 from edge.evidence import Evidence
-from edge.frames import Frame, Moment
-from edge.masks import Mask, Segmenter
+from edge.frames import Frame, Moment, sharpness
+from edge.masks import Area, Mask, Segmenter
 from edge.measurers import MEASURERS, Damage, Measured, Measurer, Measures
 from edge.mqtt.topics import cracks_topic, detections_topic
 from edge.navigation import Navigator, NavState, nowhere
@@ -32,8 +33,12 @@ from edge.support.clock import Clock, stopwatch_ns
 from edge.support.complaints import Complaints
 from edge.support.errors import TryAgainError
 from edge.surface import CrackSize, Place
-from edge.surface.inventory import CrackState, Inventory, Look
+from edge.surface.coverage import Coverage
+from edge.surface.inventory import Inventory, Look
 from edge.surface.place import Surveyor, View
+from edge.surface.record import CrackState
+from edge.surface.registration import Registered
+from edge.surface.visibility import Motion, Seen, look
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +56,8 @@ class Flight:
     """Where detections go."""
     cracks_topic: str | None = None
     """Where the flight's cracks go, each under one name; None: every frame stands for itself."""
+    named_in: str | None = None
+    """The flight id under which its cracks are named, where an earlier run began them; None: ``flight_id``."""
 
     @classmethod
     def of(cls, vehicle: str, flight_id: str) -> Flight:
@@ -81,14 +88,22 @@ class Outcome:
     nav: NavState
     moment: Moment
     """When it was exposed."""
+    described: tuple[dict[str, Any], ...]
+    """A Feature for each of ``damage``, also where ``[report] detections`` does not send it: then its ``seq`` is 0."""
     features: tuple[dict[str, Any], ...]
-    """The published Features, in order of ``seq``: one for each of ``damage``."""
+    """Those that are published, in order of ``seq``, which has no gaps."""
     places: tuple[Place, ...]
-    """Where each of them is."""
+    """Where each of ``damage`` is."""
     payloads: tuple[bytes, ...]
     """The same as they are published."""
     revisions: tuple[CrackState, ...]
-    """The flight's cracks that this frame changed enough to be told of."""
+    """The flight's cracks that this frame changed enough to be reported again."""
+    seen: Seen
+    """How narrow a crack the frame would have shown."""
+    placed: Registered | None
+    """Where the frame lies beside the others; None where the flight keeps no inventory of cracks."""
+    record: dict[str, Any]
+    """The frame's line of ``frames.jsonl``."""
     dropped_before: int
     """Frames the source had between the last processed one and this one."""
     stage_ms: Mapping[str, float]
@@ -150,8 +165,9 @@ class Pipeline:
         measures: Measures,
         clock: Clock,
         proof: Proof | None = None,
+        inventory: Inventory | None = None,
     ) -> None:
-        """``proof`` None: no evidence is kept."""
+        """``proof`` None: no evidence is kept; ``inventory``: what an earlier run of this flight knew of its cracks."""
         self._segmenter = segmenter
         self._navigator = navigator
         self._outbox = outbox
@@ -161,12 +177,21 @@ class Pipeline:
             kind.name: MEASURERS[kind.measure](measures) for kind in segmenter.classes
         }
         self._surveyor = Surveyor(measures.scale, measures.place, measures.structure)
+        self._detections = measures.report.detections
+        self._focal_mm = measures.scale.focal_length_mm
         self._proof = proof
         self._clock = clock
         # Names are for what has a course: the first class that is measured as lines.
         lines = [kind.name for kind in segmenter.classes if kind.measure == "line"]
         self._named_kind = lines[0] if lines and flight.cracks_topic is not None else None
-        self._inventory = Inventory()
+        self.inventory = inventory or Inventory()
+        """The flight's cracks."""
+        if self.inventory.frame_name is not None:
+            self._surveyor.go_on(self.inventory.frame_name)
+        self._cracks_flight = flight.named_in or flight.flight_id
+        self._coverage = Coverage()
+        self._motion = Motion()
+        self._facing = measures.scale.surface == "facing"
         self._seq = 0
         self._last_frame_seq: int | None = None
         self._unstored: deque[list[Letter]] = deque()
@@ -197,8 +222,12 @@ class Pipeline:
         nav = self._navigator.at(frame.exposed_ns) if frame.time_known else nowhere(frame.exposed_ns)
         times.append(stopwatch_ns())
         moment = self._moment(frame)
+        view = self._surveyor.look(nav, frame.width_px, frame.height_px, frame.pose)
         picture = _Picture(lambda: self._keep(frame, nav, moment), any(found.damage for found in measured))
-        features, places, revisions = self._describe(frame, mask, measured, nav, moment, picture)
+        described, places, revisions, placed = self._describe(frame, mask, measured, nav, moment, view, picture)
+        features = tuple(one for one in described if one["properties"]["seq"] > 0)
+        seen = self._judge(frame, mask, view, placed)
+        record = frame_record(frame, nav, moment, seen)
         letters = [self._letter(found) for found in features]
         letters += [self._crack_letter(state) for state in revisions]
         self._seq += len(features)  # only now: a frame that cannot be described or encoded leaves no gap
@@ -209,17 +238,17 @@ class Pipeline:
         took = {stage: (after - before) / 1e6 for stage, before, after in zip(stages, times, times[1:], strict=False)}
         payloads = tuple(letter.payload for letter in letters[: len(features)])
         return Outcome(
-            frame, mask, measured, nav, moment, features, places, payloads, revisions, self._gap(frame), took,
-            picture.kept,
+            frame, mask, measured, nav, moment, described, features, places, payloads, revisions,
+            seen, placed, record, self._gap(frame), took, picture.kept,
         )  # fmt: skip
 
     def finish(self) -> None:
-        """Write down what is not yet told of the flight's cracks; call it once, when no frame follows."""
-        self._store([self._crack_letter(state) for state in self._inventory.finish()])
+        """Write down what is not yet reported of the flight's cracks; call it once, when no frame follows."""
+        self._store([self._crack_letter(state) for state in self.inventory.finish()])
 
     def cracks(self) -> list[dict[str, Any]]:
         """The flight's cracks as they are known now, as Features of ``spanhawk/crack/1``."""
-        return [self._crack_feature(state) for state in self._inventory.all()]
+        return [self._crack_feature(state) for state in self.inventory.all()]
 
     def store_again(self) -> bool:
         """Try to write down what a full disk refused earlier; True when nothing is left to write."""
@@ -230,6 +259,35 @@ class Pipeline:
         before, self._last_frame_seq = self._last_frame_seq, frame.seq
         return frame.seq if before is None else max(0, frame.seq - before - 1)
 
+    def coverage(self) -> dict[str, Any]:
+        """What the flight saw so far, and how well: a FeatureCollection of ``spanhawk/coverage/1``.
+
+        Tens of milliseconds for a long flight: ask it now and then, and at the end.
+        """
+        return coverage_document(
+            self._flight.vehicle, self._flight.flight_id, self._clock.utc(), self._coverage, self.inventory
+        )
+
+    def _judge(self, frame: Frame, mask: Mask, view: View, placed: Registered | None) -> Seen:
+        """How well the frame shows what it shows; what the network looked at goes into the coverage."""
+        size = frame.height_px, frame.width_px
+        smear_px = self._motion.smear_px(
+            placed, frame.exposed_ns, frame.exposure_us if frame.time_known else None, size
+        )
+        looks = sharpness.measure(frame.rgb, frame.tone)
+        seen = look(looks, view, smear_px, size, facing=self._facing)
+        if placed is not None:
+            whole = (Area(0, frame.width_px, 0, frame.height_px),)
+            quads = [
+                np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float64)
+                for x0, x1, y0, y1 in (
+                    (area.left_px, area.right_px, area.top_px, area.bottom_px)
+                    for area in (whole if mask.looked is None else mask.looked)
+                )
+            ]
+            self._coverage.add(placed, size, quads, seen.kind)
+        return seen
+
     def _describe(
         self,
         frame: Frame,
@@ -237,19 +295,22 @@ class Pipeline:
         measured: tuple[Measured, ...],
         nav: NavState,
         moment: Moment,
+        view: View,
         picture: _Picture,
-    ) -> tuple[tuple[dict[str, Any], ...], tuple[Place, ...], tuple[CrackState, ...]]:
+    ) -> tuple[tuple[dict[str, Any], ...], tuple[Place, ...], tuple[CrackState, ...], Registered | None]:
         findings = [(found.kind, damage) for found in measured for damage in found.damage]
         if not findings and self._named_kind is None:
-            return (), (), ()
+            return (), (), (), None
         if self._proof is not None and self._proof.every:
             picture.take()
-        view = self._surveyor.look(nav, frame.width_px, frame.height_px, frame.pose)
-        names, revisions = self._recognise(frame, measured, moment, view, picture)
+        names, revisions, placed = self._recognise(frame, measured, moment, view, picture)
         if any(id(damage) not in names for _, damage in findings):
             picture.take()
-        described, places = [], []
-        for seq, (kind, damage) in enumerate(findings, start=self._seq + 1):
+        described, places, sent = [], [], 0
+        for kind, damage in findings:
+            is_sent = self._is_sent(kind, names.get(id(damage)), revisions)
+            sent += is_sent
+            seq = self._seq + sent if is_sent else 0
             measurer = self._measurers[kind]
             places.append(view.place_of(measurer.middle_px(damage)))
             detection = Detection(
@@ -274,19 +335,19 @@ class Pipeline:
                 crack_id=names.get(id(damage)),
             )
             described.append(feature(detection))
-        return tuple(described), tuple(places), revisions
+        return tuple(described), tuple(places), revisions, placed
 
     def _recognise(
         self, frame: Frame, measured: tuple[Measured, ...], moment: Moment, view: View, picture: _Picture
-    ) -> tuple[dict[int, str], tuple[CrackState, ...]]:
-        """The crack_id of each crack of the frame, by the object's own ``id()``, and the revisions that are due."""
+    ) -> tuple[dict[int, str], tuple[CrackState, ...], Registered | None]:
+        """The crack_id of each crack by its object's ``id()``, the revisions that are due, and the frame's place."""
         if self._named_kind is None:
-            return {}, ()
+            return {}, (), None
         found = next(one for one in measured if one.kind == self._named_kind)
         cracks = [one for one in (*found.damage, *found.held_back) if isinstance(one, Crack)]
         measurer = self._measurers[found.kind]
         sizes = [measurer.size(crack, view.plane) for crack in cracks]
-        told = self._inventory.add(
+        told = self.inventory.add(
             Look(
                 frame_seq=frame.seq,
                 frame_name=frame.name,
@@ -299,15 +360,22 @@ class Pipeline:
             )
         )
         names = {
-            id(crack): crack_id(self._flight.vehicle, self._flight.flight_id, number)
+            id(crack): crack_id(self._flight.vehicle, self._cracks_flight, number)
             for crack, number in zip(cracks, told.numbers, strict=True)
             if number is not None
         }
-        return names, told.revisions
+        return names, told.revisions, told.placed
+
+    def _is_sent(self, kind: str, name: str | None, revisions: tuple[CrackState, ...]) -> bool:
+        """Whether a detection goes out (``[report] detections``): of a kind without names each one does."""
+        if self._detections == "all" or kind != self._named_kind:
+            return True
+        told = {crack_id(self._flight.vehicle, self._cracks_flight, one.number) for one in revisions}
+        return self._detections == "new" and name in told
 
     def _crack_feature(self, state: CrackState) -> dict[str, Any]:
         assert self._named_kind is not None, "only a named class has an inventory"
-        return crack_feature(self._flight.vehicle, self._flight.flight_id, self._named_kind, state)
+        return crack_feature(self._flight.vehicle, self._cracks_flight, self._named_kind, state)
 
     def _crack_letter(self, state: CrackState) -> Letter:
         assert self._flight.cracks_topic is not None, "only a flight with that topic has an inventory"
@@ -334,7 +402,8 @@ class Pipeline:
             name = f"{self._flight.flight_id}-{name}"
         try:
             evidence.check_room(folder, self._proof.min_free_bytes)
-            kept = evidence.save(frame, nav, moment, folder, name)
+            lens = self._surveyor.lens(frame.width_px, frame.height_px, frame.pose)
+            kept = evidence.save(frame, nav, moment, folder, name, lens, self._focal_mm)
         except OSError as error:  # the detection matters more than its picture
             self._trouble(
                 "evidence", f"no evidence is kept: {folder}: {error.strerror or error}; free disk space there"

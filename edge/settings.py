@@ -58,7 +58,7 @@ class Backend:
 
     @property
     def name(self) -> str:
-        """As in the configuration: the module's own name in its room, the dotted one of somebody else's."""
+        """As in the configuration: the module's own name in its room, the dotted one of a module from elsewhere."""
         package, _, name = self.module.__name__.rpartition(".")
         return name if package in {room.package for room in ROOMS.values()} else self.module.__name__
 

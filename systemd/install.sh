@@ -374,6 +374,8 @@ status() {
     if [ "$name" = "$(current)" ]; then echo "$name  in use"; elif [ "$name" = "$(previous)" ]; then echo "$name  before"; else echo "$name"; fi
   done
   [ ! -e "$ROOT/unconfirmed" ] || echo "not confirmed yet; before it: $(cat "$ROOT/unconfirmed")"
+  # What a card's first boot told last; see card/first-boot.sh.
+  [ ! -s /var/lib/spanhawk-card/log ] || echo "first boot: $(tail -n 1 /var/lib/spanhawk-card/log)"
   systemctl --no-pager --lines=0 status spanhawk || true
 }
 

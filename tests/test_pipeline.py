@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Literal
 
 import jsonschema
 import numpy as np
@@ -308,3 +309,28 @@ def test_many_views_of_one_crack_are_told_of_as_one_and_detections_name_it(clock
     # The lens looks east: 2 m ahead, at 51 degrees north, are 2.85e-5 degrees of longitude.
     assert lon_deg == pytest.approx(3.7174 + 2.852e-5, abs=5e-7)
     assert lat_deg == pytest.approx(51.0543, abs=1e-5)
+
+
+@pytest.mark.parametrize(("detections", "sends"), [("all", [1, 1, 1, 1]), ("new", None), ("none", [0, 0, 0, 0])])
+def test_detections_of_cracks_are_thinned_and_their_numbers_have_no_gaps(
+    clock: ManualClock, outbox: Outbox, detections: Literal["all", "new", "none"], sends: list[int] | None
+) -> None:
+    flown = Pipeline(
+        dark.open_segmenter(dark.Options(), clock),
+        fixed.open_navigator(PLACE, clock),
+        outbox,
+        Flight.of("drone1", "flight"),
+        Measures(scale=ScaleOptions(hfov_deg=60), report=ReportOptions(detections=detections)),
+        clock,
+    )
+    outcomes = [flown.process(frame(seq=seq, exposed_ns=4_000_000_000)) for seq in range(4)]
+    flown.finish()
+    assert [len(outcome.damage) for outcome in outcomes] == [1, 1, 1, 1]
+    if sends is None:
+        sends = [len(outcome.revisions) for outcome in outcomes]
+        assert 1 <= sum(sends) < 4
+    assert [len(outcome.features) for outcome in outcomes] == sends
+    letters = [one.letter for one in outbox.list(100)]
+    documents = [json.loads(one.payload) for one in letters if one.topic == "spanhawk/drone1/detections"]
+    assert [document["properties"]["seq"] for document in documents] == list(range(1, sum(sends) + 1))
+    assert any(letter.topic == "spanhawk/drone1/cracks" for letter in letters)

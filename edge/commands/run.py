@@ -15,7 +15,7 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Fly until told to stop; returns the exit code."""
+    """Fly until stopped; returns the exit code."""
     from edge.daemon.service import serve
 
     return serve(arguments.config or DEFAULT_CONFIG)

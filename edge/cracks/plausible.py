@@ -32,6 +32,10 @@ class ReportOptions:
     """A piece shorter than this, all its branches together, is reported only where their mean score is at least
     1 - length / sure_length_px: 20 px need 0.98, 100 px 0.92. 0: everything is reported. Chosen for the shipped
     bundles (docs/accuracy.md); weights that are less sure of themselves need less."""
+    detections: Literal["all", "new", "none"] = "all"
+    """Which detections of cracks are sent; ``all``: each; ``new``: those whose frame makes or changes a revision of
+    their crack, for a thin radio link; ``none``: none, the flight's cracks alone. Findings of a class that is not
+    followed from frame to frame are sent always: nothing else would tell of them."""
 
     def __post_init__(self) -> None:
         if not self.sure_length_px >= 0:

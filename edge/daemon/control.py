@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from edge.mqtt import Publisher, Request
 from edge.mqtt.commands import Command, CommandError, parse, reply
@@ -16,6 +16,10 @@ log = logging.getLogger(__name__)
 
 Action = Callable[[], Mapping[str, Any]]
 """Does one thing and returns what the reply shows; raises SpanhawkError or OSError when it cannot."""
+
+
+Resend: TypeAlias = Callable[[str, Sequence[int]], Mapping[str, Any]]
+"""Sends these seqs of a flight once more; as an ``Action``."""
 
 
 class Switch:
@@ -37,7 +41,7 @@ class Switch:
         return {"flying": True}
 
     def stop(self) -> Mapping[str, Any]:
-        """Process no more frames; devices stay open and the outbox goes on delivering."""
+        """Process no more frames; devices stay open and the outbox continues to deliver."""
         self._flying.clear()
         return {"flying": False}
 
@@ -45,11 +49,21 @@ class Switch:
 class Control:
     """Answers requests with the actions it was given."""
 
-    def __init__(self, publisher: Publisher, reply_topic: str, actions: Mapping[str, Action], clock: Clock) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        reply_topic: str,
+        actions: Mapping[str, Action],
+        clock: Clock,
+        *,
+        resend: Resend | None = None,
+    ) -> None:
+        """``resend`` carries out that command where it names ranges; None: they are refused."""
         self._publisher = publisher
         self._reply_topic = reply_topic
         self._actions = actions
         self._clock = clock
+        self._resend = resend
 
     def step(self) -> int:
         """Carry out and answer what has arrived; returns how many requests there were."""
@@ -70,7 +84,11 @@ class Control:
     def _carry_out(self, command: Command) -> bytes:
         log.info("command %s", command.name)
         try:
-            return reply(command, result=self._actions[command.name]())
+            if command.seqs is None:
+                return reply(command, result=self._actions[command.name]())
+            if self._resend is None:
+                return reply(command, error=f"{command.name} takes no ranges here")
+            return reply(command, result=self._resend(command.flight_id, command.seqs))
         except (SpanhawkError, OSError) as error:
             log.warning("command %s failed: %s", command.name, error)
             return reply(command, error=getattr(error, "strerror", None) or str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from collections.abc import Callable
 from types import TracebackType
 
 from edge.daemon.control import Control, Switch
@@ -37,7 +38,9 @@ class Ground:
         switch: Switch,
         systemd: Systemd,
         clock: Clock,
+        excused: Callable[[], bool] = lambda: False,
     ) -> None:
+        """``excused``: True while the inference loop cannot report to systemd for a known reason."""
         self._vehicle = vehicle
         self._publisher = publisher
         self._delivery = delivery
@@ -46,6 +49,7 @@ class Ground:
         self._switch = switch
         self._systemd = systemd
         self._clock = clock
+        self._excused = excused
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._guarded, name="ground", daemon=True)
         self._turned_ns = clock.monotonic_ns()
@@ -102,6 +106,8 @@ class Ground:
                 self.report()
                 due_ns = now_ns + round(TELEMETRY_EVERY_S * 1e9)
             self._turned_ns = now_ns
+            if self._excused():
+                self._systemd.alive()
             self._clock.wait(self._publisher.wake, max(0.0, min(pause_s, (due_ns - now_ns) / 1e9)))
         self.leave()
 

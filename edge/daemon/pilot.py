@@ -1,39 +1,36 @@
-"""What the pilot is told over the autopilot's link while flying: few words, on the screen that is being watched anyway.
+"""What the pilot reads over the autopilot's link while flying: few words, on the screen that is watched anyway.
 
-Only where ``[navigation] transmit = true``. A finding is told at most every five seconds and not twice in a row; that
-the camera is too far away for the narrowest crack asked for, at most every fifteen. Each frame with a finding is
-marked on the pilot's map, at most one a second.
+Only where ``[navigation] transmit = true``. A finding is reported at most every five seconds and not twice in a row; what
+would show the narrowest crack asked for (closer, slower, more light), at most every fifteen. Each frame with a finding
+is marked on the pilot's map, at most one a second.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from edge.navigation import Navigator, NavState
+from edge.navigation import Navigator
 from edge.navigation.mavlink import MavlinkNavigator
 from edge.pipeline import Outcome
 from edge.support.clock import Clock
-from edge.surface.place import Surveyor
-from edge.surface.scale import ScaleOptions
 
 _TELL_NS = 5_000_000_000
 _AGAIN_NS = 30_000_000_000
-_FAR_NS = 15_000_000_000
+_HINT_NS = 15_000_000_000
 _MARK_NS = 1_000_000_000
 
 
 class Pilot:
     """Used by the thread that processes frames."""
 
-    def __init__(self, navigator: MavlinkNavigator, scale: ScaleOptions, clock: Clock) -> None:
-        self._navigator, self._scale, self._clock = navigator, scale, clock
-        self._surveyor = Surveyor(scale)
+    def __init__(self, navigator: MavlinkNavigator, clock: Clock) -> None:
+        self._navigator, self._clock = navigator, clock
         self._last_ns: dict[str, int] = {}
         self._last_words = ""
 
     def see(self, outcome: Outcome) -> None:
         """Tell and mark what this frame shows, as far as it is time to."""
-        words = widest([feature["properties"] for feature in outcome.features])
+        words = widest([feature["properties"] for feature in outcome.described])
         if words is not None:
             pause_ns = _AGAIN_NS if words == self._last_words else _TELL_NS
             if self._due("words", pause_ns):
@@ -41,15 +38,10 @@ class Pilot:
                 self._navigator.tell(words)
             if self._due("mark", _MARK_NS):
                 self._navigator.mark(outcome.nav)
-        if self._too_far(outcome.nav, outcome.frame.width_px, outcome.frame.height_px) and self._due("far", _FAR_NS):
-            self._navigator.tell(f"too far for {self._navigator.finest_mm:g} mm")
-
-    def _too_far(self, nav: NavState, width_px: int, height_px: int) -> bool:
-        """True where the narrowest crack asked for is narrower than the picture resolves."""
-        plane = self._surveyor.look(nav, width_px, height_px).plane
-        if plane is None:
-            return False
-        return plane.range_m * 1000 / plane.lens.fx_px * self._scale.min_width_px > self._navigator.finest_mm
+        finest_mm = self._navigator.finest_mm
+        hint = outcome.seen.hint(finest_mm)
+        if hint is not None and self._due("hint", _HINT_NS):
+            self._navigator.tell(f"{hint} for {finest_mm:g} mm")
 
     def _due(self, what: str, pause_ns: int) -> bool:
         now_ns = self._clock.monotonic_ns()
@@ -59,10 +51,10 @@ class Pilot:
         return True
 
 
-def pilot_of(navigator: Navigator, scale: ScaleOptions, clock: Clock) -> Pilot | None:
+def pilot_of(navigator: Navigator, clock: Clock) -> Pilot | None:
     """Whom to tell; None where there is no autopilot, or it is not to be sent anything."""
     if isinstance(navigator, MavlinkNavigator) and navigator.transmits:
-        return Pilot(navigator, scale, clock)
+        return Pilot(navigator, clock)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,10 +10,10 @@ from typing import Any
 
 from edge import __version__, evidence
 from edge.detections.wire import rfc3339
-from edge.flights import DETECTIONS, PHOTOS, SCHEMA
+from edge.flights import COVERAGE, DETECTIONS, FRAMES, PHOTOS, SCHEMA
 from edge.flights.resume import seal_all
 from edge.flights.settings import settings_document
-from edge.flights.writer import FlightWriter
+from edge.flights.writer import FlightWriter, thinning
 from edge.masks import Segmenter
 from edge.pipeline import Flight, Outcome, Pipeline, Proof
 from edge.settings import ROOMS, Settings
@@ -38,7 +39,7 @@ class FlightRecord:
         self._clock = clock
         self._signer = None if options.sign_key is None else Signer(options.sign_key)
         self._writer: FlightWriter | None = None
-        self._frames = self._detections = self._missed = 0
+        self._frames = self._detections = self._missed = self._recorded = 0
         self._began_at = clock.utc()
         self._trouble: str | None = None
         self._complaints = Complaints(log, clock)
@@ -73,6 +74,7 @@ class FlightRecord:
         if self._writer is None:
             return
         self._try(lambda writer: writer.cracks(pipeline.cracks()))
+        self._try(lambda writer: writer.document(COVERAGE, pipeline.coverage()))
         self._try(lambda writer: writer.summary(self._summary(ended=True)))
         self._try(lambda writer: writer.seal())
 
@@ -80,6 +82,9 @@ class FlightRecord:
         seen = outcome.frame.seq, outcome.moment.at
         picture = None if self._settings.flight.evidence_dir is not None else outcome.evidence
         writer.frame(outcome.payloads, picture, *seen, changed=bool(outcome.revisions))
+        if self._recorded % thinning(self._recorded) == 0:
+            writer.append(FRAMES, json.dumps(outcome.record, allow_nan=False).encode() + b"\n")
+        self._recorded += 1
         if writer.cracks_due:
             writer.cracks(pipeline.cracks())
 
@@ -101,6 +106,7 @@ class FlightRecord:
             assert self.folder is not None, "only a flight with a folder writes"
             self._writer = FlightWriter(self.folder, self._clock, self._flight.flight_id, self._signer)
             self._writer.append(DETECTIONS, b"")
+            self._writer.append(FRAMES, b"")
             self._writer.settings(self._as_flown())
             self._writer.summary(self._summary(ended=False))
         return self._writer

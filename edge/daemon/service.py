@@ -1,4 +1,4 @@
-"""``spanhawk run``: devices open in the order in which losing them hurts, frames move, the ground is told.
+"""``spanhawk run``: devices open in the order in which losing them hurts, frames move, the ground is informed.
 
 Threads: capture (newest frame wins), inference (the main thread), navigation (its own reader), ground
 (delivery, commands, status), network (the publisher's own). Each owns its object; only frames, states and letters
@@ -11,8 +11,10 @@ import logging
 import secrets
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -21,12 +23,14 @@ from edge import evidence
 from edge.daemon.control import Control, Switch
 from edge.daemon.ground import Ground
 from edge.daemon.meter import Meter
+from edge.daemon.names import Names
 from edge.daemon.notify import Systemd
 from edge.daemon.pilot import Pilot, pilot_of
 from edge.daemon.record import FlightRecord
-from edge.daemon.status import Reporter, Sources
+from edge.daemon.status import FINEST_MM, Reporter, Sources
 from edge.delivery import Delivery
-from edge.detections.wire import mark_historical, rfc3339
+from edge.detections import receipts
+from edge.detections.wire import detection_id, mark_historical, rfc3339
 from edge.frames import Frame
 from edge.frames.newest import NewestFrame, opening_s
 from edge.masks import Segmenter
@@ -34,6 +38,7 @@ from edge.mqtt import Publisher
 from edge.mqtt.status import status_payload
 from edge.mqtt.topics import replies_topic, status_topic
 from edge.navigation import Navigator
+from edge.navigation.mavlink import MavlinkNavigator
 from edge.outbox import LetterState, Outbox
 from edge.pipeline import Flight, Outcome, Pipeline
 from edge.settings import Settings, read
@@ -51,6 +56,8 @@ REPORT_WHY_S = 3.0
 
 # So many frames in a row that cannot be processed end the daemon; systemd starts it anew.
 MAX_BAD_IN_A_ROW = 20
+# A disk may take so long for one write before systemd restarts us: cards that collect their garbage take half a minute.
+MAX_DISK_WAIT_S = 120.0
 BAD_FRAME_TOLD_NS = 60_000_000_000
 """So long is a frame that could not be processed reported on status."""
 
@@ -87,6 +94,8 @@ class Service:
         self._complaints = Complaints(log, clock)
         self._pilot: Pilot | None = None
         self._record: FlightRecord | None = None
+        outbox: Path | None = getattr(settings.outbox.options, "path", None)
+        self._names = Names(None if outbox is None else outbox.with_suffix(".cracks"), settings.vehicle, clock)
 
     def run(self, stop: threading.Event) -> None:
         """Open everything, work until ``stop`` is set, close everything; what was recorded is kept."""
@@ -101,13 +110,18 @@ class Service:
                 raise
             self._record = FlightRecord(self._settings, self._flight, segmenter, self._clock)
             pipeline = self._pipeline(segmenter, navigator, outbox, self._record)
-            self._pilot = pilot_of(navigator, self._settings.measures.scale, self._clock)
+            self._pilot = pilot_of(navigator, self._clock)
             camera = stack.enter_context(self._camera())
             ground = self._ground(publisher, outbox, pipeline, segmenter, navigator, camera)
             stack.enter_context(ground)
             self._systemd.ready(f"{self._flight.flight_id}: {segmenter.model} on {segmenter.runtime.accelerator}")
             self._fly(stop, camera, pipeline, ground)
             self._systemd.stopping()
+
+    @property
+    def _confirm(self) -> str:
+        """Whose word ends a letter; an outbox of a third party that does not say trusts the broker."""
+        return str(getattr(self._settings.outbox.options, "confirm", "broker"))
 
     def _camera(self) -> NewestFrame:
         open_s = opening_s(self._settings.camera.options)
@@ -122,12 +136,14 @@ class Service:
                     pipeline.store_again()
                 else:
                     self._process(frame, pipeline, ground)
+                    self._names.save(pipeline.inventory, self._flight.named_in or self._flight.flight_id)
                 ground.check()
                 self._hold_off_watchdog(camera, ground)
         finally:
             pipeline.finish()
             if self._record is not None:
                 self._record.finish(pipeline)
+            self._names.save(pipeline.inventory, self._flight.named_in or self._flight.flight_id, now=True)
             if not pipeline.store_again():
                 log.error("stopped with detections that a full disk did not take: %s", pipeline.storage_trouble)
 
@@ -154,7 +170,7 @@ class Service:
             self._record.see(outcome, pipeline)
         if self._pilot is not None:
             self._pilot.see(outcome)
-        if outcome.features:
+        if outcome.features or outcome.revisions:
             ground.poke()
 
     def _bad_frame(self, frame: Frame, error: Exception) -> None:
@@ -192,12 +208,14 @@ class Service:
 
     def _open_publisher(self) -> Publisher:
         vehicle = self._settings.vehicle
-        will = status_payload(vehicle, self._flight.flight_id, "offline", [], flying=False)
-        publisher: Publisher = self._open("mqtt", "open_publisher", vehicle=vehicle, last_will=will)
+        will = status_payload(vehicle, self._flight.flight_id, "offline", [], flying=False, confirm=self._confirm)
+        # Only where they are asked for: a third party's publisher may not know of receipts.
+        listen = {"receipts": True} if self._confirm == "ground" else {}
+        publisher: Publisher = self._open("mqtt", "open_publisher", vehicle=vehicle, last_will=will, **listen)
         return publisher
 
     def _enter_publisher(self, stack: ExitStack) -> Publisher:
-        """Connect; leave politely, without the last will, when the reason for leaving was told already."""
+        """Connect; at the end disconnect without the last will when the reason for ending was published already."""
         publisher = self._open_publisher().__enter__()
 
         def leave(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -210,9 +228,11 @@ class Service:
         return publisher
 
     def _report_why(self, publisher: Publisher, error: SpanhawkError) -> None:
-        """Tell the ground why there will be no flight, if it can be reached within a moment."""
+        """Publish why there will be no flight, if the broker can be reached within a moment."""
         vehicle, until_ns = self._settings.vehicle, self._clock.monotonic_ns() + round(REPORT_WHY_S * 1e9)
-        why = status_payload(vehicle, self._flight.flight_id, "offline", [str(error)], flying=False)
+        why = status_payload(
+            vehicle, self._flight.flight_id, "offline", [str(error)], flying=False, confirm=self._confirm
+        )
         publisher.announce(status_topic(vehicle), why, retained=True)
         while not publisher.connected and self._clock.monotonic_ns() < until_ns:
             publisher.wake.clear()
@@ -220,8 +240,14 @@ class Service:
         self._reported_why = publisher.connected
 
     def _pipeline(self, segmenter: Segmenter, navigator: Navigator, outbox: Outbox, record: FlightRecord) -> Pipeline:
-        measures = self._settings.measures
-        return Pipeline(segmenter, navigator, outbox, self._flight, measures, self._clock, record.proof())
+        earlier = self._names.read()
+        if earlier is not None:
+            self._flight = replace(self._flight, named_in=earlier.flight_id)
+        inventory = None if earlier is None else earlier.inventory
+        if inventory is not None:
+            inventory.begin_pictures()
+        measures, proof = self._settings.measures, record.proof()
+        return Pipeline(segmenter, navigator, outbox, self._flight, measures, self._clock, proof, inventory)
 
     def _ground(
         self,
@@ -232,7 +258,9 @@ class Service:
         navigator: Navigator,
         camera: NewestFrame,
     ) -> Ground:
-        delivery = Delivery(outbox, publisher, self._clock, late=mark_historical)
+        vehicle = self._settings.vehicle
+        read_receipt = partial(receipts.letter_ids, vehicle) if self._confirm == "ground" else None
+        delivery = Delivery(outbox, publisher, self._clock, late=mark_historical, receipts=read_receipt)
         complaints = (
             lambda: camera.health() if self._switch.flying else None,
             lambda: segmenter.degraded,
@@ -241,11 +269,23 @@ class Service:
             lambda: pipeline.storage_trouble,
             lambda: None if self._record is None else self._record.health(),
             lambda: delivery.health() if _parked(outbox) else None,
+            delivery.silence,
             lambda: publisher.shortcoming,
             self._bad_frame_lately,
         )
         flight = self._settings.flight
-        sources = Sources(self._meter, lambda: camera.dropped, navigator, outbox, segmenter.runtime, flight, complaints)
+        finest_mm = navigator.finest_mm if isinstance(navigator, MavlinkNavigator) else FINEST_MM
+        sources = Sources(
+            self._meter,
+            lambda: camera.dropped,
+            navigator,
+            outbox,
+            segmenter.runtime,
+            flight,
+            complaints,
+            lambda: None if self._newest is None else self._newest.seen,
+            finest_mm,
+        )
         actions = {
             "start": self._switch.start,
             "stop": self._switch.stop,
@@ -254,15 +294,20 @@ class Service:
             "flush": lambda: {"retried": delivery.retry()},
             "resend": lambda: {"retried": delivery.retry(confirmed=True)},
         }
+
+        def resend(flight_id: str, seqs: Sequence[int]) -> Mapping[str, Any]:
+            return {"retried": outbox.again([detection_id(vehicle, flight_id, seq) for seq in seqs])}
+
         return Ground(
-            self._settings.vehicle,
+            vehicle,
             publisher,
             delivery,
-            Control(publisher, replies_topic(self._settings.vehicle), actions, self._clock),
-            Reporter(self._settings.vehicle, self._flight.flight_id, sources, self._clock),
+            Control(publisher, replies_topic(vehicle), actions, self._clock, resend=resend),
+            Reporter(vehicle, self._flight.flight_id, sources, self._clock, confirm=self._confirm),
             self._switch,
             self._systemd,
             self._clock,
+            lambda: 0 < outbox.waits_s < MAX_DISK_WAIT_S,
         )
 
     def _snapshot(self, camera: NewestFrame) -> Mapping[str, Any]:

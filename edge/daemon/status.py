@@ -16,9 +16,13 @@ from edge.settings import FlightOptions
 from edge.support import board, disk
 from edge.support.clock import Clock
 from edge.support.errors import TryAgainError
+from edge.surface.visibility import Seen
 
 # A fix that is late once is not reported.
 _NO_FIX_NS = 5_000_000_000
+
+FINEST_MM = 0.3
+"""The narrowest crack that is asked for where nobody says: the limit of most codes for reinforced concrete."""
 
 TELEMETRY_SCHEMA = "spanhawk/telemetry/1"
 
@@ -29,13 +33,17 @@ class Sources:
 
     meter: Meter
     dropped: Callable[[], int]
-    """Frames the camera had that nobody looked at."""
+    """Frames of the camera that were not looked at."""
     navigator: Navigator
     outbox: Outbox
     runtime: Runtime
     flight: FlightOptions
     complaints: Sequence[Callable[[], str | None]]
     """Each returns one sentence on what is wrong, or None."""
+    seen: Callable[[], Seen | None] = lambda: None
+    """How narrow a crack the newest frame would have shown; None before the first."""
+    finest_mm: float = FINEST_MM
+    """The narrowest crack that is asked for."""
 
 
 class PositionWatch:
@@ -69,11 +77,14 @@ class PositionWatch:
 class Reporter:
     """Composes status and telemetry; holds no connection."""
 
-    def __init__(self, vehicle: str, flight_id: str, sources: Sources, clock: Clock) -> None:
+    def __init__(
+        self, vehicle: str, flight_id: str, sources: Sources, clock: Clock, *, confirm: str = "broker"
+    ) -> None:
         self._vehicle = vehicle
         self._flight_id = flight_id
         self._sources = sources
         self._clock = clock
+        self._confirm = confirm
         self._position = PositionWatch(sources.navigator, clock)
 
     def reasons(self) -> list[str]:
@@ -84,11 +95,11 @@ class Reporter:
     def status(self, *, flying: bool, reasons: Sequence[str]) -> bytes:
         """The retained status: ``flying`` or ``online``, or ``degraded`` with the reasons."""
         state = "degraded" if reasons else "flying" if flying else "online"
-        return status_payload(self._vehicle, self._flight_id, state, reasons, flying=flying)
+        return status_payload(self._vehicle, self._flight_id, state, reasons, flying=flying, confirm=self._confirm)
 
     def farewell(self) -> bytes:
         """The retained status of a clean stop."""
-        return status_payload(self._vehicle, self._flight_id, "offline", [], flying=False)
+        return status_payload(self._vehicle, self._flight_id, "offline", [], flying=False, confirm=self._confirm)
 
     def telemetry(self) -> bytes:
         """Once a second: frames, drops, latencies, fix, backend, temperature, disk, outbox."""
@@ -98,6 +109,8 @@ class Reporter:
         temperature, free = board.temperature_deg_c(), disk.free_bytes_for(self._sources.flight.snapshot_dir)
         resident = board.resident_bytes()
         runtime = self._sources.runtime
+        seen = self._sources.seen()
+        narrowest_mm = None if seen is None else seen.narrowest_mm
         document = {
             "schema": TELEMETRY_SCHEMA,
             "vehicle": self._vehicle,
@@ -112,6 +125,8 @@ class Reporter:
             "looked_share": None if reading.looked_share is None else round(reading.looked_share, 3),
             "fps": None if reading.fps is None else round(reading.fps, 2),
             "stage_ms": reading.stage_ms,
+            "narrowest_crack_mm": None if narrowest_mm is None else round(narrowest_mm, 2),
+            "hint": None if seen is None else seen.hint(self._sources.finest_mm),
             "fix": {
                 "kind": "NONE" if fix is None else fix.kind.name,
                 "h_accuracy_m": None if fix is None else fix.h_accuracy_m,

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from edge.detections.wire import rfc3339
 from edge.surface.geodetic import to_wgs84
-from edge.surface.inventory import CrackState
+from edge.surface.record import CrackState
 
 SCHEMA = "spanhawk/crack/1"
 # Ids are UUIDs of version 5 under this namespace, so that the same crack of a flight always gets the same id.

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.evidence.exif import exif_segment
+from edge.evidence.xmp import xmp_segment
 from edge.frames import Frame, Moment
 from edge.navigation import NavState
 from edge.support.disk import free_bytes_for, make_folder, write_whole
+from edge.surface.lens import Lens
 
 # Cracks are thin: at 92 the blocks of JPEG stay below sensor noise, at a tenth of the size of PNG.
 JPEG_QUALITY = 92
@@ -25,9 +27,20 @@ class Evidence:
     sha256: str
 
 
-def save(frame: Frame, nav: NavState, moment: Moment, folder: Path, name: str) -> Evidence:
-    """Write ``frame`` to ``folder/name`` so that a power cut leaves the whole file or none. Raises OSError."""
-    data = encode(frame, nav, moment)
+def save(
+    frame: Frame,
+    nav: NavState,
+    moment: Moment,
+    folder: Path,
+    name: str,
+    lens: Lens | None = None,
+    focal_mm: float | None = None,
+) -> Evidence:
+    """Write ``frame`` to ``folder/name`` so that a power cut leaves the whole file or none. Raises OSError.
+
+    ``lens``: of the frame's own size, ``focal_mm``: its real focal length; None where they are unknown.
+    """
+    data = encode(frame, nav, moment, lens, focal_mm)
     make_folder(folder)
     write_whole(folder / name, data)
     return Evidence(name, hashlib.sha256(data).hexdigest())
@@ -42,8 +55,10 @@ def check_room(folder: Path, min_free_bytes: int) -> None:
         raise OSError(errno.ENOSPC, f"{free // 1_000_000} MB left, {min_free_bytes // 1_000_000} are for detections")
 
 
-def encode(frame: Frame, nav: NavState, moment: Moment) -> bytes:
-    """The frame as JPEG bytes with an EXIF segment. Raises OSError when OpenCV cannot encode it."""
+def encode(
+    frame: Frame, nav: NavState, moment: Moment, lens: Lens | None = None, focal_mm: float | None = None
+) -> bytes:
+    """The frame as JPEG bytes with EXIF and XMP segments. Raises OSError when OpenCV cannot encode it."""
     import cv2
 
     done, buffer = cv2.imencode(
@@ -52,5 +67,14 @@ def encode(frame: Frame, nav: NavState, moment: Moment) -> bytes:
     if not done:
         raise OSError(f"OpenCV could not encode a frame of {frame.width_px} x {frame.height_px} pixels as JPEG")
     plain = buffer.tobytes()
-    # APP1 stands right behind the SOI marker (EXIF 2.32, 4.5.4).
-    return plain[:2] + exif_segment(nav, moment.at, frame.exposure_us, satellite_time=moment.by_satellites) + plain[2:]
+    # EXIF's APP1 stands right behind the SOI marker (EXIF 2.32, 4.5.4), XMP's behind it.
+    exif = exif_segment(
+        nav,
+        moment.at,
+        frame.exposure_us,
+        satellite_time=moment.by_satellites,
+        size_px=(frame.width_px, frame.height_px),
+        lens=lens,
+        focal_mm=focal_mm,
+    )
+    return plain[:2] + exif + xmp_segment(nav) + plain[2:]

@@ -157,6 +157,15 @@ class FlightWriter:
         self._whole[name] = sha256
 
 
+FRAMES_IN_FULL = 20_000
+"""So many frames have a line each in frames.jsonl; of as many again every second one has, and so on."""
+
+
+def thinning(number: int) -> int:
+    """Every how many frames one is written, at frame ``number`` from 0: a flight of any length stays readable."""
+    return int(1 << (number // FRAMES_IN_FULL).bit_length())
+
+
 def finish(folder: Path, manifest: Manifest, clock: Clock, signer: Signer | None) -> None:
     """The last line, and its signature. Raises OSError."""
     manifest.note({"kind": "seal", "at": rfc3339(clock.utc())})

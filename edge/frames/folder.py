@@ -1,7 +1,7 @@
 """A folder of images, or one image, as a camera: what ``spanhawk replay`` reads.
 
 Files are taken in natural order of name (img2 before img10). One bad file in a thousand is reported, listed in
-``skipped`` and leaves a gap in ``seq``; the rest goes on. The next image is decoded while the last one is worked on.
+``skipped`` and leaves a gap in ``seq``; the rest continues. The next image is decoded while the last one is worked on.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _shots(files: Sequence[Path]) -> list[_Shot]:
         name = readable(file.stem)
         if name in names:
             name = next(other for other in _other_names(file) if other not in names)
-            log.warning("%s: another image is called %s too; this one goes by %s", file, file.stem, name)
+            log.warning("%s: another image is named %s too; this one is reported as %s", file, file.stem, name)
         names.add(name)
         shots.append(_Shot(inspect(file), name))
     return shots

@@ -52,7 +52,7 @@ def _pose(tiff: Tiff | None, packet: Packet, width_px: int, height_px: int) -> P
         lat = lon = None
     turned = _TURNED.get((tiff.number(main, _ORIENTATION) if tiff is not None else None) or 1)
     if turned is None and stated.angles_deg is not None:
-        doubts.append("it is stored mirrored (EXIF orientation), so its angles are not believed")
+        doubts.append("it is stored mirrored (EXIF orientation), so its angles are not used")
         stated = replace(stated, angles_deg=None)
     focal_mm, zoom, focal_35_mm = _focal(tiff)
     pose = PicturePose(

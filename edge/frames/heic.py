@@ -34,7 +34,7 @@ def exif_of(data: bytes) -> bytes:
     """The EXIF block as a TIFF file of its own; empty where there is none, or where HEIC cannot be read here."""
     try:
         block = _open(data).info.get("exif") or b""
-    except UnreadableImageError:  # said once, where the picture is decoded
+    except UnreadableImageError:  # reported where the picture is decoded
         return b""
     return bytes(block).removeprefix(b"Exif\0\0")
 

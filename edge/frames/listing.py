@@ -82,7 +82,7 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 
 def _is_other_picture(entry: Path) -> bool:
-    """By its ending, or by its first bytes: a JPEG without an ending is one that somebody meant to be read."""
+    """By its ending, or by its first bytes: a JPEG without an ending is one that was meant to be read."""
     try:
         if not stat.S_ISREG(entry.stat().st_mode):
             return False

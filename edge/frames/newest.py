@@ -1,6 +1,6 @@
 """The live feed: a thread that reads a camera as fast as it delivers and keeps only its newest frame.
 
-Nothing queues. A frame that nobody took before the next one came is a drop, and counted. A camera that fails, or
+Nothing queues. A frame that was not taken before the next one came is a drop, and counted. A camera that fails, or
 falls silent, is opened again for as long as the feed runs: first soon, then less often, with jitter. A recording is
 played once, at its own pace.
 """
@@ -107,8 +107,10 @@ class NewestFrame:
 
     @property
     def dropped(self) -> int:
-        """Frames nobody saw: gaps the camera reported and frames overtaken by a newer one. What a camera would have
-        seen while it was gone is not in it."""
+        """Frames that were not looked at: gaps the camera reported and frames overtaken by a newer one.
+
+        What a camera would have seen while it was gone is not in it.
+        """
         return self._dropped
 
     @property
@@ -177,7 +179,7 @@ class NewestFrame:
         self._thread.start()
 
     def _give_up_a_silent_camera(self) -> None:
-        """Leave a thread that hangs in the driver to itself (it lets go of the camera if it ever returns)."""
+        """Leave a thread that hangs in the driver to itself (it releases the camera if it ever returns)."""
         with self._lock:
             now_ns = self._clock.monotonic_ns()
             if self._deadline_ns is None or now_ns < self._deadline_ns or self._ended or self._thread is None:
@@ -193,7 +195,7 @@ class NewestFrame:
             self._start()
 
     def _run(self, stop: threading.Event) -> None:
-        """The thread: read the camera until told to stop, opening it again whenever it fails."""
+        """The thread: read the camera until it is stopped, opening it again whenever it fails."""
         try:
             while not stop.is_set() and not self._read_to_the_end(stop):
                 self._clock.wait(stop, self._backoff.pause_s())

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import TimeoutError as JobTimeoutError
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,11 @@ class Options:
     """Columns of the picture; None: all the sensor has."""
     height_px: int | None = None
     """Lines of the picture; None: all the sensor has."""
+    format: Literal["BGR888", "XBGR8888", "YUV420", "NV12"] = "BGR888"
+    """What the camera is asked for: BGR888 and XBGR8888 are RGB in memory; YUV420 and NV12 take half the memory bus
+    and are turned into RGB here; a USB or virtual camera often has one of them alone."""
+    raw: bool = True
+    """Choose the sensor's mode by a raw stream; false for a camera that has none, as one on USB."""
     lores_width_px: int | None = None
     """Columns of a second, smaller picture in the same shape for the network; None: no second picture."""
     sensor_width_px: int | None = None
@@ -88,6 +93,8 @@ class Options:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise UsageError(f"{name} is {value}; needs a number above 0")
+        if not self.raw and self.sensor_width_px is not None:
+            raise UsageError("sensor_width_px chooses a raw mode and raw is false; leave one of them out")
         if self.autofocus and self.focus_m is not None:
             raise UsageError("autofocus and focus_m exclude each other; give one of them")
 
@@ -144,12 +151,14 @@ def _start(device: Any, libcamera: Any, options: Options) -> None:
         if control not in device.camera_controls:
             raise DeviceError(f"this camera has no {control}; leave {option[0]} out of the configuration")
     configuration = device.create_video_configuration(
-        main={"size": main, "format": "BGR888"},
+        main={"size": main, "format": options.format},
         lores=None if options.lores_width_px is None else _lores(main, options.lores_width_px),
         # The sensor mode is chosen by the raw stream: without it a small picture may come from a cropped mode.
-        raw={"size": (options.sensor_width_px or sensor[0], options.sensor_height_px or sensor[1])},
+        raw={"size": (options.sensor_width_px or sensor[0], options.sensor_height_px or sensor[1])}
+        if options.raw
+        else None,
         transform=libcamera.Transform(hflip=int(options.hflip), vflip=int(options.vflip)),
-        colour_space=libcamera.ColorSpace.Sycc(),  # full range: what _rgb_from_yuv420 undoes
+        colour_space=libcamera.ColorSpace.Sycc(),  # full range: what _rgb_from_yuv undoes
         buffer_count=options.buffer_count,
         controls={control: value for control, (_, value) in controls.items()},
         display=None,
@@ -158,7 +167,10 @@ def _start(device: Any, libcamera: Any, options: Options) -> None:
     device.configure(configuration)
     given = tuple(device.camera_configuration()["main"]["size"])
     if given != main:
-        raise DeviceError(f"asked the camera for {main[0]}x{main[1]}, it gives {given[0]}x{given[1]}; ask for that")
+        raise DeviceError(f"asked the camera for {main[0]}x{main[1]}, it gives {given[0]}x{given[1]}; set that size")
+    form = device.camera_configuration()["main"]["format"]
+    if form != options.format:
+        raise DeviceError(f"asked the camera for {options.format}, it gives {form}; set format to what it offers")
     device.start()
 
 
@@ -198,6 +210,7 @@ class PiCamera:
         self._clock = clock
         self._name = f"camera {options.number}"
         self._timeout_s = longest_wait_s(options.timeout_s, options.fps, options.exposure_us)
+        self._main = device.camera_configuration()["main"]
         self._lores = device.camera_configuration()["lores"]
         self._seq = 0
         self._last: Mapping[str, Any] | None = None
@@ -232,7 +245,7 @@ class PiCamera:
                 metadata = request.get_metadata()
                 arrived_ns = self._clock.monotonic_ns()
                 # Copied at once: camera memory is slow to read and the camera wants it back.
-                rgb = np.ascontiguousarray(request.make_array("main"))
+                rgb = self._picture(request)
                 lores = None if self._lores is None else request.make_buffer("lores")
             finally:
                 request.release()
@@ -243,8 +256,14 @@ class PiCamera:
                 exposure_us=metadata.get("ExposureTime"),
                 rgb=rgb,
                 tone=self._options.tone or "srgb",
-                lores=None if lores is None else _rgb_from_yuv420(lores, self._lores["size"], self._lores["stride"]),
+                lores=None if lores is None else _rgb_from_yuv(lores, self._lores),
             )
+
+    def _picture(self, request: Any) -> RGB:
+        if self._options.format in ("YUV420", "NV12"):
+            return _rgb_from_yuv(request.make_buffer("main"), self._main)
+        picture = request.make_array("main")
+        return np.ascontiguousarray(picture[:, :, :3])  # XBGR8888 has a fourth byte
 
     def _request(self) -> Any:
         if not self._open:
@@ -278,7 +297,7 @@ class PiCamera:
         sensor_ns = None if stamp_ns is None else on_monotonic(stamp_ns, arrived_ns, suspended_ns())
         if sensor_ns is None and not self._stamp_doubted:
             self._stamp_doubted = True
-            log.warning("%s: SensorTimestamp %s is of no use; frames carry their arrival", self._name, stamp_ns)
+            log.warning("%s: SensorTimestamp %s is unusable; frames carry their arrival", self._name, stamp_ns)
         begun_ns: int = arrived_ns if sensor_ns is None else sensor_ns
         exposure_us: int = metadata.get("ExposureTime", 0)
         return begun_ns - 500 * exposure_us + 500 * self._options.readout_us
@@ -294,16 +313,25 @@ class PiCamera:
             self._device.close()
 
 
-def _rgb_from_yuv420(buffer: npt.NDArray[np.uint8], size: tuple[int, int], stride: int) -> RGB:
-    """Planar YUV 4:2:0 as libcamera lays it out, rows padded to ``stride``, full range, to RGB of ``size``.
+def _rgb_from_yuv(buffer: npt.NDArray[np.uint8], stream: Mapping[str, Any]) -> RGB:
+    """YUV 4:2:0 of full range as libcamera lays it out, rows padded to ``stride``, to RGB of the stream's size.
+
+    YUV420 has U and V in planes of their own, with rows of half the stride; NV12 has them in turns. The buffer may be
+    longer than the picture: the kernel hands out whole pages.
 
     OpenCV's own YUV420 conversion assumes video range (16 to 235) and no padding; its YCrCb is JPEG's, full range.
     """
     import cv2
 
-    width, height = size
+    (width, height), stride = stream["size"], stream["stride"]
     luma, chroma = stride * height, (stride // 2) * (height // 2)
     y = buffer[:luma].reshape(height, stride)[:, :width]
-    planes = buffer[luma : luma + 2 * chroma].reshape(2, height // 2, stride // 2)[:, :, : width // 2]
-    u, v = (cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in planes)
+    colour = buffer[luma : luma + 2 * chroma]
+    if stream["format"] == "NV12":
+        planes = np.moveaxis(colour.reshape(height // 2, stride // 2, 2), 2, 0)[:, :, : width // 2]
+    else:
+        planes = colour.reshape(2, height // 2, stride // 2)[:, :, : width // 2]
+    u, v = (
+        cv2.resize(np.ascontiguousarray(plane), (width, height), interpolation=cv2.INTER_LINEAR) for plane in planes
+    )
     return np.asarray(cv2.cvtColor(cv2.merge((y, v, u)), cv2.COLOR_YCrCb2RGB), np.uint8)

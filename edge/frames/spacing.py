@@ -1,8 +1,8 @@
 """When each image of a folder was taken, as far as it says so itself.
 
 Places are looked up by these times, so none is made up where it matters: an image without a time of its own, among
-others that have one, is marked as such and gets no place; and where the first one's time is unknown, or the times
-contradict the order, a caller who needs true times is refused with what to do about it.
+others that have one, is marked as such and gets no place; and where the first one's time is unknown, none has one, or
+the times contradict the order, a caller who needs true times is refused with what to do about it. A stated rate wins.
 """
 
 from __future__ import annotations
@@ -38,9 +38,14 @@ def moments(stills: Sequence[Still], folder: Path, fps: float | None, *, timed: 
     ``timed``: places will be looked up by them. Raises UsageError where they would have to be made up then.
     """
     exif = _by_exif(stills, timed=timed) if fps is None else None
+    if timed and fps is None and exif is None and len(stills) > 1:  # one alone stands at the log's beginning
+        raise UsageError(
+            f"{folder}: none of {len(stills)} images says when it was taken, so their places cannot be looked up in a "
+            "log; say how many a second with --fps, or replay without --nav"
+        )
     how = f"{fps or _DEFAULT_FPS:g} per second" if exif is None else "spaced by their EXIF times"
     log.info("%s: %d images, %s", folder, len(stills), how)
-    if timed and fps is None and len(stills) > 1:
+    if timed and exif is not None and len(stills) > 1:
         _say_how_sure(stills, folder, exif)
     return exif or [Moment(round(index * 1e9 / (fps or _DEFAULT_FPS))) for index in range(len(stills))]
 
@@ -86,13 +91,7 @@ def _laid_out(times: Sequence[datetime | None], first: datetime) -> list[Moment]
     return laid_out
 
 
-def _say_how_sure(stills: Sequence[Still], folder: Path, exif: Sequence[Moment] | None) -> None:
-    if exif is None:
-        log.warning(
-            "%s: no image says when it was taken, so they are taken for one a second from the first on; say --fps",
-            folder,
-        )
-        return
+def _say_how_sure(stills: Sequence[Still], folder: Path, exif: Sequence[Moment]) -> None:
     silent = [still for still, at in zip(stills, exif, strict=True) if not at.known and still.bad is None]
     if silent:
         more = f" and {len(silent) - 1} more have" if len(silent) > 1 else " has"

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from edge.frames import RGB, Frame, SkippedFrame, Tone, longest_wait_s
-from edge.rendered.flightpath import Lens, Track
+from edge.rendered.flightpath import FlightPath, Lens
 from edge.rendered.render import colours, gain
 from edge.rendered.scene import Scene, build_scene
 from edge.rendered.sensor import developed, noise_table, smear, vignette, with_noise
@@ -110,7 +110,7 @@ class SyntheticCamera:
     def __init__(self, options: Options, clock: Clock, scene: Scene) -> None:
         self.scene = scene
         self.lens = Lens(FOCAL_MM, SENSOR_WIDTH_MM * 1000 / options.width_px, options.width_px, options.height_px)
-        self.track = Track(
+        self.track = FlightPath(
             options.seed,
             self.lens,
             scene.width_mm,

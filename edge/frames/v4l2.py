@@ -96,7 +96,7 @@ def open_camera(options: Options, clock: Clock) -> V4l2Camera:
     path = device_path(options.device)
     _check_device(path)
     quiet_opencv()
-    # OpenCV waits 10 s for a silent camera unless told otherwise; it knows whole seconds, and reads this once.
+    # OpenCV waits 10 s for a silent camera unless set otherwise; it knows whole seconds, and reads this once.
     os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(math.ceil(_wait_s(options))))
     capture = cv2.VideoCapture(str(path), cv2.CAP_V4L2)
     if not capture.isOpened():
@@ -245,7 +245,7 @@ class V4l2Camera:
         sensor_ns = on_monotonic(stamp_ns, read_ns, suspended_ns())
         if sensor_ns is None and not self._stamp_doubted:
             self._stamp_doubted = True
-            log.warning("%s: the driver's time stamps are of no use; frames carry the time of reading", self._path)
+            log.warning("%s: the driver's time stamps are unusable; frames carry the time of reading", self._path)
         return (read_ns if sensor_ns is None else sensor_ns) - half_ns
 
     def __enter__(self) -> V4l2Camera:

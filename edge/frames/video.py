@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 _SCHEMES = ("rtsp://", "rtsps://", "http://", "https://")
 _TOLERATED_FRAMES = 1  # the last one may be stored and not shown
-_TOLERATED_S = 1.0  # sound may go on after the last frame
+_TOLERATED_S = 1.0  # sound may continue after the last frame
 _UNKNOWN = Length()
 _BARE_STREAMS = frozenset({".h264", ".264", ".h265", ".265", ".hevc", ".mjpeg"})
 
@@ -95,7 +95,7 @@ def _open_file(options: Options) -> FileCamera:
         mode = path.stat().st_mode
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); give a video file or an rtsp:// URL") from error
-    if not stat.S_ISREG(mode):  # FFmpeg would wait for ever on a pipe
+    if not stat.S_ISREG(mode):  # FFmpeg would wait on a pipe without end
         raise UsageError(f"{path}: not a file; give a video file (a /dev/video device is read by the camera v4l2)")
     if options.fps is None and _is_bare(path):
         if options.timed:

@@ -111,7 +111,7 @@ def interpret(packet: Packet, make: str) -> Stated:
         return _skydio(packet)
     if packet.word("drone-parrot:CameraYawDegree") is not None:
         return Stated(angles_deg=_angles(packet, "drone-parrot:Camera{}Degree"))
-    if packet.word("Camera:Yaw") is not None and "autel" in make.lower():
+    if packet.word("Camera:Yaw") is not None and ("autel" in make.lower() or make.lower() == "spanhawk"):
         return Stated(angles_deg=_from_nadir(packet))
     return Stated()
 
@@ -126,7 +126,7 @@ def _dji(packet: Packet, prefix: str) -> Stated:
     reversed_ = packet.word(f"{prefix}:CamReverse") == "1" or packet.word(f"{prefix}:GimbalReverse") == "1"
     angles = _angles(packet, prefix + ":Gimbal{}Degree")
     if reversed_ and angles is not None:
-        packet.doubts.append("the camera is mounted upside down (CamReverse), so its angles are not believed")
+        packet.doubts.append("the camera is mounted upside down (CamReverse), so its angles are not used")
         angles = None
     return Stated(
         lat_deg=packet.number(-90, 90, f"{prefix}:GpsLatitude"),

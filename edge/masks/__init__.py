@@ -86,7 +86,7 @@ class Runtime:
     """What really runs the network, for summary, telemetry and benchmarks."""
 
     backend: str
-    """As configured: the module's name in this room (``litert``), or the dotted one of somebody else's."""
+    """As configured: the module's name in this room (``litert``), or the dotted one of a module from elsewhere."""
     library: str
     """Interpreter and its version, as ``ai-edge-litert 2.3.0``."""
     accelerator: str

@@ -97,7 +97,7 @@ class DarkSegmenter:
         if self._closed:
             raise DeviceError("the segmenter is closed; open it again")
         if self._options.fail_after is not None and self._frames >= self._options.fail_after:
-            raise DeviceError(f"the dark segmenter was told to fail after {self._options.fail_after} frames; it did")
+            raise DeviceError(f"the dark segmenter failed after {self._options.fail_after} frames, as configured")
         self._frames += 1
         if self._options.slow_ms:
             self._clock.wait(self._never, self._options.slow_ms / 1000)

@@ -65,7 +65,7 @@ class Rounds:
 
     @property
     def all_fit(self) -> bool:
-        """Whether there is time for every tile; True while nobody knows what a tile costs."""
+        """Whether there is time for every tile; True while it is unknown what a tile costs."""
         return self._tile_ms is None or len(self.areas) * self._tile_ms <= self._budget_ms
 
     def every(self) -> Iterator[int]:

@@ -29,7 +29,7 @@ _MAX_THREADS = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkOptions:
-    """What every backend that runs a bundle can be told."""
+    """What every backend that runs a bundle can be set to."""
 
     bundle: Path | None = None
     """Folder of the model bundle; None = the one that ships with spanhawk."""
@@ -193,7 +193,7 @@ class NetworkSegmenter:
         if len(plan) == 1:
             return [codes[: rgb.shape[0], : rgb.shape[1]] for codes in self._run(rgb)]
         for index in range(len(plan)) if self._rounds is None else self._rounds.every():
-            answers = self._run(_seen(rgb, plan[index]))
+            answers = self._run(_cut_out(rgb, plan[index]))
             for mosaic, codes, joined in zip(self._mosaics, answers, out, strict=True):
                 mosaic.add(plan[index], codes, joined)
         return out
@@ -206,7 +206,7 @@ class NetworkSegmenter:
         for index in rounds.chosen(rgb, begun_ns):
             tile, area = self._mosaics[0].tiles[index], rounds.areas[index]
             top, left = tile.rows.start_px, tile.columns.start_px
-            for score, codes in zip(scores, self._run(_seen(rgb, tile)), strict=True):
+            for score, codes in zip(scores, self._run(_cut_out(rgb, tile)), strict=True):
                 piece = codes[area.top_px - top : area.bottom_px - top, area.left_px - left : area.right_px - left]
                 score[area.top_px : area.bottom_px, area.left_px : area.right_px] = cv2.LUT(piece, self._table)
             looked.append(area)
@@ -237,7 +237,7 @@ class NetworkSegmenter:
         return found
 
 
-def _seen(rgb: RGB, tile: tiles.Tile) -> RGB:
+def _cut_out(rgb: RGB, tile: tiles.Tile) -> RGB:
     rows, columns = tile.rows, tile.columns
     return rgb[rows.start_px :, columns.start_px :][: rows.size_px, : columns.size_px]
 

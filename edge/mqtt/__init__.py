@@ -56,6 +56,9 @@ class Publisher(Protocol):
     def requests(self) -> list[Request]:
         """Commands that arrived since the last call, oldest first."""
 
+    def notices(self) -> list[bytes]:
+        """What the ground has said on the receipts topic since the last call, oldest first; see ``open_publisher``."""
+
     @property
     def connected(self) -> bool:
         """True between CONNACK success and the loss of the connection."""

@@ -14,8 +14,8 @@ _REFUSED_ADVICE = {
     "Bad user name or password": "check mqtt.username and mqtt.password_file",
     "Bad authentication method": "check mqtt.username and mqtt.password_file",
     "Client identifier not valid": "set another mqtt.client_id",
-    "Retain not supported": "it keeps no retained messages, so it is called again without the flag",
-    "QoS not supported": "it takes QoS 0 only, so it is called again with that",
+    "Retain not supported": "it keeps no retained messages; connecting again without the flag",
+    "QoS not supported": "it accepts QoS 0 only; connecting again with that",
     "Unsupported protocol version": 'set mqtt.protocol = "3.1.1"',
 }
 _LOST_ADVICE = {
@@ -36,7 +36,7 @@ def _connecting(error: OSError) -> str:
         return f"its certificate is not accepted, {error.verify_message}: {_certificate_advice(error.verify_code)}"
     if isinstance(error, (ssl.SSLError, ConnectionResetError)):
         reason = getattr(error, "reason", None) or error.strerror
-        return f"no encryption could be agreed on ({reason}); is this its port for mqtts://?"
+        return f"no encryption could be agreed on ({reason}); is this its mqtts:// port?"
     if isinstance(error, socket.gaierror):
         return "this name is not known here; check mqtt.url and the network"
     if isinstance(error, ConnectionRefusedError):
@@ -48,15 +48,15 @@ def _connecting(error: OSError) -> str:
 
 def _certificate_advice(code: int) -> str:
     if code in (_NOT_YET_VALID, _EXPIRED):
-        return "check the clock on board (date), then the certificate's dates"
+        return "check the clock of this computer (date), then the certificate's dates"
     if code in (_OTHER_NAME, _OTHER_ADDRESS):
-        return "name the broker in mqtt.url as its certificate names it"
-    return "give the authority that signed it as mqtt.ca_file"
+        return "write the host in mqtt.url as it is in the certificate"
+    return "set mqtt.ca_file to the certificate of the authority that signed it"
 
 
 def refusal(reason: str) -> str:
-    """The broker answered, and said no."""
-    return f"refused: {reason}; {_REFUSED_ADVICE.get(reason, 'its log says more')}"
+    """The broker answered, and refused."""
+    return f"refused: {reason}; {_REFUSED_ADVICE.get(reason, 'the log of the broker says more')}"
 
 
 def loss(reason: str, detail: str) -> str:
@@ -65,7 +65,7 @@ def loss(reason: str, detail: str) -> str:
 
 
 def silence(detail: str, *, encrypted: bool, is_5: bool) -> str:
-    """It took the call and hung up before saying anything."""
+    """It accepted the connection and closed it before it answered."""
     if encrypted:
         advice = "does it ask for a certificate (mqtt.cert_file)?"
     else:

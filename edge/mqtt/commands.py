@@ -5,7 +5,8 @@ A command is a JSON object of at most 4 kB::
     {"command": "snapshot", "id": "7f3a", "expires_at": "2026-05-01T12:00:00Z"}
 
 ``id`` (optional, at most 64 printable characters) comes back in the reply; ``expires_at`` (optional, RFC 3339) is the
-moment after which the command must not be carried out any more. Its reply::
+moment after which the command must not be carried out any more. ``resend`` may say what it wants, by the seqs of one
+flight's detections: ``"flight_id": "…", "ranges": [[1, 57], [60, 61]]``. A command's reply::
 
     {"command": "snapshot", "id": "7f3a", "ok": true, "error": null, "result": {...}}
 """
@@ -24,10 +25,15 @@ from typing import Any
 from edge.support.errors import SpanhawkError
 
 MAX_COMMAND_BYTES = 4096
-# A command has one level; a few brackets more may stand inside texts.
-_MAX_BRACKETS = 16
+# A command has one level, and perhaps some ranges.
+_MAX_BRACKETS = 80
+MOST_RANGES = 64
+MOST_SEQS = 10_000
+"""Numbers that the ranges of one command may hold."""
+_RANGED = "resend"
 _MAX_ID_CHARACTERS = 64
 _KEYS = ("command", "id", "expires_at")
+_RANGE_KEYS = ("flight_id", "ranges")
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
 
 
@@ -38,6 +44,10 @@ class Command:
     name: str
     id: str | None
     """The asker's own mark; None when it gave none."""
+    flight_id: str = ""
+    """Of which flight, where ``seqs`` are given."""
+    seqs: tuple[int, ...] | None = None
+    """What ``ranges`` name; None: no ranges were given."""
 
 
 class CommandError(SpanhawkError):
@@ -54,7 +64,7 @@ class CommandError(SpanhawkError):
 def parse(payload: bytes, known: Sequence[str], now: datetime | None = None) -> Command:
     """Read a command strictly; ``known`` are the names carried out here.
 
-    ``now`` is the trusted UTC; with None (the clock is not set) a command that expires is refused, because nobody
+    ``now`` is the trusted UTC; with None (the clock is not set) a command that expires is refused, because nothing
     can tell whether it has. Raises CommandError, and nothing else for any bytes.
     """
     table = _table(payload)
@@ -64,12 +74,18 @@ def parse(payload: bytes, known: Sequence[str], now: datetime | None = None) -> 
         raise CommandError(f'needs "command": one of {_list(known)}', None, id)
     if name not in known:
         raise CommandError(_unknown(name, known), name[:_MAX_ID_CHARACTERS] if name.isprintable() else None, id)
-    extra = sorted(set(table) - set(_KEYS))
+    keys = _KEYS + (_RANGE_KEYS if name == _RANGED else ())
+    extra = sorted(set(table) - set(keys))
     if extra:
-        raise CommandError(f"unknown key {extra[0][:_MAX_ID_CHARACTERS]!r}; known: {', '.join(_KEYS)}", name, id)
+        raise CommandError(f"unknown key {extra[0][:_MAX_ID_CHARACTERS]!r}; known: {', '.join(keys)}", name, id)
     if table.get("expires_at") is not None:
         _check_expiry(table["expires_at"], now, name, id)
-    return Command(name, id)
+    if "ranges" not in table and "flight_id" not in table:
+        return Command(name, id)
+    flight_id = table.get("flight_id")
+    if not isinstance(flight_id, str) or not 0 < len(flight_id) <= 200 or not flight_id.isprintable():
+        raise CommandError('"ranges" needs "flight_id", a text', name, id)
+    return Command(name, id, flight_id, _seqs(table.get("ranges"), name, id))
 
 
 def reply(
@@ -126,6 +142,22 @@ def _finite(text: str) -> float:
     return value
 
 
+def _seqs(ranges: Any, name: str, id: str | None) -> tuple[int, ...]:
+    wrong = CommandError(
+        f'"ranges" must be 1 to {MOST_RANGES} pairs of rising numbers from 1, {MOST_SEQS} numbers in all', name, id
+    )
+    if not isinstance(ranges, list) or not 0 < len(ranges) <= MOST_RANGES:
+        raise wrong
+    seqs: list[int] = []
+    for pair in ranges:
+        if not isinstance(pair, list) or len(pair) != 2 or not all(type(one) is int for one in pair):
+            raise wrong
+        if not 1 <= pair[0] <= pair[1] or pair[1] - pair[0] >= MOST_SEQS - len(seqs):
+            raise wrong
+        seqs += range(pair[0], pair[1] + 1)
+    return tuple(seqs)
+
+
 def _id(table: Mapping[str, Any]) -> str | None:
     id = table.get("id")
     if id is None:
@@ -140,7 +172,7 @@ def _check_expiry(value: Any, now: datetime | None, name: str, id: str | None) -
     if moment is None:
         raise CommandError('"expires_at" must be RFC 3339 with a zone, as 2026-05-01T12:00:00Z', name, id)
     if now is None:
-        raise CommandError('"expires_at" cannot be judged: the clock on board is not set; send it without', name, id)
+        raise CommandError('"expires_at" cannot be checked: the clock on board is not set; leave it out', name, id)
     if moment <= now:
         raise CommandError(f"expired at {value}, here it is {now.isoformat(timespec='seconds')}", name, id)
 

@@ -42,13 +42,20 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
+class Noticed:
+    """A message on the receipts topic."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Complaint:
     """The broker refuses something while the connection stays up."""
 
     sentence: str
 
 
-News: TypeAlias = Up | Ended | Arrived | Complaint
+News: TypeAlias = Up | Ended | Arrived | Noticed | Complaint
 
 
 class Disconnected(Exception):  # noqa: N818 - that a connection ends is no error
@@ -57,9 +64,9 @@ class Disconnected(Exception):  # noqa: N818 - that a connection ends is no erro
     def __init__(self, sentence: str, *, refused: bool = False, provoked: bool = False) -> None:
         super().__init__(sentence)
         self.provoked = provoked
-        """True when the broker said that something we sent made it hang up: without that, it would take us at once."""
+        """True when the broker closed the connection because of what we sent: without that, it accepts us at once."""
         self.refused = refused
-        """True when the broker answered and said no: trying again soon is pointless."""
+        """True when the broker answered and refused: trying again soon is pointless."""
 
 
 class Connection(Protocol):
@@ -76,5 +83,5 @@ class Connection(Protocol):
     def publish(self, topic: str, payload: bytes, *, qos: int, retained: bool, correlation: bytes | None) -> int | None:
         """Queue without blocking; returns the ``mid`` its end will carry, None when it could not be queued."""
 
-    def close(self, *, politely: bool) -> None:
-        """End it politely, or as if the vehicle had vanished: then the broker publishes the last will."""
+    def close(self, *, goodbye: bool) -> None:
+        """End it with DISCONNECT, or as if the vehicle had vanished: then the broker publishes the last will."""

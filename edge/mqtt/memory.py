@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from edge.mqtt import Publisher, Receipt, Request
-from edge.mqtt.connection import Arrived, Ended, News, Up
+from edge.mqtt.connection import Arrived, Ended, News, Noticed, Up
 from edge.mqtt.topics import check_vehicle, status_topic
 from edge.mqtt.traffic import Traffic
 from edge.support.clock import Clock
@@ -29,15 +29,20 @@ class Options:
     max_payload_bytes: int = 256 << 10
     """Larger letters are refused, bytes."""
     at_once: bool = True
-    """True: connected from the start, and everything is acknowledged when next looked at; False: only when told."""
+    """True: connected from the start, and everything is acknowledged when next looked at; False: only on request."""
 
     def __post_init__(self) -> None:
         if self.window < 1:
             raise ConfigError(f"mqtt.window: got {self.window}, needs at least 1")
 
 
-def open_publisher(options: Options, clock: Clock, *, vehicle: str, last_will: bytes) -> Publisher:
-    """A publisher that reaches nobody. Raises ConfigError for an impossible vehicle name."""
+def open_publisher(
+    options: Options, clock: Clock, *, vehicle: str, last_will: bytes, receipts: bool = False
+) -> Publisher:
+    """A publisher without a broker; ``receipts`` changes nothing here.
+
+    Raises ConfigError for an impossible vehicle name.
+    """
     check_vehicle(vehicle)
     return MemoryPublisher(options, clock, vehicle, last_will)
 
@@ -73,7 +78,7 @@ class _Wire:
         self.packets.append((self._mids, Published(topic, payload, qos, retained, correlation)))
         return self._mids
 
-    def close(self, *, politely: bool) -> None:
+    def close(self, *, goodbye: bool) -> None:
         """Nothing to close."""
 
 
@@ -85,7 +90,7 @@ class MemoryPublisher:
         """Everything that reached the far end, in order; repeats are repeated."""
         self.refuse: Callable[[Published], str | None] = lambda published: None
         """The far end's rule: a reason to refuse this publication, None to take it."""
-        self.hangs_up_on: Callable[[Published], bool] = lambda published: False
+        self.closes_at: Callable[[Published], bool] = lambda published: False
         """Publications at which the far end closes the connection."""
         self.receive_maximum: int | None = None
         """Unacknowledged publications that the far end allows, from the next connection on; None: it does not say."""
@@ -114,12 +119,12 @@ class MemoryPublisher:
             self.wake.set()
 
     def deliver(self, count: int | None = None, *, acknowledge: bool = True) -> int:
-        """Let ``count`` packets (None: all) reach the far end, which answers unless told not to; returns how many."""
+        """Let ``count`` packets (None: all) reach the far end, which answers unless asked not to; returns how many."""
         done = 0
         while self._wire is not None and self._wire.packets and done != count:
             mid, published = self._wire.packets.popleft()
             done += 1
-            if self.hangs_up_on(published):
+            if self.closes_at(published):
                 self.go_down()
                 break
             refused = self.refuse(published)
@@ -132,6 +137,10 @@ class MemoryPublisher:
     def command(self, payload: bytes, reply_to: str | None = None, correlation: bytes | None = None) -> None:
         """A command arrives."""
         self._traffic.read(Arrived(Request(payload, reply_to, correlation), retained=False))
+
+    def receipt(self, payload: bytes) -> None:
+        """A message arrives on the receipts topic."""
+        self._traffic.read(Noticed(payload))
 
     def send(self, id: str, topic: str, payload: bytes) -> bool:
         """As ``Publisher.send``."""
@@ -154,6 +163,10 @@ class MemoryPublisher:
         """As ``Publisher.receipts``."""
         self._look()
         return self._traffic.receipts()
+
+    def notices(self) -> list[bytes]:
+        """As ``Publisher.notices``."""
+        return self._traffic.notices()
 
     def requests(self) -> list[Request]:
         """As ``Publisher.requests``."""

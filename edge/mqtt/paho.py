@@ -23,10 +23,10 @@ from edge.mqtt import Publisher, Request
 from edge.mqtt.address import Address, parse_url
 from edge.mqtt.advice import loss, refusal, silence, unreachable
 from edge.mqtt.commands import MAX_COMMAND_BYTES
-from edge.mqtt.connection import Arrived, Complaint, Disconnected, Ended, News, Up
+from edge.mqtt.connection import Arrived, Complaint, Disconnected, Ended, News, Noticed, Up
 from edge.mqtt.reconnecting import ReconnectingPublisher
 from edge.mqtt.tls import Context, read_password, tls_context
-from edge.mqtt.topics import check_vehicle, commands_topic, status_topic
+from edge.mqtt.topics import check_vehicle, commands_topic, receipts_topic, status_topic
 from edge.support.clock import Clock
 from edge.support.errors import ConfigError
 
@@ -103,7 +103,7 @@ class Abilities:
         found = []
         if not self.retains:
             found.append(
-                "keeps no retained messages: whoever subscribes later sees neither the status nor that this vehicle "
+                "keeps no retained messages: a later subscriber sees neither the status nor that this vehicle "
                 "vanished (retain_available)"
             )
         if not self.acknowledges:
@@ -111,10 +111,13 @@ class Abilities:
         return f"{broker} " + ", and ".join(found) if found else None
 
 
-def open_publisher(options: Options, clock: Clock, *, vehicle: str, last_will: bytes) -> Publisher:
+def open_publisher(
+    options: Options, clock: Clock, *, vehicle: str, last_will: bytes, receipts: bool = False
+) -> Publisher:
     """A publisher that connects in the background and keeps trying: an absent broker is not an error here.
 
     ``last_will`` is what the broker publishes, retained, on the status topic when this vehicle vanishes.
+    With ``receipts`` it listens to what the ground has stored (``Publisher.notices``).
     Raises ConfigError for what trying again cannot correct (files, names, addresses).
     """
     check_vehicle(vehicle)
@@ -127,7 +130,7 @@ def open_publisher(options: Options, clock: Clock, *, vehicle: str, last_will: b
     abilities = Abilities()
 
     def connect() -> PahoConnection:
-        return PahoConnection(options, address, context, password, vehicle, last_will, abilities)
+        return PahoConnection(options, address, context, password, vehicle, last_will, abilities, receipts=receipts)
 
     return ReconnectingPublisher(
         connect,
@@ -151,12 +154,15 @@ class PahoConnection:
         vehicle: str,
         last_will: bytes,
         abilities: Abilities,
+        *,
+        receipts: bool,
     ) -> None:
         self.news: deque[News] = deque()
         self._options = options
         self._address = address
         self._context = context
-        self._topic = commands_topic(vehicle)
+        self._receipts = receipts_topic(vehicle)
+        self._topics = [commands_topic(vehicle)] + ([self._receipts] if receipts else [])
         self._is_5 = options.protocol == "5"
         self._abilities = abilities
         self._written: list[int] = []  # QoS 0 in place of QoS 1: written out, and not yet known to have arrived
@@ -188,7 +194,7 @@ class PahoConnection:
             raise Disconnected(f"{self._address} {self._why(int(status))}", refused=refused, provoked=provoked)
         if self._accepted and not self._subscribed:
             self._subscribed = True
-            self._client.subscribe(self._topic, **self._subscription())
+            self._client.subscribe(self._subscriptions())
         elif self._written and self._asked is None:
             self._ask()
 
@@ -199,10 +205,10 @@ class PahoConnection:
         info = self._client.publish(topic, payload, qos, retained, properties)
         return info.mid if info.rc == 0 else None
 
-    def close(self, *, politely: bool) -> None:
+    def close(self, *, goodbye: bool) -> None:
         """DISCONNECT, or only close the socket. The client goes with its last reference, and its sockets with it."""
         client = self._client
-        if politely and self._accepted and self._ended is None:
+        if goodbye and self._accepted and self._ended is None:
             client.disconnect()
             for _ in range(_LEAVE_TURNS):
                 if self._ended is None and client.loop(_TURN_S) != 0:
@@ -275,7 +281,7 @@ class PahoConnection:
         """Subscribe once more: packets of one connection are worked off in order, so its answer tells that what was
         written before it has arrived (MQTT 5.0, 4.6)."""
         written, self._written = self._written, []
-        result, mid = self._client.subscribe(self._topic, **self._subscription())
+        result, mid = self._client.subscribe(self._subscriptions())
         if result != 0 or mid is None:
             self._written = written + self._written
             return
@@ -301,12 +307,16 @@ class PahoConnection:
             self.news.extend(Ended(written, None) for written in self._asked[1])
             self._asked = None
             return
-        for reason in reasons:
+        for topic, reason in zip(self._topics, reasons, strict=False):
             if reason.is_failure:
-                sentence = f"refuses the subscription to commands ({self._topic}): {reason}"
+                sentence = f"refuses the subscription to {topic.rpartition('/')[2]} ({topic}): {reason}"
                 self.news.append(Complaint(f"{self._address} {sentence}"))
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
+        if message.topic == self._receipts:
+            if not message.retain:
+                self.news.append(Noticed(bytes(message.payload)))
+            return
         properties = message.properties
         payload = message.payload[: MAX_COMMAND_BYTES + 1]  # enough for the parser to refuse it for its size
         reply_to, correlation = getattr(properties, "ResponseTopic", None), getattr(properties, "CorrelationData", None)
@@ -341,12 +351,13 @@ class PahoConnection:
         properties.CorrelationData = correlation
         return properties
 
-    def _subscription(self) -> dict[str, Any]:
+    def _subscriptions(self) -> list[tuple[str, Any]]:
         from paho.mqtt.subscribeoptions import SubscribeOptions
 
         # Retained commands are not wanted: they would come again with every connection.
         never, qos = SubscribeOptions.RETAIN_DO_NOT_SEND, int(self._abilities.acknowledges)
-        return {"options": SubscribeOptions(qos=qos, retainHandling=never)} if self._is_5 else {"qos": qos}
+        how = SubscribeOptions(qos=qos, retainHandling=never) if self._is_5 else qos
+        return [(topic, how) for topic in self._topics]
 
 
 def _nothing(client: object, userdata: object, socket: object) -> None:

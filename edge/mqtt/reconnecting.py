@@ -22,7 +22,7 @@ _HELD_NS = 10_000_000_000
 # A broker that answers pings but acknowledges nothing is of no use; a slow link needs some seconds per letter.
 _STALLED_NS = 60_000_000_000
 FIRST_PAUSE_S, CAP_S = 0.5, 30.0
-# Never at once: a broker that accepts and hangs up would otherwise be called in a tight loop.
+# Never at once: a broker that accepts and closes the connection would otherwise be dialled in a tight loop.
 _LEAST_PAUSE_S = 0.05
 REFUSED_S = (10.0, 60.0)
 """Pause after the broker answered, and said no: a refused password is not put right in seconds."""
@@ -59,7 +59,7 @@ class ReconnectingPublisher:
         self._chance = chance or random.Random()
         self._backoff = Backoff(FIRST_PAUSE_S, CAP_S, least_s=_LEAST_PAUSE_S, chance=self._chance)
         self._closing = threading.Event()
-        self._politely = True
+        self._with_goodbye = True
         self._leave_ns = 0
         self._sessions = 0
         self._up_ns: int | None = None
@@ -92,6 +92,10 @@ class ReconnectingPublisher:
     def requests(self) -> list[Request]:
         """Commands that arrived since the last call, oldest first; payloads are cut just above the size limit."""
         return self._traffic.requests()
+
+    def notices(self) -> list[bytes]:
+        """What the ground has said on the receipts topic since the last call, oldest first."""
+        return self._traffic.notices()
 
     @property
     def dropped_requests(self) -> int:
@@ -133,7 +137,7 @@ class ReconnectingPublisher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._politely = kind is None
+        self._with_goodbye = kind is None
         self._leave_ns = self._clock.monotonic_ns() + _LEAVE_NS
         self._closing.set()
         self._thread.join(_JOIN_S)
@@ -158,9 +162,9 @@ class ReconnectingPublisher:
                 line.work()
                 self._read(line)
                 self._check_progress()
-        except Disconnected as hangup:
-            self._lost(str(hangup))
-            ended = hangup
+        except Disconnected as end:
+            self._lost(str(end))
+            ended = end
         except Exception as error:  # an error inside the library ends a connection, not the thread
             log.warning("%s: the MQTT library failed; connecting again", self._broker, exc_info=True)
             self._lost(f"{self._broker}: the MQTT library failed ({type(error).__name__}: {error})")
@@ -209,7 +213,7 @@ class ReconnectingPublisher:
         self._up_ns = None
         self._trouble = self._trouble or f"{self._broker}: not connected any more"
         try:
-            line.close(politely=self._politely)
+            line.close(goodbye=self._with_goodbye)
         except Exception:  # whatever it was, the connection is gone and the next one is a new client
             log.warning("%s: the MQTT library failed while disconnecting", self._broker, exc_info=True)
         self.wake.set()
@@ -218,4 +222,4 @@ class ReconnectingPublisher:
         if not self._closing.is_set():
             return False
         late = self._clock.monotonic_ns() > self._leave_ns
-        return late or not self._politely or self._up_ns is None or self._traffic.idle
+        return late or not self._with_goodbye or self._up_ns is None or self._traffic.idle

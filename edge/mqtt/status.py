@@ -8,8 +8,13 @@ from collections.abc import Sequence
 STATUS_SCHEMA = "spanhawk/status/1"
 
 
-def status_payload(vehicle: str, flight_id: str, state: str, reasons: Sequence[str], *, flying: bool) -> bytes:
-    """A status message as UTF-8 JSON: ``state`` is online, flying, degraded (with ``reasons``) or offline."""
+def status_payload(
+    vehicle: str, flight_id: str, state: str, reasons: Sequence[str], *, flying: bool, confirm: str = "broker"
+) -> bytes:
+    """A status message as UTF-8 JSON: ``state`` is online, flying, degraded (with ``reasons``) or offline.
+
+    ``confirm`` tells whose word ends a letter: the broker's or the ground's.
+    """
     document = {
         "schema": STATUS_SCHEMA,
         "vehicle": vehicle,
@@ -17,5 +22,6 @@ def status_payload(vehicle: str, flight_id: str, state: str, reasons: Sequence[s
         "state": state,
         "flying": flying,
         "reasons": list(reasons),
+        "confirm": confirm,
     }
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

@@ -79,7 +79,7 @@ def _load_certificate(context: ssl.SSLContext, cert_file: Path, key_file: Path |
             _check_readable(key, path)
     key_name = f"mqtt.key_file {key_file}" if key_file else "the key in the same file"
     try:
-        # An encrypted key would otherwise ask for its password on the terminal, and wait for ever.
+        # An encrypted key would otherwise ask for its password on the terminal, and wait without end.
         context.load_cert_chain(cert_file, key_file, password=lambda: "")
     except ssl.SSLError as error:
         advice = "does not belong to it" if "MISMATCH" in str(error) else "must be PEM files, the key not encrypted"

@@ -19,7 +19,7 @@ from edge.support.errors import ConfigError
 _MAX_VEHICLE_BYTES = 64
 # MQTT 5.0, 1.5.4 and 4.7.3: a topic name is 1 to 65,535 bytes of UTF-8.
 _MAX_TOPIC_BYTES = 65535
-# A reply is sent to no longer name than this: nobody needs it.
+# A reply is sent to no longer name than this: none is needed.
 _MAX_REPLY_TOPIC_BYTES = 1024
 
 

@@ -11,7 +11,7 @@ from collections import deque
 
 from edge.mqtt import Receipt, Request
 from edge.mqtt.commands import reply
-from edge.mqtt.connection import Arrived, Complaint, Connection, Ended, News, Up
+from edge.mqtt.connection import Arrived, Complaint, Connection, Ended, News, Noticed, Up
 from edge.mqtt.topics import may_reply_to, replies_topic, topic_size_bytes
 from edge.support.complaints import Complaints
 
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 MAX_REQUESTS = 100
 """Commands waiting to be read; further ones are answered with an error and dropped."""
 _MAX_REPLIES = 100
+MAX_NOTICES = 1000
+"""Receipts of the ground waiting to be read; the oldest go first."""
 # Places in the broker's window that letters leave to status and replies.
 _RESERVED = 4
 # Fixed header, topic length, packet identifier and empty properties of a PUBLISH (MQTT 5.0, 3.3).
@@ -53,6 +55,8 @@ class Traffic:
         self._replies: deque[tuple[str, bytes, bytes | None]] = deque()
         self._receipts: list[Receipt] = []
         self._requests: list[Request] = []
+        # Receipts that find no room are only given again: their letters are sent once more.
+        self._notices: deque[bytes] = deque(maxlen=MAX_NOTICES)
 
     def open(self, line: Connection, up: Up) -> None:
         """A connection came up: tell it the retained state."""
@@ -83,6 +87,8 @@ class Traffic:
                 self._ended(news)
             elif isinstance(news, Arrived):
                 self._arrived(news)
+            elif isinstance(news, Noticed):
+                self._notices.append(news.payload)
             elif isinstance(news, Complaint):
                 self._complaints.warn(news.sentence, news.sentence)
             self._flush()
@@ -123,7 +129,9 @@ class Traffic:
         topic = asked if asked is not None and may_reply_to(asked, self._vehicle) else default_topic
         with self._lock:
             if self._line is None or len(self._replies) >= _MAX_REPLIES:
-                self._complaints.warn("replies", f"a reply on {topic} is dropped: the broker is absent or too slow")
+                self._complaints.warn(
+                    "replies", f"a reply on {topic} is dropped: the broker is not connected or too slow"
+                )
                 return
             self._replies.append((topic, payload, request.correlation))
             self._flush()
@@ -139,6 +147,13 @@ class Traffic:
         with self._lock:
             requests, self._requests = self._requests, []
             return requests
+
+    def notices(self) -> list[bytes]:
+        """As ``Publisher.notices``."""
+        with self._lock:
+            notices = list(self._notices)
+            self._notices.clear()
+            return notices
 
     def _in_flight(self) -> int:
         return len(self._letters) + len(self._others)
@@ -184,20 +199,20 @@ class Traffic:
             self._requests.append(news.request)
 
     def _fits(self, topic: str, payload: bytes) -> bool:
-        """Whether it can be sent here; a status the broker hangs up on would end every connection."""
+        """Whether it can be sent here; a status at which the broker closes the connection would end every one."""
         unfit = self._unfit(topic, payload)
         if unfit is not None:
-            self._complaints.warn(f"unfit {topic}", f"what goes on {topic[:80]!r} is not sent: {unfit}")
+            self._complaints.warn(f"unfit {topic}", f"a message for {topic[:80]!r} is not sent: {unfit}")
         return unfit is None
 
     def _unfit(self, topic: str, payload: bytes) -> str | None:
         """Why a publication can never be delivered here; None when it can."""
         topic_bytes = topic_size_bytes(topic)
         if topic_bytes is None:
-            return f"{topic[:80]!r} is not a topic one can publish on"
+            return f"{topic[:80]!r} is not a valid topic to publish on"
         if len(payload) > self._max_payload_bytes:
             return f"{len(payload)} bytes, more than mqtt.max_payload_bytes ({self._max_payload_bytes})"
         packet_bytes = _PUBLISH_OVERHEAD_BYTES + topic_bytes + len(payload)
         if self._max_packet_bytes is not None and packet_bytes > self._max_packet_bytes:
-            return f"{packet_bytes} bytes, more than this broker takes ({self._max_packet_bytes})"
+            return f"{packet_bytes} bytes, more than this broker accepts ({self._max_packet_bytes})"
         return None

@@ -13,7 +13,7 @@ from typing import Any
 
 Bytes = bytes | bytearray
 Decode = Callable[[Bytes], Any]
-"""One whole frame to the vendor library's message; None when its checksum is wrong or nobody knows it."""
+"""One whole frame to the vendor library's message; None when its checksum is wrong or its kind unknown."""
 
 MAGIC = re.compile(rb"[\xfd\xfe]")
 _V2 = 0xFD

@@ -129,6 +129,6 @@ class Gimbal:
 
     def _doubt(self, why: str) -> Look:
         self.trouble = (
-            f"the gimbal is not believed: {why}; set [navigation.mount] gimbal (spanhawk doctor --turn finds how)"
+            f"the gimbal's angles are not used: {why}; set [navigation.mount] gimbal (spanhawk doctor --turn finds how)"
         )
         return Look(None, "earth")

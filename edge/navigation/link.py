@@ -39,7 +39,7 @@ class Link(Protocol):
 
 
 def check_device(device: str, baud: int) -> None:
-    """Refuse what cannot be opened on any machine, before a flight. Raises ConfigError for a form nobody knows."""
+    """Refuse what cannot be opened on any machine, before a flight. Raises ConfigError for an unknown form."""
     kind, _, rest = device.partition(":")
     if kind in _NETWORK:
         _address(device, rest)
@@ -51,7 +51,7 @@ def check_device(device: str, baud: int) -> None:
 
 
 def open_link(device: str, baud: int) -> Link:
-    """Open ``device``. Raises ConfigError for a form nobody knows, DeviceError when it cannot be opened."""
+    """Open ``device``. Raises ConfigError for an unknown form, DeviceError when it cannot be opened."""
     check_device(device, baud)
     kind, _, rest = device.partition(":")
     if kind in ("udp", "udpin"):
@@ -128,10 +128,10 @@ class UdpLink:
         return data
 
     def write(self, data: bytes) -> None:
-        """One datagram; before anyone has been heard there is nobody to send to."""
+        """One datagram; before the first one is received there is no address to send to."""
         to = self._peer or self._sender
         if to is not None:
-            with contextlib.suppress(OSError):  # no route or nobody there yet: the next one is due in a second
+            with contextlib.suppress(OSError):  # no route, or no receiver yet: the next one is due in a second
                 self._socket.sendto(data, to)
 
     def settle(self) -> None:

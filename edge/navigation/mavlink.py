@@ -23,6 +23,7 @@ from edge.navigation import Navigator, NavState, framing
 from edge.navigation.gimbal import Gimbal
 from edge.navigation.history import History
 from edge.navigation.link import Link, check_device, open_link
+from edge.navigation.roster import NO_SENDER
 from edge.navigation.timebase import UtcTrack
 from edge.navigation.track import Limits
 from edge.navigation.vehicle import Mount, Vehicle
@@ -58,9 +59,9 @@ class Options:
     rate_hz: float = 20.0
     """How often attitude, position and range are asked for, per second."""
     transmit: bool = False
-    """True: findings are told to the pilot (STATUSTEXT, CAMERA_IMAGE_CAPTURED), as a camera of the vehicle."""
+    """True: findings are reported to the pilot (STATUSTEXT, CAMERA_IMAGE_CAPTURED), as a camera of the vehicle."""
     finest_mm: float = 0.3
-    """With ``transmit``: the pilot is told where a crack of this width is too narrow for the distance, millimetres."""
+    """With ``transmit``: the pilot is warned where the distance is too large for a crack of this width, mm."""
     mount: Mount = field(default_factory=Mount)
     """How camera and rangefinder are bolted on."""
     limits: Limits = field(default_factory=Limits)
@@ -141,7 +142,7 @@ class MavlinkNavigator:
 
     @property
     def transmits(self) -> bool:
-        """True where findings are to be told to the pilot."""
+        """True where findings are to be reported to the pilot."""
         return self._options.transmit
 
     @property
@@ -204,15 +205,15 @@ class MavlinkNavigator:
         return None
 
     def _unheard(self) -> str:
-        """Nobody we would believe has sent a heartbeat: say whom we wait for, and who is there instead."""
+        """No sender that we believe has sent a heartbeat: names whom we wait for, and who is there instead."""
         options, heard = self._options, self._vehicle.roster.names()
         whom = "an autopilot" if options.system_id is None else f"system {options.system_id}"
         there = (
             "check wiring, baud rate and the port's protocol"
-            if heard == "nobody"
-            else f"heard are {heard}; set navigation.system_id and component_id"
+            if heard == NO_SENDER
+            else f"heard so far: {heard}; set navigation.system_id and component_id"
         )
-        return f"no heartbeat of {whom}, component {options.component_id}, on {self._name} yet; {there}"
+        return f"no heartbeat from {whom}, component {options.component_id}, on {self._name} yet; {there}"
 
     def __enter__(self) -> MavlinkNavigator:
         return self
@@ -272,7 +273,7 @@ class MavlinkNavigator:
             self._vehicle.hear_sync(message, now_ns)
 
     def _speak(self, link: Link, now_ns: int) -> None:
-        """What the pilot is to be told; once a second heartbeat, TIMESYNC, and requests for what is not heard."""
+        """What the pilot is to read; once a second heartbeat, TIMESYNC, and requests for what is not heard."""
         system_id = self._vehicle.system_id
         if system_id is not None and self._vehicle.found_ns is not None:
             for frame in self._words.frames(system_id):

@@ -103,9 +103,7 @@ def _absolute(runs: Sequence[Epoch], warnings: list[str]) -> list[float]:
         if own is not None:
             if times and abs(own - glitch_s - times[-1]) > _GLITCH_S:
                 glitch_s = own - times[-1] - step_s
-                warnings.append(
-                    f"its date changes to {midnights[number]:%Y-%m-%d} in flight; that change is not believed"
-                )
+                warnings.append(f"its date changes to {midnights[number]:%Y-%m-%d} in flight; that change is ignored")
             times.append(own - glitch_s)
             continue
         back_s = None if after is None else _ring(run.time_of_day_s - runs[after].time_of_day_s)
@@ -150,7 +148,7 @@ def _mended(runs: Sequence[Epoch], times: Sequence[float], warnings: list[str]) 
                     shift_s += step_s - interval_s
                     warnings.append(
                         f"the receiver set its clock by {step_s:+.1f} s at {mended[last] - mended[0]:.1f} s; "
-                        "time goes on from there"
+                        "time continues from there"
                     )
                 elif step_s < 0 and not dated:
                     warnings.append(

@@ -11,6 +11,9 @@ from typing import Any
 Address = tuple[int, int]
 """System and component."""
 
+NO_SENDER = "no sender"
+"""What ``names`` says where nothing was heard."""
+
 _MAV_AUTOPILOT_INVALID = 8
 VEHICLES = {
     0: "generic vehicle",
@@ -104,9 +107,9 @@ class Roster:
         return {address for address, (_, vehicle, _) in self._heard.items() if not vehicle}
 
     def names(self, addresses: list[Address] | None = None) -> str:
-        """In words, those of ``addresses`` (None: everyone who was heard); ``nobody`` where there is none."""
+        """In words, those of ``addresses`` (None: everyone who was heard); ``NO_SENDER`` where there is none."""
         chosen = list(self._heard) if addresses is None else addresses
-        return "; ".join(self._words(address) for address in chosen) or "nobody"
+        return "; ".join(self._words(address) for address in chosen) or NO_SENDER
 
     def _words(self, address: Address) -> str:
         if address not in self._heard:

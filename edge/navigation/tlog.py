@@ -113,8 +113,8 @@ def _about_time(vehicle: Vehicle, utc: UtcTrack) -> tuple[str, ...]:
     if utc.known or not vehicle.unproven:
         return ()
     return (
-        "its times of day (SYSTEM_TIME) were sent while no satellite receiver had a fix, so they are somebody's "
-        "clock and are not used",
+        "its times of day (SYSTEM_TIME) were sent while no satellite receiver had a fix, so they come from an "
+        "unchecked clock and are not used",
     )
 
 

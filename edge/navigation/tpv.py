@@ -79,7 +79,7 @@ class Reports:
             self._accuracy(report)
 
     def warnings(self, now_ns: int) -> tuple[str, ...]:
-        """More than one receiver gives positions, and nobody said which one counts."""
+        """More than one receiver gives positions, and it was not configured which one counts."""
         lately = sorted(name for name, heard_ns in self._devices.items() if now_ns - heard_ns <= _LATELY_NS)
         if len(lately) < 2:
             return ()

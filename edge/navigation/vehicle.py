@@ -154,12 +154,12 @@ class Vehicle:
         if not self._clock.to_and_fro(now_ns):
             return None
         return (
-            f"two senders share system {self.system_id}, component {self._component_id}, and nobody can tell whose "
+            f"two senders share system {self.system_id}, component {self._component_id}, so it is not known whose "
             "position is whose: give each vehicle an id of its own"
         )
 
     def warnings(self, now_ns: int) -> tuple[str, ...]:
-        """What is guessed or stood in for while positions go on, one sentence each."""
+        """What is guessed or stood in for while positions continue, one sentence each."""
         odd_clock = (
             f"the time since its start that system {self.system_id} sends does not count milliseconds: "
             "the time of arrival is taken instead"
@@ -202,7 +202,7 @@ class Vehicle:
             reader(message, now_ns)
 
     def hear_sync(self, answer: Any, now_ns: int) -> None:
-        """A TIMESYNC answer; one to somebody else's question has a round trip that cannot be, and is ignored."""
+        """A TIMESYNC answer; one to another system's question has a round trip that cannot be, and is ignored."""
         self._clock.hear_sync(answer.ts1, answer.tc1, now_ns)
 
     def _lately(self, at_ns: int | None, now_ns: int) -> bool:
@@ -223,7 +223,7 @@ class Vehicle:
         at_ns = self._measured_ns(message, now_ns)
         if not 0 < message.time_unix_usec < 10**16:
             return
-        if self._receivers.best(now_ns) is None:  # set by a ground station, a battery-backed clock, or nobody
+        if self._receivers.best(now_ns) is None:  # set by a ground station, a battery-backed clock, or nothing
             self.unproven += 1
             return
         self._utc.hear(at_ns, _EPOCH + timedelta(microseconds=message.time_unix_usec))
@@ -252,7 +252,7 @@ class Vehicle:
         self._hear_fix(at_ns, fix, now_ns)
 
     def _hear_fix(self, at_ns: int, fix: Fix | None, now_ns: int) -> None:
-        """Of two senders under one address, nobody's."""
+        """Of two senders under one address: none can be used."""
         self._history.hear_fix(at_ns, None if self._clock.to_and_fro(now_ns) else fix)
 
     def _attitude(self, message: Any, now_ns: int) -> None:

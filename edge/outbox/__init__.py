@@ -32,7 +32,7 @@ class LetterState(str, Enum):
     SENT = "sent"
     """Handed over, not acknowledged; goes back to pending when the connection is lost."""
     CONFIRMED = "confirmed"
-    """Acknowledged by whom the configuration trusts (broker or, later, ground)."""
+    """Acknowledged by whom the configuration trusts (``outbox.confirm``: the broker or the ground)."""
     PARKED = "parked"
     """Refused for a reason that a retry does not remove; kept with the reason."""
 
@@ -66,14 +66,20 @@ class Outbox(Protocol):
         a backlog never starves what was just put, nor the other way round.
         """
 
-    def done(self, ids: Sequence[str]) -> None:
-        """Confirm, in whatever state; unknown ids and ids already confirmed are ignored."""
+    def done(self, ids: Sequence[str], *, handed_over: bool = False) -> int:
+        """Confirm, in whatever state; unknown ids and confirmed ones are ignored; returns how many it was news of.
+
+        With ``handed_over``, letters that were never taken are left alone too: nobody can have them.
+        """
 
     def park(self, id: str, reason: str) -> None:
         """Set a letter aside with the reason; it is not retried until ``retry``."""
 
     def release(self) -> int:
         """Make every SENT letter PENDING again (the connection was lost); returns how many."""
+
+    def again(self, ids: Sequence[str]) -> int:
+        """Make those of ``ids`` that are kept PENDING, in whatever state; returns how many there were."""
 
     def retry(self, *, confirmed: bool = False) -> int:
         """Make every PARKED letter PENDING again, with ``confirmed`` every CONFIRMED one too; returns how many."""
@@ -86,6 +92,11 @@ class Outbox(Protocol):
 
     def purge(self, *, everything: bool = False) -> int:
         """Delete confirmed letters (or, with ``everything``, all); returns how many."""
+
+    @property
+    def waits_s(self) -> float:
+        """How long a ``put`` has been waiting for the disk, seconds; 0 when none is. While it waits, other methods may
+        raise TryAgainError."""
 
     def health(self) -> str | None:
         """One sentence on what is wrong with the storage; None when it is well."""

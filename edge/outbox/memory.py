@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Literal
 
 from edge.outbox import BothEnds, Letter, LetterState, Outbox, StoredLetter
 from edge.support.clock import Clock
@@ -20,6 +21,8 @@ class Options:
     """Letters held at most, confirmed ones making room for new ones; None: as many as memory takes."""
     full_after: int | None = None
     """The disk fills up when so many letters have been put in all; None: it never does."""
+    confirm: Literal["broker", "ground"] = "broker"
+    """Whose word ends a letter: the broker's PUBACK or the receipt of a ``spanhawk ground``."""
 
 
 def open_outbox(options: Options, clock: Clock) -> Outbox:
@@ -72,11 +75,23 @@ class MemoryOutbox:
                 row.attempts += 1
             return [row.letter for row in taken]
 
-    def done(self, ids: Sequence[str]) -> None:
+    def done(self, ids: Sequence[str], *, handed_over: bool = False) -> int:
         """Confirm, whatever the state was."""
+        news = 0
         with self._mutex:
             for row in (self._rows[id] for id in ids if id in self._rows):
-                row.state, row.reason = LetterState.CONFIRMED, None
+                if row.state is not LetterState.CONFIRMED and row.attempts >= handed_over:
+                    row.state, row.reason = LetterState.CONFIRMED, None
+                    news += 1
+        return news
+
+    def again(self, ids: Sequence[str]) -> int:
+        """Make those of ``ids`` that are kept PENDING, whatever the state was."""
+        with self._mutex:
+            rows = [self._rows[id] for id in ids if id in self._rows]
+            for row in rows:
+                row.state, row.reason = LetterState.PENDING, None
+        return len(rows)
 
     def park(self, id: str, reason: str) -> None:
         """Set aside with the reason; a confirmed letter stays confirmed."""
@@ -113,6 +128,11 @@ class MemoryOutbox:
                 del self._rows[id]
             self._refused = None
         return len(gone)
+
+    @property
+    def waits_s(self) -> float:
+        """0: memory is not waited for."""
+        return 0.0
 
     def health(self) -> str | None:
         """That there is no room, if the last ``put`` found none; None otherwise."""

@@ -1,7 +1,7 @@
 """The outbox file: its tables, how it is opened and checked, and where a damaged one goes.
 
 ``letter.seq`` rises by one per letter and is never used twice (AUTOINCREMENT), also after a deletion;
-together with ``store.id``, made once per file, it names a letter for ever.
+together with ``store.id``, made once per file, it names a letter permanently.
 """
 
 from __future__ import annotations

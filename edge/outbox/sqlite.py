@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 from edge.outbox import BothEnds, Letter, LetterState, Outbox, StoredLetter
 from edge.outbox.schema import COUNT, LIST, counted, pragma, stored
@@ -38,9 +39,10 @@ _PURGED_AT_ONCE = 256
 _PUT = "INSERT INTO letter (id, topic, payload, put_ns) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 _PENDING = "SELECT seq, id, topic, payload, put_ns FROM letter WHERE state = 'pending' AND seq > ? ORDER BY seq"
 _SENT = "UPDATE letter SET state = 'sent', attempts = attempts + 1 WHERE seq = ?"
-_DONE = "UPDATE letter SET state = 'confirmed', reason = NULL WHERE id = ? AND state != 'confirmed'"
+_DONE = "UPDATE letter SET state = 'confirmed', reason = NULL WHERE id = ? AND state != 'confirmed' AND attempts >= ?"
 _PARK = "UPDATE letter SET state = 'parked', reason = ? WHERE id = ? AND state != 'confirmed'"
 _RELEASE = "UPDATE letter SET state = 'pending' WHERE state = 'sent'"
+_AGAIN = "UPDATE letter SET state = 'pending', reason = NULL WHERE id = ?"
 _RETRY = "UPDATE letter SET state = 'pending', reason = NULL WHERE state IN (?, ?)"
 _PURGE = "DELETE FROM letter WHERE seq IN (SELECT seq FROM letter WHERE state = 'confirmed' LIMIT ?)"
 _PURGE_ALL = "DELETE FROM letter WHERE seq IN (SELECT seq FROM letter LIMIT ?)"
@@ -58,6 +60,8 @@ class Options:
     """Room kept free for draining a full disk, bytes; 0 keeps none."""
     min_free_bytes: int = 64 * _MIB
     """The file does not grow while less than this is free on its disk, bytes."""
+    confirm: Literal["broker", "ground"] = "broker"
+    """Whose word ends a letter: the broker's PUBACK, which promises little, or the receipt of a ``spanhawk ground``."""
 
     def __post_init__(self) -> None:
         if self.max_bytes < _MIB:
@@ -110,10 +114,15 @@ class SqliteOutbox:
         oldest, newest = self._ends.share(count)
         return self._store.write(lambda db: _take(db, oldest, newest, self._run_start))
 
-    def done(self, ids: Sequence[str]) -> None:
+    def done(self, ids: Sequence[str], *, handed_over: bool = False) -> int:
         """Confirm, whatever the state was: a letter released or parked in the meantime did arrive."""
-        if ids:
-            self._store.write(lambda db: db.executemany(_DONE, [(id,) for id in ids]))
+        rows = [(id, int(handed_over)) for id in ids]
+        return self._store.write(lambda db: db.executemany(_DONE, rows).rowcount) if rows else 0
+
+    def again(self, ids: Sequence[str]) -> int:
+        """Make those of ``ids`` that are kept PENDING, whatever the state was."""
+        rows = [(id,) for id in ids]
+        return self._store.write(lambda db: db.executemany(_AGAIN, rows).rowcount) if rows else 0
 
     def park(self, id: str, reason: str) -> None:
         """Set aside with the reason; a confirmed letter stays confirmed."""
@@ -149,6 +158,11 @@ class SqliteOutbox:
             continue
         self._refused = None
         return deleted
+
+    @property
+    def waits_s(self) -> float:
+        """How long a ``put`` has been waiting for the disk, seconds; 0 when none is."""
+        return self._store.waits_s
 
     def health(self) -> str | None:
         """What is wrong with the storage (full, failing, or found damaged); None when it is well."""

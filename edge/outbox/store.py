@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +25,10 @@ Database = sqlite3.Connection
 _BALLAST_PAUSE_NS = 10_000_000_000
 # Less than this left counts as full, also where SQLite calls it an I/O error (its shared memory could not grow).
 _NOTHING_LEFT_BYTES = 128 << 10
+
+# Who only asks or notes something waits so long for a put that waits for the disk, and then goes on without.
+_PATIENCE_S = 0.5
+_SLOW_S = 2.0
 
 _ADVICE = {
     "is full": "the disk is full: delete files or put in a larger card",
@@ -51,6 +56,8 @@ class Store:
         self._closed = False
         self._failing: str | None = None
         self._damaged: str | None = None
+        self._slow: str | None = None
+        self._waits_since_ns: int | None = None
         _make_folder(path.parent)
         if path.exists() and not path.is_file():
             raise ConfigError(f"{path} is not a file; point outbox.path at a file in a folder")
@@ -68,21 +75,35 @@ class Store:
     @property
     def trouble(self) -> str | None:
         """One sentence on what fails now, or was found damaged since the start; None when all is well."""
-        return self._failing or self._damaged
+        return self._failing or _slowness(self._path, self.waits_s) or self._slow or self._damaged
+
+    @property
+    def waits_s(self) -> float:
+        """How long the durable write under way has taken, seconds; 0 when none is. For any thread."""
+        since_ns = self._waits_since_ns
+        return 0.0 if since_ns is None else (self._clock.monotonic_ns() - since_ns) / 1e9
 
     def write(self, work: Callable[[Database], T], *, durable: bool = False) -> T:
         """Run ``work`` in one transaction; ``durable``: on the disk when this returns.
 
-        Raises TryAgainError when the disk does not take it; then nothing of it is written.
+        Raises TryAgainError when the disk does not take it, or is busy with another's write; then nothing of it is
+        written.
         """
-        with self._mutex:
-            result = self._persist(lambda db: _transact(db, work, durable=durable))
+        with self._turn(wait=durable):
+            began_ns = self._clock.monotonic_ns()
+            self._waits_since_ns = began_ns if durable else None
+            try:
+                result = self._persist(lambda db: _transact(db, work, durable=durable))
+            finally:
+                self._waits_since_ns = None
+            if durable:
+                self._slow = _slowness(self._path, (self._clock.monotonic_ns() - began_ns) / 1e9)
             self._restore_ballast()
             return result
 
     def read(self, work: Callable[[Database], T]) -> T:
-        """Run ``work`` outside a transaction. Raises TryAgainError when the disk fails."""
-        with self._mutex:
+        """Run ``work`` outside a transaction. Raises TryAgainError when the disk fails or is busy."""
+        with self._turn():
             return self._persist(work)
 
     def close(self) -> None:
@@ -91,6 +112,16 @@ class Store:
             self._closed = True
             self._close()
             self._lock.release()
+
+    @contextlib.contextmanager
+    def _turn(self, *, wait: bool = False) -> Iterator[None]:
+        """One at a time. A disk that takes half a minute for a put must not hold up those who tell the ground so."""
+        if not self._mutex.acquire(timeout=-1 if wait else _PATIENCE_S):
+            raise TryAgainError(f"the outbox {self._path} is busy: its disk has not finished a write yet")
+        try:
+            yield
+        finally:
+            self._mutex.release()
 
     def _persist(self, attempt: Callable[[Database], T]) -> T:
         """Try; repair what can be repaired and try once more."""
@@ -134,7 +165,7 @@ class Store:
         elif not (self._out_of_room(error) and self._ballast.drop()):
             raise error
         else:
-            log.warning("%s: the disk is full; the ballast file is removed so that delivery can go on", self._path)
+            log.warning("%s: the disk is full; the ballast file is removed so that delivery can continue", self._path)
 
     def _sound(self) -> bool:
         """Look again, thoroughly: what was read wrong once may have been the memory, not the file."""
@@ -181,6 +212,15 @@ class Store:
             log.warning("%s", sentence)
         self._failing = sentence
         return TryAgainError(sentence)
+
+
+def _slowness(path: Path, took_s: float) -> str | None:
+    if took_s < _SLOW_S:
+        return None
+    return (
+        f"the disk of {path} takes {took_s:.0f} s for a write, and frames are missed meanwhile: "
+        "put in a faster card, or a new one (dmesg says more)"
+    )
 
 
 def _transact(db: Database, work: Callable[[Database], T], *, durable: bool) -> T:

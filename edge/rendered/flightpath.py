@@ -65,7 +65,7 @@ class Pose:
         return np.asarray(matrix / matrix[2, 2], np.float64)
 
 
-class Track:
+class FlightPath:
     """A flight over a surface: up in lanes from the lower left, back the same way, and so on without end."""
 
     def __init__(

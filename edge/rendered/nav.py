@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.rendered.flightpath import Pose, Track
+from edge.rendered.flightpath import FlightPath, Pose
 
 RATE_HZ = 10
 _WGS84_A_M = 6378137.0
@@ -67,7 +67,7 @@ def position(site: Site, pose: Pose) -> tuple[float, float, float]:
 
 
 def nav_rows(
-    track: Track, seconds: float, *, seed: int, site: Site | None = None, no_fix_s: float = 1.2
+    track: FlightPath, seconds: float, *, seed: int, site: Site | None = None, no_fix_s: float = 1.2
 ) -> Iterator[NavRow]:
     """Yield the log of the first ``seconds`` of a flight at RATE_HZ.
 

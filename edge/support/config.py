@@ -86,7 +86,7 @@ def _unknown(name: str, key: str, known: list[str]) -> str:
 
 
 def unknown_key(name: str, key: str, known: list[str]) -> ConfigError:
-    """The error for a key (or table) nobody knows, with the nearest known name."""
+    """The error for an unknown key (or table), with the nearest known name."""
     return ConfigError(_unknown(name, key, known))
 
 

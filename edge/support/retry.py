@@ -50,7 +50,7 @@ class Backoff:
 
 
 class Worker:
-    """A thread that keeps doing its work: an error nobody expected is logged, reported, and the work begins again.
+    """A thread that keeps doing its work: an unexpected error is logged, reported, and the work begins again.
 
     ``work`` runs until ``stop`` is set. It handles what it knows to go wrong by itself; this is for the rest, which
     would otherwise end the thread and leave a program that is blind or deaf.

@@ -84,7 +84,3 @@ class Place:
     """Why the place is not on the surface, as one sentence; None where it is."""
     ellipse: Ellipse | None = None
     """Horizontal; None where ``sigma_m`` is."""
-
-
-NOWHERE = Place("none", reason="no source of position is connected")
-"""What is said where nobody was asked."""

@@ -31,6 +31,17 @@ class Axes:
         self._normal = normal / np.linalg.norm(normal)
         self._y = np.cross(self._normal, self._x)
 
+    def rows(self) -> Points:
+        """(4, 3): all that they are, for ``of``."""
+        return np.array([self.origin, self._x, self._normal, self._y])
+
+    @classmethod
+    def of(cls, rows: Points) -> Axes:
+        """The axes whose ``rows`` these are. Raises ValueError for others."""
+        axes = cls.__new__(cls)
+        axes.origin, axes._x, axes._normal, axes._y = np.asarray(rows, np.float64).reshape(4, 3)
+        return axes
+
     def flat(self, points_m: Points) -> Points:
         """Points (N, 3) of the structure as metres (N, 2) along the axes; their distance from the plane is dropped."""
         return np.column_stack([(points_m - self.origin) @ self._x, (points_m - self.origin) @ self._y])
@@ -51,6 +62,19 @@ class Anchor:
         self.views = 0
         """How many views had a place."""
         self._mm: list[float] = [0.0, 0.0]
+
+    def sums(self) -> Points:
+        """(21,): all that was added, for ``of``."""
+        return np.array([*self._normal.ravel(), *self._right.ravel(), self.views, *self._mm])
+
+    @classmethod
+    def of(cls, sums: Points) -> Anchor:
+        """The anchor whose ``sums`` these are. Raises ValueError for others."""
+        anchor = cls()
+        values = np.asarray(sums, np.float64).reshape(21)
+        anchor._normal, anchor._right = values[:9].reshape(3, 3).copy(), values[9:18].reshape(3, 3).copy()
+        anchor.views, anchor._mm = int(values[18]), values[19:].tolist()
+        return anchor
 
     def add(self, placed: Registered, pixels: Points, points_m: Points) -> None:
         """One view: its pixels (N, 2) and the same points in the structure's frame, metres (N, 3)."""

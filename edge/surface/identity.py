@@ -10,7 +10,7 @@ log-likelihood ratio (see `judgement`): a mark seen in one of ten views is no cr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.cracks import Crack
+from edge.surface.joining import GAP_PX as WIDEST_PX
+from edge.surface.joining import doubled, fragments, straighten
 from edge.surface.lines import Line, Points, evenly
 from edge.surface.matching import Matrix, project
 from edge.surface.overlay import MAX_TURN_DEG, SPACING_PX, Overlay, Shared, View
@@ -65,7 +67,8 @@ class CrackMap:
 
     def __init__(self) -> None:
         self.lines: dict[int, Line] = {}
-        self._next = 1
+        self.next_number = 1
+        """The number of the next line."""
         self._votes: Counter[tuple[int, int]] = Counter()
         self._boxes: dict[int, dict[int, tuple[float, float, float, float]]] = {}
 
@@ -124,6 +127,11 @@ class CrackMap:
                 line.tidy()
                 self._boxes[chart][line.number] = line.box
 
+    def put(self, line: Line) -> None:
+        """Take in a line of an earlier run, under its number."""
+        self.lines[line.number] = line
+        self._boxes.setdefault(line.chart, {})[line.number] = line.box
+
     def forget(self, number: int) -> None:
         """Drop a line for good, as one that was withdrawn long ago."""
         line = self.lines.pop(number, None)
@@ -135,8 +143,8 @@ class CrackMap:
         place = line.broken()
         if place is None:
             return
-        part = line.cut(place, self._next)
-        self._next += 1
+        part = line.cut(place, self.next_number)
+        self.next_number += 1
         self.lines[part.number] = part
         self._boxes.setdefault(part.chart, {})[part.number] = part.box
 
@@ -177,9 +185,9 @@ class CrackMap:
     def _begin(self, xy: Points, view: View) -> Line:
         ones = np.ones(len(xy), np.int32)
         step = SPACING_PX * view.placed.unit_per_px
-        line = Line(self._next, view.placed.chart, step, xy.copy(), ones, ones.copy(), ones.copy())
+        line = Line(self.next_number, view.placed.chart, step, xy.copy(), ones, ones.copy(), ones.copy())
         self.lines[line.number] = line
-        self._next += 1
+        self.next_number += 1
         return line
 
     def _vote_for_chain(self, shared: list[Shared]) -> None:
@@ -228,9 +236,47 @@ class CrackMap:
             if line is not one and line is not other and line.chart == one.chart and _holds(line.box, at, reach)
         )
 
-    def finish(self) -> list[tuple[int, int]]:
-        """At the end of the flight one view is enough: no other will come. Returns (younger, older) numbers joined."""
-        return self._join(1)
+    def finish(self, apart: Set[int] = frozenset()) -> list[tuple[int, int]]:
+        """At the end of the flight one view is enough: no other will come. Returns (younger, older) numbers joined.
+
+        Lines ``apart`` are no cracks by the judgement of all views, and are joined to none.
+        """
+        given_up = self._join(1)
+        self._settle(apart, given_up)
+        lines = self._candidates(apart)
+        changed = straighten(lines, {line.number: line.step / SPACING_PX for line in lines})
+        for number in changed:
+            line = self.lines[number]
+            line.tidy()
+            self._boxes[line.chart][number] = line.box
+        if changed:
+            self._settle(apart, given_up)
+        return given_up
+
+    def _candidates(self, apart: Set[int]) -> list[Line]:
+        return [line for line in self.lines.values() if line.number not in apart and len(line.xy) >= 3]
+
+    def _settle(self, apart: Set[int], given_up: list[tuple[int, int]]) -> None:
+        """Join what is one crack until nothing is left to join."""
+        while True:
+            lines = self._candidates(apart)
+            px = {line.number: line.step / SPACING_PX for line in lines}
+            for kept, taken in doubled(lines, px):
+                self._merge(self.lines[kept], self.lines[taken], given_up)
+            pairs = fragments([line for line in lines if line.number in self.lines], px)
+            for pair in pairs:
+                older, younger = (self.lines.get(number) for number in pair)
+                if older is not None and younger is not None:
+                    self._merge(older, younger, given_up)
+            if not pairs:
+                return
+
+    def _merge(self, older: Line, younger: Line, given_up: list[tuple[int, int]]) -> None:
+        """Give what ``younger`` has to ``older``, whose number stays when it is the lower one or was longer."""
+        _append(older, younger)
+        self.forget(younger.number)
+        self._boxes[older.chart][older.number] = older.box
+        given_up.append((younger.number, older.number))
 
     def _join(self, enough: int = JOIN_VOTES) -> list[tuple[int, int]]:
         """Join the pairs that enough views voted for; the younger number is given up."""
@@ -240,10 +286,7 @@ class CrackMap:
             older, younger = (self.lines.get(number) for number in pair)
             if older is None or younger is None:
                 continue
-            _append(older, younger)
-            self.forget(younger.number)
-            self._boxes[older.chart][older.number] = older.box
-            given_up.append((younger.number, older.number))
+            self._merge(older, younger, given_up)
             for other in [one for one in self._votes if younger.number in one]:
                 moved = tuple(sorted(older.number if n == younger.number else n for n in other))
                 votes = self._votes.pop(other)
@@ -310,7 +353,7 @@ def _append(older: Line, younger: Line) -> None:
     first, last = max(runs, key=lambda run: run[1] - run[0])
     piece, end = away[first:last], older.xy[0 if side == 0 else -1]
     far = float(np.hypot(*(piece[0] - end)))
-    if far > GAP_PX * older.step / SPACING_PX + 3 * older.step:
+    if far > WIDEST_PX * older.step / SPACING_PX + 3 * older.step:
         return  # it leaves the older line somewhere in the middle: nothing that belongs to its end
     if far > 1.5 * older.step:  # a faint stretch between the two: a straight line over it
         piece = np.concatenate([evenly(np.array([end, piece[0]]), older.step)[1:-1], piece])

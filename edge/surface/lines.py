@@ -111,13 +111,35 @@ class Line:
         """Keep the longer part of the line, and return the other one as a line of its own under ``number``."""
         first, second = slice(0, at + 1), slice(at + 1, len(self.xy))
         longer, shorter = (first, second) if at + 1 >= len(self.xy) / 2 else (second, first)
-        other = Line(
-            number, self.chart, self.step, self.xy[shorter].copy(), self.hits[shorter].copy(),
-            self.looks[shorter].copy(), self.passes[shorter].copy(),
-        )  # fmt: skip
-        self.xy = self.xy[longer].copy()
-        self.hits, self.looks, self.passes = (counts[longer].copy() for counts in (self.hits, self.looks, self.passes))
+        other = self.part(shorter, number)
+        self.take(self.part(longer, self.number))
         return other
+
+    def part(self, which: slice, number: int) -> Line:
+        """A copy of some of its points, as a line under ``number``."""
+        return Line(
+            number, self.chart, self.step, self.xy[which].copy(), self.hits[which].copy(),
+            self.looks[which].copy(), self.passes[which].copy(),
+        )  # fmt: skip
+
+    def take(self, other: Line) -> None:
+        """Be where ``other`` is, under the own number."""
+        self.xy, self.hits, self.looks, self.passes = other.xy, other.hits, other.looks, other.passes
+
+    def append(self, other: Line, side: int, others: int) -> None:
+        """Put all of ``other`` beyond the start (``side`` 0) or end (1), its own end ``others`` first."""
+        turned = other if (side == 1) == (others == 0) else other.reversed()
+        a, b = (self, turned) if side == 1 else (turned, self)
+        self.xy = np.concatenate([a.xy, b.xy])
+        self.hits = np.concatenate([a.hits, b.hits])
+        self.looks = np.concatenate([a.looks, b.looks])
+        joint = np.array([min(a.hits[-1], b.hits[0])], np.int32)
+        self.passes = np.concatenate([a.passes[:-1], joint, b.passes])
+
+    def reversed(self) -> Line:
+        """The same line from its other end."""
+        passes = np.concatenate([self.passes[:-1][::-1], self.passes[-1:]])
+        return Line(self.number, self.chart, self.step, self.xy[::-1], self.hits[::-1], self.looks[::-1], passes)
 
 
 def lengths(xy: Points) -> npt.NDArray[np.float64]:

@@ -76,6 +76,11 @@ class Frames:
         self._structure = structure if structure is not None and structure.name is not None else None
         self._origin = None if options.origin is None else _Origin(*options.origin, "ell")
 
+    def go_on(self, name: str) -> None:
+        """Keep the origin of an earlier run's frame of that name, where it was one of satellites and none is set."""
+        if self._options.origin is None and name.startswith("enu@"):
+            self._origin = _Origin.named(name)
+
     def of(self, nav: NavState) -> Frame | None:
         """The frame of that moment; None where nothing is known of the position."""
         if nav.local is not None and self._structure is not None:
@@ -124,6 +129,16 @@ class _Origin:
     @classmethod
     def at(cls, fix: Fix) -> _Origin:
         return cls(round(fix.lat_deg, 7), round(fix.lon_deg, 7), 0.0, None).with_height(fix)
+
+    @classmethod
+    def named(cls, name: str) -> _Origin:
+        """The origin of that ``name``. Raises ValueError for what is no name of one."""
+        lat, lon, *height = name.removeprefix("enu@").split(",")
+        datum = "" if not height else height[0].lstrip("+-0123456789.")
+        if datum not in ("", "ell", "amsl"):
+            raise ValueError(f"{name} names no origin")
+        height_m = float(height[0].removesuffix(datum)) if height else 0.0
+        return cls(float(lat), float(lon), height_m, datum or None)
 
     def with_height(self, fix: Fix) -> _Origin:
         if fix.alt_ellipsoid_m is not None:

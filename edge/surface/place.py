@@ -1,6 +1,6 @@
 """Pixel to place: the undistorted ray, cut with the surface at the measured range, in local metres and on WGS 84.
 
-``Surveyor.look`` computes what a frame's damages share (lens, plane, position, their uncertainties); ``View.locate``
+``Surveyor.look`` computes what a frame's damages share (lens, plane, position, their uncertainties); ``View.place_of``
 places one of them. The uncertainty is propagated by moving each input by its standard deviation: two tilts and the
 heading of the camera, the range, the focal length, two tilts of the surface; the position's own adds to that.
 """
@@ -30,7 +30,7 @@ NO_POSITION = "there is no satellite fix and no local position"
 NO_LENS = "no lens is stated ([scale] lens), and the picture does not say"
 ANOTHER_CAMERA = "the picture is of another camera than the first one, whose lens is stated in [scale]"
 NO_RANGE = "the range to the surface is not measured"
-BAD_RANGE = "the range to the surface is beyond what is believed ([scale] max_range_m)"
+BAD_RANGE = "the range to the surface is above the largest that is used ([scale] max_range_m)"
 NO_ATTITUDE = "the camera's attitude is unknown"
 NO_LEVER = "the vehicle's attitude is unknown, so the lever arm to the lens cannot be applied"
 OBLIQUE = "the surface is seen too obliquely ([scale] max_incidence_deg)"
@@ -61,6 +61,8 @@ class View:
     """In camera axes, for sizes; None where lens, range or attitude do not support them."""
     why: str | None
     """Why a damage cannot be placed on the surface; None where it can."""
+    why_no_plane: str | None
+    """Why ``plane`` is None; None where it is not."""
     frame: Frame | None
     """None: nothing is known of the position."""
     _fix: Fix | None
@@ -69,10 +71,6 @@ class View:
     """(3,): from the reported position to the lens, north, east, down; zeros where it could not be applied."""
     _slack_m: float
     """By how much a camera's place may miss the lens, where the lever arm could not be applied."""
-
-    def locate(self, path_px: npt.NDArray[np.floating[Any]]) -> Place:
-        """The place of the middle of a path (N, 2) in frame pixels; of an area give ``place_of`` its middle."""
-        return self.place_of(path_px[len(path_px) // 2])
 
     def place_of(self, pixel: npt.NDArray[np.floating[Any]]) -> Place:
         """The place of what is seen at ``pixel`` (2,); a pixel outside the picture is cut as well."""
@@ -150,6 +148,10 @@ class Surveyor:
         self._camera: str | None = None
         self._lenses: dict[tuple[int, int, float | None], Lens | str] = {}
 
+    def go_on(self, frame_name: str) -> None:
+        """Give places in the frame of an earlier run of this flight (``Place.frame``)."""
+        self._frames.go_on(frame_name)
+
     def look(self, nav: NavState, width_px: int, height_px: int, pose: PicturePose | None = None) -> View:
         """What a frame of that size saw; ``pose``: what the picture itself says, its focal length where no lens is set.
 
@@ -169,7 +171,16 @@ class Surveyor:
         slack = 0.0 if lever is not None else math.hypot(*self._options.lever_arm_m)
         structure_only = frame is not None and frame.name.startswith("structure:")
         fix = None if structure_only else nav.fix
-        return View(plane, why, frame, fix, bundle, np.zeros(3) if lever is None else lever, slack)
+        return View(
+            plane,
+            why,
+            seen if isinstance(seen, str) else None,
+            frame,
+            fix,
+            bundle,
+            np.zeros(3) if lever is None else lever,
+            slack,
+        )
 
     def _plane(self, nav: NavState, width_px: int, height_px: int, pose: PicturePose | None) -> Plane | str:
         """The surface in camera axes, or why there is none."""
@@ -198,6 +209,13 @@ class Surveyor:
             return False
         self._camera = self._camera or pose.camera
         return pose.camera != self._camera
+
+    def lens(self, width_px: int, height_px: int, pose: PicturePose | None) -> Lens | None:
+        """The lens of a picture of that size; None where nobody states it, or it is of another camera."""
+        if self._of_another_camera(pose):
+            return None
+        found = self._lens(width_px, height_px, None if pose is None else pose.focal_px)
+        return found if isinstance(found, Lens) else None
 
     def _lens(self, width_px: int, height_px: int, focal_px: float | None) -> Lens | str:
         key = (width_px, height_px, focal_px)

@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from edge.frames import RGB
 from edge.surface.matching import (
+    Grey,
     Matrix,
     Picture,
     by_blocks,
@@ -43,6 +44,13 @@ RECENT = 4
 """So many of the newest keyframes are neighbours in the chain, which know nothing that the chain does not."""
 PIXEL_DRIFT = 0.8
 """Standard uncertainty that one more link of the chain of keyframes adds, in pixels of the small picture."""
+
+CHAIN_DRIFT = 1.6
+"""The same where the chain is weighed against the pose: errors of its links add up in one direction, which noise alone
+does not."""
+
+SURE_REACH_PX = 10.0
+"""A place that is recognised farther off than this, small pixels, needs blocks of grain to agree."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,6 +117,29 @@ class Registrar:
         """How many keyframes are kept."""
         return len(self._keys)
 
+    def counters(self) -> list[Any]:
+        """Charts, frames and unit so far, for ``go_on``."""
+        return [self._charts, self._frames, self._unit]
+
+    def newest(self, count: int) -> list[tuple[Grey, Matrix]]:
+        """The newest keyframes, the current one last: small grey picture, and (12,) place, chart, number, sigma."""
+        keys = list(self._keys)[-count:]
+        if self._before is not None:
+            keys = [*keys[1 - count :], self._before]
+        return [(key.look.grey, np.array([*key.to_chart.ravel(), key.chart, key.number, key.sigma_px])) for key in keys]
+
+    def go_on(self, counters: list[Any], keys: list[tuple[Grey, Matrix]]) -> None:
+        """Begin where an earlier run ended. The next frame is looked for in its newest keyframe, then by its pose."""
+        charts, frames, unit = counters
+        self._charts, self._frames, self._unit = int(charts), int(frames), "m" if unit == "m" else "px"
+        for grey, numbers in keys:
+            if grey.dtype != np.uint8 or grey.ndim != 2:
+                raise ValueError(f"a keyframe is uint8 (H, W), got {grey.dtype} {grey.shape}")
+            to_chart, (chart, number, sigma) = numbers[:9].reshape(3, 3), numbers[9:]
+            key = _Key(Picture.of(grey), to_chart, int(chart), int(number), float(sigma))
+            self._keys.append(key)
+            self._current, self._last = key, np.eye(3)
+
     def register(self, rgb: RGB, prediction: Prediction | None = None) -> Registered:
         """Register the next frame, uint8 (H, W, 3); ``prediction`` None: no pose or no surface is known."""
         look, shrink = small(rgb)
@@ -127,6 +158,8 @@ class Registrar:
     def _place(
         self, look: Picture, predicted: Matrix | None, prediction: Prediction | None, shrink: float
     ) -> tuple[_Key | tuple[int, Matrix], Method, float]:
+        # Without a pose nothing holds a wide uncertainty back: places far away would be asked for, and some look alike.
+        link = CHAIN_DRIFT if predicted is not None and self._unit == "m" else PIXEL_DRIFT
         for key, resumed in ((self._current, False), (self._before, False), (self._resumable, True)):
             if key is None:
                 continue
@@ -142,11 +175,9 @@ class Registrar:
             to_chart = key.to_chart @ to_key
             self._motion = np.eye(3) if self._last is None else np.linalg.inv(self._last) @ to_key
             self._last = to_key
-            self._before = _Key(
-                look, to_chart, key.chart, self._frames, math.hypot(key.sigma_px, PIXEL_DRIFT), predicted
-            )
+            self._before = _Key(look, to_chart, key.chart, self._frames, math.hypot(key.sigma_px, link), predicted)
             if overlap(to_key, look.shape) < KEY_OVERLAP:
-                sigma = math.hypot(key.sigma_px, PIXEL_DRIFT)
+                sigma = math.hypot(key.sigma_px, link)
                 if predicted is not None and prediction is not None and self._unit == "m":
                     to_chart, sigma = _pulled(to_chart, sigma, predicted, prediction, look.shape)
                 to_chart = self._new_key(look, to_chart, key.chart, sigma, predicted).to_chart
@@ -204,6 +235,9 @@ class Registrar:
             if to_key is None:
                 to_key = by_template(key.look, look, guess, max(reach, 8.0))
                 finer = None if to_key is None else by_blocks(key.look, look, to_key)
+                # A template alone is right where the picture nearly is already; farther off it has been wrong.
+                if to_key is not None and finer is None and shift(to_key, guess, look.shape) > SURE_REACH_PX:
+                    continue
                 to_key = to_key if finer is None else finer
             if to_key is not None:
                 return key.to_chart @ to_key, math.hypot(key.sigma_px, PIXEL_DRIFT)

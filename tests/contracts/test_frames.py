@@ -8,6 +8,8 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import json
+import os
 import pkgutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -47,6 +49,8 @@ def film(folder: Path) -> str:
 EXAMPLES: dict[str, Callable[[Path], dict[str, object]]] = {
     "folder": lambda folder: {"path": str(images(folder))},
     "video": lambda folder: {"source": film(folder)},
+    # What a camera on this machine needs, as JSON: a Raspberry Pi's own needs nothing.
+    "picamera": lambda folder: json.loads(os.environ.get("SPANHAWK_PICAMERA", "{}")),
     "synthetic": lambda folder: {"width_px": 320, "height_px": 180, "fps": 50.0},
 }
 

@@ -13,12 +13,15 @@ from pymavlink.dialects.v20 import common
 
 from edge.daemon.pilot import Pilot, pilot_of, widest
 from edge.frames import Frame
+from edge.frames.sharpness import Sharpness
 from edge.navigation import Attitude, Fix, FixKind, NavState
 from edge.navigation.fixed import Options as FixedOptions
 from edge.navigation.fixed import open_navigator as open_fixed
 from edge.navigation.mavlink import MavlinkNavigator, Options, open_navigator
 from edge.support.clock import ManualClock, SystemClock
+from edge.surface.place import Surveyor
 from edge.surface.scale import ScaleOptions
+from edge.surface.visibility import look
 from tests.navigation.material import Autopilot
 from tests.tools.doctor.bench import NOON
 
@@ -95,15 +98,17 @@ class Screen(MavlinkNavigator):
 class Seen:
     """As much of an outcome as the pilot is told of."""
 
-    def __init__(self, *found: dict[str, Any], range_m: float | None = 0.5) -> None:
-        self.features = tuple({"properties": one} for one in found)
+    def __init__(self, *found: dict[str, Any], range_m: float | None = 0.01) -> None:
+        self.described = tuple({"properties": one} for one in found)
         self.nav = NavState(0, FIX, Attitude(0.0, 0.0, 0.0), range_m)
         self.frame = Frame(0, 0, None, np.zeros((72, 128, 3), np.uint8))
+        view = Surveyor(ScaleOptions(hfov_deg=60.0)).look(self.nav, 128, 72)
+        self.seen = look(Sharpness(1.0, 1.0, 0.2, 0.0, 0.0), view, None, (72, 128), facing=True)
 
 
 def test_few_words_not_the_same_twice_and_one_mark_a_second() -> None:
     clock, screen = ManualClock(NOON), Screen()
-    pilot = Pilot(screen, ScaleOptions(), clock)
+    pilot = Pilot(screen, clock)
     for _ in range(100):  # ten seconds at 10 frames a second
         pilot.see(Seen(crack(0.84)))  # type: ignore[arg-type]
         clock.advance(100_000_000)
@@ -116,15 +121,15 @@ def test_few_words_not_the_same_twice_and_one_mark_a_second() -> None:
     assert screen.words[2:] == ["crack 1.2 mm"]
 
 
-def test_too_far_is_told_also_where_nothing_is_found() -> None:
+def test_what_would_show_finer_cracks_is_told_also_where_nothing_is_found() -> None:
     clock, screen = ManualClock(NOON), Screen()
-    pilot = Pilot(screen, ScaleOptions(hfov_deg=60.0), clock)
+    pilot = Pilot(screen, clock)
     pilot.see(Seen(range_m=None))  # type: ignore[arg-type]
     assert screen.words == [], "no range: nothing is known"
     for _ in range(20):
         pilot.see(Seen(range_m=5.0))  # type: ignore[arg-type]
         clock.advance(1_000_000_000)
-    assert screen.words == ["too far for 0.3 mm"] * 2
+    assert screen.words == ["closer for 0.3 mm"] * 2
 
 
 @pytest.mark.parametrize(
@@ -143,8 +148,8 @@ def test_the_widest_in_a_few_words(found: list[dict[str, Any]], words: str | Non
 
 def test_only_where_it_is_asked_for() -> None:
     clock = ManualClock(NOON)
-    assert pilot_of(open_fixed(FixedOptions(), clock), ScaleOptions(), clock) is None
+    assert pilot_of(open_fixed(FixedOptions(), clock), clock) is None
     screen = Screen()
-    assert pilot_of(screen, ScaleOptions(), clock) is not None
+    assert pilot_of(screen, clock) is not None
     screen._options = Options()
-    assert pilot_of(screen, ScaleOptions(), clock) is None
+    assert pilot_of(screen, clock) is None

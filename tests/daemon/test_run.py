@@ -40,7 +40,7 @@ from edge.support.errors import ConfigError, DeviceError
 from tests.mqtt.broker import Broker, mosquitto
 from tests.pictures import concrete, frame
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0  # for events that are certain to come; never waited out
 FRAMES = 3_000
 
 CONFIG = """

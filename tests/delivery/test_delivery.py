@@ -185,7 +185,7 @@ def test_a_letter_at_which_the_broker_hangs_up_is_found_and_parked(place):
     while world.delivery.waiting and connections < 40:
         if not world.publisher.connected:
             world.publisher.come_up()
-            world.publisher.hangs_up_on = lambda published: published.payload.decode() == culprit
+            world.publisher.closes_at = lambda published: published.payload.decode() == culprit
             connections += 1
         world.turn()
         if connections < 6:
@@ -194,16 +194,16 @@ def test_a_letter_at_which_the_broker_hangs_up_is_found_and_parked(place):
     assert Counter(world.states().values())[LetterState.PARKED] == 1
     assert connections <= 4 + 2 * STRIKES
     [parked] = [s for s in world.outbox.list(10**6) if s.state is LetterState.PARKED]
-    assert parked.reason == "the broker hung up each of the 5 times this letter was sent alone"
+    assert parked.reason == "the broker closed the connection each of the 5 times this letter was sent alone"
 
 
-def hang_up_on(world, refused):
-    """Let the broker hang up on letters for which ``refused`` holds until nothing waits; returns the connections."""
+def close_at(world, refused):
+    """Let the broker close the connection at letters that are ``refused`` until nothing waits; counts connections."""
     connections = 0
     while world.delivery.waiting and connections < 60:
         if not world.publisher.connected:
             world.publisher.come_up()
-            world.publisher.hangs_up_on = refused
+            world.publisher.closes_at = refused
             connections += 1
         world.turn()
     return connections
@@ -219,11 +219,11 @@ def test_a_size_at_which_the_broker_hangs_up_is_learnt_once(resend):
     world = World(window=20)
     large = [f"{n:02d}" + "x" * 100 for n in range(0, 60, 2)]
     world.put(*large, *(f"{n:02d}" for n in range(1, 60, 2)))
-    connections = hang_up_on(world, lambda published: len(published.payload) > 50)
+    connections = close_at(world, lambda published: len(published.payload) > 50)
     assert parked(world) == set(large)
     assert connections <= 4 + 2 * STRIKES
-    assert "and the broker hung up on a letter of 102" in world.delivery.health()
-    world.publisher.hangs_up_on = lambda published: False  # the broker was set up anew
+    assert "and the broker closed the connection at a letter of 102" in world.delivery.health()
+    world.publisher.closes_at = lambda published: False  # the broker was set up anew
     assert world.delivery.retry(confirmed=resend) == (60 if resend else len(large))
     world.drain()
     assert parked(world) == set()
@@ -233,16 +233,16 @@ def test_a_size_is_not_blamed_where_others_as_large_arrive():
     world = World(window=20)
     letters = [f"{n:02d}" + "x" * 100 for n in range(40)]
     world.put(*letters)
-    hang_up_on(world, lambda published: published.payload.decode().startswith("07"))
+    close_at(world, lambda published: published.payload.decode().startswith("07"))
     assert parked(world) == {letters[7]}
 
 
 def test_a_learnt_size_is_tried_again_after_a_while():
     world = World(window=20)
     world.put("a" * 100, "b")
-    hang_up_on(world, lambda published: len(published.payload) > 50)
+    close_at(world, lambda published: len(published.payload) > 50)
     assert parked(world) == {"a" * 100}
-    world.publisher.hangs_up_on = lambda published: False
+    world.publisher.closes_at = lambda published: False
     world.clock.advance(601 * SECOND_NS)
     world.put("c" * 100)
     world.publisher.come_up()

@@ -77,7 +77,7 @@ class NothingIsLost(RuleBasedStateMachine):
                 assert states[id] is LetterState.PARKED
             elif states[id] is LetterState.PARKED:
                 [stored] = [s for s in self.world.outbox.list(10**6) if s.letter.id == id]
-                assert "hung up" in stored.reason
+                assert "closed the connection" in stored.reason
             else:
                 assert states[id] is LetterState.CONFIRMED
                 assert id in arrived

@@ -32,9 +32,13 @@ class FailingOutbox(MemoryOutbox):
         self._fail()
         return super().take(count)
 
-    def done(self, ids):
+    def done(self, ids, *, handed_over=False):
         self._fail()
-        super().done(ids)
+        return super().done(ids, handed_over=handed_over)
+
+    def again(self, ids):
+        self._fail()
+        return super().again(ids)
 
     def park(self, id, reason):
         self._fail()

@@ -12,12 +12,13 @@ from edge.detections import Detection
 from edge.detections.wire import detection_id
 from edge.evidence import Evidence
 from edge.navigation import Attitude, Fix, FixKind, NavState, nowhere
-from edge.surface import NOWHERE, AreaSize, CrackSize, Place
+from edge.surface import AreaSize, CrackSize, Place
 
 SEEN_AT = datetime(2026, 6, 1, 12, 0, 0, 123456, tzinfo=timezone.utc)
 FIX = Fix(FixKind.RTK_FIXED, 51.0543, 3.7174, 12.34, 0.02, None, 12, 55.94)
 PLACE = Place("surface", 1.25, -0.5, 3.0, (0.02, 0.03, None), "enu@51,3.7,5ell", 51.0543, 3.7174, alt_ellipsoid_m=55.94)
 NAV = NavState(0, FIX, Attitude(1.0, -2.0, 275.0), 2.5)
+UNPLACED = Place("none", reason="no source of position is connected")
 
 
 def crack(width_px: float = 4.0, sigma_px: float | None = 0.1) -> Crack:
@@ -62,4 +63,4 @@ def spalling(**changes: object) -> Detection:
 
 def bare() -> Detection:
     """Nothing is known but the crack itself."""
-    return detection(nav=nowhere(0), place=NOWHERE, size=None, model_sha256=None, evidence=None, clock_synced=False)
+    return detection(nav=nowhere(0), place=UNPLACED, size=None, model_sha256=None, evidence=None, clock_synced=False)

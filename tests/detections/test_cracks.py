@@ -8,7 +8,7 @@ import pytest
 
 from edge.detections.cracks import crack_feature, crack_id, revision_id, schema
 from edge.detections.wire import mark_historical, to_bytes
-from edge.surface.inventory import Best, CrackState
+from edge.surface.record import Best, CrackState
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 AT = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)

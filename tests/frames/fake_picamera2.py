@@ -21,13 +21,20 @@ def paint(size: tuple[int, int]) -> np.ndarray:
     return rgb
 
 
-def yuv420(rgb: np.ndarray, stride: int) -> np.ndarray:
-    """Planar YUV 4:2:0, full range (JPEG's matrix, ITU-T T.871), rows padded with junk to ``stride``."""
+def yuv(rgb: np.ndarray, stride: int, form: str) -> np.ndarray:
+    """YUV 4:2:0, full range (JPEG's matrix, ITU-T T.871), rows padded with junk to ``stride``.
+
+    YUV420 has U and V in planes of their own, NV12 in turns.
+    """
     r, g, b = (rgb[..., channel].astype(float) for channel in range(3))
     y = 0.299 * r + 0.587 * g + 0.114 * b
     u = 128 - 0.168736 * r - 0.331264 * g + 0.5 * b
     v = 128 + 0.5 * r - 0.418688 * g - 0.081312 * b
-    planes = [(y, stride), (u[::2, ::2], stride // 2), (v[::2, ::2], stride // 2)]
+    u, v = u[::2, ::2], v[::2, ::2]
+    if form == "NV12":
+        planes = [(y, stride), (np.stack((u, v), axis=2).reshape(len(u), -1), stride)]
+    else:
+        planes = [(y, stride), (u, stride // 2), (v, stride // 2)]
     padded = [np.pad(plane, ((0, 0), (0, row - plane.shape[1])), constant_values=77) for plane, row in planes]
     tail = np.full(100, 77.0)  # frames are padded to whole pages
     return np.rint(np.concatenate([*(plane.ravel() for plane in padded), tail])).clip(0, 255).astype(np.uint8)
@@ -44,14 +51,16 @@ class Request:
 
     def make_array(self, name):
         stream = self._stream(name)
-        assert stream["format"] in ("BGR888", "RGB888")
+        assert stream["format"] in ("BGR888", "RGB888", "XBGR8888")
         rgb = paint(stream["size"])
+        if stream["format"] == "XBGR8888":
+            return np.dstack((rgb, np.full(rgb.shape[:2], 77, np.uint8)))
         return rgb if stream["format"] == "BGR888" else rgb[..., ::-1]
 
     def make_buffer(self, name):
         stream = self._stream(name)
-        assert stream["format"] == "YUV420"
-        return yuv420(paint(stream["size"]), stream["stride"])
+        assert stream["format"] in ("YUV420", "NV12")
+        return yuv(paint(stream["size"]), stream["stride"], stream["format"])
 
     def _stream(self, name):
         assert not self.released

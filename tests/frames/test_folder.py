@@ -191,7 +191,7 @@ def test_names_stay_unique(tmp_path, caplog):
         image(tmp_path / name)
     names = [frame.name for frame in read(tmp_path)]
     assert names == ["a", "a.png", "a.png.jpg", "a.tif"]
-    assert "a.png: another image is called a too; this one goes by a.png" in caplog.text
+    assert "a.png: another image is named a too; this one is reported as a.png" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,32 @@ def test_second_stream_is_the_same_picture_smaller(device, clock, lores_width_px
     assert np.abs(frame.lores - wanted)[away_from_edges].max() <= 3
 
 
+@pytest.mark.parametrize(("form", "within"), [("BGR888", 0), ("XBGR8888", 0), ("YUV420", 3), ("NV12", 3)])
+def test_every_format_is_the_same_picture(device, clock, form, within):
+    with open_camera(Options(format=form, width_px=100, height_px=80), clock) as camera:
+        (frame,) = read(camera, 1)
+    assert frame.rgb.flags.c_contiguous
+    away_from_edges = np.ix_([*range(37), *range(43, 80)], [*range(47), *range(53, 100)])
+    assert np.abs(frame.rgb - paint((100, 80)).astype(int))[away_from_edges].max() <= within
+
+
+def test_a_camera_without_a_raw_stream(device, clock):
+    with open_camera(Options(raw=False), clock) as camera:
+        read(camera, 1)
+    assert Device.last.configuration["raw"] is None
+    with pytest.raises(UsageError, match="raw is false"):
+        Options(raw=False, sensor_width_px=100, sensor_height_px=80)
+
+
+def test_a_format_that_the_camera_changes_is_refused(device, clock, monkeypatch):
+    given = Device.camera_configuration
+    monkeypatch.setattr(
+        device, "camera_configuration", lambda self: {**given(self), "main": given(self)["main"] | {"format": "NV12"}}
+    )
+    with pytest.raises(DeviceError, match="asked the camera for BGR888, it gives NV12; set format to what it offers"):
+        open_camera(Options(), clock)
+
+
 def test_every_request_goes_back(device, clock):
     device.script = [metadata(index) for index in range(50)]
     with open_camera(Options(buffer_count=2), clock) as camera:
@@ -127,7 +153,7 @@ def test_a_stamp_of_no_clock_is_not_believed(device, clock, caplog, stamp):
         frames = read(camera, 3)
     assert [frame.exposed_ns for frame in frames] == [START_NS + 16 * MS] * 3
     assert [frame.seq for frame in frames] == [0, 1, 2]
-    assert caplog.text.count("is of no use") == 1
+    assert caplog.text.count("is unusable") == 1
 
 
 def test_frames_the_sensor_took_and_nobody_got_are_gaps(device, clock):

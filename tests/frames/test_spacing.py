@@ -80,15 +80,18 @@ def test_a_stated_rate_wins_over_exif() -> None:
     assert moments(taken(0, 10, 20), FOLDER, 4.0, timed=True) == [Moment(0), Moment(S // 4), Moment(S // 2)]
 
 
-def test_images_that_say_nothing_are_one_a_second_and_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_images_that_say_nothing_are_not_looked_up_in_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(UsageError, match="none of 2 images says when it was taken.*--fps"):
+        moments(taken(None, None), FOLDER, None, timed=True)
     with caplog.at_level(logging.WARNING):
-        assert moments(taken(None, None), FOLDER, None, timed=True) == [Moment(0), Moment(S)]
-    assert "no image says when it was taken" in caplog.text
-    caplog.clear()
-    with caplog.at_level(logging.WARNING):
+        assert moments(taken(None, None), FOLDER, 1.0, timed=True) == [Moment(0), Moment(S)]
+        assert moments(taken(None, None), FOLDER, None, timed=False) == [Moment(0), Moment(S)]
         moments(taken(None), FOLDER, None, timed=True)  # one image stands at the beginning, whatever its time
-        moments(taken(None, None), FOLDER, 1.0, timed=True)
     assert not caplog.records
+
+
+def test_one_image_with_a_time_gives_the_others_none() -> None:
+    assert [at.known for at in moments(taken(0, None, None), FOLDER, None, timed=True)] == [True, False, False]
 
 
 def test_whole_seconds_are_named(caplog: pytest.LogCaptureFixture) -> None:

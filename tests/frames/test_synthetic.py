@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge.frames.synthetic import Options, SyntheticCamera, open_camera
-from edge.rendered.flightpath import Lens, Track
+from edge.rendered.flightpath import FlightPath, Lens
 from edge.rendered.scene import Scene, build_scene
 from edge.support import config
 from edge.support.clock import ManualClock
@@ -102,7 +102,7 @@ def test_an_endless_flight_goes_out_and_back(scene: Scene) -> None:
 
 def test_the_whole_surface_is_seen_in_one_lap() -> None:
     lens = Lens(8.0, 12.4, 320, 180)
-    track = Track(3, lens, 6000.0, 2400.0, 1.7, 1.0, 0)
+    track = FlightPath(3, lens, 6000.0, 2400.0, 1.7, 1.0, 0)
     seen = np.zeros((24, 60), bool)
     y, x = np.mgrid[50:2400:100, 50:6000:100].astype(float)
     for t_s in np.arange(0, track.lap_s, 0.1):

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.rendered.flightpath import Lens, Pose, Track
+from edge.rendered.flightpath import FlightPath, Lens, Pose
 from edge.rendered.nav import NavRow, Site, nav_rows, position, write_nav_csv
 
 LENS = Lens(8.0, 3.1, 1280, 720)
 
 
-def track() -> Track:
-    return Track(7, LENS, 6000.0, 2400.0, 1.7, 1.0, 1_000)
+def track() -> FlightPath:
+    return FlightPath(7, LENS, 6000.0, 2400.0, 1.7, 1.0, 1_000)
 
 
 def ecef(lat_deg: float, lon_deg: float, height_m: float) -> np.ndarray:

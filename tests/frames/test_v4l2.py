@@ -85,7 +85,7 @@ def test_a_stamp_of_another_clock_is_not_believed_and_told_once(tmp_path, caplog
         times = [next(source).exposed_ns for _ in range(3)]
     assert times == [5000 * SECOND - 4_000_000] * 3
     assert [record.getMessage() for record in caplog.records] == [
-        "/dev/video7: the driver's time stamps are of no use; frames carry the time of reading"
+        "/dev/video7: the driver's time stamps are unusable; frames carry the time of reading"
     ]
 
 

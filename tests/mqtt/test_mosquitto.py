@@ -125,7 +125,7 @@ def test_a_large_letter_among_good_ones(tmp_path):
             assert publisher.send(str(n), DETECTIONS, b"x" * (5000 if n == 2 else 500))
         told = receipts(publisher, 6)
         assert {id for id, refused in told.items() if refused is None} == {"0", "1", "3", "4", "5"}
-        assert "more than this broker takes (2000)" in told["2"]
+        assert "more than this broker accepts (2000)" in told["2"]
         assert ear.wait(lambda: len(ear.heard) == 5)
         assert publisher.sessions == 1
 
@@ -187,7 +187,7 @@ def test_large_letters_at_which_the_broker_hangs_up_do_not_hold_up_the_others(tm
         delivery = Delivery(outbox, publisher, clock, late=bytes)
         assert wait(publisher, lambda: delivery.step() and not delivery.waiting, patience_s=60.0)
         assert delivery.refused == 40
-        assert "2000 bytes, and the broker hung up on a letter of 2000" in str(delivery.health())
+        assert "2000 bytes, and the broker closed the connection at a letter of 2000" in str(delivery.health())
         assert ear.wait(lambda: len(ear.payloads(DETECTIONS)) >= 80)
 
 
@@ -362,10 +362,14 @@ def test_encrypted_with_certificates_on_both_sides(tmp_path, certificates):
 @pytest.mark.parametrize(
     ("given", "broker_certificate", "why"),
     [
-        (lambda folder: own(folder, ca="stranger"), "broker", "give the authority that signed it as mqtt.ca_file"),
+        (
+            lambda folder: own(folder, ca="stranger"),
+            "broker",
+            "set mqtt.ca_file to the certificate of the authority that signed it",
+        ),
         (lambda folder: {"ca_file": folder / "ca.pem"}, "broker", "does it ask for a certificate"),
         (lambda folder: own(folder, "foreign"), "broker", "does it ask for a certificate"),
-        (own, "old", "check the clock on board"),
+        (own, "old", "check the clock of this computer"),
     ],
     ids=["wrong authority", "no certificate", "foreign certificate", "expired"],
 )
@@ -382,7 +386,7 @@ def test_encryption_that_fails_says_why(tmp_path, certificates, given, broker_ce
 def test_the_wrong_scheme_is_told(tmp_path, certificates, caplog):
     caplog.set_level(logging.INFO)
     with mosquitto(tmp_path) as plain, publisher_at(plain, url=plain.url.replace("mqtt", "mqtts")) as publisher:
-        assert wait(publisher, lambda: "is this its port for mqtts" in str(publisher.health())), publisher.health()
+        assert wait(publisher, lambda: "is this its mqtts" in str(publisher.health())), publisher.health()
     with (
         mosquitto(tmp_path, listener_lines=encrypted(certificates)) as broker,
         publisher_at(broker, url=f"mqtt://localhost:{broker.port}") as publisher,
@@ -395,4 +399,4 @@ def test_a_certificate_for_another_name(tmp_path, certificates):
         mosquitto(tmp_path, listener_lines=encrypted(certificates)) as broker,
         publisher_at(broker, url=f"mqtts://127.0.0.1:{broker.port}", **own(certificates)) as publisher,
     ):
-        assert wait(publisher, lambda: "as its certificate names it" in str(publisher.health())), publisher.health()
+        assert wait(publisher, lambda: "as it is in the certificate" in str(publisher.health())), publisher.health()

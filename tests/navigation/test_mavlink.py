@@ -100,7 +100,7 @@ def now(nav: Navigator) -> Any:
 
 
 def test_position_attitude_range_and_time_arrive(nav: Navigator, vehicle: Vehicle) -> None:
-    assert "no heartbeat of an autopilot" in str(nav.health())
+    assert "no heartbeat from an autopilot" in str(nav.health())
     vehicle.tell()
     state = until(lambda: now(nav) if now(nav).range_m else None)
     assert state.fix.kind == FixKind.FIX_3D
@@ -269,8 +269,8 @@ def test_whom_it_hears_instead_of_a_vehicle(nav: Navigator, vehicle: Vehicle) ->
     """Cleanflight is component 200, and a tracker is no drone: both are named with what to set."""
     vehicle.send(Autopilot(0, 200).heartbeat(), Autopilot(2).heartbeat(kind=5))
     said = until(lambda: s if "antenna tracker" in (s := str(nav.health())) else None)
-    assert "no heartbeat of an autopilot, component 1" in said
-    assert "heard are system 0, component 200 (quadrotor); system 2, component 1 (antenna tracker)" in said
+    assert "no heartbeat from an autopilot, component 1" in said
+    assert "heard so far: system 0, component 200 (quadrotor); system 2, component 1 (antenna tracker)" in said
     assert "set navigation.system_id and component_id" in said
     assert now(nav).fix is None
 

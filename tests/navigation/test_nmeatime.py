@@ -204,7 +204,7 @@ def test_weeks_that_are_lost_in_flight_are_no_gap(tmp_path: Path, weeks: int) ->
     with opened(tmp_path, text) as nav:
         assert right_at(nav, *range(59))
         assert nav.utc_at(10 * S) == NOON + timedelta(seconds=10)
-        assert "in flight; that change is not believed" in " ".join(nav.warnings())
+        assert "in flight; that change is ignored" in " ".join(nav.warnings())
 
 
 def test_positions_of_gll_alone(tmp_path: Path) -> None:

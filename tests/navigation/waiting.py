@@ -10,7 +10,7 @@ from typing import TypeVar
 import pytest
 
 T = TypeVar("T")
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0  # for events that are certain to come; never waited out
 
 
 def until(condition: Callable[[], T]) -> T:

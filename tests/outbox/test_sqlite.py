@@ -238,3 +238,32 @@ def test_a_full_outbox_complains_once_a_minute_and_stays_full_until_there_is_roo
             assert "storage is full" in str(box.health())
             clock.advance(10**9)
     assert caplog.text.count("storage is full") == 1
+
+
+def test_a_disk_that_takes_its_time_holds_up_nobody_but_the_one_who_puts(path, monkeypatch):
+    """Half a minute for an fsync used to silence telemetry and status for as long."""
+    clock, begun, go_on = clock_at(1), threading.Event(), threading.Event()
+    with open_outbox(Options(path=path, ballast_bytes=0, min_free_bytes=0), clock) as box:
+        box.put(letters("first"))
+        insert = type(box)._insert
+
+        def slow(self, db, put):
+            insert(self, db, put)
+            begun.set()
+            assert go_on.wait(10)
+
+        monkeypatch.setattr(type(box), "_insert", slow)
+        putting = threading.Thread(target=box.put, args=(letters("second"),))
+        putting.start()
+        assert begun.wait(10)
+        assert box.health() is None
+        clock.advance(30 * 10**9)
+        assert "takes 30 s for a write" in box.health()
+        with pytest.raises(TryAgainError, match="busy"):
+            box.counts()
+        go_on.set()
+        putting.join(10)
+        assert "takes 30 s for a write" in box.health(), "until one is quick again"
+        box.put(letters("third"))
+        assert box.health() is None
+        assert ids(box.take(9)) == ["first", "second", "third"]

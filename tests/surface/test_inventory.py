@@ -20,7 +20,7 @@ def concrete() -> np.ndarray:
     return wall(4)
 
 
-def _look(
+def look(
     number: int, picture: np.ndarray, paths: list[np.ndarray], score: float = 0.95, size: CrackSize | None = None
 ) -> Look:
     cracks = [crack(path, score) for path in paths]
@@ -34,7 +34,7 @@ def _fly(concrete: np.ndarray, line: np.ndarray, found: list[bool], score: float
         left = 40.0 * number
         part = seen_in(line, left, 100.0)
         paths = [part] if hit and part is not None else []
-        inventory.add(_look(number, window(concrete, left, 100), paths, score))
+        inventory.add(look(number, window(concrete, left, 100), paths, score))
     return inventory
 
 
@@ -63,7 +63,7 @@ def test_a_hover_counts_as_one_look_however_long_it_lasts(concrete: np.ndarray) 
     line = zigzag((300, 150), (0, 1), 20, seed=4)
     picture = window(concrete, 200, 100)
     for number in range(40):
-        inventory.add(_look(number, picture, [line - (0.0, 50.0)], 0.8))
+        inventory.add(look(number, picture, [line - (0.0, 50.0)], 0.8))
     (only,) = inventory.all()
     assert only.views == 1
     assert only.state == "tentative"
@@ -77,7 +77,7 @@ def test_few_messages_for_a_crack_and_revisions_that_rise_by_one(concrete: np.nd
         left = 40.0 * number
         part = seen_in(line, left, 100.0)
         assert part is not None
-        revisions += inventory.add(_look(number, window(concrete, left, 100), [part])).revisions
+        revisions += inventory.add(look(number, window(concrete, left, 100), [part])).revisions
     revisions += inventory.finish()
     assert {one.number for one in revisions} == {1}
     assert [one.revision for one in revisions] == list(range(1, len(revisions) + 1))
@@ -92,7 +92,7 @@ def test_widths_of_many_views_are_weighed_and_never_much_surer_than_the_best_of_
         part = seen_in(line, left, 100.0)
         assert part is not None
         size = CrackSize(0.5, 100.0, width, sigma, None, None)
-        inventory.add(_look(number, window(concrete, left, 100), [part], size=size))
+        inventory.add(look(number, window(concrete, left, 100), [part], size=size))
     (only,) = inventory.all()
     weights = np.array([100, 25, 100, 0.01])
     assert only.width_mm is not None

@@ -50,19 +50,19 @@ def check_allowed() -> None:
         raise NotAllowedError(f"namespaces or mounts are not allowed here ({tried.stderr.strip()})")
 
 
-def debian_root(say: Callable[[str], None]) -> Path:
+def debian_root(say: Callable[[str], None], suite: str = SUITE, packages: tuple[str, ...] = PACKAGES) -> Path:
     """The pristine root, made where it is not in the cache. Raises NotAllowedError when it cannot be made."""
-    name = hashlib.sha256(" ".join((SUITE, *PACKAGES)).encode()).hexdigest()[:12]
-    root = CACHE / f"{SUITE}-{name}"
+    name = hashlib.sha256(" ".join((suite, *packages)).encode()).hexdigest()[:12]
+    root = CACHE / f"{suite}-{name}"
     if root.is_dir():
         return root
-    say(f"making a Debian 12 root in {root} (once; two to three minutes)")
+    say(f"making a Debian {suite} root in {root} (once; two to three minutes)")
     CACHE.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=CACHE))
     try:
         made = subprocess.run(
-            ["mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", *_apt_options(),
-             SUITE, str(part), mirror()],
+            ["mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", *_apt_options(),
+             suite, str(part), mirror()],
             capture_output=True, text=True,
         )  # fmt: skip
         if made.returncode != 0:

@@ -29,6 +29,7 @@ class Payload:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
             (self.checkout / name).parent.mkdir(parents=True, exist_ok=True)
             copy(ROOT / name, self.checkout / name)
+        shutil.copy2(ROOT / "card" / "first-boot.sh", folder)
         run = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
         subprocess.run(run, check=True, capture_output=True)
         (self.wheel,) = folder.glob("spanhawk-*.whl")

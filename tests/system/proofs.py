@@ -18,6 +18,7 @@ from tests.system.trouble import clock_in_1970, full_disk, no_camera, no_network
 from tests.system.versions import (
     altered_version,
     as_documented,
+    card_first_boot,
     crashing_version,
     debian_package,
     power_cut,
@@ -29,5 +30,6 @@ from tests.system.versions import (
 PROOFS: tuple[Callable[[Flight], str], ...] = (
     one_command, units_are_sound, ready_and_first_detection, killed, frozen, walls, as_fast_within,
     wrong_configuration, wrong_bundle, no_camera, no_network, clock_in_1970, full_disk,
-    upgraded, rolled_back, altered_version, crashing_version, power_cut, taken_off, debian_package, as_documented,
+    upgraded, rolled_back, altered_version, crashing_version, power_cut, taken_off, debian_package,
+    card_first_boot, as_documented,
 )  # fmt: skip

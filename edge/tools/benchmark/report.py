@@ -120,7 +120,7 @@ def _timing(title: str, one: Timing) -> str:
 
 def _delegated(one: Measured) -> str:
     if one.delegation is None:
-        return "operators not told"
+        return "operators unknown"
     found = one.delegation
     pieces = f"{found.partitions} piece" + "s" * (found.partitions != 1)
     return f"{found.owned} of {found.operators} operators delegated in {pieces}"

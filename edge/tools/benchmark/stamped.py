@@ -55,13 +55,13 @@ class Stamped:
                 continue  # a crack of many frames has no exposure of its own
             self._stamps[letter.id] = {"frame_seq": frame_seq, "stored_ns": now_ns}
 
-    def done(self, ids: Sequence[str]) -> None:
+    def done(self, ids: Sequence[str], *, handed_over: bool = False) -> int:
         """The broker's word has been read: note the time, then as the inner outbox."""
         now_ns = self._clock.monotonic_ns()
         for id in ids:
             if id in self._stamps:
                 self._stamps[id]["acknowledged_ns"] = now_ns
-        self._inner.done(ids)
+        return self._inner.done(ids, handed_over=handed_over)
 
     def __enter__(self) -> Stamped:
         self._inner.__enter__()

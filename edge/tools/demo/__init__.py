@@ -8,8 +8,8 @@ from pathlib import Path
 def run(out: Path, seconds: float) -> str:
     """Fly ``seconds`` of a rendered bridge and write ``out``; returns the report to print. Raises SpanhawkError.
 
-    ``out`` gets detections.jsonl, summary.json (with the score against the truth), nav.csv, bridge.png, frames.jpg and
-    the outbox.
+    ``out`` gets what a replay leaves, mosaic.png, summary.json (with the score against the truth), nav.csv, bridge.png,
+    frames.jpg and the outbox.
     """
     from edge.tools.demo.flight import Job, fly_demo
 

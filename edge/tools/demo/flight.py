@@ -31,11 +31,12 @@ from edge.support.errors import TryAgainError, UsageError
 from edge.surface.scale import ScaleOptions
 from edge.tools.demo import picture
 from edge.tools.demo.broker import Broker, Kind, open_broker
-from edge.tools.demo.report import table
+from edge.tools.demo.report import crack_table, seen_of_wall, sums
 from edge.tools.demo.score import Score, View, score
 from edge.tools.demo.witness import Witness
 from edge.tools.replay.deliver import Delivering
 from edge.tools.replay.fly import Tally, by_state, flight_name, fly, said_of, summary
+from edge.tools.replay.mosaic import Mosaic
 from edge.tools.replay.overlay import draw
 from edge.tools.replay.record import Recorder, full, save_jpeg, save_png
 from edge.tools.replay.run import open_navigator
@@ -92,6 +93,7 @@ class _Log:
     features: list[dict[str, Any]] = field(default_factory=list)
     thumbs: dict[int, tuple[float, Thumb]] = field(default_factory=dict)
     """By part of the flight: crack length in the frame that shows most of it, and that frame."""
+    mosaic: Mosaic = field(default_factory=Mosaic)
     first_ms: float | None = None
     """Real time from the first frame to the first detection."""
 
@@ -122,8 +124,10 @@ def fly_demo(job: Job) -> str:
         kept = _Log(stopwatch_ns(), camera.frame_count or 0)
         tally = _fly(camera, pipeline, clock, recorder, kept)
         pipeline.finish()
-        cracks = pipeline.cracks()
+        cracks, coverage = pipeline.cracks(), pipeline.coverage()
         recorder.cracks(cracks)
+        recorder.coverage(coverage)
+        recorder.mosaic(kept.mosaic.draw(cracks, coverage))
         told = ground.finish()
         received = _received(witness, 0 if told.trouble else tally.detections)
         judged = score(kept.features, camera.scene.cracks, kept.views)
@@ -141,7 +145,8 @@ def fly_demo(job: Job) -> str:
     if told.trouble:
         raise TryAgainError(told.trouble)
     delivery = f"{told.delivered} letters acknowledged by {broker.kind}, {received} detections received"
-    return _report(job, judged, tally, kept, cracks, delivery)
+    wall_m2 = camera.scene.width_mm * camera.scene.height_mm / 1e6
+    return _report(job, judged, tally, kept, _Told(cracks, coverage, wall_m2), delivery)
 
 
 def _camera(job: Job, clock: ManualClock) -> SyntheticCamera:
@@ -172,6 +177,7 @@ def _fly(camera: SyntheticCamera, pipeline: Pipeline, clock: ManualClock, record
 
         def see(outcome: Outcome) -> None:
             recorder.write(outcome, pipeline)
+            kept.mosaic.see(outcome)
             _keep(camera, outcome, kept)
             bar.set_postfix(detections=pipeline.detections, refresh=False)
             bar.update()
@@ -253,16 +259,28 @@ def _contact_sheet(kept: _Log) -> Thumb:
     return np.asarray(np.vstack(rows), np.uint8)
 
 
-def _report(
-    job: Job, judged: Score, tally: Tally, kept: _Log, cracks: Sequence[Mapping[str, Any]], delivery: str
-) -> str:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the flight told."""
+
+    cracks: Sequence[Mapping[str, Any]]
+    coverage: Mapping[str, Any]
+    wall_m2: float
+
+
+def _report(job: Job, judged: Score, tally: Tally, kept: _Log, told: _Told, delivery: str) -> str:
     first = "nothing detected" if kept.first_ms is None else f"first detection after {kept.first_ms / 1000:.1f} s"
     return "\n".join(
         [
-            table(judged, tally.suppressed),
+            seen_of_wall(told.coverage, told.wall_m2),
+            "",
+            crack_table(told.cracks),
+            said_of(told.cracks),
+            "",
+            "beside what is there:",
+            *sums(judged, tally.suppressed),
             f"{tally.frames} frames in {tally.wall_s:.1f} s, {first}",
-            f"{said_of(cracks)}: {job.out / 'cracks.geojson'}",
             f"over MQTT: {tally.detections} detections written down, {delivery}",
-            f"look at {job.out / 'bridge.png'} and {job.out / 'frames.jpg'}",
+            f"look at {job.out / 'mosaic.png'} (cracks, coverage) and {job.out / 'bridge.png'} (found and missed)",
         ]
     )

@@ -92,6 +92,6 @@ class Bench:
     nav: NavState | None = None
     """The newest state of the navigator; None when it could not be opened."""
     turn_s: float = 0.0
-    """Seconds to wait for the aircraft to be turned by hand; 0: nobody turns it."""
+    """Seconds to wait for the aircraft to be turned by hand; 0: it is not turned."""
     held: bool = False
     """True when another process (the daemon) has the outbox, and so the devices."""

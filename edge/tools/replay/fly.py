@@ -65,7 +65,7 @@ def fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, see: Callable[[O
 
 def _count(tally: Tally, outcome: Outcome, around_ns: Mapping[str, int]) -> None:
     tally.frames += 1
-    tally.frames_with_cracks += bool(outcome.features)
+    tally.frames_with_cracks += bool(outcome.damage)
     tally.detections += len(outcome.features)
     tally.suppressed.update(outcome.suppressed)
     tally.left_out += outcome.left_out

@@ -28,7 +28,7 @@ def draw(outcome: Outcome) -> Picture:
     region = outcome.reported()
     picture[region] = (0.4 * picture[region] + 0.6 * np.array(_REGION)).astype(np.uint8)
     scale = max(0.4, outcome.frame.width_px / 1600)
-    for damage, found in zip(outcome.damage, outcome.features, strict=True):
+    for damage, found in zip(outcome.damage, outcome.described, strict=True):
         is_area = isinstance(damage, DamagedArea)
         line = damage.outline_px if isinstance(damage, DamagedArea) else damage.path_px
         path = np.round(line * 8).astype(np.int32).reshape(-1, 1, 2)

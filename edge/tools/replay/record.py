@@ -1,8 +1,9 @@
-"""What a replay leaves behind: a flight folder, and on request masks and overlays."""
+"""What a replay leaves behind: a flight folder, and on request masks, overlays and a mosaic."""
 
 from __future__ import annotations
 
 import errno
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from edge.flights import COVERAGE, CRACKS, DETECTIONS, FRAMES, MANIFEST, PHOTOS, SETTINGS, SIGNATURE, SUMMARY
 from edge.flights.manifest import read_entries
-from edge.flights.writer import FlightWriter
+from edge.flights.writer import FlightWriter, thinning
 from edge.pipeline import Outcome, Pipeline, Proof
 from edge.support.clock import Clock
 from edge.support.disk import write_whole
@@ -23,7 +24,7 @@ from edge.tools.replay.overlay import draw
 
 log = logging.getLogger(__name__)
 
-_REPLACED = (SUMMARY, CRACKS, COVERAGE, FRAMES, SETTINGS, MANIFEST, SIGNATURE)
+_REPLACED = (SUMMARY, CRACKS, COVERAGE, FRAMES, SETTINGS, MANIFEST, SIGNATURE, "mosaic.png")
 
 
 class Recorder:
@@ -37,6 +38,7 @@ class Recorder:
         self._masks = masks
         self._overlays = overlays
         self._flight: FlightWriter | None = None
+        self._seen = 0
 
     def __enter__(self) -> Recorder:
         try:
@@ -99,6 +101,7 @@ class Recorder:
         try:
             self._flight = FlightWriter(self._folder, clock, flight_id)
             self._flight.append(DETECTIONS, b"")  # a flight that finds nothing leaves an empty file, not none
+            self._flight.append(FRAMES, b"")
             self._flight.settings(settings)
         except OSError as error:
             raise full(self._folder, error) from error
@@ -118,6 +121,9 @@ class Recorder:
             changed = bool(outcome.revisions)
             seen = outcome.frame.seq, outcome.moment.at
             self._writer.frame(outcome.payloads, outcome.evidence, *seen, changed=changed)
+            if self._seen % thinning(self._seen) == 0:
+                self._writer.append(FRAMES, json.dumps(outcome.record, allow_nan=False).encode() + b"\n")
+            self._seen += 1
             if self._writer.cracks_due:
                 self._writer.cracks(pipeline.cracks())
             self._pictures(outcome)
@@ -128,6 +134,23 @@ class Recorder:
         """Write cracks.geojson in one piece: the flight's cracks, each once. Raises TryAgainError on a full disk."""
         try:
             self._writer.cracks(features)
+        except OSError as error:
+            raise full(self._folder, error) from error
+
+    def coverage(self, document: Mapping[str, Any]) -> None:
+        """Write coverage.geojson in one piece: what was seen, and how well. Raises TryAgainError on a full disk."""
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            self._writer.replace(COVERAGE, text.encode())
+        except OSError as error:
+            raise full(self._folder, error) from error
+
+    def mosaic(self, picture: npt.NDArray[np.uint8] | None) -> None:
+        """Write mosaic.png, BGR; None: there is nothing to draw. Raises TryAgainError on a full disk."""
+        if picture is None:
+            return
+        try:
+            save_png(self._folder / "mosaic.png", picture)
         except OSError as error:
             raise full(self._folder, error) from error
 

@@ -28,6 +28,7 @@ from edge.support.errors import ConfigError, TryAgainError, UsageError
 from edge.tools.replay.deliver import Delivering
 from edge.tools.replay.fly import Tally, by_state, flight_name, fly, said_of, summary
 from edge.tools.replay.heard import Heard
+from edge.tools.replay.mosaic import Mosaic
 from edge.tools.replay.photos import PhotoNavigator
 from edge.tools.replay.record import Recorder
 from edge.tools.replay.source import Recording, find_recording, open_source
@@ -61,6 +62,7 @@ class Job:
     overlays: bool = False
     photos: bool = True
     """Keep the best view of each crack as a picture."""
+    mosaic: bool = False
     config: Path | None = None
     """A daemon's configuration whose [masks], [cracks], [report], [scale], [place], [structure], [mqtt], camera mount
     and vehicle ids apply; None: the defaults."""
@@ -121,10 +123,13 @@ def replay(job: Job) -> str:
         recorder.begin(clock, flight.flight_id, _as_flown(job, tables, segmenter))
         proof = recorder.proof() if job.photos else None
         pipeline = Pipeline(segmenter, navigator, ground.outbox, flight, tables.measures, clock, proof)
-        tally = _fly(camera, pipeline, clock, recorder)
+        mosaic = Mosaic() if job.mosaic else None
+        tally = _fly(camera, pipeline, clock, recorder, mosaic)
         pipeline.finish()
-        cracks = pipeline.cracks()
+        cracks, coverage = pipeline.cracks(), pipeline.coverage()
         recorder.cracks(cracks)
+        recorder.coverage(coverage)
+        recorder.mosaic(None if mosaic is None else mosaic.draw(cracks, coverage))
         told = ground.finish()
         if (trouble := navigator.health()) is not None:
             log.warning("%s", trouble)
@@ -220,7 +225,7 @@ def _as_flown(job: Job, tables: Tables, segmenter: Segmenter) -> dict[str, Any]:
     return settings_document(command=command, measures=tables.measures, masks=tables.masks, bundle=bundle)
 
 
-def _fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, recorder: Recorder) -> Tally:
+def _fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, recorder: Recorder, mosaic: Mosaic | None) -> Tally:
     from tqdm import tqdm
     from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -229,6 +234,8 @@ def _fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, recorder: Recor
 
         def see(outcome: Outcome) -> None:
             recorder.write(outcome, pipeline)
+            if mosaic is not None:
+                mosaic.see(outcome)
             bar.set_postfix(detections=pipeline.detections, refresh=False)
             bar.update()
 

@@ -10,6 +10,7 @@ import cv2
 import pytest
 from jsonschema import Draft202012Validator
 
+from edge.detections.coverage import schema as coverage_schema
 from edge.detections.cracks import schema as crack_schema
 from edge.detections.wire import schema
 from edge.support.errors import ConfigError, UsageError
@@ -33,6 +34,10 @@ def test_the_demo_flies_delivers_and_leaves_its_folder(tmp_path: Path, kind: Kin
     assert found["delivered"] > len(features), "cracks travel beside detections"
     assert found["first_detection_ms"] > 0
     assert f"{found['delivered']} letters acknowledged by {kind}, {len(features)} detections received" in said
+    Draft202012Validator(coverage_schema()).validate(json.loads((out / "coverage.geojson").read_text()))
+    for line in (out / "frames.jsonl").read_text().splitlines():
+        Draft202012Validator(coverage_schema("frame-1")).validate(json.loads(line))
+    assert (out / "mosaic.png").stat().st_size > 10_000
     cracks = json.loads((out / "cracks.geojson").read_text())["features"]
     for crack in cracks:
         Draft202012Validator(crack_schema()).validate(crack)

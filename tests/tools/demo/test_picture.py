@@ -1,6 +1,8 @@
-"""The demo's picture and table: the right thing in the right place and colour."""
+"""The demo's picture and tables: the right thing in the right place and colour."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from edge.rendered.cracks import Float64
 from edge.rendered.scene import Scene, build_scene
 from edge.tools.demo.picture import _FALSE, _FOUND, _MISSED, Flown, draw
-from edge.tools.demo.report import table
+from edge.tools.demo.report import crack_table, seen_of_wall, sums
 from edge.tools.demo.score import CrackScore, Score, View, Width
 from edge.tools.demo.sheet import FOOT, HEAD, MARGIN, UInt8
 
@@ -72,22 +74,41 @@ def test_what_nobody_flew_over_is_pale(scene: Scene, flown: Flown) -> None:
     assert not any(unseen), "a crack in no frame is not a miss"
 
 
-def test_the_table_sums_up(flown: Flown) -> None:
-    lines = table(flown.score, {"weak": 2}).splitlines()
-    assert lines[0].split() == ["crack", "seen", "m", "found", "true", "mm", "stated", "mm", "detections"]
-    assert len({len(line) for line in lines[: lines.index("")]}) == 1, "columns line up"
+def test_what_detections_come_to_is_summed_up(flown: Flown) -> None:
+    lines = sums(flown.score, {"weak": 2})
     seen = [crack for crack in flown.score.cracks if crack.seen.any()]
     assert any(f"of {len(seen)} cracks and branches found" in line for line in lines)
     assert "1 of 3 detections follow no crack" in lines
     assert "2 more traced and not reported (2 weak)" in lines
-    assert any(line.endswith("2.43           1") for line in lines)
-    assert any(line.endswith("< 1.3           1") for line in lines)
     assert "2 of 2 widths and bounds hold within two of their own standard uncertainties" in lines
-    widths = [float(line.split()[4]) for line in lines[1 : lines.index("")]]
-    assert widths == sorted(widths, reverse=True)
 
 
-def test_a_flight_that_found_nothing_still_has_a_table() -> None:
-    text = table(Score((), 0, ()), {"weak": 0})
+def crack(number: int, width_mm: float | None, at_most_mm: float | None = None, state: str = "confirmed") -> Any:
+    interval = {"value": width_mm, "sigma": 0.1, "low": (width_mm or 0) - 0.2, "high": (width_mm or 0) + 0.2}
+    properties = {
+        "number": number, "state": state, "views": 3, "length_mm": {"value": 1234.0}, "best": {"frame_seq": 7},
+        "width_mm": None if width_mm is None else interval, "width_at_most_mm": at_most_mm,
+    }  # fmt: skip
+    return {"properties": properties}
+
+
+def test_the_table_has_each_confirmed_crack_once_widest_first() -> None:
+    lines = crack_table([crack(1, None, 0.6), crack(2, 1.5), crack(3, 2.5, state="withdrawn")]).splitlines()
+    assert len({len(line) for line in lines}) == 1, "columns line up"
+    assert [line.split()[0] for line in lines[1:]] == ["C2", "C1"]
+    assert lines[1].split() == ["C2", "1.23", "1.50", "1.30", "to", "1.70", "3", "7"]
+    assert "< 0.6" in lines[2]
+
+
+def test_what_was_not_seen_stands_first() -> None:
+    parts = [{"properties": {"class": kind, "area_m2": area}} for kind, area in (("0.5", 4.0), ("blurred", 1.0))]
+    lines = seen_of_wall({"features": parts}, 10.0).splitlines()
+    assert lines[0] == "not seen: 50 % of 10.0 m2; seen too badly to say: 10 %"
+    assert lines[1].endswith("40 % from 0.5 mm")
+    assert "nothing" in seen_of_wall({"features": []}, 10.0)
+
+
+def test_a_flight_that_found_nothing_is_summed_up_too() -> None:
+    text = "\n".join(sums(Score((), 0, ()), {"weak": 0}))
     assert "0 of 0 cracks and branches found, nothing was seen" in text
     assert "0 more traced and not reported\n" in text + "\n"

@@ -118,12 +118,20 @@ def nav(path: Path) -> Path:
     return path
 
 
+def test_photos_without_times_are_not_looked_up_in_a_log(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They used to be taken for one a second: wrong places, and a warning that few read."""
+    assert fly(photos, tmp_path / "out", "--nav", str(nav(tmp_path / "nav.csv"))) == 2
+    assert "none of 3 images says when it was taken" in capsys.readouterr().err
+
+
 def test_coordinates_come_from_the_nav_file(photos: Path, tmp_path: Path) -> None:
     """Frames at 0, 1, 2 s; the log has no fix at first, and one on either side of 2 s."""
     config = tmp_path / "lens.toml"
     config.write_text("[scale]\nhfov_deg = 60\n", encoding="utf-8")
     out = tmp_path / "out"
-    assert fly(photos, out, "--nav", str(nav(tmp_path / "nav.csv")), "--config", str(config)) == 0
+    assert fly(photos, out, "--nav", str(nav(tmp_path / "nav.csv")), "--fps", "1", "--config", str(config)) == 0
     by_frame = {document["properties"]["frame_name"]: document for document in lines(out)}
     assert by_frame["a"]["geometry"] is None
     assert by_frame["a"]["properties"]["size"] is None
@@ -250,7 +258,7 @@ def test_absent_broker_keeps_everything_and_says_how_to_send_it(
         (["photos", "--threads", "0"], 2, "--threads"),
         (["photos", "--vehicle", "a/b"], 2, "--vehicle"),
         (["photos", "--nav", "nowhere.csv"], 2, "nowhere.csv"),
-        (["photos", "--nav", "bad.csv"], 78, "bad.csv"),
+        (["photos", "--nav", "bad.csv", "--fps", "1"], 78, "bad.csv"),
         (["photos", "--bundle", "empty", "--backend", "litert"], 78, "card.json"),
         (["photos", "--backend", "magic"], 78, "no backend 'magic'; known: "),
         (["photos", "--config", "typo.toml"], 78, "did you mean cracks?"),

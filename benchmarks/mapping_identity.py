@@ -1,0 +1,462 @@
+"""One crack, one name: rendered flights with known cracks through the inventory, told against the truth.
+
+A flight goes along a girder in lanes and back over the same lanes. Its pictures go through the network and the tracer
+once (kept in ``--cache``); the inventory then sees them three ways: out with a good pose (``flypast``), out and back
+with a pose that drifts on the way back (``drift``), out and back without any pose (``blind``). The truth is the
+renderer's: true homographies and true centrelines; how lines and truth are compared is written here and shares nothing
+with the package's matching.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import pickle
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from edge.cracks import Crack
+from edge.frames import synthetic
+from edge.measurers import MEASURERS, Measures
+from edge.navigation import NavState, nowhere
+from edge.rendered.cracks import SurfaceCrack
+from edge.rendered.nav import NavRow, Site, nav_rows, write_nav_csv
+from edge.support import backends
+from edge.support.clock import ManualClock, SystemClock
+from edge.surface import CrackSize
+from edge.surface.inventory import CrackState, Inventory, Look
+from edge.surface.place import Surveyor
+from edge.surface.scale import ScaleOptions, size_of
+from edge.tools.replay.run import open_navigator
+
+Points = npt.NDArray[np.float64]
+
+CHOSEN_ON = (1, 2, 3)
+"""Flights on which the limits were chosen; others are scored."""
+SCORED_ON = (11, 12, 13)
+FPS = 4.0
+DRIFT = 0.2
+"""The pose of the second pass drifts away by this share of a frame's width, along and up the wall."""
+BUFFER_MM = 10.0
+NEAR_MM = 8.0
+"""A line lies on a true crack where it is no farther from it."""
+ON_CRACK = 0.5
+"""A line that lies on true cracks with less than this share of its length is a false one."""
+TWICE = 0.25
+"""A second line that holds more than this share of a crack says that the crack is counted twice."""
+MERGED_MM = 100.0
+"""A line that holds this much of each of two cracks has merged them."""
+HAIRLINE_MM = 0.6
+_SITE = Site()
+_SCALE = ScaleOptions(
+    focal_length_mm=synthetic.FOCAL_MM,
+    sensor_width_mm=synthetic.SENSOR_WIDTH_MM,
+    lens_uncertainty=0.005,
+    range_uncertainty_m=0.01,
+    surface="vertical",
+    wall_normal_deg=(_SITE.heading_deg + 180) % 360,
+    tilt_uncertainty_deg=0.5,
+)
+_START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One picture of a flight, and what a single frame makes of it."""
+
+    seq: int
+    t_s: float
+    rgb_jpeg: bytes
+    cracks: tuple[Crack, ...]
+    reported: int
+    """So many of ``cracks``, the first ones, are reported by ``[report]`` as it was when the flight was kept."""
+    to_frame: Points
+    """float64 (3, 3): the true homography from surface millimetres to pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flown:
+    """A flight with its truth."""
+
+    seed: int
+    lap_s: float
+    truth: tuple[SurfaceCrack, ...]
+    shots: tuple[Shot, ...]
+    rows: tuple[NavRow, ...]
+    footprint_m: float
+    """Width of a frame on the wall."""
+
+
+def flown(seed: int, cache: Path | None, bundle: Path | None = None) -> Flown:
+    """Fly out and back along the girder of ``seed``, or read it from ``cache``."""
+    kept = None if cache is None else cache / f"flight-{seed}.pickle"
+    if kept is not None and kept.exists():
+        flight: Flown = pickle.loads(kept.read_bytes())
+        return flight
+    flight = _fly(seed, bundle)
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(pickle.dumps(flight))
+    return flight
+
+
+def _fly(seed: int, bundle: Path | None) -> Flown:
+    clock = ManualClock(_START, synced=True)
+    probe = synthetic.open_camera(synthetic.Options(seed=seed, fps=FPS, seconds=1, live=False), clock)
+    lap_s = probe.track.lap_s
+    seconds = 2 * lap_s
+    camera = synthetic.open_camera(synthetic.Options(seed=seed, fps=FPS, seconds=seconds, live=False), clock)
+    table: dict[str, Any] = {} if bundle is None else {"bundle": str(bundle)}
+    segmenter = backends.open_backend(
+        "edge.masks", "open_segmenter", table, SystemClock(), where="masks", default="litert"
+    )
+    shots = []
+    with segmenter, camera:
+        measurer = MEASURERS["line"](Measures())
+        for frame in camera.frames():
+            (mask,) = [one for one in segmenter.segment(frame).classes if one.kind.measure == "line"][:1]
+            found = measurer.measure(mask)
+            cracks = tuple(one for one in (*found.damage, *found.held_back) if isinstance(one, Crack))
+            coded = cv2.imencode(".jpg", frame.rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+            t_s = (frame.exposed_ns - camera.track.start_ns) / 1e9
+            shots.append(Shot(frame.seq, t_s, coded, cracks, len(found.damage), camera.surface_to_frame(frame)))
+    rows = tuple(nav_rows(camera.track, seconds, seed=seed, site=_SITE))
+    width = camera.lens.gsd_mm_per_px(1.7) * camera.lens.width_px / 1000
+    return Flown(seed, lap_s, camera.scene.cracks, tuple(shots), rows, width)
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """What the inventory made of one flight."""
+
+    cracks: tuple[CrackState, ...]
+    to_wall: dict[int, Points]
+    """By chart: (3, 3), from chart units to millimetres of the wall, fitted to the truth of all its frames."""
+    seen_by: tuple[Shot, ...]
+    charts: int
+    cost_ms: npt.NDArray[np.float64]
+    """CPU milliseconds of the inventory, a value a frame."""
+
+
+VARIANTS = ("flypast", "drift", "blind")
+
+
+def looks(flight: Flown, variant: str, folder: Path) -> Iterator[tuple[Look, Shot]]:
+    """The frames of one variant as the inventory gets them."""
+    clock = ManualClock(_START, synced=True)
+    start_ns = clock.monotonic_ns()
+    path = folder / f"nav-{flight.seed}-{variant}.csv"
+    rows = flight.rows if variant != "drift" else tuple(_drifted(row, flight) for row in flight.rows)
+    write_nav_csv(path, iter(rows))
+    surveyor = Surveyor(_SCALE)
+    with open_navigator(path, 0.0, clock) as navigator:
+        for shot in flight.shots:
+            if variant == "flypast" and shot.t_s > flight.lap_s:
+                break
+            at_ns = start_ns + round(shot.t_s * 1e9)
+            clock.advance_to(at_ns)
+            nav: NavState = nowhere(at_ns) if variant == "blind" else navigator.at(at_ns)
+            rgb = np.ascontiguousarray(
+                cv2.imdecode(np.frombuffer(shot.rgb_jpeg, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+            )
+            view = surveyor.look(nav, rgb.shape[1], rgb.shape[0])
+            sizes: list[CrackSize | None] = [size_of(crack, view.plane, _SCALE) for crack in shot.cracks]
+            at = _START + timedelta(seconds=shot.t_s)
+            yield Look(shot.seq, None, at, rgb, shot.cracks, sizes, view), shot
+
+
+def _drifted(row: NavRow, flight: Flown) -> NavRow:
+    """The pose drifts from the end of the first pass on, and says so."""
+    share = max(0.0, row.t_s - flight.lap_s) / flight.lap_s
+    if share == 0 or row.lat_deg is None or row.lon_deg is None or row.alt_amsl_m is None:
+        return row
+    off_m = share * DRIFT * flight.footprint_m
+    heading = math.radians(_SITE.heading_deg)
+    north, east = -off_m * math.sin(heading), off_m * math.cos(heading)
+    return replace(
+        row,
+        lat_deg=row.lat_deg + north / 111_200,
+        lon_deg=row.lon_deg + east / (111_200 * math.cos(math.radians(_SITE.lat_deg))),
+        alt_amsl_m=row.alt_amsl_m + off_m,
+        h_accuracy_m=math.hypot(0.014, off_m),
+    )
+
+
+def inventoried(flight: Flown, variant: str, folder: Path) -> Flight:
+    """Run the inventory over a variant."""
+    inventory = Inventory()
+    placed: dict[int, list[tuple[Points, Points]]] = {}
+    cost, shots = [], []
+    for look, shot in looks(flight, variant, folder):
+        begun = time.thread_time_ns()
+        told = inventory.add(look)
+        cost.append((time.thread_time_ns() - begun) / 1e6)
+        height, width = look.rgb.shape[:2]
+        grid = np.array([(x, y) for x in (0, width / 2, width) for y in (0, height / 2, height)], np.float64)
+        at = told.placed
+        if at.rebased is not None:
+            placed[at.chart] = [(_through(at.rebased, chart), wall) for chart, wall in placed.get(at.chart, [])]
+        pair = _through(at.to_chart, grid), _through(np.linalg.inv(shot.to_frame), grid)
+        placed.setdefault(at.chart, []).append(pair)
+        shots.append(shot)
+    inventory.finish()
+    to_wall = {}
+    for chart, pairs in placed.items():
+        ours, walls = (np.concatenate([pair[i] for pair in pairs]) for i in (0, 1))
+        to_wall[chart] = np.asarray(cv2.findHomography(ours, walls, cv2.LMEDS)[0], np.float64)
+    return Flight(inventory.all(), to_wall, tuple(shots), len(placed), np.array(cost))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One flight against its truth."""
+
+    true: int
+    """Cracks and branches of which some frame showed 60 mm and more."""
+    confirmed: int
+    once: int
+    twice: int
+    missed: int
+    merged: int
+    """Confirmed lines that hold MERGED_MM of two cracks, neither a branch of the other."""
+    merged_branches: int
+    """The same of a crack and its branch."""
+    false: int
+    iou: float
+    """True length that a line follows within BUFFER_MM over that, what is missed and what is false."""
+    hairline_share: float
+    """Share of the length of cracks narrower than HAIRLINE_MM that confirmed lines cover."""
+    lines: tuple[str, ...]
+
+
+def judge(flight: Flown, result: Flight, states: Sequence[str] = ("confirmed",)) -> Verdict:
+    """Compare lines and truth, both resampled to a point every 2 mm of the wall."""
+    truth = [crack for crack in flight.truth if _seen(crack, result.seen_by).sum() * 2 >= 60]
+    points = np.concatenate([crack.path_mm[_seen(crack, result.seen_by)] for crack in truth])
+    owner = np.concatenate([np.full(int(_seen(crack, result.seen_by).sum()), i) for i, crack in enumerate(truth)])
+    width = np.concatenate([crack.width_mm[_seen(crack, result.seen_by)] for crack in truth])
+    family = [crack.parent or crack.id for crack in truth]
+    holds: list[Counter[int]] = [Counter() for _ in truth]
+    followed = np.zeros(len(points), np.bool_)
+    said, confirmed, false, merged, merged_branches = [], 0, 0, 0, 0
+    on_mm = off_mm = 0.0
+    for state in result.cracks:
+        if state.state not in states or not len(state.path_chart):
+            continue
+        confirmed += 1
+        line = _dense(_through(result.to_wall[state.chart], state.path_chart), 2.0)
+        apart, nearest = _nearest(line, points)
+        back, _ = _nearest(points, line)
+        followed |= back <= BUFFER_MM
+        on_mm, off_mm = on_mm + 2 * float((apart <= BUFFER_MM).sum()), off_mm + 2 * float((apart > BUFFER_MM).sum())
+        on = apart <= 3 * NEAR_MM
+        own = Counter(owner[nearest[on]].tolist())
+        said.append(
+            f"{state.number}: {2 * len(line)} mm, views {state.views}/{state.missed}, "
+            + ", ".join(f"{2 * count} mm of {truth[i].id}" for i, count in own.most_common(3))
+            + f" at {np.round(line[0])}-{np.round(line[-1])}"
+        )
+        if on.mean() < ON_CRACK:
+            false += 1
+            said[-1] += " FALSE"
+            continue
+        held = [i for i, count in own.items() if 2 * count >= MERGED_MM]
+        if len({family[i] for i in held}) > 1:
+            merged += 1
+            said[-1] += " MERGED"
+        elif len(held) > 1:
+            merged_branches += 1
+            said[-1] += " BRANCH"
+        for i in own:
+            holds[i][state.number] = int(((back <= 3 * NEAR_MM) & (owner == i)).sum())
+    lengths = [int((owner == i).sum()) for i in range(len(truth))]
+    shares = [[count / lengths[i] for _, count in holds[i].most_common(2)] + [0.0, 0.0] for i in range(len(truth))]
+    once = sum(a >= 0.5 and b <= TWICE for a, b, *_ in shares)
+    twice = sum(b > TWICE for _, b, *_ in shares)
+    missed = sum(a < 0.5 for a, *_ in shares)
+    for i, (a, b, *_) in enumerate(shares):
+        if a < 0.5 or b > TWICE:
+            said.append(f"  truth {truth[i].id} of {truth[i].parent}: {2 * lengths[i]} mm seen, held {a:.2f} {b:.2f}")
+    thin = width < HAIRLINE_MM
+    return Verdict(
+        len(truth), confirmed, once, twice, missed, merged, merged_branches, false,
+        2 * float(followed.sum()) / (2 * len(points) + off_mm), float(followed[thin].mean()), tuple(said),
+    )  # fmt: skip
+
+
+def _seen(crack: SurfaceCrack, shots: Sequence[Shot]) -> npt.NDArray[np.bool_]:
+    seen = np.zeros(len(crack.path_mm), np.bool_)
+    for shot in shots:
+        at = _through(shot.to_frame, crack.path_mm)
+        seen |= ((at >= 12) & (at < np.array([1268, 708]))).all(axis=1)
+    return seen
+
+
+def _nearest(points: Points, others: Points) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
+    """Distance from each point to the nearest of the others, and which one that is."""
+    apart = np.empty(len(points))
+    which = np.empty(len(points), np.intp)
+    for first in range(0, len(points), 512):
+        part = points[first : first + 512].astype(np.float32)
+        gap = np.hypot(part[:, None, 0] - others[None, :, 0], part[:, None, 1] - others[None, :, 1])
+        which[first : first + 512] = gap.argmin(axis=1)
+        apart[first : first + 512] = gap.min(axis=1)
+    return apart, which
+
+
+def _through(matrix: Points, points: Points) -> Points:
+    mapped = np.column_stack([points, np.ones(len(points))]) @ matrix.T
+    return np.asarray(mapped[:, :2] / mapped[:, 2:], np.float64)
+
+
+def _dense(path: Points, step: float) -> Points:
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
+    where = np.linspace(0, along[-1], max(2, round(along[-1] / step) + 1))
+    return np.stack([np.interp(where, along, path[:, i]) for i in (0, 1)], axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table."""
+
+    measure: str
+    measured: str
+    goal: str
+    met: bool | None
+
+
+NAMES = {
+    "flypast": "fly-past with a pose",
+    "drift": f"second pass, pose drifts {DRIFT:.0%} of a frame's width",
+    "blind": "out and back, no pose",
+}
+
+
+def single_frames(flight: Flown) -> tuple[int, float]:
+    """What frames report by themselves over the first pass: false cracks, and the share of hairlines' length found.
+
+    A false crack is a place of the wall at which any frame reports something that is none; a hairline's length counts
+    once for each frame that shows it.
+    """
+    points = np.concatenate([crack.path_mm for crack in flight.truth])
+    width = np.concatenate([crack.width_mm for crack in flight.truth])
+    thin = points[width < HAIRLINE_MM]
+    false: list[Points] = []
+    shown = found = 0
+    for shot in flight.shots:
+        if shot.t_s > flight.lap_s:
+            break
+        to_wall = np.linalg.inv(shot.to_frame)
+        at = _through(shot.to_frame, thin)
+        inside = thin[((at >= 12) & (at < np.array([1268, 708]))).all(axis=1)]
+        shown += len(inside)
+        lines = [_dense(_through(to_wall, crack.path_px.astype(np.float64)), 2.0) for crack in shot.cracks]
+        lines = lines[: shot.reported]
+        if lines and len(inside):
+            found += int((_nearest(inside, np.concatenate(lines))[0] <= NEAR_MM).sum())
+        for line in lines:
+            if (_nearest(line, points)[0] <= NEAR_MM).mean() < ON_CRACK:
+                middle = line[len(line) // 2]
+                if not any(float(np.hypot(*(other - middle).T).min()) < 3 * NEAR_MM for other in false):
+                    false.append(line)
+    return len(false), found / max(1, shown)
+
+
+def measure(seeds: Sequence[int], cache: Path | None, variants: Sequence[str] = VARIANTS) -> list[Row]:
+    """The rows of the table over the flights of ``seeds``, added up."""
+    flights = {seed: flown(seed, cache) for seed in seeds}
+    rows: list[Row] = []
+    for variant in variants:
+        verdicts, costs = [], []
+        for seed, flight in flights.items():
+            with tempfile.TemporaryDirectory() as folder:
+                result = inventoried(flight, variant, Path(folder))
+            verdict = judge(flight, result)
+            print(f"seed {seed} {variant}: {said(verdict, result)}", file=sys.stderr, flush=True)
+            verdicts.append(verdict)
+            costs.append(result.cost_ms)
+        true = sum(one.true for one in verdicts)
+        once = sum(one.once for one in verdicts) / true
+        ratio = sum(one.confirmed for one in verdicts) / true
+        merged, forks = sum(one.merged for one in verdicts), sum(one.merged_branches for one in verdicts)
+        iou = float(np.mean([one.iou for one in verdicts]))
+        name = NAMES[variant]
+        rows += [
+            Row(f"{name}: cracks exactly once", f"{once:.0%} of {true}", "95 %", once >= 0.95),
+            Row(f"{name}: two cracks in one", f"{merged}, and {forks} of a crack and its branch", "0", merged == 0),
+            Row(f"{name}: confirmed : true", f"{ratio:.2f}", "0.95 to 1.05", 0.95 <= ratio <= 1.05),
+            Row(f"{name}: centreline IoU at 10 mm", f"{iou:.2f}", "above 0.85", iou > 0.85),
+        ]
+        if variant == "flypast":
+            single = [single_frames(flight) for flight in flights.values()]
+            false, hair = (float(np.mean([one[i] for one in single])) for i in (0, 1))
+            many = float(np.mean([one.false for one in verdicts]))
+            many_hair = float(np.mean([one.hairline_share for one in verdicts]))
+            rows += [
+                Row("false cracks per flight: single frames / many looks", f"{false:.1f} / {many:.1f}", "half",
+                    many <= false / 2),
+                Row(f"hairlines under {HAIRLINE_MM} mm, length found: a frame / many looks",
+                    f"{hair:.0%} / {many_hair:.0%}", "+10 points", many_hair >= hair + 0.1),
+            ]  # fmt: skip
+        if variant == VARIANTS[-1]:
+            cost = np.concatenate(costs)
+            rows.append(
+                Row("cost a frame of 1280x720, CPU time of one thread",
+                    f"mean {cost.mean():.1f} ms, p90 {np.percentile(cost, 90):.1f} ms", "2.5 ms", cost.mean() <= 2.5)
+            )  # fmt: skip
+    return rows
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as Markdown."""
+    lines = ["| measure | measured | goal | met |", "|---|---|---|---|"]
+    words = {True: "yes", False: "**no**", None: "-"}
+    return "\n".join([*lines, *(f"| {r.measure} | {r.measured} | {r.goal} | {words[r.met]} |" for r in rows)])
+
+
+def said(verdict: Verdict, result: Flight) -> str:
+    """One flight in a line."""
+    return (
+        f"{verdict.confirmed}/{verdict.true} once {verdict.once} twice {verdict.twice} missed {verdict.missed} "
+        f"merged {verdict.merged}+{verdict.merged_branches} false {verdict.false} iou {verdict.iou:.3f} "
+        f"hair {verdict.hairline_share:.2f} charts {result.charts} cost {result.cost_ms.mean():.1f} ms"
+    )
+
+
+def main() -> int:
+    """Fly, and print what each seed and variant comes to, line by line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SCORED_ON))
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS))
+    parser.add_argument("--verbose", action="store_true")
+    arguments = parser.parse_args()
+    if not arguments.verbose:
+        print(table(measure(arguments.seeds, arguments.cache, arguments.variants)))
+        return 0
+    for seed in arguments.seeds:
+        flight = flown(seed, arguments.cache)
+        for variant in arguments.variants:
+            with tempfile.TemporaryDirectory() as folder:
+                result = inventoried(flight, variant, Path(folder))
+            verdict = judge(flight, result)
+            print("\n".join(verdict.lines))
+            print(f"seed {seed} {variant}: {said(verdict, result)}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

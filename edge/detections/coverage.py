@@ -1,0 +1,143 @@
+"""What a flight saw and what it did not, as bytes: ``spanhawk/coverage/1``, and one line for each frame.
+
+The JSON Schemas are ``coverage-1.json`` and ``frame-1.json`` in ``edge/detections/schema``.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from edge.detections.wire import rfc3339
+from edge.frames import Frame, Moment
+from edge.navigation import NavState
+from edge.surface.coverage import Coverage, Patch
+from edge.surface.geodetic import to_wgs84
+from edge.surface.inventory import Inventory
+from edge.surface.visibility import PROBABILITY, WIDTHS_MM, Seen
+
+SCHEMA = "spanhawk/coverage/1"
+FRAME_SCHEMA = "spanhawk/frame/1"
+
+
+_SEEN = dict.fromkeys(("far", "oblique", "blurred", "dark", "bright"), "poor")
+_REASONS = {
+    "unscaled": "millimetres unknown: no range or no lens",
+    "far": "too far",
+    "oblique": "too oblique",
+    "blurred": "blurred",
+    "dark": "too dark",
+    "bright": "too bright",
+    "unknown": "nothing in the picture tells how sharp it is",
+}
+
+
+def schema(name: str = "coverage-1") -> dict[str, Any]:
+    """The JSON Schema (2020-12) of ``coverage-1`` or ``frame-1``."""
+    text = resources.files("edge.detections").joinpath(f"schema/{name}.json").read_text(encoding="utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+def coverage_document(
+    vehicle: str, flight_id: str, at: datetime, coverage: Coverage, inventory: Inventory
+) -> dict[str, Any]:
+    """A FeatureCollection, a Feature for each chart and class; ``geometry`` is null without a place on the earth."""
+    return {
+        "type": "FeatureCollection",
+        "schema": SCHEMA,
+        "vehicle": vehicle,
+        "flight_id": flight_id,
+        "at": rfc3339(at),
+        "probability": PROBABILITY,
+        "left_out_frames": coverage.left_out,
+        "features": [_feature(patch, inventory) for patch in coverage.patches()],
+    }
+
+
+def _feature(patch: Patch, inventory: Inventory) -> dict[str, Any]:
+    chart, frame = patch.chart, inventory.frame_name
+    placed = frame is not None and inventory.on_structure(chart, np.zeros((1, 2))) is not None
+    on_surface: list[Any] | None = None
+    on_earth: list[Any] | None = None
+    if placed and frame is not None:
+        on_surface, on_earth = [], []
+        for polygon in patch.polygons:
+            rings = [np.asarray(inventory.on_structure(chart, ring)) for ring in polygon]
+            on_surface.append([np.round(ring, 3).tolist() for ring in rings])
+            on_earth.append([to_wgs84(frame, ring) for ring in rings])
+    known = on_earth is not None and all(ring is not None for rings in on_earth for ring in rings)
+    area_m2 = _area_m2(patch, inventory)
+    narrowest = next((width for width in WIDTHS_MM if str(width) == patch.kind), None)
+    return {
+        "type": "Feature",
+        "geometry": {"type": "MultiPolygon", "coordinates": on_earth} if known else None,
+        "properties": {
+            "class": patch.kind,
+            "seen": "seen" if narrowest is not None else _SEEN.get(patch.kind, "unknown"),
+            "reason": _REASONS.get(patch.kind),
+            "narrowest_crack_mm": narrowest,
+            "area_m2": None if area_m2 is None else round(area_m2, 4),
+            "place": {"frame": frame if placed else None, "polygons_m": on_surface},
+            "chart": {
+                "number": chart,
+                "polygons": [[np.round(ring, 3).tolist() for ring in polygon] for polygon in patch.polygons],
+                "area": round(patch.area, 4),
+            },
+        },
+    }
+
+
+def _area_m2(patch: Patch, inventory: Inventory) -> float | None:
+    scale = inventory.mm_per_unit(patch.chart)
+    return None if scale is None else patch.area * (scale / 1000) ** 2
+
+
+def frame_record(frame: Frame, nav: NavState, moment: Moment, seen: Seen) -> dict[str, Any]:
+    """One line of ``frames.jsonl``: where the frame was taken from, and how narrow a crack it would have shown."""
+    corners = None
+    if seen.footprint_m is not None and seen.frame is not None:
+        corners = to_wgs84(seen.frame, seen.footprint_m)
+    fix, attitude = nav.fix, nav.attitude
+    return {
+        "schema": FRAME_SCHEMA,
+        "seq": frame.seq,
+        "name": frame.name,
+        "exposed_utc": rfc3339(moment.at),
+        "lat_deg": None if fix is None else round(fix.lat_deg, 8),
+        "lon_deg": None if fix is None else round(fix.lon_deg, 8),
+        "alt_amsl_m": None if fix is None else _rounded(fix.alt_amsl_m, 3),
+        "local_m": None
+        if nav.local is None
+        else [round(v, 3) for v in (nav.local.north_m, nav.local.east_m, nav.local.down_m)],
+        "alt_ellipsoid_m": None if fix is None else _rounded(fix.alt_ellipsoid_m, 3),
+        "h_accuracy_m": None if fix is None else _rounded(fix.h_accuracy_m, 3),
+        "v_accuracy_m": None if fix is None else _rounded(fix.v_accuracy_m, 3),
+        "roll_deg": None if attitude is None else _rounded(attitude.roll_deg, 2),
+        "pitch_deg": None if attitude is None else _rounded(attitude.pitch_deg, 2),
+        "yaw_deg": None if attitude is None else _rounded(attitude.yaw_deg, 2),
+        "range_m": _rounded(nav.range_m, 3),
+        "exposure_us": frame.exposure_us,
+        "blur_px": _rounded(seen.looks.blur_px, 2),
+        "smear_px": _rounded(seen.smear_px, 2),
+        "light": round(seen.looks.light, 4),
+        "dark_share": round(seen.looks.dark_share, 4),
+        "bright_share": round(seen.looks.bright_share, 4),
+        "gsd_mm_px": _rounded(seen.gsd_mm_px, 4),
+        "incidence_deg": _rounded(seen.incidence_deg, 1),
+        "narrowest_crack_px": _rounded(seen.narrowest_px, 2),
+        "narrowest_crack_mm": _rounded(seen.narrowest_mm, 3),
+        "class": seen.kind,
+        "why": seen.why,
+        "frame": seen.frame,
+        "footprint_m": None if seen.footprint_m is None else np.round(seen.footprint_m, 3).tolist(),
+        "footprint": None if corners is None else [corner[:2] for corner in corners],
+    }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(float(value), digits)

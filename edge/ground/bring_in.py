@@ -1,0 +1,106 @@
+"""``spanhawk ground import``: the folder of a landed flight into the store, as if it had come over the air.
+
+What the air has brought already is recognised; what is missing in the folder (it was made before, or cut off by a power
+cut) is named. A torn last line of ``detections.jsonl`` is refused like any other line that cannot be read, and counted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edge.detections.wire import to_bytes
+from edge.ground import Batch, Store
+from edge.ground.incoming import MAX_PAYLOAD_BYTES, read
+from edge.ground.stores import open_store, shown
+from edge.support.clock import Clock, SystemClock
+from edge.support.errors import UsageError
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 1000
+_MAX_COLLECTION_BYTES = 256 << 20
+
+
+def bring_in(flight: Path, store: str) -> str:
+    """Read ``flight`` into the store at this address; returns one sentence. Raises UsageError, TryAgainError."""
+    clock = SystemClock()
+    with open_store(store, clock) as opened:
+        return f"{flight}: {Import(opened, clock).read(flight)}; the store is {shown(store)}"
+
+
+class Import:
+    """Reads folders into one store."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._new = self._repeats = self._conflicts = self._refused = 0
+
+    def read(self, folder: Path) -> str:
+        """All of one folder; returns what came of it. Raises UsageError where there is no flight."""
+        files = [folder / name for name in ("detections.jsonl", "cracks.geojson", "coverage.geojson")]
+        if not any(path.is_file() for path in files):
+            raise UsageError(f"{folder}: no flight is here (neither {', '.join(path.name for path in files)})")
+        absent = [path.name for path in files if not path.is_file()]
+        batch = Batch()
+        for topic, payload in self._letters(folder):
+            refused = read(topic, payload, self._clock.utc(), batch)
+            if refused is not None:
+                self._refused += 1
+                log.warning("%s: refused %s: %s", folder, topic.rpartition("/")[2], refused.reason)
+            if len(batch) >= _AT_ONCE:
+                self._write(batch)
+                batch = Batch()
+        self._write(batch)
+        told = f"{self._new} new, {self._repeats} already there, {self._refused} refused"
+        told += f", {self._conflicts} with another content than the one stored" if self._conflicts else ""
+        return told + (f"; it has no {' and no '.join(absent)}" if absent else "")
+
+    def _write(self, batch: Batch) -> None:
+        added = self._store.add(batch)
+        self._new += added.new
+        self._repeats += added.repeats
+        self._conflicts += len(added.conflicts)
+
+    def _letters(self, folder: Path) -> Iterator[tuple[str, bytes]]:
+        """Topic and payload of everything in the folder, as it would have come over the air."""
+        lines = folder / "detections.jsonl"
+        if lines.is_file():
+            with lines.open("rb") as file:
+                while line := file.readline(MAX_PAYLOAD_BYTES + 2):
+                    if line.strip():
+                        yield self._addressed("detections", line.rstrip(b"\r\n"))
+        for feature in _features(folder / "cracks.geojson"):
+            yield self._addressed("cracks", to_bytes(feature))
+        coverage = folder / "coverage.geojson"
+        if coverage.is_file() and coverage.stat().st_size <= MAX_PAYLOAD_BYTES:
+            yield self._addressed("coverage", coverage.read_bytes().strip())
+
+    @staticmethod
+    def _addressed(kind: str, payload: bytes) -> tuple[str, bytes]:
+        """With the topic of the vehicle that it names; one that names none is refused when it is read."""
+        try:
+            document = json.loads(payload)
+            holder = document.get("properties", document)
+            vehicle = holder.get("vehicle")
+        except (ValueError, RecursionError, AttributeError):
+            vehicle = None
+        return f"spanhawk/{vehicle if isinstance(vehicle, str) else ''}/{kind}", payload
+
+
+def _features(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    if path.stat().st_size > _MAX_COLLECTION_BYTES:
+        raise UsageError(f"{path}: larger than {_MAX_COLLECTION_BYTES} bytes; no flight has so many cracks")
+    try:
+        features = json.loads(path.read_bytes())["features"]
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
+        raise UsageError(f"{path}: no FeatureCollection can be read from it ({str(error)[:80]})") from error
+    if not isinstance(features, list) or not all(isinstance(one, dict) for one in features):
+        raise UsageError(f"{path}: its features are no list of objects")
+    return features

@@ -1,0 +1,252 @@
+"""From a message to a row: whatever arrives, nothing but a row or a ``RefusedError`` comes out.
+
+Everything in a payload is somebody else's: it is checked for what the ground itself relies on (names, numbers, times,
+places), and the bytes are kept as they are. Full validation against the JSON Schemas would cost milliseconds a message.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from edge.detections.cracks import SCHEMA as CRACK_SCHEMA
+from edge.detections.cracks import crack_id as crack_name
+from edge.detections.wire import SCHEMA as DETECTION_SCHEMA
+from edge.detections.wire import detection_id
+from edge.ground import Batch, Box, CoverageRow, CrackRow, DetectionRow, RefusedRow, StateRow
+from edge.mqtt.topics import check_vehicle
+from edge.support.errors import ConfigError, SpanhawkError
+
+MAX_PAYLOAD_BYTES = 1 << 20
+"""Nothing that a drone sends is larger; coverage included."""
+KEPT_OF_REFUSED_BYTES = 64 << 10
+_MAX_DEPTH = 24
+_MOST = 2**31 - 1
+_LARGEST = 1e12
+_TEXT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z", re.ASCII)
+_STATE_SCHEMAS = {"status": "spanhawk/status/1", "telemetry": "spanhawk/telemetry/1"}
+KINDS = ("detections", "cracks", "coverage", "status", "telemetry")
+"""Last part of the topics that are listened to."""
+
+
+class RefusedError(SpanhawkError):
+    """A message that cannot be taken up, and why."""
+
+
+def read(topic: str, payload: bytes, now: datetime, into: Batch) -> RefusedRow | None:
+    """Put the row of a message into ``into``; what cannot be read goes into its ``refused`` and is returned."""
+    try:
+        _read(topic, payload, now, into)
+    except RefusedError as error:
+        shown = topic[:200].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+        refused = RefusedRow(shown, str(error), now, payload[:KEPT_OF_REFUSED_BYTES])
+        into.refused.append(refused)
+        return refused
+    return None
+
+
+def _read(topic: str, payload: bytes, now: datetime, into: Batch) -> None:
+    vehicle, kind = _address(topic)
+    document = parsed(payload)
+    if kind == "detections":
+        into.detections.append(_detection(vehicle, document, payload))
+    elif kind == "cracks":
+        into.cracks.append(_crack(vehicle, document, payload))
+    elif kind == "coverage":
+        into.coverage.append(CoverageRow(vehicle, _coverage_flight(vehicle, document), payload))
+    elif kind in ("status", "telemetry"):
+        _check_schema(document, _STATE_SCHEMAS[kind])
+        what: Any = kind
+        into.states.append(StateRow(vehicle, _owner(vehicle, document), what, now, payload))
+    else:
+        raise RefusedError(f"{kind[:40]!r} is no topic of the ground; known: {', '.join(KINDS)}")
+
+
+def _address(topic: str) -> tuple[str, str]:
+    parts = topic.split("/")
+    if len(parts) != 3 or parts[0] != "spanhawk":
+        raise RefusedError("the topic is not spanhawk/VEHICLE/…")
+    try:
+        check_vehicle(parts[1])
+    except ConfigError as error:
+        raise RefusedError(f"the topic's vehicle: {error}") from error
+    return parts[1], parts[2]
+
+
+def parsed(payload: bytes) -> dict[str, Any]:
+    """A JSON object, strictly: UTF-8, no key twice, no NaN, not nested beyond reason. Raises RefusedError."""
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise RefusedError(f"{len(payload)} bytes, more than the {MAX_PAYLOAD_BYTES} of the largest message")
+    try:
+        document = _QUICK.decode(payload.decode("utf-8"))
+        if not _keys_are_single(payload, document):
+            document = _STRICT.decode(payload.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise RefusedError(f"not UTF-8 text (byte {error.start})") from error
+    except RecursionError:
+        raise RefusedError("nested too deeply") from None
+    except ValueError as error:
+        raise RefusedError(f"not a JSON object: {str(error)[:200]}") from error
+    if not isinstance(document, dict):
+        raise RefusedError("JSON, but not an object")
+    return document
+
+
+def _keys_are_single(payload: bytes, document: Any) -> bool:
+    """True where it is plain that no key stands twice: as many ``":`` as keys. Much quicker than asking for pairs."""
+    return isinstance(document, dict) and payload.count(b'":') == _count_keys(document, 0)
+
+
+def _count_keys(table: Mapping[str, Any], depth: int) -> int:
+    # Lists are left out: objects in them make the counts differ, and the strict reader decides.
+    if depth > _MAX_DEPTH:
+        raise RefusedError("nested too deeply")
+    return len(table) + sum(_count_keys(value, depth + 1) for value in table.values() if type(value) is dict)
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a key appears twice")
+    return table
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+_QUICK = json.JSONDecoder(parse_constant=_no_constant)
+_STRICT = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_pairs)
+
+
+def _detection(vehicle: str, document: Mapping[str, Any], payload: bytes) -> DetectionRow:
+    properties = _feature(document, DETECTION_SCHEMA)
+    flight_id, seq = _owner(vehicle, properties), _whole(properties, "seq", 1)
+    id = _text(properties, "id")
+    if id != detection_id(vehicle, flight_id, seq) or document.get("id") != id:
+        raise RefusedError(f"the id is not that of detection {seq} of flight {flight_id!r}")
+    return DetectionRow(
+        vehicle, flight_id, seq, id, _text(properties, "kind"), _optional_text(properties, "crack_id"),
+        _time(properties, "seen_at"), _number(properties, "score"), _box(document), payload,
+    )  # fmt: skip
+
+
+def _crack(vehicle: str, document: Mapping[str, Any], payload: bytes) -> CrackRow:
+    properties = _feature(document, CRACK_SCHEMA)
+    flight_id, number = _owner(vehicle, properties), _whole(properties, "number", 0)
+    crack_id = _text(properties, "crack_id")
+    if crack_id != crack_name(vehicle, flight_id, number):
+        raise RefusedError(f"the crack_id is not that of crack {number} of flight {flight_id!r}")
+    best = properties.get("best")
+    sha256 = best.get("evidence_sha256") if isinstance(best, dict) else None
+    if sha256 is not None and not (isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
+        raise RefusedError("best.evidence_sha256 is no SHA-256")
+    at_most = properties.get("width_at_most_mm")
+    return CrackRow(
+        vehicle, flight_id, crack_id, number, _whole(properties, "revision", 0), _text(properties, "state"),
+        _text(properties, "kind"), _time(properties, "first_seen"), _time(properties, "last_seen"),
+        _whole(properties, "views", 0), _value(properties, "length_mm"), _value(properties, "width_mm"),
+        None if at_most is None else _number(properties, "width_at_most_mm"), sha256, _box(document), payload,
+    )  # fmt: skip
+
+
+def _coverage_flight(vehicle: str, document: Mapping[str, Any]) -> str:
+    holder = document.get("properties") if document.get("type") == "Feature" else document
+    if document.get("type") not in ("Feature", "FeatureCollection") or not isinstance(holder, dict):
+        raise RefusedError("coverage must be a GeoJSON Feature or FeatureCollection")
+    return _owner(vehicle, holder)
+
+
+def _feature(document: Mapping[str, Any], schema: str) -> dict[str, Any]:
+    properties = document.get("properties")
+    if document.get("type") != "Feature" or not isinstance(properties, dict):
+        raise RefusedError("it is no GeoJSON Feature")
+    _check_schema(properties, schema)
+    return properties
+
+
+def _check_schema(table: Mapping[str, Any], schema: str) -> None:
+    if table.get("schema") != schema:
+        raise RefusedError(f"schema {str(table.get('schema'))[:60]!r}, this ground reads {schema}")
+
+
+def _owner(vehicle: str, table: Mapping[str, Any]) -> str:
+    """The flight, of the vehicle that the topic names and no other."""
+    if table.get("vehicle") != vehicle:
+        raise RefusedError(f"it says vehicle {str(table.get('vehicle'))[:64]!r} on the topic of {vehicle!r}")
+    return _text(table, "flight_id")
+
+
+def _text(table: Mapping[str, Any], key: str) -> str:
+    value = table.get(key)
+    if not isinstance(value, str) or not _TEXT.fullmatch(value):
+        raise RefusedError(f"{key} must be a text of 1 to 200 printable characters, got {str(value)[:60]!r}")
+    return value
+
+
+def _optional_text(table: Mapping[str, Any], key: str) -> str | None:
+    return None if table.get(key) is None else _text(table, key)
+
+
+def _whole(table: Mapping[str, Any], key: str, least: int) -> int:
+    value = table.get(key)
+    if type(value) is not int or not least <= value <= _MOST:
+        raise RefusedError(f"{key} must be a whole number from {least}, got {str(value)[:60]!r}")
+    return value
+
+
+def _number(table: Mapping[str, Any], key: str) -> float:
+    value: Any = table.get(key)
+    if type(value) not in (int, float) or not abs(value) <= _LARGEST:
+        raise RefusedError(f"{key} must be a number, got {str(value)[:60]!r}")
+    return float(value)
+
+
+def _value(table: Mapping[str, Any], key: str) -> float | None:
+    interval = table.get(key)
+    if interval is None:
+        return None
+    if not isinstance(interval, dict):
+        raise RefusedError(f"{key} must be null or an object with value and interval")
+    return _number(interval, "value")
+
+
+def _time(table: Mapping[str, Any], key: str) -> datetime:
+    value = table.get(key)
+    found = _TIME.fullmatch(value) if isinstance(value, str) else None
+    try:
+        if found is not None:
+            text = f"{found[1]}.{(found[2] or '0'):0<6.6}"
+            return datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
+    except ValueError:
+        pass
+    raise RefusedError(f"{key} must be UTC as 2026-05-01T12:00:00.000Z, got {str(value)[:60]!r}")
+
+
+def _box(document: Mapping[str, Any]) -> Box | None:
+    geometry = document.get("geometry")
+    if geometry is None:
+        return None
+    if not isinstance(geometry, dict) or geometry.get("type") not in ("Point", "LineString"):
+        raise RefusedError("geometry must be null, a Point or a LineString")
+    coordinates = geometry.get("coordinates")
+    points = [coordinates] if geometry["type"] == "Point" else coordinates
+    if not isinstance(points, list) or len(points) < (1 if geometry["type"] == "Point" else 2):
+        raise RefusedError("geometry has no coordinates, or too few")
+    if not all(map(_is_place, points)):
+        raise RefusedError("geometry must be longitude, latitude and perhaps a height, degrees and metres")
+    longitudes, latitudes = [point[0] for point in points], [point[1] for point in points]
+    return float(min(longitudes)), float(min(latitudes)), float(max(longitudes)), float(max(latitudes))
+
+
+def _is_place(point: Any) -> bool:
+    if not isinstance(point, list) or len(point) not in (2, 3):
+        return False
+    if not all(type(one) in (int, float) and abs(one) <= _LARGEST for one in point):  # not of NaN or infinity
+        return False
+    return bool(abs(point[0]) <= 180 and abs(point[1]) <= 90)

@@ -1,0 +1,118 @@
+"""What was not seen, in words: the first thing that a report says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.ground.report.source import Flight, Json
+
+ORDER = ("0.1", "0.2", "0.3", "0.5", "1.0", "2.0", "unscaled", "far", "oblique", "blurred", "dark", "bright", "unknown")
+"""Classes of ``spanhawk/coverage/1``, best first; a number: cracks of so many millimetres and wider are found."""
+_WHY = {
+    "unscaled": "sharp, but without range or lens nobody knows how many millimetres a pixel is",
+    "far": "from too far away",
+    "oblique": "at too flat an angle",
+    "blurred": "blurred",
+    "dark": "too dark",
+    "bright": "too bright",
+    "unknown": "nothing in the pictures tells how sharp they are",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """The statement that a report begins with."""
+
+    headline: str
+    sentences: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """How much was seen how well."""
+
+    rank: int
+    """Index into ORDER; of a class that is not in it, its length."""
+    words: str
+    area_m2: float | None
+    """None where one of its patches has no known size."""
+
+
+def patches(flight: Flight) -> list[Patch]:
+    """Coverage by class, best first."""
+    found: dict[int, list[Json]] = {}
+    for one in flight.coverage:
+        found.setdefault(rank(one), []).append(one["properties"])
+    return [Patch(at, _words(at), _area_m2(found[at])) for at in sorted(found)]
+
+
+def rank(feature: Json) -> int:
+    """How well a patch was seen: index into ORDER, 0 the best; its length for a class nobody knows."""
+    word = str(feature["properties"].get("class"))
+    return ORDER.index(word) if word in ORDER else len(ORDER)
+
+
+def unseen(flight: Flight) -> Unseen:
+    """Made of coverage.geojson; without one it says that nothing is known."""
+    also = _flown(flight)
+    if not flight.coverage:
+        return Unseen(
+            "Nothing is known of what was seen and what was not",
+            [
+                "This flight holds no record of its coverage. A place without a finding here may never have been in a "
+                "picture, or only in a blurred one: the absence of a finding says nothing.",
+                *also,
+            ],
+        )
+    found = patches(flight)
+    areas = [one.area_m2 for one in found]
+    share = flight.coverage_summary.get("probability")
+    chance = f"with a probability of {share * 100:.0f} %" if isinstance(share, float) else "in most cases"
+    told = [
+        "Whatever is not shaded on the map was in no picture that could be placed: nothing is known of it.",
+        f"A place counts as seen for cracks of a width that are found there {chance}; narrower ones may be there.",
+    ]
+    if left_out := flight.coverage_summary.get("left_out_frames"):
+        told.append(f"{left_out} pictures could not be joined to the others and count as not seen.")
+    bad = [one for one in found if one.rank > ORDER.index("0.3")]
+    headline = "The surface outside the recorded patches was not seen"
+    if bad and all(area is not None for area in areas):
+        total = sum(area for area in areas if area is not None)
+        poor = sum(one.area_m2 for one in bad if one.area_m2 is not None)
+        headline = (
+            f"Of {total:.1f} m² that were looked at, {poor:.1f} m² were not seen well enough for cracks of 0.3 mm"
+        )
+    elif bad:
+        headline = "Some of what was looked at was not seen well enough for cracks of 0.3 mm"
+    return Unseen(headline, [*told, *also])
+
+
+def _words(at: int) -> str:
+    if at >= len(ORDER):
+        return "of a class that this version does not know"
+    word = ORDER[at]
+    return (
+        f"not for cracks of 2 mm: {_WHY[word]}"
+        if word in _WHY and word != "unscaled"
+        else _WHY.get(word, f"seen for cracks of {word} mm and wider")
+    )
+
+
+def _area_m2(properties: list[Json]) -> float | None:
+    areas = [one.get("area_m2") for one in properties]
+    known = [float(area) for area in areas if isinstance(area, (int, float))]
+    return sum(known) if len(known) == len(areas) else None
+
+
+def _flown(flight: Flight) -> list[str]:
+    """What the flight itself counted as lost."""
+    summary, told = flight.summary, []
+    for key, what in (("dropped", "pictures were dropped unseen"), ("skipped", "pictures could not be read")):
+        if summary.get(key):
+            told.append(f"{summary[key]} {what}.")
+    suppressed = summary.get("suppressed")
+    if isinstance(suppressed, dict) and suppressed:
+        total = sum(value for value in suppressed.values() if isinstance(value, int))
+        reasons = ", ".join(str(reason) for reason in suppressed)
+        told.append(f"{total} traces were not certain enough to be reported as findings ({reasons}).")
+    return told

@@ -1,0 +1,211 @@
+"""The pictures of a report: originals copied as they are, and a part of each, small enough to go into the page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.ground.report.findings import Finding
+from edge.support.disk import write_whole
+
+# 500 pictures are 25 MB as JPEG and a third more as base64: below the 40 MB that a page may have.
+_ALL_BYTES = 25_000_000
+_MOST_BYTES = 160_000
+_LONG_PX = 960
+_QUALITIES = (82, 70, 58, 45, 30)
+_MARGIN = 0.35
+"""Round a crack, in parts of its own size."""
+_LEAST = 0.3
+"""Of the frame's longer side: what is around a short crack belongs to the picture."""
+_PLAIN = re.compile(r"[\w.() -]{1,120}")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A part of a photo in the page, and the centrelines in its pixels."""
+
+    uri: str
+    """``data:image/jpeg;base64,…``."""
+    width_px: int
+    height_px: int
+    lines: Sequence[str]
+    """``points`` of SVG polylines."""
+    part: str | None
+    """Which part of the photo it is, in words; None: the whole."""
+
+
+def locate(findings: Sequence[Finding], photos: Mapping[str, Path]) -> dict[Path, str]:
+    """Name each finding's photo in ``finding.photo``; returns the originals with their names in the report."""
+    named: dict[Path, str] = {}
+    taken: set[str] = set()
+    hashes: dict[Path, str | None] = {}
+    for finding in findings:
+        path = _of(finding, photos)
+        wanted = finding.best.get("evidence_sha256") or (None if finding.view is None else finding.view.sha256)
+        if path is None:
+            if finding.view is not None and finding.view.file is not None:
+                finding.photo_doubt = f"its photo {finding.view.file} is not in the flight folder"
+            continue
+        if path not in hashes:
+            hashes[path] = _sha256(path)
+        sha256 = hashes[path]
+        if sha256 is None:
+            finding.photo_doubt = f"its photo {path.name} cannot be read"
+            continue
+        finding.photo_sha256 = sha256
+        if wanted is not None and sha256 != wanted and finding.view is not None and path.name == finding.view.file:
+            finding.photo_doubt = f"its photo {path.name} is not the one that the flight recorded: it was changed"
+        if path not in named:
+            named[path] = _free(path, taken)
+        finding.photo = named[path]
+    return named
+
+
+def copy(originals: Mapping[Path, str], folder: Path) -> None:
+    """Copy the originals, byte for byte, so that their hashes still hold. Raises OSError."""
+    if originals:
+        folder.mkdir(parents=True, exist_ok=True)
+    for path, name in originals.items():
+        write_whole(folder / name, path.read_bytes(), durable=False)
+
+
+def show(findings: Sequence[Finding], originals: Mapping[Path, str]) -> dict[str, Shown]:
+    """By crack_id: the part of the photo around each crack, scaled down. A photo that does not open is said so."""
+    by_name = {name: path for path, name in originals.items()}
+    groups: dict[Path, list[Finding]] = {}
+    for finding in findings:
+        if finding.photo is not None:
+            groups.setdefault(by_name[finding.photo], []).append(finding)
+    each = max(1, sum(map(len, groups.values())))
+    budget = min(_MOST_BYTES, _ALL_BYTES // each)
+    shown: dict[str, Shown] = {}
+    # OpenCV lets go of the interpreter while it decodes; two at a time keep memory small.
+    with ThreadPoolExecutor(2) as pool:
+        for part in pool.map(lambda item: _shown(item[0], item[1], budget), groups.items()):
+            shown.update(part)
+    return shown
+
+
+def _of(finding: Finding, photos: Mapping[str, Path]) -> Path | None:
+    view = finding.view
+    best = finding.best.get("frame_name")
+    names = [None if view is None else view.file, best, None if view is None else view.frame_name]
+    return next((photos[name] for name in names if isinstance(name, str) and name in photos), None)
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
+    except OSError:
+        return None
+
+
+def _digest(file: Any) -> str:
+    found = hashlib.sha256()  # Python 3.10 has no file_digest
+    while block := file.read(1 << 20):
+        found.update(block)
+    return found.hexdigest()
+
+
+def _free(path: Path, taken: set[str]) -> str:
+    """A name that no other photo of the report has and that every program takes."""
+    plain = path.name if _PLAIN.fullmatch(path.name) else f"photo{path.suffix.lower()}"
+    name, number = plain, 1
+    while name.lower() in taken:
+        number += 1
+        name = f"{Path(plain).stem}-{number}{Path(plain).suffix}"
+    taken.add(name.lower())
+    return name
+
+
+def _shown(path: Path, findings: Sequence[Finding], budget: int) -> dict[str, Shown]:
+    picture = _opened(path)
+    if picture is None:
+        for finding in findings:
+            finding.photo_doubt = f"its photo {path.name} does not open as a picture"
+        return {}
+    return {finding.crack_id: _part(picture, finding, budget) for finding in findings}
+
+
+def _opened(path: Path) -> npt.NDArray[np.uint8] | None:
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError:
+        return None
+    if not data.size:
+        return None
+    # As stored: the centrelines are in the pixels of the stored picture's frame.
+    picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return None if picture is None else np.asarray(picture, np.uint8)
+
+
+def _part(picture: npt.NDArray[np.uint8], finding: Finding, budget: int) -> Shown:
+    height, width = picture.shape[:2]
+    paths = _paths(finding, width, height)
+    left, top, right, bottom = _window(paths, width, height)
+    part = picture[top:bottom, left:right]
+    scale = min(1.0, _LONG_PX / max(part.shape[:2]))
+    data = b""
+    while True:
+        size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
+        small = part if scale == 1.0 else cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+        for quality in _QUALITIES:
+            _, buffer = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])
+            data = buffer.tobytes()
+            if len(data) <= budget:
+                break
+        if len(data) <= budget or max(size) <= 240:
+            break
+        scale *= 0.75
+    lines = [" ".join(f"{(x - left) * scale:.1f},{(y - top) * scale:.1f}" for x, y in path) for path in paths]
+    whole = (right - left, bottom - top) == (width, height)
+    return Shown(
+        uri="data:image/jpeg;base64," + base64.b64encode(data).decode("ascii"),
+        width_px=size[0],
+        height_px=size[1],
+        lines=lines,
+        part=None if whole else f"pixels {left} to {right} across and {top} to {bottom} down of {width} x {height}",
+    )
+
+
+def _paths(finding: Finding, width: int, height: int) -> list[npt.NDArray[np.float64]]:
+    """The centrelines in the photo's pixels; empty where the photo has other proportions than the frame had."""
+    view = finding.view
+    if view is None or 0 in view.size_px:
+        return []
+    across, down = width / view.size_px[0], height / view.size_px[1]
+    if abs(across / down - 1) > 0.01:
+        finding.photo_doubt = "its photo has other proportions than the frame had, so the crack is not drawn on it"
+        return []
+    paths = []
+    for points in view.paths_px:
+        path = np.asarray(points, np.float64)
+        if path.ndim == 2 and path.shape[1] == 2 and len(path) >= 2 and np.isfinite(path).all():
+            paths.append((path + 0.5) * (across, down))
+    return paths
+
+
+def _window(paths: Sequence[npt.NDArray[np.float64]], width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of the part that is shown: 4 to 3, around the crack, within the picture."""
+    if not paths:
+        return 0, 0, width, height
+    points = np.vstack(paths)
+    low, high = points.min(axis=0), points.max(axis=0)
+    size = np.maximum((high - low) * (1 + 2 * _MARGIN), _LEAST * max(width, height) * np.array([1.0, 0.75]))
+    across = max(size[0], size[1] * 4 / 3)
+    wide, tall = min(float(width), across), min(float(height), across * 3 / 4)
+    middle = (low + high) / 2
+    left = min(max(0.0, middle[0] - wide / 2), width - wide)
+    top = min(max(0.0, middle[1] - tall / 2), height - tall)
+    return int(left), int(top), int(left + wide), int(top + tall)

@@ -1,0 +1,19 @@
+"""Texts that come from outside, made safe for files: XML, UTF-8 and spreadsheets each refuse something."""
+
+from __future__ import annotations
+
+import re
+
+# What XML 1.0 (section 2.2) does not allow, and lone surrogates, which UTF-8 cannot hold.
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def clean(text: str) -> str:
+    """The text with a replacement sign for each character that XML or UTF-8 cannot hold."""
+    return _FORBIDDEN.sub("\ufffd", text)
+
+
+def cell(text: str) -> str:
+    """The text for a spreadsheet: one that would be taken for a formula gets an apostrophe before it."""
+    return "'" + clean(text) if text.startswith(_FORMULA) else clean(text)

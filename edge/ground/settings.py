@@ -1,0 +1,79 @@
+"""The configuration of ``spanhawk ground``: its file's tables, and what the command line says over them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.mqtt.paho import Options as MqttOptions
+from edge.support import config
+from edge.support.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroundOptions:
+    """The ``[ground]`` table."""
+
+    store: str = "ground.db"
+    """A file (SQLite), or ``postgresql://user@host/database``; a password belongs into ``~/.pgpass``."""
+    http: str | None = None
+    """``HOST:PORT`` of the live page; None: there is none."""
+    share: str = "ground"
+    """Collectors with this name in common share the fleet among them, and must share their store too (MQTT 5)."""
+    session_expiry_s: int = 86400
+    """The broker keeps what arrives for so long while the collector is away, seconds."""
+    batch: int = 1000
+    """Messages written in one transaction, at most."""
+    resend_after_s: float = 10.0
+    """A gap in a flight's numbers that stays for so long is asked for, seconds."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if not self.share or any(one in self.share for one in "/+#"):
+            raise ConfigError(f"ground.share: got {self.share!r}, needs a name without / + #")
+        if not 1 <= self.batch <= 10_000:
+            raise ConfigError(f"ground.batch: got {self.batch}, needs 1 to 10000")
+        if not 0 <= self.session_expiry_s <= 0xFFFFFFFE:
+            raise ConfigError(f"ground.session_expiry_s: got {self.session_expiry_s}, needs 0 to {0xFFFFFFFE}")
+        if not 1 <= self.resend_after_s <= 3600:
+            raise ConfigError(f"ground.resend_after_s: got {self.resend_after_s}, needs 1 to 3600")
+
+
+@dataclass(frozen=True, slots=True)
+class GroundSettings:
+    """All of it."""
+
+    ground: GroundOptions
+    mqtt: MqttOptions
+
+
+def read(
+    path: Path | None, *, broker: str | None = None, store: str | None = None, http: str | None = None
+) -> GroundSettings:
+    """The file's tables ``[ground]`` and ``[mqtt]``; what is not None replaces the file's. Raises ConfigError."""
+    table: Mapping[str, Any] = {} if path is None else config.load(path)
+    try:
+        for key in table:
+            if key not in ("ground", "mqtt"):
+                raise config.unknown_key(key, key, ["ground", "mqtt"])
+        ground = config.build(GroundOptions, _table(table, "ground"), "ground")
+        given = dict(_table(table, "mqtt"))
+        if broker is not None:
+            given["url"] = broker
+        mqtt = config.build(MqttOptions, given, "mqtt")
+    except ConfigError as error:
+        raise type(error)(f"{path or 'the command line'}: {error}") from error
+    ground = dataclasses.replace(
+        ground, store=ground.store if store is None else store, http=ground.http if http is None else http
+    )
+    return GroundSettings(ground, mqtt)
+
+
+def _table(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = table.get(name, {})
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{name}: got {value!r}, needs a table, as [{name}]")
+    return value

@@ -1,0 +1,327 @@
+"""The store as one SQLite file: write-ahead log, ``synchronous=FULL``, one transaction a batch.
+
+Several processes may use one file: writers wait for each other (BEGIN IMMEDIATE), readers wait for nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from edge.ground import (
+    Added,
+    Batch,
+    CoverageRow,
+    CrackRow,
+    DetectionRow,
+    FlightRow,
+    Query,
+    Ranges,
+    RefusedRow,
+    StateRow,
+    as_ranges,
+)
+from edge.ground import rows as of
+from edge.ground.content import digest
+from edge.support.clock import Clock
+from edge.support.disk import make_folder
+from edge.support.errors import ConfigError, TryAgainError
+
+VERSION = 1
+"""Kept in ``user_version``."""
+APPLICATION_ID = 0x53484752
+"""``SHGR``, kept in ``application_id``."""
+_BUSY_S = 5.0
+MOST_REFUSED = 10_000
+"""Refused messages that are kept; the oldest go first."""
+
+_PLACE = "west REAL, south REAL, east REAL, north REAL"
+_TABLES = (
+    "CREATE TABLE store (id TEXT NOT NULL)",
+    """CREATE TABLE flight (number INTEGER PRIMARY KEY, vehicle TEXT NOT NULL, flight_id TEXT NOT NULL,
+        received_us INTEGER NOT NULL, UNIQUE (vehicle, flight_id))""",
+    f"""CREATE TABLE detection (row INTEGER PRIMARY KEY, flight INTEGER NOT NULL, seq INTEGER NOT NULL,
+        id TEXT NOT NULL, kind TEXT NOT NULL, crack_id TEXT, seen_us INTEGER NOT NULL, score REAL NOT NULL, {_PLACE},
+        payload BLOB NOT NULL, digest BLOB NOT NULL, UNIQUE (flight, seq))""",
+    "CREATE INDEX detection_by_id ON detection (id)",
+    "CREATE INDEX detection_by_time ON detection (seen_us)",
+    f"""CREATE TABLE crack (row INTEGER PRIMARY KEY, flight INTEGER NOT NULL, crack_id TEXT NOT NULL,
+        number INTEGER NOT NULL, revision INTEGER NOT NULL, state TEXT NOT NULL, kind TEXT NOT NULL,
+        first_seen_us INTEGER NOT NULL, seen_us INTEGER NOT NULL, views INTEGER NOT NULL, length_mm REAL,
+        width_mm REAL, width_at_most_mm REAL, best_sha256 TEXT, {_PLACE}, payload BLOB NOT NULL, digest BLOB NOT NULL,
+        UNIQUE (crack_id, revision))""",
+    "CREATE INDEX crack_by_flight ON crack (flight)",
+    """CREATE TABLE coverage (vehicle TEXT NOT NULL, flight_id TEXT NOT NULL, payload BLOB NOT NULL,
+        PRIMARY KEY (vehicle, flight_id))""",
+    """CREATE TABLE state (vehicle TEXT NOT NULL, flight_id TEXT NOT NULL, what TEXT NOT NULL,
+        received_us INTEGER NOT NULL, payload BLOB NOT NULL, PRIMARY KEY (vehicle, what, flight_id))""",
+    """CREATE TABLE refused (row INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, reason TEXT NOT NULL,
+        received_us INTEGER NOT NULL, payload BLOB NOT NULL)""",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {VERSION}",
+)
+_PUT_DETECTION = """INSERT INTO detection (flight, seq, id, kind, crack_id, seen_us, score, west, south, east, north,
+    payload, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_PUT_CRACK = """INSERT INTO crack (flight, crack_id, number, revision, state, kind, first_seen_us, seen_us, views,
+    length_mm, width_mm, width_at_most_mm, best_sha256, west, south, east, north, payload, digest)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_PUT_COVERAGE = "INSERT OR REPLACE INTO coverage VALUES (?, ?, ?)"
+_PUT_STATE = "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?)"
+_PUT_REFUSED = "INSERT INTO refused (topic, reason, received_us, payload) VALUES (?, ?, ?, ?)"
+_FORGET_REFUSED = "DELETE FROM refused WHERE row <= (SELECT max(row) FROM refused) - ?"
+
+
+def open_store(path: Path, clock: Clock) -> SqliteStore:
+    """Open or create the file at ``path``.
+
+    Raises ConfigError when it is another program's, a newer spanhawk's, or cannot be written there; TryAgainError
+    when the disk is full or fails.
+    """
+    return SqliteStore(path, clock)
+
+
+class SqliteStore:
+    """See the module; open it with ``open_store``."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._flights: dict[tuple[str, str], int] = {}
+        try:
+            make_folder(path.parent)
+        except OSError as error:
+            raise ConfigError(
+                f"{path.parent}: cannot create this folder for the store ({error.strerror}); name another with --store"
+            ) from error
+        with self._sentences():
+            self._db = self._open()
+            self._reading = self._connect()
+            self._id: str = self._db.execute("SELECT id FROM store").fetchone()[0]
+
+    @property
+    def id(self) -> str:
+        """Made once with the store."""
+        return self._id
+
+    def add(self, batch: Batch) -> Added:
+        """Write all of ``batch`` in one transaction, on the disk on return."""
+        with self._lock, self._sentences():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                added = self._add(batch)
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._flights.clear()
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+        return added
+
+    def _add(self, batch: Batch) -> Added:
+        db, now_us = self._db, of.us(self._clock.utc())
+        known: dict[Any, bytes] = {}
+        conflicts: list[DetectionRow | CrackRow] = []
+        new_detections, new_cracks = [], []
+        numbered = [(self._flight(row.vehicle, row.flight_id, now_us), row) for row in batch.detections]
+        for flight in {flight for flight, _ in numbered}:
+            known |= self._known_seqs(flight, [row.seq for number, row in numbered if number == flight])
+        for flight, row in numbered:
+            mark = digest(row.payload)
+            before = known.setdefault((flight, row.seq), mark)
+            if before is mark:
+                new_detections.append((*of.of_detection(row, flight), mark))
+            elif before != mark:
+                conflicts.append(row)
+        for crack in batch.cracks:
+            flight, mark = self._flight(crack.vehicle, crack.flight_id, now_us), digest(crack.payload)
+            before = known.setdefault((crack.crack_id, crack.revision), self._known_revision(crack) or mark)
+            if before is mark:
+                new_cracks.append((*of.of_crack(crack, flight), mark))
+            elif before != mark:
+                conflicts.append(crack)
+        db.executemany(_PUT_DETECTION, new_detections)
+        db.executemany(_PUT_CRACK, new_cracks)
+        db.executemany(_PUT_COVERAGE, [(row.vehicle, row.flight_id, row.payload) for row in batch.coverage])
+        db.executemany(
+            _PUT_STATE,
+            [(row.vehicle, row.flight_id, row.what, of.us(row.received_at), row.payload) for row in batch.states],
+        )
+        if batch.refused:
+            told = [(row.topic, row.reason, of.us(row.received_at), row.payload) for row in batch.refused]
+            db.executemany(_PUT_REFUSED, told)
+            db.execute(_FORGET_REFUSED, (MOST_REFUSED,))
+        new = len(new_detections) + len(new_cracks)
+        return Added(new, len(batch.detections) + len(batch.cracks) - new - len(conflicts), tuple(conflicts))
+
+    def _flight(self, vehicle: str, flight_id: str, now_us: int) -> int:
+        number = self._flights.get((vehicle, flight_id))
+        if number is None:
+            self._db.execute(
+                "INSERT OR IGNORE INTO flight (vehicle, flight_id, received_us) VALUES (?, ?, ?)",
+                (vehicle, flight_id, now_us),
+            )
+            number = self._db.execute(
+                "SELECT number FROM flight WHERE vehicle = ? AND flight_id = ?", (vehicle, flight_id)
+            ).fetchone()[0]
+            self._flights[vehicle, flight_id] = number
+        return int(number)
+
+    def _known_seqs(self, flight: int, seqs: list[int]) -> dict[Any, bytes]:
+        """Digests of those that are stored."""
+        found = []
+        for first, last in as_ranges(seqs):
+            found += self._db.execute(
+                "SELECT seq, digest FROM detection WHERE flight = ? AND seq BETWEEN ? AND ?", (flight, first, last)
+            ).fetchall()
+        return {(flight, seq): mark for seq, mark in found}
+
+    def _known_revision(self, row: CrackRow) -> bytes | None:
+        found = self._db.execute(
+            "SELECT digest FROM crack WHERE crack_id = ? AND revision = ?", (row.crack_id, row.revision)
+        ).fetchone()
+        return None if found is None else bytes(found[0])
+
+    def flights(self) -> list[FlightRow]:
+        """Every flight, the newest first."""
+        return [of.flight(row) for row in self._ask(of.FLIGHTS.format(same_day=""))]
+
+    def states(self) -> list[StateRow]:
+        """The newest status and the newest telemetry of each vehicle."""
+        return [of.state(row) for row in self._ask(of.STATES)]
+
+    def detections(self, query: Query) -> list[DetectionRow]:
+        """Those that ``query`` asks for."""
+        return [of.detection(row) for row in self._ask(*of.select("detections", query, "?", ""))]
+
+    def cracks(self, query: Query) -> list[CrackRow]:
+        """The last revision of each crack that ``query`` asks for."""
+        return [of.crack(row) for row in self._ask(*of.select("cracks", query, "?", ""))]
+
+    def detection(self, id: str) -> DetectionRow | None:
+        """One by its id."""
+        found = self._ask(
+            f"SELECT {of.DETECTION} FROM detection d, flight f WHERE d.flight = f.number AND d.id = ?", [id]
+        )
+        return of.detection(found[0]) if found else None
+
+    def crack(self, crack_id: str) -> CrackRow | None:
+        """The last revision of one."""
+        found = self._ask(
+            f"SELECT {of.CRACK} FROM crack d, flight f WHERE d.flight = f.number AND d.crack_id = ? "
+            "ORDER BY d.revision DESC LIMIT 1",
+            [crack_id],
+        )
+        return of.crack(found[0]) if found else None
+
+    def matched(self, what: Literal["detections", "cracks"], query: Query) -> int:
+        """How many there are, whatever limit and offset say."""
+        return int(self._ask(*of.select(what, query, "?", "", count=True))[0][0])
+
+    def coverage(self, vehicle: str | None = None, flight_id: str | None = None) -> list[CoverageRow]:
+        """Of all flights, or of those named."""
+        found = self._ask(
+            "SELECT vehicle, flight_id, payload FROM coverage WHERE vehicle = coalesce(?, vehicle) "
+            "AND flight_id = coalesce(?, flight_id) ORDER BY vehicle, flight_id",
+            [vehicle, flight_id],
+        )
+        return [CoverageRow(row[0], row[1], bytes(row[2])) for row in found]
+
+    def ranges(self, vehicle: str, flight_id: str) -> Ranges:
+        """The seqs of a flight's detections that are stored."""
+        found = self._ask(
+            "SELECT seq FROM detection d, flight f WHERE d.flight = f.number AND f.vehicle = ? AND f.flight_id = ?",
+            [vehicle, flight_id],
+        )
+        return as_ranges([seq for (seq,) in found])
+
+    def refused(self, limit: int) -> list[RefusedRow]:
+        """The newest messages that were not taken up."""
+        text = "SELECT topic, reason, received_us, payload FROM refused ORDER BY row DESC LIMIT ?"
+        return [of.refused(row) for row in self._ask(text, [limit])]
+
+    def counts(self) -> dict[str, int]:
+        """Rows of each table."""
+        tables = ("detections", "detection"), ("cracks", "crack"), ("flights", "flight"), ("refused", "refused")
+        return {name: int(self._ask(f"SELECT count(*) FROM {table}")[0][0]) for name, table in tables}
+
+    def __enter__(self) -> SqliteStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
+        self._reading.close()
+
+    def _ask(self, text: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self._sentences():
+            cursor = self._reading.cursor()  # SQLite serialises threads on one connection
+            return cursor.execute(text, values).fetchall()
+
+    def _open(self) -> sqlite3.Connection:
+        db = self._connect()
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            db.execute("ROLLBACK")
+            self._check_owner(db, empty=not tables)
+            if not tables:
+                db.execute("PRAGMA page_size = 16384")  # a detection of 4.7 kB fits a page; must come first
+            if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+                raise ConfigError(
+                    f"{self._path}: this file system cannot hold the store; name a local disk with --store"
+                )
+            self._create(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+        db.execute("PRAGMA synchronous = FULL")
+        return db
+
+    def _check_owner(self, db: sqlite3.Connection, *, empty: bool) -> None:
+        application, version = (
+            db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+        )
+        if not empty and application != APPLICATION_ID:
+            raise ConfigError(f"{self._path} is no store of the ground; name a file of its own with --store")
+        if version > VERSION:
+            raise ConfigError(
+                f"{self._path} was written by a newer spanhawk (schema {version}, this one knows {VERSION}); update "
+                "spanhawk, or name another file with --store"
+            )
+
+    def _create(self, db: sqlite3.Connection) -> None:
+        """The tables, unless another process has made them in the meantime."""
+        db.execute("BEGIN IMMEDIATE")
+        if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            for statement in _TABLES:
+                db.execute(statement)
+            db.execute("INSERT INTO store VALUES (?)", (secrets.token_hex(4),))
+        db.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _sentences(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.DataError)):
+                raise
+            text = str(error)
+            if "not a database" in text or "malformed" in text:
+                raise ConfigError(
+                    f"{self._path} is damaged or no store of the ground ({text}): move it away, and have the drones "
+                    "send again what they still keep (spanhawk outbox flush --again)"
+                ) from error
+            advice = "; free disk space there" if "full" in text else "; its disk or folder needs a look"
+            raise TryAgainError(f"the store {self._path} cannot be used now ({text}){advice}") from error

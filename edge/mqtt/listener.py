@@ -1,0 +1,234 @@
+"""Listening for a ground: MQTT messages that are acknowledged only when whoever listens has them on its disk.
+
+The one door to paho for receivers, as ``paho`` is for publishers. One thread does everything: while the listener writes
+a batch down nothing is read, so a slow disk holds up the broker and not this process's memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edge.mqtt.address import Address
+from edge.mqtt.advice import loss, refusal, silence, unreachable
+from edge.mqtt.connection import Disconnected
+from edge.mqtt.tls import Context
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+    from paho.mqtt.properties import Properties
+    from paho.mqtt.reasoncodes import ReasonCode
+
+log = logging.getLogger(__name__)
+
+_DIAL_TIMEOUT_S = 10.0
+_PUBLISH_LIMIT = 1000
+TAKEN_OVER = "Session taken over"
+_OWN_NAME = "give each collector a mqtt.client_id of its own"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One message, not acknowledged yet."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    qos: int
+    mid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """Who listens, and how."""
+
+    client_id: str
+    topics: Sequence[str]
+    """Filters, as ``spanhawk/+/detections``."""
+    is_5: bool
+    share: str | None
+    """Name of the shared subscription (MQTT 5 only); None: every listener gets everything."""
+    keepalive_s: int
+    session_expiry_s: int
+    """The broker keeps what arrives for so long while this listener is away, seconds; of MQTT 3.1.1, for ever."""
+    max_packet_bytes: int
+    """The broker must not send more in one packet (MQTT 5 only)."""
+
+
+class Line:
+    """One connection, from its beginning to its end; used by one thread."""
+
+    def __init__(
+        self, address: Address, who: Subscriber, context: Context | None, username: str | None, password: str | None
+    ) -> None:
+        self._address = address
+        self._who = who
+        self._context = context
+        self._heard: list[Heard] = []
+        self._accepted = False
+        self._refused: str | None = None
+        self._ended: str | None = None
+        self._subscribed = False
+        self.complaints: list[str] = []
+        """Subscriptions that the broker refuses."""
+        self._client = self._prepared(username, password)
+
+    @property
+    def subscribed(self) -> bool:
+        """True once the broker has answered for every topic."""
+        return self._subscribed
+
+    @property
+    def taken_over(self) -> bool:
+        """True when it ended because another client came under this name."""
+        return self._ended == TAKEN_OVER
+
+    def dial(self) -> None:
+        """Connect; returns before the broker has answered. Raises Disconnected."""
+        special: dict[str, Any] = {"clean_start": False, "properties": self._properties()} if self._who.is_5 else {}
+        try:
+            self._client.connect(self._address.host, self._address.port, self._who.keepalive_s, **special)
+        except OSError as error:
+            raise Disconnected(f"{self._address} {unreachable(error)}") from error
+        except UnicodeError as error:
+            raise Disconnected(f"{self._address} cannot be reached: this is no host name") from error
+
+    def hear(self, most: int, patience_s: float) -> list[Heard]:
+        """Wait for news and return it: at most ``most`` messages, empty when none came. Raises Disconnected."""
+        client, socket = self._client, self._client.socket()
+        if socket is None or self._ended is not None:
+            raise Disconnected(self._why(0), refused=self._refused is not None)
+        writing = [socket] if client.want_write() else []
+        readable, _, _ = select.select([socket], writing, [], 0.0 if _buffered(socket) else patience_s)
+        status = 0
+        if readable or _buffered(socket):
+            before = -1
+            while status == 0 and before != len(self._heard) < most:
+                before = len(self._heard)
+                status = client.loop_read()
+        while status == 0 and client.want_write():
+            status = client.loop_write()
+            if not writing:
+                break
+        if status == 0:
+            status = client.loop_misc()
+        heard, self._heard = self._heard, []
+        if (status != 0 or self._ended is not None) and not heard:
+            raise Disconnected(self._why(int(status)), refused=self._refused is not None)
+        if self._accepted and not self._subscribed and not self.complaints:
+            self._subscribe()
+        return heard
+
+    def acknowledge(self, heard: Sequence[Heard]) -> None:
+        """PUBACK these; where the connection has ended in the meantime the broker sends them again."""
+        for one in heard:
+            if one.qos:
+                self._client.ack(one.mid, one.qos)
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """At QoS 1, without waiting; what is lost with the connection was of this connection only."""
+        self._client.publish(topic, payload, qos=1)
+
+    def close(self, *, goodbye: bool) -> None:
+        """DISCONNECT, or only close the socket."""
+        client = self._client
+        if goodbye and self._accepted and self._ended is None:
+            client.disconnect()
+            for _ in range(10):
+                if self._ended is None and client.loop(0.1) != 0:
+                    break
+        socket = client.socket()
+        if socket is not None:
+            socket.close()
+        if self._context is not None:
+            self._context.close_last()
+        client.on_connect = client.on_disconnect = client.on_subscribe = client.on_message = None
+        client.on_socket_register_write = None
+        del self._client
+
+    def _prepared(self, username: str | None, password: str | None) -> Client:
+        from paho.mqtt.client import Client
+        from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._who.client_id,
+            clean_session=None if self._who.is_5 else False,
+            protocol=MQTTProtocolVersion.MQTTv5 if self._who.is_5 else MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        client.connect_timeout = _DIAL_TIMEOUT_S
+        client.max_inflight_messages = _PUBLISH_LIMIT
+        if username is not None:
+            client.username_pw_set(username, password)
+        if self._context is not None:
+            client.tls_set_context(self._context)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        client.on_socket_register_write = _nothing  # publish() and ack() leave writing to our loop
+        return client
+
+    def _subscribe(self) -> None:
+        self._subscribed = True
+        prefix = f"$share/{self._who.share}/" if self._who.share is not None and self._who.is_5 else ""
+        self._client.subscribe([(prefix + topic, 1) for topic in self._who.topics])
+
+    def _on_connect(
+        self, client: Client, userdata: object, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            self._refused = str(reason)
+        else:
+            self._accepted = True
+
+    def _on_disconnect(
+        self, client: Client, userdata: object, flags: DisconnectFlags, reason: ReasonCode, properties: object
+    ) -> None:
+        if self._ended is None:  # the broker's own word comes first, the end of the socket after it
+            self._ended = str(reason)
+
+    def _on_subscribe(
+        self, client: Client, userdata: object, mid: int, reasons: list[ReasonCode], properties: object
+    ) -> None:
+        for topic, reason in zip(self._who.topics, reasons, strict=False):
+            if reason.is_failure:
+                self.complaints.append(f"{self._address} refuses the subscription to {topic}: {reason}")
+
+    def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
+        self._heard.append(Heard(message.topic, bytes(message.payload), bool(message.retain), message.qos, message.mid))
+
+    def _why(self, status: int) -> str:
+        if self._refused is not None:
+            return f"{self._address} {refusal(self._refused)}"
+        if self.taken_over:
+            return f"{self._address}: another client came under the name {self._who.client_id!r}: {_OWN_NAME}"
+        if self._accepted:
+            # mosquitto 2.0 says nothing when another client of the same name takes a kept session.
+            name = f"; if it does so again and again, another client uses the name {self._who.client_id!r}: {_OWN_NAME}"
+            return f"{self._address} {loss(self._ended or f'error {status}', '')}{name}"
+        return f"{self._address} {silence('', encrypted=self._address.encrypted, is_5=self._who.is_5)}"
+
+    def _properties(self) -> Properties:
+        from paho.mqtt.packettypes import PacketTypes
+        from paho.mqtt.properties import Properties
+
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types here
+        properties.SessionExpiryInterval = self._who.session_expiry_s
+        properties.MaximumPacketSize = self._who.max_packet_bytes
+        return properties
+
+
+def _buffered(socket: Any) -> int:
+    """Bytes that TLS has read and nobody has asked for; select does not see them."""
+    pending = getattr(socket, "pending", None)
+    return int(pending()) if pending is not None else 0
+
+
+def _nothing(client: object, userdata: object, socket: object) -> None:
+    """For a callback that only has to be there."""

@@ -1,0 +1,175 @@
+"""After all views: fragments of one crack are joined end to end, and a line that runs along another one is taken up.
+
+Two ends are one crack where they face each other along both lines' courses across a short gap, or where they run past
+each other side by side, and where neither has a better partner. A gap may be wider than one that a single frame shows,
+because now no view is left that would fill it; how wide depends on how long the fragments are that lead up to it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge.surface.lines import Line, Points
+
+GAP_PX = 90.0
+"""The widest gap between two fragments, pixels of the frame."""
+GAP_SHARE = 0.6
+"""A gap is not wider than this share of the shorter fragment."""
+TURN_DEG = 40.0
+"""The course before and after a gap, and across it, differ by no more."""
+COURSE_POINTS = 12
+"""The course at an end is read over so many points: cracks zigzag."""
+BESIDE_PX = 24.0
+"""Ends that pass each other do so within this distance."""
+PASSING_PX = 90.0
+"""So far at most one end runs along the other line."""
+DOUBLED = 0.7
+"""A line is a part of another one that it runs along with this share of its points."""
+FORK_PX = 20.0
+"""An end so near to the middle of another line leads to a fork there."""
+FORK_POINTS = 10
+"""The middle of a line begins so many points from its ends; an arm of a fork is longer than that."""
+ARM_POINTS = 20
+"""An arm's course is read over so many points."""
+STRAIGHTER = 0.12
+"""Of two ways through a fork one is straighter only where the cosines of their turns differ by more."""
+
+Pair = tuple[int, int]
+
+
+def fragments(lines: list[Line], px: dict[int, float]) -> list[Pair]:
+    """The pairs (older, younger) that are one crack, best first; each end has at most one partner.
+
+    ``px`` is chart units per pixel of the frame by line number. Lines of different charts are never a pair.
+    """
+    found: list[tuple[float, tuple[int, int], tuple[int, int]]] = []
+    for i, a in enumerate(lines):
+        for b in lines[i + 1 :]:
+            if a.chart != b.chart or not _near(a, b, GAP_PX * px[a.number]):
+                continue
+            for side in (0, 1):
+                for other in (0, 1):
+                    cost = _cost(a, side, b, other, px[a.number])
+                    if cost is not None:
+                        found.append((cost, (a.number, side), (b.number, other)))
+    taken: set[tuple[int, int]] = set()
+    pairs: list[Pair] = []
+    for _, one, two in sorted(found):
+        if one in taken or two in taken:
+            continue
+        taken |= {one, two}
+        pair = min(one[0], two[0]), max(one[0], two[0])
+        if pair not in pairs:
+            pairs.append(pair)
+    return pairs
+
+
+def doubled(lines: list[Line], px: dict[int, float]) -> list[Pair]:
+    """Pairs (kept, taken up): the second runs along the first for most of its length."""
+    pairs: list[Pair] = []
+    gone: set[int] = set()
+    by_length = sorted(lines, key=lambda line: -len(line.xy))
+    for i, longer in enumerate(by_length):
+        if longer.number in gone:
+            continue
+        reach = BESIDE_PX * px[longer.number]
+        for shorter in by_length[i + 1 :]:
+            if shorter.number in gone or shorter.chart != longer.chart or not _near(longer, shorter, reach):
+                continue
+            apart = np.hypot(*np.moveaxis(shorter.xy[:, None] - longer.xy[None], 2, 0)).min(axis=1)
+            if (apart <= reach).mean() >= DOUBLED:
+                gone.add(shorter.number)
+                pairs.append((longer.number, shorter.number))
+    return pairs
+
+
+def _near(a: Line, b: Line, reach: float) -> bool:
+    (left, top, right, bottom), (west, north, east, south) = a.box, b.box
+    return left - reach <= east and west <= right + reach and top - reach <= south and north <= bottom + reach
+
+
+def _cost(a: Line, side: int, b: Line, other: int, px: float) -> float | None:
+    """How far two ends are from one course, in pixels of gap and turn; None where they are two cracks."""
+    end_a, end_b = a.xy[-side], b.xy[-other]
+    away_a, away_b = course(a, side), course(b, other)
+    opposed = -float(away_a @ away_b)
+    least = float(np.cos(np.radians(TURN_DEG)))
+    if opposed < least:
+        return None
+    gap = end_b - end_a
+    distance = float(np.hypot(*gap))
+    ahead = float(gap @ away_a), float(-gap @ away_b)
+    if min(ahead) >= 0:
+        shorter = min(a.length, b.length)
+        if distance > min(GAP_PX * px, max(GAP_SHARE * shorter, 36.0 * px)):
+            return None
+        if distance > BESIDE_PX * px and min(ahead) < least * distance:
+            return None
+        return distance / px + 40 * (1 - opposed)
+    # They pass each other: side by side over the stretch that both have.
+    overlap = -min(ahead)
+    across = abs(float(gap @ np.array([-away_a[1], away_a[0]])))
+    if overlap > PASSING_PX * px or across > BESIDE_PX * px or overlap > 0.5 * min(a.length, b.length):
+        return None
+    return across / px + 40 * (1 - opposed)
+
+
+def course(line: Line, side: int) -> Points:
+    """Unit vector out of a line at its start (0) or end (1)."""
+    reach = min(COURSE_POINTS, len(line.xy) - 1)
+    along = line.xy[0] - line.xy[reach] if side == 0 else line.xy[-1] - line.xy[-1 - reach]
+    return np.asarray(along / (np.hypot(*along) or 1.0), np.float64)
+
+
+def straighten(lines: list[Line], px: dict[int, float]) -> list[int]:
+    """At a fork the two arms that go straight on are one crack, the third its branch; returns the numbers changed.
+
+    A single frame takes the arm that it sees best, so the first view decides which arm a line has. The lines are
+    changed in place; no number is new.
+    """
+    changed: list[int] = []
+    for branch in lines:
+        for side in (0, 1):
+            for trunk in lines:
+                if trunk is branch or trunk.chart != branch.chart:
+                    continue
+                at = _fork(trunk, branch.xy[-side], FORK_PX * px[branch.number])
+                if at is not None and _swap(trunk, at, branch, side):
+                    changed += [trunk.number, branch.number]
+    return changed
+
+
+def _fork(trunk: Line, end: Points, reach: float) -> int | None:
+    """The point of a line's middle that an end of another one lies at; None where there is none."""
+    if len(trunk.xy) <= 2 * FORK_POINTS:
+        return None
+    inner = trunk.xy[FORK_POINTS:-FORK_POINTS]
+    apart = np.hypot(*(inner - end).T)
+    nearest = int(apart.argmin())
+    return nearest + FORK_POINTS if apart[nearest] <= reach else None
+
+
+def _swap(trunk: Line, at: int, branch: Line, side: int) -> bool:
+    """Give the branch's arm to the trunk where it goes on straighter than the trunk's own; says whether it did."""
+    if len(branch.xy) <= FORK_POINTS:
+        return False
+    here = trunk.xy[at]
+    arms = [_arm(trunk.xy[: at + 1][::-1], here), _arm(trunk.xy[at:], here)]
+    mine = _arm(branch.xy if side == 0 else branch.xy[::-1], here)
+    own = -float(arms[0] @ arms[1])
+    straight = [-float(mine @ arm) for arm in arms]
+    kept = int(np.argmax(straight))
+    if straight[kept] < own + STRAIGHTER or straight[kept] < np.cos(np.radians(TURN_DEG)):
+        return False
+    other = trunk.part(slice(0, at + 1) if kept == 1 else slice(at + 1, len(trunk.xy)), branch.number)
+    arm = trunk.part(slice(at, len(trunk.xy)) if kept == 1 else slice(0, at + 1), trunk.number)
+    arm.append(branch, 0 if kept == 1 else 1, side)
+    trunk.take(arm)
+    branch.take(other)
+    return True
+
+
+def _arm(xy: Points, here: Points) -> Points:
+    """Unit vector from a fork out along an arm, whose points lead away from it."""
+    along = xy[min(ARM_POINTS, len(xy) - 1)] - here
+    return np.asarray(along / (np.hypot(*along) or 1.0), np.float64)

@@ -1,0 +1,140 @@
+"""What is known of one crack: how wide its views say it is, which of them shows it best, and what was told of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.cracks import Crack
+from edge.surface import CrackSize
+from edge.surface.judgement import Judgement, State
+from edge.surface.lines import Line
+
+Points = npt.NDArray[np.float64]
+
+CORRELATED = 0.5
+"""Views of one crack share the lens, the light and the network: together they are never better than this much of the
+best one's standard uncertainty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The view that shows a crack best."""
+
+    frame_seq: int
+    frame_name: str | None
+    evidence_sha256: str | None
+    quality: float
+    """Visible length in pixels times sharpness; only its order means something."""
+    gsd_mm_per_px: float | None
+
+
+@dataclass(slots=True)
+class Widths:
+    """Inverse-variance mean over views."""
+
+    weight: float = 0.0
+    total: float = 0.0
+    best_sigma: float = math.inf
+    at_most: float | None = None
+
+    def add(self, value: float, sigma: float) -> None:
+        """One view's value and standard uncertainty."""
+        weight = 1 / max(sigma, 1e-6) ** 2
+        self.weight, self.total = self.weight + weight, self.total + weight * value
+        self.best_sigma = min(self.best_sigma, sigma)
+
+    def bound(self, value: float) -> None:
+        """One view's upper bound."""
+        self.at_most = value if self.at_most is None else min(self.at_most, value)
+
+    @property
+    def mean(self) -> tuple[float, float] | None:
+        """Value and standard uncertainty; None where no view measured one."""
+        if not self.weight:
+            return None
+        return self.total / self.weight, max(1 / math.sqrt(self.weight), CORRELATED * self.best_sigma)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CrackState:
+    """One crack as it is known now: what ``spanhawk/crack/1`` tells."""
+
+    number: int
+    """Its name within the flight, from 1; never used again."""
+    revision: int
+    """From 1; rises by one each time it is told."""
+    state: State
+    into: int | None
+    """The crack that it proved to be a part of, when it was withdrawn for that; else None."""
+    views: int
+    missed: int
+    first_seen: datetime
+    last_seen: datetime
+    path_m: Points | None
+    """float64 (N, 3): on the surface, in the frame's metres; None where no view had a place."""
+    frame: str | None
+    """The name of that frame (``Place.frame``)."""
+    path_chart: Points
+    """float64 (N, 2): on its chart."""
+    chart: int
+    length_mm: float | None
+    length_sigma_mm: float | None
+    length_px: float
+    """In pixels of the chart's views."""
+    width_mm: tuple[float, float] | None
+    """Mean width and standard uncertainty; None where no view could measure it in millimetres."""
+    width_at_most_mm: float | None
+    width_px: tuple[float, float] | None
+    score: float
+    best: Best
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One crack of the flight, beside its line."""
+
+    judgement: Judgement
+    first_seen: datetime
+    last_seen: datetime
+    last_frame: int
+    best: Best
+    score: float
+    unit_per_px: float
+    mm: Widths = field(default_factory=Widths)
+    px: Widths = field(default_factory=Widths)
+    revision: int = 0
+    told: tuple[State, float, int] | None = None
+    """State, length and views when it was told last."""
+
+
+def measure(entry: Entry, crack: Crack, size: CrackSize | None) -> None:
+    """Weigh in what one view measured of the crack's width."""
+    sigma_px = crack.width_sigma_px if crack.width_sigma_px is not None else 1.0
+    if crack.width_at_most_px is None:
+        entry.px.add(float(crack.width_px.mean()), sigma_px)
+    if size is None:
+        return
+    if size.width_mm is not None and size.width_sigma_mm is not None:
+        entry.mm.add(size.width_mm, size.width_sigma_mm)
+    elif size.width_at_most_mm is not None:
+        entry.mm.bound(size.width_at_most_mm)
+
+
+def length_sigma_mm(line: Line, length_mm: float) -> float:
+    """Two percent for scale and drift of the chart, and one point at either end."""
+    return math.hypot(0.02 * length_mm, math.sqrt(2) * length_mm * line.step / max(line.length, line.step))
+
+
+def gone(number: int, into: int, entry: Entry) -> CrackState:
+    """The last word on a number that was given up, because its crack proved to be a part of ``into``."""
+    return CrackState(
+        number=number, revision=entry.revision + 1, state="withdrawn", into=into, views=entry.judgement.views,
+        missed=entry.judgement.missed, first_seen=entry.first_seen, last_seen=entry.last_seen, path_m=None, frame=None,
+        path_chart=np.zeros((0, 2)), chart=0, length_mm=None, length_sigma_mm=None, length_px=0.0, width_mm=None,
+        width_at_most_mm=None, width_px=None, score=entry.score, best=entry.best,
+    )  # fmt: skip

@@ -1,0 +1,196 @@
+"""How narrow a crack one frame would have shown, and what would have shown a narrower one.
+
+The constants were fitted by ``python benchmarks/mapping_coverage.py --fit`` on 4,064 stretches of rendered cracks (ten
+bridges, 400 frames) that the shipped ``fast-unet`` looked at: a logistic model of the chance that one is reported,
+
+    logit p = INTERCEPT + WIDTH ln(width_px) + BLUR ln(blur_px) + LIGHT ln(light + LIGHT_OFFSET).
+
+docs/mapping.md has how often what it states is right on other bridges.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.frames.sharpness import Sharpness
+from edge.surface.matching import project
+from edge.surface.place import OBLIQUE, View
+from edge.surface.registration import Registered
+
+PROBABILITY = 0.9
+"""A crack of the stated width is found with this probability."""
+INTERCEPT, WIDTH, BLUR, LIGHT, LIGHT_OFFSET = 3.08, 3.32, -0.95, 0.56, 0.003
+_LEAST_BLUR_PX = 0.5
+DARK_LIGHT = 0.02
+"""Below this light (code 39 of sRGB) the model's promise does not hold on the bridges of the fit."""
+_LOST_SHARE = 0.5
+"""Where so much of a picture is black or white, it is too dark or too bright."""
+SHARP_PX = 1.2
+"""Blur of a picture that is as sharp as pictures of that camera become."""
+BRIGHT_ENOUGH = 0.18
+"""Light of a well exposed grey surface."""
+_SMEARED_SHARE = 0.5
+
+Kind = Literal[
+    "0.1", "0.2", "0.3", "0.5", "1.0", "2.0", "unscaled", "far", "oblique", "blurred", "dark", "bright", "unknown"
+]
+"""How well a place was seen, best first. A number: cracks of so many millimetres and wider are found. ``unscaled``:
+seen sharply, but without range or lens nobody knows how many millimetres a pixel is. ``far``, ``oblique``, ``blurred``,
+``dark``, ``bright``: not even 2 mm, and why. ``unknown``: nothing in the picture tells how sharp it is."""
+CLASSES: tuple[Kind, ...] = get_args(Kind)
+WIDTHS_MM = tuple(float(kind) for kind in CLASSES[:6])
+UNSEEN = len(CLASSES)
+Hint = Literal["closer", "slower", "more light"]
+
+Points = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What one frame was able to show."""
+
+    kind: Kind
+    """For the corner of the picture that is seen worst."""
+    looks: Sharpness
+    narrowest_px: float | None
+    """Narrowest crack that is found with PROBABILITY, pixels; None where the sharpness is unknown."""
+    narrowest_mm: float | None
+    """The same on the surface, in the corner that is seen worst; None also without a scale."""
+    gsd_mm_px: float | None
+    """Millimetres per pixel in the middle, the longer way of a tilted pixel."""
+    incidence_deg: float | None
+    """Angle between axis and surface normal; None where the surface's orientation is not known."""
+    smear_px: float | None
+    """How far the middle of the picture moved during the exposure; None without exposure time or two frames beside each
+    other."""
+    footprint_m: Points | None
+    """Corners on the surface from the top left clockwise (4, 3), metres in ``frame``."""
+    frame: str | None
+    why: str | None
+    """Why ``narrowest_mm`` is None or the place is unknown; None where both are known."""
+
+    def hint(self, finest_mm: float) -> Hint | None:
+        """What the pilot can do to see cracks of ``finest_mm``; None where they are seen, or nothing can be said."""
+        if self.kind == "dark":
+            return "more light"
+        if self.narrowest_px is None or self.looks.blur_px is None:
+            return None
+        if self.narrowest_mm is not None and self.narrowest_mm <= finest_mm:
+            return None
+        if self.narrowest_mm is None and self.kind != "blurred":
+            return None
+        if _smeared(self):
+            return "slower"
+        lit = narrowest_px(self.looks.blur_px, BRIGHT_ENOUGH) / self.narrowest_px
+        if self.narrowest_mm is not None and lit * self.narrowest_mm <= finest_mm:
+            return "more light"
+        return "closer" if self.narrowest_mm is not None else "slower"
+
+
+class Motion:
+    """How fast the picture moves over the surface; used by one thread."""
+
+    def __init__(self) -> None:
+        self._past: deque[tuple[int, int, Points]] = deque(maxlen=64)
+
+    def smear_px(
+        self, placed: Registered | None, at_ns: int, exposure_us: int | None, size: tuple[int, int]
+    ) -> float | None:
+        """How far the middle of a frame of ``size`` (height, width) moved during its exposure, pixels.
+
+        From where registration laid this frame and one of the last half second; None where there is none.
+        """
+        if placed is None:
+            self._past.clear()
+            return None
+        middle = project(placed.to_chart, np.array([[(size[1] - 1) / 2, (size[0] - 1) / 2]]))[0]
+        if placed.rebased is not None:
+            self._past.clear()
+        past = [one for one in self._past if one[1] == placed.chart and 0 < at_ns - one[0] <= 500_000_000]
+        self._past.append((at_ns, placed.chart, middle))
+        if not past or exposure_us is None:
+            return None
+        began_ns, _, began = past[0]
+        speed = float(np.hypot(*(middle - began))) / placed.unit_per_px / ((at_ns - began_ns) / 1e9)
+        return speed * exposure_us / 1e6
+
+
+def look(looks: Sharpness, view: View, smear_px: float | None, size: tuple[int, int], *, facing: bool) -> Seen:
+    """Judge one frame of ``size`` (height, width); ``facing``: the surface's tilt is not known."""
+    height, width = size
+    corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)
+    footprint = view.on_surface(corners)
+    plane = view.plane
+    narrow_px = None if looks.blur_px is None else narrowest_px(looks.blur_px, looks.light)
+    gsd = worst = None
+    if plane is not None:
+        middle = np.array([[(width - 1) / 2, (height - 1) / 2]])
+        gsd, worst = _gsd_mm(view, middle), _gsd_mm(view, corners)
+    narrowest_mm = None if narrow_px is None or worst is None else narrow_px * worst
+    why = "nothing in the picture tells how sharp it is" if narrow_px is None else view.why_no_plane or view.why
+    kind = _kind(looks, view, narrow_px, narrowest_mm, worst)
+    lost = kind in ("dark", "bright")
+    return Seen(
+        kind=kind,
+        looks=looks,
+        narrowest_px=None if lost else narrow_px,
+        narrowest_mm=None if lost else narrowest_mm,
+        gsd_mm_px=gsd,
+        incidence_deg=None if plane is None or facing else plane.incidence_deg,
+        smear_px=smear_px,
+        footprint_m=footprint,
+        frame=None if footprint is None or view.frame is None else view.frame.name,
+        why=f"the picture is too {kind}" if lost else why,
+    )
+
+
+def _kind(
+    looks: Sharpness, view: View, narrow_px: float | None, narrowest_mm: float | None, worst_mm: float | None
+) -> Kind:
+    if looks.light < DARK_LIGHT or looks.dark_share > _LOST_SHARE:
+        return "dark"
+    if looks.bright_share > _LOST_SHARE:
+        return "bright"
+    if narrow_px is None or looks.blur_px is None:
+        return "unknown"
+    if view.why_no_plane == OBLIQUE:
+        return "oblique"
+    sharp_px = narrowest_px(min(looks.blur_px, SHARP_PX), looks.light)
+    if narrowest_mm is None or worst_mm is None:
+        return "unscaled" if narrow_px <= 2 * sharp_px else "blurred"
+    for kind, width_mm in zip(CLASSES, WIDTHS_MM, strict=False):
+        if narrowest_mm <= width_mm:
+            return kind
+    return "blurred" if sharp_px * worst_mm <= WIDTHS_MM[-1] else "far"
+
+
+def narrowest_px(blur_px: float, light: float) -> float:
+    """Width in pixels that is found with PROBABILITY, at a blur and a light as ``Sharpness`` has them."""
+    needed = math.log(PROBABILITY / (1 - PROBABILITY))
+    rest = INTERCEPT + BLUR * math.log(max(blur_px, _LEAST_BLUR_PX)) + LIGHT * math.log(light + LIGHT_OFFSET)
+    return math.exp((needed - rest) / WIDTH)
+
+
+def _gsd_mm(view: View, pixels: Points) -> float | None:
+    """The longest side of a pixel on the surface, over ``pixels`` (N, 2), millimetres; None where a ray misses."""
+    assert view.plane is not None
+    steps = np.concatenate([pixels, pixels + np.array([1.0, 0.0]), pixels + np.array([0.0, 1.0])])
+    cut = view.plane.cut(steps)
+    if cut is None:
+        return None
+    here, right, down = np.split(1000 * cut, 3)
+    # The longer half-axis of the ellipse that a pixel becomes: the larger singular value of both steps.
+    return float(np.linalg.svd(np.stack([right - here, down - here], axis=1), compute_uv=False).max())
+
+
+def _smeared(seen: Seen) -> bool:
+    """Whether motion makes up most of the blur: a smear of m pixels has the deviation m / sqrt(12)."""
+    if seen.smear_px is None or seen.looks.blur_px is None:
+        return False
+    return seen.smear_px / math.sqrt(12) >= _SMEARED_SHARE * seen.looks.blur_px

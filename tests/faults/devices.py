@@ -1,0 +1,99 @@
+"""Devices that hang, die or send noise: how soon that is noticed, and that they are opened again."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from edge.frames.newest import NewestFrame
+from edge.navigation.mavlink import Options, open_navigator
+from edge.support.clock import SystemClock
+from tests.faults.row import Measured, Row, Scale
+from tests.faults.world import pause, until, world
+from tests.frames.driver import Driver, finish, plugged
+from tests.mqtt.broker import free_port
+from tests.navigation.test_mavlink import Vehicle
+
+_SOON_S = 2.0
+_LOOK_S = 0.25  # what looking for it adds on a busy machine
+
+
+def run_camera(scale: Scale) -> Measured:
+    """The V4L2 camera on a scripted driver that hangs, comes back, and fails."""
+    clock, hung, gone, whole = SystemClock(), Driver(), Driver(), Driver()
+    with NewestFrame(plugged(clock, hung, gone, whole), clock) as feed:
+        hung.play(Driver.FRAME)
+        hang_s = until(lambda: feed.health(), "a hanging camera to be noticed")
+        told = str(feed.health())
+        back_s = until(gone.asked.is_set, "the hung camera to be opened again")
+        gone.play(Driver.FRAME, Driver.GONE)
+        die_s = until(lambda: feed.health() or whole.asked.is_set(), "a dead camera to be noticed")
+        until(whole.asked.is_set, "the dead camera to be opened again")
+        whole.play(Driver.FRAME)
+        until(lambda: feed.health() is None, "the camera to be well again")
+        finish(hung, gone, whole)
+    figures = (
+        f"hang noticed after {hang_s:.1f} s (“{told}”) and opened again {back_s:.1f} s later; death noticed after "
+        f"{die_s:.2f} s and opened again; well again after the next frame"
+    )
+    return Measured(figures, max(hang_s, die_s) <= _SOON_S + _LOOK_S)
+
+
+def run_gps(scale: Scale) -> Measured:
+    """An autopilot over UDP that falls silent, sends noise, and comes back."""
+    port = free_port()
+    vehicle = Vehicle(port)
+    with open_navigator(Options(device=f"udp:127.0.0.1:{port}"), SystemClock()) as navigator:
+
+        def spoken() -> bool:
+            vehicle.tell()
+            return navigator.health() is None
+
+        until(spoken, "the autopilot to be heard")
+        for _ in range(10):
+            vehicle.tell()
+            pause(0.1)
+        silent_s = until(lambda: navigator.health(), "a silent autopilot to be noticed")
+        told = str(navigator.health())
+        for _ in range(200):
+            with suppress(OSError):
+                vehicle.send(os.urandom(280))
+        noise = navigator.health()
+        back_s = until(spoken, "the autopilot to be heard again")
+    vehicle.socket.close()
+    figures = (
+        f"silence noticed after {silent_s:.1f} s (“{told}”); 200 packets of noise change nothing; well again "
+        f"{back_s:.2f} s after the next message"
+    )
+    return Measured(figures, silent_s <= _SOON_S + _LOOK_S and noise is not None)
+
+
+def run_accelerator(scale: Scale) -> Measured:
+    """The real daemon on an accelerator that dies after ten frames; systemd would start it anew at once."""
+    with world(scale.folder) as made:
+        text = made.config.read_text(encoding="utf-8")
+        made.config.write_text(text.replace('backend = "dark"', 'backend = "dark"\nfail_after = 10'), encoding="utf-8")
+        made.start()
+        until(lambda: made.kept() > 0, "the daemon to write something down")
+        until(lambda: not made.alive, "the daemon to end")
+        code = made.daemon.returncode if made.daemon is not None else None
+        until(lambda: made.status().get("state") == "offline", "the ground to hear of it", 5.0)
+        made.config.write_text(text, encoding="utf-8")
+        before, _ = made.kept(), made.start()
+        back_s = until(lambda: made.kept() > before, "detections to go on")
+        _, account = made.settle()
+    figures = (
+        f"death ends the daemon with {code}, status `offline`; started again, detections go on after "
+        f"{back_s:.1f} s; {account.put} put, {account.gaps} gaps, {account.missing} not received"
+    )
+    return Measured(figures, code == 69 and not (account.gaps or account.missing))
+
+
+_ASKED = "noticed in 2 s, announced, opened again for ever"
+ROWS = (
+    Row("camera", "camera hangs and dies", _ASKED, run_camera),
+    Row("gps", "autopilot falls silent and sends noise", _ASKED, run_gps),
+    Row(
+        "accelerator", "accelerator dies", "announced, daemon ends with 69 and systemd starts it anew", run_accelerator
+    ),
+)

@@ -1,0 +1,17 @@
+"""All rows of the table, in order."""
+
+from tests.faults import backlog, broker, commands, devices, disks, fuzz, hours, kills, link, power, steps
+
+ROWS = (
+    kills.ROW,
+    *broker.ROWS,
+    *link.ROWS,
+    power.ROW,
+    *disks.ROWS,
+    steps.ROW,
+    backlog.ROW,
+    commands.ROW,
+    *devices.ROWS,
+    hours.ROW,
+    *fuzz.ROWS,
+)

@@ -1,0 +1,204 @@
+"""The collector with a real broker: what is stored is confirmed, nothing else is, and nobody's payload stops it."""
+
+import contextlib
+import json
+import threading
+
+import jsonschema
+import pytest
+
+from edge.detections import receipts
+from edge.ground import Query
+from edge.ground.serve import collector_of
+from edge.ground.settings import read as settings_of
+from edge.ground.stores import open_store
+from edge.support.clock import SystemClock
+from tests.ground.letters import as_bytes, crack, detection
+from tests.mqtt.broker import PATIENCE_S, Ear, mosquitto
+
+DETECTIONS, RECEIPTS = "spanhawk/drone1/detections", "spanhawk/drone1/receipts"
+
+
+@contextlib.contextmanager
+def collecting(url, broker, **mqtt):
+    """A collector at work; its store."""
+    clock, stop = SystemClock(), threading.Event()
+    with open_store(url, clock) as store:
+        settings = settings_of(None, broker=broker.url, store=url)
+        collector = collector_of(settings, store, clock)
+        thread = threading.Thread(target=collector.run, args=(stop,), name="collector")
+        thread.start()
+        try:
+            yield store, collector
+        finally:
+            stop.set()
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive()
+
+
+@pytest.fixture
+def broker(tmp_path):
+    with mosquitto(tmp_path) as one:
+        yield one
+
+
+@pytest.fixture
+def ear(broker):
+    with Ear(broker, "spanhawk/+/+") as one:
+        yield one
+
+
+def listening(broker, count=1):
+    assert broker.wait_log("Sending SUBACK to spanhawk-ground", count=count)
+
+
+def confirmed(ear):
+    """The ids of letters that receipts have named so far; each receipt validates against its schema."""
+    ids = set()
+    for payload in ear.payloads(RECEIPTS):
+        jsonschema.validate(json.loads(payload), receipts.schema())
+        ids.update(receipts.letter_ids("drone1", payload))
+    return ids
+
+
+def test_what_is_stored_is_confirmed(url, broker, ear):
+    with collecting(url, broker) as (store, collector):
+        listening(broker)
+        sent = [detection(seq) for seq in range(1, 41)]
+        for one in sent:
+            ear.say(DETECTIONS, as_bytes(one), qos=0)
+        ear.say("spanhawk/drone1/cracks", as_bytes(crack(3, 2)))
+        ids = {one["id"] for one in sent} | {receipts.revision_id(crack(3, 2)["id"], 2)}
+        assert ear.wait(lambda: confirmed(ear) == ids)
+        assert store.ranges("drone1", "f1") == ((1, 40),)
+        assert len(store.cracks(Query())) == 1
+        ear.say(DETECTIONS, as_bytes(detection(7, historical=True)))
+        assert ear.wait(lambda: [7, 7] in json.loads(ear.payloads(RECEIPTS)[-1])["ranges"])
+        assert (collector.counts.stored, collector.counts.repeats) == (41, 1)
+
+
+HOSTILE = {
+    "script": b"<script>alert(1)</script>",
+    "deep": b"[" * 100_000,
+    "deep objects": b'{"a":' * 5000 + b"1" + b"}" * 5000,
+    "twice": as_bytes(detection(1)).replace(b'"seq":1', b'"seq":1,"seq":2'),
+    "twice in a list": as_bytes(detection(1)).replace(b'"kind"', b'"x":[{"a":1,"a":2}],"kind"'),
+    "nan": as_bytes(detection(1)).replace(b"0.9", b"NaN"),
+    "endless": as_bytes(detection(1)).replace(b"0.9", b"1e999"),
+    "long number": as_bytes(detection(1)).replace(b"0.9", b"9" * 5000),
+    "schema": as_bytes(detection(1, schema="spanhawk/detection/3")),
+    "traversal": as_bytes(detection(1, flight="../../etc/passwd\n")),
+    "another's id": as_bytes(detection(1)).replace(b'"seq":1', b'"seq":2'),
+    "another vehicle": as_bytes(detection(1, "drone2")),
+    "seq below 1": as_bytes(detection(0)),
+    "not utf-8": b'{"\xff":1}',
+    "a list": b"[]",
+    "nothing": b"",
+    "NUL": as_bytes(detection(1, kind="a\0b")),
+    "lone surrogate": as_bytes(detection(1, kind="\udc80")),
+    "far away": as_bytes(detection(1, lon=1e6)),
+    "no date": as_bytes(detection(1)).replace(b"2026-05-01T", b"2026-13-45T"),
+    "kind of a list": as_bytes(detection(1, kind=["crack"])),
+}
+
+
+def test_nobody_s_payload_stops_it_or_is_confirmed(url, broker, ear):
+    with collecting(url, broker) as (store, collector):
+        listening(broker)
+        for payload in HOSTILE.values():
+            ear.say(DETECTIONS, payload, qos=0)
+        ear.say("spanhawk/drone1/status", b'{"schema":"spanhawk/status/1"}', qos=0)
+        ear.say("spanhawk/ drone /status", b"{}", qos=0)
+        ear.say(DETECTIONS, b"x" * 3_000_000, qos=0)  # the broker keeps this one away from us
+        ear.say(DETECTIONS, as_bytes(detection(5)))
+        assert ear.wait(lambda: confirmed(ear))
+        assert confirmed(ear) == {detection(5)["id"]}
+        assert collector.counts.refused == len(HOSTILE) + 2
+        assert sum(collector.counts.by_reason.values()) == collector.counts.refused
+        reasons = {row.payload: row.reason for row in store.refused(100)}
+        assert len(store.refused(100)) == len(HOSTILE) + 2
+        assert "a key appears twice" in reasons[HOSTILE["twice"]]
+        assert "this ground reads spanhawk/detection/2" in reasons[HOSTILE["schema"]]
+        assert collector.health() == []
+
+
+def test_another_content_under_a_stored_name_is_kept_and_not_confirmed(url, broker, ear):
+    with collecting(url, broker) as (store, collector):
+        listening(broker)
+        ear.say(DETECTIONS, as_bytes(detection(2, score=0.5)))
+        assert ear.wait(lambda: len(ear.payloads(RECEIPTS)) == 1)
+        ear.say(DETECTIONS, as_bytes(detection(2, score=0.7)))  # a seq that runs back
+        ear.say(DETECTIONS, as_bytes(detection(3)))
+        assert ear.wait(lambda: detection(3)["id"] in confirmed(ear))
+        assert [json.loads(payload)["ranges"] for payload in ear.payloads(RECEIPTS)] == [[[2, 2]], [[3, 3]]]
+        assert collector.counts.conflicts == 1
+        assert [row.payload for row in store.refused(9)] == [as_bytes(detection(2, score=0.7))]
+
+
+def test_a_full_disk_confirms_nothing_and_says_so(tmp_path, broker, ear):
+    url = str(tmp_path / "ground.db")
+    with collecting(url, broker) as (store, collector):
+        listening(broker)
+        ear.say(DETECTIONS, as_bytes(detection(1)))
+        assert ear.wait(lambda: confirmed(ear) == {detection(1)["id"]})
+        pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+        store._db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own way to be full
+        for seq in range(2, 40):
+            ear.say(DETECTIONS, as_bytes(detection(seq, note="x" * 5000)), qos=0)
+        assert ear.wait(lambda: False, 1.0) is False
+        assert any("is full" in trouble and "nothing is confirmed" in trouble for trouble in collector.health())
+        last = max(last for _, last in store.ranges("drone1", "f1"))
+        assert len(confirmed(ear)) == last < 39
+        store._db.execute("PRAGMA max_page_count = 1000000")
+        assert ear.wait(lambda: len(confirmed(ear)) == 39)
+        assert store.ranges("drone1", "f1") == ((1, 39),)
+        assert collector.health() == []
+
+
+def test_a_database_that_goes_and_comes_back(postgres, broker, ear):
+    with collecting(postgres.database("away"), broker) as (store, collector):
+        listening(broker)
+        ear.say(DETECTIONS, as_bytes(detection(1)))
+        assert ear.wait(lambda: len(confirmed(ear)) == 1)
+        postgres.stop()
+        try:
+            for seq in range(2, 10):
+                ear.say(DETECTIONS, as_bytes(detection(seq)))
+            assert ear.wait(lambda: False, 1.0) is False
+            assert len(confirmed(ear)) == 1
+            assert "nothing is confirmed" in collector.health()[0]
+        finally:
+            postgres.start()
+        assert ear.wait(lambda: len(confirmed(ear)) == 9)
+        assert store.ranges("drone1", "f1") == ((1, 9),)
+
+
+def test_two_collectors_of_one_name_lose_nothing_and_name_the_reason(tmp_path, broker, ear, caplog):
+    url = str(tmp_path / "ground.db")
+    with collecting(url, broker), collecting(url, broker) as (store, _):
+        listening(broker, 3)  # the one whose session was taken has come back
+        for seq in range(1, 21):
+            ear.say(DETECTIONS, as_bytes(detection(seq)))
+        assert ear.wait(lambda: len(confirmed(ear)) == 20)
+        assert store.ranges("drone1", "f1") == ((1, 20),)
+    told = {record.message for record in caplog.records if record.levelname == "WARNING"}
+    assert all("give each collector a mqtt.client_id of its own" in one for one in told)
+    assert told
+
+
+def test_what_is_missing_is_asked_for(tmp_path, broker):
+    with Ear(broker, "spanhawk/drone1/commands") as ear:
+        url, clock, stop = str(tmp_path / "ground.db"), SystemClock(), threading.Event()
+        with open_store(url, clock) as store:
+            collector = collector_of(settings_of(None, broker=broker.url, store=url), store, clock)
+            collector._gaps._after_ns = 0
+            thread = threading.Thread(target=collector.run, args=(stop,))
+            thread.start()
+            listening(broker)
+            for seq in (1, 2, 5, 9):
+                ear.say(DETECTIONS, as_bytes(detection(seq)))
+            assert ear.wait(lambda: ear.heard)
+            stop.set()
+            thread.join(PATIENCE_S)
+    asked = json.loads(ear.payloads("spanhawk/drone1/commands")[0])
+    assert asked == {"command": "resend", "flight_id": "f1", "ranges": [[3, 4], [6, 8]]}

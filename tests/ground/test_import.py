@@ -1,0 +1,58 @@
+"""A landed flight's folder goes into the store as if it had come over the air."""
+
+import json
+
+import pytest
+
+from edge.cli import main
+from edge.ground import Batch, Query
+from edge.ground.incoming import read
+from edge.ground.stores import open_store
+from tests.ground.letters import BEGIN, as_bytes, clock, crack, detection
+
+
+@pytest.fixture
+def flight(tmp_path):
+    folder = tmp_path / "flight"
+    folder.mkdir()
+    lines = [as_bytes(detection(seq)) for seq in range(1, 6)]
+    (folder / "detections.jsonl").write_bytes(b"\n".join(lines) + b"\n" + as_bytes(detection(6))[:200])
+    (folder / "cracks.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [crack(1, 3)]}))
+    return folder
+
+
+def test_a_folder_is_read_once_and_recognised_the_second_time(flight, url, capsys):
+    with open_store(url, clock()) as store:
+        batch = Batch()
+        assert read("spanhawk/drone1/detections", as_bytes(detection(2)), BEGIN, batch) is None
+        store.add(batch)
+    assert main(["ground", "import", str(flight), "--store", url]) == 0
+    told = capsys.readouterr().err
+    assert "5 new, 1 already there, 1 refused" in told
+    assert "it has no coverage.geojson" in told
+    assert main(["ground", "--store", url, "import", str(flight)]) == 0
+    assert "0 new, 6 already there, 1 refused" in capsys.readouterr().err
+    with open_store(url, clock()) as store:
+        assert store.ranges("drone1", "f1") == ((1, 5),)
+        assert [row.revision for row in store.cracks(Query())] == [3]
+
+
+def test_a_folder_without_a_flight_and_a_damaged_one_are_refused(tmp_path, flight, capsys):
+    store = str(tmp_path / "ground.db")
+    assert main(["ground", "import", str(tmp_path / "nowhere"), "--store", store]) == 2
+    (flight / "cracks.geojson").write_text('{"type": "FeatureCollection", "features": [')
+    assert main(["ground", "import", str(flight), "--store", store]) == 2
+    told = capsys.readouterr().err
+    assert "no flight is here" in told
+    assert "no FeatureCollection" in told
+
+
+def test_a_broker_or_table_that_cannot_be_is_refused(tmp_path, capsys):
+    config = tmp_path / "ground.toml"
+    config.write_text('[ground]\nshare = "a/b"\n')
+    assert main(["ground", "--config", str(config)]) == 78
+    assert main(["ground", "--broker", "http://x", "--store", str(tmp_path / "g.db")]) == 78
+    assert main(["ground", "--store", str(config / "x")]) == 78
+    told = capsys.readouterr().err
+    assert "ground.share" in told
+    assert "write it as mqtt://host:1883" in told

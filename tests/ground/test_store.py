@@ -1,0 +1,180 @@
+"""What every store promises, over an SQLite file and over a real PostgreSQL server with PostGIS."""
+
+import contextlib
+import json
+import sqlite3
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from edge.ground import Batch, CoverageRow, Query, StateRow, as_ranges, missing
+from edge.ground.incoming import read
+from edge.ground.stores import open_store
+from edge.support.errors import ConfigError
+from tests.ground.letters import BEGIN, as_bytes, clock, crack, detection
+
+
+def batch_of(*features):
+    batch = Batch()
+    for feature in features:
+        properties = feature["properties"]
+        what = "detections" if "detection" in properties["schema"] else "cracks"
+        assert read(f"spanhawk/{properties['vehicle']}/{what}", as_bytes(feature), BEGIN, batch) is None
+    return batch
+
+
+@pytest.fixture
+def store(url):
+    with open_store(url, clock()) as one:
+        yield one
+
+
+def seqs(rows):
+    return [row.seq for row in rows]
+
+
+def test_what_is_added_is_read_back_as_it_came(store):
+    feature = detection(1, crack_id="c-1", kind="spalling")
+    added = store.add(batch_of(feature))
+    assert (added.new, added.repeats, added.conflicts) == (1, 0, ())
+    (row,) = store.detections(Query())
+    assert (row.vehicle, row.flight_id, row.seq, row.kind, row.crack_id) == ("drone1", "f1", 1, "spalling", "c-1")
+    assert row.payload == as_bytes(feature)
+    assert row.box == (7.0, 50.0, 7.0, 50.0)
+    assert row.seen_at == BEGIN + timedelta(seconds=1)
+    assert store.detection(row.id) == row
+    assert store.detection("another") is None
+
+
+def test_a_repeat_is_recognised_and_also_one_that_came_late(store):
+    store.add(batch_of(detection(1), detection(2)))
+    added = store.add(batch_of(detection(1, historical=True), detection(3), detection(3), detection(2)))
+    assert (added.new, added.repeats, added.conflicts) == (1, 3, ())
+    assert seqs(store.detections(Query())) == [1, 2, 3]
+
+
+def test_a_name_that_another_content_has_is_a_conflict_and_the_first_stays(store):
+    store.add(batch_of(detection(1, score=0.5)))
+    added = store.add(batch_of(detection(1, score=0.7), detection(2)))
+    assert (added.new, added.repeats, seqs(added.conflicts)) == (1, 0, [1])
+    assert [row.score for row in store.detections(Query())] == [0.5, 0.9]
+    within = store.add(batch_of(detection(3, score=0.1), detection(3, score=0.2)))
+    assert seqs(within.conflicts) == [3]
+
+
+def test_vehicles_and_flights_are_kept_apart(store):
+    store.add(batch_of(detection(1), detection(1, flight="f2"), detection(1, vehicle="drone2"), crack(1, 1)))
+    assert {(row.vehicle, row.flight_id) for row in store.detections(Query())} == {
+        ("drone1", "f1"), ("drone1", "f2"), ("drone2", "f1"),
+    }  # fmt: skip
+    assert len(store.detections(Query(vehicle="drone1"))) == 2
+    flights = {(row.vehicle, row.flight_id): row for row in store.flights()}
+    assert flights["drone1", "f1"].cracks == 1
+    assert flights["drone2", "f1"].detections == 1
+
+
+def test_of_a_crack_the_last_revision_counts_and_all_are_kept(store):
+    store.add(batch_of(crack(1, 2), crack(2, 1), crack(1, 1, state="tentative")))
+    assert sorted((row.number, row.revision) for row in store.cracks(Query())) == [(1, 2), (2, 1)]
+    assert store.counts() == {"detections": 0, "cracks": 3, "flights": 1, "refused": 0}
+    row = store.crack(store.cracks(Query())[0].crack_id)
+    assert (row.length_mm, row.width_mm, row.width_at_most_mm, row.best_sha256) == (812.0, None, 0.4, "ab" * 32)
+    assert row.box == (7.0, 50.0, 7.001, 50.002)
+    assert store.crack("nobody") is None
+    again = store.add(batch_of(crack(1, 2), crack(2, 1, state="withdrawn")))
+    assert (again.new, again.repeats, len(again.conflicts)) == (0, 1, 1)
+
+
+def test_questions(store):
+    store.add(batch_of(*(detection(n, lon=float(n), lat=-n / 2) for n in range(1, 11)), detection(11, lon=None)))
+    assert seqs(store.detections(Query(limit=2, offset=3))) == [4, 5]
+    assert seqs(store.detections(Query(limit=2, newest_first=True))) == [11, 10]
+    assert seqs(store.detections(Query(box=(2.5, -10.0, 4.0, 0.0)))) == [3, 4]
+    assert seqs(store.detections(Query(box=(9.5, -90.0, 1.0, 90.0)))) == [1, 10]
+    within = Query(since=BEGIN + timedelta(seconds=4), until=BEGIN + timedelta(seconds=6))
+    assert seqs(store.detections(within)) == [4, 5, 6]
+    assert store.matched("detections", Query(limit=1)) == 11
+    assert store.matched("detections", Query(kind="rust")) == 0
+    assert store.matched("cracks", Query()) == 0
+    assert store.ranges("drone1", "f1") == ((1, 11),)
+    assert store.ranges("drone1", "nowhere") == ()
+
+
+def test_what_is_newest_of_states_and_coverage_stays(store):
+    def state(what, flight, second, payload):
+        return StateRow("drone1", flight, what, BEGIN + timedelta(seconds=second), payload)
+
+    store.add(Batch(states=[state("status", "f1", 0, b"{}"), state("telemetry", "f1", 0, b"{}")]))
+    store.add(Batch(states=[state("status", "f2", 1, b'{"a":1}'), state("telemetry", "f1", 2, b'{"b":1}')]))
+    assert [(row.what, row.flight_id, row.payload) for row in store.states()] == [
+        ("status", "f2", b'{"a":1}'), ("telemetry", "f1", b'{"b":1}'),
+    ]  # fmt: skip
+    store.add(Batch(coverage=[CoverageRow("drone1", "f1", b"1"), CoverageRow("drone1", "f2", b"2")]))
+    store.add(Batch(coverage=[CoverageRow("drone1", "f1", b"3")]))
+    assert [row.payload for row in store.coverage()] == [b"3", b"2"]
+    assert store.coverage(vehicle="drone2") == []
+    assert [row.payload for row in store.coverage(flight_id="f2")] == [b"2"]
+
+
+def test_refused_messages_are_kept_for_whoever_asks(store):
+    batch = Batch()
+    assert read("spanhawk/drone1/detections", b"\0<script>", BEGIN, batch) is not None
+    store.add(batch)
+    (row,) = store.refused(10)
+    assert row.payload == b"\0<script>"
+    assert "not a JSON object" in row.reason
+
+
+def test_a_store_opened_again_is_the_same_one(url):
+    with open_store(url, clock()) as store:
+        store.add(batch_of(detection(1)))
+        name = store.id
+    with open_store(url, clock()) as store, open_store(url, clock()) as beside:
+        assert store.id == beside.id == name
+        assert store.add(batch_of(detection(1))).repeats == 1
+        beside.add(batch_of(detection(2)))
+        assert store.ranges("drone1", "f1") == ((1, 2),)
+
+
+def test_a_store_of_a_newer_version_is_refused(url):
+    open_store(url, clock()).__exit__(None, None, None)
+    if url.startswith("postgresql"):
+        with psycopg.connect(url) as db:
+            db.execute("UPDATE spanhawk.store SET version = 99")
+    else:
+        with contextlib.closing(sqlite3.connect(url)) as db:
+            db.execute("PRAGMA user_version = 99")
+    with pytest.raises(ConfigError, match="newer spanhawk"):
+        open_store(url, clock())
+
+
+def test_partitions_and_geometry_are_for_others_to_use(postgres):
+    url = postgres.database("others")
+    with open_store(url, clock()) as store:
+        store.add(batch_of(detection(1), crack(1, 1)))
+    with psycopg.connect(url) as db:
+        assert db.execute("SELECT ST_AsText(geom) FROM spanhawk.detection_20260501").fetchone() == ("POINT(7 50)",)
+        assert db.execute("SELECT ST_NPoints(geom), ST_SRID(geom) FROM spanhawk.crack").fetchone() == (2, 4326)
+
+
+def test_what_is_no_store_is_refused(tmp_path):
+    other = tmp_path / "other.db"
+    with contextlib.closing(sqlite3.connect(other)) as db:
+        db.execute("CREATE TABLE mine (a)")
+    with pytest.raises(ConfigError, match="no store of the ground"):
+        open_store(str(other), clock())
+    (tmp_path / "text").write_text("nothing like it" * 100)
+    with pytest.raises(ConfigError, match="damaged or no store"):
+        open_store(str(tmp_path / "text"), clock())
+    for url in ("postgresql://nobody:secret@127.0.0.1:1/x", "postgresql://%zz"):
+        with pytest.raises(Exception, match=r"cannot be used now|--store") as told:
+            open_store(url, clock())
+        assert "secret" not in str(told.value)
+
+
+def test_runs_and_gaps():
+    assert as_ranges([3, 1, 2, 7, 7]) == ((1, 3), (7, 7))
+    assert missing(((2, 3), (6, 9))) == ((1, 1), (4, 5))
+    assert missing(()) == ()
+    assert json.dumps(as_ranges([5])) == "[[5, 5]]"

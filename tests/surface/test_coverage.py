@@ -1,0 +1,165 @@
+"""What was seen: the grid against plain counting, classes against scenes made for them, memory over a long flight."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.frames import sharpness
+from edge.frames.sharpness import Sharpness
+from edge.navigation import Attitude, NavState, nowhere
+from edge.surface import coverage as room
+from edge.surface.coverage import Coverage
+from edge.surface.outlines import outlines
+from edge.surface.place import Surveyor
+from edge.surface.registration import Registered
+from edge.surface.scale import ScaleOptions
+from edge.surface.visibility import Motion, Seen, look
+from tests.surface.wall import HEIGHT, WIDTH, placed, wall, window
+
+SIZE = (HEIGHT, WIDTH)
+WHOLE = [np.array([[0, 0], [WIDTH, 0], [WIDTH, HEIGHT], [0, HEIGHT]], np.float64)]
+CLEAR = Sharpness(1.0, 1.0, 0.2, 0.0, 0.0)
+
+
+def seen(looks: Sharpness = CLEAR, range_m: float | None = 1.0, pitch_deg: float | None = 0.0, **scale: object) -> Seen:
+    """A frame of 640x360 and 60 degrees: 1.8 mm a pixel at 1 m."""
+    attitude = None if pitch_deg is None else Attitude(0.0, pitch_deg, 0.0)
+    options = ScaleOptions(hfov_deg=60.0, **scale)  # type: ignore[arg-type]
+    view = Surveyor(options).look(NavState(0, None, attitude, range_m), WIDTH, HEIGHT)
+    return look(looks, view, None, SIZE, facing=options.surface == "facing")
+
+
+def test_outlines_cover_exactly_the_cells() -> None:
+    inside = np.random.default_rng(3).random((24, 31)) < 0.55
+    drawn = np.zeros((24 * 8, 31 * 8), np.uint8)
+    for polygon in outlines(inside):
+        own = np.zeros_like(drawn)
+        # Half a cell's eighth inwards: OpenCV also fills the pixels of the border.
+        cv2.fillPoly(own, [np.rint(ring * 8 * 16 - 8).astype(np.int32) for ring in polygon], 1, cv2.LINE_8, 4)
+        drawn += own
+    assert np.array_equal(drawn[4::8, 4::8] > 0, inside)
+    assert drawn[4::8, 4::8].max() == 1, "polygons do not overlap"
+    area = sum(_area(ring) for polygon in outlines(inside) for ring in polygon)
+    assert area == inside.sum(), "holes are taken away"
+
+
+def _area(ring: np.ndarray) -> float:
+    return 0.5 * float(np.dot(ring[:-1, 0], ring[1:, 1]) - np.dot(ring[1:, 0], ring[:-1, 1]))
+
+
+def test_the_best_view_of_a_place_counts() -> None:
+    coverage = Coverage()
+    coverage.add(placed(0, 0), SIZE, WHOLE, "blurred")
+    coverage.add(placed(320, 0), SIZE, WHOLE, "0.3")
+    coverage.add(placed(0, 0), SIZE, WHOLE, "dark")
+    areas = coverage.areas(1)
+    assert areas["0.3"] == pytest.approx(WIDTH * HEIGHT, rel=0.05)
+    assert areas["blurred"] == pytest.approx(320 * HEIGHT, rel=0.05)
+    assert set(areas) == {"0.3", "blurred"}
+    assert sum(patch.area for patch in coverage.patches()) == pytest.approx(sum(areas.values()))
+
+
+def test_pixels_that_become_metres_keep_what_was_seen() -> None:
+    coverage = Coverage()
+    coverage.add(placed(0, 0), SIZE, WHOLE, "0.3")
+    onto = np.diag([0.001, -0.001, 1.0])
+    metres = Registered(1, onto, "m", 0.001, 0.3, "measured", onto, 1.0)
+    coverage.add(metres, SIZE, [], "0.3")
+    assert coverage.areas(1)["0.3"] == pytest.approx(0.64 * 0.36, rel=0.1)
+
+
+def test_a_long_hover_and_a_long_flight_stay_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MAX_TILES", 64)
+    coverage = Coverage()
+    for _ in range(300):
+        coverage.add(placed(0, 0), SIZE, WHOLE, "0.3")
+    assert coverage.tiles <= 4
+    for number in range(600):
+        coverage.add(placed(2000.0 * number, 1.0e4 * (number % 7)), SIZE, WHOLE, "0.5")
+    assert coverage.tiles <= 64
+    assert sum(len(ring) for patch in coverage.patches() for polygon in patch.polygons for ring in polygon) < 25_000
+
+
+def test_more_separate_pictures_than_fit_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MAX_TILES", 64)
+    coverage = Coverage()
+    for number in range(74):
+        coverage.add(Registered(number + 1, np.eye(3), "px", 1.0, 0.0, "first", None, 1.0), SIZE, WHOLE, "unscaled")
+    assert coverage.tiles <= 64
+    assert coverage.left_out >= 10
+
+
+def test_nearer_is_finer_and_by_the_same_ratio() -> None:
+    near, far = seen(range_m=0.5), seen(range_m=1.0)
+    assert near.narrowest_mm is not None
+    assert far.narrowest_mm == pytest.approx(2 * near.narrowest_mm)
+    assert far.gsd_mm_px == pytest.approx(1000 / (320 / np.tan(np.radians(30))), rel=1e-3)
+
+
+def test_a_tilted_surface_is_seen_worse() -> None:
+    square = seen(surface="vertical", wall_normal_deg=180.0)
+    tilted = seen(surface="vertical", wall_normal_deg=180.0, pitch_deg=-40.0)
+    assert tilted.incidence_deg == pytest.approx(40.0)
+    assert tilted.gsd_mm_px == pytest.approx((square.gsd_mm_px or 0.0) / np.cos(np.radians(40)), rel=0.01)
+    assert seen(surface="vertical", wall_normal_deg=180.0, pitch_deg=-70.0).kind == "oblique"
+
+
+@pytest.mark.parametrize("range_m", [None, 0.0, 655.35, float("nan")])
+def test_without_a_believable_range_there_are_no_millimetres_and_a_reason(range_m: float | None) -> None:
+    found = seen(range_m=range_m)
+    assert (found.narrowest_mm, found.gsd_mm_px, found.kind) == (None, None, "unscaled")
+    assert found.why is not None
+
+
+def test_classes_of_what_shows_nothing() -> None:
+    assert seen(Sharpness(1.0, 1.0, 0.001, 0.9, 0.0)).kind == "dark"
+    assert seen(Sharpness(1.0, 1.0, 0.9, 0.0, 0.8)).kind == "bright"
+    assert seen(Sharpness(None, 1.0, 0.2, 0.0, 0.0)).kind == "unknown"
+    assert seen(range_m=20.0).kind == "far"
+    assert seen(Sharpness(9.0, 1.0, 0.2, 0.0, 0.0), range_m=0.8).kind == "blurred"
+    assert seen(Sharpness(1.0, 1.0, 0.001, 0.9, 0.0)).hint(0.3) == "more light"
+    assert seen(range_m=5.0).hint(0.3) == "closer"
+    assert seen(range_m=0.05).hint(0.3) is None
+
+
+def test_a_smear_is_the_way_of_the_middle_during_the_exposure() -> None:
+    motion = Motion()
+    assert motion.smear_px(placed(0, 0), 0, 10_000, SIZE) is None, "one frame does not move"
+    # 100 px in 0.1 s, and 10 ms of exposure.
+    assert motion.smear_px(placed(100, 0), 100_000_000, 10_000, SIZE) == pytest.approx(10.0)
+    assert motion.smear_px(placed(100, 0), 200_000_000, None, SIZE) is None
+    assert motion.smear_px(None, 300_000_000, 10_000, SIZE) is None
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.0, 3.0])
+def test_blur_is_read_from_the_edges_of_a_picture(sigma: float) -> None:
+    rng = np.random.default_rng(5)
+    picture = np.full((720, 1280), 150, np.float32)
+    for x, y in rng.integers(0, (1280, 720), (900, 2)):
+        cv2.rectangle(picture, (int(x), int(y)), (int(x) + 25, int(y) + 25), float(rng.integers(60, 200)), -1)
+    blurred = cv2.GaussianBlur(picture, (0, 0), sigma) + rng.normal(0, 1.5, picture.shape)
+    rgb = np.repeat(np.clip(blurred, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    assert sharpness.measure(rgb, "srgb").blur_px == pytest.approx(sigma, rel=0.3)
+
+
+def test_nothing_is_said_of_pictures_that_show_nothing() -> None:
+    assert sharpness.measure(np.zeros((360, 640, 3), np.uint8), "srgb").blur_px is None
+    noise = np.random.default_rng(1).normal(120, 3, (360, 640, 3)).clip(0, 255).astype(np.uint8)
+    assert sharpness.measure(noise, "srgb").blur_px is None
+    assert sharpness.measure(np.zeros((1, 9, 3), np.uint8), "srgb").blur_px is None
+
+
+def test_a_smeared_wall_is_less_sharp_than_a_still_one() -> None:
+    still = window(wall(), 100, 100)
+    smeared = cv2.blur(still, (15, 1))
+    before, after = sharpness.measure(still, "srgb").blur_px, sharpness.measure(smeared, "srgb").blur_px
+    assert before is not None
+    assert after is None or after > 1.5 * before
+
+
+def test_nowhere_is_nowhere() -> None:
+    view = Surveyor(ScaleOptions()).look(nowhere(0), WIDTH, HEIGHT)
+    found = look(CLEAR, view, None, SIZE, facing=True)
+    assert (found.footprint_m, found.frame, found.incidence_deg) == (None, None, None)

@@ -1,0 +1,54 @@
+"""A daemon that is started again goes on with the names that it gave."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge.support.errors import TryAgainError
+from edge.surface.inventory import Inventory
+from edge.surface.resume import NUMBERS_MARGIN, REVISIONS_MARGIN, from_bytes, to_bytes
+from tests.surface.test_inventory import look
+from tests.surface.wall import seen_in, wall, window, zigzag
+
+
+def _flown() -> tuple[Inventory, np.ndarray, np.ndarray]:
+    concrete, line = wall(4), zigzag((500, 240), (0, 1), 45, seed=1)
+    inventory = Inventory()
+    for number in range(4):
+        _see(inventory, concrete, line, number)
+    return inventory, concrete, line
+
+
+def _see(inventory: Inventory, concrete: np.ndarray, line: np.ndarray, number: int) -> tuple[int | None, ...]:
+    part = seen_in(line, 40.0 * number, 100.0)
+    assert part is not None
+    return inventory.add(look(number, window(concrete, 40.0 * number, 100), [part])).numbers
+
+
+def test_a_crack_keeps_its_name_and_its_views_over_a_restart() -> None:
+    inventory, concrete, line = _flown()
+    (before,) = inventory.all()
+    again = from_bytes(to_bytes(inventory))
+    assert _see(again, concrete, line, 5) == (before.number,)
+    (after,) = again.all()
+    assert (after.views, after.state, after.chart) == (before.views + 1, before.state, before.chart)
+    assert after.first_seen == before.first_seen
+    assert after.width_px == pytest.approx(before.width_px, rel=0.01)
+    assert after.revision >= before.revision + REVISIONS_MARGIN
+
+
+def test_numbers_that_may_have_been_given_since_are_passed_over() -> None:
+    inventory, concrete, _ = _flown()
+    again = from_bytes(to_bytes(inventory))
+    other = zigzag((620, 240), (0, 1), 40, seed=3)
+    (number,) = _see(again, concrete, other, 5)
+    assert number is not None
+    assert number > NUMBERS_MARGIN
+
+
+def test_damaged_bytes_are_said_and_nothing_else_happens() -> None:
+    data = to_bytes(_flown()[0])
+    for damaged in (b"", data[:200], data[: len(data) // 2], b"\0" * 500, data[:60] + b"\xff" * 40 + data[100:]):
+        with pytest.raises(TryAgainError, match="cannot be read"):
+            from_bytes(damaged)
