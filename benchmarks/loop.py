@@ -157,6 +157,7 @@ class _Loop:
             self._recorder = stack.enter_context(Recorder(self._out, masks=False, overlays=False))
             flight = Flight("bench", "bench", "spanhawk/bench/detections")
             self._pipeline = Pipeline(segmenter, navigator, outbox, flight, Measures(), clock)
+            self._recorder.begin(clock, "bench", {})
             self._frames = self._endless()
             next(self._frames)
             self._stack = stack.pop_all()
@@ -169,7 +170,7 @@ class _Loop:
     def step(self) -> None:
         """Read, process and record one frame."""
         outcome: Outcome = self._pipeline.process(next(self._frames))
-        self._recorder.write(outcome)
+        self._recorder.write(outcome, self._pipeline)
         self.detections = len(outcome.features)
 
     def _endless(self) -> Generator[Frame, None, None]:

@@ -9,7 +9,20 @@ import sys
 from collections.abc import Sequence
 
 from edge import __version__
-from edge.commands import benchmark, calibrate, config, demo, doctor, ground, outbox, replay, report, run
+from edge.commands import (
+    benchmark,
+    calibrate,
+    config,
+    demo,
+    doctor,
+    export,
+    ground,
+    outbox,
+    replay,
+    report,
+    run,
+    verify,
+)
 from edge.support.errors import EXIT_DONE, SpanhawkError
 
 _EPILOG = """\
@@ -21,6 +34,8 @@ examples:
   spanhawk replay flight.mp4 --mqtt mqtt://localhost
   spanhawk report FLIGHT --out report/              what was found and what was not seen, after the landing
   spanhawk run --config /etc/spanhawk/spanhawk.toml
+  spanhawk verify FLIGHT                            was anything changed, added or lost?
+  spanhawk export FLIGHT --coco --out labels/       for those who correct labels
   spanhawk ground --broker mqtt://localhost         keep what the drones find; gives them receipts
   spanhawk doctor                                   is this drone fit to fly?
   spanhawk outbox list
@@ -29,7 +44,7 @@ examples:
 """
 
 # In the order in which --help shows them.
-_COMMANDS = (demo, run, replay, report, ground, doctor, outbox, config, calibrate, benchmark)
+_COMMANDS = (demo, run, replay, report, verify, export, ground, doctor, outbox, config, calibrate, benchmark)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

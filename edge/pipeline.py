@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -67,11 +67,14 @@ class Flight:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Where the frame of each detection is kept as JPEG with EXIF GPS."""
+    """Where frames are kept as JPEG with EXIF GPS."""
 
     folder: Path
     min_free_bytes: int = 0
     """Less free disk than this and no more evidence is kept: the detections need the room."""
+    every: bool = True
+    """True: the frame of each detection, named after the flight; False: the best view of each crack, and the frame of
+    each finding that no crack's name belongs to, named by ``seq`` alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,6 +108,8 @@ class Outcome:
     """Frames the source had between the last processed one and this one."""
     stage_ms: Mapping[str, float]
     """Real milliseconds by stage: segment, trace, locate, encode, store."""
+    evidence: Evidence | None = None
+    """The frame's own picture; None where none was kept."""
 
     @property
     def damage(self) -> tuple[Damage, ...]:
@@ -130,6 +135,22 @@ class Outcome:
         for found in self.measured[1:]:
             drawn = drawn | found.reported()
         return drawn
+
+
+class _Picture:
+    """The frame's picture, made when somebody asks for it first, and never of a frame that shows nothing."""
+
+    def __init__(self, keep: Callable[[], Evidence | None], wanted: bool) -> None:
+        self._keep = keep
+        self._wanted = wanted
+        self.kept: Evidence | None = None
+
+    def take(self) -> str | None:
+        """Keep it unless it is kept; its SHA-256, or None where there is none."""
+        if self._wanted:
+            self._wanted = False
+            self.kept = self._keep()
+        return None if self.kept is None else self.kept.sha256
 
 
 class Pipeline:
@@ -202,7 +223,8 @@ class Pipeline:
         times.append(stopwatch_ns())
         moment = self._moment(frame)
         view = self._surveyor.look(nav, frame.width_px, frame.height_px, frame.pose)
-        described, places, revisions, placed = self._describe(frame, mask, measured, nav, moment, view)
+        picture = _Picture(lambda: self._keep(frame, nav, moment), any(found.damage for found in measured))
+        described, places, revisions, placed = self._describe(frame, mask, measured, nav, moment, view, picture)
         features = tuple(one for one in described if one["properties"]["seq"] > 0)
         seen = self._judge(frame, mask, view, placed)
         record = frame_record(frame, nav, moment, seen)
@@ -217,7 +239,7 @@ class Pipeline:
         payloads = tuple(letter.payload for letter in letters[: len(features)])
         return Outcome(
             frame, mask, measured, nav, moment, described, features, places, payloads, revisions,
-            seen, placed, record, self._gap(frame), took,
+            seen, placed, record, self._gap(frame), took, picture.kept,
         )  # fmt: skip
 
     def finish(self) -> None:
@@ -274,12 +296,16 @@ class Pipeline:
         nav: NavState,
         moment: Moment,
         view: View,
+        picture: _Picture,
     ) -> tuple[tuple[dict[str, Any], ...], tuple[Place, ...], tuple[CrackState, ...], Registered | None]:
         findings = [(found.kind, damage) for found in measured for damage in found.damage]
         if not findings and self._named_kind is None:
             return (), (), (), None
-        kept = self._keep(frame, nav, moment) if findings else None
-        names, revisions, placed = self._recognise(frame, measured, moment, view, kept)
+        if self._proof is not None and self._proof.every:
+            picture.take()
+        names, revisions, placed = self._recognise(frame, measured, moment, view, picture)
+        if any(id(damage) not in names for _, damage in findings):
+            picture.take()
         described, places, sent = [], [], 0
         for kind, damage in findings:
             is_sent = self._is_sent(kind, names.get(id(damage)), revisions)
@@ -305,14 +331,14 @@ class Pipeline:
                 place=places[-1],
                 model=mask.model,
                 model_sha256=self._segmenter.sha256,
-                evidence=kept,
+                evidence=picture.kept,
                 crack_id=names.get(id(damage)),
             )
             described.append(feature(detection))
         return tuple(described), tuple(places), revisions, placed
 
     def _recognise(
-        self, frame: Frame, measured: tuple[Measured, ...], moment: Moment, view: View, kept: Evidence | None
+        self, frame: Frame, measured: tuple[Measured, ...], moment: Moment, view: View, picture: _Picture
     ) -> tuple[dict[int, str], tuple[CrackState, ...], Registered | None]:
         """The crack_id of each crack by the object's own ``id()``, the revisions that are due, the frame's place."""
         if self._named_kind is None:
@@ -330,7 +356,7 @@ class Pipeline:
                 cracks=cracks,
                 sizes=[size if isinstance(size, CrackSize) else None for size in sizes],
                 view=view,
-                evidence_sha256=None if kept is None else kept.sha256,
+                picture=picture.take,
             )
         )
         names = {
@@ -371,10 +397,12 @@ class Pipeline:
         if self._proof is None:
             return None
         folder = self._proof.folder
+        name = f"{frame.seq:08d}.jpg"
+        if self._proof.every:  # one folder for many flights
+            name = f"{self._flight.flight_id}-{name}"
         try:
             evidence.check_room(folder, self._proof.min_free_bytes)
             lens = self._surveyor.lens(frame.width_px, frame.height_px, frame.pose)
-            name = f"{self._flight.flight_id}-{frame.seq:08d}.jpg"
             kept = evidence.save(frame, nav, moment, folder, name, lens, self._focal_mm)
         except OSError as error:  # the detection matters more than its picture
             self._trouble(

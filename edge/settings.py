@@ -33,6 +33,11 @@ class FlightOptions:
     """Where the ``snapshot`` command puts its pictures."""
     evidence_dir: Path | None = None
     """Where the frame of each detection is kept as JPEG with EXIF GPS; None: no evidence is kept."""
+    folder_dir: Path | None = None
+    """Where each flight leaves its folder, named after its flight_id; None: it leaves none. Pictures of the best view
+    of each crack go there too, unless ``evidence_dir`` keeps those of all detections elsewhere."""
+    sign_key: Path | None = None
+    """A minisign secret key without a password, which signs each flight's manifest; None: nobody signs."""
     min_free_mb: int = 200
     """Free disk below which the status becomes degraded and no more evidence is kept, megabytes."""
     max_temperature_deg_c: float = 80.0

@@ -77,6 +77,14 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--spalling", action="store_true",
                         help="draw spalling too, and write a folder of masks per class")  # fmt: skip
     render.set_defaults(run=_render)
+    back = commands.add_parser("import", help="corrected labels of labelme, COCO or CVAT, as folders for train")
+    back.add_argument("source", type=Path, help="folder, annotations.json or annotations.xml")
+    back.add_argument("--out", type=Path, required=True, help="images/, masks/CLASS/ and negatives/ are made in it")
+    back.add_argument("--class", dest="classes", action="append", default=[], metavar="NAME",
+                      help="take this class, and no other that is not named so (default: all)")  # fmt: skip
+    back.add_argument("--line-px", type=float, default=3.0, help="width of lines that come without one (%(default)s)")
+    back.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
+    back.set_defaults(run=_import)
     gpu_commands.add(commands)
     summary = commands.add_parser("summary", help="size and cost of the networks")
     summary.add_argument("--height", type=int, default=512)
@@ -140,6 +148,13 @@ def _without(examples: Sequence[Example], seen: Sequence[Example]) -> list[str]:
     """Names of the pictures that could not be scored."""
     paths = {example.image for example in seen}
     return [example.image.name for example in examples if example.image not in paths]
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from models.labels import take
+
+    print(take(arguments.source, arguments.out, arguments.classes, arguments.line_px, overwrite=arguments.overwrite))
+    return EXIT_DONE
 
 
 def _limits(arguments: argparse.Namespace) -> int:

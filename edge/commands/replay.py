@@ -33,6 +33,7 @@ def add(commands: Commands) -> None:
     verb.add_argument("--vehicle", default="replay", metavar="NAME", help="name in the topics (%(default)s)")
     verb.add_argument("--masks", action="store_true", help="write a 0/255 PNG of the reported cracks per frame")
     verb.add_argument("--overlays", action="store_true", help="write each frame with its cracks drawn on")
+    verb.add_argument("--no-photos", action="store_true", help="keep no picture of each crack's best view")
     verb.add_argument("--mosaic", action="store_true", help="write one picture of the surface: coverage, cracks, names")
     verb.add_argument(
         "--config",
@@ -62,6 +63,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         vehicle=arguments.vehicle,
         masks=arguments.masks,
         overlays=arguments.overlays,
+        photos=not arguments.no_photos,
         mosaic=arguments.mosaic,
         config=arguments.config,
     )

@@ -26,6 +26,7 @@ from edge.daemon.meter import Meter
 from edge.daemon.names import Names
 from edge.daemon.notify import Systemd
 from edge.daemon.pilot import Pilot, pilot_of
+from edge.daemon.record import FlightRecord
 from edge.daemon.status import FINEST_MM, Reporter, Sources
 from edge.delivery import Delivery
 from edge.detections import receipts
@@ -39,7 +40,7 @@ from edge.mqtt.topics import replies_topic, status_topic
 from edge.navigation import Navigator
 from edge.navigation.mavlink import MavlinkNavigator
 from edge.outbox import LetterState, Outbox
-from edge.pipeline import Flight, Outcome, Pipeline, Proof
+from edge.pipeline import Flight, Outcome, Pipeline
 from edge.settings import Settings, read
 from edge.support.clock import Clock, SystemClock
 from edge.support.complaints import Complaints
@@ -92,6 +93,7 @@ class Service:
         self._bad_frame_trouble: tuple[int, str] | None = None
         self._complaints = Complaints(log, clock)
         self._pilot: Pilot | None = None
+        self._record: FlightRecord | None = None
         outbox: Path | None = getattr(settings.outbox.options, "path", None)
         self._names = Names(None if outbox is None else outbox.with_suffix(".cracks"), settings.vehicle, clock)
 
@@ -106,7 +108,8 @@ class Service:
             except SpanhawkError as error:
                 self._report_why(publisher, error)
                 raise
-            pipeline = self._pipeline(segmenter, navigator, outbox)
+            self._record = FlightRecord(self._settings, self._flight, segmenter, self._clock)
+            pipeline = self._pipeline(segmenter, navigator, outbox, self._record)
             self._pilot = pilot_of(navigator, self._clock)
             camera = stack.enter_context(self._camera())
             ground = self._ground(publisher, outbox, pipeline, segmenter, navigator, camera)
@@ -138,6 +141,8 @@ class Service:
                 self._hold_off_watchdog(camera, ground)
         finally:
             pipeline.finish()
+            if self._record is not None:
+                self._record.finish(pipeline)
             self._names.save(pipeline.inventory, self._flight.named_in or self._flight.flight_id, now=True)
             if not pipeline.store_again():
                 log.error("stopped with detections that a full disk did not take: %s", pipeline.storage_trouble)
@@ -161,6 +166,8 @@ class Service:
             outcome.mask.looked_share,
             outcome.suppressed,
         )
+        if self._record is not None:
+            self._record.see(outcome, pipeline)
         if self._pilot is not None:
             self._pilot.see(outcome)
         if outcome.features or outcome.revisions:
@@ -232,15 +239,15 @@ class Service:
             self._clock.wait(publisher.wake, 0.1)
         self._reported_why = publisher.connected
 
-    def _pipeline(self, segmenter: Segmenter, navigator: Navigator, outbox: Outbox) -> Pipeline:
-        settings = self._settings
-        folder = settings.flight.evidence_dir
-        proof = None if folder is None else Proof(folder, settings.flight.min_free_mb * 1_000_000)
+    def _pipeline(self, segmenter: Segmenter, navigator: Navigator, outbox: Outbox, record: FlightRecord) -> Pipeline:
         earlier = self._names.read()
         if earlier is not None:
             self._flight = replace(self._flight, named_in=earlier.flight_id)
         inventory = None if earlier is None else earlier.inventory
-        return Pipeline(segmenter, navigator, outbox, self._flight, settings.measures, self._clock, proof, inventory)
+        if inventory is not None:
+            inventory.begin_pictures()
+        measures, proof = self._settings.measures, record.proof()
+        return Pipeline(segmenter, navigator, outbox, self._flight, measures, self._clock, proof, inventory)
 
     def _ground(
         self,
@@ -260,6 +267,7 @@ class Service:
             navigator.health,
             outbox.health,
             lambda: pipeline.storage_trouble,
+            lambda: None if self._record is None else self._record.health(),
             lambda: delivery.health() if _parked(outbox) else None,
             delivery.silence,
             lambda: publisher.shortcoming,

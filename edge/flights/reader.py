@@ -86,7 +86,7 @@ class FlightFolder:
         found = self._document(CRACKS)
         features = None if found is None else found.get("features")
         if found is not None and not isinstance(features, list):
-            self._report(CRACKS, "no FeatureCollection")
+            self.report(CRACKS, "no FeatureCollection")
         return [
             one
             for one in (features if isinstance(features, list) else ())
@@ -116,14 +116,14 @@ class FlightFolder:
             return {}
         listed = document.get("reviews")
         if document.get("schema") != REVIEW_SCHEMA or not isinstance(listed, list):
-            self._report(REVIEW, f"not a {REVIEW_SCHEMA}")
+            self.report(REVIEW, f"not a {REVIEW_SCHEMA}")
             return {}
         if document.get("flight_id") not in (None, self.flight_id):
-            self._report(REVIEW, f"is of another flight ({str(document['flight_id'])[:100]!r})")
+            self.report(REVIEW, f"is of another flight ({str(document['flight_id'])[:100]!r})")
             return {}
         sound = [one for one in listed if isinstance(one, dict) and isinstance(one.get("crack_id"), str)]
         if len(sound) < len(listed):
-            self._report(REVIEW, f"{len(listed) - len(sound)} reviews without a crack_id are passed over")
+            self.report(REVIEW, f"{len(listed) - len(sound)} reviews without a crack_id are passed over")
         return {one["crack_id"]: one for one in sound}
 
     def photos(self) -> list[Path]:
@@ -144,11 +144,18 @@ class FlightFolder:
                     with path.open("rb") as file:
                         self._photos_by_sha[_digest(file)] = path
                 except OSError as error:
-                    self._report(f"{PHOTOS}/{path.name}", f"cannot be read ({error.strerror or error})")
+                    self.report(f"{PHOTOS}/{path.name}", f"cannot be read ({error.strerror or error})")
         found = self._photos_by_sha.get(sha256)
         if found is None:
-            self._report(PHOTOS, f"the picture with SHA-256 {sha256[:12]} is not there, or was altered")
+            self.report(PHOTOS, f"the picture with SHA-256 {sha256[:12]} is not there, or was altered")
         return found
+
+    def report(self, file: str, what: str) -> None:
+        """Add a problem that the one who reads met; the same one counts once."""
+        if len(self._problems) < _MOST_PROBLEMS:
+            self._problems.setdefault((file, what), Problem(file, what))
+        elif (file, what) not in self._problems:
+            self._more_problems += 1
 
     def _said(self, key: str) -> str | None:
         if isinstance(self.summary.get(key), str):
@@ -165,16 +172,16 @@ class FlightFolder:
         try:
             document = json.loads((self.folder / name).read_bytes(), parse_constant=_no_constant)
         except FileNotFoundError:
-            self._report(name, "is missing")
+            self.report(name, "is missing")
             return None
         except OSError as error:
-            self._report(name, f"cannot be read ({error.strerror or error})")
+            self.report(name, f"cannot be read ({error.strerror or error})")
             return None
         except (ValueError, RecursionError):
-            self._report(name, "is damaged: not JSON")
+            self.report(name, "is damaged: not JSON")
             return None
         if not isinstance(document, dict):
-            self._report(name, "is damaged: not a JSON object")
+            self.report(name, "is damaged: not a JSON object")
             return None
         if name == SUMMARY:
             self._refuse_newer(name, document.get("schema"))
@@ -184,10 +191,10 @@ class FlightFolder:
         try:
             file = (self.folder / name).open("rb")
         except FileNotFoundError:
-            self._report(name, "is missing")
+            self.report(name, "is missing")
             return
         except OSError as error:
-            self._report(name, f"cannot be read ({error.strerror or error})")
+            self.report(name, f"cannot be read ({error.strerror or error})")
             return
         with file:
             number = 0
@@ -195,7 +202,7 @@ class FlightFolder:
                 try:
                     line = file.readline(_LONGEST_LINE)
                 except OSError as error:
-                    self._report(name, f"cannot be read beyond line {number} ({error.strerror or error})")
+                    self.report(name, f"cannot be read beyond line {number} ({error.strerror or error})")
                     return
                 if not line:
                     return
@@ -207,19 +214,19 @@ class FlightFolder:
                 if isinstance(found, dict):
                     yield found
                 elif not line.endswith(b"\n"):
-                    self._report(name, f"its last line ({number}) is cut off, as a power cut leaves it")
+                    self.report(name, f"its last line ({number}) is cut off, as a power cut leaves it")
                 else:
-                    self._report(name, f"line {number} is damaged and passed over")
+                    self.report(name, f"line {number} is damaged and passed over")
 
     def _fits(self, name: str, properties: Any, kind: str) -> bool:
         if not isinstance(properties, dict):
-            self._report(name, "holds something that is no Feature; it is passed over")
+            self.report(name, "holds something that is no Feature; it is passed over")
             return False
         schema = properties.get("schema")
         self._refuse_newer(name, schema)
         if schema == f"spanhawk/{kind}/{_VERSIONS[kind]}":
             return True
-        self._report(name, f"holds {str(schema)[:60]!r}, which is no spanhawk/{kind}/{_VERSIONS[kind]}; passed over")
+        self.report(name, f"holds {str(schema)[:60]!r}, which is no spanhawk/{kind}/{_VERSIONS[kind]}; passed over")
         return False
 
     def _refuse_newer(self, name: str, schema: Any) -> None:
@@ -232,12 +239,6 @@ class FlightFolder:
                 f"{self.folder / name}: written by a newer spanhawk ({schema}; this one reads up to "
                 f"spanhawk/{found[1]}/{newest}): install the newer version here"
             )
-
-    def _report(self, file: str, what: str) -> None:
-        if len(self._problems) < _MOST_PROBLEMS:
-            self._problems.setdefault((file, what), Problem(file, what))
-        elif (file, what) not in self._problems:
-            self._more_problems += 1
 
 
 def in_words(problems: Sequence[Problem]) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 from edge.support.errors import ConfigError
 
+FIRST_LINE = b"untrusted comment: signature from minisign secret key\n"
+"""What the library writes there; nothing signs this line."""
 _KEY_ID = slice(2, 10)  # of the bytes behind a key's or a signature's second line: algorithm, then key number
 
 

@@ -7,7 +7,7 @@ enough to be told comes out as revisions, a few for each crack and not one for e
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,6 +39,8 @@ LEFT_FRAMES = 20
 """A line that was out of sight for so many frames is told of, if it changed since it was told last."""
 GROWTH = 0.2
 """A crack that became longer by this share while in sight is told of again."""
+BETTER = 1.25
+"""A view with a picture gives way to one that is better by this factor: it bounds how many pictures a crack takes."""
 UNKNOWN_POSE_M = 3.0
 """Standard uncertainty of a pose whose source states none: enough to let the pictures decide."""
 
@@ -56,7 +58,8 @@ class Look:
     sizes: Sequence[CrackSize | None]
     """One for each of ``cracks``."""
     view: View
-    evidence_sha256: str | None = None
+    picture: Callable[[], str | None] = lambda: None
+    """Keeps the frame as a picture, once, and gives its SHA-256; None where none is kept. Asked for best views."""
     sharp: bool = True
     """False: too blurred for a crack that is not seen to count as missed."""
 
@@ -85,6 +88,8 @@ class Inventory:
         self.frame_name: str | None = None
         """The frame that places of this flight are in (``Place.frame``); None before the first place."""
         self.frames = 0
+        self._elsewhere: set[int] = set()
+        """Cracks whose picture another flight kept."""
 
     def add(self, look: Look) -> Told:
         """Take in one frame; returns its cracks' numbers and the revisions that are due."""
@@ -122,6 +127,10 @@ class Inventory:
         revisions += self._due()
         return Told(matched.numbers, tuple(revisions), placed)
 
+    def begin_pictures(self) -> None:
+        """The pictures known so far lie in an earlier flight's folder: take new ones of what is seen again."""
+        self._elsewhere = set(self.entries)
+
     def finish(self) -> tuple[CrackState, ...]:
         """At the end of the flight: a revision of every crack that was not told of as it is now."""
         no_cracks = {number for number, entry in self.entries.items() if entry.judgement.state == "withdrawn"}
@@ -149,7 +158,7 @@ class Inventory:
         if entry is None:
             if crack is None:
                 return
-            best = Best(look.frame_seq, look.frame_name, look.evidence_sha256, 0.0, None)
+            best = Best(look.frame_seq, look.frame_name, None, 0.0, None)
             judgement = first(sighting.seen_px, crack.score, self._sure_length_px)
             entry = self.entries[sighting.number] = Entry(
                 judgement, look.seen_at, look.seen_at, self.frames, best, crack.score, placed.unit_per_px
@@ -166,9 +175,13 @@ class Inventory:
         entry.unit_per_px = placed.unit_per_px
         size = look.sizes[sighting.crack]
         quality = sighting.seen_px * sharpness
-        if quality > entry.best.quality:
-            gsd = None if size is None else size.gsd_mm_per_px
-            entry.best = Best(look.frame_seq, look.frame_name, look.evidence_sha256, quality, gsd)
+        gsd = None if size is None else size.gsd_mm_per_px
+        elsewhere = sighting.number in self._elsewhere
+        entry.best = _better(
+            entry.best, look, quality, gsd, pictured=not elsewhere and entry.best.evidence_sha256 is not None
+        )
+        if elsewhere and entry.best.frame_seq == look.frame_seq:
+            self._elsewhere.discard(sighting.number)
         measure(entry, crack, size)
 
     def _give_up(self, pairs: Sequence[tuple[int, int]]) -> list[CrackState]:
@@ -183,7 +196,7 @@ class Inventory:
                 continue
             kept.judgement.ratio = max(kept.judgement.ratio, entry.judgement.ratio)
             kept.first_seen = min(kept.first_seen, entry.first_seen)
-            kept.best = max(kept.best, entry.best, key=lambda best: best.quality)
+            kept.best = max(kept.best, entry.best, key=lambda best: (best.evidence_sha256 is not None, best.quality))
             for mine, other in ((kept.mm, entry.mm), (kept.px, entry.px)):
                 mine.weight, mine.total = mine.weight + other.weight, mine.total + other.total
                 mine.best_sigma = min(mine.best_sigma, other.best_sigma)
@@ -257,6 +270,16 @@ class Inventory:
             score=entry.score,
             best=entry.best,
         )
+
+
+def _better(best: Best, look: Look, quality: float, gsd_mm_per_px: float | None, *, pictured: bool) -> Best:
+    """The better view of the two. One with a picture beats every one without: it is what a person can look at."""
+    if pictured and quality <= BETTER * best.quality:
+        return best
+    sha256 = look.picture()
+    if sha256 is None and (best.evidence_sha256 is not None or quality <= best.quality):
+        return best
+    return Best(look.frame_seq, look.frame_name, sha256, quality, gsd_mm_per_px)
 
 
 def _sigma_m(view: View) -> float:

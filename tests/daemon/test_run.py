@@ -28,6 +28,8 @@ from edge.daemon.notify import Systemd
 from edge.daemon.service import MAX_BAD_IN_A_ROW, Service
 from edge.detections.cracks import revision_id
 from edge.detections.wire import schema
+from edge.flights.reader import FlightFolder
+from edge.flights.verify import verify
 from edge.frames import Frame, Moment
 from edge.navigation import nowhere
 from edge.outbox import LetterState
@@ -60,6 +62,7 @@ min_free_bytes = 0
 url = "{url}"
 [flight]
 snapshot_dir = "{folder}/snapshots"
+folder_dir = "{folder}/flights"
 min_free_mb = 0
 max_temperature_deg_c = 1000.0
 """
@@ -236,6 +239,15 @@ def test_killed_and_restarted_delivers_the_rest_as_historical(tmp_path: Path, br
         assert process.wait(PATIENCE_S) == 0
     ground.close()
     assert late["properties"]["flight_id"] != fresh["properties"]["flight_id"]
+    killed, ended = (tmp_path / "flights" / one["properties"]["flight_id"] for one in (late, fresh))
+    for folder, interrupted in ((killed, True), (ended, False)):
+        verdict = verify(folder, tmp_path / "no-keys")
+        assert verdict.intact, verdict.problems
+        assert verdict.state.interrupted is interrupted, "sealed at the next start"
+        assert next(FlightFolder(folder).detections())["properties"]["vehicle"] == "drone1"
+        assert FlightFolder(folder).photos()
+    assert FlightFolder(ended).summary["frames_not_recorded"] == 0
+    assert FlightFolder(ended).cracks()
 
 
 def _until_kept(path: Path, count: int, process: subprocess.Popen[str]) -> None:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from edge.cracks import Crack
+from edge.flights.settings import settings_document
 from edge.frames import synthetic
 from edge.frames.synthetic import SyntheticCamera
 from edge.masks import Segmenter
@@ -117,7 +118,9 @@ def fly_demo(job: Job) -> str:
         name = flight_name("demo", segmenter.model, job.seed, job.seconds, job.fps)
         flight = Flight.of(VEHICLE, name)
         measures = Measures(scale=_SCALE)
-        pipeline = Pipeline(segmenter, navigator, ground.outbox, flight, measures, clock)
+        flown = {"seed": job.seed, "seconds": job.seconds, "fps": job.fps}
+        recorder.begin(clock, name, settings_document(command=flown, measures=measures, masks=job.masks))
+        pipeline = Pipeline(segmenter, navigator, ground.outbox, flight, measures, clock, recorder.proof())
         kept = _Log(stopwatch_ns(), camera.frame_count or 0)
         tally = _fly(camera, pipeline, clock, recorder, kept)
         pipeline.finish()
@@ -130,7 +133,7 @@ def fly_demo(job: Job) -> str:
         judged = score(kept.features, camera.scene.cracks, kept.views)
         recorder.summary(
             {
-                **summary(tally, segmenter, name, f"synthetic, seed {job.seed}"),
+                **summary(tally, segmenter, flight, f"synthetic, seed {job.seed}"),
                 "delivered": told.delivered,
                 "received": received,
                 "first_detection_ms": kept.first_ms,
@@ -173,7 +176,7 @@ def _fly(camera: SyntheticCamera, pipeline: Pipeline, clock: ManualClock, record
     with logging_redirect_tqdm(), tqdm(total=camera.frame_count, unit="frame", file=sys.stderr, disable=None) as bar:
 
         def see(outcome: Outcome) -> None:
-            recorder.write(outcome)
+            recorder.write(outcome, pipeline)
             kept.mosaic.see(outcome)
             _keep(camera, outcome, kept)
             bar.set_postfix(detections=pipeline.detections, refresh=False)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge import __version__
+from edge import __version__, flights
 from edge.frames import Camera, SkippedFrame, readable
 from edge.masks import Segmenter
-from edge.pipeline import Outcome, Pipeline
+from edge.pipeline import Flight, Outcome, Pipeline
 from edge.support.clock import ManualClock, stopwatch_ns
 from edge.support.errors import TryAgainError
 from edge.support.timings import percentiles
@@ -75,13 +75,15 @@ def _count(tally: Tally, outcome: Outcome, around_ns: Mapping[str, int]) -> None
         tally.stage_ms.setdefault(stage, array("d")).append(took_ms)
 
 
-def summary(tally: Tally, segmenter: Segmenter, flight_id: str, source: str) -> dict[str, Any]:
+def summary(tally: Tally, segmenter: Segmenter, flight: Flight, source: str) -> dict[str, Any]:
     """The content of summary.json."""
     runtime = segmenter.runtime
     return {
-        "schema": "spanhawk/summary/1",
+        "schema": flights.SCHEMA,
+        "vehicle": flight.vehicle,
+        "spanhawk": __version__,
         "source": source,
-        "flight_id": flight_id,
+        "flight_id": flight.flight_id,
         "frames": tally.frames,
         "frames_with_cracks": tally.frames_with_cracks,
         "dropped": tally.dropped,

@@ -1,12 +1,11 @@
-"""What a replay leaves behind: detections.jsonl, frames.jsonl, cracks.geojson, coverage.geojson, summary.json, and on
-request masks, overlays and a mosaic."""
+"""What a replay leaves behind: a flight folder, and on request masks, overlays and a mosaic."""
 
 from __future__ import annotations
 
 import errno
 import json
+import logging
 from collections.abc import Mapping, Sequence
-from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,11 +13,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.detections.cracks import collection
-from edge.pipeline import Outcome
+from edge.flights import COVERAGE, CRACKS, DETECTIONS, FRAMES, MANIFEST, PHOTOS, SETTINGS, SIGNATURE, SUMMARY
+from edge.flights.manifest import read_entries
+from edge.flights.writer import FlightWriter, thinning
+from edge.pipeline import Outcome, Pipeline, Proof
+from edge.support.clock import Clock
 from edge.support.disk import write_whole
 from edge.support.errors import TryAgainError, UsageError
 from edge.tools.replay.overlay import draw
+
+log = logging.getLogger(__name__)
+
+_REPLACED = (SUMMARY, CRACKS, COVERAGE, FRAMES, SETTINGS, MANIFEST, SIGNATURE, "mosaic.png")
 
 
 class Recorder:
@@ -31,8 +37,7 @@ class Recorder:
         self._folder = folder
         self._masks = masks
         self._overlays = overlays
-        self._lines: FileIO | None = None
-        self._frames: FileIO | None = None
+        self._flight: FlightWriter | None = None
         self._seen = 0
 
     def __enter__(self) -> Recorder:
@@ -42,9 +47,6 @@ class Recorder:
             for wanted, name in ((self._masks, "masks"), (self._overlays, "overlays")):
                 if wanted:
                     (self._folder / name).mkdir(exist_ok=True)
-            # Unbuffered: what is written is written, and a line that did not fit can be taken back.
-            self._lines = (self._folder / "detections.jsonl").open("wb", buffering=0)
-            self._frames = (self._folder / "frames.jsonl").open("wb", buffering=0)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise full(self._folder, error) from error
@@ -55,9 +57,14 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file in (self._lines, self._frames):
-            if file is not None:
-                file.close()
+        if self._flight is None:
+            return
+        try:
+            self._flight.seal(interrupted=error is not None)
+        except OSError as trouble:
+            if error is None:
+                raise full(self._folder, trouble) from trouble
+            log.error("%s: cannot be sealed (%s)", self._folder, trouble.strerror or trouble)
 
     def _clear(self) -> None:
         """Remove what an earlier replay left; refuse a folder whose pictures are somebody else's."""
@@ -69,25 +76,64 @@ class Recorder:
                 )
             for old in (self._folder / name).glob(kind) if ours else ():
                 old.unlink()
-        for old_file in ("summary.json", "cracks.geojson", "coverage.geojson", "frames.jsonl", "mosaic.png"):
+        self._clear_photos()
+        for old_file in _REPLACED:
             (self._folder / old_file).unlink(missing_ok=True)
+        if ours:
+            (self._folder / DETECTIONS).unlink()
 
-    def write(self, outcome: Outcome) -> None:
+    def _clear_photos(self) -> None:
+        """Only what the manifest names: a folder called photos may well be the one that is replayed."""
+        path = self._folder / MANIFEST
+        entries = read_entries(path) if path.is_file() else ()
+        named = {str(entry.body.get("file")) for entry in entries if entry.body is not None}
+        for picture in (self._folder / PHOTOS).glob("*"):
+            if f"{PHOTOS}/{picture.name}" not in named:
+                raise UsageError(
+                    f"--out {self._folder}: {PHOTOS}/ there holds files that no replay wrote; name another folder"
+                )
+        for name in named:
+            if name.startswith(f"{PHOTOS}/"):
+                (self._folder / name).unlink(missing_ok=True)
+
+    def begin(self, clock: Clock, flight_id: str, settings: Mapping[str, Any]) -> None:
+        """Begin the flight's own files. Raises TryAgainError when the disk is full."""
+        try:
+            self._flight = FlightWriter(self._folder, clock, flight_id)
+            self._flight.append(DETECTIONS, b"")  # a flight that finds nothing leaves an empty file, not none
+            self._flight.append(FRAMES, b"")
+            self._flight.settings(settings)
+        except OSError as error:
+            raise full(self._folder, error) from error
+
+    def proof(self) -> Proof:
+        """Where the pipeline keeps pictures."""
+        return Proof(self._folder / PHOTOS, every=False)
+
+    @property
+    def _writer(self) -> FlightWriter:
+        assert self._flight is not None, "call begin() first"
+        return self._flight
+
+    def write(self, outcome: Outcome, pipeline: Pipeline) -> None:
         """Record one frame. Raises TryAgainError when the disk is full."""
         try:
-            _append(self._lines, b"".join(payload + b"\n" for payload in outcome.payloads))
+            changed = bool(outcome.revisions)
+            seen = outcome.frame.seq, outcome.moment.at
+            self._writer.frame(outcome.payloads, outcome.evidence, *seen, changed=changed)
             if self._seen % thinning(self._seen) == 0:
-                _append(self._frames, json.dumps(outcome.record, allow_nan=False).encode() + b"\n")
+                self._writer.append(FRAMES, json.dumps(outcome.record, allow_nan=False).encode() + b"\n")
             self._seen += 1
+            if self._writer.cracks_due:
+                self._writer.cracks(pipeline.cracks())
             self._pictures(outcome)
         except OSError as error:
             raise full(self._folder, error) from error
 
     def cracks(self, features: Sequence[Mapping[str, Any]]) -> None:
         """Write cracks.geojson in one piece: the flight's cracks, each once. Raises TryAgainError on a full disk."""
-        text = json.dumps(collection(features), ensure_ascii=False, allow_nan=False) + "\n"
         try:
-            write_whole(self._folder / "cracks.geojson", text.encode())
+            self._writer.cracks(features)
         except OSError as error:
             raise full(self._folder, error) from error
 
@@ -95,7 +141,7 @@ class Recorder:
         """Write coverage.geojson in one piece: what was seen, and how well. Raises TryAgainError on a full disk."""
         text = json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n"
         try:
-            write_whole(self._folder / "coverage.geojson", text.encode())
+            self._writer.replace(COVERAGE, text.encode())
         except OSError as error:
             raise full(self._folder, error) from error
 
@@ -110,9 +156,8 @@ class Recorder:
 
     def summary(self, document: Mapping[str, Any]) -> None:
         """Write summary.json in one piece. Raises TryAgainError when the disk is full."""
-        text = json.dumps(document, indent=2, allow_nan=False) + "\n"
         try:
-            write_whole(self._folder / "summary.json", text.encode())
+            self._writer.summary(document)
         except OSError as error:
             raise full(self._folder, error) from error
 
@@ -122,27 +167,6 @@ class Recorder:
             save_png(self._folder / "masks" / f"{name}.png", outcome.reported().astype(np.uint8) * 255)
         if self._overlays:
             save_jpeg(self._folder / "overlays" / f"{name}.jpg", draw(outcome))
-
-
-FRAMES_IN_FULL = 20_000
-"""So many frames have a line each in frames.jsonl; of as many again every second one has, and so on."""
-
-
-def thinning(number: int) -> int:
-    """Every how many frames one is written, at frame ``number`` from 0: a flight of any length stays readable."""
-    return int(1 << (number // FRAMES_IN_FULL).bit_length())
-
-
-def _append(file: FileIO | None, lines: bytes) -> None:
-    """All of ``lines`` or none."""
-    assert file is not None, "use the recorder in a with block"
-    start, done = file.tell(), 0
-    try:
-        while done < len(lines):
-            done += file.write(lines[done:]) or 0
-    except OSError:
-        file.truncate(start)
-        raise
 
 
 def full(folder: Path, error: OSError) -> TryAgainError:

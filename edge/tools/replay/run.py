@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from edge import settings as configuration
+from edge.flights.settings import settings_document
 from edge.frames import Camera
 from edge.masks import Segmenter
 from edge.measurers import Measures
 from edge.mqtt.topics import check_vehicle
 from edge.navigation import Navigator
 from edge.navigation.recorded import RecordedNavigator
-from edge.outbox import Outbox
 from edge.pipeline import Flight, Outcome, Pipeline
 from edge.support import backends
 from edge.support.clock import Clock, ManualClock, SystemClock
@@ -60,6 +60,8 @@ class Job:
     vehicle: str = "replay"
     masks: bool = False
     overlays: bool = False
+    photos: bool = True
+    """Keep the best view of each crack as a picture."""
     mosaic: bool = False
     config: Path | None = None
     """A daemon's configuration whose [masks], [cracks], [report], [scale], [place], [structure], [mqtt], camera mount
@@ -118,7 +120,9 @@ def replay(job: Job) -> str:
         # Last: what an earlier replay left is only touched when this one can fly.
         recorder = stack.enter_context(Recorder(job.out, masks=job.masks, overlays=job.overlays))
         flight = Flight.of(job.vehicle, _flight_id(job, recording, segmenter, tables))
-        pipeline = _pipeline(segmenter, navigator, ground.outbox, flight, tables, clock)
+        recorder.begin(clock, flight.flight_id, _as_flown(job, tables, segmenter))
+        proof = recorder.proof() if job.photos else None
+        pipeline = Pipeline(segmenter, navigator, ground.outbox, flight, tables.measures, clock, proof)
         mosaic = Mosaic() if job.mosaic else None
         tally = _fly(camera, pipeline, clock, recorder, mosaic)
         pipeline.finish()
@@ -129,7 +133,7 @@ def replay(job: Job) -> str:
         told = ground.finish()
         if (trouble := navigator.health()) is not None:
             log.warning("%s", trouble)
-        found = {**summary(tally, segmenter, flight.flight_id, str(job.source)), "cracks": by_state(cracks)}
+        found = {**summary(tally, segmenter, flight, str(job.source)), "cracks": by_state(cracks)}
         more = {"not_read": _not_read(recording), "delivered": told.delivered, "warnings": heard.warnings()}
         recorder.summary({**found, **more})
     if tally.frames == 0:
@@ -208,10 +212,17 @@ def _ways(measures: Measures, segmenter: Segmenter) -> tuple[object, ...]:
     return (measures.trace, measures.report, measures.scale, measures.place, measures.structure, *areas)
 
 
-def _pipeline(
-    segmenter: Segmenter, navigator: Navigator, outbox: Outbox, flight: Flight, tables: Tables, clock: Clock
-) -> Pipeline:
-    return Pipeline(segmenter, navigator, outbox, flight, tables.measures, clock)
+def _as_flown(job: Job, tables: Tables, segmenter: Segmenter) -> dict[str, Any]:
+    """settings.json: what decided on the findings. The broker is left out: its address may hold a password."""
+    command = {
+        "source": str(job.source),
+        "nav": None if job.nav is None else str(job.nav),
+        "nav_offset_s": job.nav_offset_s,
+        "fps": job.fps,
+        "config": None if job.config is None else str(job.config),
+    }
+    bundle = {"name": segmenter.model, "sha256": segmenter.sha256}
+    return settings_document(command=command, measures=tables.measures, masks=tables.masks, bundle=bundle)
 
 
 def _fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, recorder: Recorder, mosaic: Mosaic | None) -> Tally:
@@ -222,7 +233,7 @@ def _fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, recorder: Recor
     with logging_redirect_tqdm(), tqdm(total=camera.frame_count, unit="frame", file=sys.stderr, disable=None) as bar:
 
         def see(outcome: Outcome) -> None:
-            recorder.write(outcome)
+            recorder.write(outcome, pipeline)
             if mosaic is not None:
                 mosaic.see(outcome)
             bar.set_postfix(detections=pipeline.detections, refresh=False)

@@ -1,0 +1,125 @@
+"""``spanhawk verify``: compares a flight folder with its manifest, and the manifest with its signature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.flights import MANIFEST, SIGNATURE, Problem
+from edge.flights.manifest import CUT_OFF, SCHEMA, State, read_entries
+from edge.flights.writer import digest_of, others
+from edge.support import minisig
+from edge.support.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found."""
+
+    problems: tuple[Problem, ...]
+    """Everything that was changed, added or lost; empty where nothing was."""
+    state: State
+    signed_by: str | None
+    """Key number and file name of the trusted key that signed it; None: nobody whom this machine knows."""
+    unknown_key: str | None
+    """The number of the key that signed it where this machine does not know that key, so that nothing is proven."""
+
+    @property
+    def intact(self) -> bool:
+        """True where nothing was changed, added or lost, and nothing is missing from the manifest."""
+        return not self.problems and self.state.sealed
+
+
+def verify(folder: Path, keys: Path) -> Verdict:
+    """Check every byte of ``folder``; ``keys`` holds the public keys that are believed (``*.pub``).
+
+    Raises UsageError for a path that is no folder, and for a manifest of a newer version; ConfigError for a key file
+    that cannot be read.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder; give the folder that a flight, a replay or the demo wrote")
+    path = folder / MANIFEST
+    if not path.is_file():
+        why = "is lost, or this flight was made before there were manifests: nothing can be verified"
+        return Verdict((Problem(MANIFEST, why),), State(), None, None)
+    state, problems = _manifest(path)
+    known = {*state.segments, *state.files}
+    for name, ranges in state.segments.items():
+        problems += _growing(folder / name, name, ranges, sealed=state.sealed)
+    problems += _whole(folder, state)
+    broken = " (or its line in the manifest was damaged)" if any(one.file == MANIFEST for one in problems) else ""
+    if state.sealed or broken:
+        problems += [Problem(name, f"was added{broken}") for name, _ in others(folder, known)]
+    signed_by, unknown, wrong = _signature(folder, state, keys)
+    return Verdict((*problems, *wrong), state, signed_by, unknown)
+
+
+def _manifest(path: Path) -> tuple[State, list[Problem]]:
+    state, problems = State(), []
+    last = None
+    for entry in read_entries(path):
+        trouble = entry.trouble if entry.body is None else state.take(entry.body)
+        if trouble == CUT_OFF:
+            continue  # then there is no seal, and that is told
+        if trouble is not None:
+            last = entry.number
+            problems.append(Problem(MANIFEST, f"line {entry.number}: {trouble}"))
+        elif entry.body is not None and entry.body["kind"] == "begin" and state.schema != SCHEMA:
+            raise UsageError(
+                f"{path}: its schema is {state.schema!r}, this spanhawk reads {SCHEMA}; install a newer one"
+            )
+    if state.schema is None and last is None:
+        problems.append(Problem(MANIFEST, "is empty"))
+    return state, problems
+
+
+def _growing(path: Path, name: str, ranges: list[tuple[int, int, str]], *, sealed: bool) -> Iterator[Problem]:
+    if path.is_symlink() or not path.is_file():
+        yield Problem(name, "was lost")
+        return
+    size, end = path.stat().st_size, ranges[-1][1]
+    for start, to, sha256 in ranges:
+        if start >= size and to > start:
+            break
+        if digest_of(path, start, to)[1] != sha256 and to <= size:
+            yield Problem(name, f"was changed between byte {start} and byte {to}")
+    if size < end:
+        yield Problem(name, f"was cut: {end - size} of {end} bytes are lost")
+    elif size > end and sealed:
+        yield Problem(name, f"was changed: {size - end} bytes were added at its end")
+
+
+def _whole(folder: Path, state: State) -> Iterator[Problem]:
+    for name, (size, sha256) in state.files.items():
+        path = folder / name
+        if path.is_symlink() or not path.is_file():
+            yield Problem(name, "was lost")
+        elif path.stat().st_size != size:
+            yield Problem(name, f"was changed: {path.stat().st_size} bytes instead of {size}")
+        elif digest_of(path)[1] != sha256:
+            yield Problem(name, "was changed")
+
+
+def _signature(folder: Path, state: State, keys: Path) -> tuple[str | None, str | None, list[Problem]]:
+    """The trusted key that signed, or the number of an unknown one, and what is wrong."""
+    path = folder / SIGNATURE
+    if not path.is_file():
+        lost = state.key is not None and state.sealed
+        return None, None, [Problem(SIGNATURE, f"was lost: the manifest is signed by key {state.key}")] if lost else []
+    content = path.read_bytes()
+    try:
+        made, number = minisig.signature(content)
+    except ValueError as error:
+        return None, None, [Problem(SIGNATURE, f"was changed: not a minisign signature ({error})")]
+    if content != bytes(made) + b"\n" or not content.startswith(minisig.FIRST_LINE):
+        return None, None, [Problem(SIGNATURE, "was changed: its words are not those of spanhawk")]
+    if number != state.key:
+        return None, None, [Problem(SIGNATURE, f"was changed: it is by key {number}, the manifest says {state.key}")]
+    for file, key, key_number in minisig.public_keys(keys):
+        if key_number == number:
+            why = minisig.fits(key, (folder / MANIFEST).read_bytes(), made)
+            if why is None:
+                return f"{number} ({file})", None, []
+            return None, None, [Problem(SIGNATURE, f"does not fit {MANIFEST} ({why}): one of them was changed")]
+    return None, number, []

@@ -1,0 +1,170 @@
+"""``spanhawk export``: a flight's pictures and findings in the formats of programs that correct labels."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.flights import PHOTOS
+from edge.flights.reader import Feature, FlightFolder, in_words
+from edge.support.errors import UsageError
+
+Format = Literal["labelme", "coco", "cvat", "masks"]
+Verdict = Literal["confirmed", "rejected", "unreviewed"]
+Points = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One finding in the pixels of its picture."""
+
+    kind: str
+    """The class of damage."""
+    points_px: Points
+    """float64 (N, 2): x right, y down; 0, 0 is the centre of the top-left pixel."""
+    closed: bool
+    """True: the outline of an area; False: the middle of a crack."""
+    width_px: float
+    """Mean width of a crack; 0 for an area."""
+    crack_id: str | None
+    score: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture with what was found in it."""
+
+    path: Path
+    width_px: int
+    height_px: int
+    shapes: tuple[Shape, ...]
+
+    @property
+    def kept(self) -> tuple[Shape, ...]:
+        """What nobody rejected."""
+        return tuple(shape for shape in self.shapes if shape.verdict != "rejected")
+
+    def mask(self, kind: str) -> npt.NDArray[np.uint8]:
+        """uint8 (H, W): 255 where damage of that class was found and not rejected."""
+        drawn = np.zeros((self.height_px, self.width_px), np.uint8)
+        for shape in self.kept:
+            if shape.kind == kind:
+                draw(drawn, shape.points_px, closed=shape.closed, width_px=shape.width_px)
+        return drawn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What the command line asked for."""
+
+    flight: Path
+    out: Path
+    format: Format
+    unreviewed: bool = False
+    """With masks: what nobody reviewed counts as confirmed."""
+    overwrite: bool = False
+
+
+def export(job: Job) -> str:
+    """Write ``job.out``; returns what came of it, in one sentence. Raises SpanhawkError."""
+    from edge.tools.export import coco, cvat, labelme, masks
+
+    flight = FlightFolder(job.flight)
+    prepare(job.out, overwrite=job.overwrite)
+    found = pictures(flight)
+    try:
+        if job.format == "labelme":
+            told = labelme.write(found, job.out)
+        elif job.format == "coco":
+            told = coco.write(found, job.out)
+        elif job.format == "cvat":
+            told = cvat.write(found, job.out, flight.flight_id or "flight")
+        else:
+            told = masks.write(found, job.out, unreviewed=job.unreviewed)
+    except OSError as error:
+        raise UsageError(f"{job.out}: cannot write there ({error.strerror or error}); name another folder") from error
+    problems = f"; not read: {in_words(flight.problems)}" if flight.problems else ""
+    return f"{job.out}: {told}{problems}"
+
+
+def prepare(out: Path, *, overwrite: bool) -> None:
+    """Make the folder ``out``. Raises UsageError where it holds something and that was not allowed for."""
+    try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
+            raise UsageError(f"--out {out}: it is not empty; name another folder, or say --overwrite")
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot write there ({error.strerror or error}); name another folder") from error
+
+
+def pictures(flight: FlightFolder) -> Iterator[Picture]:
+    """The pictures of a flight with the findings of their frames, one at a time, in order of flight."""
+    verdicts = {name: review.get("verdict") for name, review in flight.reviews().items()}
+    frame: int | None = None
+    waiting: list[Feature] = []
+    for feature in flight.detections():
+        seq = feature["properties"].get("frame_seq")
+        if seq != frame:
+            yield from _picture(flight, waiting, verdicts)
+            frame, waiting = seq, []
+        waiting.append(feature)
+    yield from _picture(flight, waiting, verdicts)
+
+
+def draw(mask: npt.NDArray[np.uint8], points_px: Points, *, closed: bool, width_px: float) -> None:
+    """Set 255 in ``mask`` where a line of ``width_px`` runs, or within an outline."""
+    fixed = np.round(points_px * 16).astype(np.int32)
+    if closed:
+        cv2.fillPoly(mask, [fixed], 255, shift=4)
+    else:
+        cv2.polylines(mask, [fixed], False, 255, max(1, round(width_px)), shift=4)
+
+
+def copy(picture: Path, folder: Path) -> None:
+    """Copy a picture into ``folder`` under its own name."""
+    folder.mkdir(exist_ok=True)
+    shutil.copyfile(picture, folder / picture.name)
+
+
+def _picture(flight: FlightFolder, features: Sequence[Feature], verdicts: dict[str, Any]) -> Iterator[Picture]:
+    named = [one["properties"]["evidence"] for one in features if one["properties"].get("evidence")]
+    if not named:
+        return
+    name = Path(str(named[0].get("file"))).name
+    path = flight.folder / PHOTOS / name
+    try:
+        whole = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
+    except (OSError, cv2.error):
+        whole = None
+    if whole is None:
+        flight.report(f"{PHOTOS}/{name}", "is missing or damaged; its findings are left out")
+        return
+    first = features[0]["properties"]
+    shapes = []
+    for feature in features:
+        try:
+            shapes.append(_shape(feature["properties"], verdicts))
+        except (KeyError, TypeError, ValueError):
+            flight.report("detections.jsonl", f"a finding in frame {first.get('frame_seq')} has no shape; left out")
+    yield Picture(path, int(first["frame_width_px"]), int(first["frame_height_px"]), tuple(shapes))
+
+
+def _shape(properties: dict[str, Any], verdicts: dict[str, Any]) -> Shape:
+    crack, area = properties["crack"], properties["area"]
+    points = np.asarray(crack["path_px"] if crack is not None else area["outline_px"], np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+        raise ValueError("no list of points")
+    said = verdicts.get(properties["crack_id"])
+    verdict: Verdict = said if said in ("confirmed", "rejected") else "unreviewed"
+    width = 0.0 if crack is None else float(crack["width_px"]["mean"])
+    return Shape(
+        str(properties["kind"]), points, crack is None, width, properties["crack_id"], properties["score"], verdict
+    )

@@ -1,0 +1,190 @@
+"""The manifest and ``spanhawk verify``: whatever changes in a flight folder is named."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import shutil
+from datetime import datetime, timezone
+from pathlib import Path
+
+import minisign
+import pytest
+
+from edge.cli import main
+from edge.evidence import Evidence
+from edge.flights import CRACKS, DETECTIONS, MANIFEST, SIGNATURE
+from edge.flights.resume import seal_all
+from edge.flights.verify import verify
+from edge.flights.writer import FlightWriter
+from edge.support.clock import ManualClock
+from edge.support.errors import ConfigError, UsageError
+from edge.support.minisig import Signer
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    """A folder with one secret key and its public half."""
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    pair = minisign.KeyPair.generate()
+    (folder / "ours.pub").write_bytes(bytes(pair.public_key))
+    (folder / "ours.key").write_bytes(bytes(pair.secret_key))
+    return folder
+
+
+def begun(folder: Path, clock: ManualClock, keys: Path | None = None) -> FlightWriter:
+    """A flight of 40 frames in ten-second steps, not sealed yet."""
+    signer = None if keys is None else Signer(keys / "ours.key")
+    writer = FlightWriter(folder, clock, "20260601T120000Z-abcdef", signer)
+    writer.settings({"vehicle": "d"})
+    (folder / "photos").mkdir()
+    for seq in range(40):
+        clock.advance_to(clock.monotonic_ns() + 4_000_000_000)
+        picture = None
+        if seq % 8 == 0:
+            data = random.Random(seq).randbytes(5000)
+            (folder / "photos" / f"{seq:08d}.jpg").write_bytes(data)
+            picture = Evidence(f"{seq:08d}.jpg", hashlib.sha256(data).hexdigest())
+        writer.frame([b'{"seq":%d}' % seq], picture, seq, NOW, changed=True)
+        if writer.cracks_due and seq < 35:
+            writer.cracks([{"type": "Feature", "properties": {"seq": seq}}])
+    return writer
+
+
+def flown(folder: Path, keys: Path | None = None) -> Path:
+    writer = begun(folder, ManualClock(NOW), keys)
+    writer.cracks([])
+    writer.summary({"schema": "spanhawk/flight/1"})
+    writer.seal()
+    return folder
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_whole_flight_is_intact_and_says_who_signed_it(
+    tmp_path: Path, keys: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = flown(tmp_path / "flight", keys)
+    assert main(["verify", str(folder), "--keys", str(keys), "--signed"]) == 0
+    assert "(ours.pub)" in capsys.readouterr().out
+    (tmp_path / "nobody").mkdir()
+    assert main(["verify", str(folder), "--keys", str(tmp_path / "nobody")]) == 78
+    unsigned = flown(tmp_path / "unsigned")
+    assert main(["verify", str(unsigned), "--keys", str(keys)]) == 0
+    assert main(["verify", str(unsigned), "--keys", str(keys), "--signed"]) == 1
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_one_byte_anywhere_is_named_200_of_200(tmp_path: Path, keys: Path, seed: int) -> None:
+    """By random place over all bytes of the folder, and as often in manifest and signature, the smallest of them."""
+    folder, rng = flown(tmp_path / "flight", keys), random.Random(seed)
+    everything = files(folder)
+    sizes = [path.stat().st_size for path in everything]
+    picked = rng.choices(everything, sizes, k=60) + rng.choices(everything, k=40)
+    picked += [folder / MANIFEST] * 50 + [folder / SIGNATURE] * 50
+    for path in picked:
+        whole = path.read_bytes()
+        at = rng.randrange(len(whole))
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << rng.randrange(8))]) + whole[at + 1 :])
+        named = {problem.file for problem in verify(folder, keys).problems}
+        unknown = verify(folder, keys).unknown_key
+        assert path.relative_to(folder).as_posix() in named, (path, at, whole[at : at + 1], named, unknown)
+        path.write_bytes(whole)
+    assert len(picked) == 200
+    assert verify(folder, keys).intact
+
+
+def test_added_lost_cut_and_grown_files_are_named_and_what_people_make_later_is_not(tmp_path: Path, keys: Path) -> None:
+    folder = flown(tmp_path / "flight", keys)
+    (folder / "report").mkdir()
+    (folder / "report" / "index.html").write_text("later", encoding="utf-8")
+    (folder / "review.json").write_text("{}", encoding="utf-8")
+    (folder / "cracks.gpkg").write_bytes(b"later")
+    assert verify(folder, keys).intact
+    (folder / "photos" / "new.jpg").write_bytes(b"x")
+    (folder / "photos" / "00000008.jpg").unlink()
+    with (folder / DETECTIONS).open("ab") as file:
+        file.write(b"{}\n")
+    (folder / CRACKS).write_bytes((folder / CRACKS).read_bytes()[:-1])
+    said = {problem.file: problem.what for problem in verify(folder, keys).problems}
+    assert set(said) == {"photos/new.jpg", "photos/00000008.jpg", DETECTIONS, CRACKS}
+    assert said["photos/new.jpg"] == "was added"
+    assert said["photos/00000008.jpg"] == "was lost"
+    assert "3 bytes were added at its end" in said[DETECTIONS]
+
+
+@pytest.mark.parametrize("change", ["drop", "swap", "repeat", "cut"])
+def test_whole_lines_of_the_manifest_cannot_be_moved(tmp_path: Path, keys: Path, change: str) -> None:
+    folder = flown(tmp_path / "flight")
+    path = folder / MANIFEST
+    lines = path.read_bytes().splitlines(keepends=True)
+    if change == "drop":
+        del lines[5]
+    elif change == "swap":
+        lines[5:7] = lines[6:4:-1]
+    elif change == "repeat":
+        lines.insert(5, lines[4])
+    else:
+        del lines[-1]
+    path.write_bytes(b"".join(lines))
+    verdict = verify(folder, keys)
+    assert not verdict.intact
+    if change == "cut":
+        assert main(["verify", str(folder)]) == 75
+    else:
+        assert any(problem.file == MANIFEST for problem in verdict.problems)
+
+
+def test_a_lost_signature_is_named(tmp_path: Path, keys: Path) -> None:
+    folder = flown(tmp_path / "flight", keys)
+    (folder / SIGNATURE).unlink()
+    assert [problem.file for problem in verify(folder, keys).problems] == [SIGNATURE]
+
+
+@pytest.mark.parametrize("torn", [0, 1, 30])
+def test_a_power_cut_is_sealed_at_the_next_start_and_what_was_altered_before_stays_visible(
+    tmp_path: Path, keys: Path, torn: int
+) -> None:
+    clock = ManualClock(NOW)
+    folder = tmp_path / "flights" / "one"
+    begun(folder, clock, keys).close()
+    with (folder / DETECTIONS).open("ab") as file:
+        file.write(b'{"seq":4')  # as a power cut leaves it
+    path = folder / MANIFEST
+    path.write_bytes(path.read_bytes()[: len(path.read_bytes()) - torn])
+    assert main(["verify", str(folder), "--keys", str(keys)]) == 75
+    altered = tmp_path / "flights" / "two"
+    shutil.copytree(folder, altered)
+    damaged = bytearray((altered / DETECTIONS).read_bytes())
+    damaged[3] ^= 1
+    (altered / DETECTIONS).write_bytes(damaged)
+    assert seal_all(tmp_path / "flights", clock, Signer(keys / "ours.key")) == []
+    verdict = verify(folder, keys)
+    assert verdict.intact, verdict.problems
+    assert verdict.state.interrupted
+    assert DETECTIONS in verdict.state.late
+    assert [problem.file for problem in verify(altered, keys).problems] == [DETECTIONS]
+    before = path.read_bytes()
+    assert seal_all(tmp_path / "flights", clock, None) == []
+    assert path.read_bytes() == before, "sealed once"
+
+
+def test_what_cannot_be_verified_is_said(tmp_path: Path, keys: Path) -> None:
+    with pytest.raises(UsageError, match="no such folder"):
+        verify(tmp_path / "nothing", keys)
+    (tmp_path / "old").mkdir()
+    assert "nothing can be verified" in str(verify(tmp_path / "old", keys).problems[0])
+    folder = flown(tmp_path / "flight")
+    path = folder / MANIFEST
+    path.write_bytes(b"")
+    assert "is empty" in str(verify(folder, keys).problems[0])
+    locked = minisign.KeyPair.generate()
+    locked.secret_key.encrypt("word")
+    (keys / "locked.key").write_bytes(bytes(locked.secret_key))
+    with pytest.raises(ConfigError, match="asks for a password"):
+        Signer(keys / "locked.key")
