@@ -19,7 +19,7 @@ def add(commands: Commands) -> None:
     )
     _options(verb)
     verb.add_argument("--broker", metavar="URL", help="as mqtt://localhost:1883, the default")
-    verb.add_argument("--http", metavar="HOST:PORT", help="where the live page is served, as 127.0.0.1:8080")
+    verb.add_argument("--http", metavar="HOST:PORT", help="refused: this version has no live page yet")
     verb.set_defaults(verb=serve)
     actions = verb.add_subparsers(metavar="ACTION")
     bring = actions.add_parser("import", help="read the folder of a landed flight into the store")

@@ -46,8 +46,9 @@ def verify(folder: Path, keys: Path) -> Verdict:
     state, problems = _manifest(path)
     known = {*state.segments, *state.files}
     for name, ranges in state.segments.items():
-        problems += _growing(folder / name, name, ranges, sealed=state.sealed)
-    problems += _whole(folder, state)
+        problems += _read(name, _growing(folder / name, name, ranges, sealed=state.sealed))
+    for name, (size, sha256) in state.files.items():
+        problems += _read(name, _whole(folder / name, name, size, sha256))
     broken = " (or its line in the manifest was damaged)" if any(one.file == MANIFEST for one in problems) else ""
     if state.sealed or broken:
         problems += [Problem(name, f"was added{broken}") for name, _ in others(folder, known)]
@@ -90,15 +91,23 @@ def _growing(path: Path, name: str, ranges: list[tuple[int, int, str]], *, seale
         yield Problem(name, f"was changed: {size - end} bytes were added at its end")
 
 
-def _whole(folder: Path, state: State) -> Iterator[Problem]:
-    for name, (size, sha256) in state.files.items():
-        path = folder / name
-        if path.is_symlink() or not path.is_file():
-            yield Problem(name, "was lost")
-        elif path.stat().st_size != size:
-            yield Problem(name, f"was changed: {path.stat().st_size} bytes instead of {size}")
-        elif digest_of(path)[1] != sha256:
-            yield Problem(name, "was changed")
+def _whole(path: Path, name: str, size: int, sha256: str) -> Iterator[Problem]:
+    if path.is_symlink() or not path.is_file():
+        yield Problem(name, "was lost")
+    elif path.stat().st_size != size:
+        yield Problem(name, f"was changed: {path.stat().st_size} bytes instead of {size}")
+    elif digest_of(path)[1] != sha256:
+        yield Problem(name, "was changed")
+
+
+def _read(name: str, found: Iterator[Problem]) -> list[Problem]:
+    """What was found of one file; that it cannot be read is a problem too, and does not stop the check of others."""
+    problems: list[Problem] = []
+    try:
+        problems.extend(found)
+    except OSError as error:
+        problems.append(Problem(name, f"cannot be read: {error.strerror or error}"))
+    return problems
 
 
 def _signature(folder: Path, state: State, keys: Path) -> tuple[str | None, str | None, list[Problem]]:

@@ -20,7 +20,7 @@ class GroundOptions:
     store: str = "ground.db"
     """A file (SQLite), or ``postgresql://user@host/database``; a password belongs into ``~/.pgpass``."""
     http: str | None = None
-    """``HOST:PORT`` of the live page; None: there is none."""
+    """``HOST:PORT`` of the live page, which this version does not have: anything but None is refused."""
     share: str = "ground"
     """Collectors with this name in common share the fleet among them, and must share their store too (MQTT 5)."""
     session_expiry_s: int = 86400
@@ -32,6 +32,8 @@ class GroundOptions:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
+        if self.http is not None:
+            raise ConfigError(f"ground.http: got {self.http!r}, but this version has no live page; leave it out")
         if not self.share or any(one in self.share for one in "/+#"):
             raise ConfigError(f"ground.share: got {self.share!r}, needs a name without / + #")
         if not 1 <= self.batch <= 10_000:

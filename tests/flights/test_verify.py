@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import random
 import shutil
@@ -16,7 +17,7 @@ from edge.evidence import Evidence
 from edge.flights import CRACKS, DETECTIONS, MANIFEST, SIGNATURE
 from edge.flights.resume import seal_all
 from edge.flights.verify import verify
-from edge.flights.writer import FlightWriter
+from edge.flights.writer import FlightWriter, digest_of
 from edge.support.clock import ManualClock
 from edge.support.errors import ConfigError, UsageError
 from edge.support.minisig import Signer
@@ -188,3 +189,20 @@ def test_what_cannot_be_verified_is_said(tmp_path: Path, keys: Path) -> None:
     (keys / "locked.key").write_bytes(bytes(locked.secret_key))
     with pytest.raises(ConfigError, match="asks for a password"):
         Signer(keys / "locked.key")
+
+
+def test_a_file_that_the_disk_does_not_give_is_named_and_the_others_are_checked(
+    tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = flown(tmp_path / "flight")
+    bad, other = sorted((folder / "photos").iterdir())[:2]
+    other.write_bytes(other.read_bytes()[:-1] + b"?")
+
+    def digest(path: Path, *span: int) -> tuple[int, str]:
+        if path == bad:
+            raise OSError(errno.EIO, "Input/output error")
+        return digest_of(path, *span)
+
+    monkeypatch.setattr("edge.flights.verify.digest_of", digest)
+    told = {problem.file: problem.what for problem in verify(folder, keys).problems}
+    assert told == {f"photos/{bad.name}": "cannot be read: Input/output error", f"photos/{other.name}": "was changed"}
