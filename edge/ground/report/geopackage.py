@@ -195,8 +195,8 @@ def _finish(path: Path, styles: Sequence[tuple[str, str]]) -> None:
         database.execute("PRAGMA journal_mode = DELETE")
         database.execute(
             "CREATE TABLE layer_styles (id INTEGER PRIMARY KEY AUTOINCREMENT, f_table_catalog TEXT,"
-            " f_table_schema TEXT, f_table_name TEXT, f_geometry_column TEXT, styleName TEXT, styleQML TEXT, styleSLD TEXT,"
-            " useAsDefault BOOLEAN, description TEXT, owner TEXT, ui TEXT,"
+            " f_table_schema TEXT, f_table_name TEXT, f_geometry_column TEXT, styleName TEXT, styleQML TEXT,"
+            " styleSLD TEXT, useAsDefault BOOLEAN, description TEXT, owner TEXT, ui TEXT,"
             " update_time DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')))"
         )
         database.executemany(
