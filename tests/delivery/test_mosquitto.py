@@ -90,7 +90,7 @@ def test_a_fleet_of_trouble_at_one_broker(tmp_path):
         reasons = {s.letter.id: s.reason for s in outbox.list(100) if s.state is LetterState.PARKED}
         assert reasons["forbidden"] == "Not authorized"
         assert "more than this broker accepts (4000)" in reasons["large"]
-        assert "not a topic" in reasons["topicless"]
+        assert "not a valid topic" in reasons["topicless"]
         assert outbox.counts()[LetterState.CONFIRMED] == 40
         assert publisher.sessions == 1
         assert delivery.refused == 3
