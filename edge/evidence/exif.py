@@ -58,7 +58,8 @@ def exif_segment(
     if size_px is not None:
         exif += [_long(0xA002, size_px[0]), _long(0xA003, size_px[1])]  # ExifImageWidth, …Height
     if lens is not None:
-        main.append(_ascii(0x0110, _plain(lens.name)))  # Model
+        # Model: photogrammetry keeps one calibration for each, so size and focal length belong to its name.
+        main.append(_ascii(0x0110, _plain(f"{lens.name} {lens.width_px}x{lens.height_px} {lens.fx_px:.0f}px")))
         exif += _lens_entries(lens, focal_mm)
     tiff = _tiff(main, exif, _gps_entries(nav, seen_at if satellite_time else None))
     body = b"Exif\x00\x00" + tiff

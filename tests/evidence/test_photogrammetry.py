@@ -50,7 +50,7 @@ def test_exiftool_finds_nothing_wrong_and_every_tag(tmp_path: Path) -> None:
     path = picture(tmp_path, focal_mm=6.0)
     assert "Warning" not in exiftool(path)
     tags = every(path)
-    assert (tags["Make"], tags["Model"], tags["FocalLength"]) == ("spanhawk", "hq-6mm", 6.0)
+    assert (tags["Make"], tags["Model"], tags["FocalLength"]) == ("spanhawk", "hq-6mm 640x480 612px", 6.0)
     assert tags["FocalLengthIn35mmFormat"] == round(612 * math.hypot(36, 24) / 800)
     # Pixels per centimetre of the sensor times its focal length is the focal length in pixels.
     assert tags["FocalPlaneXResolution"] * tags["FocalLength"] / 10 == pytest.approx(612, abs=0.01)

@@ -66,7 +66,7 @@ def geo_txt(cameras: Sequence[Camera]) -> str | None:
     out of a line where one of them is unknown.
     """
     rows = []
-    for one in cameras:
+    for one in sorted(cameras, key=lambda camera: camera.name):
         altitude_m = one.alt_ellipsoid_m if one.alt_ellipsoid_m is not None else one.alt_amsl_m
         if altitude_m is None:
             continue

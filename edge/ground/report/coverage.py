@@ -82,6 +82,8 @@ def unseen(flight: Flight) -> Unseen:
         headline = (
             f"Of {total:.1f} m² that were looked at, {poor:.1f} m² were not seen well enough for cracks of 0.3 mm"
         )
+        if len(bad) == len(found):
+            headline = f"Nothing of the {total:.1f} m² that were looked at was seen well enough for cracks of 0.3 mm"
     elif bad:
         headline = "Some of what was looked at was not seen well enough for cracks of 0.3 mm"
     return Unseen(headline, [*told, *also])

@@ -274,8 +274,9 @@ def _band_words(band: int | None, width: Json | None, bands: Bands) -> str | Non
     )
 
 
-def _severity(finding: Finding) -> tuple[bool, bool, float, float]:
-    """Rejected last, unknown widths behind known ones, wide before narrow, long before short."""
+def _severity(finding: Finding) -> tuple[bool, bool, bool, float, float]:
+    """Rejected last, confirmed first, unknown widths behind known ones, wide before narrow, long before short."""
     rejected = finding.review is not None and finding.review.verdict == "rejected"
     worst = finding.worst_mm
-    return rejected, worst is None, -(worst or 0.0), -(_value(finding.length) or 0.0)
+    sure = finding.state == "confirmed" or (finding.review is not None and finding.review.verdict == "confirmed")
+    return rejected, not sure, worst is None, -(worst or 0.0), -(_value(finding.length) or 0.0)

@@ -103,11 +103,14 @@ def _facts(
 ) -> list[Fact]:
     states = Counter(one.state for one in shown)
     lengths = [length for one in shown if (length := _value(one.length)) is not None]
-    widths = [width for one in shown if (width := _value(one.width)) is not None]
+    sure = [one for one in shown if one.state == "confirmed"]
+    widths = [width for one in sure if (width := _value(one.width)) is not None]
     facts = [Fact(str(len(shown)), "findings")]
     facts += [Fact(str(count), state) for state, count in states.most_common()]
     facts.append(Fact("unknown" if not lengths else f"{sum(lengths) / 1000:.1f} m", "crack length in all"))
-    facts.append(Fact("not measured" if not widths else f"{max(widths):.2f} mm", "widest mean width"))
+    facts.append(
+        Fact("not measured" if not widths else f"{max(widths):.2f} mm", "widest mean width of a confirmed one")
+    )
     reviewed = sum(one.review is not None and one.review.verdict != "unreviewed" for one in shown)
     facts.append(Fact(f"{reviewed} of {len(shown)}", "reviewed by a person"))
     frames = flight.summary.get("frames")
@@ -148,7 +151,8 @@ def _interval(interval: Json | None, digits: int = 2) -> str:
     low, high = interval.get("low"), interval.get("high")
     if low is None or high is None:
         return f"{interval['value']:.{digits}f} mm, uncertainty unknown"
-    return f"{interval['value']:.{digits}f} mm ({low:.{digits}f} to {high:.{digits}f})"
+    # Blanks that do not break, so that a narrow column breaks before the interval.
+    return f"{interval['value']:.{digits}f}\u00a0mm ({low:.{digits}f}\u00a0to\u00a0{high:.{digits}f})"
 
 
 def _day(moment: Any) -> str:

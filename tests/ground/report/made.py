@@ -116,3 +116,21 @@ def _photo(size: tuple[int, int], random: np.random.Generator) -> bytes:
     picture = cv2.cvtColor(cv2.resize(grey, size), cv2.COLOR_GRAY2BGR)
     cv2.line(picture, (size[0] // 2, 10), (size[0] // 2, size[1] - 10), (20, 20, 20), 3)
     return bytes(cv2.imencode(".jpg", picture)[1].tobytes())
+
+
+def patch(kind: str, left_m: float, right_m: float) -> dict[str, Any]:
+    """A patch of coverage on the wall, 2 m high."""
+    corners = ((left_m, 0.0), (right_m, 0.0), (right_m, 2.0), (left_m, 2.0), (left_m, 0.0))
+    ring = np.array([along * ALONG + np.array([0.0, 0.0, up]) for along, up in corners])
+    area_m2 = 2.0 * (right_m - left_m)
+    return {
+        "type": "Feature",
+        "geometry": {"type": "MultiPolygon", "coordinates": [[to_wgs84(FRAME, ring)]]},
+        "properties": {
+            "class": kind,
+            "narrowest_crack_mm": None,
+            "area_m2": area_m2,
+            "place": {"frame": FRAME, "polygons_m": [[ring.tolist()]]},
+            "chart": {"number": 1, "polygons": [], "area": area_m2},
+        },
+    }

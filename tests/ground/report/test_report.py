@@ -408,3 +408,43 @@ def test_the_drone_does_not_load_it() -> None:
     code = f"import sys, edge.pipeline, edge.settings; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_coverage_is_told_first_and_drawn_on_map_and_wall(flight: Path, tmp_path: Path) -> None:
+    copy = copied(flight, tmp_path)
+    patches = [made.patch("0.3", 0.0, 3.0), made.patch("2.0", 3.0, 5.0), made.patch("blurred", 5.0, 6.0)]
+    document = {"type": "FeatureCollection", "schema": "spanhawk/coverage/1", "probability": 0.9, "features": patches}
+    (copy / "coverage.geojson").write_text(json.dumps(document))
+    told(copy, tmp_path / "out")
+    seen = Page(page(tmp_path / "out"))
+    assert "Of 12.0 m² that were looked at, 6.0 m² were not seen well enough for cracks of 0.3 mm" in seen.text
+    assert seen.text.index("not seen well enough") < seen.text.index("Summary")
+    assert "with a probability of 90 %" in seen.text
+    assert "not for cracks of 2 mm: blurred" in seen.text
+    drawn = [attrs["class"] for tag, attrs in seen.elements if tag == "polygon"]
+    assert drawn == ["area good", "area fair", "area poor"] * 2, "once on the map, once on the wall"
+
+
+def test_unconfirmed_findings_stand_behind_confirmed_ones(flight: Path, tmp_path: Path) -> None:
+    copy = copied(flight, tmp_path)
+    change(copy, 6, state="tentative")
+    change(copy, 5, state="withdrawn")
+    told(copy, tmp_path / "out")
+    order = [attrs["data-id"] for tag, attrs in Page(page(tmp_path / "out")).elements if tag == "article"]
+    assert order == [made.name(number) for number in (4, 3, 2, 1, 6)]
+    assert "1 more were withdrawn" in Page(page(tmp_path / "out")).text
+
+
+def test_replay_pictures_are_found_by_their_frame_and_a_structure_has_its_own_axes(tmp_path: Path) -> None:
+    flight = made.write(tmp_path / "flight", 1)
+    change(flight, 1, place={"frame": "structure:Pier 3", "path_m": [[1.0, 0.2, 2.0], [1.0, 0.2, 3.0]]})
+    document = json.loads((flight / "cracks.geojson").read_text())
+    document["features"][0]["geometry"] = None
+    (flight / "cracks.geojson").write_text(json.dumps(document))
+    (flight / "photos").rename(tmp_path / "elsewhere")
+    (flight / "frames.jsonl").unlink()
+    told(flight, tmp_path / "out", photos=tmp_path / "elsewhere")
+    one = rows(tmp_path / "out")[made.name(1)]
+    assert (one["element"], one["station_m"], one["offset_m"], one["height_m"]) == ("Pier 3", "1.0", "0.2", "2.5")
+    assert one["photo"].startswith("photos/")
+    assert "there is no map" in Page(page(tmp_path / "out")).text
