@@ -60,7 +60,8 @@ def render(
         lstrip_blocks=True,
         finalize=lambda value: _shortened(clean(value)) if type(value) is str else "" if value is None else value,
     )
-    environment.filters.update(mm=_mm, interval=_interval, day=_day, moment=_moment)
+    # Coordinates are our own numbers, and long: they are neither escaped nor shortened.
+    environment.filters.update(mm=_mm, interval=_interval, day=_day, moment=_moment, numbers=Markup)
     style, script = _asset("style.css"), _asset("page.js")
     track = [[one.lon_deg, one.lat_deg] for one in cameras]
     elevations = [drawings.elevation(wall, number, shown, flight.coverage) for number, wall in enumerate(walls)]
