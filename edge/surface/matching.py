@@ -39,6 +39,8 @@ MIN_DETAIL = 1.0
 """Standard deviation of the detail, grey levels, below which a picture says nothing."""
 BLOCK_REACH_PX = 8
 """Blocks are looked for this far around where the prediction has them, small pixels."""
+BLOCK_RIDGE = 0.9
+"""A block that fits nearly as well 4 pixels aside has texture in one direction only and says nothing."""
 MIN_BLOCKS = 4
 
 
@@ -173,9 +175,13 @@ def _best_move(field: npt.NDArray[np.float32], block: npt.NDArray[np.float32], t
     around = field[top - reach : top + rows + reach, left - reach : left + columns + reach]
     fits = np.asarray(cv2.matchTemplate(around, block, cv2.TM_CCOEFF_NORMED), np.float32)
     _, peak, _, (x, y) = cv2.minMaxLoc(fits)
-    if peak < MIN_CORRELATION:
-        return None
-    return np.array([x - reach + _vertex(fits[y], x), y - reach + _vertex(fits[:, x], y)])
+    if peak < MIN_CORRELATION or x in (0, 2 * reach) or y in (0, 2 * reach):
+        return None  # at the rim of what was looked at the true place lies beyond it
+    offset = _vertex(fits[y], x), _vertex(fits[:, x], y)
+    fits[max(0, y - 3) : y + 4, max(0, x - 3) : x + 4] = -1
+    if float(cv2.minMaxLoc(fits)[1]) > BLOCK_RIDGE * peak:
+        return None  # a joint or the grain of boards: it fits as well anywhere along itself
+    return np.array([x - reach + offset[0], y - reach + offset[1]])
 
 
 def by_phase(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None:
