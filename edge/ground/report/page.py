@@ -108,12 +108,12 @@ def _facts(
     widths = [width for one in sure if (width := _value(one.width)) is not None]
     facts = [Fact(str(len(shown)), "findings")]
     facts += [Fact(str(count), state) for state, count in states.most_common()]
-    facts.append(Fact("unknown" if not lengths else f"{sum(lengths) / 1000:.1f} m", "crack length in all"))
+    facts.append(Fact("unknown" if not lengths else f"{sum(lengths) / 1000:.1f} m", "length in all"))
     facts.append(
-        Fact("not measured" if not widths else f"{max(widths):.2f} mm", "widest mean width of a confirmed one")
+        Fact("not measured" if not widths else f"{max(widths):.2f} mm", "widest confirmed")
     )
     reviewed = sum(one.review is not None and one.review.verdict != "unreviewed" for one in shown)
-    facts.append(Fact(f"{reviewed} of {len(shown)}", "reviewed by a person"))
+    facts.append(Fact(f"{reviewed} of {len(shown)}", "reviewed"))
     frames = flight.summary.get("frames")
     facts.append(Fact("unknown" if frames is None else str(frames), "pictures examined"))
     return facts
