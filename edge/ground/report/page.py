@@ -109,9 +109,7 @@ def _facts(
     facts = [Fact(str(len(shown)), "findings")]
     facts += [Fact(str(count), state) for state, count in states.most_common()]
     facts.append(Fact("unknown" if not lengths else f"{sum(lengths) / 1000:.1f} m", "length in all"))
-    facts.append(
-        Fact("not measured" if not widths else f"{max(widths):.2f} mm", "widest confirmed")
-    )
+    facts.append(Fact("not measured" if not widths else f"{max(widths):.2f} mm", "widest confirmed"))
     reviewed = sum(one.review is not None and one.review.verdict != "unreviewed" for one in shown)
     facts.append(Fact(f"{reviewed} of {len(shown)}", "reviewed"))
     frames = flight.summary.get("frames")
