@@ -108,7 +108,7 @@ def test_what_root_makes_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> N
     folder = tmp_path / "state"
     folder.mkdir()
     os.chown(folder, 4321, 4321)
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+    for parent in (tmp_path, *list(tmp_path.parents)[:3]):  # a parallel run has one folder more
         parent.chmod(0o755)
     result = board.outbox(bench(tmp_path, outbox={"path": str(folder / "outbox.db"), "min_free_bytes": 0}))
     assert result.level is Level.OK, result
