@@ -56,7 +56,7 @@ def write(job: Job) -> str:
         flight.missing.append(
             f"{len(lost)} reviews name findings that this flight does not have, as {clean(lost[0])[:60]}"
         )
-    originals = photos.locate(shown, flight.photos)
+    originals = photos.locate(shown, flight.photos, flight.kept)
     try:
         make_folder(job.out)
         _files(job, flight, table, shown, withdrawn, walls, originals)

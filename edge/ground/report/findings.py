@@ -71,6 +71,8 @@ class Finding:
     history: Sequence[Past]
     photo: str | None = None
     """Name in the report's photos folder; None while no picture was found."""
+    photo_is_view: bool = False
+    """True: it is the picture of ``view``, so that the crack may be drawn on it."""
     photo_sha256: str | None = None
     photo_doubt: str | None = None
     """One sentence on a picture that is gone or was changed."""

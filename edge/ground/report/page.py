@@ -60,7 +60,8 @@ def render(
         lstrip_blocks=True,
         finalize=lambda value: _shortened(clean(value)) if type(value) is str else "" if value is None else value,
     )
-    environment.filters.update(mm=_mm, interval=_interval, day=_day, moment=_moment)
+    # Coordinates are our own numbers, and long: they are neither escaped nor shortened.
+    environment.filters.update(mm=_mm, interval=_interval, day=_day, moment=_moment, numbers=Markup)
     style, script = _asset("style.css"), _asset("page.js")
     track = [[one.lon_deg, one.lat_deg] for one in cameras]
     elevations = [drawings.elevation(wall, number, shown, flight.coverage) for number, wall in enumerate(walls)]
@@ -107,12 +108,10 @@ def _facts(
     widths = [width for one in sure if (width := _value(one.width)) is not None]
     facts = [Fact(str(len(shown)), "findings")]
     facts += [Fact(str(count), state) for state, count in states.most_common()]
-    facts.append(Fact("unknown" if not lengths else f"{sum(lengths) / 1000:.1f} m", "crack length in all"))
-    facts.append(
-        Fact("not measured" if not widths else f"{max(widths):.2f} mm", "widest mean width of a confirmed one")
-    )
+    facts.append(Fact("unknown" if not lengths else f"{sum(lengths) / 1000:.1f} m", "length in all"))
+    facts.append(Fact("not measured" if not widths else f"{max(widths):.2f} mm", "widest confirmed"))
     reviewed = sum(one.review is not None and one.review.verdict != "unreviewed" for one in shown)
-    facts.append(Fact(f"{reviewed} of {len(shown)}", "reviewed by a person"))
+    facts.append(Fact(f"{reviewed} of {len(shown)}", "reviewed"))
     frames = flight.summary.get("frames")
     facts.append(Fact("unknown" if frames is None else str(frames), "pictures examined"))
     return facts

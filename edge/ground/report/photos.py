@@ -45,14 +45,17 @@ class Shown:
     """Which part of the photo it is, in words; None: the whole."""
 
 
-def locate(findings: Sequence[Finding], photos: Mapping[str, Path]) -> dict[Path, str]:
-    """Name each finding's photo in ``finding.photo``; returns the originals with their names in the report."""
+def locate(findings: Sequence[Finding], photos: Mapping[str, Path], kept: Sequence[Path]) -> dict[Path, str]:
+    """Name each finding's photo in ``finding.photo``; returns the originals with their names in the report.
+
+    ``kept``: pictures that are known by their SHA-256; ``photos``: by name and stem.
+    """
     named: dict[Path, str] = {}
     taken: set[str] = set()
-    hashes: dict[Path, str | None] = {}
+    hashes = {path: _sha256(path) for path in kept}
+    by_sha = {sha256: path for path, sha256 in hashes.items() if sha256 is not None}
     for finding in findings:
-        path = _of(finding, photos)
-        wanted = finding.best.get("evidence_sha256") or (None if finding.view is None else finding.view.sha256)
+        path, finding.photo_is_view = _of(finding, photos, by_sha)
         if path is None:
             if finding.view is not None and finding.view.file is not None:
                 finding.photo_doubt = f"its photo {finding.view.file} is not in the flight folder"
@@ -64,7 +67,8 @@ def locate(findings: Sequence[Finding], photos: Mapping[str, Path]) -> dict[Path
             finding.photo_doubt = f"its photo {path.name} cannot be read"
             continue
         finding.photo_sha256 = sha256
-        if wanted is not None and sha256 != wanted and finding.view is not None and path.name == finding.view.file:
+        wanted = None if finding.view is None else finding.view.sha256
+        if finding.photo_is_view and wanted is not None and sha256 != wanted:
             finding.photo_doubt = f"its photo {path.name} is not the one that the flight recorded: it was changed"
         if path not in named:
             named[path] = _free(path, taken)
@@ -97,11 +101,19 @@ def show(findings: Sequence[Finding], originals: Mapping[Path, str]) -> dict[str
     return shown
 
 
-def _of(finding: Finding, photos: Mapping[str, Path]) -> Path | None:
-    view = finding.view
-    best = finding.best.get("frame_name")
-    names = [None if view is None else view.file, best, None if view is None else view.frame_name]
-    return next((photos[name] for name in names if isinstance(name, str) and name in photos), None)
+def _of(finding: Finding, photos: Mapping[str, Path], by_sha: Mapping[str, Path]) -> tuple[Path | None, bool]:
+    """The photo of a finding, and whether it is that of its view: first the view's own, on which it can be drawn."""
+    view, best = finding.view, finding.best
+    whole = by_sha.get(str(best.get("evidence_sha256")))
+    if view is not None:
+        if whole is not None and view.frame_seq == best.get("frame_seq"):
+            return whole, True
+        names = [photos[name] for name in (view.file, view.frame_name) if name is not None and name in photos]
+        own = by_sha.get(str(view.sha256)) or next(iter(names), None)
+        if own is not None:
+            return own, True
+    name = best.get("frame_name")
+    return whole or (photos.get(name) if isinstance(name, str) else None), False
 
 
 def _sha256(path: Path) -> str | None:
@@ -212,7 +224,7 @@ def _small(part: npt.NDArray[np.uint8], budget: int) -> tuple[bytes, tuple[int, 
 def _paths(finding: Finding, width: int, height: int) -> list[npt.NDArray[np.float64]]:
     """The centrelines in the photo's pixels; empty where the photo has other proportions than the frame had."""
     view = finding.view
-    if view is None or 0 in view.size_px:
+    if view is None or not finding.photo_is_view or 0 in view.size_px:
         return []
     across, down = width / view.size_px[0], height / view.size_px[1]
     if abs(across / down - 1) > 0.01:

@@ -76,6 +76,8 @@ class Flight:
     """Lines of frames.jsonl."""
     photos: dict[str, Path]
     """By name and by stem: the pictures that lie in the folder."""
+    kept: Sequence[Path]
+    """The pictures of the flight folder itself, whose SHA-256 cracks name."""
     detections: int
     missing: list[str] = field(default_factory=list)
     """One sentence for each file that is absent, cut or not read whole."""
@@ -109,7 +111,8 @@ class FlightOnDisk:
         told = folder.cracks()
         cracks: list[Json] = [one for one in told if isinstance(one["properties"].get("crack_id"), str)]
         missing = [f"{CRACKS}: {len(told) - len(cracks)} cracks without a name are left out"] if told != cracks else []
-        gathered = Gathered({one["properties"]["crack_id"]: _best_seq(one) for one in cracks}, invent=not cracks)
+        wanted = {one["properties"]["crack_id"]: _best_seq(one) for one in cracks}
+        gathered = Gathered(wanted, _merged(cracks), invent=not cracks)
         for line in folder.detections():
             gathered.take(line)
         if not cracks and gathered.count:
@@ -132,6 +135,7 @@ class FlightOnDisk:
             coverage=[one for one in coverage if _is_feature(one)] if isinstance(coverage, list) else [],
             coverage_summary={key: value for key, value in whole.items() if key not in ("type", "features")},
             frames=frames,
+            kept=folder.photos(),
             photos=_photos([self.folder / PHOTOS, *([] if self.photos is None else [self.photos])]),
             detections=gathered.count,
             missing=[*map(_in_words, folder.problems), *missing],
@@ -161,6 +165,20 @@ def _is_feature(one: Any) -> bool:
     return isinstance(one, dict) and isinstance(one.get("properties"), dict)
 
 
+def _merged(cracks: Sequence[Json]) -> dict[str, str]:
+    """By the name of a crack that was merged into another: the name of the one that stands for it now."""
+    into = {str(one["properties"]["crack_id"]): one["properties"].get("merged_into") for one in cracks}
+    found = {}
+    for name in into:
+        last, seen = name, {name}
+        while isinstance(after := into.get(last), str) and after not in seen:
+            seen.add(after)
+            last = after
+        if last != name:
+            found[name] = last
+    return found
+
+
 def _best_seq(crack: Json) -> int | None:
     best = crack["properties"].get("best")
     seq = best.get("frame_seq") if isinstance(best, dict) else None
@@ -170,8 +188,10 @@ def _best_seq(crack: Json) -> int | None:
 class Gathered:
     """Goes through the detections once and keeps only the best view of each crack."""
 
-    def __init__(self, wanted: Mapping[str, int | None], *, invent: bool) -> None:
+    def __init__(self, wanted: Mapping[str, int | None], merged: Mapping[str, str], *, invent: bool) -> None:
+        """``wanted``: the best frame of each crack; ``merged``: what a crack proved to be a part of."""
         self._wanted = wanted
+        self._merged = merged
         self._invent = invent
         self._kept: dict[str, list[Json]] = {}
         self._views: dict[str, set[int]] = {}
@@ -185,6 +205,7 @@ class Gathered:
             return
         self.count += 1
         name = found.get("crack_id") or (found.get("id") if self._invent else None)
+        name = self._merged.get(name, name) if isinstance(name, str) else None
         seq = found.get("frame_seq")
         if not isinstance(name, str) or not isinstance(seq, int) or not (self._invent or name in self._wanted):
             return
@@ -205,7 +226,8 @@ class Gathered:
         best = self._wanted.get(name)
         if best is not None and best in (new["properties"]["frame_seq"], old["properties"]["frame_seq"]):
             return bool(new["properties"]["frame_seq"] == best)
-        return _length_px(new) > _length_px(old)
+        kept = [one["properties"].get("evidence") is not None for one in (new, old)]
+        return kept[0] if kept[0] != kept[1] else _length_px(new) > _length_px(old)
 
     def views(self) -> dict[str, View]:
         """The best view of each, by crack_id."""

@@ -150,6 +150,12 @@ def test_the_centreline_lies_on_the_crack_of_the_photo(out: Path) -> None:
         assert picture[min(y, picture.shape[0] - 1), x] < 70, "the line of the photo is dark"
 
 
+def test_every_course_is_drawn_whole(out: Path) -> None:
+    points = [attrs["points"] or "" for _, attrs in Page(page(out)).elements if "points" in attrs]
+    assert max(map(len, points)) > 2000, "longer than the texts that are shortened"
+    assert not [one for one in points if re.fullmatch(r"(-?[\d.]+,-?[\d.]+ ?)+", one) is None]
+
+
 def test_every_image_has_words(out: Path) -> None:
     for tag, attrs in Page(page(out)).elements:
         if attrs.get("role") == "img":
