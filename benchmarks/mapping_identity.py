@@ -145,8 +145,8 @@ class Flight:
 
     cracks: tuple[CrackState, ...]
     to_wall: dict[int, Points]
-    """By chart: (3, 3), from chart units to millimetres of the wall, fitted to the truth of all its frames but those that
-    lie more than 40 mm off."""
+    """By chart: (3, 3), from chart units to millimetres of the wall, fitted to the truth of all its frames
+    but those that lie more than 40 mm off."""
     seen_by: tuple[Shot, ...]
     charts: int
     cost_ms: npt.NDArray[np.float64]
