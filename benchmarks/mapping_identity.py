@@ -145,7 +145,8 @@ class Flight:
 
     cracks: tuple[CrackState, ...]
     to_wall: dict[int, Points]
-    """By chart: (3, 3), from chart units to millimetres of the wall, fitted to the truth of all its frames."""
+    """By chart: (3, 3), from chart units to millimetres of the wall, fitted to the truth of all its frames
+    but those that lie more than 40 mm off."""
     seen_by: tuple[Shot, ...]
     charts: int
     cost_ms: npt.NDArray[np.float64]
@@ -217,7 +218,7 @@ def inventoried(flight: Flown, variant: str, folder: Path) -> Flight:
     to_wall = {}
     for chart, pairs in placed.items():
         ours, walls = (np.concatenate([pair[i] for pair in pairs]) for i in (0, 1))
-        to_wall[chart] = np.asarray(cv2.findHomography(ours, walls, cv2.LMEDS)[0], np.float64)
+        to_wall[chart] = np.asarray(cv2.findHomography(ours, walls, cv2.RANSAC, 40.0)[0], np.float64)
     return Flight(inventory.all(), to_wall, tuple(shots), len(placed), np.array(cost))
 
 
