@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from edge.detections.cracks import revision_id
 from edge.detections.wire import detection_id, to_bytes
+from edge.support.strict_json import no_constant
 
 SCHEMA = "spanhawk/receipt/1"
 MOST_LETTERS = 10_000
@@ -75,7 +76,7 @@ def _table(payload: bytes) -> dict[str, Any]:
     if len(payload) > MAX_BYTES:
         raise ReceiptError(f"{len(payload)} bytes, more than the {MAX_BYTES} of a receipt")
     try:
-        table = json.loads(payload.decode("utf-8"), parse_constant=_no_constant)
+        table = json.loads(payload.decode("utf-8"), parse_constant=no_constant)
     except (ValueError, RecursionError) as error:
         raise ReceiptError(f"not a JSON object ({str(error)[:80]})") from error
     if not isinstance(table, dict) or table.get("schema") != SCHEMA:
@@ -102,7 +103,3 @@ def _is_uuid(text: str) -> bool:
         return str(uuid.UUID(text)) == text
     except ValueError:
         return False
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

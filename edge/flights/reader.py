@@ -23,6 +23,7 @@ from edge.flights import (
     Problem,
 )
 from edge.support.errors import UsageError
+from edge.support.strict_json import no_constant
 
 Feature = dict[str, Any]
 
@@ -170,7 +171,7 @@ class FlightFolder:
 
     def _document(self, name: str) -> dict[str, Any] | None:
         try:
-            document = json.loads((self.folder / name).read_bytes(), parse_constant=_no_constant)
+            document = json.loads((self.folder / name).read_bytes(), parse_constant=no_constant)
         except FileNotFoundError:
             self.report(name, "is missing")
             return None
@@ -208,7 +209,7 @@ class FlightFolder:
                     return
                 number += 1
                 try:
-                    found = json.loads(line, parse_constant=_no_constant)
+                    found = json.loads(line, parse_constant=no_constant)
                 except (ValueError, RecursionError):
                     found = None
                 if isinstance(found, dict):
@@ -251,7 +252,3 @@ def _digest(file: Any) -> str:
     while chunk := file.read(1 << 20):
         digest.update(chunk)
     return digest.hexdigest()
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

@@ -19,6 +19,7 @@ from edge.detections.wire import detection_id
 from edge.ground import Batch, Box, CoverageRow, CrackRow, DetectionRow, RefusedRow, StateRow
 from edge.mqtt.topics import check_vehicle
 from edge.support.errors import ConfigError, SpanhawkError
+from edge.support.strict_json import no_constant, single_keys
 
 MAX_PAYLOAD_BYTES = 1 << 20
 """Nothing that a drone sends is larger; coverage included."""
@@ -109,19 +110,8 @@ def _count_keys(table: Mapping[str, Any], depth: int) -> int:
     return len(table) + sum(_count_keys(value, depth + 1) for value in table.values() if type(value) is dict)
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        raise ValueError("a key appears twice")
-    return table
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-_QUICK = json.JSONDecoder(parse_constant=_no_constant)
-_STRICT = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_pairs)
+_QUICK = json.JSONDecoder(parse_constant=no_constant)
+_STRICT = json.JSONDecoder(parse_constant=no_constant, object_pairs_hook=single_keys)
 
 
 def _detection(vehicle: str, document: Mapping[str, Any], payload: bytes) -> DetectionRow:

@@ -17,26 +17,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from datetime import date
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import psycopg
 
-from edge.ground import (
-    Added,
-    Batch,
-    Box,
-    CoverageRow,
-    CrackRow,
-    DetectionRow,
-    FlightRow,
-    Query,
-    Ranges,
-    RefusedRow,
-    StateRow,
-    as_ranges,
-)
+from edge.ground import Added, Batch, Box, CrackRow, DetectionRow
 from edge.ground import rows as of
 from edge.ground.content import digest
+from edge.ground.reading import Reading
 from edge.support.clock import Clock
 from edge.support.errors import ConfigError, TryAgainError
 
@@ -49,7 +37,6 @@ MOST_REFUSED = 10_000
 _CONNECT_S = 5
 # All of ours lie in one schema of the database, so that they stand in nobody's way.
 _SCHEMA = "spanhawk"
-_SAME_DAY = " AND d.day = f.day"
 # Held while tables and partitions are made: two collectors may begin at one moment.
 _MAKING = 0x53484752
 
@@ -97,7 +84,6 @@ _PUT_STATE = """INSERT INTO state VALUES (%s, %s, %s, %s, %s) ON CONFLICT (vehic
     DO UPDATE SET received_us = excluded.received_us, payload = excluded.payload"""
 _PUT_REFUSED = "INSERT INTO refused (topic, reason, received_us, payload) VALUES (%s, %s, %s, %s)"
 _FORGET_REFUSED = "DELETE FROM refused WHERE row <= (SELECT max(row) FROM refused) - %s"
-_STATES = of.STATES
 
 
 def open_store(url: str, clock: Clock) -> PostgresStore:
@@ -109,8 +95,11 @@ def open_store(url: str, clock: Clock) -> PostgresStore:
     return PostgresStore(url, clock)
 
 
-class PostgresStore:
+class PostgresStore(Reading):
     """See the module; open it with ``open_store``."""
+
+    _mark = "%s"
+    _same_day = " AND d.day = f.day"
 
     def __init__(self, url: str, clock: Clock) -> None:
         self._url = url
@@ -243,68 +232,6 @@ class PostgresStore:
                 f"FOR VALUES FROM ('{day}') TO ('{date.fromordinal(day.toordinal() + 1)}')"
             )
         self._days.add(day)
-
-    def flights(self) -> list[FlightRow]:
-        """Every flight, the newest first."""
-        return [of.flight(row) for row in self._ask(of.FLIGHTS.format(same_day=_SAME_DAY))]
-
-    def states(self) -> list[StateRow]:
-        """The newest status and the newest telemetry of each vehicle."""
-        return [of.state(row) for row in self._ask(_STATES)]
-
-    def detections(self, query: Query) -> list[DetectionRow]:
-        """Those that ``query`` asks for."""
-        return [of.detection(row) for row in self._ask(*of.select("detections", query, "%s", _SAME_DAY))]
-
-    def cracks(self, query: Query) -> list[CrackRow]:
-        """The last revision of each crack that ``query`` asks for."""
-        return [of.crack(row) for row in self._ask(*of.select("cracks", query, "%s", ""))]
-
-    def detection(self, id: str) -> DetectionRow | None:
-        """One by its id."""
-        text = f"SELECT {of.DETECTION} FROM detection d, flight f WHERE d.flight = f.number{_SAME_DAY} AND d.id = %s"
-        found = self._ask(text, [id])
-        return of.detection(found[0]) if found else None
-
-    def crack(self, crack_id: str) -> CrackRow | None:
-        """The last revision of one."""
-        found = self._ask(
-            f"SELECT {of.CRACK} FROM crack d, flight f WHERE d.flight = f.number AND d.crack_id = %s "
-            "ORDER BY d.revision DESC LIMIT 1",
-            [crack_id],
-        )
-        return of.crack(found[0]) if found else None
-
-    def matched(self, what: Literal["detections", "cracks"], query: Query) -> int:
-        """How many there are, whatever limit and offset say."""
-        return int(self._ask(*of.select(what, query, "%s", _SAME_DAY, count=True))[0][0])
-
-    def coverage(self, vehicle: str | None = None, flight_id: str | None = None) -> list[CoverageRow]:
-        """Of all flights, or of those named."""
-        found = self._ask(
-            "SELECT vehicle, flight_id, payload FROM coverage WHERE vehicle = coalesce(%s, vehicle) "
-            "AND flight_id = coalesce(%s, flight_id) ORDER BY vehicle, flight_id",
-            [vehicle, flight_id],
-        )
-        return [CoverageRow(row[0], row[1], bytes(row[2])) for row in found]
-
-    def ranges(self, vehicle: str, flight_id: str) -> Ranges:
-        """The seqs of a flight's detections that are stored."""
-        text = (
-            f"SELECT seq FROM detection d, flight f WHERE d.flight = f.number{_SAME_DAY} "
-            "AND f.vehicle = %s AND f.flight_id = %s"
-        )
-        return as_ranges([seq for (seq,) in self._ask(text, [vehicle, flight_id])])
-
-    def refused(self, limit: int) -> list[RefusedRow]:
-        """The newest messages that were not taken up."""
-        text = "SELECT topic, reason, received_us, payload FROM refused ORDER BY row DESC LIMIT %s"
-        return [of.refused(row) for row in self._ask(text, [limit])]
-
-    def counts(self) -> dict[str, int]:
-        """Rows of each table."""
-        tables = ("detections", "detection"), ("cracks", "crack"), ("flights", "flight"), ("refused", "refused")
-        return {name: int(self._ask(f"SELECT count(*) FROM {table}")[0][0]) for name, table in tables}
 
     def __enter__(self) -> PostgresStore:
         return self

@@ -12,23 +12,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
-from edge.ground import (
-    Added,
-    Batch,
-    CoverageRow,
-    CrackRow,
-    DetectionRow,
-    FlightRow,
-    Query,
-    Ranges,
-    RefusedRow,
-    StateRow,
-    as_ranges,
-)
+from edge.ground import Added, Batch, CrackRow, DetectionRow, as_ranges
 from edge.ground import rows as of
 from edge.ground.content import digest
+from edge.ground.reading import Reading
 from edge.support.clock import Clock
 from edge.support.disk import make_folder
 from edge.support.errors import ConfigError, TryAgainError
@@ -86,7 +75,7 @@ def open_store(path: Path, clock: Clock) -> SqliteStore:
     return SqliteStore(path, clock)
 
 
-class SqliteStore:
+class SqliteStore(Reading):
     """See the module; open it with ``open_store``."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
@@ -190,69 +179,6 @@ class SqliteStore:
             "SELECT digest FROM crack WHERE crack_id = ? AND revision = ?", (row.crack_id, row.revision)
         ).fetchone()
         return None if found is None else bytes(found[0])
-
-    def flights(self) -> list[FlightRow]:
-        """Every flight, the newest first."""
-        return [of.flight(row) for row in self._ask(of.FLIGHTS.format(same_day=""))]
-
-    def states(self) -> list[StateRow]:
-        """The newest status and the newest telemetry of each vehicle."""
-        return [of.state(row) for row in self._ask(of.STATES)]
-
-    def detections(self, query: Query) -> list[DetectionRow]:
-        """Those that ``query`` asks for."""
-        return [of.detection(row) for row in self._ask(*of.select("detections", query, "?", ""))]
-
-    def cracks(self, query: Query) -> list[CrackRow]:
-        """The last revision of each crack that ``query`` asks for."""
-        return [of.crack(row) for row in self._ask(*of.select("cracks", query, "?", ""))]
-
-    def detection(self, id: str) -> DetectionRow | None:
-        """One by its id."""
-        found = self._ask(
-            f"SELECT {of.DETECTION} FROM detection d, flight f WHERE d.flight = f.number AND d.id = ?", [id]
-        )
-        return of.detection(found[0]) if found else None
-
-    def crack(self, crack_id: str) -> CrackRow | None:
-        """The last revision of one."""
-        found = self._ask(
-            f"SELECT {of.CRACK} FROM crack d, flight f WHERE d.flight = f.number AND d.crack_id = ? "
-            "ORDER BY d.revision DESC LIMIT 1",
-            [crack_id],
-        )
-        return of.crack(found[0]) if found else None
-
-    def matched(self, what: Literal["detections", "cracks"], query: Query) -> int:
-        """How many there are, whatever limit and offset say."""
-        return int(self._ask(*of.select(what, query, "?", "", count=True))[0][0])
-
-    def coverage(self, vehicle: str | None = None, flight_id: str | None = None) -> list[CoverageRow]:
-        """Of all flights, or of those named."""
-        found = self._ask(
-            "SELECT vehicle, flight_id, payload FROM coverage WHERE vehicle = coalesce(?, vehicle) "
-            "AND flight_id = coalesce(?, flight_id) ORDER BY vehicle, flight_id",
-            [vehicle, flight_id],
-        )
-        return [CoverageRow(row[0], row[1], bytes(row[2])) for row in found]
-
-    def ranges(self, vehicle: str, flight_id: str) -> Ranges:
-        """The seqs of a flight's detections that are stored."""
-        found = self._ask(
-            "SELECT seq FROM detection d, flight f WHERE d.flight = f.number AND f.vehicle = ? AND f.flight_id = ?",
-            [vehicle, flight_id],
-        )
-        return as_ranges([seq for (seq,) in found])
-
-    def refused(self, limit: int) -> list[RefusedRow]:
-        """The newest messages that were not taken up."""
-        text = "SELECT topic, reason, received_us, payload FROM refused ORDER BY row DESC LIMIT ?"
-        return [of.refused(row) for row in self._ask(text, [limit])]
-
-    def counts(self) -> dict[str, int]:
-        """Rows of each table."""
-        tables = ("detections", "detection"), ("cracks", "crack"), ("flights", "flight"), ("refused", "refused")
-        return {name: int(self._ask(f"SELECT count(*) FROM {table}")[0][0]) for name, table in tables}
 
     def __enter__(self) -> SqliteStore:
         return self

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from datetime import datetime
 from typing import Any
 
 from edge.support.errors import SpanhawkError
+from edge.support.strict_json import finite, no_constant, single_keys
 
 MAX_COMMAND_BYTES = 4096
 # A command has one level, and perhaps some ranges.
@@ -114,7 +114,7 @@ def _table(payload: bytes) -> dict[str, Any]:
         raise CommandError("a command is one flat JSON object, this one is nested")
     try:
         text = payload.decode("utf-8")
-        table = json.loads(text, object_pairs_hook=_pairs, parse_constant=_no_constant, parse_float=_finite)
+        table = json.loads(text, object_pairs_hook=single_keys, parse_constant=no_constant, parse_float=finite)
     except UnicodeDecodeError as error:
         raise CommandError(f"not UTF-8 text (byte {error.start})") from error
     except ValueError as error:
@@ -122,24 +122,6 @@ def _table(payload: bytes) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise CommandError(f'not a JSON object but {_kind(table)}; send {{"command": "ping"}}')
     return table
-
-
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        raise ValueError("a key appears twice")
-    return table
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError("a number is too large")
-    return value
 
 
 def _seqs(ranges: Any, name: str, id: str | None) -> tuple[int, ...]:

@@ -64,14 +64,21 @@ class Drained:
         return self.letters / max(self.took_s, 1e-3)
 
 
-def drain(outbox: Outbox, ear: Ear, total: int) -> Drained:
-    """Wait until the ground has all ``total``. What was acknowledged and lost is sent again once."""
+def confirmed_in(outbox: Outbox) -> int:
+    """How many letters the broker has acknowledged."""
+    return outbox.counts()[LetterState.CONFIRMED]
+
+
+def drain(outbox: Outbox, ear: Ear, total: int, before: int) -> Drained:
+    """Wait until the ground has all ``total``; ``before`` were acknowledged when the fault ended.
+
+    What was acknowledged and lost is sent again once.
+    """
 
     def confirmed() -> int:
-        return outbox.counts()[LetterState.CONFIRMED]
+        return confirmed_in(outbox)
 
-    before = confirmed()
-    away_s = until(lambda: confirmed() > before, "the first of the backlog to be acknowledged")
+    away_s = until(lambda: confirmed() > before or confirmed() == total, "the first of the backlog to be acknowledged")
     begun = confirmed()
     took_s = until(lambda: confirmed() == total, f"all {total} to be acknowledged", 120.0)
     try:
@@ -115,10 +122,11 @@ def run(hurt: Callable[[Broker], None], heal: Callable[[Broker], None], what: st
                 hurt(broker)
                 put(outbox, total, each)
                 total += each
+                before = confirmed_in(outbox)  # a quick broker has the backlog before the ground is back
                 heal(broker)
                 if what != _FROZEN:
                     until(lambda subscribed=subscribed: ear.subscribed > subscribed, "the ground to be back")
-                drained = drain(outbox, ear, total)
+                drained = drain(outbox, ear, total, before)
             return measured(ear, total, drained, goal(scale), f"{rounds} times")
 
     return row
@@ -137,7 +145,7 @@ def run_full(scale: Scale) -> Measured:
         ear = stack.enter_context(Ear(broker, TOPIC, keep_session=True))
         outbox = stack.enter_context(delivering(scale.folder, broker.url))
         put(outbox, 0, total)
-        return measured(ear, total, drain(outbox, ear, total), goal(scale), "persistence on a full tmpfs")
+        return measured(ear, total, drain(outbox, ear, total, before=0), goal(scale), "persistence on a full tmpfs")
 
 
 _FROZEN = "frozen"

@@ -6,6 +6,7 @@ errors, or ignore; anything else that it raises is a fault, and so is memory tha
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -90,10 +91,12 @@ def run_on(name: str) -> Callable[[Scale], Measured]:
     def run(scale: Scale) -> Measured:
         budget = scale.rounds or (_BYTES_QUICK if scale.quick else _BYTES_FULL)
         source = sources.SOURCES[name](scale.folder)
-        warm = feed(source, budget // 10)  # libraries and caches are loaded by then
-        began_mb = resident_mb()
-        eaten = feed(source, budget - budget // 10)
-        grown_mb = resident_mb() - began_mb
+        with contextlib.ExitStack() as stack:
+            stack.callback(source.close)
+            warm = feed(source, budget // 10)  # libraries and caches are loaded by then
+            began_mb = resident_mb()
+            eaten = feed(source, budget - budget // 10)
+            grown_mb = resident_mb() - began_mb
         crashes = warm.crashes + eaten.crashes
         figures = f"{warm.bytes + eaten.bytes} bytes, {warm.refused + eaten.refused} refused by name"
         if source.count is not None:

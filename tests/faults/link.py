@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.faults.broker import TOPIC, Drained, delivering, drain, measured, put
+from tests.faults.broker import TOPIC, Drained, confirmed_in, delivering, drain, measured, put
 from tests.faults.row import Measured, NotRunError, Row, Scale, need_root
 from tests.faults.world import pause, until
 from tests.mqtt.broker import Broker, Ear, free_port
@@ -65,8 +65,9 @@ def run(
                         put(outbox, total, each)
                         total += each
                         pause(1.0 if scale.quick else 8.0)
+                        before = confirmed_in(outbox)
                         heal(space, ours)
-                        drained = drain(outbox, ear, total)
+                        drained = drain(outbox, ear, total, before)
                     goal = 0.0 if scale.quick else per_second
                     return measured(ear, total, drained, goal, f"{rounds} times")
             finally:

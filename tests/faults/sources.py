@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,8 @@ class Source:
     count: Callable[[], str] | None = None
     """What came of it, for the table."""
     refusals: tuple[type[Exception], ...] = (SpanhawkError,)
+    close: Callable[[], object] = lambda: None
+    """Ends what ``read`` needs."""
 
 
 def mavlink(folder: Path) -> Source:
@@ -142,12 +145,16 @@ def card(folder: Path) -> Source:
 
 
 class HostileBroker:
-    """Accepts a connection, answers its CONNECT with what it was told to say, and hangs up."""
+    """Accepts a connection, answers its CONNECT with what it was told to say, and closes it."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(10)
         self.port = self._listener.getsockname()[1]
+
+    def close(self) -> None:
+        """Accept no more."""
+        self._listener.close()
 
     def say(self, data: bytes) -> None:
         """One connection."""
@@ -160,7 +167,7 @@ class HostileBroker:
                 line.shutdown(socket.SHUT_WR)
                 while line.recv(4096):
                     continue
-            except OSError:  # it hung up first, as it should
+            except OSError:  # it closed first, as it should
                 return
 
 
@@ -173,10 +180,11 @@ class Impatient(SystemClock):
 
 def mqtt(folder: Path) -> Source:
     """Packets from a hostile broker: the publisher must dial again after each."""
-    broker, requests = HostileBroker(), [0]
-    publisher = open_publisher(
-        MqttOptions(url=f"mqtt://127.0.0.1:{broker.port}"), Impatient(), vehicle="drone", last_will=b""
-    ).__enter__()
+    broker, requests, opened = HostileBroker(), [0], ExitStack()
+    opened.callback(broker.close)
+    publisher = opened.enter_context(
+        open_publisher(MqttOptions(url=f"mqtt://127.0.0.1:{broker.port}"), Impatient(), vehicle="drone", last_will=b"")
+    )
     connack = b"\x20\x03\x00\x00\x00"
     publish = b"\x32\x2c\x00\x17spanhawk/drone/commands\x00\x01\x00" + b'{"command":"ping"}'
     seeds = [
@@ -189,7 +197,7 @@ def mqtt(folder: Path) -> Source:
         broker.say(data)  # the next accept proves that the publisher lives
         requests[0] += len(publisher.requests())
 
-    return Source(read, seeds, lambda: f"{requests[0]} commands handed on to the parser")
+    return Source(read, seeds, lambda: f"{requests[0]} commands handed on to the parser", close=opened.close)
 
 
 _NMEA = "".join(gga(f"1015{n:02d}") + rmc(f"1015{n:02d}") for n in range(6)).encode()

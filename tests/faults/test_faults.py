@@ -9,9 +9,8 @@ import pytest
 from tests.faults.row import NotRunError, Row, Scale
 from tests.faults.rows import ROWS
 
-# Loss needs a kernel with netem, which is no part to install; disk-slow and accelerator start the daemon for what other
-# tests show; a broker's restart needs more than a minute on a busy machine, and so does the hostile broker.
-ONLY_IN_FULL = {"link-lossy", "disk-slow", "accelerator", "broker-restarted", "fuzz-mqtt"}
+# Loss needs a kernel with netem, which is no part to install; the others start the daemon for what other tests show.
+ONLY_IN_FULL = {"link-lossy", "disk-slow", "accelerator"}
 SMALL = [row for row in ROWS if row.name not in ONLY_IN_FULL]
 
 
