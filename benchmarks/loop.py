@@ -34,7 +34,8 @@ from edge.masks.bundle import default_bundle_path, load_bundle
 from edge.masks.interpreter import open_network
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
 from edge.measurers import Measures
-from edge.pipeline import Flight, Outcome, Pipeline
+from edge.outcome import Flight, Outcome
+from edge.pipeline import Pipeline
 from edge.support import backends
 from edge.support.clock import ManualClock
 from edge.tools.replay.record import Recorder

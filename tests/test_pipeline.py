@@ -19,7 +19,8 @@ from edge.masks import ClassMask, DamageClass, Mask, Segmenter, dark, preprocess
 from edge.measurers import Measures
 from edge.navigation import fixed
 from edge.outbox import Letter, Outbox, memory
-from edge.pipeline import Flight, Pipeline, Proof
+from edge.outcome import Flight, Proof
+from edge.pipeline import Pipeline
 from edge.support.clock import ManualClock
 from edge.support.errors import TryAgainError
 from edge.surface.scale import ScaleOptions
@@ -297,7 +298,7 @@ def test_many_views_of_one_crack_are_told_of_as_one_and_detections_name_it(clock
     told = [json.loads(letter.payload) for letter in stored if letter.topic == "spanhawk/drone1/cracks"]
     for document in told:
         jsonschema.Draft202012Validator(crack_schema()).validate(document)
-    (crack,) = flown.cracks()
+    (crack,) = flown.map.cracks()
     assert {document["id"] for document in told} == {crack["id"]}
     assert len({letter.id for letter in stored}) == len(stored)
     assert [document["properties"]["revision"] for document in told] == list(range(1, len(told) + 1))

@@ -11,7 +11,7 @@ from typing import Any
 
 from edge.navigation import Navigator
 from edge.navigation.mavlink import MavlinkNavigator
-from edge.pipeline import Outcome
+from edge.outcome import Outcome
 from edge.support.clock import Clock
 
 _TELL_NS = 5_000_000_000

@@ -15,7 +15,8 @@ from edge.flights.resume import seal_all
 from edge.flights.settings import settings_document
 from edge.flights.writer import FlightWriter, thinning
 from edge.masks import Segmenter
-from edge.pipeline import Flight, Outcome, Pipeline, Proof
+from edge.outcome import Flight, Outcome, Proof
+from edge.pipeline import Pipeline
 from edge.settings import ROOMS, Settings
 from edge.support.clock import Clock
 from edge.support.complaints import Complaints
@@ -73,8 +74,8 @@ class FlightRecord:
         """Write what is known at the end, and seal."""
         if self._writer is None:
             return
-        self._try(lambda writer: writer.cracks(pipeline.cracks()))
-        self._try(lambda writer: writer.document(COVERAGE, pipeline.coverage()))
+        self._try(lambda writer: writer.cracks(pipeline.map.cracks()))
+        self._try(lambda writer: writer.document(COVERAGE, pipeline.map.coverage()))
         self._try(lambda writer: writer.summary(self._summary(ended=True)))
         self._try(lambda writer: writer.seal())
 
@@ -86,7 +87,7 @@ class FlightRecord:
             writer.append(FRAMES, json.dumps(outcome.record, allow_nan=False).encode() + b"\n")
         self._recorded += 1
         if writer.cracks_due:
-            writer.cracks(pipeline.cracks())
+            writer.cracks(pipeline.map.cracks())
 
     def _try(self, act: Callable[[FlightWriter], None]) -> None:
         if self._root is None:

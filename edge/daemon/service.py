@@ -40,7 +40,8 @@ from edge.mqtt.topics import replies_topic, status_topic
 from edge.navigation import Navigator
 from edge.navigation.mavlink import MavlinkNavigator
 from edge.outbox import LetterState, Outbox
-from edge.pipeline import Flight, Outcome, Pipeline
+from edge.outcome import Flight, Outcome
+from edge.pipeline import Pipeline
 from edge.settings import Settings, read
 from edge.support.clock import Clock, SystemClock
 from edge.support.complaints import Complaints
@@ -136,14 +137,14 @@ class Service:
                     pipeline.store_again()
                 else:
                     self._process(frame, pipeline, ground)
-                    self._names.save(pipeline.inventory, self._flight.named_in or self._flight.flight_id)
+                    self._names.save(pipeline.map.inventory, self._flight.named_in or self._flight.flight_id)
                 ground.check()
                 self._hold_off_watchdog(camera, ground)
         finally:
             pipeline.finish()
             if self._record is not None:
                 self._record.finish(pipeline)
-            self._names.save(pipeline.inventory, self._flight.named_in or self._flight.flight_id, now=True)
+            self._names.save(pipeline.map.inventory, self._flight.named_in or self._flight.flight_id, now=True)
             if not pipeline.store_again():
                 log.error("stopped with detections that a full disk did not take: %s", pipeline.storage_trouble)
 

@@ -10,7 +10,8 @@ from edge.measurers import Measures
 from edge.navigation import fixed
 from edge.outbox import LetterState
 from edge.outbox.sqlite import Options, open_outbox
-from edge.pipeline import Flight, Pipeline
+from edge.outcome import Flight
+from edge.pipeline import Pipeline
 from edge.support.clock import UTC, ManualClock
 from tests.faults.row import Measured, Row, Scale, handles, resident_mb
 from tests.pictures import concrete

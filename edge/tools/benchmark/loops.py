@@ -13,7 +13,8 @@ import numpy as np
 from edge.frames import RGB, Frame, synthetic
 from edge.masks import Segmenter
 from edge.measurers import Measures
-from edge.pipeline import Flight, Outcome, Pipeline
+from edge.outcome import Flight, Outcome
+from edge.pipeline import Pipeline
 from edge.support import backends
 from edge.support.clock import ManualClock
 from edge.tools.benchmark import Loop, Timing

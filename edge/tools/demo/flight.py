@@ -23,7 +23,8 @@ from edge.masks import Segmenter
 from edge.measurers import Measures
 from edge.mqtt.topics import detections_topic
 from edge.navigation import Navigator
-from edge.pipeline import Flight, Outcome, Pipeline
+from edge.outcome import Flight, Outcome
+from edge.pipeline import Pipeline
 from edge.rendered.nav import Site, nav_rows, write_nav_csv
 from edge.support import backends
 from edge.support.clock import ManualClock, SystemClock, stopwatch_ns
@@ -124,7 +125,7 @@ def fly_demo(job: Job) -> str:
         kept = _Log(stopwatch_ns(), camera.frame_count or 0)
         tally = _fly(camera, pipeline, clock, recorder, kept)
         pipeline.finish()
-        cracks, coverage = pipeline.cracks(), pipeline.coverage()
+        cracks, coverage = pipeline.map.cracks(), pipeline.map.coverage()
         recorder.cracks(cracks)
         recorder.coverage(coverage)
         recorder.mosaic(kept.mosaic.draw(cracks, coverage))

@@ -12,7 +12,8 @@ from typing import Any
 from edge import __version__, flights
 from edge.frames import Camera, SkippedFrame, readable
 from edge.masks import Segmenter
-from edge.pipeline import Flight, Outcome, Pipeline
+from edge.outcome import Flight, Outcome
+from edge.pipeline import Pipeline
 from edge.support.clock import ManualClock, stopwatch_ns
 from edge.support.errors import TryAgainError
 from edge.support.timings import percentiles

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.pipeline import Outcome
+from edge.outcome import Outcome
 from edge.surface.matching import Matrix, project
 from edge.surface.registration import Registered
 from edge.surface.visibility import CLASSES

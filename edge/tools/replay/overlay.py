@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.areas import DamagedArea
-from edge.pipeline import Outcome
+from edge.outcome import Outcome
 
 Picture = npt.NDArray[np.uint8]
 

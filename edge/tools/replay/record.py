@@ -16,7 +16,8 @@ import numpy.typing as npt
 from edge.flights import COVERAGE, CRACKS, DETECTIONS, FRAMES, MANIFEST, PHOTOS, SETTINGS, SIGNATURE, SUMMARY
 from edge.flights.manifest import read_entries
 from edge.flights.writer import FlightWriter, thinning
-from edge.pipeline import Outcome, Pipeline, Proof
+from edge.outcome import Outcome, Proof
+from edge.pipeline import Pipeline
 from edge.support.clock import Clock
 from edge.support.disk import write_whole
 from edge.support.errors import TryAgainError, UsageError
@@ -125,7 +126,7 @@ class Recorder:
                 self._writer.append(FRAMES, json.dumps(outcome.record, allow_nan=False).encode() + b"\n")
             self._seen += 1
             if self._writer.cracks_due:
-                self._writer.cracks(pipeline.cracks())
+                self._writer.cracks(pipeline.map.cracks())
             self._pictures(outcome)
         except OSError as error:
             raise full(self._folder, error) from error

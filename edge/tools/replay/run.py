@@ -21,7 +21,8 @@ from edge.measurers import Measures
 from edge.mqtt.topics import check_vehicle
 from edge.navigation import Navigator
 from edge.navigation.recorded import RecordedNavigator
-from edge.pipeline import Flight, Outcome, Pipeline
+from edge.outcome import Flight, Outcome
+from edge.pipeline import Pipeline
 from edge.support import backends
 from edge.support.clock import Clock, ManualClock, SystemClock
 from edge.support.errors import ConfigError, TryAgainError, UsageError
@@ -126,7 +127,7 @@ def replay(job: Job) -> str:
         mosaic = Mosaic() if job.mosaic else None
         tally = _fly(camera, pipeline, clock, recorder, mosaic)
         pipeline.finish()
-        cracks, coverage = pipeline.cracks(), pipeline.coverage()
+        cracks, coverage = pipeline.map.cracks(), pipeline.map.coverage()
         recorder.cracks(cracks)
         recorder.coverage(coverage)
         recorder.mosaic(None if mosaic is None else mosaic.draw(cracks, coverage))

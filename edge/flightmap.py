@@ -1,0 +1,138 @@
+"""What a flight knows beyond the single frame: its cracks, each under one name, and what was seen and how well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edge.cracks import Crack
+from edge.detections.coverage import coverage_document
+from edge.detections.cracks import crack_feature, crack_id, revision_id
+from edge.detections.wire import to_bytes
+from edge.frames import Frame, Moment, sharpness
+from edge.masks import Area, Mask
+from edge.measurers import Measured, Measurer
+from edge.outbox import Letter
+from edge.outcome import Flight, Picture
+from edge.support.clock import Clock
+from edge.surface import CrackSize
+from edge.surface.coverage import Coverage
+from edge.surface.inventory import Inventory, Look
+from edge.surface.place import View
+from edge.surface.record import CrackState
+from edge.surface.registration import Registered
+from edge.surface.visibility import Motion, Seen, look
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What one frame shows of the flight's cracks."""
+
+    names: dict[int, str]
+    """The crack_id of each crack, by the object's own ``id()``."""
+    revisions: tuple[CrackState, ...]
+    """The cracks that changed enough to be reported again."""
+    placed: Registered | None
+    """Where the frame lies beside the others; None where the flight keeps no inventory of cracks."""
+
+
+class FlightMap:
+    """Fed by the pipeline with every frame, in order; used by its thread alone."""
+
+    def __init__(self, flight: Flight, kind: str | None, inventory: Inventory, clock: Clock, *, facing: bool) -> None:
+        """``kind``: the class whose damage is named, or None; ``facing``: the surface is taken to face the camera."""
+        self._flight = flight
+        self._kind = kind
+        self.inventory = inventory
+        """The flight's cracks."""
+        self._clock = clock
+        self._facing = facing
+        self._named_in = flight.named_in or flight.flight_id
+        self._coverage = Coverage()
+        self._motion = Motion()
+
+    @property
+    def kind(self) -> str | None:
+        """The class whose damage is named; None: none is."""
+        return self._kind
+
+    def recognise(
+        self, frame: Frame, found: Measured, measurer: Measurer, moment: Moment, view: View, picture: Picture
+    ) -> Recognised:
+        """Name what was found of ``kind``, also what is not reported; ``picture`` is kept where it is a best view."""
+        cracks = [one for one in (*found.damage, *found.held_back) if isinstance(one, Crack)]
+        sizes = [measurer.size(crack, view.plane) for crack in cracks]
+        told = self.inventory.add(
+            Look(
+                frame_seq=frame.seq,
+                frame_name=frame.name,
+                seen_at=moment.at,
+                rgb=frame.rgb,
+                cracks=cracks,
+                sizes=[size if isinstance(size, CrackSize) else None for size in sizes],
+                view=view,
+                picture=picture.take,
+            )
+        )
+        names = {
+            id(crack): self._name(number)
+            for crack, number in zip(cracks, told.numbers, strict=True)
+            if number is not None
+        }
+        return Recognised(names, told.revisions, told.placed)
+
+    def is_news(self, name: str, recognised: Recognised) -> bool:
+        """Whether the crack ``name`` is among those that this frame changed."""
+        return name in {self._name(state.number) for state in recognised.revisions}
+
+    def judge(self, frame: Frame, mask: Mask, view: View, placed: Registered | None) -> Seen:
+        """How well the frame shows what it shows; what the network looked at goes into the coverage."""
+        size = frame.height_px, frame.width_px
+        smear_px = self._motion.smear_px(
+            placed, frame.exposed_ns, frame.exposure_us if frame.time_known else None, size
+        )
+        seen = look(sharpness.measure(frame.rgb, frame.tone), view, smear_px, size, facing=self._facing)
+        if placed is not None:
+            whole = (Area(0, frame.width_px, 0, frame.height_px),)
+            quads = [_corners(area) for area in (whole if mask.looked is None else mask.looked)]
+            self._coverage.add(placed, size, quads, seen.kind)
+        return seen
+
+    def finish(self) -> list[Letter]:
+        """Letters for all that is not yet reported of the flight's cracks; no frame follows."""
+        return [self.letter(state) for state in self.inventory.finish()]
+
+    def cracks(self) -> list[dict[str, Any]]:
+        """The flight's cracks as they are known now, as Features of ``spanhawk/crack/1``."""
+        return [self._feature(state) for state in self.inventory.all()]
+
+    def coverage(self) -> dict[str, Any]:
+        """What the flight saw so far, and how well: a FeatureCollection of ``spanhawk/coverage/1``.
+
+        Tens of milliseconds for a long flight: ask it now and then, and at the end.
+        """
+        return coverage_document(
+            self._flight.vehicle, self._flight.flight_id, self._clock.utc(), self._coverage, self.inventory
+        )
+
+    def letter(self, state: CrackState) -> Letter:
+        """One revision of a crack, as it is published."""
+        assert self._flight.cracks_topic is not None, "only a flight with that topic names its cracks"
+        found = self._feature(state)
+        name = revision_id(str(found["id"]), state.revision)
+        return Letter(name, self._flight.cracks_topic, to_bytes(found), self._clock.monotonic_ns())
+
+    def _feature(self, state: CrackState) -> dict[str, Any]:
+        assert self._kind is not None, "only a named class has an inventory"
+        return crack_feature(self._flight.vehicle, self._named_in, self._kind, state)
+
+    def _name(self, number: int) -> str:
+        return crack_id(self._flight.vehicle, self._named_in, number)
+
+
+def _corners(area: Area) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """The corners of ``area`` in pixels of the frame, in order: float64 (4, 2)."""
+    left, right, top, bottom = area.left_px, area.right_px, area.top_px, area.bottom_px
+    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float64)
