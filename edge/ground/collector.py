@@ -1,6 +1,6 @@
-"""From the broker to the store: written down first, then acknowledged, then confirmed to the drone.
+"""From the broker to the store: written down first, then confirmed to the drone, then acknowledged to the broker.
 
-One thread: hear a batch, write it in one transaction, PUBACK it, publish a receipt for each flight in it. While the
+One thread: hear a batch, write it in one transaction, publish a receipt for each flight in it, PUBACK it. While the
 store cannot be written the batch is kept, nothing more is read, nothing is acknowledged and no receipt goes out; the
 broker keeps what waits, and the drones keep everything.
 """
@@ -136,7 +136,6 @@ class Collector:
         added = self._write(batch, stop)
         if added is None:
             return
-        line.acknowledge(heard)
         self._count(added)
         if added.conflicts:
             told = [
@@ -147,6 +146,9 @@ class Collector:
         for topic, payload in receipts_for(batch, added.conflicts):
             line.publish(topic, payload)
             self.counts.receipts += 1
+        # Only now: a connection that ends before this has the broker send the letters again, and then a receipt goes
+        # with them. The other way round, a letter that is acknowledged could be left without a receipt.
+        line.acknowledge(heard)
         self._gaps.see(batch)
 
     def _write(self, batch: Batch, stop: threading.Event) -> Added | None:

@@ -7,11 +7,14 @@ where an exception only means "connect again" and a lock may be taken.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from edge.mqtt import Request
+from edge.mqtt.advice import unreachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,17 @@ class Disconnected(Exception):  # noqa: N818 - that a connection ends is no erro
         """True when the broker closed the connection because of what we sent: without that, it accepts us at once."""
         self.refused = refused
         """True when the broker answered and refused: trying again soon is pointless."""
+
+
+@contextlib.contextmanager
+def dialling(address: object) -> Iterator[None]:
+    """Around a library's attempt to connect: Disconnected, with what to do, in place of the system's errors."""
+    try:
+        yield
+    except OSError as error:
+        raise Disconnected(f"{address} {unreachable(error)}") from error
+    except UnicodeError as error:
+        raise Disconnected(f"{address} cannot be reached: this is no host name; check mqtt.url") from error
 
 
 class Connection(Protocol):

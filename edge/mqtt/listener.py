@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge.mqtt.address import Address
-from edge.mqtt.advice import loss, refusal, silence, unreachable
-from edge.mqtt.connection import Disconnected
+from edge.mqtt.advice import loss, refusal, silence
+from edge.mqtt.connection import Disconnected, dialling
 from edge.mqtt.tls import Context
 
 if TYPE_CHECKING:
@@ -89,12 +89,8 @@ class Line:
     def dial(self) -> None:
         """Connect; returns before the broker has answered. Raises Disconnected."""
         special: dict[str, Any] = {"clean_start": False, "properties": self._properties()} if self._who.is_5 else {}
-        try:
+        with dialling(self._address):
             self._client.connect(self._address.host, self._address.port, self._who.keepalive_s, **special)
-        except OSError as error:
-            raise Disconnected(f"{self._address} {unreachable(error)}") from error
-        except UnicodeError as error:
-            raise Disconnected(f"{self._address} cannot be reached: this is no host name") from error
 
     def hear(self, most: int, patience_s: float) -> list[Heard]:
         """Wait for news and return it: at most ``most`` messages, empty when none came. Raises Disconnected."""

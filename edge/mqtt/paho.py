@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edge.mqtt import Publisher, Request
 from edge.mqtt.address import Address, parse_url
-from edge.mqtt.advice import loss, refusal, silence, unreachable
+from edge.mqtt.advice import loss, refusal, silence
 from edge.mqtt.commands import MAX_COMMAND_BYTES
-from edge.mqtt.connection import Arrived, Complaint, Disconnected, Ended, News, Noticed, Up
+from edge.mqtt.connection import Arrived, Complaint, Disconnected, Ended, News, Noticed, Up, dialling
 from edge.mqtt.reconnecting import ReconnectingPublisher
 from edge.mqtt.tls import Context, read_password, tls_context
 from edge.mqtt.topics import check_vehicle, commands_topic, receipts_topic, status_topic
@@ -178,12 +178,8 @@ class PahoConnection:
     def dial(self) -> None:
         """Connect, shake hands where encrypted, queue the CONNECT packet."""
         special: dict[str, Any] = {"clean_start": True, "properties": self._connect_properties()} if self._is_5 else {}
-        try:
+        with dialling(self._address):
             self._client.connect(self._address.host, self._address.port, self._options.keepalive_s, **special)
-        except OSError as error:
-            raise Disconnected(f"{self._address} {unreachable(error)}") from error
-        except UnicodeError as error:
-            raise Disconnected(f"{self._address} cannot be reached: this is no host name; check mqtt.url") from error
 
     def work(self) -> None:
         """One turn of the library's loop."""

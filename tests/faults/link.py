@@ -36,6 +36,8 @@ def linked() -> Iterator[tuple[str, str]]:
         ip("-n", space, "link", "set", "lo", "up")
         yield space, ours
     finally:
+        # The kernel takes a namespace apart later; deleting our end removes the cable and its addresses at once.
+        subprocess.run(["ip", "link", "del", ours], check=False, capture_output=True)
         subprocess.run(["ip", "netns", "del", space], check=True)
 
 
