@@ -133,7 +133,7 @@ def _clock() -> ManualClock:
 
 
 class _Loop:
-    """A replay that goes on for ever, one frame per ``step``: what ``spanhawk replay`` does for each."""
+    """A replay without an end, one frame per ``step``: what ``spanhawk replay`` does for each."""
 
     def __init__(self, source: dict[str, object], bundle: Path | None, out: Path) -> None:
         self._source, self._bundle, self._out = source, bundle, out
@@ -156,7 +156,7 @@ class _Loop:
                 )
             )
             self._recorder = stack.enter_context(Recorder(self._out, masks=False, overlays=False))
-            flight = Flight("bench", "bench", "spanhawk/bench/detections")
+            flight = Flight.of("bench", "bench")
             self._pipeline = Pipeline(segmenter, navigator, outbox, flight, Measures(), clock)
             self._recorder.begin(clock, "bench", {})
             self._frames = self._endless()

@@ -33,14 +33,15 @@ from edge.frames import synthetic
 from edge.measurers import MEASURERS, Measures
 from edge.navigation import NavState, nowhere
 from edge.rendered.cracks import SurfaceCrack
-from edge.rendered.nav import NavRow, Site, nav_rows, write_nav_csv
+from edge.rendered.nav import NavRow, nav_rows, write_nav_csv
 from edge.support import backends
 from edge.support.clock import ManualClock, SystemClock
 from edge.surface import CrackSize
 from edge.surface.inventory import Inventory, Look
 from edge.surface.place import Surveyor
 from edge.surface.record import CrackState
-from edge.surface.scale import ScaleOptions, size_of
+from edge.surface.scale import size_of
+from edge.tools.demo.flight import SCALE, SITE
 from edge.tools.replay.run import open_navigator
 
 Points = npt.NDArray[np.float64]
@@ -61,16 +62,6 @@ TWICE = 0.25
 MERGED_MM = 100.0
 """A line that holds this much of each of two cracks has merged them."""
 HAIRLINE_MM = 0.6
-_SITE = Site()
-_SCALE = ScaleOptions(
-    focal_length_mm=synthetic.FOCAL_MM,
-    sensor_width_mm=synthetic.SENSOR_WIDTH_MM,
-    lens_uncertainty=0.005,
-    range_uncertainty_m=0.01,
-    surface="vertical",
-    wall_normal_deg=(_SITE.heading_deg + 180) % 360,
-    tilt_uncertainty_deg=0.5,
-)
 _START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 
@@ -134,7 +125,7 @@ def _fly(seed: int, bundle: Path | None) -> Flown:
             coded = cv2.imencode(".jpg", frame.rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
             t_s = (frame.exposed_ns - camera.track.start_ns) / 1e9
             shots.append(Shot(frame.seq, t_s, coded, cracks, len(found.damage), camera.surface_to_frame(frame)))
-    rows = tuple(nav_rows(camera.track, seconds, seed=seed, site=_SITE))
+    rows = tuple(nav_rows(camera.track, seconds, seed=seed, site=SITE))
     width = camera.lens.gsd_mm_per_px(1.7) * camera.lens.width_px / 1000
     return Flown(seed, lap_s, camera.scene.cracks, tuple(shots), rows, width)
 
@@ -163,7 +154,7 @@ def looks(flight: Flown, variant: str, folder: Path) -> Iterator[tuple[Look, Sho
     path = folder / f"nav-{flight.seed}-{variant}.csv"
     rows = flight.rows if variant != "drift" else tuple(_drifted(row, flight) for row in flight.rows)
     write_nav_csv(path, iter(rows))
-    surveyor = Surveyor(_SCALE)
+    surveyor = Surveyor(SCALE)
     with open_navigator(path, 0.0, clock) as navigator:
         for shot in flight.shots:
             if variant == "flypast" and shot.t_s > flight.lap_s:
@@ -175,7 +166,7 @@ def looks(flight: Flown, variant: str, folder: Path) -> Iterator[tuple[Look, Sho
             assert picture is not None, "it was encoded here"
             rgb = np.ascontiguousarray(np.asarray(picture, np.uint8)[..., ::-1])
             view = surveyor.look(nav, rgb.shape[1], rgb.shape[0])
-            sizes: list[CrackSize | None] = [size_of(crack, view.plane, _SCALE) for crack in shot.cracks]
+            sizes: list[CrackSize | None] = [size_of(crack, view.plane, SCALE) for crack in shot.cracks]
             at = _START + timedelta(seconds=shot.t_s)
             yield Look(shot.seq, None, at, rgb, shot.cracks, sizes, view), shot
 
@@ -186,12 +177,12 @@ def _drifted(row: NavRow, flight: Flown) -> NavRow:
     if share == 0 or row.lat_deg is None or row.lon_deg is None or row.alt_amsl_m is None:
         return row
     off_m = share * DRIFT * flight.footprint_m
-    heading = math.radians(_SITE.heading_deg)
+    heading = math.radians(SITE.heading_deg)
     north, east = -off_m * math.sin(heading), off_m * math.cos(heading)
     return replace(
         row,
         lat_deg=row.lat_deg + north / 111_200,
-        lon_deg=row.lon_deg + east / (111_200 * math.cos(math.radians(_SITE.lat_deg))),
+        lon_deg=row.lon_deg + east / (111_200 * math.cos(math.radians(SITE.lat_deg))),
         alt_amsl_m=row.alt_amsl_m + off_m,
         h_accuracy_m=math.hypot(0.014, off_m),
     )

@@ -43,6 +43,6 @@ class Detection:
     model_sha256: str | None
     evidence: Evidence | None
     crack_id: str | None = None
-    """The same for every view of one damage; None while nobody has recognised it."""
+    """The same for every view of one damage; None while it is not recognised."""
     historical: bool = False
     """True when delivered late (a backlog from before the connection came up)."""

@@ -136,7 +136,7 @@ class State:
                 return "begins the manifest a second time"
             self.schema, self.flight_id, self.key = (body.get(key) for key in ("schema", "flight_id", "key"))
         elif self.schema is None:
-            self.schema = ""  # said once, and the rest is read all the same
+            self.schema = ""  # reported once; the rest is still read
             return "stands before the beginning"
         elif kind == "segment":
             ranges = self.segments.get(body["file"], [])

@@ -274,7 +274,7 @@ class PiCamera:
         except RuntimeError as error:
             raise DeviceError(f"{self._name} failed ({error}); it has to be opened again") from error
         except JobTimeoutError as error:
-            self._device.cancel_all_and_flush()  # else closing would wait behind this job for ever
+            self._device.cancel_all_and_flush()  # else closing would wait behind this job indefinitely
             raise DeviceError(
                 f"{self._name} gave no frame for {self._timeout_s:g} s; check the ribbon cable and the power"
             ) from error

@@ -51,13 +51,13 @@ class Publisher(Protocol):
         """Answer a command at QoS 1 where it asked to be answered, else on ``default_topic``; dropped while offline."""
 
     def receipts(self) -> list[Receipt]:
-        """What the broker has said since the last call, oldest first."""
+        """What the broker has sent since the last call, oldest first."""
 
     def requests(self) -> list[Request]:
         """Commands that arrived since the last call, oldest first."""
 
     def notices(self) -> list[bytes]:
-        """What the ground has said on the receipts topic since the last call, oldest first; see ``open_publisher``."""
+        """What the ground has sent on the receipts topic since the last call, oldest first; see ``open_publisher``."""
 
     @property
     def connected(self) -> bool:

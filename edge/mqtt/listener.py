@@ -53,7 +53,7 @@ class Subscriber:
     """Name of the shared subscription (MQTT 5 only); None: every listener gets everything."""
     keepalive_s: int
     session_expiry_s: int
-    """The broker keeps what arrives for so long while this listener is away, seconds; of MQTT 3.1.1, for ever."""
+    """The broker keeps what arrives for so long while this listener is away, seconds; of MQTT 3.1.1, indefinitely."""
     max_packet_bytes: int
     """The broker must not send more in one packet (MQTT 5 only)."""
 

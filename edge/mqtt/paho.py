@@ -92,7 +92,7 @@ class Options:
 
 @dataclass(slots=True)
 class Abilities:
-    """What a broker can do, as far as it has said; learnt in one connection for the next."""
+    """What a broker can do, as far as it has answered; learnt in one connection for the next."""
 
     retains: bool = True
     acknowledges: bool = True

@@ -86,7 +86,7 @@ class ReconnectingPublisher:
         self._traffic.reply(request, default_topic, payload)
 
     def receipts(self) -> list[Receipt]:
-        """What the broker has said since the last call, oldest first."""
+        """What the broker has sent since the last call, oldest first."""
         return self._traffic.receipts()
 
     def requests(self) -> list[Request]:
@@ -94,7 +94,7 @@ class ReconnectingPublisher:
         return self._traffic.requests()
 
     def notices(self) -> list[bytes]:
-        """What the ground has said on the receipts topic since the last call, oldest first."""
+        """What the ground has sent on the receipts topic since the last call, oldest first."""
         return self._traffic.notices()
 
     @property

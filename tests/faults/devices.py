@@ -92,7 +92,7 @@ def run_accelerator(scale: Scale) -> Measured:
     return Measured(figures, code == 69 and not (account.gaps or account.missing))
 
 
-_ASKED = "noticed in 2 s, announced, opened again for ever"
+_ASKED = "noticed in 2 s, announced, opened again without a limit"
 ROWS = (
     Row("camera", "camera hangs and dies", _ASKED, run_camera),
     Row("gps", "autopilot falls silent and sends noise", _ASKED, run_gps),

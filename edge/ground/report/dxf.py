@@ -19,7 +19,7 @@ def drawing(walls: Mapping[str, Sequence[tuple[Mapping[str, Any], int | None, Fl
     import ezdxf
     from ezdxf import units
 
-    document = ezdxf.new("R2010", setup=False)  # type: ignore[attr-defined, unused-ignore]
+    document = ezdxf.new("R2010", setup=False)  # type: ignore[attr-defined, unused-ignore]  # no types; some versions have them
     document.units = units.M
     space = document.modelspace()
     right_m = 0.0

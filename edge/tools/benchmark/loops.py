@@ -65,7 +65,7 @@ class FrameLoop:
                     ("edge.outbox", "open_outbox", "memory"),
                 )
             )
-            flight = Flight("benchmark", "benchmark", "spanhawk/benchmark/detections")
+            flight = Flight.of("benchmark", "benchmark")
             measures = Measures()
             self._outbox = outbox
             self._pipeline = Pipeline(self._segmenter, navigator, outbox, flight, measures, clock)

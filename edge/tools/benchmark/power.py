@@ -29,7 +29,7 @@ def power_w(hwmon: Path = _HWMON) -> float | None:
     rails = _said_by("vcgencmd", "pmic_read_adc")
     if rails is not None:
         return pmic_w(rails)
-    # tegrastats goes on for ever and is root's on some boards: hwmon comes first, and one line is enough.
+    # tegrastats does not end by itself and is root's on some boards: hwmon comes first, and one line is enough.
     line = _first_line("tegrastats", "--interval", "200")
     return None if line is None else tegrastats_w(line)
 

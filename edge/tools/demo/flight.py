@@ -47,15 +47,15 @@ log = logging.getLogger(__name__)
 VEHICLE = "demo"
 FPS = 4.0
 """At 1 m/s past the wall consecutive frames overlap by two thirds."""
-_SITE = Site()
+SITE = Site()
 # A laser rangefinder, a calibrated lens, and a wall whose heading the pilot entered.
-_SCALE = ScaleOptions(
+SCALE = ScaleOptions(
     focal_length_mm=synthetic.FOCAL_MM,
     sensor_width_mm=synthetic.SENSOR_WIDTH_MM,
     lens_uncertainty=0.005,
     range_uncertainty_m=0.01,
     surface="vertical",
-    wall_normal_deg=(_SITE.heading_deg + 180) % 360,
+    wall_normal_deg=(SITE.heading_deg + 180) % 360,
     tilt_uncertainty_deg=0.5,
 )
 _ARRIVAL_S = 5.0
@@ -118,7 +118,7 @@ def fly_demo(job: Job) -> str:
         ground = stack.enter_context(Delivering(broker.url, job.out, VEHICLE, _mqtt(broker), afresh=True))
         name = flight_name("demo", segmenter.model, job.seed, job.seconds, job.fps)
         flight = Flight.of(VEHICLE, name)
-        measures = Measures(scale=_SCALE)
+        measures = Measures(scale=SCALE)
         flown = {"seed": job.seed, "seconds": job.seconds, "fps": job.fps}
         recorder.begin(clock, name, settings_document(command=flown, measures=measures, masks=job.masks))
         pipeline = Pipeline(segmenter, navigator, ground.outbox, flight, measures, clock, recorder.proof())
@@ -159,7 +159,7 @@ def _navigator(job: Job, camera: SyntheticCamera, clock: ManualClock) -> Navigat
     """The flight's log, written as an autopilot would have and read back as any replay's."""
     path = job.out / "nav.csv"
     try:
-        write_nav_csv(path, nav_rows(camera.track, job.seconds, seed=job.seed, site=_SITE))
+        write_nav_csv(path, nav_rows(camera.track, job.seconds, seed=job.seed, site=SITE))
     except OSError as error:
         raise full(job.out, error) from error
     return open_navigator(path, 0.0, clock)
