@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from edge.flights import MANIFEST, PHOTOS
 from edge.frames import Camera, readable
 from edge.frames.listing import Listing, list_pictures
 from edge.support import backends
@@ -63,7 +64,15 @@ class Recording:
 
 
 def find_recording(path: Path) -> Recording:
-    """Look at what ``path`` holds. Raises UsageError when it is nothing we can read."""
+    """Look at what ``path`` holds; of a flight's folder its photos, not the pictures that show what was found.
+
+    Raises UsageError when it is nothing we can read.
+    """
+    if (path / MANIFEST).is_file():
+        if not (path / PHOTOS).is_dir():
+            raise UsageError(f"{path}: a flight's folder without {PHOTOS}; give the flight's pictures or video")
+        log.warning("%s: a flight's folder: its %s are replayed, the views that were kept of it", path, PHOTOS)
+        path = path / PHOTOS
     if path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
         return Recording(path, Listing((path,)), video=True)
     return Recording(path, list_pictures(path), video=False)

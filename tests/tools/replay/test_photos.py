@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from edge.frames import Frame, PicturePose
 from edge.frames.synthetic import Options, open_camera
 from edge.support.clock import ManualClock
+from edge.support.errors import UsageError
 from edge.tools.replay.photos import PhotoNavigator
 from edge.tools.replay.run import Job, replay
 from tests.frames.photos import Tags, dji, write
@@ -124,3 +126,22 @@ def test_one_photo_five_hundred_metres_away_has_no_place_until_three_agree_again
         kinds.append(navigator.at(number).fix is not None)
     assert kinds == [True, True, True, False, False, False, False, True]
     assert "4 of 8 pictures" in (navigator.health() or "")
+
+
+def test_of_a_flights_folder_its_photos_are_replayed_and_not_what_was_drawn(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    photos(tmp_path / "photos", count=3)
+    flight = tmp_path / "flight"
+    replay(Job(source=tmp_path / "photos", out=flight))
+    kept = {path.stem for path in (flight / "photos").iterdir()}
+    assert kept
+    (flight / "mosaic.png").write_bytes((flight / "photos" / f"{min(kept)}.jpg").read_bytes())
+    replay(Job(source=flight, out=tmp_path / "again"))
+    assert "its photos are replayed" in caplog.text
+    again = features(tmp_path / "again")
+    assert {feature["properties"]["frame_name"] for feature in again} <= kept  # type: ignore[index]
+    assert all(feature["geometry"] for feature in again), "the pose stands in the pictures"
+    shutil.rmtree(flight / "photos")
+    with pytest.raises(UsageError, match="without photos; give the flight's pictures"):
+        replay(Job(source=flight, out=tmp_path / "none"))
