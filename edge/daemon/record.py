@@ -86,7 +86,8 @@ class FlightRecord:
         if self._recorded % thinning(self._recorded) == 0:
             writer.append(FRAMES, json.dumps(outcome.record, allow_nan=False).encode() + b"\n")
         self._recorded += 1
-        if writer.cracks_due:
+        if writer.cracks_due:  # a power cut leaves both as they were then
+            writer.document(COVERAGE, pipeline.map.coverage())
             writer.cracks(pipeline.map.cracks())
 
     def _try(self, act: Callable[[FlightWriter], None]) -> None:
