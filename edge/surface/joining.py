@@ -37,16 +37,35 @@ STRAIGHTER = 0.12
 Pair = tuple[int, int]
 
 
+class _Boxes:
+    """Which lines may touch: a flight may have ten thousand, and comparing each with each point by point takes hours."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        self._boxes = np.array([line.box for line in lines], np.float64).reshape(-1, 4)
+        self._charts = np.array([line.chart for line in lines], np.intp)
+
+    def moved(self, index: int, line: Line) -> None:
+        """The line at ``index`` has another course now."""
+        self._boxes[index] = line.box
+
+    def around(self, index: int, reach: float, begin: int = 0) -> list[int]:
+        """Indices from ``begin`` on, in order, of the other lines of its chart whose boxes are within ``reach``."""
+        left, top, right, bottom = self._boxes[index]
+        west, north, east, south = self._boxes[begin:].T
+        near = (left - reach <= east) & (west <= right + reach) & (top - reach <= south) & (north <= bottom + reach)
+        near &= self._charts[begin:] == self._charts[index]
+        return [int(one) + begin for one in np.flatnonzero(near) if one + begin != index]
+
+
 def fragments(lines: list[Line], px: dict[int, float]) -> list[Pair]:
     """The pairs (older, younger) that are one crack, best first; each end has at most one partner.
 
     ``px`` is chart units per pixel of the frame by line number. Lines of different charts are never a pair.
     """
     found: list[tuple[float, tuple[int, int], tuple[int, int]]] = []
+    boxes = _Boxes(lines)
     for i, a in enumerate(lines):
-        for b in lines[i + 1 :]:
-            if a.chart != b.chart or not _near(a, b, GAP_PX * px[a.number]):
-                continue
+        for b in (lines[j] for j in boxes.around(i, GAP_PX * px[a.number], i + 1)):
             for side in (0, 1):
                 for other in (0, 1):
                     cost = _cost(a, side, b, other, px[a.number])
@@ -69,23 +88,19 @@ def doubled(lines: list[Line], px: dict[int, float]) -> list[Pair]:
     pairs: list[Pair] = []
     gone: set[int] = set()
     by_length = sorted(lines, key=lambda line: -len(line.xy))
+    boxes = _Boxes(by_length)
     for i, longer in enumerate(by_length):
         if longer.number in gone:
             continue
         reach = BESIDE_PX * px[longer.number]
-        for shorter in by_length[i + 1 :]:
-            if shorter.number in gone or shorter.chart != longer.chart or not _near(longer, shorter, reach):
+        for shorter in (by_length[j] for j in boxes.around(i, reach, i + 1)):
+            if shorter.number in gone:
                 continue
             apart = np.hypot(*np.moveaxis(shorter.xy[:, None] - longer.xy[None], 2, 0)).min(axis=1)
             if (apart <= reach).mean() >= DOUBLED:
                 gone.add(shorter.number)
                 pairs.append((longer.number, shorter.number))
     return pairs
-
-
-def _near(a: Line, b: Line, reach: float) -> bool:
-    (left, top, right, bottom), (west, north, east, south) = a.box, b.box
-    return left - reach <= east and west <= right + reach and top - reach <= south and north <= bottom + reach
 
 
 def _cost(a: Line, side: int, b: Line, other: int, px: float) -> float | None:
@@ -128,13 +143,16 @@ def straighten(lines: list[Line], px: dict[int, float]) -> list[int]:
     changed in place; no number is new.
     """
     changed: list[int] = []
-    for branch in lines:
+    boxes = _Boxes(lines)
+    for i, branch in enumerate(lines):
+        reach = FORK_PX * px[branch.number]
         for side in (0, 1):
-            for trunk in lines:
-                if trunk is branch or trunk.chart != branch.chart:
-                    continue
-                at = _fork(trunk, branch.xy[-side], FORK_PX * px[branch.number])
+            for j in boxes.around(i, reach):
+                trunk = lines[j]
+                at = _fork(trunk, branch.xy[-side], reach)
                 if at is not None and _swap(trunk, at, branch, side):
+                    boxes.moved(i, branch)
+                    boxes.moved(j, trunk)
                     changed += [trunk.number, branch.number]
     return changed
 
