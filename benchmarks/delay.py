@@ -32,6 +32,13 @@ class Delay:
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         self._loop.run_forever()
+        # Stopped: what is still being passed on ends with it.
+        passing = asyncio.all_tasks(self._loop)
+        for task in passing:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*passing, return_exceptions=True))
+        server.close()
+        self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._to_port)
