@@ -38,7 +38,7 @@ Pair = tuple[int, int]
 
 
 class _Boxes:
-    """Which lines may touch: a flight may have ten thousand, and comparing each with each point by point takes hours."""
+    """Which lines may touch: of ten thousand, comparing each with each point by point takes hours."""
 
     def __init__(self, lines: list[Line]) -> None:
         self._boxes = np.array([line.box for line in lines], np.float64).reshape(-1, 4)
