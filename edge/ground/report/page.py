@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -87,6 +88,7 @@ def render(
         script=Markup(script),
         style_hash=_hash(style),
         script_hash=_hash(script),
+        change=_change,
         uri=lambda shown: Markup(shown.uri),
     )
 
@@ -152,6 +154,18 @@ def _interval(interval: Json | None, digits: int = 2) -> str:
         return f"{interval['value']:.{digits}f} mm, uncertainty unknown"
     # Blanks that do not break, so that a narrow column breaks before the interval.
     return f"{interval['value']:.{digits}f}\u00a0mm ({low:.{digits}f}\u00a0to\u00a0{high:.{digits}f})"
+
+
+def _change(before: Json, now: Json) -> str:
+    """Whether a crack is wider than it was, as far as both measurements can tell (95 %)."""
+    sigmas = [float(sigma) for one in (before, now) if (sigma := one.get("sigma")) is not None]
+    if len(sigmas) < 2:
+        return "whether it grew cannot be told: the uncertainty is unknown"
+    grown_mm = float(now["value"]) - float(before["value"])
+    sure_mm = 1.96 * math.hypot(*sigmas)
+    if abs(grown_mm) <= sure_mm:
+        return f"no change that can be measured (less than {sure_mm:.2f} mm)"
+    return f"{abs(grown_mm):.2f} mm {'wider' if grown_mm > 0 else 'narrower'} now (± {sure_mm:.2f} mm)"
 
 
 def _day(moment: Any) -> str:

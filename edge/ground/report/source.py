@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any, Protocol
 
 from edge.flights import CRACKS, PHOTOS, REVIEW, Problem
@@ -48,12 +49,18 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What an earlier flight measured of the same crack."""
+    """What an earlier flight measured at the same place."""
 
     flight_id: str
     seen_at: str
     width_mm: Json | None
+    at_most_mm: float | None
+    """Upper bound where the width was too small to be measured."""
     length_mm: Json | None
+    apart_m: float
+    """How far its course lay from this one's."""
+    sure: bool
+    """False: other findings lie as near as that, so that nobody can tell which is which."""
 
 
 @dataclass(slots=True)
@@ -83,8 +90,10 @@ class Flight:
     """One sentence for each file that is absent, cut or not read whole."""
     reviews: Mapping[str, Review] = field(default_factory=dict)
     """By crack_id: what people said of it where the flight is kept."""
+    place_sigma_m: float | None = None
+    """Standard uncertainty of the findings' places, metres: the median; None where nobody states it."""
     history: Mapping[str, Sequence[Past]] = field(default_factory=dict)
-    """By crack_id: what earlier flights measured, oldest first."""
+    """By crack_id: what earlier flights found at that place, oldest first."""
 
 
 class Source(Protocol):
@@ -103,16 +112,13 @@ class FlightOnDisk:
 
     def flight(self) -> Flight:
         """Read what is there, name what is not. Raises UsageError when the folder holds no flight."""
-        if self.photos is not None and not self.photos.is_dir():
-            raise UsageError(
-                f"--photos {self.photos}: there is no such folder; name the one that holds the flown pictures"
-            )
+        # Asked first: of a large flight everything else takes a while.
+        photos = pictures_in(self.folder / PHOTOS, *([] if self.photos is None else [named_folder(self.photos)]))
         folder = FlightFolder(self.folder)
         told = folder.cracks()
         cracks: list[Json] = [one for one in told if isinstance(one["properties"].get("crack_id"), str)]
         missing = [f"{CRACKS}: {len(told) - len(cracks)} cracks without a name are left out"] if told != cracks else []
-        wanted = {one["properties"]["crack_id"]: _best_seq(one) for one in cracks}
-        gathered = Gathered(wanted, _merged(cracks), invent=not cracks)
+        gathered = Gathered(best_frames(cracks), merged(cracks), invent=not cracks)
         for line in folder.detections():
             gathered.take(line)
         if not cracks and gathered.count:
@@ -136,10 +142,11 @@ class FlightOnDisk:
             coverage_summary={key: value for key, value in whole.items() if key not in ("type", "features")},
             frames=frames,
             kept=folder.photos(),
-            photos=_photos([self.folder / PHOTOS, *([] if self.photos is None else [self.photos])]),
+            photos=photos,
             detections=gathered.count,
             missing=[*map(_in_words, folder.problems), *missing],
             reviews={one.crack_id: one for one in reviews},
+            place_sigma_m=gathered.place_sigma_m,
         )
 
 
@@ -165,7 +172,7 @@ def _is_feature(one: Any) -> bool:
     return isinstance(one, dict) and isinstance(one.get("properties"), dict)
 
 
-def _merged(cracks: Sequence[Json]) -> dict[str, str]:
+def merged(cracks: Sequence[Json]) -> dict[str, str]:
     """By the name of a crack that was merged into another: the name of the one that stands for it now."""
     into = {str(one["properties"]["crack_id"]): one["properties"].get("merged_into") for one in cracks}
     found = {}
@@ -177,6 +184,11 @@ def _merged(cracks: Sequence[Json]) -> dict[str, str]:
         if last != name:
             found[name] = last
     return found
+
+
+def best_frames(cracks: Sequence[Json]) -> dict[str, int | None]:
+    """By crack_id the seq of the frame that shows the crack best; None where none is named."""
+    return {str(one["properties"]["crack_id"]): _best_seq(one) for one in cracks}
 
 
 def _best_seq(crack: Json) -> int | None:
@@ -196,6 +208,7 @@ class Gathered:
         self._kept: dict[str, list[Json]] = {}
         self._views: dict[str, set[int]] = {}
         self._times: dict[str, tuple[str, str]] = {}
+        self._sigmas_m: list[float] = []
         self.count = 0
 
     def take(self, feature: Json) -> None:
@@ -204,6 +217,8 @@ class Gathered:
         if not isinstance(found, dict):
             return
         self.count += 1
+        if (sigma_m := place_sigma_m(feature)) is not None:
+            self._sigmas_m.append(sigma_m)
         name = found.get("crack_id") or (found.get("id") if self._invent else None)
         name = self._merged.get(name, name) if isinstance(name, str) else None
         seq = found.get("frame_seq")
@@ -228,6 +243,11 @@ class Gathered:
             return bool(new["properties"]["frame_seq"] == best)
         kept = [one["properties"].get("evidence") is not None for one in (new, old)]
         return kept[0] if kept[0] != kept[1] else _length_px(new) > _length_px(old)
+
+    @property
+    def place_sigma_m(self) -> float | None:
+        """See ``Flight.place_sigma_m``."""
+        return median(self._sigmas_m) if self._sigmas_m else None
 
     def views(self) -> dict[str, View]:
         """The best view of each, by crack_id."""
@@ -272,6 +292,17 @@ class Gathered:
         }
 
 
+def place_sigma_m(detection: Json) -> float | None:
+    """The largest of ``place.sigma_m`` of a damage that is placed on the surface; None where one is not stated."""
+    place = detection["properties"].get("place")
+    if not isinstance(place, dict) or place.get("method") != "surface":
+        return None
+    sigma = place.get("sigma_m")
+    if not isinstance(sigma, list) or len(sigma) != 3 or not all(isinstance(one, (int, float)) for one in sigma):
+        return None
+    return max(map(float, sigma))
+
+
 def _length_px(feature: Json) -> float:
     crack = feature["properties"].get("crack") or feature["properties"].get("area") or {}
     return float(crack.get("length_px") or crack.get("extent_px") or 0.0)
@@ -309,8 +340,15 @@ def _path_px(found: Json) -> list[list[float]]:
     return [*outline, outline[0]] if outline else []
 
 
-def _photos(folders: Sequence[Path]) -> dict[str, Path]:
-    """Pictures by name and by stem; those of the flight folder come before those of ``--photos``."""
+def named_folder(photos: Path) -> Path:
+    """The folder of ``--photos``. Raises UsageError where there is none."""
+    if not photos.is_dir():
+        raise UsageError(f"--photos {photos}: there is no such folder; name the one that holds the flown pictures")
+    return photos
+
+
+def pictures_in(*folders: Path) -> dict[str, Path]:
+    """Pictures by name and by stem; those of the first folder come before those of the next."""
     found: dict[str, Path] = {}
     for folder in folders:
         if not folder.is_dir():
