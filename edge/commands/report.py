@@ -11,7 +11,7 @@ from edge.commands.common import Commands
 from edge.support.errors import EXIT_DONE
 
 if TYPE_CHECKING:
-    from edge.ground.report.source import Source
+    from edge.ground.report.flight import Source
 
 
 def add(commands: Commands) -> None:

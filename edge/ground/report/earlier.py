@@ -16,7 +16,8 @@ from statistics import median
 import numpy as np
 
 from edge.ground import CrackRow, Query, Reader
-from edge.ground.report.source import Flight, Json, Past, place_sigma_m
+from edge.ground.report.flight import Flight, Json, Past
+from edge.ground.report.gathered import place_sigma_m
 from edge.ground.report.walls import Float64
 from edge.surface import earth
 from edge.surface.geodetic import to_wgs84

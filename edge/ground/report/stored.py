@@ -10,16 +10,9 @@ from typing import Any
 
 from edge.ground import DetectionRow, FlightRow, Query, Reader, missing
 from edge.ground.report import earlier
-from edge.ground.report.source import (
-    Flight,
-    Gathered,
-    Json,
-    Source,
-    best_frames,
-    merged,
-    named_folder,
-    pictures_in,
-)
+from edge.ground.report.flight import Flight, Json, Source
+from edge.ground.report.gathered import Gathered
+from edge.ground.report.source import named_folder, pictures_in
 from edge.ground.report.words import clean
 from edge.ground.stores import in_a_file, open_store, shown
 from edge.support.clock import SystemClock
@@ -84,16 +77,15 @@ def _named(store: Reader, url: str, flight_id: str, vehicle: str | None) -> Flig
 def _read(store: Reader, flown: FlightRow, photos: Path | None, store_name: str) -> Flight:
     asked = Query(vehicle=flown.vehicle, flight_id=flown.flight_id)
     cracks: list[Json] = [json.loads(row.payload) for row in earlier.every_crack(store, asked)]
-    gathered = Gathered(best_frames(cracks), merged(cracks), invent=not cracks)
+    gathered = Gathered(cracks)
     for row in _detections(store, asked):
         gathered.take(json.loads(row.payload))
     told = [
         f"read from the store {store_name}: how many pictures were examined, and the camera's track, only the flight's "
         "folder knows"
     ]
-    if not cracks and gathered.count:
-        cracks = gathered.invented()
-        told.append("no cracks by name have arrived: views of one crack may stand here as several findings")
+    cracks, views, more = gathered.findings()
+    told += more
     if gaps := missing(store.ranges(flown.vehicle, flown.flight_id)):
         lost = sum(last - first + 1 for first, last in gaps)
         ends = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in gaps[:_SHOWN])
@@ -109,7 +101,7 @@ def _read(store: Reader, flown: FlightRow, photos: Path | None, store_name: str)
         vehicle=flown.vehicle,
         summary={},
         cracks=cracks,
-        views=gathered.views(),
+        views=views,
         coverage=[one for one in features if isinstance(one, dict)] if isinstance(features, list) else [],
         coverage_summary={key: value for key, value in whole.items() if key not in ("type", "features")},
         frames=[],
