@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -198,3 +199,59 @@ def test_the_commands_of_the_page_run_as_they_stand(
     for command in commands:
         assert (main(command[1:]) if command[0] == "spanhawk" else models(command[3:])) == 0, command
     assert any((tmp_path / "corrected" / "masks" / "crack").iterdir())
+
+
+def test_mcap_is_read_by_its_own_reader_and_fits_its_own_schemas(flight: Path, tmp_path: Path) -> None:
+    reader = pytest.importorskip("mcap.reader", reason="the extra [mcap] is not installed")
+    import base64
+
+    import jsonschema
+
+    copy = tmp_path / "flight"
+    shutil.copytree(flight, copy)
+    frames = [json.loads(line) for line in (copy / "frames.jsonl").read_text().splitlines()]
+    # Looks east along the horizon, then straight down heading north; the third knows no accuracy and no height.
+    for frame, lat_deg, angles, ellipsoid_m in zip(
+        frames, (51.0, 52.0, 53.0), ((0, 0, 90), (0, -90, 0), (None,) * 3), (60.5, 61.0, None), strict=True
+    ):
+        frame |= {"lat_deg": lat_deg, "lon_deg": 3.7, "alt_ellipsoid_m": ellipsoid_m, "h_accuracy_m": 0.5}
+        frame |= {"v_accuracy_m": None if ellipsoid_m is None else 0.8}
+        frame |= dict(zip(("roll_deg", "pitch_deg", "yaw_deg"), angles, strict=True))
+    frames.append(frames[0] | {"exposed_utc": "not a time"})
+    (copy / "frames.jsonl").write_text("".join(json.dumps(frame) + "\n" for frame in frames))
+    assert main(["export", str(copy), "--mcap", "--out", str(tmp_path / "out")]) == 0
+    by_topic: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+    with (tmp_path / "out" / "flight.mcap").open("rb") as file:
+        for schema, channel, message in reader.make_reader(file).iter_messages():
+            body = json.loads(message.data)
+            jsonschema.validate(body, json.loads(schema.data))
+            assert channel.message_encoding == "json"
+            by_topic.setdefault(channel.topic, []).append((message.log_time, body))
+    images = [body for _, body in by_topic["/camera"]]
+    kept = sorted(path.read_bytes() for path in (copy / "photos").iterdir())
+    assert sorted(base64.b64decode(one["data"]) for one in images) == kept
+    drawn = [body["points"] for _, body in by_topic["/camera/findings"]]
+    assert [len(one) for one in drawn] == [len(one) for one in pictured(flight).values()]
+    first = next(iter(pictured(flight).values()))[0]["crack"]["path_px"][0]
+    assert list(drawn[0][0]["points"][0].values()) == pytest.approx([at + 0.5 for at in first], abs=0.01)
+    assert [at for at, _ in by_topic["/camera"]] == [at for at, _ in by_topic["/camera/findings"]]
+    fixes = [body for _, body in by_topic["/position"]]
+    assert [one.get("altitude") for one in fixes] == [60.5, 61.0, None]
+    assert [one["position_covariance"][::4] for one in fixes] == [
+        pytest.approx([0.25, 0.25, 0.64]),
+        pytest.approx([0.25, 0.25, 0.64]),
+        [0.0, 0.0, 0.0],
+    ]
+    assert [one["position_covariance_type"] for one in fixes] == [2, 2, 0]
+    turns = [body["pose"]["orientation"] for _, body in by_topic["/pose"]]
+    axes = [[rotated(turn, axis) for axis in np.eye(3)] for turn in turns]
+    # The camera's right, down and forward in east, north, up.
+    assert np.round(axes[0], 6).tolist() == [[0, -1, 0], [0, 0, -1], [1, 0, 0]]
+    assert np.round(axes[1], 6).tolist() == [[1, 0, 0], [0, -1, 0], [0, 0, -1]]
+    assert json.loads(by_topic["/cracks"][0][1]["geojson"])["type"] == "FeatureCollection"
+
+
+def rotated(turn: dict[str, float], vector: np.ndarray) -> np.ndarray:
+    """``vector`` turned by a unit quaternion, by its defining formula."""
+    axis = np.array([turn["x"], turn["y"], turn["z"]])
+    return np.asarray(vector + 2 * np.cross(axis, np.cross(axis, vector) + turn["w"] * vector))
