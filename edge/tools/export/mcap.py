@@ -50,7 +50,7 @@ def write(pictures: Iterator[Picture], flight: FlightFolder, out: Path) -> str:
 
     counts = dict.fromkeys(("pictures", "positions", "without a time"), 0)
     with (out / _FILE).open("wb") as file:
-        writer = Writer(file)
+        writer: Any = Writer(file)
         writer.start(profile="", library="spanhawk")
         tracks = _Tracks(writer)
         for picture in pictures:
