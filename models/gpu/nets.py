@@ -1,4 +1,4 @@
-"""The networks in PyTorch: copies of the fast U-Nets of `models.unet`, and the teacher, an EfficientNet-Lite as a U-Net.
+"""The networks in PyTorch: copies of the fast U-Nets of `models.unet`, and the teacher, a U-Net on EfficientNet-Lite.
 
 Convolutions pad as TensorFlow's SAME does (at stride 2 one pixel more below and right), resizes take pixel centres at
 half pixels, BatchNorm has Keras' epsilon: weights move between the frameworks without a change of the answer.
@@ -157,7 +157,9 @@ class Teacher(nn.Module):
         if encoder not in TEACHERS:
             raise DataError(f"There is no teacher {encoder!r}; encoders are {', '.join(TEACHERS)}.")
         self.stem = ConvBlock(3, 32, stride=2, momentum=TEACHER_BN_MOMENTUM)
-        blocks, channels, ends = [], 32, []
+        blocks: list[nn.Module] = []
+        ends: list[tuple[int, int]] = []
+        channels = 32
         for repeats, kernel, stride, expansion, out in _stages(*TEACHERS[encoder]):
             for i in range(repeats):
                 if i == 0 and stride == 2:
