@@ -297,9 +297,9 @@ def _sigma_m(view: View) -> float:
 
 
 def _sharpness(rgb: RGB) -> float:
-    """Mean absolute Laplacian along bands of rows spread over the picture, grey levels; only its order means something."""
+    """Mean absolute Laplacian along rows spread over the picture, grey levels; only its order means something."""
     height = rgb.shape[0]
-    bands = [top for top in range(0, height - 2, max(3, height // BANDS))]
+    bands = range(0, height - 2, max(3, height // BANDS))
     rows = np.ascontiguousarray(rgb[[top + i for top in bands for i in range(3)], :, 1])
     bent = cv2.Laplacian(rows, cv2.CV_16S)[1::3]  # the other rows have a neighbour of another band
     return float(np.abs(bent).mean()) + 1e-3
