@@ -1,17 +1,15 @@
 """Fine-tune a fast U-Net on a few photographs of one structure, without forgetting the rest, in PyTorch on a CPU.
 
-Every step learns from two halves. *Own* crops, with their labels, come from the photographs. *Replay* crops are rendered
-(concrete, formwork, look-alikes, cracks) and strange copies of the photographs, without labels: there the network keeps
-to the answers that it gave before. BatchNorm keeps its stored statistics, which few photographs would shift, and
-weights are pulled towards where they began (L2-SP, Li et al. 2018, ICML) in place of weight decay.
+Every step learns from two kinds of crops. *Own* ones, with their labels, come from the photographs. *Replay* crops are
+rendered (concrete, formwork, look-alikes, cracks) and strange copies of the photographs, without labels: there the
+network keeps to the answers that it gave before. BatchNorm keeps its stored statistics, which few photographs would
+shift, and weights are pulled towards where they began (L2-SP, Li et al. 2018, ICML) in place of weight decay.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +58,7 @@ def build(size: FastSize, arrays: Arrays) -> FastUNet:
     lost = [name for name in missing if not name.endswith("num_batches_tracked")]
     if lost:
         raise DataError(f"The weights do not fit the network: {lost[0]} is missing.")
-    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return net.to(memory_format=torch.channels_last)
 
 
 def arrays_of(net: nn.Module) -> Arrays:
@@ -133,21 +131,46 @@ class Learner:
         self._move(loss, progress)
         return value
 
+    def state(self, seconds: float) -> checkpoint.Checkpoint:
+        """Return what is needed to go on after a kill."""
+        found = []
+        for parameter in self.net.parameters():
+            state = self._optimizer.state.get(parameter, {})
+            found += [state[name].numpy().copy() for name in ("exp_avg", "exp_avg_sq") if name in state]
+        return checkpoint.Checkpoint(
+            step=self.step, seconds=seconds, best=-math.inf, weights=_values(self.net), ema=_values(self.average),
+            optimizer=found,
+        )  # fmt: skip
+
+    def restore(self, state: checkpoint.Checkpoint) -> None:
+        """Go on from `state`. Raises DataError where it is of another network."""
+        parameters = list(self.net.parameters())
+        if len(state.weights) != len(parameters) or len(state.optimizer) != 2 * len(parameters):
+            raise DataError("The checkpoint is of another network; remove the work folder to begin again.")
+        with torch.no_grad():
+            for net, values in ((self.net, state.weights), (self.average, state.ema)):
+                for parameter, value in zip(net.parameters(), values, strict=True):
+                    parameter.copy_(torch.from_numpy(value))
+        for i, parameter in enumerate(parameters):
+            mean, square = (torch.from_numpy(one.copy()) for one in state.optimizer[2 * i : 2 * i + 2])
+            self._optimizer.state[parameter] = {
+                "step": torch.tensor(float(state.step)), "exp_avg": mean, "exp_avg_sq": square
+            }  # fmt: skip
+        self.step = state.step
+
     def _move(self, loss: Tensor, progress: float) -> None:
         warm = min(1.0, (self.step + 1) / WARMUP_STEPS)
         rate = RATE * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self._optimizer.step()
         self.step += 1
         decay = min(EMA, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            for mean, value, first in zip(
-                self.average.parameters(), self.net.parameters(), self._first, strict=True
-            ):
+            for mean, value, first in zip(self.average.parameters(), self.net.parameters(), self._first, strict=True):
                 value.lerp_(first, rate * PULL)
                 mean.lerp_(value, 1 - decay)
 
@@ -160,6 +183,10 @@ class Learner:
         if flip:
             images, answers = images[:, :, ::-1], answers[:, :, ::-1]
         return _tensor(images), torch.from_numpy(answers.copy()).float().div_(255)[:, None]
+
+
+def _values(net: nn.Module) -> list[npt.NDArray[np.float32]]:
+    return [one.detach().numpy().copy() for one in net.parameters()]
 
 
 def _tensor(images: UInt8) -> Tensor:

@@ -1,9 +1,9 @@
 """Train a Keras network with PyTorch's own kernels, channels last. Needs KERAS_BACKEND=torch.
 
 Keras on PyTorch runs each layer by itself and in float32; the same graph, the same variables and the same optimizer
-learn faster through `forward`, which knows the few layers our networks are made of: three times as fast with bfloat16 on
-a CPU that has instructions for it. One without them only imitates bfloat16, at less than half the speed of float32, so
-the CPU is asked. Nothing of it flies: the weights stay in the Keras model.
+learn faster through `forward`, which knows the few layers our networks are made of: three times as fast with bfloat16
+on a CPU that has instructions for it. One without them only imitates bfloat16, at less than half the speed of float32,
+so the CPU is asked. Nothing of it flies: the weights stay in the Keras model.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def use_free_cores() -> int:
 
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(free_cores())
-    return torch.get_num_threads()
+    return int(torch.get_num_threads())
 
 
 def _quota(path: Path) -> float | None:
@@ -71,7 +71,7 @@ def _quota(path: Path) -> float | None:
 def make_step(model: keras.Model) -> Step:
     """Return a function that trains `model`, compiled with an optimizer and a loss, on one batch and returns the loss.
 
-    In bfloat16 where the processor has it (`has_bfloat16`), else in float32, on as many threads as there are cores free.
+    In bfloat16 where the processor has it (`has_bfloat16`), else in float32, on as many threads as cores are free.
 
     Takes what `model.train_on_batch` takes: pictures float32 (N, H, W, 3) and targets (N, h, w, c). Raises DataError
     where Keras does not run on PyTorch or the network holds a layer that `forward` does not know.

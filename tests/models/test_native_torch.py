@@ -22,7 +22,8 @@ PARITY = """
     from models import native_torch, unet
     rng = np.random.default_rng(0)
     images = rng.random((4, 64, 96, 3), np.float32)
-    for model in (unet.fast_unet(64, 96), unet.fast_unet(64, 96, size=unet.SIZES["fast_unet_s"]), unet.classic_unet(64, 96, base=8, depth=3)):
+    small = unet.fast_unet(64, 96, size=unet.SIZES["fast_unet_s"])
+    for model in (unet.fast_unet(64, 96), small, unet.classic_unet(64, 96, base=8, depth=3)):
         start = [np.array(one) for one in model.get_weights()]
         expected = keras.ops.convert_to_numpy(model(images, training=True))
         moved = model.get_weights()
