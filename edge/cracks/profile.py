@@ -76,9 +76,10 @@ class Across(NamedTuple):
     def averaged(self, points: float, rows: Lines) -> Across:
         """The same, averaged along each line, which is reflected at its ends, with a Gaussian of ``points`` points."""
         reach = round(3 * points)
-        period = np.maximum(2 * (rows.count - 1), 1)[np.repeat(np.arange(len(rows.count)), rows.count + 2 * reach)]
-        place = np.abs(rows.longer(reach)) % period
-        longer = np.repeat(rows.first, rows.count + 2 * reach) + np.minimum(place, period - place)
+        owner, place = rows.longer(reach)
+        period = np.maximum(2 * (rows.count - 1), 1)[owner]
+        place = np.abs(place) % period
+        longer = rows.first[owner] + np.minimum(place, period - place)
         size = (1, 2 * reach + 1)
         values = cv2.GaussianBlur(self.values[longer], size, sigmaX=1.0, sigmaY=points).reshape(len(longer), -1)
         return self._replace(values=np.asarray(values[np.arange(len(rows.at)) + reach + 2 * reach * rows.owner]))
@@ -154,27 +155,27 @@ def _inside(image: Image, x: Reals, y: Reals) -> Flags:
     return inside
 
 
-def borders(above: Reals, start: Index, across: Across) -> tuple[Floats, Floats]:
-    """Left and right end of the stretch around the columns ``start`` (N,) where ``above`` (N, M) is positive.
+def borders(across: Across, level: Reals, start: Index) -> tuple[Floats, Floats]:
+    """Left and right end of the stretch around the columns ``start`` (N,) where readings lie above ``level`` (N,).
 
     Interpolated between readings; NaN where there is no such stretch or it does not end.
     """
-    return _left(above, start, across), _right(above, start, across)
+    return _left(-across.values, -level, start, across), _right(-across.values, -level, start, across)
 
 
-def _left(above: Reals, start: Index, across: Across) -> Floats:
-    return -_right(above[:, ::-1], above.shape[1] - 1 - start, across)
+def _left(values: Reals, level: Reals, start: Index, across: Across) -> Floats:
+    return -_right(values[:, ::-1], level, values.shape[1] - 1 - start, across)
 
 
-def _right(above: Reals, start: Index, across: Across) -> Floats:
+def _right(values: Reals, level: Reals, start: Index, across: Across) -> Floats:
+    """Where ``values`` (N, M), which at the columns ``start`` are below their ``level`` (N,), rise to it."""
     first = int(start.min()) + 1
-    falls = above[:, first:] <= 0
+    rises = values[:, first:] >= level[:, None]
     if start.max() >= first:
-        falls &= np.arange(first, above.shape[1]) > start[:, None]
-    rows, k = np.arange(len(above)), np.argmax(falls, axis=1)
-    found = falls[rows, k]
-    upper, lower = above[rows, k + first - 1], above[rows, k + first]
-    good = found & (upper > 0)
+        rises &= np.arange(first, values.shape[1]) > start[:, None]
+    rows, k = np.arange(len(values)), np.argmax(rises, axis=1)
+    upper, lower = level - values[rows, k + first - 1], level - values[rows, k + first]
+    good = rises[rows, k] & (upper > 0)
     share = np.divide(upper, upper - lower, out=np.zeros(len(k)), where=good)
     return np.where(good, across.step_px * (k + first - 1 - across.centre + share), np.nan)
 
@@ -238,13 +239,12 @@ def valleys(across: Across, left: Floats, right: Floats, start: Index, noise: Fl
     shallow, deep = np.minimum(surface_left, surface_right) - dark, np.maximum(surface_left, surface_right) - dark
     least = np.maximum(LEAST_DEPTH, LEAST_CONTRAST * np.maximum(surface_left, surface_right))
     found = shallow >= np.maximum(np.maximum(least, LEAST_SNR * noise), LEAST_BALANCE * deep)
-    low = _left(_above(across, surface_left, dark, found), start, across)
-    high = _right(_above(across, surface_right, dark, found), start, across)
+    low = _left(across.values, _half_way(surface_left, dark, found), start, across)
+    high = _right(across.values, _half_way(surface_right, dark, found), start, across)
     found &= np.isfinite(low) & np.isfinite(high)
     return Valleys(low, high, dark, surface_left, surface_right, found)
 
 
-def _above(across: Across, surface: Floats, dark: Floats, found: Flags) -> Reals:
-    """How far each reading is darker than half way from surface to floor; nowhere where nothing was found."""
-    level = np.where(found, (surface + dark) / 2, -1.0).astype(np.float32)
-    return level[:, None] - across.values
+def _half_way(surface: Floats, dark: Floats, found: Flags) -> Reals:
+    """The light half way from surface to floor (N,); none is darker where nothing was found."""
+    return np.where(found, (surface + dark) / 2, -1.0).astype(np.float32)

@@ -14,7 +14,7 @@ from typing import Any
 
 from edge.detections.wire import to_bytes
 from edge.ground import Batch, Store
-from edge.ground.incoming import MAX_PAYLOAD_BYTES, read
+from edge.ground.incoming import MAX_FILE_BYTES, MAX_PAYLOAD_BYTES, conflict, read
 from edge.ground.stores import open_store, shown
 from edge.support.clock import Clock, SystemClock
 from edge.support.errors import UsageError
@@ -48,7 +48,8 @@ class Import:
         absent = [path.name for path in files if not path.is_file()]
         batch = Batch()
         for topic, payload in self._letters(folder):
-            refused = read(topic, payload, self._clock.utc(), batch)
+            most_bytes = MAX_FILE_BYTES if topic.endswith("/coverage") else MAX_PAYLOAD_BYTES
+            refused = read(topic, payload, self._clock.utc(), batch, most_bytes=most_bytes)
             if refused is not None:
                 self._refused += 1
                 log.warning("%s: refused %s: %s", folder, topic.rpartition("/")[2], refused.reason)
@@ -65,6 +66,8 @@ class Import:
         self._new += added.new
         self._repeats += added.repeats
         self._conflicts += len(added.conflicts)
+        if added.conflicts:
+            self._store.add(Batch(refused=[conflict(row, self._clock.utc()) for row in added.conflicts]))
 
     def _letters(self, folder: Path) -> Iterator[tuple[str, bytes]]:
         """Topic and payload of everything in the folder, as it would have come over the air."""
@@ -77,7 +80,10 @@ class Import:
         for feature in _features(folder / "cracks.geojson"):
             yield self._addressed("cracks", to_bytes(feature))
         coverage = folder / "coverage.geojson"
-        if coverage.is_file() and coverage.stat().st_size <= MAX_PAYLOAD_BYTES:
+        if coverage.is_file() and coverage.stat().st_size > MAX_FILE_BYTES:
+            self._refused += 1
+            log.warning("%s: refused coverage.geojson: larger than %d bytes", folder, MAX_FILE_BYTES)
+        elif coverage.is_file():
             yield self._addressed("coverage", coverage.read_bytes().strip())
 
     @staticmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -55,10 +54,11 @@ class Line:
         """Draw the points ``nodes`` towards where this view has them, ``at`` (len(nodes), 2) in chart units."""
         self.hits[nodes] += 1
         # Where a crack bends sharply a few points agree in place but not in direction; that is no end.
-        for first, last in pairwise(nodes.tolist()):
-            if last - first <= BRIDGED:
-                self.passes[first:last] += 1
-
+        bridged = np.diff(nodes) <= BRIDGED
+        begins = np.zeros(len(self.passes), np.int32)
+        begins[nodes[:-1][bridged]] += 1
+        begins[nodes[1:][bridged]] -= 1
+        self.passes += begins.cumsum(dtype=np.int32)
         weight = 1.0 / np.minimum(self.hits[nodes], SETTLED)
         self.xy[nodes] += (at - self.xy[nodes]) * weight[:, None]
 
@@ -157,10 +157,13 @@ def evenly(xy: npt.NDArray[np.floating], step: float) -> Points:
     return np.column_stack([np.interp(where, along, points[:, axis]) for axis in (0, 1)])
 
 
-def directions(xy: Points, reach: int = 4) -> Points:
-    """Unit tangents (N, 2), read over ``reach`` points on either side: cracks zigzag, and their course does not."""
+def directions(xy: Points, reach: int = 4, at: npt.NDArray[np.intp] | None = None) -> Points:
+    """Unit tangents (N, 2), read over ``reach`` points on either side: cracks zigzag, and their course does not.
+
+    ``at``: of these points alone; None: of all.
+    """
     count = len(xy)
-    at = np.arange(count)
+    at = np.arange(count) if at is None else at
     along = xy[(at + reach).clip(max=count - 1)] - xy[(at - reach).clip(min=0)]
     size = np.hypot(*along.T)
     return np.asarray(along / np.where(size > 0, size, 1)[:, None], np.float64)

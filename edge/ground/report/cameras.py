@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.ground.report.source import Json
+from edge.ground.report.flight import Json
 
 
 @dataclass(frozen=True, slots=True)
