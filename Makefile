@@ -1,6 +1,7 @@
 # make demo   fly a rendered bridge: no hardware, no network beyond the package index
 # make test   everything CI runs: lint, types, import rules, tests; WORKERS=2 processes
 # make lint   ruff, mypy and the import rules alone
+# make ground-demo  a broker, the ground station with its live page and two drones before rendered bridges: no hardware
 # make faults  provoke every fault (kills, power cuts, full disks, cut links, hostile bytes): one table; ROWS='--quick', as root
 # make bench  speed: this board, side by side with the field, and what a broker carries; tables, plots and JSON in out/
 # make wheel  the wheel that goes on the drone
@@ -13,7 +14,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= spanhawk-demo
 
-.PHONY: demo leaflet test faults card test-system test-picamera lint bench wheel deb clean system-packages container-packages
+.PHONY: demo ground-demo leaflet test faults card test-system test-picamera lint bench wheel deb clean system-packages container-packages
 
 demo: $(VENV)/.flies
 	$(BIN)/spanhawk demo --out $(OUT)
@@ -28,6 +29,10 @@ $(LEAFLET): edge/ground/web/leaflet.sha256
 	  && tar -xzmf leaflet-1.9.4.tgz --transform 's,.*/,,;s,LICENSE,LICENSE.txt,' \
 	    package/dist/leaflet.js package/dist/leaflet.css package/LICENSE \
 	  && rm leaflet-1.9.4.tgz && sha256sum -c --quiet ../leaflet.sha256 || { rm -rf ../leaflet; exit 1; }
+
+# FLAGS='--drones 3 --seconds 120'
+ground-demo: $(VENV)/.grounds $(LEAFLET)
+	$(BIN)/python benchmarks/ground_demo.py $(FLAGS)
 
 # Files in parallel, in their order (a file's fixtures are made once). A worker with TensorFlow needs about 2 GB of memory.
 WORKERS ?= 2
@@ -84,10 +89,15 @@ $(VENV)/.flies: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[demo]'
 	@touch $@
 
+# The ground station with its page.
+$(VENV)/.grounds: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[demo,ground]'
+	@touch $@
+
 # What builds and tests: TensorFlow, linters, oracles; under CI PyTorch too.
 $(VENV)/.builds: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[demo,report,dxf,ground,workstation]' --group dev $(if $(CI),--group torch)
-	@touch $@ $(VENV)/.flies
+	@touch $@ $(VENV)/.flies $(VENV)/.grounds
 
 # What benchmarks compare with: ONNX Runtime and the way to it.
 $(VENV)/.compares: $(VENV)/.builds

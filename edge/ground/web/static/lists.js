@@ -3,6 +3,10 @@
 import { ask, clock, element, lengthWords, widthWords } from "./data.js";
 
 const by = (id) => document.getElementById(id);
+const HINTS = {
+  closer: "too far to see the cracks that are asked for: fly closer",
+  slower: "the picture is smeared: fly slower", "more light": "the picture is dark: more light is needed",
+};
 const FACTS = {
   state: "state", kind: "kind", width_mean_mm: "width, mm", width_sigma_mm: "its standard uncertainty, mm",
   width_at_most_mm: "width at most, mm", band: "band", length_mm: "length, mm", n_views: "views", score: "score",
@@ -90,7 +94,7 @@ function vehicle(one) {
     if (told.disk_free_mb !== null) words.push(`${Math.round(told.disk_free_mb / 1000)} GB free`);
     if (told.outbox) words.push(`${(told.outbox.pending || 0) + (told.outbox.sent || 0)} letters waiting`);
     item.append(element("div", words.join(", "), { className: "small" }));
-    if (told.hint) item.append(element("div", told.hint));
+    if (told.hint) item.append(element("div", HINTS[told.hint] || told.hint));
     item.append(element("div", `heard ${clock(told.heard)}`, { className: "small" }));
   }
   return item;
