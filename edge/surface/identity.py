@@ -20,7 +20,7 @@ import numpy.typing as npt
 from edge.cracks import Crack
 from edge.surface.joining import GAP_PX as WIDEST_PX
 from edge.surface.joining import doubled, fragments, straighten
-from edge.surface.lines import Line, Points, evenly
+from edge.surface.lines import Line, Points, directions, evenly, mark
 from edge.surface.matching import Matrix, project
 from edge.surface.overlay import MAX_TURN_DEG, SPACING_PX, Overlay, Shared, View
 from edge.surface.registration import Registered
@@ -33,6 +33,9 @@ GAP_PX = 36.0
 """Two lines whose ends are no farther apart, and that continue each other, are one crack with a faint stretch."""
 JOIN_VOTES = 2
 """So many views must show two lines as one before they are joined: a join cannot be undone."""
+ALONG_COSINE = 0.8
+BESIDE_PX = 45.0
+"""Of a line that is joined to another, what runs along that one no farther off is dropped."""
 MIN_BEYOND = 4
 """Of two lines that one centreline runs through, each holds at least so many of its points that the other does not."""
 
@@ -69,11 +72,13 @@ class CrackMap:
         self.lines: dict[int, Line] = {}
         self.next_number = 1
         """The number of the next line."""
+        self._frames = 0
         self._votes: Counter[tuple[int, int]] = Counter()
         self._boxes: dict[int, dict[int, tuple[float, float, float, float]]] = {}
 
     def add(self, cracks: Sequence[Crack], placed: Registered, shape: tuple[int, int]) -> Matched:
         """Name the cracks of a frame of ``shape`` (H, W), and keep what it adds to the lines."""
+        self._frames += 1
         view = View(placed, shape)
         known = [self.lines[number] for number in self._near(view)]
         overlay = Overlay(known, view)
@@ -169,7 +174,7 @@ class CrackMap:
         on_chart = project(view.placed.to_chart, seen)
         taken = np.zeros(len(seen), np.bool_)
         for run in shared:
-            run.line.see(run.nodes, on_chart[run.nearest])
+            run.line.see(run.nodes, on_chart[run.nearest], mark(self._frames, index))
             taken[run.samples] = True
         self._vote_for_chain(shared)
         name = max(shared, key=lambda run: len(run.samples)).line.number if shared else None
@@ -177,15 +182,16 @@ class CrackMap:
             length = (last - first) * SPACING_PX
             if _goes_on(shared, first, last, on_chart, grown) or length < NEW_PX:
                 continue
-            line = self._begin(on_chart[first:last], view)
+            line = self._begin(on_chart[first:last], view, mark(self._frames, index))
             begun.append((line.number, length, index))
             name = name or line.number
         return name
 
-    def _begin(self, xy: Points, view: View) -> Line:
+    def _begin(self, xy: Points, view: View, shown_by: int) -> Line:
         ones = np.ones(len(xy), np.int32)
         step = SPACING_PX * view.placed.unit_per_px
-        line = Line(self.next_number, view.placed.chart, step, xy.copy(), ones, ones.copy(), ones.copy())
+        last = np.full(len(xy), shown_by, np.int64)
+        line = Line(self.next_number, view.placed.chart, step, xy.copy(), ones, ones.copy(), ones.copy(), last)
         self.lines[line.number] = line
         self.next_number += 1
         return line
@@ -346,8 +352,13 @@ def _append(older: Line, younger: Line, gap_px: float) -> None:
     ]  # fmt: skip
     _, side, other = min(gaps)
     away = younger.xy if other == 0 else younger.xy[::-1]
-    distance = np.hypot(*np.moveaxis(away[:, None] - older.xy[None], 2, 0)).min(axis=1)
-    runs = _gaps(distance <= 2 * older.step)
+    apart = np.hypot(*np.moveaxis(away[:, None] - older.xy[None], 2, 0))
+    distance, nearest = apart.min(axis=1), apart.argmin(axis=1)
+    # What runs along the older line is it once more, and would fold it back on itself; its ends' points run past it.
+    along = np.abs((directions(away) * directions(older.xy)[nearest]).sum(axis=1)) >= ALONG_COSINE
+    inner = (nearest > 0) & (nearest < len(older.xy) - 1)
+    beside = inner & along & (distance <= BESIDE_PX * older.step / SPACING_PX)
+    runs = _gaps((distance <= 2 * older.step) | beside)
     if not runs:
         return
     first, last = max(runs, key=lambda run: run[1] - run[0])
