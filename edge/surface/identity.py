@@ -20,7 +20,7 @@ import numpy.typing as npt
 from edge.cracks import Crack
 from edge.surface.joining import GAP_PX as WIDEST_PX
 from edge.surface.joining import doubled, fragments, straighten
-from edge.surface.lines import Line, Points, directions, evenly, mark
+from edge.surface.lines import UNMARKED, Line, Points, directions, evenly, mark
 from edge.surface.matching import Matrix, project
 from edge.surface.overlay import MAX_TURN_DEG, SPACING_PX, Overlay, Shared, View
 from edge.surface.registration import Registered
@@ -36,6 +36,8 @@ JOIN_VOTES = 2
 ALONG_COSINE = 0.8
 BESIDE_PX = 45.0
 """Of a line that is joined to another, what runs along that one no farther off is dropped."""
+DROPPED_PX, DROPPED_SHARE = 60.0, 0.35
+"""Two lines are not joined where more than so many pixels, and more than this share, of the younger would be lost."""
 MIN_BEYOND = 4
 """Of two lines that one centreline runs through, each holds at least so many of its points that the other does not."""
 
@@ -264,25 +266,34 @@ class CrackMap:
 
     def _settle(self, apart: Set[int], given_up: list[tuple[int, int]]) -> None:
         """Join what is one crack until nothing is left to join."""
+        refused: set[tuple[int, int]] = set()
         while True:
             lines = self._candidates(apart)
             px = {line.number: line.step / SPACING_PX for line in lines}
             for kept, taken in doubled(lines, px):
                 self._merge(self.lines[kept], self.lines[taken], given_up)
-            pairs = fragments([line for line in lines if line.number in self.lines], px)
+            pairs = [
+                pair for pair in fragments([line for line in lines if line.number in self.lines], px)
+                if pair not in refused
+            ]  # fmt: skip
             for pair in pairs:
                 older, younger = (self.lines.get(number) for number in pair)
-                if older is not None and younger is not None:
-                    self._merge(older, younger, given_up)
+                if older is not None and younger is not None and not self._merge(older, younger, given_up):
+                    refused.add(pair)
             if not pairs:
                 return
 
-    def _merge(self, older: Line, younger: Line, given_up: list[tuple[int, int]], gap_px: float = WIDEST_PX) -> None:
-        """Give what ``younger`` has to ``older``, over a gap of at most ``gap_px`` pixels of the frame."""
-        _append(older, younger, gap_px)
+    def _merge(self, older: Line, younger: Line, given_up: list[tuple[int, int]], gap_px: float = WIDEST_PX) -> bool:
+        """Give what ``younger`` has to ``older``, over a gap of at most ``gap_px`` pixels of the frame.
+
+        False: it stays a line of its own, because much of it belongs to neither end of the older one.
+        """
+        if not _append(older, younger, gap_px):
+            return False
         self.forget(younger.number)
         self._boxes[older.chart][older.number] = older.box
         given_up.append((younger.number, older.number))
+        return True
 
     def _join(self, enough: int = JOIN_VOTES) -> list[tuple[int, int]]:
         """Join the pairs that enough views voted for; the younger number is given up."""
@@ -292,7 +303,8 @@ class CrackMap:
             older, younger = (self.lines.get(number) for number in pair)
             if older is None or younger is None:
                 continue
-            self._merge(older, younger, given_up, GAP_PX)
+            if not self._merge(older, younger, given_up, GAP_PX):
+                continue
             for other in [one for one in self._votes if younger.number in one]:
                 moved = tuple(sorted(older.number if n == younger.number else n for n in other))
                 votes = self._votes.pop(other)
@@ -344,14 +356,18 @@ def _outward(line: Line, side: int) -> Points:
     return np.asarray(along / (np.hypot(*along) or 1.0), np.float64)
 
 
-def _append(older: Line, younger: Line, gap_px: float) -> None:
-    """Put what the younger line has beyond the older one's ends to it; what lies beside it is dropped."""
+def _append(older: Line, younger: Line, gap_px: float) -> bool:
+    """Put what the younger line has beyond the older one's ends to it; what lies beside it is dropped.
+
+    False, and nothing is changed: what belongs to neither end is too much to be dropped.
+    """
     gaps = [
         (float(np.hypot(*(older.xy[0 if a == 0 else -1] - younger.xy[0 if b == 0 else -1]))), a, b)
         for a in (0, 1) for b in (0, 1)
     ]  # fmt: skip
     _, side, other = min(gaps)
     away = younger.xy if other == 0 else younger.xy[::-1]
+    marks = younger.last if other == 0 else younger.last[::-1]
     apart = np.hypot(*np.moveaxis(away[:, None] - older.xy[None], 2, 0))
     distance, nearest = apart.min(axis=1), apart.argmin(axis=1)
     # What runs along the older line is it once more, and would fold it back on itself; its ends' points run past it.
@@ -359,17 +375,25 @@ def _append(older: Line, younger: Line, gap_px: float) -> None:
     inner = (nearest > 0) & (nearest < len(older.xy) - 1)
     beside = inner & along & (distance <= BESIDE_PX * older.step / SPACING_PX)
     runs = _gaps((distance <= 2 * older.step) | beside)
+    left = sum(last - first for first, last in runs)
+    most = max(DROPPED_PX / SPACING_PX, DROPPED_SHARE * len(away))
     if not runs:
-        return
+        return True
     first, last = max(runs, key=lambda run: run[1] - run[0])
     piece, end = away[first:last], older.xy[0 if side == 0 else -1]
     far = float(np.hypot(*(piece[0] - end)))
     if far > gap_px * older.step / SPACING_PX + 3 * older.step:
-        return  # it leaves the older line somewhere in the middle: nothing that belongs to its end
+        return left <= most  # it leaves the older line somewhere in the middle: nothing that belongs to its end
+    if left - (last - first) > most:
+        return False
+    marks = marks[first:last]
     if far > 1.5 * older.step:  # a faint stretch between the two: a straight line over it
-        piece = np.concatenate([evenly(np.array([end, piece[0]]), older.step)[1:-1], piece])
-    older.extend(side, piece)
+        bridge = evenly(np.array([end, piece[0]]), older.step)[1:-1]
+        piece = np.concatenate([bridge, piece])
+        marks = np.concatenate([np.full(len(bridge), UNMARKED), marks])
+    older.extend(side, piece, marks)
     older.tidy()
+    return True
 
 
 def _holds(box: tuple[float, float, float, float], at: Points, reach: float) -> bool:
