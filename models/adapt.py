@@ -57,6 +57,8 @@ class Request:
     """Of learning, on the clock; choosing, quantising and measuring come on top."""
     held: Path | None = None
     """Folder of photographs to choose on and to report, like `data`; None keeps a third of `data` apart."""
+    steps: int | None = None
+    """Learning ends after so many steps if the minutes have not ended it; None: the minutes alone."""
     weights: Path | None = None
     key: Path | None = None
     password_file: Path | None = None
@@ -102,8 +104,8 @@ def adapt(request: Request) -> dict[str, Any]:
     if not found.taken:
         raise RefusedError(f"{request.bundle} stays as it is: {found.sentence}. The page {page} shows where.")
     if request.key is not None:
-        word = [] if request.password_file is None else ["--password-file", str(request.password_file)]
-        adapt_bundle.run("sign", str(bundle), "--key", str(request.key), *word)
+        word = [] if request.password_file is None else ["--password-file", str(request.password_file.resolve())]
+        adapt_bundle.run(work, "sign", name, "--key", str(request.key.resolve()), *word)
     for ending in (".weights.h5", ".json"):
         (work / f"{name}{ending}").replace(request.beside(ending))
     bundle.rename(request.out)
@@ -136,7 +138,7 @@ def _begin(request: Request, base: Base, work: Path) -> None:
     files = sorted(path for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_file())
     listed = [f"{path}\t{path.stat().st_size}\t{path.stat().st_mtime_ns}" for path in files]
     weights = hashlib.sha256(base.weights.read_bytes()).hexdigest()
-    plan = [weights, str(request.minutes), str(request.seed), *listed]
+    plan = [weights, str(request.minutes), str(request.steps), str(request.seed), *listed]
     mark = hashlib.sha256("\n".join(plan).encode()).hexdigest()
     told = work / "plan"
     try:
@@ -204,8 +206,8 @@ def _learn(request: Request, base: Base, parts: Parts, work: Path) -> int:
                bar_format="{percentage:3.0f}% |{bar}| {remaining} left{postfix}")  # fmt: skip
     begun, kept = time.perf_counter() - done, time.perf_counter()
     try:
-        while (seconds := time.perf_counter() - begun) < limit or learner.step == 0:
-            loss = learner.learn(next(feed), seconds / limit)
+        while (progress := _progress(request, learner.step, time.perf_counter() - begun)) < 1:
+            loss = learner.learn(next(feed), progress)
             crops = adapt_learn.OWN * (learner.step - first) / max(time.perf_counter() - begun - done, 1e-9)
             bar.set_postfix_str(f"step {learner.step}, loss {loss:.2f}, {crops:.1f} own crops/s", refresh=False)
             bar.update(min(round(time.perf_counter() - begun), bar.total) - bar.n)
@@ -221,11 +223,18 @@ def _learn(request: Request, base: Base, parts: Parts, work: Path) -> int:
     finally:
         bar.close()
         feed.close()
-    checkpoint.save(saved, learner.state(max(limit, time.perf_counter() - begun)))
+    checkpoint.save(saved, learner.state(time.perf_counter() - begun))
     model = adapt_base.to_model(base, adapt_learn.arrays_of(learner.average))
     with replacing(work / "candidate.keras", checkpoint.room_for(model.get_weights())) as part:
         model.save(part)
     return learner.step
+
+
+def _progress(request: Request, step: int, seconds: float) -> float:
+    """Share of the learning that is done, by time or by steps, whichever is further; one step is always learned."""
+    if step == 0:
+        return 0.0
+    return max(seconds / (60 * request.minutes), step / request.steps if request.steps else 0.0)
 
 
 def _choose(base: Base, parts: Parts, work: Path) -> sites.Setting:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,8 @@ from models.unet import open_saved
 
 log = logging.getLogger(__name__)
 
+ROOT = Path(__file__).parents[1]
+"""Where the rooms lie."""
 CALIBRATION = 140
 """Pictures that set the ranges of int8, rendered crack-free ones among them."""
 CALIBRATION_PX = 512
@@ -95,9 +98,12 @@ def convert(base: Base, parts: Parts, bundle: Path, setting: sites.Setting, seed
         stem = photo.example.image.stem
         _save(held / "images" / f"{stem}.png", photo.rgb)
         _save(held / "masks" / f"{stem}.png", np.asarray((photo.mask & 1) * 255, np.uint8))
-    run("quantize", str(work / f"{name}.weights.h5"), "--data", str(frames), "-o", str(bundle), "--name", name,
-         "--licence", base.card.licence, "--threshold", str(setting.threshold))  # fmt: skip
-    run("verify", str(bundle), "--data", str(held))
+    size = base.card.input
+    run(
+        work, "quantize", f"{name}.weights.h5", "--data", frames.name, "-o", name, "--licence", base.card.licence,
+        "--threshold", str(setting.threshold), "--height", str(size.height), "--width", str(size.width),
+    )  # fmt: skip
+    run(work, "verify", name, "--data", held.name)
 
 
 def _tile(rgb: UInt8, rng: np.random.Generator) -> UInt8:
@@ -112,10 +118,17 @@ def _save(path: Path, picture: UInt8) -> None:
         part.write_bytes(cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
 
 
-def run(*words: str) -> None:
-    """Run `python -m convert`; raises with its own sentence where it ends with an error."""
+def run(folder: Path, *words: str) -> None:
+    """Run `python -m convert` in `folder`; raises with its own sentence where it ends with an error.
+
+    What it finds by a relative path it finds again when the bundle and its float weights move together.
+    """
     log.info("python -m convert %s", words[0])
-    done = subprocess.run([sys.executable, "-m", "convert", *words], capture_output=True, text=True, check=False)
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [sys.executable, "-m", "convert", *words], cwd=folder, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     if done.returncode == 0:
         return
     said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
