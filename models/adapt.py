@@ -42,6 +42,8 @@ from models.scoring import open_scorer
 log = logging.getLogger(__name__)
 
 SAVE_EVERY_S = 60.0
+CROP_PX = 256
+"""Side of what the network sees while it learns."""
 CHECKED = 6
 """Photographs whose masks are compared with what is there."""
 
@@ -177,7 +179,7 @@ def mix_of(photos: Sequence[Photo]) -> batches.Mix:
     if sound:
         found.append(batches.Source(name="sound", weight=0.2, looseness_px=0, clean=True, pictures=sound))
     return batches.Mix(
-        sources=found, crop_px=256, shuffle=4, rendered_cracks=0.05, rendered_clean=0.0, pasted_cracks=0.15,
+        sources=found, crop_px=CROP_PX, shuffle=4, rendered_cracks=0.05, rendered_clean=0.0, pasted_cracks=0.15,
         lookalikes_on_cracked=0.2, lookalikes_on_clean=0.3, gentle=0.6,
     )  # fmt: skip
 
@@ -186,12 +188,12 @@ def _learn(request: Request, base: Base, parts: Parts, work: Path) -> int:
     """Learn for the minutes that are asked for, less those before an interruption; returns the number of steps."""
     from tqdm import tqdm
 
-    from models import adapt_learn
+    from models import adapt_learn, adapt_replay
 
     threads = native_torch.use_free_cores()
     mix = mix_of(parts.learn)
     log.info("rendering what must not be forgotten, and what %s says of it", base.card.name)
-    replay = adapt_learn.make_replay(adapt_learn.build(base.size, base.arrays), mix, request.seed)
+    replay = adapt_replay.make_replay(adapt_learn.build(base.size, base.arrays), mix, request.seed)
     learner = adapt_learn.Learner(base.size, base.arrays, mix, replay, request.seed)
     saved, done = work / "checkpoint.npz", 0.0
     if saved.is_file():
@@ -224,7 +226,7 @@ def _learn(request: Request, base: Base, parts: Parts, work: Path) -> int:
         bar.close()
         feed.close()
     checkpoint.save(saved, learner.state(time.perf_counter() - begun))
-    model = adapt_base.to_model(base, adapt_learn.arrays_of(learner.average))
+    model = adapt_base.to_model(base, learner.result())
     with replacing(work / "candidate.keras", checkpoint.room_for(model.get_weights())) as part:
         model.save(part)
     return learner.step
