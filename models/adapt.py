@@ -34,6 +34,7 @@ from models import (
     sites,
 )
 from models.adapt_base import Base
+from models.adapt_bundle import Made
 from models.adapt_photos import Parts, Photo
 from models.checkpoint import replacing
 from models.memory import check_memory
@@ -88,14 +89,12 @@ def adapt(request: Request) -> dict[str, Any]:
     old = open_scorer(request.bundle)
     some = parts.learn[:: max(1, len(parts.learn) // CHECKED)]
     adapt_photos.check_masks(some, [old.score(photo.rgb) for photo in some])
-    steps = _learn(request, base, parts, work)
-    setting = _choose(base, parts, work)
     name = request.out.name
     bundle = work / name
-    command = f"python -m models adapt {request.bundle.name} --minutes {request.minutes:g}"
-    made = {"command": command, "seed": request.seed, "steps": steps, "minutes": request.minutes}
-    adapt_bundle.write_weights(base, parts, bundle, setting, made)
-    adapt_bundle.convert(base, parts, bundle, setting, request.seed)
+    made = adapt_bundle.finished(bundle)
+    if made is None:
+        made = _make(request, base, parts, bundle)
+    setting = made.setting
     own = sites.Setting(threshold=base.threshold, sure_length_px=ReportOptions().sure_length_px)
     new = open_scorer(bundle)
     before = adapt_judge.side(old, parts.report, own)
@@ -114,13 +113,25 @@ def adapt(request: Request) -> dict[str, Any]:
     shutil.rmtree(work)
     log.info("%s", found.sentence)
     return {
-        "bundle": str(request.out), "page": str(page), "signed": request.key is not None, "steps": steps,
+        "bundle": str(request.out), "page": str(page), "signed": request.key is not None, "steps": made.steps,
         "f1_2px": {"before": round(before.f1, 4), "after": round(after.f1, 4)}, "less_error": found.less_error,
         "fires": {"before": before.fires, "after": after.fires},
         "rendered": {"before": round(before.kept, 4), "after": round(after.kept, 4)},
         "score_threshold": setting.threshold, "report": {"sure_length_px": setting.sure_length_px},
         "damaged": list(parts.damaged),
     }  # fmt: skip
+
+
+def _make(request: Request, base: Base, parts: Parts, bundle: Path) -> Made:
+    """Learn, choose and convert."""
+    steps = _learn(request, base, parts, bundle.parent)
+    setting = _choose(base, parts, bundle.parent)
+    command = f"python -m models adapt {request.bundle.name} --minutes {request.minutes:g}"
+    facts = {"command": command, "seed": request.seed, "minutes": request.minutes}
+    made = Made(setting=setting, steps=steps)
+    adapt_bundle.write_weights(base, parts, bundle, made, facts)
+    adapt_bundle.convert(base, parts, bundle, made, request.seed)
+    return made
 
 
 def _check(request: Request) -> None:
