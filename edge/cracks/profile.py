@@ -160,7 +160,8 @@ def borders(across: Across, level: Reals, start: Index) -> tuple[Floats, Floats]
 
     Interpolated between readings; NaN where there is no such stretch or it does not end.
     """
-    return _left(-across.values, -level, start, across), _right(-across.values, -level, start, across)
+    values, level = -across.values, -level
+    return _left(values, level, start, across), _right(values, level, start, across)
 
 
 def _left(values: Reals, level: Reals, start: Index, across: Across) -> Floats:
