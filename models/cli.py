@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.support.errors import EXIT_DONE, SpanhawkError
-from models import DataError, Example, quiet_tensorflow
+from models import DataError, Example, adapt_command, quiet_tensorflow
 from models.gpu import commands as gpu_commands
 
 log = logging.getLogger(__name__)
@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     back.add_argument("--line-px", type=float, default=3.0, help="width of lines that come without one (%(default)s)")
     back.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
     back.set_defaults(run=_import)
+    adapt_command.add(commands)
     gpu_commands.add(commands)
     summary = commands.add_parser("summary", help="size and cost of the networks")
     summary.add_argument("--height", type=int, default=512)
