@@ -22,7 +22,7 @@ from edge.ground.report.walls import Float64
 from edge.surface import earth
 from edge.surface.geodetic import to_wgs84
 
-_PAGE = 1000
+_PAGE = 500
 _COVER_95 = 1.96
 _SAMPLES = 40
 """Points that a course is compared by."""
@@ -54,10 +54,9 @@ class _Course:
 
 def every_crack(store: Reader, asked: Query) -> Iterator[CrackRow]:
     """The last revision of every crack that ``asked`` means, whatever its limit."""
-    offset = 0
-    while rows := store.cracks(replace(asked, limit=_PAGE, offset=offset)):
+    while rows := store.cracks(replace(asked, limit=_PAGE)):
         yield from rows
-        offset += len(rows)
+        asked = replace(asked, after=rows[-1].row)
 
 
 def history(store: Reader, flight: Flight) -> tuple[dict[str, list[Past]], list[str]]:

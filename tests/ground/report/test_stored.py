@@ -12,6 +12,7 @@ from edge.cli import main
 from edge.detections.cracks import crack_id
 from edge.ground import Batch
 from edge.ground.incoming import read
+from edge.ground.report.stored import FlightInStore
 from edge.ground.stores import open_store
 from edge.surface.geodetic import to_wgs84
 from tests.ground.letters import as_bytes, clock, crack, detection
@@ -156,3 +157,12 @@ def test_what_cannot_be_meant_is_refused(tmp_path, monkeypatch, capsys, argument
     assert main(["report", "--out", "report", *arguments]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "report").exists()
+
+
+def test_a_flight_is_read_page_by_page(tmp_path, monkeypatch):
+    url = str(tmp_path / "ground.db")
+    fill(url)
+    monkeypatch.setattr("edge.ground.report.stored._PAGE", 3)
+    monkeypatch.setattr("edge.ground.report.earlier._PAGE", 3)
+    flight = FlightInStore(url, made.FLIGHT).flight()
+    assert (flight.detections, len(flight.cracks), len(flight.views)) == (4, 4, 4)
