@@ -4,8 +4,8 @@
 
 DATA/patches holds `crack` and `no_crack` (Özgenel 2019, doi 10.17632/5y9wdsg2zt.2, 227 x 227 px; some or all of it).
 The patches come from 458 photographs, and consecutive numbers from one of them: a split patch by patch puts neighbours
-on both sides. Here each class is cut by number into `BLOCKS` runs; of every five runs three teach, one chooses the steps
-and the threshold, and one is reported. What a patch is, its folder says; it is shrunk to the classifier's window.
+on both sides. Here each class is cut by number into `BLOCKS` runs; of every five runs three teach, one chooses the
+steps and the threshold, and one is reported. What a patch is, its folder says; it is shrunk to the classifier's window.
 """
 
 from __future__ import annotations

@@ -208,6 +208,7 @@ def test_a_structure_is_learned_after_an_interruption_or_the_old_bundle_stays(sm
     card = json.loads((small / "mine/card.json").read_text())
     assert card["score_threshold"] == found["score_threshold"]
     assert card["made"]["float"]["file"] == "../mine.weights.h5"
+    assert card["made"]["adapted"]["sure_length_px"] == found["report"]["sure_length_px"]
     assert {one["name"] for one in card["training_data"]} >= {"mine photos", "bridges"}
     assert adapt.adapt_base.open_base(small / "mine", None).threshold == found["score_threshold"]
     assert not (small / "mine.work").exists()
