@@ -150,17 +150,21 @@ class Service:
 
     def _process(self, frame: Frame, pipeline: Pipeline, ground: Ground) -> None:
         try:
-            outcome = pipeline.process(frame)
+            self._told(pipeline.process(frame), pipeline, ground)
         except SpanhawkError:  # some are ValueErrors too, and mean the configuration, not the frame
             raise
         except Exception as error:  # noqa: BLE001 - whatever one picture does to OpenCV or us, the next is another
             self._bad_frame(frame, error)
             return
         self._bad_in_a_row = 0
+
+    def _told(self, outcome: Outcome, pipeline: Pipeline, ground: Ground) -> None:
+        """What a frame has shown, to all that follow the flight; its letters are in the outbox already."""
+        if outcome.features or outcome.revisions:
+            ground.poke()
         self._newest = outcome
-        now_ns = self._clock.monotonic_ns()
         self._meter.add(
-            now_ns,
+            self._clock.monotonic_ns(),
             outcome.stage_ms,
             len(outcome.features),
             outcome.left_out,
@@ -171,8 +175,6 @@ class Service:
             self._record.see(outcome, pipeline)
         if self._pilot is not None:
             self._pilot.see(outcome)
-        if outcome.features or outcome.revisions:
-            ground.poke()
 
     def _bad_frame(self, frame: Frame, error: Exception) -> None:
         """One frame that cannot be processed must not end the flight; many in a row mean that we are broken."""

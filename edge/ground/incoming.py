@@ -23,6 +23,8 @@ from edge.support.strict_json import no_constant, single_keys
 
 MAX_PAYLOAD_BYTES = 1 << 20
 """Nothing that a drone sends is larger; coverage included."""
+MAX_FILE_BYTES = 64 << 20
+"""A document in a flight's folder may be as large: nothing held it to what fits into a message."""
 KEPT_OF_REFUSED_BYTES = 64 << 10
 _MAX_DEPTH = 24
 _MOST = 2**31 - 1
@@ -39,10 +41,12 @@ class RefusedError(SpanhawkError):
     """A message that cannot be taken up, and why."""
 
 
-def read(topic: str, payload: bytes, now: datetime, into: Batch) -> RefusedRow | None:
+def read(
+    topic: str, payload: bytes, now: datetime, into: Batch, *, most_bytes: int = MAX_PAYLOAD_BYTES
+) -> RefusedRow | None:
     """Put the row of a message into ``into``; what cannot be read goes into its ``refused`` and is returned."""
     try:
-        _read(topic, payload, now, into)
+        _read(topic, payload, now, into, most_bytes)
     except RefusedError as error:
         shown = topic[:200].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
         refused = RefusedRow(shown, str(error), now, payload[:KEPT_OF_REFUSED_BYTES])
@@ -51,9 +55,16 @@ def read(topic: str, payload: bytes, now: datetime, into: Batch) -> RefusedRow |
     return None
 
 
-def _read(topic: str, payload: bytes, now: datetime, into: Batch) -> None:
+def conflict(row: DetectionRow | CrackRow, now: datetime) -> RefusedRow:
+    """A row whose name another content has, as it is kept among the refused."""
+    return RefusedRow(
+        f"spanhawk/{row.vehicle}", "another content under a stored name", now, row.payload[:KEPT_OF_REFUSED_BYTES]
+    )
+
+
+def _read(topic: str, payload: bytes, now: datetime, into: Batch, most_bytes: int) -> None:
     vehicle, kind = _address(topic)
-    document = parsed(payload)
+    document = parsed(payload, most_bytes)
     if kind == "detections":
         into.detections.append(_detection(vehicle, document, payload))
     elif kind == "cracks":
@@ -79,10 +90,10 @@ def _address(topic: str) -> tuple[str, str]:
     return parts[1], parts[2]
 
 
-def parsed(payload: bytes) -> dict[str, Any]:
+def parsed(payload: bytes, most_bytes: int = MAX_PAYLOAD_BYTES) -> dict[str, Any]:
     """A JSON object, strictly: UTF-8, no key twice, no NaN, not nested beyond reason. Raises RefusedError."""
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise RefusedError(f"{len(payload)} bytes, more than the {MAX_PAYLOAD_BYTES} of the largest message")
+    if len(payload) > most_bytes:
+        raise RefusedError(f"{len(payload)} bytes, more than the {most_bytes} that the largest may have")
     try:
         document = _QUICK.decode(payload.decode("utf-8"))
         if not _keys_are_single(payload, document):

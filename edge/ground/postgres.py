@@ -66,6 +66,11 @@ _TABLES = (
     """CREATE TABLE refused (row bigserial PRIMARY KEY, topic text NOT NULL, reason text NOT NULL,
         received_us bigint NOT NULL, payload bytea NOT NULL)""",
 )
+# Made where they are missing: a store of an earlier day has none of them.
+_LATER_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS detection_by_row ON detection (row)",
+    "CREATE INDEX IF NOT EXISTS crack_by_row ON crack (row)",
+)
 _DETECTION_COLUMNS = (
     "day, flight, seq, id, kind, crack_id, seen_us, score, west, south, east, north, payload, digest, geom"
 )
@@ -77,7 +82,7 @@ _COPY_TYPES = (
 _PUT_CRACK = """INSERT INTO crack (flight, crack_id, number, revision, state, kind, first_seen_us, seen_us, views,
     length_mm, width_mm, width_at_most_mm, best_sha256, west, south, east, north, payload, digest, geom)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
-        ST_GeomFromGeoJSON(convert_from(%s, 'UTF8')::json ->> 'geometry')) ON CONFLICT DO NOTHING"""
+        ST_Force2D(ST_GeomFromGeoJSON(convert_from(%s, 'UTF8')::json ->> 'geometry'))) ON CONFLICT DO NOTHING"""
 _PUT_COVERAGE = """INSERT INTO coverage VALUES (%s, %s, %s)
     ON CONFLICT (vehicle, flight_id) DO UPDATE SET payload = excluded.payload"""
 _PUT_STATE = """INSERT INTO state VALUES (%s, %s, %s, %s, %s) ON CONFLICT (vehicle, what, flight_id)
@@ -98,8 +103,7 @@ def open_store(url: str, clock: Clock) -> PostgresStore:
 class PostgresStore(Reading):
     """See the module; open it with ``open_store``."""
 
-    _mark = "%s"
-    _same_day = " AND d.day = f.day"
+    _dialect = of.Dialect("%s", " AND d.day = f.day", "d.geom && ST_MakeEnvelope(?, ?, ?, ?, 4326)")
 
     def __init__(self, url: str, clock: Clock) -> None:
         self._url = url
@@ -272,6 +276,9 @@ class PostgresStore(Reading):
             if db.execute("SELECT to_regclass(%s)", (f"{_SCHEMA}.store",)).fetchone() == (None,):
                 self._make(db)
             found = db.execute("SELECT id, version FROM store").fetchone()
+            if found is not None and found[1] == VERSION:
+                for statement in _LATER_INDEXES:
+                    db.execute(statement)
         if found is None:
             raise ConfigError(f"{self._name}: the schema {_SCHEMA} is no store of the ground; drop it, or name another")
         if found[1] > VERSION:

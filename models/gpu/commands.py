@@ -66,13 +66,18 @@ def _write_start(path: Path, out: Path) -> None:
     import numpy as np
 
     from models.gpu.transfer import from_keras
-    from models.unet import fast_unet
+    from models.unet import SIZES, fast_unet
 
-    model = fast_unet(256, 256)
-    try:
-        model.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path} holds no weights of a fast_unet with base 16; give another file.") from error
+    for size in SIZES.values():
+        model = fast_unet(256, 256, size=size)
+        try:
+            model.load_weights(path)
+        except (OSError, ValueError, KeyError) as error:
+            reason = error
+            continue
+        break
+    else:
+        raise DataError(f"{path} holds no weights of a fast U-Net of these sizes: {', '.join(SIZES)}.") from reason
     np.savez(out, **{name: value.astype(np.float16) for name, value in from_keras(model).items()})  # type: ignore[arg-type]
 
 

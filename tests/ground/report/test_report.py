@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from edge.cli import main
+from edge.detections import coverage, wire
 from edge.ground import report
 from edge.ground.report import bands
 from edge.ground.report.findings import FIELDS
@@ -191,7 +192,17 @@ def test_the_geopackage_has_heights_walls_styles_and_no_write_ahead_log(out: Pat
     assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert database.execute("PRAGMA foreign_key_check").fetchall() == []
     assert database.execute("SELECT count(*) FROM cracks WHERE offset_m IS NULL").fetchone() == (6,)
+    assert database.execute("SELECT count(*) FROM footprints").fetchone() == (30,)
+    pitch_yaw = database.execute("SELECT DISTINCT pitch_deg, yaw_deg FROM cameras").fetchall()
+    assert pitch_yaw == [(-1.0, made.HEADING_DEG)]
     database.close()
+
+
+def test_the_made_flight_has_the_keys_of_a_real_one(flight: Path) -> None:
+    frames = [json.loads(line) for line in (flight / "frames.jsonl").read_text().splitlines()]
+    views = [json.loads(line)["properties"] for line in (flight / "detections.jsonl").read_text().splitlines()]
+    assert all(set(one) <= set(coverage.schema("frame-1")["properties"]) for one in frames)
+    assert all(set(one) <= set(wire.schema()["properties"]["properties"]["properties"]) for one in views)
 
 
 def test_without_an_ellipsoid_height_lines_stay_flat(flight: Path, tmp_path: Path) -> None:
