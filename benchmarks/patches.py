@@ -65,7 +65,7 @@ def batch(part: Part, number: int) -> tuple[npt.NDArray[np.float32], npt.NDArray
     rows = rng.integers(len(part.labels), size=BATCH)
     turned = [np.rot90(part.images[i], int(rng.integers(4)))[:: int(rng.choice([-1, 1]))] for i in rows]
     images = [augment.photometric(rng, np.ascontiguousarray(one)) for one in turned]
-    return np.stack(images).astype(np.float32) / 255, part.labels[rows]
+    return np.stack(images).astype(np.float32) / np.float32(255), part.labels[rows]
 
 
 def accuracy(scores: npt.NDArray[np.float32], part: Part, level: float) -> float:
