@@ -193,3 +193,19 @@ def made_course(name, x_m):
     course = earlier._course({"properties": found})
     assert course is not None
     return course
+
+
+def test_the_source_of_a_replay_is_not_called_changed(tmp_path, capsys):
+    folder = made.write(tmp_path / "flight", 1)
+    lines = [json.loads(line) for line in (folder / "detections.jsonl").read_text().splitlines()]
+    (photo,) = (folder / "photos").iterdir()
+    lines[0]["properties"]["frame_name"] = "IMG_7"
+    (folder / "detections.jsonl").write_text(json.dumps(lines[0]) + "\n")
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "IMG_7.jpg").write_bytes(photo.read_bytes() + b"another file")
+    photo.unlink()
+    out = tmp_path / "report"
+    assert main(["report", str(folder), "--photos", str(tmp_path / "source"), "--out", str(out)]) == 0
+    html = (out / "index.html").read_text(encoding="utf-8")
+    assert "photos/IMG_7.jpg" in html
+    assert "was changed" not in html
