@@ -76,7 +76,9 @@ def locate(findings: Sequence[Finding], photos: Mapping[str, Path], kept: Sequen
             continue
         finding.photo_sha256 = sha256
         wanted = None if finding.view is None else finding.view.sha256
-        if finding.photo_is_view and wanted is not None and sha256 != wanted:
+        # The source of a replay, found by its frame's name, is another file than the evidence made of it.
+        recorded = finding.view is not None and path.name == finding.view.file
+        if finding.photo_is_view and recorded and wanted is not None and sha256 != wanted:
             finding.photo_doubt = f"its photo {path.name} is not the one that the flight recorded: it was changed"
         if path not in named:
             named[path] = _free(path, taken)

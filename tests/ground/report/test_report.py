@@ -464,6 +464,7 @@ def test_replay_pictures_are_found_by_their_frame_and_a_structure_has_its_own_ax
     one = rows(tmp_path / "out")[made.name(1)]
     assert (one["element"], one["station_m"], one["offset_m"], one["height_m"]) == ("Pier 3", "1.0", "0.2", "2.5")
     assert one["photo"].startswith("photos/")
+    assert "it was changed" not in page(tmp_path / "out")
     assert "there is no map" in Page(page(tmp_path / "out")).text
 
 
