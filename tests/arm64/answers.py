@@ -1,4 +1,4 @@
-"""The int8 answer of each bundle that may fly on this processor, against the one in the bundle, which was made on x86-64."""
+"""The int8 answer of each bundle that may fly on this processor, against its golden one, made on x86-64."""
 
 from __future__ import annotations
 
