@@ -7,6 +7,7 @@ goes on. The old bundle is only read.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.util
 import logging
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.cracks.plausible import ReportOptions
+from edge.cracks.plausible import SURE_LENGTH_PX
 from edge.support.errors import TryAgainError
 from models import (
     DataError,
@@ -34,6 +35,7 @@ from models import (
     sites,
 )
 from models.adapt_base import Base
+from models.adapt_bundle import Made
 from models.adapt_photos import Parts, Photo
 from models.checkpoint import replacing
 from models.memory import check_memory
@@ -42,6 +44,8 @@ from models.scoring import open_scorer
 log = logging.getLogger(__name__)
 
 SAVE_EVERY_S = 60.0
+CROP_PX = 256
+"""Side of what the network sees while it learns."""
 CHECKED = 6
 """Photographs whose masks are compared with what is there."""
 
@@ -57,6 +61,8 @@ class Request:
     """Of learning, on the clock; choosing, quantising and measuring come on top."""
     held: Path | None = None
     """Folder of photographs to choose on and to report, like `data`; None keeps a third of `data` apart."""
+    steps: int | None = None
+    """Learning ends after so many steps if the minutes have not ended it; None: the minutes alone."""
     weights: Path | None = None
     key: Path | None = None
     password_file: Path | None = None
@@ -77,6 +83,18 @@ def adapt(request: Request) -> dict[str, Any]:
     Raises DataError and BundleError for input that cannot be used, TryAgainError for a full disk and an interruption.
     """
     _check(request)
+    try:
+        return _adapt(request)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise TryAgainError(
+            f"{error.filename or request.beside('.work')}: the disk is full; the old bundle is untouched: make room "
+            "and run the same command again, it goes on from the last checkpoint."
+        ) from error
+
+
+def _adapt(request: Request) -> dict[str, Any]:
     base = adapt_base.open_base(request.bundle, request.weights)
     work = request.beside(".work")
     _begin(request, base, work)
@@ -84,15 +102,13 @@ def adapt(request: Request) -> dict[str, Any]:
     old = open_scorer(request.bundle)
     some = parts.learn[:: max(1, len(parts.learn) // CHECKED)]
     adapt_photos.check_masks(some, [old.score(photo.rgb) for photo in some])
-    steps = _learn(request, base, parts, work)
-    setting = _choose(base, parts, work)
     name = request.out.name
     bundle = work / name
-    command = f"python -m models adapt {request.bundle.name} --minutes {request.minutes:g}"
-    made = {"command": command, "seed": request.seed, "steps": steps, "minutes": request.minutes}
-    adapt_bundle.write_weights(base, parts, bundle, setting, made)
-    adapt_bundle.convert(base, parts, bundle, setting, request.seed)
-    own = sites.Setting(threshold=base.threshold, sure_length_px=ReportOptions().sure_length_px)
+    made = adapt_bundle.finished(bundle)
+    if made is None:
+        made = _make(request, base, parts, bundle)
+    setting = made.setting
+    own = sites.Setting(threshold=base.threshold, sure_length_px=SURE_LENGTH_PX)
     new = open_scorer(bundle)
     before = adapt_judge.side(old, parts.report, own)
     after = adapt_judge.side(new, parts.report, setting)
@@ -102,21 +118,33 @@ def adapt(request: Request) -> dict[str, Any]:
     if not found.taken:
         raise RefusedError(f"{request.bundle} stays as it is: {found.sentence}. The page {page} shows where.")
     if request.key is not None:
-        word = [] if request.password_file is None else ["--password-file", str(request.password_file)]
-        adapt_bundle.run("sign", str(bundle), "--key", str(request.key), *word)
+        word = [] if request.password_file is None else ["--password-file", str(request.password_file.resolve())]
+        adapt_bundle.run(work, "sign", name, "--key", str(request.key.resolve()), *word)
     for ending in (".weights.h5", ".json"):
         (work / f"{name}{ending}").replace(request.beside(ending))
     bundle.rename(request.out)
     shutil.rmtree(work)
     log.info("%s", found.sentence)
     return {
-        "bundle": str(request.out), "page": str(page), "signed": request.key is not None, "steps": steps,
+        "bundle": str(request.out), "page": str(page), "signed": request.key is not None, "steps": made.steps,
         "f1_2px": {"before": round(before.f1, 4), "after": round(after.f1, 4)}, "less_error": found.less_error,
         "fires": {"before": before.fires, "after": after.fires},
         "rendered": {"before": round(before.kept, 4), "after": round(after.kept, 4)},
         "score_threshold": setting.threshold, "report": {"sure_length_px": setting.sure_length_px},
         "damaged": list(parts.damaged),
     }  # fmt: skip
+
+
+def _make(request: Request, base: Base, parts: Parts, bundle: Path) -> Made:
+    """Learn, choose and convert."""
+    steps = _learn(request, base, parts, bundle.parent)
+    setting = _choose(base, parts, bundle.parent)
+    command = f"python -m models adapt {request.bundle.name} --minutes {request.minutes:g}"
+    facts = {"command": command, "seed": request.seed, "minutes": request.minutes}
+    made = Made(setting=setting, steps=steps)
+    adapt_bundle.write_weights(base, parts, bundle, made, facts)
+    adapt_bundle.convert(base, parts, bundle, made, request.seed)
+    return made
 
 
 def _check(request: Request) -> None:
@@ -136,7 +164,7 @@ def _begin(request: Request, base: Base, work: Path) -> None:
     files = sorted(path for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_file())
     listed = [f"{path}\t{path.stat().st_size}\t{path.stat().st_mtime_ns}" for path in files]
     weights = hashlib.sha256(base.weights.read_bytes()).hexdigest()
-    plan = [weights, str(request.minutes), str(request.seed), *listed]
+    plan = [weights, str(request.minutes), str(request.steps), str(request.seed), *listed]
     mark = hashlib.sha256("\n".join(plan).encode()).hexdigest()
     told = work / "plan"
     try:
@@ -175,7 +203,7 @@ def mix_of(photos: Sequence[Photo]) -> batches.Mix:
     if sound:
         found.append(batches.Source(name="sound", weight=0.2, looseness_px=0, clean=True, pictures=sound))
     return batches.Mix(
-        sources=found, crop_px=256, shuffle=4, rendered_cracks=0.05, rendered_clean=0.0, pasted_cracks=0.15,
+        sources=found, crop_px=CROP_PX, shuffle=4, rendered_cracks=0.05, rendered_clean=0.0, pasted_cracks=0.15,
         lookalikes_on_cracked=0.2, lookalikes_on_clean=0.3, gentle=0.6,
     )  # fmt: skip
 
@@ -184,12 +212,12 @@ def _learn(request: Request, base: Base, parts: Parts, work: Path) -> int:
     """Learn for the minutes that are asked for, less those before an interruption; returns the number of steps."""
     from tqdm import tqdm
 
-    from models import adapt_learn
+    from models import adapt_learn, adapt_replay
 
     threads = native_torch.use_free_cores()
     mix = mix_of(parts.learn)
     log.info("rendering what must not be forgotten, and what %s says of it", base.card.name)
-    replay = adapt_learn.make_replay(adapt_learn.build(base.size, base.arrays), mix, request.seed)
+    replay = adapt_replay.make_replay(adapt_learn.build(base.size, base.arrays), mix, request.seed)
     learner = adapt_learn.Learner(base.size, base.arrays, mix, replay, request.seed)
     saved, done = work / "checkpoint.npz", 0.0
     if saved.is_file():
@@ -204,8 +232,8 @@ def _learn(request: Request, base: Base, parts: Parts, work: Path) -> int:
                bar_format="{percentage:3.0f}% |{bar}| {remaining} left{postfix}")  # fmt: skip
     begun, kept = time.perf_counter() - done, time.perf_counter()
     try:
-        while (seconds := time.perf_counter() - begun) < limit or learner.step == 0:
-            loss = learner.learn(next(feed), seconds / limit)
+        while (progress := _progress(request, learner.step, time.perf_counter() - begun)) < 1:
+            loss = learner.learn(next(feed), progress)
             crops = adapt_learn.OWN * (learner.step - first) / max(time.perf_counter() - begun - done, 1e-9)
             bar.set_postfix_str(f"step {learner.step}, loss {loss:.2f}, {crops:.1f} own crops/s", refresh=False)
             bar.update(min(round(time.perf_counter() - begun), bar.total) - bar.n)
@@ -221,11 +249,18 @@ def _learn(request: Request, base: Base, parts: Parts, work: Path) -> int:
     finally:
         bar.close()
         feed.close()
-    checkpoint.save(saved, learner.state(max(limit, time.perf_counter() - begun)))
-    model = adapt_base.to_model(base, adapt_learn.arrays_of(learner.average))
+    checkpoint.save(saved, learner.state(time.perf_counter() - begun))
+    model = adapt_base.to_model(base, learner.result())
     with replacing(work / "candidate.keras", checkpoint.room_for(model.get_weights())) as part:
         model.save(part)
     return learner.step
+
+
+def _progress(request: Request, step: int, seconds: float) -> float:
+    """Share of the learning that is done, by time or by steps, whichever is further; one step is always learned."""
+    if step == 0:
+        return 0.0
+    return max(seconds / (60 * request.minutes), step / request.steps if request.steps else 0.0)
 
 
 def _choose(base: Base, parts: Parts, work: Path) -> sites.Setting:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +31,40 @@ from models.unet import open_saved
 
 log = logging.getLogger(__name__)
 
+ROOT = Path(__file__).parents[1]
+"""Where the rooms lie."""
 CALIBRATION = 140
 """Pictures that set the ranges of int8, rendered crack-free ones among them."""
 CALIBRATION_PX = 512
 OWN_LICENCE = "the user's own photographs"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """What was learned and chosen for a new bundle."""
+
+    setting: sites.Setting
+    steps: int
+
+
+def finished(bundle: Path) -> Made | None:
+    """What stands in the work folder already: a bundle that passed the gate, and its record; None where it does not."""
+    card, record = bundle / "card.json", bundle.with_name(f"{bundle.name}.json")
+    if not (card.is_file() and record.is_file()):
+        return None
+    if not json.loads(card.read_text(encoding="utf-8"))["made"].get("verified", {}).get("passed"):
+        return None
+    told = json.loads(record.read_text(encoding="utf-8"))
+    setting = sites.Setting(threshold=told["score_threshold"], sure_length_px=told["adapted"]["sure_length_px"])
+    return Made(setting=setting, steps=told["steps"])
+
+
 def write_weights(
-    base: Base, parts: Parts, stem: Path, setting: sites.Setting, made: dict[str, Any]
+    base: Base, parts: Parts, stem: Path, made: Made, facts: dict[str, Any]
 ) -> None:  # fmt: skip
     """Write `stem`.weights.h5, the candidate in half precision, and `stem`.json, the record that the card needs.
 
-    `made` are facts of the learning for the record: command, seed, steps and minutes.
+    `facts` are those of the learning for the record: command, seed and minutes.
     """
     model = open_saved(stem.with_name("candidate.keras"))
     small = adapt_base.to_model(base, base.arrays, "float16")
@@ -52,9 +76,9 @@ def write_weights(
     learned = [photo.example for photo in parts.learn]
     record = {
         "created": SystemClock().utc().isoformat(),
-        "command": made["command"],
+        "command": facts["command"],
         "config": {
-            **config, "train": {"seed": made["seed"]}, "model": adapt_base.model_settings(base.size),
+            **config, "train": {"seed": facts["seed"]}, "model": adapt_base.model_settings(base.size),
             "sources": [*config.get("sources", ()), {"name": name, "licence": OWN_LICENCE}],
         },
         "classes": ["crack"], "versions": versions(), "backend": "torch", "parameters": model.count_params(),
@@ -65,17 +89,17 @@ def write_weights(
             part: {"images": len(photos), "names": [photo.example.image.name for photo in photos]}
             for part, photos in (("choose", parts.choose), ("report", parts.report))
         },
-        "steps": made["steps"], "minutes": made["minutes"], "score_threshold": setting.threshold,
+        "steps": made.steps, "minutes": facts["minutes"], "score_threshold": made.setting.threshold,
         "adapted": {
             "from": base.card.name, "weights": hashlib.sha256(base.weights.read_bytes()).hexdigest(),
-            "sure_length_px": setting.sure_length_px,
+            "sure_length_px": made.setting.sure_length_px,
         },
     }  # fmt: skip
     with replacing(stem.with_name(f"{stem.name}.json")) as part:
         part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def convert(base: Base, parts: Parts, bundle: Path, setting: sites.Setting, seed: int) -> None:
+def convert(base: Base, parts: Parts, bundle: Path, made: Made, seed: int) -> None:
     """Quantise `bundle`.weights.h5 into the folder `bundle`, and pass the gate on the photographs kept apart.
 
     Raises DataError with the sentence of the gate where it does not pass, TryAgainError for a full disk.
@@ -95,9 +119,12 @@ def convert(base: Base, parts: Parts, bundle: Path, setting: sites.Setting, seed
         stem = photo.example.image.stem
         _save(held / "images" / f"{stem}.png", photo.rgb)
         _save(held / "masks" / f"{stem}.png", np.asarray((photo.mask & 1) * 255, np.uint8))
-    run("quantize", str(work / f"{name}.weights.h5"), "--data", str(frames), "-o", str(bundle), "--name", name,
-         "--licence", base.card.licence, "--threshold", str(setting.threshold))  # fmt: skip
-    run("verify", str(bundle), "--data", str(held))
+    size = base.card.input
+    run(
+        work, "quantize", f"{name}.weights.h5", "--data", frames.name, "-o", name, "--licence", base.card.licence,
+        "--threshold", str(made.setting.threshold), "--height", str(size.height), "--width", str(size.width),
+    )  # fmt: skip
+    run(work, "verify", name, "--data", held.name)
 
 
 def _tile(rgb: UInt8, rng: np.random.Generator) -> UInt8:
@@ -112,10 +139,17 @@ def _save(path: Path, picture: UInt8) -> None:
         part.write_bytes(cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
 
 
-def run(*words: str) -> None:
-    """Run `python -m convert`; raises with its own sentence where it ends with an error."""
+def run(folder: Path, *words: str) -> None:
+    """Run `python -m convert` in `folder`; raises with its own sentence where it ends with an error.
+
+    What it finds by a relative path it finds again when the bundle and its float weights move together.
+    """
     log.info("python -m convert %s", words[0])
-    done = subprocess.run([sys.executable, "-m", "convert", *words], capture_output=True, text=True, check=False)
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [sys.executable, "-m", "convert", *words], cwd=folder, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     if done.returncode == 0:
         return
     said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]

@@ -9,45 +9,34 @@ shift, and weights are pulled towards where they began (L2-SP, Li et al. 2018, I
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from models import DataError, augment, batches, checkpoint
+from models import DataError, batches, checkpoint
+from models.adapt_replay import Replay
 from models.gpu.losses import label_loss, teacher_loss, thin_weight
 from models.gpu.nets import FastUNet
 from models.gpu.scenes import Batch
 from models.gpu.transfer import Arrays
 from models.unet import FastSize
 
-UInt8 = npt.NDArray[np.uint8]
-
-CROP_PX = 256
 OWN = 8
 """Own crops of a batch."""
-REPLAYED = 4
-REPLAY = 240
-"""Replay crops made beforehand, each used again in turns and mirrored."""
+REPLAYED = 6
+"""Replay crops beside them."""
 RATE = 8e-4
 WARMUP_STEPS = 40
 PULL = 2e-2
 """Share of the distance to the first weights that is taken back at each step, times the learning rate."""
 EMA = 0.99
-KEEP = 1.0
+SHARE = 0.6
+"""How far the result goes from the first weights to the learned ones: most is gained on the first half of the way, most
+is forgotten on the second (Wortsman et al. 2022, CVPR: WiSE-FT; measured in docs/adapt.md)."""
+KEEP = 2.0
 """Weight of the old answers on replay crops, beside the labels on own crops."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Replay:
-    """Crops without labels and what the network said of them before it learned anything."""
-
-    images: UInt8
-    """(N, CROP_PX, CROP_PX, 3)."""
-    answers: UInt8
-    """(N, CROP_PX, CROP_PX): scores, 255 for 1."""
 
 
 def build(size: FastSize, arrays: Arrays) -> FastUNet:
@@ -58,36 +47,13 @@ def build(size: FastSize, arrays: Arrays) -> FastUNet:
     lost = [name for name in missing if not name.endswith("num_batches_tracked")]
     if lost:
         raise DataError(f"The weights do not fit the network: {lost[0]} is missing.")
-    return net.to(memory_format=torch.channels_last)
+    placed: FastUNet = net.to(memory_format=torch.channels_last)
+    return placed
 
 
 def arrays_of(net: nn.Module) -> Arrays:
     """Return the weights as arrays, as `build` takes them."""
     return {name: value.numpy().copy() for name, value in net.state_dict().items() if value.ndim}
-
-
-def make_replay(net: FastUNet, own: batches.Mix, seed: int, count: int = REPLAY) -> Replay:
-    """Render replay crops, a quarter of them strange copies of the photographs, and ask `net` about all of them."""
-    made = batches.Mix(
-        sources=[], crop_px=CROP_PX, shuffle=own.shuffle, rendered_cracks=0.5, rendered_clean=0.5,
-        lookalikes_on_cracked=0, lookalikes_on_clean=0,
-    )  # fmt: skip
-    images = np.empty((count, CROP_PX, CROP_PX, 3), np.uint8)
-    for i in range(count):
-        rng = np.random.default_rng([seed, 2**31, i])
-        if i % 4:
-            images[i] = batches.make_crop(made, rng)[0]
-        else:
-            rgb = batches.make_scene(own, rng, aim_chance=0.5)[0]
-            images[i] = augment.photometric(rng, augment.photometric(rng, rgb))
-    net.eval()
-    answers = np.empty(images.shape[:3], np.uint8)
-    with torch.inference_mode():
-        for first in range(0, count, REPLAYED):
-            rgb = _tensor(images[first : first + REPLAYED])
-            scores = torch.sigmoid(net(rgb))[:, 0]
-            answers[first : first + REPLAYED] = torch.round(scores * 255).to(torch.uint8).numpy()
-    return Replay(images=images, answers=answers)
 
 
 class Learner:
@@ -117,7 +83,8 @@ class Learner:
         """Learn from one batch and return the loss. Raises DataError where it is not finite."""
         images, labels = made
         own = torch.from_numpy(images).permute(0, 3, 1, 2)
-        kept, answers = self._replayed()
+        rng = np.random.default_rng([self._seed, 1 << 30, self.step])
+        kept, answers = self._replay.draw(rng, REPLAYED)
         rgb = torch.cat([own, kept]).contiguous(memory_format=torch.channels_last)
         logits = self.net(rgb)
         target = torch.from_numpy(labels)
@@ -130,6 +97,14 @@ class Learner:
             raise DataError(f"The loss became {value} at step {self.step}; look for a damaged photo or mask.")
         self._move(loss, progress)
         return value
+
+    def result(self) -> Arrays:
+        """Return the weights `SHARE` of the way from the first ones to the average of the last ones."""
+        arrays = arrays_of(self.average)
+        with torch.no_grad():
+            for (name, value), first in zip(self.average.named_parameters(), self._first, strict=True):
+                arrays[name] = torch.lerp(first, value, SHARE).numpy()
+        return arrays
 
     def state(self, seconds: float) -> checkpoint.Checkpoint:
         """Return what is needed to go on after a kill."""
@@ -174,21 +149,6 @@ class Learner:
                 value.lerp_(first, rate * PULL)
                 mean.lerp_(value, 1 - decay)
 
-    def _replayed(self) -> tuple[Tensor, Tensor]:
-        rng = np.random.default_rng([self._seed, 1 << 30, self.step])
-        rows = rng.integers(len(self._replay.images), size=REPLAYED)
-        turn, flip = int(rng.integers(4)), bool(rng.integers(2))
-        images = np.rot90(self._replay.images[rows], turn, (1, 2))
-        answers = np.rot90(self._replay.answers[rows], turn, (1, 2))
-        if flip:
-            images, answers = images[:, :, ::-1], answers[:, :, ::-1]
-        return _tensor(images), torch.from_numpy(answers.copy()).float().div_(255)[:, None]
-
 
 def _values(net: nn.Module) -> list[npt.NDArray[np.float32]]:
     return [one.detach().numpy().copy() for one in net.parameters()]
-
-
-def _tensor(images: UInt8) -> Tensor:
-    rgb = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float().div_(255)
-    return rgb.contiguous(memory_format=torch.channels_last)

@@ -34,7 +34,7 @@ HELD = 1 / 3
 SHIFTS_PX = (24, 48)
 """Masks are moved this far, all eight ways, to see whether they lie where something is."""
 LIES_ON = 1.15
-"""What a mask lies on is darker, or scored higher, than what it would lie on when moved, by this factor."""
+"""What a mask lies on stands out more, or is scored higher, than what it would lie on when moved, by this factor."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,11 +130,10 @@ def share_out(folder: Path, photos: Sequence[Photo], damaged: Sequence[str], hel
         )
     _check_cracked(folder, photos, 1 if held else LEAST_CRACKED)
     if held:
-        groups = _groups(held)
         _check_cracked(folder, held, 2)
-        choose, report = _runs(groups, 0.0, 0.5)[1:]
+        _, choose, report = _runs(_groups(held), 1.0)
         return Parts(learn=tuple(photos), choose=choose, report=report, damaged=tuple(damaged))
-    learn, choose, report = _runs(_groups(photos), 1 - HELD, HELD / 2)
+    learn, choose, report = _runs(_groups(photos), HELD)
     return Parts(learn=learn, choose=choose, report=report, damaged=tuple(damaged))
 
 
@@ -156,15 +155,16 @@ def _groups(photos: Sequence[Photo]) -> list[list[Photo]]:
     return list(found.values())
 
 
-def _runs(groups: list[list[Photo]], learn: float, choose: float) -> tuple[tuple[Photo, ...], ...]:
-    """Three runs of photographs; the cracked and the sound ones are cut apart, at least one cracked for each part."""
+def _runs(groups: list[list[Photo]], held: float) -> tuple[tuple[Photo, ...], ...]:
+    """Three runs of photographs, the share `held` kept apart; cracked and sound ones are shared out each by themselves.
+
+    To choose and to report stay one cracked photograph at least; an odd one is reported.
+    """
     parts: tuple[list[Photo], list[Photo], list[Photo]] = ([], [], [])
     for cracked in (True, False):
         members = [group for group in groups if any(photo.cracked for photo in group) is cracked]
-        first, second = round(learn * len(members)), round((learn + choose) * len(members))
-        if cracked:
-            first = min(first, len(members) - 2) if learn else 0
-            second = min(max(second, first + 1), len(members) - 1)
+        apart = max(round(held * len(members)), 2 if cracked else 0)
+        first, second = len(members) - apart, len(members) - apart + apart // 2
         for part, run in zip(parts, (members[:first], members[first:second], members[second:]), strict=True):
             part += [photo for group in run for photo in group]
     return tuple(tuple(part) for part in parts)
@@ -173,29 +173,28 @@ def _runs(groups: list[list[Photo]], learn: float, choose: float) -> tuple[tuple
 def check_masks(photos: Sequence[Photo], scores: Sequence[UInt8]) -> None:
     """Raise DataError where the masks seem to belong to other photographs.
 
-    `scores` (H, W) are the old network's answers. Cracks are darker than what is beside them, or at least suspected by
-    the network: moved masks must lie on something brighter and less suspected. One sign of the two is enough, over all
-    photographs together.
+    `scores` (H, W) are the old network's answers. Cracks differ in brightness from what is around them, or at least are
+    suspected by the network: moved masks must lie on something that stands out less. One sign of the two is enough,
+    over all photographs together.
     """
-    signs = {"darkness": [0.0, 0.0], "score": [0.0, 0.0]}
+    signs = {"contrast": [0.0, 0.0], "score": [0.0, 0.0]}
     worst: tuple[float, str] = (np.inf, "")
     for photo, score in zip(photos, scores, strict=True):
         if not photo.cracked:
             continue
         grey = np.asarray(cv2.cvtColor(photo.rgb, cv2.COLOR_RGB2GRAY), np.float32)
-        dark = np.maximum(cv2.GaussianBlur(grey, (0, 0), 8) - grey, 0)
+        contrast = np.asarray(np.abs(cv2.GaussianBlur(grey, (0, 0), 8) - grey), np.float32)
         crack = (photo.mask & 1) > 0
-        here = {"darkness": _mean(dark, crack), "score": _mean(score.astype(np.float32), crack)}
-        for name, plane in (("darkness", dark), ("score", score.astype(np.float32))):
-            elsewhere = float(np.mean([_mean(plane, moved) for moved in _moved(crack)]))
-            signs[name][0] += here[name]
+        for name, plane in (("contrast", contrast), ("score", score.astype(np.float32))):
+            here, elsewhere = _mean(plane, crack), float(np.mean([_mean(plane, moved) for moved in _moved(crack)]))
+            signs[name][0] += here
             signs[name][1] += elsewhere
-            if name == "darkness" and here[name] / (elsewhere + 0.1) < worst[0]:
-                worst = here[name] / (elsewhere + 0.1), photo.example.image.name
+            if name == "contrast" and here / (elsewhere + 0.1) < worst[0]:
+                worst = here / (elsewhere + 0.1), photo.example.image.name
     if all(on < LIES_ON * off + 0.1 for on, off in signs.values()):
         raise DataError(
-            "The masks do not lie on anything in their photos: what they cover is no darker than what is beside it and "
-            f"looks no more like a crack. Do they belong to other photos? Look at {worst[1]} first."
+            "The masks do not lie on anything in their photos: what they cover stands out no more than what is beside "
+            f"it, and looks no more like a crack. Do they belong to other photos? Look at {worst[1]} first."
         )
 
 

@@ -77,8 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--spalling", action="store_true",
                         help="draw spalling too, and write a folder of masks per class")  # fmt: skip
     render.set_defaults(run=_render)
-    back = commands.add_parser("import", help="corrected labels of labelme, COCO or CVAT, as folders for train")
-    back.add_argument("source", type=Path, help="folder, annotations.json or annotations.xml")
+    back = commands.add_parser(
+        "import", help="corrected labels of labelme, COCO, CVAT or painted masks, as folders for train"
+    )
+    back.add_argument("source", type=Path, help="folder (labelme, or images/ with masks/), or an annotations file")
     back.add_argument("--out", type=Path, required=True, help="images/, masks/CLASS/ and negatives/ are made in it")
     back.add_argument("--class", dest="classes", action="append", default=[], metavar="NAME",
                       help="take this class, and no other that is not named so (default: all)")  # fmt: skip

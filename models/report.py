@@ -101,7 +101,8 @@ def _page(
     title = f"Evaluation of {scorer.name}"
     parts = [
         f"<h1>{html.escape(title)}</h1><p>Score threshold {scorer.threshold:g}, fixed with the weights and not chosen "
-        "on these pictures. Scores are of the crack class alone; in brackets the 95 % bootstrap interval over images.</p>",
+        "on these pictures. Scores are of the crack class alone; in brackets the 95 % bootstrap interval over "
+        "images.</p>",
         _scores_table("Pooled over all pixels of a set", "pooled", found),
         _scores_table("Mean over images that hold a crack", "per_image", found),
         _images_table(found),

@@ -40,6 +40,8 @@ LEFT_FRAMES = 20
 """A line that was out of sight for so many frames is told of, if it changed since it was told last."""
 GROWTH = 0.2
 """A crack that became longer by this share while in sight is told of again."""
+KEPT_MARKS = 2000
+"""So many marks that were never told of are kept; those that went out of sight first are forgotten."""
 BETTER = 1.25
 """A view with a picture gives way to one that is better by this factor: it bounds how many pictures a crack takes."""
 BANDS = 24
@@ -91,6 +93,7 @@ class Inventory:
         self.frame_name: str | None = None
         """The frame that places of this flight are in (``Place.frame``); None before the first place."""
         self.frames = 0
+        self._trim_at = KEPT_MARKS + KEPT_MARKS // 4
         self._in_sight: deque[set[int]] = deque(maxlen=LEFT_FRAMES + 1)
         """By frame, newest last: the cracks that it shows."""
         self._elsewhere: set[int] = set()
@@ -129,6 +132,8 @@ class Inventory:
         sharpness = _sharpness(look.rgb)
         for sighting in matched.sightings:
             self._see(sighting, look, placed, sharpness)
+        if len(self.entries) > self._trim_at:
+            self._trim()
         revisions += self._due({one.number for one in matched.sightings} | {kept for _, kept in matched.given_up})
         return Told(matched.numbers, tuple(revisions), placed)
 
@@ -188,6 +193,16 @@ class Inventory:
         if elsewhere and entry.best.frame_seq == look.frame_seq:
             self._elsewhere.discard(sighting.number)
         measure(entry, crack, size)
+
+    def _trim(self) -> None:
+        """Forget the marks that nobody was told of, but the newest: light and noise make some with every frame."""
+        marks = [(entry.last_frame, number) for number, entry in self.entries.items()
+                 if entry.told is None and entry.last_frame < self.frames]  # fmt: skip
+        for _, number in sorted(marks)[: max(0, len(marks) - KEPT_MARKS)]:
+            self.map.forget(number)
+            del self.entries[number]
+        self.map.forget_votes()
+        self._trim_at = len(self.entries) + KEPT_MARKS // 4
 
     def _give_up(self, pairs: Sequence[tuple[int, int]]) -> list[CrackState]:
         """The numbers that were given up because two lines proved to be one crack; what they knew goes over."""

@@ -69,8 +69,8 @@ def test_a_broker_or_table_that_cannot_be_is_refused(tmp_path, capsys):
     assert main(["ground", "--config", str(config)]) == 78
     assert main(["ground", "--broker", "http://x", "--store", str(tmp_path / "g.db")]) == 78
     assert main(["ground", "--store", str(config / "x")]) == 78
-    assert main(["ground", "--http", "127.0.0.1:8080"]) == 78
+    assert main(["ground", "--http", "0.0.0.0:8080"]) == 78
     told = capsys.readouterr().err
     assert "ground.share" in told
-    assert "no live page" in told
+    assert "other machines can connect" in told
     assert "write it as mqtt://host:1883" in told

@@ -94,7 +94,7 @@ class Finding:
 
     @property
     def worst_mm(self) -> float | None:
-        """The width it is sorted by: its mean, or the bound above it."""
+        """Its mean width, or the bound above it."""
         return _value(self.width) if self.width is not None else self.at_most_mm
 
 
@@ -300,12 +300,13 @@ def _band_words(band: int | None, width: Json | None, bands: Bands) -> str | Non
     )
 
 
-def _severity(finding: Finding) -> tuple[bool, bool, bool, bool, float, float, float]:
-    """Rejected last, confirmed first, areas behind cracks, unknown widths behind known ones, wide before narrow, long
-    before short; of areas the large before the small."""
+def _severity(finding: Finding) -> tuple[bool, bool, bool, int, float, float, float]:
+    """Rejected last, confirmed first, areas behind cracks, mere bounds behind measured widths and unknown ones behind
+    both, wide before narrow, long before short; of areas the large before the small."""
     rejected = finding.review is not None and finding.review.verdict == "rejected"
     worst = finding.worst_mm
     sure = finding.several or (finding.review is not None and finding.review.verdict == "confirmed")
     size = _value(finding.area_cm2) if finding.is_area else _value(finding.length)
     px = _value(finding.width_px) or 0.0
-    return rejected, not sure, finding.is_area, worst is None, -(worst or 0.0), -(size or 0.0), -px
+    vague = 0 if finding.width is not None else 1 if worst is not None else 2
+    return rejected, not sure, finding.is_area, vague, -(worst or 0.0), -(size or 0.0), -px

@@ -103,6 +103,7 @@ def render(
         script_hash=_hash(script),
         change=saying.change,
         size=saying.size,
+        sort_key=lambda one: "" if one.width is None else value(one.width),
         wanted_mm=f"{wanted_mm:g} mm",
         area_rows=_area_rows(shown),
         flown=_flown(flight, shown),
@@ -145,8 +146,8 @@ def _band_rows(shown: Sequence[Finding], table: Bands) -> list[BandRow]:
         rows.append(
             BandRow(
                 band,
-                "no band: width not known, or only an upper bound" if band is None else table.names[band],
-                "" if band is None else table.meanings[band],
+                "no band" if band is None else table.names[band],
+                "only an upper bound of the width is known, or nothing" if band is None else table.meanings[band],
                 len(inside),
                 sum(lengths) / 1000 if lengths else None,
             )
@@ -170,7 +171,7 @@ def _flown(flight: Flight, shown: Sequence[Finding]) -> str:
     """The day of the flight, and whether its clock can be believed."""
     begun = min((one.first_seen for one in shown if one.first_seen), default=flight.summary.get("started_at"))
     unset = any(one.view is not None and one.view.clock_set is False for one in shown)
-    return saying.day(begun) + (" by a clock that nothing had set" if unset and begun else "")
+    return saying.day(begun) + (" by a clock that nothing vouches for" if unset and begun else "")
 
 
 def _shortened(text: str) -> str:
