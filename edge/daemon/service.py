@@ -22,7 +22,7 @@ from typing import Any
 from edge import evidence
 from edge.daemon.control import Control, Switch
 from edge.daemon.ground import Ground
-from edge.daemon.meter import Flood, InHand, Meter
+from edge.daemon.meter import InHand, Meter, Noise
 from edge.daemon.names import Names
 from edge.daemon.notify import Systemd
 from edge.daemon.pilot import Pilot, pilot_of
@@ -86,7 +86,7 @@ class Service:
         self._systemd = systemd
         self._meter = Meter()
         self._in_hand = InHand(clock)
-        self._flood = Flood()
+        self._noise = Noise()
         self._switch = Switch(flying=settings.flight.start_flying)
         self._flight = Flight.of(settings.vehicle, flight_id(clock))
         self._newest: Outcome | None = None
@@ -167,7 +167,7 @@ class Service:
         if outcome.features or outcome.revisions:
             ground.poke()
         self._newest = outcome
-        self._flood.see(outcome.mask)
+        self._noise.see(outcome.mask)
         self._meter.add(
             self._clock.monotonic_ns(),
             outcome.stage_ms,
@@ -273,7 +273,7 @@ class Service:
             lambda: camera.health() if self._switch.flying else None,
             lambda: segmenter.degraded,
             lambda: None if outbox.waits_s > 0 else self._in_hand.trouble(),  # a slow disk is named by the outbox
-            self._flood.trouble,
+            self._noise.trouble,
             navigator.health,
             outbox.health,
             lambda: pipeline.storage_trouble,

@@ -1,7 +1,8 @@
-"""The int8 answer of each bundle on this processor, against the one in the bundle, which was made on x86-64."""
+"""The int8 answer of each bundle that may fly on this processor, against its golden one, made on x86-64."""
 
 from __future__ import annotations
 
+import json
 import platform
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from edge.masks.artifacts import TFLITE
 from edge.masks.bundle import load_bundle, load_golden
 from edge.masks.interpreter import open_network
 
-BUNDLES = sorted(card.parent for card in (Path(__file__).parents[2] / "models/bundles").glob("*/card.json"))
+CARDS = sorted((Path(__file__).parents[2] / "models/bundles").glob("*/card.json"))
+# A patch classifier does not fly: no backend opens it.
+BUNDLES = [card.parent for card in CARDS if json.loads(card.read_bytes())["output"]["kind"] == "logits"]
 
 
 @pytest.mark.parametrize("folder", BUNDLES, ids=[folder.name for folder in BUNDLES])

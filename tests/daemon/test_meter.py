@@ -6,11 +6,12 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from edge.daemon.meter import WINDOW, Flood, InHand, Meter
+from edge.daemon.meter import WINDOW, InHand, Meter, Noise
+from edge.frames import RGB, Frame
 from edge.masks import ClassMask, DamageClass, Mask
 from edge.support.clock import ManualClock
 from edge.support.timings import percentiles
-from tests.pictures import frame
+from tests.pictures import concrete, frame
 
 
 def test_nothing_is_unknown_not_zero() -> None:
@@ -91,7 +92,7 @@ def test_a_frame_that_hangs_is_told_and_a_slow_board_is_not() -> None:
 
 def test_noise_for_cracks_is_told_after_ten_frames_and_an_area_is_not() -> None:
     picture = frame()
-    shape, flood = picture.rgb.shape[:2], Flood()
+    shape, flood = picture.rgb.shape[:2], Noise()
     noise = np.random.default_rng(3).random(shape) < 0.5
 
     def mask(measure: Literal["line", "area"]) -> Mask:
@@ -108,3 +109,21 @@ def test_noise_for_cracks_is_told_after_ten_frames_and_an_area_is_not() -> None:
     assert "of the picture as cracks, 10 frames in a row" in str(flood.trouble())
     flood.see(mask("area"))
     assert flood.trouble() is None
+
+
+def test_a_camera_that_delivers_noise_is_told_and_a_dull_wall_is_not() -> None:
+    chance, noise, wall = np.random.default_rng(4), Noise(), Noise()
+
+    def mask(number: int, rgb: RGB) -> Mask:
+        picture, nothing = Frame(number, 0, None, rgb), np.zeros(rgb.shape[:2], np.uint8)
+        found = ClassMask(picture, DamageClass("crack", 0.5, "line"), nothing, nothing.astype(bool))
+        return Mask(picture, (found,), "m")
+
+    for number in range(10):
+        assert noise.trouble() is None
+        noise.see(mask(number, chance.integers(0, 256, (60, 80, 3), np.uint8)))
+        wall.see(mask(number, concrete(60, 80, seed=number)))
+    assert str(noise.trouble()).startswith("the camera delivers noise, 10 frames in a row")
+    assert wall.trouble() is None
+    noise.see(mask(10, np.zeros((60, 80, 3), np.uint8)))
+    assert noise.trouble() is None, "black and even is another trouble"
