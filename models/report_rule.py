@@ -181,7 +181,7 @@ def _rule(tiles: Sequence[Tile], studied: Sequence[Pieces], rows: Sequence[int])
             f"A rule needs {LEAST_PIECES} true and {LEAST_PIECES} false pieces to be fitted on; the held-out pictures "
             f"show {int(true.sum())} and {int((~true).sum())}: hold more photographs out."
         )
-    weight = np.concatenate([np.full(int(studied[i].judged.sum()), count[tiles[i].site] ** -0.5) for i in rows])
+    weight = np.concatenate([np.full(int(studied[i].judged.sum()), max(1, count[tiles[i].site]) ** -0.5) for i in rows])
     constant, weights, typical = logistic(signs, true, weight)
     terms = {
         name: Term(weight=round(float(w), 4), typical=round(float(t), 4))
