@@ -159,11 +159,11 @@ def _company(pieces: Sequence[Sequence[Crack]], lengths: Sequence[float]) -> lis
     order = sorted(range(len(pieces)), key=lambda i: -lengths[i])
     paths = [np.concatenate([crack.path_px for crack in pieces[i]]) for i in order]
     last = np.cumsum([len(path) for path in paths])
-    points = np.concatenate(paths) if paths else np.zeros((0, 2), np.float32)
+    x, y = np.ascontiguousarray(np.concatenate(paths).T) if paths else np.zeros((2, 0), np.float32)
     for rank, i in enumerate(order[1:], 1):
         ends = np.array([end for crack in pieces[i] for end in (crack.path_px[0], crack.path_px[-1])])
-        away = points[None, : last[rank - 1]] - ends[:, None]
-        nearest = math.sqrt(float((away * away).sum(axis=2).min()))
+        dx, dy = x[: last[rank - 1]] - ends[:, :1], y[: last[rank - 1]] - ends[:, 1:]
+        nearest = math.sqrt(float((dx * dx + dy * dy).min()))
         found[i] = 1 - min(nearest, COMPANY_PX) / COMPANY_PX
     return found
 
