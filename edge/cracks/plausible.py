@@ -11,7 +11,7 @@ may give more: the ``ReportRule`` fitted to its weights (``python -m models repo
 * company: 1 where it touches a longer piece, 0 where the next one is 60 px or more from its ends: a crack is often
   traced in several pieces, a false mark stands alone.
 
-What is held back is counted under the sign that speaks most against it. Other signs were measured and are not here
+What is held back is counted by reason. Other signs were measured and are not here
 because they add little (docs/accuracy.md): steps and valleys of the grey profile, a line that goes on beyond the ends,
 alignment with the edges of the picture, steady width.
 """
@@ -34,8 +34,9 @@ from edge.masks import ClassMask, DamageClass, ReportRule
 Reason = Literal["weak", "straight", "curled", "alone"]
 BY_LENGTH: tuple[Reason, ...] = ("weak",)
 REASONS: tuple[Reason, ...] = ("weak", "straight", "curled", "alone")
-"""Why a crack is not reported. ``weak``: its piece is too short for its score; ``straight``, ``curled`` and ``alone``
-are told apart from it only by the rule of a card: what ``bend``, ``reach`` and ``company`` speak against."""
+"""Why a crack is not reported. ``weak``: its piece is too short for its score. By the rule of a card also ``straight``,
+``curled`` and ``alone``: a usual ``bend``, ``reach`` or ``company`` would have been enough to report it; where that is
+true of several, the one that speaks most against it."""
 SURE_LENGTH_PX = 1200.0
 """The limit of the rule of length where neither the settings nor the card give another rule. Chosen for the bundles
 that came without one (docs/accuracy.md)."""
@@ -112,11 +113,12 @@ def evidence(signs: npt.NDArray[np.float64], rule: ReportRule) -> npt.NDArray[np
 def judged(signs: npt.NDArray[np.float64], rule: ReportRule) -> list[Reason | None]:
     """Why each piece is not reported; None where it is. ``signs`` (N, 5) as of ``signs_of``."""
     adds = evidence(signs, rule)
-    reported = (rule.constant + adds.sum(axis=1) >= 0).tolist()
-    # Length and sureness are two sides of one question.
-    by_reason = np.column_stack((adds[:, 0] + adds[:, 1], adds[:, 2:]))
-    worst = by_reason.argmin(axis=1).tolist() if len(adds) else []
-    return [None if good else REASONS[at] for good, at in zip(reported, worst, strict=True)]
+    total = rule.constant + adds.sum(axis=1)
+    # Length and sureness are two sides of one question, and the answer where no other sign alone would have saved it.
+    course = adds[:, 2:]
+    saved = np.where(total[:, None] - course >= 0, course, 0.0)
+    worst = np.where((saved < 0).any(axis=1), 1 + saved.argmin(axis=1), 0)
+    return [None if sum_ >= 0 else REASONS[at] for sum_, at in zip(total.tolist(), worst.tolist(), strict=True)]
 
 
 def signs_of(pieces: Sequence[Sequence[Crack]]) -> npt.NDArray[np.float64]:

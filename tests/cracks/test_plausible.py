@@ -142,8 +142,8 @@ def test_the_reported_mask_is_that_of_the_pipeline_and_leaves_its_arguments_alon
 
 
 RULE = ReportRule(
-    version=1, constant=0.5, length=Term(weight=0.5, typical=4.5), sureness=Term(weight=1.0, typical=2.3),
-    bend=Term(weight=1.0, typical=0.5), reach=Term(weight=4.0, typical=0.9), company=Term(weight=2.0, typical=0.5),
+    version=1, constant=1.5, length=Term(weight=0.5, typical=4.5), sureness=Term(weight=2.0, typical=2.3),
+    bend=Term(weight=1.0, typical=0.5), reach=Term(weight=4.0, typical=0.9), company=Term(weight=3.0, typical=0.5),
 )  # fmt: skip
 WAVY = drawn([(np.column_stack((np.arange(20, 165), 92 + 5 * np.sin(np.arange(20, 165) / 9))), 4.0)], 184)
 HOOK = drawn([(arc((92, 92), 25, 0, 300), 4.0)], 184)
@@ -166,7 +166,7 @@ def test_a_short_piece_is_believed_beside_a_longer_one(gap_px: float, kept: int)
     """Below the middle of the long one's course; alone at 75 px away, in company at 8 px."""
     short = (np.column_stack((np.arange(70, 110), 97 + gap_px + 3 * np.sin(np.arange(40) / 6))), 4.0)
     both = np.maximum(WAVY, drawn([short], 184))
-    result = sifted(scored(both, 0.86), picture(both, blur=0.7), ReportOptions(), RULE)
+    result = sifted(scored(both, 0.88), picture(both, blur=0.7), ReportOptions(), RULE)
     assert len(result.traced.cracks) == kept
     assert result.suppressed["alone"] == 2 - kept
 
