@@ -11,6 +11,9 @@ may give more: the ``ReportRule`` fitted to its weights (``python -m models repo
 * company: 1 where it touches a longer piece, 0 where the next one is 60 px or more from its ends: a crack is often
   traced in several pieces, a false mark stands alone.
 
+A piece of 300 px or more that the rule of length reports is reported by every card: the signs were learned on marks
+seen whole in small pictures, and a long crack that turns back on itself is no letter.
+
 What is held back is counted by reason. Other signs were measured and are not here
 because they add little (docs/accuracy.md): steps and valleys of the grey profile, a line that goes on beyond the ends,
 alignment with the edges of the picture, steady width.
@@ -41,6 +44,8 @@ SURE_LENGTH_PX = 1200.0
 """The limit of the rule of length where neither the settings nor the card give another rule. Chosen for the bundles
 that came without one (docs/accuracy.md)."""
 
+LONG_PX = 300.0
+"""From this length on a card's rule holds nothing back that the rule of length reports."""
 LEAST_DOUBT = 0.004
 """A score of 255 of 255 is not certainty: one code of doubt is left."""
 LEAST_BEND_PX = 0.3
@@ -110,6 +115,12 @@ def evidence(signs: npt.NDArray[np.float64], rule: ReportRule) -> npt.NDArray[np
     return np.asarray((signs - typical) * weight)
 
 
+def long_enough(signs: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Which pieces are reported by every card, whatever their course: (N,) for ``signs`` (N, 5)."""
+    length_px, doubt = np.exp(signs[:, 0]), np.exp(-signs[:, 1]) - LEAST_DOUBT
+    return np.asarray((length_px >= LONG_PX) & (length_px >= SURE_LENGTH_PX * doubt))
+
+
 def judged(signs: npt.NDArray[np.float64], rule: ReportRule) -> list[Reason | None]:
     """Why each piece is not reported; None where it is. ``signs`` (N, 5) as of ``signs_of``."""
     adds = evidence(signs, rule)
@@ -118,7 +129,8 @@ def judged(signs: npt.NDArray[np.float64], rule: ReportRule) -> list[Reason | No
     course = adds[:, 2:]
     saved = np.where(total[:, None] - course >= 0, course, 0.0)
     worst = np.where((saved < 0).any(axis=1), 1 + saved.argmin(axis=1), 0)
-    return [None if sum_ >= 0 else REASONS[at] for sum_, at in zip(total.tolist(), worst.tolist(), strict=True)]
+    reported = ((total >= 0) | long_enough(signs)).tolist()
+    return [None if good else REASONS[at] for good, at in zip(reported, worst.tolist(), strict=True)]
 
 
 def signs_of(pieces: Sequence[Sequence[Crack]]) -> npt.NDArray[np.float64]:

@@ -171,6 +171,14 @@ def test_a_short_piece_is_believed_beside_a_longer_one(gap_px: float, kept: int)
     assert result.suppressed["alone"] == 2 - kept
 
 
+def test_a_long_crack_that_turns_back_is_reported_by_every_card() -> None:
+    """The same hook three times as large: 390 px at a score of 0.9, for which the rule of length asks for 120 px."""
+    share = drawn([(arc((92, 92), 75, 0, 300), 4.0)], 184)
+    assert len(sifted(scored(share, 0.9), picture(share, blur=0.7), ReportOptions(), RULE).traced.cracks) == 1
+    unsure = sifted(scored(share, 0.6), picture(share, blur=0.7), ReportOptions(), RULE)
+    assert (len(unsure.traced.cracks), sum(unsure.suppressed.values())) == (0, 1)
+
+
 def test_signs_are_those_of_the_figures() -> None:
     """An arc of 300 degrees: its chord is 2 r sin(150 deg), its length 5.236 r."""
     cracks = [trace(figure(share), TraceOptions()).cracks for share in (HOOK, JOINT)]
