@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from edge.cracks.plausible import SURE_LENGTH_PX, evidence, signs_of, traced
+from edge.cracks.plausible import SURE_LENGTH_PX, evidence, long_enough, signs_of, traced
 from edge.cracks.trace import Traced
 from edge.masks import ReportRule, Term, preprocess
 from models import DataError, sites
@@ -148,12 +148,15 @@ def _fit(threshold: float, tiles: Sequence[Tile], studied: Sequence[Pieces]) -> 
         for i in rows:
             if tiles[i].photo in held:
                 chosen_evidence[i] = _evidence(studied[i], without)
-    kept = [[chosen_evidence[i] >= cut for cut in CUTS] for i in rows]
+    kept = [[(chosen_evidence[i] >= cut) | long_enough(studied[i].signs) for cut in CUTS] for i in rows]
     table = _table(threshold, [tiles[i] for i in rows], [studied[i] for i in rows], kept)
     swept = sites.sweep(table, None)
     best = sites.choose(swept)
     rule = replace(rule, constant=round(rule.constant - CUTS[best], 4))
-    both = [[one.length_px >= SURE_LENGTH_PX * (1 - one.score), _evidence(one, rule) >= 0] for one in studied]
+    both = [
+        [one.length_px >= SURE_LENGTH_PX * (1 - one.score), (_evidence(one, rule) >= 0) | long_enough(one.signs)]
+        for one in studied
+    ]
     table = _table(threshold, tiles, studied, both)
     names = ("by_length", "by_rule")
     halves = {part: dict(zip(names, map(_plain, sites.sweep(table, part)), strict=True)) for part in sites.PARTS}
@@ -181,7 +184,7 @@ def _rule(tiles: Sequence[Tile], studied: Sequence[Pieces], rows: Sequence[int])
             f"A rule needs {LEAST_PIECES} true and {LEAST_PIECES} false pieces to be fitted on; the held-out pictures "
             f"show {int(true.sum())} and {int((~true).sum())}: hold more photographs out."
         )
-    weight = np.concatenate([np.full(int(studied[i].judged.sum()), count[tiles[i].site] ** -0.5) for i in rows])
+    weight = np.concatenate([np.full(int(studied[i].judged.sum()), max(1, count[tiles[i].site]) ** -0.5) for i in rows])
     constant, weights, typical = logistic(signs, true, weight)
     terms = {
         name: Term(weight=round(float(w), 4), typical=round(float(t), 4))

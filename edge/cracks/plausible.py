@@ -11,7 +11,10 @@ may give more: the ``ReportRule`` fitted to its weights (``python -m models repo
 * company: 1 where it touches a longer piece, 0 where the next one is 60 px or more from its ends: a crack is often
   traced in several pieces, a false mark stands alone.
 
-What is held back is counted under the sign that speaks most against it. Other signs were measured and are not here
+A piece of 300 px or more that the rule of length reports is reported by every card: the signs were learned on marks
+seen whole in small pictures, and a long crack that turns back on itself is no letter.
+
+What is held back is counted by reason. Other signs were measured and are not here
 because they add little (docs/accuracy.md): steps and valleys of the grey profile, a line that goes on beyond the ends,
 alignment with the edges of the picture, steady width.
 """
@@ -34,12 +37,15 @@ from edge.masks import ClassMask, DamageClass, ReportRule
 Reason = Literal["weak", "straight", "curled", "alone"]
 BY_LENGTH: tuple[Reason, ...] = ("weak",)
 REASONS: tuple[Reason, ...] = ("weak", "straight", "curled", "alone")
-"""Why a crack is not reported. ``weak``: its piece is too short for its score; ``straight``, ``curled`` and ``alone``
-are told apart from it only by the rule of a card: what ``bend``, ``reach`` and ``company`` speak against."""
+"""Why a crack is not reported. ``weak``: its piece is too short for its score. By the rule of a card also ``straight``,
+``curled`` and ``alone``: a usual ``bend``, ``reach`` or ``company`` would have been enough to report it; where that is
+true of several, the one that speaks most against it."""
 SURE_LENGTH_PX = 1200.0
 """The limit of the rule of length where neither the settings nor the card give another rule. Chosen for the bundles
 that came without one (docs/accuracy.md)."""
 
+LONG_PX = 300.0
+"""From this length on a card's rule holds nothing back that the rule of length reports."""
 LEAST_DOUBT = 0.004
 """A score of 255 of 255 is not certainty: one code of doubt is left."""
 LEAST_BEND_PX = 0.3
@@ -109,14 +115,22 @@ def evidence(signs: npt.NDArray[np.float64], rule: ReportRule) -> npt.NDArray[np
     return np.asarray((signs - typical) * weight)
 
 
+def long_enough(signs: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Which pieces are reported by every card, whatever their course: (N,) for ``signs`` (N, 5)."""
+    length_px, doubt = np.exp(signs[:, 0]), np.exp(-signs[:, 1]) - LEAST_DOUBT
+    return np.asarray((length_px >= LONG_PX) & (length_px >= SURE_LENGTH_PX * doubt))
+
+
 def judged(signs: npt.NDArray[np.float64], rule: ReportRule) -> list[Reason | None]:
     """Why each piece is not reported; None where it is. ``signs`` (N, 5) as of ``signs_of``."""
     adds = evidence(signs, rule)
-    reported = (rule.constant + adds.sum(axis=1) >= 0).tolist()
-    # Length and sureness are two sides of one question.
-    by_reason = np.column_stack((adds[:, 0] + adds[:, 1], adds[:, 2:]))
-    worst = by_reason.argmin(axis=1).tolist() if len(adds) else []
-    return [None if good else REASONS[at] for good, at in zip(reported, worst, strict=True)]
+    total = rule.constant + adds.sum(axis=1)
+    # Length and sureness are two sides of one question, and the answer where no other sign alone would have saved it.
+    course = adds[:, 2:]
+    saved = np.where(total[:, None] - course >= 0, course, 0.0)
+    worst = np.where((saved < 0).any(axis=1), 1 + saved.argmin(axis=1), 0)
+    reported = ((total >= 0) | long_enough(signs)).tolist()
+    return [None if good else REASONS[at] for good, at in zip(reported, worst.tolist(), strict=True)]
 
 
 def signs_of(pieces: Sequence[Sequence[Crack]]) -> npt.NDArray[np.float64]:
@@ -159,11 +173,11 @@ def _company(pieces: Sequence[Sequence[Crack]], lengths: Sequence[float]) -> lis
     order = sorted(range(len(pieces)), key=lambda i: -lengths[i])
     paths = [np.concatenate([crack.path_px for crack in pieces[i]]) for i in order]
     last = np.cumsum([len(path) for path in paths])
-    points = np.concatenate(paths) if paths else np.zeros((0, 2), np.float32)
+    x, y = np.ascontiguousarray(np.concatenate(paths).T) if paths else np.zeros((2, 0), np.float32)
     for rank, i in enumerate(order[1:], 1):
         ends = np.array([end for crack in pieces[i] for end in (crack.path_px[0], crack.path_px[-1])])
-        away = points[None, : last[rank - 1]] - ends[:, None]
-        nearest = math.sqrt(float((away * away).sum(axis=2).min()))
+        dx, dy = x[: last[rank - 1]] - ends[:, :1], y[: last[rank - 1]] - ends[:, 1:]
+        nearest = math.sqrt(float((dx * dx + dy * dy).min()))
         found[i] = 1 - min(nearest, COMPANY_PX) / COMPANY_PX
     return found
 
