@@ -79,7 +79,9 @@ def judge(flight: Flown, result: Flight, states: Sequence[str] = ("confirmed",))
         confirmed += 1
         line = _dense(through(result.to_wall[state.chart], state.path_chart), 2.0)
         apart, nearest = _nearest(line, points)
-        back, _ = _nearest(points, line)
+        back, at_line = _nearest(points, line)
+        # Beside a fork a trunk's line lies near the branch too: it holds of a crack what is nearest to that crack.
+        holder = owner[nearest][at_line]
         followed |= back <= BUFFER_MM
         on_mm, off_mm = on_mm + 2 * float((apart <= BUFFER_MM).sum()), off_mm + 2 * float((apart > BUFFER_MM).sum())
         on = apart <= 3 * NEAR_MM
@@ -101,7 +103,7 @@ def judge(flight: Flown, result: Flight, states: Sequence[str] = ("confirmed",))
             merged_branches += 1
             said[-1] += " BRANCH"
         for i in own:
-            holds[i][state.number] = int(((back <= 3 * NEAR_MM) & (owner == i)).sum())
+            holds[i][state.number] = int(((back <= 3 * NEAR_MM) & (owner == i) & (holder == i)).sum())
     lengths = [int((owner == i).sum()) for i in range(len(truth))]
     shares = [[count / lengths[i] for _, count in holds[i].most_common(2)] + [0.0, 0.0] for i in range(len(truth))]
     once = sum(a >= 0.5 and b <= TWICE for a, b, *_ in shares)

@@ -86,7 +86,7 @@ _COPY_TYPES = (
 _PUT_CRACK = """INSERT INTO crack (flight, crack_id, number, revision, state, kind, first_seen_us, seen_us, views,
     length_mm, width_mm, width_at_most_mm, best_sha256, west, south, east, north, payload, digest, geom)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
-        ST_GeomFromGeoJSON(convert_from(%s, 'UTF8')::json ->> 'geometry')) ON CONFLICT DO NOTHING"""
+        ST_Force2D(ST_GeomFromGeoJSON(convert_from(%s, 'UTF8')::json ->> 'geometry'))) ON CONFLICT DO NOTHING"""
 _PUT_COVERAGE = """INSERT INTO coverage VALUES (%s, %s, %s)
     ON CONFLICT (vehicle, flight_id) DO UPDATE SET payload = excluded.payload"""
 _PUT_STATE = """INSERT INTO state VALUES (%s, %s, %s, %s, %s) ON CONFLICT (vehicle, what, flight_id)

@@ -12,29 +12,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from edge.cracks import Crack
 from edge.surface.joining import GAP_PX as WIDEST_PX
 from edge.surface.joining import doubled, fragments, straighten
-from edge.surface.lines import Line, Points, evenly
+from edge.surface.lines import Line, Points, evenly, mark
 from edge.surface.matching import Matrix, project
-from edge.surface.overlay import MAX_TURN_DEG, SPACING_PX, Overlay, Shared, View
+from edge.surface.merging import append, gaps
+from edge.surface.nearby import Nearby
+from edge.surface.overlay import SPACING_PX, Overlay, Shared, View
 from edge.surface.registration import Registered
+from edge.surface.votes import GAP_PX, JOIN_VOTES, Votes
 
+REBASED_PX = 1280.0
+"""Side of the cells in which lines are looked for, pixels of a frame, where no frame has said how large it is."""
 NEW_PX = 24.0
 """A piece of a centreline that lies on no line becomes one from this length on."""
-TOUCHING_PX = 14.0
-TOUCHING_OPPOSED = 0.3
-GAP_PX = 36.0
-"""Two lines whose ends are no farther apart, and that continue each other, are one crack with a faint stretch."""
-JOIN_VOTES = 2
-"""So many views must show two lines as one before they are joined: a join cannot be undone."""
-MIN_BEYOND = 4
-"""Of two lines that one centreline runs through, each holds at least so many of its points that the other does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +64,15 @@ class CrackMap:
         self.lines: dict[int, Line] = {}
         self.next_number = 1
         """The number of the next line."""
-        self._votes: Counter[tuple[int, int]] = Counter()
-        self._boxes: dict[int, dict[int, tuple[float, float, float, float]]] = {}
+        self._frames = 0
+        self._votes = Votes()
+        self._near: dict[int, Nearby] = {}
 
     def add(self, cracks: Sequence[Crack], placed: Registered, shape: tuple[int, int]) -> Matched:
         """Name the cracks of a frame of ``shape`` (H, W), and keep what it adds to the lines."""
+        self._frames += 1
         view = View(placed, shape)
-        known = [self.lines[number] for number in self._near(view)]
+        known = [self.lines[number] for number in self._nearby(placed.chart, view).within(view.box)]
         overlay = Overlay(known, view)
         numbers: list[int | None] = []
         covered: Counter[int] = Counter()
@@ -107,9 +104,12 @@ class CrackMap:
                 line.tidy()
                 self._mend(line)
         sightings += [Sighting(number, length, length, index) for number, length, index in begun]
-        for line in (*known, *(self.lines[number] for number, _, _ in begun)):
-            self._boxes.setdefault(line.chart, {})[line.number] = line.box
-        self._vote_for_gaps([line for line in known if covered[line.number]], view, begun)
+        new = [self.lines[number] for number, _, _ in begun]
+        near = self._nearby(placed.chart, view)
+        for line in (*(line for line in known if covered[line.number]), *new):
+            near.put(line.number, line.box)
+        seen_lines = [*(line for line in known if covered[line.number]), *new]
+        self._votes.facing(seen_lines, [*known, *new], placed.unit_per_px)
         given_up = self._join()
         into = dict(given_up)
         return Matched(
@@ -120,23 +120,31 @@ class CrackMap:
 
     def rebase(self, chart: int, onto: Matrix, unit_per_px: float) -> None:
         """Bring the lines of a chart into its new coordinates (`Registered.rebased`)."""
-        for line in self.lines.values():
+        before = self._near.pop(chart, None)
+        near = self._near[chart] = Nearby(REBASED_PX * unit_per_px)
+        for line in self.lines.values() if before is not None else ():
             if line.chart == chart:
                 line.xy = project(onto, line.xy)
                 line.step = SPACING_PX * unit_per_px
                 line.tidy()
-                self._boxes[chart][line.number] = line.box
+                near.put(line.number, line.box)
 
     def put(self, line: Line) -> None:
         """Take in a line of an earlier run, under its number."""
         self.lines[line.number] = line
-        self._boxes.setdefault(line.chart, {})[line.number] = line.box
+        if line.chart not in self._near:
+            self._near[line.chart] = Nearby(REBASED_PX * line.step / SPACING_PX)
+        self._near[line.chart].put(line.number, line.box)
+
+    def forget_votes(self) -> None:
+        """Drop what was counted of lines that are not kept."""
+        self._votes.keep(self.lines)
 
     def forget(self, number: int) -> None:
         """Drop a line for good, as one that was withdrawn long ago."""
         line = self.lines.pop(number, None)
         if line is not None:
-            self._boxes[line.chart].pop(number, None)
+            self._near[line.chart].drop(number)
 
     def _mend(self, line: Line) -> None:
         """Part a line that proved to be two cracks; the shorter part gets a new name."""
@@ -146,15 +154,14 @@ class CrackMap:
         part = line.cut(place, self.next_number)
         self.next_number += 1
         self.lines[part.number] = part
-        self._boxes.setdefault(part.chart, {})[part.number] = part.box
+        self._near[part.chart].put(part.number, part.box)
 
-    def _near(self, view: View) -> list[int]:
-        left, top, right, bottom = view.box
-        boxes = self._boxes.get(view.placed.chart, {})
-        return [
-            number for number, box in boxes.items()
-            if box[0] <= right and box[2] >= left and box[1] <= bottom and box[3] >= top
-        ]  # fmt: skip
+    def _nearby(self, chart: int, view: View) -> Nearby:
+        """The chart's index of lines, in cells as large as its first view."""
+        if chart not in self._near:
+            left, top, right, bottom = view.box
+            self._near[chart] = Nearby(max(right - left, bottom - top))
+        return self._near[chart]
 
     def _absorb(
         self,
@@ -169,72 +176,27 @@ class CrackMap:
         on_chart = project(view.placed.to_chart, seen)
         taken = np.zeros(len(seen), np.bool_)
         for run in shared:
-            run.line.see(run.nodes, on_chart[run.nearest])
+            run.line.see(run.nodes, on_chart[run.nearest], mark(self._frames, index))
             taken[run.samples] = True
-        self._vote_for_chain(shared)
+        self._votes.chain(shared)
         name = max(shared, key=lambda run: len(run.samples)).line.number if shared else None
-        for first, last in _gaps(taken):
+        for first, last in gaps(taken):
             length = (last - first) * SPACING_PX
             if _goes_on(shared, first, last, on_chart, grown) or length < NEW_PX:
                 continue
-            line = self._begin(on_chart[first:last], view)
+            line = self._begin(on_chart[first:last], view, mark(self._frames, index))
             begun.append((line.number, length, index))
             name = name or line.number
         return name
 
-    def _begin(self, xy: Points, view: View) -> Line:
+    def _begin(self, xy: Points, view: View, shown_by: int) -> Line:
         ones = np.ones(len(xy), np.int32)
         step = SPACING_PX * view.placed.unit_per_px
-        line = Line(self.next_number, view.placed.chart, step, xy.copy(), ones, ones.copy(), ones.copy())
+        last = np.full(len(xy), shown_by, np.int64)
+        line = Line(self.next_number, view.placed.chart, step, xy.copy(), ones, ones.copy(), ones.copy(), last)
         self.lines[line.number] = line
         self.next_number += 1
         return line
-
-    def _vote_for_chain(self, shared: list[Shared]) -> None:
-        """Two lines that one centreline runs through, one after the other or both at once, may be one crack."""
-        order = sorted(shared, key=lambda run: int(run.samples[0]))
-        for a, b in pairwise(order):
-            if a.line is b.line:
-                continue
-            both = len(np.intersect1d(a.samples, b.samples))
-            beyond = min(len(a.samples), len(b.samples)) - both
-            end_to_end = _near_end(a) and _near_end(b) and beyond >= MIN_BEYOND
-            doubled = both >= 0.6 * min(len(a.samples), len(b.samples))
-            if end_to_end or doubled:
-                self._votes[_pair(a.line, b.line)] += 1
-
-    def _vote_for_gaps(self, lines: list[Line], view: View, begun: list[tuple[int, float, int]]) -> None:
-        """Lines of this frame whose ends face each other across a short gap may be one crack."""
-        live = [line for line in (*lines, *(self.lines[number] for number, _, _ in begun)) if len(line.xy) >= 4]
-        if len(live) < 2:
-            return
-        unit = view.placed.unit_per_px
-        ends = np.array([end for line in live for end in (line.xy[0], line.xy[-1])])
-        away = np.array([_outward(line, side) for line in live for side in (0, 1)])
-        gap = ends[None] - ends[:, None]
-        distance = np.hypot(*np.moveaxis(gap, 2, 0))
-        unit_gap = gap / np.where(distance > 0, distance, 1)[..., None]
-        turn = np.cos(np.radians(MAX_TURN_DEG))
-        opposed = -(away[:, None] * away[None]).sum(axis=2)
-        # Ends that touch are one crack even at a bend; across a gap only a straight course says so.
-        touching = distance <= TOUCHING_PX * unit
-        facing = (opposed > turn) | (touching & (opposed > TOUCHING_OPPOSED))
-        ahead = ((unit_gap * away[:, None]).sum(axis=2) > turn) | touching
-        close = distance <= GAP_PX * unit
-        for i, j in np.argwhere(close & facing & ahead & ahead.T):
-            if i >= j or i // 2 == j // 2:
-                continue
-            straight = opposed[i, j] > turn
-            if straight or not self._crossed(ends[i], live[i // 2], live[j // 2], TOUCHING_PX * unit):
-                self._votes[_pair(live[i // 2], live[j // 2])] += 1
-
-    def _crossed(self, at: Points, one: Line, other: Line, reach: float) -> bool:
-        """Whether a third line runs through a place: then a bend there leads from one crack into another."""
-        return any(
-            float(np.hypot(*(line.xy - at).T).min()) <= reach
-            for line in self.lines.values()
-            if line is not one and line is not other and line.chart == one.chart and _holds(line.box, at, reach)
-        )
 
     def finish(self, apart: Set[int] = frozenset()) -> list[tuple[int, int]]:
         """At the end of the flight one view is enough: no other will come. Returns (younger, older) numbers joined.
@@ -248,7 +210,7 @@ class CrackMap:
         for number in changed:
             line = self.lines[number]
             line.tidy()
-            self._boxes[line.chart][number] = line.box
+            self._near[line.chart].put(number, line.box)
         if changed:
             self._settle(apart, given_up)
         return given_up
@@ -258,47 +220,44 @@ class CrackMap:
 
     def _settle(self, apart: Set[int], given_up: list[tuple[int, int]]) -> None:
         """Join what is one crack until nothing is left to join."""
+        refused: set[tuple[int, int]] = set()
         while True:
             lines = self._candidates(apart)
             px = {line.number: line.step / SPACING_PX for line in lines}
             for kept, taken in doubled(lines, px):
                 self._merge(self.lines[kept], self.lines[taken], given_up)
-            pairs = fragments([line for line in lines if line.number in self.lines], px)
+            pairs = [
+                pair for pair in fragments([line for line in lines if line.number in self.lines], px)
+                if pair not in refused
+            ]  # fmt: skip
             for pair in pairs:
                 older, younger = (self.lines.get(number) for number in pair)
-                if older is not None and younger is not None:
-                    self._merge(older, younger, given_up)
+                if older is not None and younger is not None and not self._merge(older, younger, given_up):
+                    refused.add(pair)
             if not pairs:
                 return
 
-    def _merge(self, older: Line, younger: Line, given_up: list[tuple[int, int]], gap_px: float = WIDEST_PX) -> None:
-        """Give what ``younger`` has to ``older``, over a gap of at most ``gap_px`` pixels of the frame."""
-        _append(older, younger, gap_px)
+    def _merge(self, older: Line, younger: Line, given_up: list[tuple[int, int]], gap_px: float = WIDEST_PX) -> bool:
+        """Give what ``younger`` has to ``older``, over a gap of at most ``gap_px`` pixels of the frame.
+
+        False: it stays a line of its own, because much of it belongs to neither end of the older one.
+        """
+        if not append(older, younger, gap_px):
+            return False
         self.forget(younger.number)
-        self._boxes[older.chart][older.number] = older.box
+        self._near[older.chart].put(older.number, older.box)
         given_up.append((younger.number, older.number))
+        return True
 
     def _join(self, enough: int = JOIN_VOTES) -> list[tuple[int, int]]:
         """Join the pairs that enough views voted for; the younger number is given up."""
         given_up: list[tuple[int, int]] = []
-        for pair in [pair for pair, votes in self._votes.items() if votes >= enough]:
-            del self._votes[pair]
+        for pair in self._votes.take(enough):
             older, younger = (self.lines.get(number) for number in pair)
-            if older is None or younger is None:
+            if older is None or younger is None or not self._merge(older, younger, given_up, GAP_PX):
                 continue
-            self._merge(older, younger, given_up, GAP_PX)
-            for other in [one for one in self._votes if younger.number in one]:
-                moved = tuple(sorted(older.number if n == younger.number else n for n in other))
-                votes = self._votes.pop(other)
-                if moved[0] != moved[1]:
-                    self._votes[moved[0], moved[1]] += votes
+            self._votes.joined(younger.number, older.number)
         return given_up
-
-
-def _gaps(taken: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Runs of False as (first, one past the last)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[1], taken.astype(np.int8), [1]])))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _goes_on(
@@ -319,50 +278,6 @@ def _goes_on(
                 grown[end] = piece
             return True
     return False
-
-
-def _near_end(run: Shared) -> bool:
-    """Whether the shared stretch reaches an end of the line."""
-    low, high = int(run.nodes.min()), int(run.nodes.max())
-    return low <= 4 or high >= len(run.line.xy) - 5
-
-
-def _pair(a: Line, b: Line) -> tuple[int, int]:
-    return (a.number, b.number) if a.number < b.number else (b.number, a.number)
-
-
-def _outward(line: Line, side: int) -> Points:
-    """Unit vector out of a line at its start (0) or end (1), read over its last six points."""
-    reach = min(6, len(line.xy) - 1)
-    along = line.xy[0] - line.xy[reach] if side == 0 else line.xy[-1] - line.xy[-1 - reach]
-    return np.asarray(along / (np.hypot(*along) or 1.0), np.float64)
-
-
-def _append(older: Line, younger: Line, gap_px: float) -> None:
-    """Put what the younger line has beyond the older one's ends to it; what lies beside it is dropped."""
-    gaps = [
-        (float(np.hypot(*(older.xy[0 if a == 0 else -1] - younger.xy[0 if b == 0 else -1]))), a, b)
-        for a in (0, 1) for b in (0, 1)
-    ]  # fmt: skip
-    _, side, other = min(gaps)
-    away = younger.xy if other == 0 else younger.xy[::-1]
-    distance = np.hypot(*np.moveaxis(away[:, None] - older.xy[None], 2, 0)).min(axis=1)
-    runs = _gaps(distance <= 2 * older.step)
-    if not runs:
-        return
-    first, last = max(runs, key=lambda run: run[1] - run[0])
-    piece, end = away[first:last], older.xy[0 if side == 0 else -1]
-    far = float(np.hypot(*(piece[0] - end)))
-    if far > gap_px * older.step / SPACING_PX + 3 * older.step:
-        return  # it leaves the older line somewhere in the middle: nothing that belongs to its end
-    if far > 1.5 * older.step:  # a faint stretch between the two: a straight line over it
-        piece = np.concatenate([evenly(np.array([end, piece[0]]), older.step)[1:-1], piece])
-    older.extend(side, piece)
-    older.tidy()
-
-
-def _holds(box: tuple[float, float, float, float], at: Points, reach: float) -> bool:
-    return bool(box[0] - reach <= at[0] <= box[2] + reach and box[1] - reach <= at[1] <= box[3] + reach)
 
 
 def _second(pair: tuple[float, int] | None) -> int | None:

@@ -7,6 +7,7 @@ enough to be told comes out as revisions, a few for each crack and not one for e
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,8 +40,12 @@ LEFT_FRAMES = 20
 """A line that was out of sight for so many frames is told of, if it changed since it was told last."""
 GROWTH = 0.2
 """A crack that became longer by this share while in sight is told of again."""
+KEPT_MARKS = 2000
+"""So many marks that were never told of are kept; those that went out of sight first are forgotten."""
 BETTER = 1.25
 """A view with a picture gives way to one that is better by this factor: it bounds how many pictures a crack takes."""
+BANDS = 24
+"""A picture's sharpness is read along so many rows."""
 UNKNOWN_POSE_M = 3.0
 """Standard uncertainty of a pose whose source states none: enough to let the pictures decide."""
 
@@ -88,6 +93,9 @@ class Inventory:
         self.frame_name: str | None = None
         """The frame that places of this flight are in (``Place.frame``); None before the first place."""
         self.frames = 0
+        self._trim_at = KEPT_MARKS + KEPT_MARKS // 4
+        self._in_sight: deque[set[int]] = deque(maxlen=LEFT_FRAMES + 1)
+        """By frame, newest last: the cracks that it shows."""
         self._elsewhere: set[int] = set()
         """Cracks whose picture another flight kept."""
 
@@ -124,7 +132,9 @@ class Inventory:
         sharpness = _sharpness(look.rgb)
         for sighting in matched.sightings:
             self._see(sighting, look, placed, sharpness)
-        revisions += self._due()
+        if len(self.entries) > self._trim_at:
+            self._trim()
+        revisions += self._due({one.number for one in matched.sightings} | {kept for _, kept in matched.given_up})
         return Told(matched.numbers, tuple(revisions), placed)
 
     def begin_pictures(self) -> None:
@@ -184,6 +194,16 @@ class Inventory:
             self._elsewhere.discard(sighting.number)
         measure(entry, crack, size)
 
+    def _trim(self) -> None:
+        """Forget the marks that nobody was told of, but the newest: light and noise make some with every frame."""
+        marks = [(entry.last_frame, number) for number, entry in self.entries.items()
+                 if entry.told is None and entry.last_frame < self.frames]  # fmt: skip
+        for _, number in sorted(marks)[: max(0, len(marks) - KEPT_MARKS)]:
+            self.map.forget(number)
+            del self.entries[number]
+        self.map.forget_votes()
+        self._trim_at = len(self.entries) + KEPT_MARKS // 4
+
     def _give_up(self, pairs: Sequence[tuple[int, int]]) -> list[CrackState]:
         """The numbers that were given up because two lines proved to be one crack; what they knew goes over."""
         told = []
@@ -206,10 +226,14 @@ class Inventory:
                 told.append(last)
         return told
 
-    def _due(self) -> list[CrackState]:
+    def _due(self, in_sight: set[int]) -> list[CrackState]:
+        """What changes is in sight or was joined with this frame, or went out of sight LEFT_FRAMES ago."""
         due = []
-        for number, entry in self.entries.items():
-            if entry.judgement.state == "tentative" and entry.told is None:
+        self._in_sight.append(in_sight)
+        left = self._in_sight[0] if len(self._in_sight) > LEFT_FRAMES else set()
+        for number in sorted(in_sight | left):
+            entry = self.entries.get(number)
+            if entry is None or (entry.judgement.state == "tentative" and entry.told is None):
                 continue
             here = self.frames - entry.last_frame
             state = entry.judgement.state
@@ -288,7 +312,9 @@ def _sigma_m(view: View) -> float:
 
 
 def _sharpness(rgb: RGB) -> float:
-    """Mean absolute Laplacian of every fourth pixel's neighbourhood, grey levels; only its order means something."""
-    rows = max(1, rgb.shape[0] // 240)
-    part = np.ascontiguousarray(rgb[::rows, :, 1])
-    return float(np.abs(cv2.Laplacian(part, cv2.CV_16S)).mean()) + 1e-3
+    """Mean absolute Laplacian along rows spread over the picture, grey levels; only its order means something."""
+    height = rgb.shape[0]
+    bands = range(0, height - 2, max(3, height // BANDS))
+    rows = np.ascontiguousarray(rgb[[top + i for top in bands for i in range(3)], :, 1])
+    bent = cv2.Laplacian(rows, cv2.CV_16S)[1::3]  # the other rows have a neighbour of another band
+    return float(np.abs(bent).mean()) + 1e-3

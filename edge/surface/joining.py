@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge.surface.lines import Line, Points
+from edge.surface.lines import Line, Points, directions, seen_apart
 
 GAP_PX = 90.0
 """The widest gap between two fragments, pixels of the frame."""
@@ -21,8 +21,11 @@ COURSE_POINTS = 12
 """The course at an end is read over so many points: cracks zigzag."""
 BESIDE_PX = 24.0
 """Ends that pass each other do so within this distance."""
-PASSING_PX = 90.0
-"""So far at most one end runs along the other line."""
+ASIDE_PX = 45.0
+"""The same where the courses agree well and no frame showed both: registration laid one crack beside itself."""
+ASIDE_COSINE = 0.8
+PASSING_SHARE = 0.6
+"""So much of the shorter line at most runs along the other one."""
 DOUBLED = 0.7
 """A line is a part of another one that it runs along with this share of its points."""
 FORK_PX = 20.0
@@ -92,12 +95,16 @@ def doubled(lines: list[Line], px: dict[int, float]) -> list[Pair]:
     for i, longer in enumerate(by_length):
         if longer.number in gone:
             continue
-        reach = BESIDE_PX * px[longer.number]
+        reach = ASIDE_PX * px[longer.number]
         for shorter in (by_length[j] for j in boxes.around(i, reach, i + 1)):
             if shorter.number in gone:
                 continue
-            apart = np.hypot(*np.moveaxis(shorter.xy[:, None] - longer.xy[None], 2, 0)).min(axis=1)
-            if (apart <= reach).mean() >= DOUBLED:
+            apart = np.hypot(*np.moveaxis(shorter.xy[:, None] - longer.xy[None], 2, 0))
+            nearest = apart.argmin(axis=1)
+            near = apart[np.arange(len(nearest)), nearest] <= reach
+            turned = np.abs((directions(shorter.xy) * directions(longer.xy)[nearest]).sum(axis=1)) < ASIDE_COSINE
+            close = apart.min(axis=1) <= BESIDE_PX * px[longer.number]
+            if (near & (close | ~turned)).mean() >= DOUBLED and not seen_apart(longer, shorter, reach):
                 gone.add(shorter.number)
                 pairs.append((longer.number, shorter.number))
     return pairs
@@ -114,19 +121,31 @@ def _cost(a: Line, side: int, b: Line, other: int, px: float) -> float | None:
     gap = end_b - end_a
     distance = float(np.hypot(*gap))
     ahead = float(gap @ away_a), float(-gap @ away_b)
+    across = abs(float(gap @ np.array([-away_a[1], away_a[0]])))
+    aside = (ASIDE_PX if opposed >= ASIDE_COSINE else BESIDE_PX) * px
     if min(ahead) >= 0:
         shorter = min(a.length, b.length)
         if distance > min(GAP_PX * px, max(GAP_SHARE * shorter, 36.0 * px)):
             return None
-        if distance > BESIDE_PX * px and min(ahead) < least * distance:
+        if distance > BESIDE_PX * px and min(ahead) < least * distance and across > aside:
             return None
         return distance / px + 40 * (1 - opposed)
     # They pass each other: side by side over the stretch that both have.
     overlap = -min(ahead)
-    across = abs(float(gap @ np.array([-away_a[1], away_a[0]])))
-    if overlap > PASSING_PX * px or across > BESIDE_PX * px or overlap > 0.5 * min(a.length, b.length):
+    if overlap > PASSING_SHARE * min(a.length, b.length):
+        return None
+    if overlap > ASIDE_PX * px:  # a long stretch is judged point by point: a course does not say where it bends
+        across = float(np.percentile(_apart(a, side, b, overlap), 80))
+    if across > aside or seen_apart(a, b, aside):
         return None
     return across / px + 40 * (1 - opposed)
+
+
+def _apart(a: Line, side: int, b: Line, overlap: float) -> Points:
+    """How far the last stretch of ``a`` before its end ``side`` lies from ``b``, by point."""
+    count = max(2, round(overlap / a.step))
+    stretch = a.xy[:count] if side == 0 else a.xy[-count:]
+    return np.asarray(np.hypot(*np.moveaxis(stretch[:, None] - b.xy[None], 2, 0)).min(axis=1), np.float64)
 
 
 def course(line: Line, side: int) -> Points:

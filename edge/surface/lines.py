@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 Points = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int32]
+Marks = npt.NDArray[np.int64]
+
+UNMARKED = -1
+_PER_FRAME = 1 << 16
 
 BRIDGED = 8
 """Between two matched points so far apart a detection ran on."""
@@ -18,6 +21,8 @@ MIN_PART = 8
 MIN_HITS = 3
 SKIP = 3
 """A place is judged by the points so far before and behind it: at a crossing the nearest ones belong to both cracks."""
+SEEN_APART = 0.25
+"""Two lines are two cracks where the last view of this share of their neighbouring points showed both."""
 SETTLED = 12
 """From so many hits on a point moves only slowly: a running mean over about so many views."""
 
@@ -39,6 +44,12 @@ class Line:
     """(M,): views that showed the point."""
     passes: Counts = field(default_factory=lambda: np.zeros(0, np.int32))
     """(M,): views in which one detection ran from the point to the next; the last one's is of no meaning."""
+    last: Marks = field(default_factory=lambda: np.zeros(0, np.int64))
+    """(M,): the detection that lay on the point last, as ``mark`` writes it; UNMARKED where none is known."""
+
+    def __post_init__(self) -> None:
+        if len(self.last) != len(self.xy):
+            self.last = np.full(len(self.xy), UNMARKED, np.int64)
 
     @property
     def length(self) -> float:
@@ -51,22 +62,26 @@ class Line:
         low, high = self.xy.min(axis=0), self.xy.max(axis=0)
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
-    def see(self, nodes: npt.NDArray[np.intp], at: Points) -> None:
+    def see(self, nodes: npt.NDArray[np.intp], at: Points, mark: int = UNMARKED) -> None:
         """Draw the points ``nodes`` towards where this view has them, ``at`` (len(nodes), 2) in chart units."""
         self.hits[nodes] += 1
+        self.last[nodes] = mark
         # Where a crack bends sharply a few points agree in place but not in direction; that is no end.
-        for first, last in pairwise(nodes.tolist()):
-            if last - first <= BRIDGED:
-                self.passes[first:last] += 1
-
+        bridged = np.diff(nodes) <= BRIDGED
+        begins = np.zeros(len(self.passes), np.int32)
+        begins[nodes[:-1][bridged]] += 1
+        begins[nodes[1:][bridged]] -= 1
+        self.passes += begins.cumsum(dtype=np.int32)
         weight = 1.0 / np.minimum(self.hits[nodes], SETTLED)
         self.xy[nodes] += (at - self.xy[nodes]) * weight[:, None]
 
-    def extend(self, side: int, xy: Points) -> None:
+    def extend(self, side: int, xy: Points, last: Marks | None = None) -> None:
         """Add points (N, 2) beyond its start (``side`` 0, nearest to the start first) or beyond its end (1)."""
         if not len(xy):
             return
         ones = np.ones(len(xy), np.int32)
+        last = np.full(len(xy), UNMARKED, np.int64) if last is None else last
+        self.last = np.concatenate([last[::-1], self.last] if side == 0 else [self.last, last])
         if side == 0:
             self.xy = np.concatenate([xy[::-1], self.xy])
             self.hits, self.looks = np.concatenate([ones, self.hits]), np.concatenate([ones, self.looks])
@@ -91,6 +106,7 @@ class Line:
         nearest = np.searchsorted(along, where).clip(0, len(xy) - 1)
         self.xy = np.column_stack([np.interp(where, along, xy[:, axis]) for axis in (0, 1)])
         self.hits, self.looks, self.passes = self.hits[nearest], self.looks[nearest], self.passes[nearest]
+        self.last = self.last[nearest]
 
     def broken(self) -> int | None:
         """Where the line is none: the point after which no detection goes on, though both sides were seen often.
@@ -119,12 +135,13 @@ class Line:
         """A copy of some of its points, as a line under ``number``."""
         return Line(
             number, self.chart, self.step, self.xy[which].copy(), self.hits[which].copy(),
-            self.looks[which].copy(), self.passes[which].copy(),
+            self.looks[which].copy(), self.passes[which].copy(), self.last[which].copy(),
         )  # fmt: skip
 
     def take(self, other: Line) -> None:
         """Be where ``other`` is, under the own number."""
         self.xy, self.hits, self.looks, self.passes = other.xy, other.hits, other.looks, other.passes
+        self.last = other.last
 
     def append(self, other: Line, side: int, others: int) -> None:
         """Put all of ``other`` beyond the start (``side`` 0) or end (1), its own end ``others`` first."""
@@ -135,11 +152,35 @@ class Line:
         self.looks = np.concatenate([a.looks, b.looks])
         joint = np.array([min(a.hits[-1], b.hits[0])], np.int32)
         self.passes = np.concatenate([a.passes[:-1], joint, b.passes])
+        self.last = np.concatenate([a.last, b.last])
 
     def reversed(self) -> Line:
         """The same line from its other end."""
         passes = np.concatenate([self.passes[:-1][::-1], self.passes[-1:]])
-        return Line(self.number, self.chart, self.step, self.xy[::-1], self.hits[::-1], self.looks[::-1], passes)
+        turned = self.xy[::-1], self.hits[::-1], self.looks[::-1]
+        return Line(self.number, self.chart, self.step, *turned, passes, self.last[::-1])
+
+
+def mark(frame: int, place: int) -> int:
+    """The detection at ``place`` among those of a frame, in one number."""
+    return frame * _PER_FRAME + min(place, _PER_FRAME - 1)
+
+
+def seen_apart(one: Line, other: Line, reach: float) -> bool:
+    """Whether one frame showed both, side by side: then they are two cracks, however near they lie.
+
+    Two lines that are one crack, which a poor registration laid beside itself, were never shown by one frame as two.
+    Only the last view of each point is known; what lies side by side leaves a frame together.
+    """
+    if len(one.xy) > len(other.xy):
+        one, other = other, one
+    apart = np.hypot(*np.moveaxis(one.xy[:, None] - other.xy[None], 2, 0))
+    nearest = apart.argmin(axis=1)
+    beside = apart[np.arange(len(nearest)), nearest] <= reach
+    mine, theirs = one.last[beside], other.last[nearest[beside]]
+    known = (mine != UNMARKED) & (theirs != UNMARKED)
+    together = known & (mine // _PER_FRAME == theirs // _PER_FRAME) & (mine != theirs)
+    return bool(together.sum() >= max(3.0, SEEN_APART * known.sum()))
 
 
 def lengths(xy: Points) -> npt.NDArray[np.float64]:
@@ -157,10 +198,13 @@ def evenly(xy: npt.NDArray[np.floating], step: float) -> Points:
     return np.column_stack([np.interp(where, along, points[:, axis]) for axis in (0, 1)])
 
 
-def directions(xy: Points, reach: int = 4) -> Points:
-    """Unit tangents (N, 2), read over ``reach`` points on either side: cracks zigzag, and their course does not."""
+def directions(xy: Points, reach: int = 4, at: npt.NDArray[np.intp] | None = None) -> Points:
+    """Unit tangents (N, 2), read over ``reach`` points on either side: cracks zigzag, and their course does not.
+
+    ``at``: of these points alone; None: of all.
+    """
     count = len(xy)
-    at = np.arange(count)
+    at = np.arange(count) if at is None else at
     along = xy[(at + reach).clip(max=count - 1)] - xy[(at - reach).clip(min=0)]
     size = np.hypot(*along.T)
     return np.asarray(along / np.where(size > 0, size, 1)[:, None], np.float64)

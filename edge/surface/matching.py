@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -42,6 +43,8 @@ BLOCK_REACH_PX = 8
 BLOCK_RIDGE = 0.9
 """A block that fits nearly as well 4 pixels aside has texture in one direction only and says nothing."""
 MIN_BLOCKS = 4
+ENOUGH_BLOCKS = 8
+"""So many blocks that agree, and most of those that were looked at, need no further check."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,28 +105,40 @@ def by_blocks(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None
     # A strip that lies slightly turned has no full row at its rim: lower blocks, some of which fit into it.
     down = min(max(16, height // 4), max(16, (bottom_px - top_px) * 3 // 5))
     across = min(max(16, width // 7), max(16, (right_px - left_px) * 3 // 5))
-    centres, moves = [], []
-    for top in _starts(top_px, bottom_px, down):
-        for left in _starts(left_px, right_px, across):
-            block = np.s_[top : top + down, left : left + across]
-            if covered[block].min() == 0:
-                continue
-            move = _best_move(reference.detail, placed[block], top, left)
+    fields: tuple[list[tuple[int, int]], list[tuple[int, int]]] = [], []  # as on a chessboard
+    for row, top in enumerate(_starts(top_px, bottom_px, down)):
+        for column, left in enumerate(_starts(left_px, right_px, across)):
+            if covered[top : top + down, left : left + across].all():
+                fields[(row + column) % 2].append((top, left))
+    centres: list[tuple[float, float]] = []
+    moves: list[Points] = []
+    tried = 0
+    for places in fields:
+        tried += len(places)
+        for top, left in places:
+            move = _best_move(reference.detail, placed[top : top + down, left : left + across], top, left)
             if move is not None:
                 centres.append((left + across / 2, top + down / 2))
                 moves.append(move)
-    if len(moves) < MIN_BLOCKS:
-        return None
-    at, by = np.array(centres), np.array(moves)
-    turn = _motion_of(at, by, look.shape)
-    if turn is None:
-        return None
-    found = turn @ guess
-    return found if _fits(reference, look, found) else None
+        # Half of the blocks say it all where most of them agree.
+        if places is fields[0] and len(moves) < max(ENOUGH_BLOCKS, 0.7 * tried):
+            continue
+        fit = _motion_of(np.array(centres), np.array(moves), look.shape) if len(moves) >= MIN_BLOCKS else None
+        if fit is None:
+            continue
+        turn, agreeing = fit
+        found = turn @ guess
+        if agreeing >= max(ENOUGH_BLOCKS, 0.6 * tried) and _sane(found):
+            return found
+        if places is not fields[0] and _fits(reference, look, found):
+            return found
+    return None
 
 
-def _motion_of(at: Points, by: Points, shape: tuple[int, int]) -> Matrix | None:
+def _motion_of(at: Points, by: Points, shape: tuple[int, int]) -> tuple[Matrix, int] | None:
     """What moves the points ``at`` (N, 2) ``by`` (N, 2): a similarity, where they are few a shift; else None.
+
+    Also how many of them agree.
 
     A camera that sways moves its picture by a homography, but a chain of homographies bends the chart: measured over a
     rendered flight of 40 m, the perspective parts add up to metres, while a chain of similarities stays within
@@ -138,12 +153,13 @@ def _motion_of(at: Points, by: Points, shape: tuple[int, int]) -> Matrix | None:
         )
         if fit is not None and inliers.sum() >= needed:
             matrix[:2] = fit
-            return matrix
+            return matrix, int(inliers.sum())
     shift = np.median(by, axis=0)
-    if (np.hypot(*(by - shift).T) < INLIER_PX).sum() < needed:
+    agreeing = int((np.hypot(*(by - shift).T) < INLIER_PX).sum())
+    if agreeing < needed:
         return None
     matrix[:2, 2] = shift
-    return matrix
+    return matrix, agreeing
 
 
 def _rectangle(covered: npt.NDArray[np.uint8]) -> tuple[tuple[int, int], tuple[int, int]] | None:
@@ -190,12 +206,16 @@ def by_phase(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None:
         return None
     height, width = look.shape
     moved = cv2.warpPerspective(look.detail, guess, (width, height))
-    window = cv2.createHanningWindow((width, height), cv2.CV_32F)
-    (dx, dy), response = cv2.phaseCorrelate(moved, reference.detail, window)
+    (dx, dy), response = cv2.phaseCorrelate(moved, reference.detail, _window(width, height))
     if response < PHASE_RESPONSE:
         return None
     found = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy], [0.0, 0.0, 1.0]]) @ guess
     return by_blocks(reference, look, found)
+
+
+@cache
+def _window(width: int, height: int) -> Detail:
+    return np.asarray(cv2.createHanningWindow((width, height), cv2.CV_32F), np.float32)
 
 
 def _fits(reference: Picture, look: Picture, to_reference: Matrix) -> bool:
@@ -259,14 +279,13 @@ def _vertex(values: npt.NDArray[np.float32], at: int) -> float:
     """Offset of the true peak from the highest sample, by the parabola through it and its neighbours."""
     if not 0 < at < len(values) - 1:
         return 0.0
-    before, here, after = (float(value) for value in values[at - 1 : at + 2])
+    before, here, after = values[at - 1 : at + 2].tolist()
     bend = before - 2 * here + after
     return 0.0 if bend >= 0 else max(-0.5, min(0.5, 0.5 * (before - after) / bend))
 
 
 def _detail(grey: Grey) -> npt.NDArray[np.float32]:
-    picture = grey.astype(np.float32)
-    return np.asarray(picture - cv2.blur(picture, (21, 21)), np.float32)
+    return np.asarray(cv2.subtract(grey, cv2.boxFilter(grey, cv2.CV_32F, (21, 21)), dtype=cv2.CV_32F), np.float32)
 
 
 def _sane(matrix: Matrix) -> bool:

@@ -18,6 +18,7 @@ BUFFER_PX = 7.0
 """A centreline within this distance of a line may be the same crack; the registration's uncertainty is added."""
 MAX_BUFFER_PX = 16.0
 MAX_TURN_DEG = 35.0
+_LEAST_COSINE = float(np.cos(np.radians(MAX_TURN_DEG)))
 MIN_SHARED_PX = 24.0
 MIN_SHARE = 0.4
 """A centreline is a line seen again when they share at least MIN_SHARED_PX and this share of the shorter one's part in
@@ -103,14 +104,21 @@ class Overlay:
         near = np.flatnonzero(_close_to(xy, seen, self._view.buffer_px))
         if near.size < 2:
             return None
-        gap = seen[:, None] - xy[near][None]
-        distance = np.asarray(np.hypot(gap[..., 0], gap[..., 1]), np.float64)
-        turned = np.abs(heading @ directions(xy)[near].T) < np.cos(np.radians(MAX_TURN_DEG))
-        distance = np.asarray(np.where(turned, np.inf, distance), np.float64)
-        node_of = near[distance.argmin(axis=1)]
-        samples = np.flatnonzero(distance.min(axis=1) <= self._view.buffer_px)
-        lies = distance.min(axis=0) <= self._view.buffer_px
-        nodes, nearest = near[lies], distance.argmin(axis=0)[lies]
+        # Squared distances as |a|² + |b|² - 2 ab: one product of matrices; of what has another direction, infinite.
+        middle = seen.mean(axis=0)
+        here, there = (seen - middle).astype(np.float32), (xy[near] - middle).astype(np.float32)
+        square = here @ (-2 * there.T)
+        square += (here**2).sum(axis=1)[:, None]
+        square += (there**2).sum(axis=1)
+        limit = np.float32(self._view.buffer_px**2)
+        if np.count_nonzero(square.min(axis=1) <= limit) * SPACING_PX < MIN_SHARED_PX:
+            return None
+        along = heading.astype(np.float32) @ directions(xy, at=near).astype(np.float32).T
+        square[np.abs(along) < _LEAST_COSINE] = np.inf
+        closest, nearest = square.argmin(axis=1), square.argmin(axis=0)
+        samples = np.flatnonzero(square[np.arange(len(seen)), closest] <= limit)
+        lies = square[nearest, np.arange(len(near))] <= limit
+        node_of, nodes, nearest = near[closest], near[lies], nearest[lies]
         shorter = min(len(seen) * SPACING_PX, float(inside.sum()) * step_px)
         if len(samples) * SPACING_PX < max(MIN_SHARED_PX, MIN_SHARE * shorter) or len(nodes) < 2:
             return None
