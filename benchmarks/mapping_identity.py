@@ -167,8 +167,8 @@ NAMES = {
 def single_frames(flight: Flown, report: ReportOptions | None = None) -> tuple[int, float]:
     """What frames report by themselves over the first pass: false cracks, and the share of hairlines' length found.
 
-    ``report`` None: as the flight was kept. A false crack is a place of the wall at which any frame reports something that is none; a hairline's length counts
-    once for each frame that shows it.
+    ``report`` None: as the flight was kept. A false crack is a place of the wall at which any frame reports something
+    that is none; a hairline's length counts once for each frame that shows it.
     """
     points = np.concatenate([crack.path_mm for crack in flight.truth])
     width = np.concatenate([crack.width_mm for crack in flight.truth])
