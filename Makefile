@@ -1,26 +1,43 @@
 # make demo   fly a rendered bridge: no hardware, no network beyond the package index
 # make test   everything CI runs: lint, types, import rules, tests; WORKERS=2 processes
 # make lint   ruff, mypy and the import rules alone
+# make ground-demo  a broker, the ground station with its live page and two drones before rendered bridges: no hardware
 # make faults  provoke every fault (kills, power cuts, full disks, cut links, hostile bytes): one table; ROWS='--quick', as root
 # make bench  speed: this board, side by side with the field, and what a broker carries; tables, plots and JSON in out/
 # make wheel  the wheel that goes on the drone
 # make deb    the Debian package for a board: BOARD=arm64-python3.11 (Raspberry Pi OS Bookworm), arm64-python3.13, …
 # make card   an image that installs spanhawk at the first boot: IMAGE=raspios-arm64.img.xz CONFIG=card.toml OUT=drone1.img
 # make test-picamera  the Raspberry Pi camera's source on real picamera2 and libcamera, in a container; as root
+# make test-arm64  the wheel on an emulated arm64 processor: int8 answers to the bit, a flight, the outbox; as root, 10 minutes
 # make test-system  install, fly, hang, kill, upgrade and roll back under a real systemd, in a container; as root
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= spanhawk-demo
 
-.PHONY: demo test faults card test-system test-picamera lint bench wheel deb clean system-packages container-packages
+.PHONY: demo ground-demo leaflet test faults card test-system test-picamera test-arm64 lint bench wheel deb clean system-packages container-packages
 
 demo: $(VENV)/.flies
 	$(BIN)/spanhawk demo --out $(OUT)
 
+# The map of the ground's page: Leaflet from the npm registry, its bytes pinned; git does not have it, the wheel does.
+LEAFLET := edge/ground/web/leaflet/leaflet.js
+leaflet: $(LEAFLET)
+$(LEAFLET): edge/ground/web/leaflet.sha256
+	@command -v npm >/dev/null || { echo "make leaflet: npm is missing (apt install npm)" >&2; exit 1; }
+	rm -rf $(@D) && mkdir $(@D)
+	cd $(@D) && npm pack --silent leaflet@1.9.4 >/dev/null \
+	  && tar -xzmf leaflet-1.9.4.tgz --transform 's,.*/,,;s,LICENSE,LICENSE.txt,' \
+	    package/dist/leaflet.js package/dist/leaflet.css package/LICENSE \
+	  && rm leaflet-1.9.4.tgz && sha256sum -c --quiet ../leaflet.sha256 || { rm -rf ../leaflet; exit 1; }
+
+# FLAGS='--drones 3 --seconds 120'
+ground-demo: $(VENV)/.grounds $(LEAFLET)
+	$(BIN)/python benchmarks/ground_demo.py $(FLAGS)
+
 # Files in parallel, in their order (a file's fixtures are made once). A worker with TensorFlow needs about 2 GB of memory.
 WORKERS ?= 2
-test: system-packages lint
+test: system-packages $(LEAFLET) lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.builds
@@ -40,11 +57,11 @@ bench: system-packages $(VENV)/.compares
 	$(FIRST) $(BIN)/python benchmarks/compare.py --json out/compare.json --plot out/compare.png
 	$(FIRST) $(BIN)/python benchmarks/broker.py --json out/broker.json
 
-wheel: $(VENV)/.builds
+wheel: $(VENV)/.builds $(LEAFLET)
 	$(BIN)/python -m build --wheel
 
 BOARD ?= $(shell dpkg --print-architecture)-python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-deb: $(VENV)/.builds
+deb: $(VENV)/.builds $(LEAFLET)
 	rm -rf dist/wheel && $(BIN)/python -m build --wheel --outdir dist/wheel >/dev/null
 	PYTHON=$(abspath $(BIN)/python) systemd/deb.sh dist/wheel/spanhawk-*.whl $(BOARD)
 
@@ -63,6 +80,10 @@ test-system: $(VENV)/.builds container-packages
 test-picamera: $(VENV)/.builds container-packages
 	$(BIN)/python -m tests.libcamera
 
+test-arm64: $(VENV)/.builds container-packages
+	rm -rf dist/arm64 && $(BIN)/python -m build --wheel --outdir dist/arm64 >/dev/null
+	$(BIN)/python -m tests.arm64
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 10) and "spanhawk needs Python 3.10 or newer, this is %d.%d; set PYTHON=" % v[:2])'
 	$(PYTHON) -m venv $(VENV) || { echo "no venv module: apt install python3-venv"; exit 1; }
@@ -73,10 +94,15 @@ $(VENV)/.flies: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[demo]'
 	@touch $@
 
+# The ground station with its page.
+$(VENV)/.grounds: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[demo,ground]'
+	@touch $@
+
 # What builds and tests: TensorFlow, linters, oracles; under CI PyTorch too.
 $(VENV)/.builds: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[demo,report,dxf,ground,workstation]' --group dev $(if $(CI),--group torch)
-	@touch $@ $(VENV)/.flies
+	@touch $@ $(VENV)/.flies $(VENV)/.grounds
 
 # What benchmarks compare with: ONNX Runtime and the way to it.
 $(VENV)/.compares: $(VENV)/.builds
@@ -85,9 +111,10 @@ $(VENV)/.compares: $(VENV)/.builds
 
 # The real broker, GPS daemon and database that tests talk to; libfaketime and iproute2 provoke faults; GDAL and exiftool
 # read what is written; mtools to xz-utils make a card's image. Without root, missing ones are skipped and named.
-# cloud-init judges a card in CI alone: on a person's own machine it would be a service.
+# In CI alone: cloud-init judges a card (on a person's own machine it would be a service), Chromium opens the page.
 PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign libfaketime iproute2 postgresql postgresql-postgis \
-  gdal-bin libimage-exiftool-perl mtools fdisk dosfstools e2fsprogs xz-utils gcc libc6-dev $(if $(CI),cloud-init)
+  gdal-bin libimage-exiftool-perl mtools fdisk dosfstools e2fsprogs xz-utils gcc libc6-dev $(if $(CI),cloud-init chromium) \
+  $(if $(shell command -v npm),,npm)
 system-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  dpkg -s $(PACKAGES) >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(PACKAGES) >/dev/null; }; \

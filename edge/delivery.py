@@ -33,6 +33,8 @@ LATE_NS = 10_000_000_000
 _IDLE_S = 0.5
 STRIKES = 5
 """So often the broker must close the connection at a letter sent alone before the letter is parked."""
+STRIKES_KNOWN = 2
+"""So often where this broker is known to close it at large letters, and none as large as this one has arrived."""
 # A broker that closes the connection does so at once; a network that fell silent takes longer to be noticed.
 _SOON_NS = 5_000_000_000
 _BARREN_CONNECTIONS = 2
@@ -201,7 +203,9 @@ class Delivery:
         self._outbox.release()
         self._owed.forget()
         self._early.clear()
-        culprit = self._stumbling.lost(self._sent_ns, self._clock.monotonic_ns())
+        alone = next(iter(self._sent_ns), None) if len(self._sent_ns) == 1 else None
+        strikes = STRIKES_KNOWN if alone is not None and self._sizes.doubts(self._sent_bytes.get(alone)) else STRIKES
+        culprit = self._stumbling.lost(self._sent_ns, self._clock.monotonic_ns(), strikes)
         self._hand.clear()
         culprit_bytes = None if culprit is None else self._sent_bytes.get(culprit)
         self._sent_ns.clear()
@@ -211,7 +215,7 @@ class Delivery:
             if culprit_bytes is not None:
                 self._sizes.closed_at(culprit_bytes, self._clock.monotonic_ns())
             self._park(
-                culprit, f"the broker closed the connection each of the {STRIKES} times this letter was sent alone"
+                culprit, f"the broker closed the connection each of the {strikes} times this letter was sent alone"
             )
 
     def _fill(self) -> None:
@@ -345,6 +349,10 @@ class _Sizes:
             "raise its message_size_limit"
         )
 
+    def doubts(self, size: int | None) -> bool:
+        """Whether a size was learnt, and this one lies above all that have arrived: it may be what is refused, too."""
+        return size is not None and self._refused_from is not None and size > self._largest_taken
+
     def forget(self) -> None:
         """Start afresh: the broker may have been set up anew."""
         self._refused_from = None
@@ -375,21 +383,24 @@ class _Stumbling:
         for id in ids:
             self._strikes.pop(id, None)
 
-    def lost(self, sent_ns: Mapping[str, int], now_ns: int) -> str | None:
-        """A connection ended with these on their way; returns the letter that is to blame once that is clear."""
+    def lost(self, sent_ns: Mapping[str, int], now_ns: int, strikes: int) -> str | None:
+        """A connection ended with these on their way; returns the letter that is to blame once that is clear.
+
+        ``strikes``: so often a letter that was alone must have been there.
+        """
         acknowledged, self._acknowledged = self._acknowledged, False
         if not sent_ns or now_ns - max(sent_ns.values()) > _SOON_NS:
             return None
         if len(sent_ns) == 1:
-            return self._strike(next(iter(sent_ns)))
+            return self._strike(next(iter(sent_ns)), strikes)
         self._barren = 0 if acknowledged else self._barren + 1
         if self._barren >= _BARREN_CONNECTIONS:
             self._one_by_one = 2 * self._full_window
         return None
 
-    def _strike(self, id: str) -> str | None:
+    def _strike(self, id: str, strikes: int) -> str | None:
         self._strikes[id] = self._strikes.get(id, 0) + 1
-        if self._strikes[id] < STRIKES:
+        if self._strikes[id] < strikes:
             self._one_by_one = 2 * self._full_window
             return None
         self._strikes.clear()

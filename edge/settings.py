@@ -36,6 +36,9 @@ class FlightOptions:
     folder_dir: Path | None = None
     """Where each flight leaves its folder, named after its flight_id; None: it leaves none. Pictures of the best view
     of each crack go there too, unless ``evidence_dir`` keeps those of all detections elsewhere."""
+    keep_newest_flights: int | None = None
+    """``spanhawk outbox prune`` may delete whole flights on a disk that fills up, the oldest first, but never so many
+    newest ones, none with letters on their way and none that was altered; None: it deletes no flight."""
     sign_key: Path | None = None
     """A minisign secret key without a password, which signs each flight's manifest; None: nobody signs."""
     min_free_mb: int = 200
@@ -47,6 +50,8 @@ class FlightOptions:
         """Refuse what cannot be."""
         if self.min_free_mb < 0:
             raise ValueError(f"min_free_mb must be 0 or more, got {self.min_free_mb}")
+        if self.keep_newest_flights is not None and self.keep_newest_flights < 1:
+            raise ValueError(f"keep_newest_flights must be 1 or more, got {self.keep_newest_flights}")
 
 
 @dataclass(frozen=True, slots=True)

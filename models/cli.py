@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.support.errors import EXIT_DONE, SpanhawkError
-from models import DataError, Example, quiet_tensorflow
+from models import DataError, Example, adapt_command, quiet_tensorflow
 from models.gpu import commands as gpu_commands
 
 log = logging.getLogger(__name__)
@@ -77,14 +77,17 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--spalling", action="store_true",
                         help="draw spalling too, and write a folder of masks per class")  # fmt: skip
     render.set_defaults(run=_render)
-    back = commands.add_parser("import", help="corrected labels of labelme, COCO or CVAT, as folders for train")
-    back.add_argument("source", type=Path, help="folder, annotations.json or annotations.xml")
+    back = commands.add_parser(
+        "import", help="corrected labels of labelme, COCO, CVAT or painted masks, as folders for train"
+    )
+    back.add_argument("source", type=Path, help="folder (labelme, or images/ with masks/), or an annotations file")
     back.add_argument("--out", type=Path, required=True, help="images/, masks/CLASS/ and negatives/ are made in it")
     back.add_argument("--class", dest="classes", action="append", default=[], metavar="NAME",
                       help="take this class, and no other that is not named so (default: all)")  # fmt: skip
     back.add_argument("--line-px", type=float, default=3.0, help="width of lines that come without one (%(default)s)")
     back.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
     back.set_defaults(run=_import)
+    adapt_command.add(commands)
     gpu_commands.add(commands)
     summary = commands.add_parser("summary", help="size and cost of the networks")
     summary.add_argument("--height", type=int, default=512)

@@ -1,12 +1,9 @@
-"""`python -m models import`: corrected labels of labelme, COCO or CVAT, as folders that training reads."""
+"""`python -m models import`: corrected labels of labelme, COCO, CVAT or painted masks, as folders for training."""
 
 from __future__ import annotations
 
 import json
-import logging
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -16,47 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.tools.export import copy, draw, prepare
-from models import DamagedError, DataError
+from models import DamagedError, DataError, painted
 from models.data import read_rgb
-
-log = logging.getLogger(__name__)
+from models.labelled import Complaints, Drawn, Labelled
 
 LINE_PX = 3.0
 """Width of a line that comes without one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """One shape of one label file, in pixels; 0, 0 is the centre of the top-left pixel."""
-
-    kind: str
-    points_px: npt.NDArray[np.float64]
-    closed: bool
-    width_px: float | None
-    """None: the file does not say how wide a line is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """One picture with its shapes."""
-
-    image: Path
-    said_px: tuple[int, int] | None
-    """Width and height as the label file says; None where it does not."""
-    shapes: tuple[Drawn, ...]
-
-
-class Complaints:
-    """One sentence for each thing that could not be used, the same one once."""
-
-    def __init__(self) -> None:
-        self.count: Counter[str] = Counter()
-
-    def say(self, sentence: str) -> None:
-        """Tell it when it is new."""
-        if not self.count[sentence]:
-            log.warning("%s", sentence)
-        self.count[sentence] += 1
 
 
 def take(source: Path, out: Path, classes: Sequence[str], line_px: float, *, overwrite: bool = False) -> str:
@@ -70,7 +32,7 @@ def take(source: Path, out: Path, classes: Sequence[str], line_px: float, *, ove
     kept: list[Path] = []
     kinds: dict[str, None] = dict.fromkeys(classes)
     negatives = 0
-    for one in _read(source, complaints):
+    for one in _read(source, classes, complaints):
         masks = _masks(one, classes, line_px, complaints)
         if masks is None:
             continue
@@ -85,7 +47,7 @@ def take(source: Path, out: Path, classes: Sequence[str], line_px: float, *, ove
             _save(out, kind, one.image, mask)
     if not kept and not negatives:
         raise DataError(f"{source}: no picture with labels that can be used; give a folder of labelme files, COCO's "
-                        "annotations.json, or CVAT's annotations.xml.")  # fmt: skip
+                        "annotations.json, CVAT's annotations.xml, or images/ with masks/CLASS/.")  # fmt: skip
     for image in kept:  # training wants a mask of each class for each picture
         for kind in kinds:
             if not (out / "masks" / kind / f"{image.stem}.png").exists():
@@ -136,20 +98,23 @@ def _masks(
             continue
         mask = masks.setdefault(shape.kind, np.zeros((height, width), np.uint8))
         draw(mask, shape.points_px, closed=shape.closed, width_px=shape.width_px or line_px)
-    return masks
+    return {**masks, **{kind: mask for kind, mask in one.painted.items() if mask.any()}}
 
 
 def _is_name(kind: str) -> bool:
     return 0 < len(kind) <= 80 and kind.strip(". ") == kind and not any(one in kind for one in '/\\\x00\n"')
 
 
-def _read(source: Path, complaints: Complaints) -> Iterator[Labelled]:
+def _read(source: Path, classes: Sequence[str], complaints: Complaints) -> Iterator[Labelled]:
     if not source.exists():
         raise DataError(f"{source}: no such file or folder.")
     if source.is_file() or (source / "annotations.json").is_file() or (source / "annotations.xml").is_file():
         file = source if source.is_file() else source / "annotations.json"
         file = file if file.is_file() else source / "annotations.xml"
         yield from _cvat(file, complaints) if file.suffix.lower() == ".xml" else _coco(file, complaints)
+        return
+    if (source / painted.MASKS).is_dir():
+        yield from painted.read(source, classes, complaints)
         return
     for path in sorted(source.glob("*.json")):
         one = _labelme(path, complaints)

@@ -36,7 +36,7 @@ _SCORES = {
 # Okabe and Ito's palette (2008), distinguishable without red-green vision.
 _LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
-_STYLE = """
+STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:82rem;padding:0 1rem;color:#1b1f24;background:#fff}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2.2rem}h3{font-size:1rem;margin-bottom:.3rem}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
@@ -98,10 +98,11 @@ def _row(look: Look) -> dict[str, Any]:
 def _page(
     scorer: Scorer, sets: Sequence[Scored], found: Mapping[str, Any], curves: Mapping[str, list[dict[str, float]]]
 ) -> str:
-    title = f"Evaluation of {html.escape(scorer.name)}"
+    title = f"Evaluation of {scorer.name}"
     parts = [
-        f"<h1>{title}</h1><p>Score threshold {scorer.threshold:g}, fixed with the weights and not chosen on these "
-        "pictures. Scores are of the crack class alone; in brackets the 95 % bootstrap interval over images.</p>",
+        f"<h1>{html.escape(title)}</h1><p>Score threshold {scorer.threshold:g}, fixed with the weights and not chosen "
+        "on these pictures. Scores are of the crack class alone; in brackets the 95 % bootstrap interval over "
+        "images.</p>",
         _scores_table("Pooled over all pixels of a set", "pooled", found),
         _scores_table("Mean over images that hold a crack", "per_image", found),
         _images_table(found),
@@ -111,9 +112,14 @@ def _page(
     parts += [_pictures(scorer, one) for one in sets]
     words = "".join(f"<dt>{html.escape(key)}</dt><dd>{html.escape(text)}</dd>" for key, text in DEFINITIONS.items())
     parts.append(f"<h2>Definitions</h2><dl>{words}</dl>")
+    return document(title, parts)
+
+
+def document(title: str, parts: Sequence[str]) -> str:
+    """One self-contained HTML page of `parts`; the title is escaped here."""
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>{"".join(parts)}</html>\n'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>{"".join(parts)}</html>\n'
     )
 
 
@@ -128,7 +134,7 @@ def _scores_table(title: str, group: str, found: Mapping[str, Any]) -> str:
         )
     if not rows:
         return ""
-    return _table(title, ["set", "images", "with crack", *_SCORES.values()], rows)
+    return table(title, ["set", "images", "with crack", *_SCORES.values()], rows)
 
 
 def _images_table(found: Mapping[str, Any]) -> str:
@@ -142,10 +148,11 @@ def _images_table(found: Mapping[str, Any]) -> str:
         ]  # fmt: skip
         rows.append(f"<tr><td>{html.escape(name)}</td>" + "".join(f"<td>{cell}</td>" for cell in cells))
     head = ["set", "cracked found", "after filter", "crack-free that fire", "with a blob", "after filter"]
-    return _table("Images", head, rows)
+    return table("Images", head, rows)
 
 
-def _table(title: str, head: Sequence[str], rows: Sequence[str]) -> str:
+def table(title: str, head: Sequence[str], rows: Sequence[str]) -> str:
+    """A heading and a table; `head` is escaped here, each of `rows` is `<tr>` and its cells."""
     names = "".join(f"<th>{html.escape(name)}</th>" for name in head)
     body = "".join(f"{row}</tr>" for row in rows)
     return f'<h2>{html.escape(title)}</h2><div class="scroll"><table><tr>{names}</tr>{body}</table></div>'
@@ -207,9 +214,14 @@ def _pictures(scorer: Scorer, one: Scored) -> str:
     ]  # fmt: skip
     if not rows:
         return ""
+    return f"<h2>{html.escape(one.name)}</h2>{colour_key()}{''.join(rows)}"
+
+
+def colour_key() -> str:
+    """What the colours of `overlay.compare` mean."""
     colours = zip((overlay.RIGHT, overlay.FALSE, overlay.MISSED), ("found", "false", "missed"), strict=True)
-    key = "".join(f'<span style="background:rgb{colour}">{word}</span>' for colour, word in colours)
-    return f'<h2>{html.escape(one.name)}</h2><p class="key">{key}</p>{"".join(rows)}'
+    spans = "".join(f'<span style="background:rgb{colour}">{word}</span>' for colour, word in colours)
+    return f'<p class="key">{spans}</p>'
 
 
 def _figures(scorer: Scorer, title: str, looks: Sequence[Look]) -> str:
@@ -227,8 +239,12 @@ def _figures(scorer: Scorer, title: str, looks: Sequence[Look]) -> str:
 def _overlay(scorer: Scorer, item: Look) -> str:
     rgb, mask = read_example(item.example)
     hits = scorer.score(rgb) >= preprocess.threshold_code(scorer.threshold)
-    drawn = overlay.compare(rgb, hits, plane(mask, 0) > 0)
-    scale = PICTURE_PX / max(drawn.shape[:2])
+    return jpeg(overlay.compare(rgb, hits, plane(mask, 0) > 0), PICTURE_PX)
+
+
+def jpeg(drawn: UInt8, side_px: int) -> str:
+    """A picture (H, W, 3), shrunk to `side_px` at most, as JPEG in base64."""
+    scale = side_px / max(drawn.shape[:2])
     if scale < 1:
         drawn = np.asarray(cv2.resize(drawn, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
     _, content = cv2.imencode(".jpg", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])

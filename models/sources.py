@@ -20,7 +20,7 @@ def split_sources(config: Config, root: Path) -> DataSplit:
     """List all examples and hold out part of the sources by photograph, the same for the same seed.
 
     Pictures that look like a held-out one are dropped or refused, as [train] near_copies says. Raises DataError for
-    folders that cannot be used, and for near copies that are refused.
+    folders that cannot be used, for a source of which a holdout leaves nothing, and for near copies that are refused.
     """
     made = config.mix.rendered_cracks or config.mix.rendered_clean
     if not config.sources and not made:
@@ -29,6 +29,12 @@ def split_sources(config: Config, root: Path) -> DataSplit:
     held: dict[str, list[Example]] = {}
     for source in config.sources:
         learned[source.name], kept_out = data.split(_list(config, source, root), source.holdout, config.train.held_by)
+        if not learned[source.name]:
+            raise DataError(
+                f"Source {source.name} is one photograph ({kept_out[0].group}) of {len(kept_out)} pictures, and its "
+                f"holdout = {source.holdout:g} keeps all of it out of training: set holdout = 0, or tell its "
+                "photographs apart in index.csv."
+            )
         if kept_out:
             held[f"{source.name}/held"] = kept_out
     for item in config.validation:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SPEED_AFTER = 20
+"""Steps after which it is said how fast it goes: the first ones compile and fill caches."""
 AVERAGE_EVERY = 5
 """Steps between updates of the averaged weights; every step would copy all weights for nothing."""
 
@@ -151,6 +153,11 @@ def _learner(model: keras.Model) -> Callable[[Any, Any], float]:
     return lambda images, targets: float(model.train_on_batch(images, targets))
 
 
+def minutes_left(done: float, seconds: float, rest: float) -> float:
+    """Minutes until the schedule ends, where a share `done` of it took `seconds` and a share `rest` is to come."""
+    return seconds / 60 * rest / done
+
+
 def learning_rate(step: int, progress: float, peak: float, warmup_steps: int) -> float:
     """Linear warm-up over `warmup_steps`, times a half cosine over `progress` (0 at the start, 1 at the end)."""
     warm = min(1.0, (step + 1) / max(warmup_steps, 1))
@@ -177,6 +184,7 @@ class _Run:
         settings = self.config.train
         feed = batches.stream(self.task.batch, self.step, settings.threads)
         bar = tqdm(total=settings.steps, initial=self.step, unit="step", mininterval=5)
+        first = self.step, self.seconds, self.progress()
         try:
             begun = time.perf_counter() - self.seconds
             losses: list[float] = []
@@ -184,9 +192,14 @@ class _Run:
                 losses.append(self._one_step(*self.task.teach(next(feed))))
                 self.seconds = time.perf_counter() - begun
                 bar.update()
+                rate = settings.batch * (self.step - first[0]) / (self.seconds - first[1])
+                left = minutes_left(self.progress() - first[2], self.seconds - first[1], 1 - self.progress())
+                bar.set_postfix_str(f"{rate:.1f} crops/s, {left:.0f} min left", refresh=False)
+                if self.step - first[0] == SPEED_AFTER:
+                    log.info("%.1f crops per second: about %.0f minutes left", rate, left)
                 if self.step % settings.validate_every == 0 or self.progress() >= 1:
                     self._validate(float(np.mean(losses)))
-                    bar.set_postfix(loss=f"{np.mean(losses):.3f}", score=f"{self.scores['score']:.3f}")
+                    log.info("%.1f crops per second, validation included: about %.0f minutes left", rate, left)
                     losses.clear()
         finally:
             feed.close()

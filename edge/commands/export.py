@@ -14,7 +14,7 @@ def add(commands: Commands) -> None:
     """The parser of ``export`` among those of the other commands."""
     verb = commands.add_parser(
         "export",
-        help="a flight's pictures and findings for programs that correct labels",
+        help="a flight's pictures and findings for programs that correct labels, or play it",
         description="What review.json rejects is not drawn; a picture of which all was rejected is a hard negative.",
     )
     verb.add_argument("flight", type=Path, metavar="FLIGHT", help="the folder of a flight, a replay or the demo")
@@ -24,6 +24,7 @@ def add(commands: Commands) -> None:
         ("coco", "annotations.json with polygons"),
         ("cvat", "annotations.xml, CVAT for images 1.1, cracks as polylines"),
         ("masks", "PNG masks that models train reads"),
+        ("mcap", "flight.mcap, which Foxglove and Lichtblick play"),
     ):
         kinds.add_argument(f"--{kind}", dest="format", action="store_const", const=kind, help=what)
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="an empty or new folder")

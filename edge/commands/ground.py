@@ -19,7 +19,7 @@ def add(commands: Commands) -> None:
     )
     _options(verb)
     verb.add_argument("--broker", metavar="URL", help="as mqtt://localhost:1883, the default")
-    verb.add_argument("--http", metavar="HOST:PORT", help="refused: this version has no live page yet")
+    verb.add_argument("--http", metavar="HOST:PORT", help="the live page and its services, as 127.0.0.1:8080")
     verb.set_defaults(verb=serve)
     actions = verb.add_subparsers(metavar="ACTION")
     bring = actions.add_parser("import", help="read the folder of a landed flight into the store")
@@ -55,5 +55,5 @@ def bring_in(arguments: argparse.Namespace) -> int:
     from edge.ground.settings import read
 
     settings = read(getattr(arguments, "config", None), store=getattr(arguments, "store", None))
-    print(bring_in(arguments.flight, settings.ground.store), file=sys.stderr)
+    print(bring_in(arguments.flight, settings.ground.store, settings.ground.picture_folder), file=sys.stderr)
     return EXIT_DONE

@@ -32,7 +32,9 @@ def add(commands: Commands) -> None:
     purge.add_argument("--all", action="store_true", help="delete every letter, also those that have not arrived")
     purge.set_defaults(verb=_outbox_purge)
     prune = actions.add_parser(
-        "prune", help="on a disk that fills up, delete the oldest pictures of detections that the ground has"
+        "prune",
+        help="on a disk that fills up, delete the oldest pictures of detections that the ground has, and where "
+        "keep_newest_flights allows it the oldest flights",
     )
     _box_options(prune)
     prune.set_defaults(verb=_outbox_prune)
@@ -74,5 +76,7 @@ def _outbox_purge(arguments: argparse.Namespace) -> int:
 def _outbox_prune(arguments: argparse.Namespace) -> int:
     from edge.tools import prune
 
-    print(prune.pictures(_box(arguments).settings()), file=sys.stderr)
+    settings = _box(arguments).settings()
+    print(prune.pictures(settings), file=sys.stderr)
+    print(prune.flights(settings), file=sys.stderr)
     return EXIT_DONE

@@ -173,7 +173,6 @@ def _outline(pooled: Across, middle: Floats, fwhm: Floats) -> tuple[Floats, Floa
         np.abs(pooled.t - middle[:, None]) <= np.maximum(1, pooled.step_px)[:, None], pooled.values, -np.inf
     )
     reached = np.maximum(1e-3, near.max(axis=1)).astype(np.float64)
-    above = pooled.values - (reached / 2).astype(np.float32)[:, None]
-    left, right = borders(above, np.argmax(near, axis=1), pooled)
+    left, right = borders(pooled, (reached / 2).astype(np.float32), np.argmax(near, axis=1))
     known = np.isfinite(left) & np.isfinite(right)
     return reached, np.where(known, (left + right) / 2, middle), np.where(known, right - left, fwhm)

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 class Lines:
     """How N rows are shared out among L lines, each of at least one row, in order."""
 
-    __slots__ = ("at", "count", "first", "last", "owner")
+    __slots__ = ("_longer", "at", "count", "first", "last", "owner")
 
     def __init__(self, count: Index) -> None:
         """``count`` (L,): rows of each line."""
@@ -33,15 +33,20 @@ class Lines:
         """(N,): the line of each row."""
         self.at: Index = np.arange(len(self.owner)) - self.first[self.owner]
         """(N,): the place of each row in its line, from 0."""
+        self._longer: dict[int, tuple[Index, Index]] = {}
 
     def sums(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Each line's sum over its rows of ``values`` (N,) or (N, K); flags are counted."""
         values = values.astype(np.intp) if values.dtype == np.bool_ else values
         return np.asarray(np.add.reduceat(values, self.first, axis=0))
 
-    def longer(self, by: int) -> Index:
-        """Places in their line of its rows and of ``by`` more at either end, line by line: (N + 2 * by * L,)."""
-        return Lines(self.count + 2 * by).at - by
+    def longer(self, by: int) -> tuple[Index, Index]:
+        """Line, and place in it, of its rows and of ``by`` more at either end, line by line: (N + 2 * by * L,) each."""
+        known = self._longer.get(by)
+        if known is None:
+            wider = Lines(self.count + 2 * by)
+            known = self._longer[by] = wider.owner, wider.at - by
+        return known
 
     def only(self, lines: Flags) -> tuple[Lines, Flags]:
         """The rows of some ``lines`` (L,), and flags (N,) of which these are."""

@@ -91,8 +91,8 @@ def smooth(values: Floats, rows: Lines, closed: Flags, sigma: float, *, hold_end
 
 def _continued(values: Floats, rows: Lines, closed: Flags, reach: int, hold_ends: bool) -> Floats:
     """The lines with ``reach`` more samples at either end, as ``smooth`` says: (N + 2 * reach * L, K)."""
-    owner = np.repeat(np.arange(len(rows.count)), rows.count + 2 * reach)
-    place, last = rows.longer(reach), (rows.count - 1)[owner]
+    owner, place = rows.longer(reach)
+    last = (rows.count - 1)[owner]
     first = rows.first[owner]
     if not hold_ends:
         at = np.clip(place, 0, last)

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from edge.cracks.light import Light
 from edge.cracks.lines import Flags, Floats, Index, Lines
-from edge.cracks.path import Image, Paths, Reals, sample
+from edge.cracks.path import Paths, Reals, sample
 from edge.cracks.skeleton import Bits, Points
 from edge.frames import Tone
 
@@ -41,8 +41,8 @@ _NOISE_SAMPLE = 1000
 class Picture(NamedTuple):
     """What a crack is measured on."""
 
-    light: npt.NDArray[np.float32]
-    """float32 (H, W): luma of the frame in linear light, 0 to 1."""
+    light: Light
+    """Luma of the frame in linear light, (H, W)."""
     mask: Bits
     """uint8 (H, W): 0 or 255."""
     tone: Tone
@@ -76,9 +76,10 @@ class Across(NamedTuple):
     def averaged(self, points: float, rows: Lines) -> Across:
         """The same, averaged along each line, which is reflected at its ends, with a Gaussian of ``points`` points."""
         reach = round(3 * points)
-        period = np.maximum(2 * (rows.count - 1), 1)[np.repeat(np.arange(len(rows.count)), rows.count + 2 * reach)]
-        place = np.abs(rows.longer(reach)) % period
-        longer = np.repeat(rows.first, rows.count + 2 * reach) + np.minimum(place, period - place)
+        owner, place = rows.longer(reach)
+        period = np.maximum(2 * (rows.count - 1), 1)[owner]
+        place = np.abs(place) % period
+        longer = rows.first[owner] + np.minimum(place, period - place)
         size = (1, 2 * reach + 1)
         values = cv2.GaussianBlur(self.values[longer], size, sigmaX=1.0, sigmaY=points).reshape(len(longer), -1)
         return self._replace(values=np.asarray(values[np.arange(len(rows.at)) + reach + 2 * reach * rows.owner]))
@@ -128,7 +129,7 @@ def normals(paths: Paths) -> Points:
     return np.column_stack((-tangent[:, 1] / size, tangent[:, 0] / size))
 
 
-def read(image: Image, paths: Paths, normal: Points, reach_px: Floats, step_px: Floats) -> Across:
+def read(image: Light | Bits, paths: Paths, normal: Points, reach_px: Floats, step_px: Floats) -> Across:
     """Read ``image`` (H, W) along each normal (N, 2), in steps of ``step_px`` (L,), at least as far as ``reach_px``.
 
     Outside, a mask is 0 and a picture goes on. Linear interpolation: bicubics overshoot at sharp borders, which makes
@@ -140,12 +141,12 @@ def read(image: Image, paths: Paths, normal: Points, reach_px: Floats, step_px: 
     from_x, from_y = paths.xy.astype(np.float32).T[:, :, None]
     along_x, along_y = (normal * step[:, None]).astype(np.float32).T[:, :, None]
     x, y = from_x + along_x * columns, from_y + along_y * columns
-    border = cv2.BORDER_CONSTANT if image.dtype == np.uint8 else cv2.BORDER_REPLICATE
-    return Across(sample(image, x, y, border), _inside(image, x, y), step)
+    values = image.sample(x, y) if isinstance(image, Light) else sample(image, x, y, cv2.BORDER_CONSTANT)
+    return Across(values, _inside(image.shape, x, y), step)
 
 
-def _inside(image: Image, x: Reals, y: Reals) -> Flags:
-    bottom, right = (size - 0.5 for size in image.shape)
+def _inside(shape: tuple[int, ...], x: Reals, y: Reals) -> Flags:
+    bottom, right = (size - 0.5 for size in shape)
     # The outermost readings tell: those between them lie between them.
     ends = (np.s_[:, 0], np.s_[:, -1])
     if all(v[end].min() >= -0.5 and v[end].max() <= most for v, most in ((x, right), (y, bottom)) for end in ends):
@@ -154,27 +155,28 @@ def _inside(image: Image, x: Reals, y: Reals) -> Flags:
     return inside
 
 
-def borders(above: Reals, start: Index, across: Across) -> tuple[Floats, Floats]:
-    """Left and right end of the stretch around the columns ``start`` (N,) where ``above`` (N, M) is positive.
+def borders(across: Across, level: Reals, start: Index) -> tuple[Floats, Floats]:
+    """Left and right end of the stretch around the columns ``start`` (N,) where readings lie above ``level`` (N,).
 
     Interpolated between readings; NaN where there is no such stretch or it does not end.
     """
-    return _left(above, start, across), _right(above, start, across)
+    values, level = -across.values, -level
+    return _left(values, level, start, across), _right(values, level, start, across)
 
 
-def _left(above: Reals, start: Index, across: Across) -> Floats:
-    return -_right(above[:, ::-1], above.shape[1] - 1 - start, across)
+def _left(values: Reals, level: Reals, start: Index, across: Across) -> Floats:
+    return -_right(values[:, ::-1], level, values.shape[1] - 1 - start, across)
 
 
-def _right(above: Reals, start: Index, across: Across) -> Floats:
+def _right(values: Reals, level: Reals, start: Index, across: Across) -> Floats:
+    """Where ``values`` (N, M), which at the columns ``start`` are below their ``level`` (N,), rise to it."""
     first = int(start.min()) + 1
-    falls = above[:, first:] <= 0
+    rises = values[:, first:] >= level[:, None]
     if start.max() >= first:
-        falls &= np.arange(first, above.shape[1]) > start[:, None]
-    rows, k = np.arange(len(above)), np.argmax(falls, axis=1)
-    found = falls[rows, k]
-    upper, lower = above[rows, k + first - 1], above[rows, k + first]
-    good = found & (upper > 0)
+        rises &= np.arange(first, values.shape[1]) > start[:, None]
+    rows, k = np.arange(len(values)), np.argmax(rises, axis=1)
+    upper, lower = level - values[rows, k + first - 1], level - values[rows, k + first]
+    good = rises[rows, k] & (upper > 0)
     share = np.divide(upper, upper - lower, out=np.zeros(len(k)), where=good)
     return np.where(good, across.step_px * (k + first - 1 - across.centre + share), np.nan)
 
@@ -238,13 +240,12 @@ def valleys(across: Across, left: Floats, right: Floats, start: Index, noise: Fl
     shallow, deep = np.minimum(surface_left, surface_right) - dark, np.maximum(surface_left, surface_right) - dark
     least = np.maximum(LEAST_DEPTH, LEAST_CONTRAST * np.maximum(surface_left, surface_right))
     found = shallow >= np.maximum(np.maximum(least, LEAST_SNR * noise), LEAST_BALANCE * deep)
-    low = _left(_above(across, surface_left, dark, found), start, across)
-    high = _right(_above(across, surface_right, dark, found), start, across)
+    low = _left(across.values, _half_way(surface_left, dark, found), start, across)
+    high = _right(across.values, _half_way(surface_right, dark, found), start, across)
     found &= np.isfinite(low) & np.isfinite(high)
     return Valleys(low, high, dark, surface_left, surface_right, found)
 
 
-def _above(across: Across, surface: Floats, dark: Floats, found: Flags) -> Reals:
-    """How far each reading is darker than half way from surface to floor; nowhere where nothing was found."""
-    level = np.where(found, (surface + dark) / 2, -1.0).astype(np.float32)
-    return level[:, None] - across.values
+def _half_way(surface: Floats, dark: Floats, found: Flags) -> Reals:
+    """The light half way from surface to floor (N,); none is darker where nothing was found."""
+    return np.where(found, (surface + dark) / 2, -1.0).astype(np.float32)

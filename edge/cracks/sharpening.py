@@ -73,12 +73,11 @@ def guess(pooled: Pooled, tone: Tone) -> Guessed:
     light = pooled.light[:, None].astype(np.float32)
     codes = _to_codes(light * (1 - pooled.missing.values), tone)
     steps = np.round(pooled.missing.step_px, 3)
-    blunt = [_blunted(codes, steps, one) for one in GUESSES[1:]]
-    values = 1 - to_light(np.concatenate(blunt), tone) / np.tile(light, (len(blunt), 1))
-    tried = pooled.missing.only(np.tile(np.arange(count), len(GUESSES)))
-    tried = tried._replace(values=np.concatenate((pooled.missing.values, values)))
-    error, middle, fwhm = (np.tile(v, len(GUESSES)) for v in (pooled.error, pooled.middle_px, pooled.fwhm_px))
-    found = fit(tried, error, middle, fwhm)
+    blunt = 1 - to_light(_all_blunted(codes, steps), tone) / light
+    values = np.concatenate((pooled.missing.values[None], blunt)).reshape(-1, codes.shape[1])
+    line = np.arange(len(values)) % count
+    tried = pooled.missing.only(line)._replace(values=values)
+    found = fit(tried, pooled.error[line], pooled.middle_px[line], pooled.fwhm_px[line])
     evidence, width = (v.reshape(-1, count) for v in (found.evidence, found.width_px))
     total = np.clip(evidence - evidence[0], -MOST, MOST).sum(axis=1)
     total[0] += math.log(ODDS)
@@ -102,10 +101,26 @@ def _to_codes(light: Reals, tone: Tone) -> Reals:
     return srgb_codes(light) if tone == "srgb" else np.asarray(255 * light, np.float32)
 
 
+def _all_blunted(codes: Reals, steps: Floats) -> Reals:
+    """``_blunted`` by every guess but the first, in one product for all lines of a step: (G - 1, N, M)."""
+    out = np.empty((len(GUESSES) - 1, *codes.shape), np.float32)
+    for size in set(steps.tolist()):
+        some = steps == size
+        if size > COARSE_PX:
+            out[:, some] = codes[some]
+            continue
+        kernels = _inverses(size)
+        reach = kernels.shape[0] // 2
+        around = np.arange(codes.shape[1])[:, None] + np.arange(-reach, reach + 1)
+        windows = codes[some][:, np.clip(around, 0, codes.shape[1] - 1)]
+        out[:, some] = np.moveaxis(windows @ kernels, 2, 0)
+    return out
+
+
 def _blunted(codes: Reals, steps: Floats, sharpening: Sharpening) -> Reals:
     """Codes (N, M), on each row ``steps`` (N,) pixels apart, before ``sharpening``."""
     out = codes.copy()
-    for size in np.unique(steps[steps <= COARSE_PX]).tolist():
+    for size in set(steps[steps <= COARSE_PX].tolist()):
         some = steps == size
         blunt = cv2.filter2D(codes[some], -1, _inverse(size, sharpening), borderType=cv2.BORDER_REPLICATE)
         out[some] = blunt.reshape(-1, codes.shape[1])
@@ -114,10 +129,31 @@ def _blunted(codes: Reals, steps: Floats, sharpening: Sharpening) -> Reals:
 
 def to_light(codes: Reals, tone: Tone) -> Reals:
     """Light of codes, 0 to 255, that lie between the whole ones."""
+    table, rises = light_of(tone), _rises(tone)
+    rows = np.clip(codes.reshape(-1, codes.shape[-1]), 0, 254.999)
+    low = rows.astype(np.uint8)  # a table look-up of OpenCV's is a tenth of numpy's
+    light = np.asarray(cv2.LUT(low, table), np.float32)
+    rows -= low
+    rows *= cv2.LUT(low, rises)
+    light += rows
+    return light.reshape(codes.shape)
+
+
+@functools.lru_cache(maxsize=2)
+def _rises(tone: Tone) -> Reals:
+    """What light rises by from each code to the next, float32 (256,)."""
     table = light_of(tone)
-    codes = np.clip(codes, 0, 254.999)
-    low = codes.astype(np.intp)
-    return np.asarray(table[low] + (table[low + 1] - table[low]) * (codes - low), np.float32)
+    rises = np.append(table[1:] - table[:-1], np.float32(0))
+    rises.setflags(write=False)
+    return rises
+
+
+@functools.lru_cache(maxsize=64)
+def _inverses(step_px: float) -> Floats:
+    """The inverse filters of all guesses but the first, float64 (K, G - 1)."""
+    kernels = np.column_stack([_inverse(step_px, one)[0] for one in GUESSES[1:]])
+    kernels.setflags(write=False)
+    return kernels
 
 
 @functools.lru_cache(maxsize=256)

@@ -74,13 +74,14 @@ class Canvas:
         self.code[self.set] = np.packbits(self.pixels.take(self.set[:, None] + self.steps), axis=1, bitorder="little")[
             :, 0
         ]
+        self._seen_from = np.tile(_SEEN_FROM, self.set.size)
         self._stamp = np.empty(self.pixels.size, np.int32)  # touched only where used
 
     def clear(self, pixels: Index) -> None:
         """Remove ``pixels`` (no repeats) and tell their neighbours."""
         self.pixels[pixels] = 0
         # A neighbour that is set has this pixel's bit set; what becomes of the codes of other pixels, nobody reads.
-        np.subtract.at(self.code, (pixels[:, None] + self.steps).ravel(), np.tile(_SEEN_FROM, pixels.size))
+        np.subtract.at(self.code, (pixels[:, None] + self.steps).ravel(), self._seen_from[: 8 * pixels.size])
 
     def alive(self, pixels: Index) -> Index:
         """Those of ``pixels`` that are still set, each once."""
@@ -185,7 +186,7 @@ class Skeleton:
 
         A loop repeats its first pixel at the end. A single pixel is a line of one.
         """
-        walk = _Walk(self.degree.tolist(), self._first.tolist(), self._neighbours.tolist())
+        walk = _Walk(self.degree, self._first, self._neighbours)
         cluster = self.cluster.tolist()
         found: list[tuple[list[int], bool]] = []
         for start in np.flatnonzero(self.degree != 2).tolist():
@@ -205,19 +206,23 @@ class Skeleton:
 class _Walk:
     """The skeleton as plain lists: a step costs a tenth of what it costs on arrays."""
 
-    def __init__(self, degree: list[int], first: list[int], neighbours: list[int]) -> None:
-        self.degree, self.first, self.neighbours = degree, first, neighbours
-        self.seen = bytearray(len(degree))
+    def __init__(self, degree: Index, first: Index, neighbours: Index) -> None:
+        self.degree, self.first, self.neighbours = degree.tolist(), first.tolist(), neighbours.tolist()
+        self.seen = bytearray(len(self.degree))
+        line = degree == 2
+        both = np.full(len(degree), -1)
+        both[line] = neighbours[first[:-1][line]] + neighbours[first[:-1][line] + 1]
+        self.both: list[int] = both.tolist()
+        """Sum of the numbers of a pixel's two neighbours: less one of them it is the other; -1 elsewhere."""
 
     def follow(self, start: int, step: int) -> list[int]:
         """From ``start`` over ``step`` along pixels of two neighbours to the next other pixel, or back to ``start``."""
-        degree, first, neighbours, seen = self.degree, self.first, self.neighbours, self.seen
+        both, seen = self.both, self.seen
         path, before, here = [start], start, step
-        while degree[here] == 2 and here != start:
-            seen[here] = 1
+        while (sum_of_both := both[here]) >= 0 and here != start:
             path.append(here)
-            a, b = neighbours[first[here]], neighbours[first[here] + 1]
-            before, here = here, (b if a == before else a)
+            seen[here] = 1
+            before, here = here, sum_of_both - before
         seen[here] = 1
         path.append(here)
         return path

@@ -118,7 +118,7 @@ def _guide(paths: Paths, picture: Picture, half_width: Floats) -> _Guide:
     normal = normals(paths)
     across = read(picture.mask, paths, normal, 2 * half_width + 2, np.maximum(0.5, half_width / 24))
     start = np.full(len(paths.xy), across.centre)
-    left, right = borders(across.values - 127.5, start, across)
+    left, right = borders(across, np.full(len(start), 127.5, np.float32), start)
     found = np.isfinite(left) & np.isfinite(right)
     half = half_width[paths.rows.owner]
     left, right = np.where(found, left, -half), np.where(found, right, half)

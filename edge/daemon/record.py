@@ -98,10 +98,14 @@ class FlightRecord:
             evidence.check_room(self._root, self._settings.flight.min_free_mb * _MB // 2)
             act(self._begun())
         except OSError as error:
-            self._missed += 1
-            why = error.strerror or error
-            self._trouble = f"the flight folder {self.folder} is not complete ({why}); free disk space there"
-            self._complaints.warn("folder", self._trouble)
+            self._incomplete(f"({error.strerror or error}); free disk space there")
+        except Exception as error:  # noqa: BLE001 - whatever a record meets, the flight is worth more than its record
+            self._incomplete(f"({type(error).__name__}: {error})", error)
+
+    def _incomplete(self, why: str, error: Exception | None = None) -> None:
+        self._missed += 1
+        self._trouble = f"the flight folder {self.folder} is not complete {why}"
+        self._complaints.warn("folder", self._trouble, error=error)
 
     def _begun(self) -> FlightWriter:
         if self._writer is None:

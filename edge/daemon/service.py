@@ -22,7 +22,7 @@ from typing import Any
 from edge import evidence
 from edge.daemon.control import Control, Switch
 from edge.daemon.ground import Ground
-from edge.daemon.meter import Meter
+from edge.daemon.meter import Flood, InHand, Meter
 from edge.daemon.names import Names
 from edge.daemon.notify import Systemd
 from edge.daemon.pilot import Pilot, pilot_of
@@ -86,6 +86,8 @@ class Service:
         self._clock = clock
         self._systemd = systemd
         self._meter = Meter()
+        self._in_hand = InHand(clock)
+        self._flood = Flood()
         self._switch = Switch(flying=settings.flight.start_flying)
         self._flight = Flight.of(settings.vehicle, flight_id(clock))
         self._newest: Outcome | None = None
@@ -155,17 +157,24 @@ class Service:
 
     def _process(self, frame: Frame, pipeline: Pipeline, ground: Ground) -> None:
         try:
-            outcome = pipeline.process(frame)
+            with self._in_hand:
+                outcome = pipeline.process(frame)
+            self._told(outcome, pipeline, ground)
         except SpanhawkError:  # some are ValueErrors too, and mean the configuration, not the frame
             raise
         except Exception as error:  # noqa: BLE001 - whatever one picture does to OpenCV or us, the next is another
             self._bad_frame(frame, error)
             return
         self._bad_in_a_row = 0
+
+    def _told(self, outcome: Outcome, pipeline: Pipeline, ground: Ground) -> None:
+        """What a frame has shown, to all that follow the flight; its letters are in the outbox already."""
+        if outcome.features or outcome.revisions:
+            ground.poke()
         self._newest = outcome
-        now_ns = self._clock.monotonic_ns()
+        self._flood.see(outcome.mask)
         self._meter.add(
-            now_ns,
+            self._clock.monotonic_ns(),
             outcome.stage_ms,
             len(outcome.features),
             outcome.left_out,
@@ -178,8 +187,6 @@ class Service:
             self._pilot.see(outcome)
         if self._seen is not None:
             self._seen.tell(pipeline.map)
-        if outcome.features or outcome.revisions:
-            ground.poke()
 
     def _bad_frame(self, frame: Frame, error: Exception) -> None:
         """One frame that cannot be processed must not end the flight; many in a row mean that we are broken."""
@@ -272,6 +279,8 @@ class Service:
         complaints = (
             lambda: camera.health() if self._switch.flying else None,
             lambda: segmenter.degraded,
+            lambda: None if outbox.waits_s > 0 else self._in_hand.trouble(),  # a slow disk is named by the outbox
+            self._flood.trouble,
             navigator.health,
             outbox.health,
             lambda: pipeline.storage_trouble,

@@ -61,11 +61,15 @@ def encode(
     """The frame as JPEG bytes with EXIF and XMP segments. Raises OSError when OpenCV cannot encode it."""
     import cv2
 
-    done, buffer = cv2.imencode(
-        ".jpg", cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    )
+    what = f"a frame of {frame.width_px} x {frame.height_px} pixels as JPEG"
+    try:
+        done, buffer = cv2.imencode(
+            ".jpg", cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+        )
+    except cv2.error as error:
+        raise OSError(f"OpenCV could not encode {what} ({error.err})") from error
     if not done:
-        raise OSError(f"OpenCV could not encode a frame of {frame.width_px} x {frame.height_px} pixels as JPEG")
+        raise OSError(f"OpenCV could not encode {what}")
     plain = buffer.tobytes()
     # EXIF's APP1 stands right behind the SOI marker (EXIF 2.32, 4.5.4), XMP's behind it.
     exif = exif_segment(

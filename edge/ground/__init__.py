@@ -35,6 +35,8 @@ class DetectionRow:
     """Around its geometry; None where it has no place on the earth."""
     payload: bytes
     """The Feature as it came, UTF-8 JSON."""
+    row: int | None = field(default=None, compare=False)
+    """Order of arrival at the store; None before it is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class CrackRow:
     """SHA-256 of the picture of the best view; None where none was kept."""
     box: Box | None
     payload: bytes
+    row: int | None = field(default=None, compare=False)
+    """Order of arrival of this revision at the store; None before it is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,8 @@ class Query:
     """Seen at or before; of a crack, first seen."""
     limit: int = 100
     offset: int = 0
+    after: int | None = None
+    """Only what arrived at the store after this ``row``; a crack arrives with each revision."""
     newest_first: bool = False
     """Order of arrival at the store; with True the newest leads."""
 
@@ -155,14 +161,30 @@ class FlightRow:
     """Number of cracks, not of revisions."""
 
 
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """How far a store has come: two that are equal mean that there is nothing new. Cheap to ask for."""
+
+    detections: int
+    """Highest row; 0 where there is none."""
+    cracks: int
+    coverage: tuple[int, int]
+    """Flights that have any, and the size of all their documents, bytes."""
+    states_us: int
+    """Newest status or telemetry, microseconds since 1970; 0 where there is none."""
+
+
 class Reader(Protocol):
     """Looking into a store; safe to use from several threads; closed by leaving ``with``.
 
     Each method raises TryAgainError while the store cannot be read.
     """
 
-    def flights(self) -> list[FlightRow]:
-        """Every flight, the newest first."""
+    def heads(self) -> Heads:
+        """How far the store has come."""
+
+    def flights(self, most: int | None = None) -> list[FlightRow]:
+        """Every flight, or the newest ``most``; the newest first."""
 
     def states(self) -> list[StateRow]:
         """The newest status and the newest telemetry of each vehicle."""
@@ -181,6 +203,9 @@ class Reader(Protocol):
 
     def matched(self, what: Literal["detections", "cracks"], query: Query) -> int:
         """How many there are, whatever limit and offset say."""
+
+    def extent(self, what: Literal["detections", "cracks"], after: int) -> Box | None:
+        """Around all that arrived after this row; None where none of it has a place. Reads every such row."""
 
     def coverage(self, vehicle: str | None = None, flight_id: str | None = None) -> list[CoverageRow]:
         """Of all flights, or of those named."""

@@ -6,6 +6,7 @@ cut) is named. A torn last line of ``detections.jsonl`` is refused like any othe
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ from typing import Any
 
 from edge.detections.wire import to_bytes
 from edge.ground import Batch, Store
-from edge.ground.incoming import MAX_PAYLOAD_BYTES, read
+from edge.ground.incoming import MAX_FILE_BYTES, MAX_PAYLOAD_BYTES, conflict, read
+from edge.ground.pictures import MAX_BYTES as MAX_PICTURE_BYTES
+from edge.ground.pictures import Pictures
 from edge.ground.stores import open_store, shown
 from edge.support.clock import Clock, SystemClock
 from edge.support.errors import UsageError
@@ -25,20 +28,26 @@ _AT_ONCE = 1000
 _MAX_COLLECTION_BYTES = 256 << 20
 
 
-def bring_in(flight: Path, store: str) -> str:
-    """Read ``flight`` into the store at this address; returns one sentence. Raises UsageError, TryAgainError."""
+def bring_in(flight: Path, store: str, pictures: Path | None) -> str:
+    """Read ``flight`` into the store at this address, and its cracks' pictures into the folder ``pictures``.
+
+    Returns one sentence. Raises UsageError, TryAgainError.
+    """
     clock = SystemClock()
     with open_store(store, clock) as opened:
-        return f"{flight}: {Import(opened, clock).read(flight)}; the store is {shown(store)}"
+        told = Import(opened, None if pictures is None else Pictures(pictures), clock).read(flight)
+        return f"{flight}: {told}; the store is {shown(store)}"
 
 
 class Import:
     """Reads folders into one store."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, pictures: Pictures | None, clock: Clock) -> None:
         self._store = store
+        self._pictures = pictures
         self._clock = clock
         self._new = self._repeats = self._conflicts = self._refused = 0
+        self._named: set[str] = set()
 
     def read(self, folder: Path) -> str:
         """All of one folder; returns what came of it. Raises UsageError where there is no flight."""
@@ -48,7 +57,8 @@ class Import:
         absent = [path.name for path in files if not path.is_file()]
         batch = Batch()
         for topic, payload in self._letters(folder):
-            refused = read(topic, payload, self._clock.utc(), batch)
+            most_bytes = MAX_FILE_BYTES if topic.endswith("/coverage") else MAX_PAYLOAD_BYTES
+            refused = read(topic, payload, self._clock.utc(), batch, most_bytes=most_bytes)
             if refused is not None:
                 self._refused += 1
                 log.warning("%s: refused %s: %s", folder, topic.rpartition("/")[2], refused.reason)
@@ -58,13 +68,34 @@ class Import:
         self._write(batch)
         told = f"{self._new} new, {self._repeats} already there, {self._refused} refused"
         told += f", {self._conflicts} with another content than the one stored" if self._conflicts else ""
+        told += self._bring_pictures(folder / "photos")
         return told + (f"; it has no {' and no '.join(absent)}" if absent else "")
 
+    def _bring_pictures(self, photos: Path) -> str:
+        """The pictures that the cracks name, known by their bytes; returns words about them."""
+        if self._pictures is None:
+            return "; its pictures were left out: name a folder for them ([ground] pictures)" if self._named else ""
+        lacking = {sha256 for sha256 in self._named if self._pictures.find(sha256) is None}
+        new = 0
+        for path in sorted(photos.glob("*.jp*g")) if lacking else ():
+            if path.stat().st_size > MAX_PICTURE_BYTES:
+                continue
+            data = path.read_bytes()
+            sha256 = hashlib.sha256(data).hexdigest()
+            if sha256 in lacking and self._pictures.put(sha256, data):
+                lacking.discard(sha256)
+                new += 1
+        told = f", {new} new pictures" if new else ""
+        return told + (f", {len(lacking)} pictures that its cracks name are not there" if lacking else "")
+
     def _write(self, batch: Batch) -> None:
+        self._named |= {row.best_sha256 for row in batch.cracks if row.best_sha256 is not None}
         added = self._store.add(batch)
         self._new += added.new
         self._repeats += added.repeats
         self._conflicts += len(added.conflicts)
+        if added.conflicts:
+            self._store.add(Batch(refused=[conflict(row, self._clock.utc()) for row in added.conflicts]))
 
     def _letters(self, folder: Path) -> Iterator[tuple[str, bytes]]:
         """Topic and payload of everything in the folder, as it would have come over the air."""
@@ -77,7 +108,10 @@ class Import:
         for feature in _features(folder / "cracks.geojson"):
             yield self._addressed("cracks", to_bytes(feature))
         coverage = folder / "coverage.geojson"
-        if coverage.is_file() and coverage.stat().st_size <= MAX_PAYLOAD_BYTES:
+        if coverage.is_file() and coverage.stat().st_size > MAX_FILE_BYTES:
+            self._refused += 1
+            log.warning("%s: refused coverage.geojson: larger than %d bytes", folder, MAX_FILE_BYTES)
+        elif coverage.is_file():
             yield self._addressed("coverage", coverage.read_bytes().strip())
 
     @staticmethod

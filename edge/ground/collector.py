@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from edge.detections.receipts import MOST_LETTERS, receipt
 from edge.detections.wire import to_bytes
-from edge.ground import Added, Batch, CrackRow, DetectionRow, Ranges, RefusedRow, Store, as_ranges, missing
-from edge.ground.incoming import KINDS, read
+from edge.ground import Added, Batch, CrackRow, DetectionRow, Ranges, Store, as_ranges, missing
+from edge.ground.incoming import KINDS, conflict, read
 from edge.mqtt.commands import MOST_RANGES, MOST_SEQS
 from edge.mqtt.connection import Disconnected
 from edge.mqtt.listener import Heard, Line
@@ -138,11 +138,7 @@ class Collector:
             return
         self._count(added)
         if added.conflicts:
-            told = [
-                RefusedRow(f"spanhawk/{row.vehicle}", "another content under a stored name", now, row.payload)
-                for row in added.conflicts
-            ]
-            self._write(Batch(refused=told), stop)
+            self._write(Batch(refused=[conflict(row, now) for row in added.conflicts]), stop)
         for topic, payload in receipts_for(batch, added.conflicts):
             line.publish(topic, payload)
             self.counts.receipts += 1

@@ -21,8 +21,15 @@ from edge.mqtt.topics import check_vehicle
 from edge.support.errors import ConfigError, SpanhawkError
 from edge.support.strict_json import no_constant, single_keys
 
+try:
+    import orjson
+except ImportError:  # it comes with the extra `ground`; without it the same is read more slowly
+    orjson = None  # type: ignore[assignment]
+
 MAX_PAYLOAD_BYTES = 1 << 20
 """Nothing that a drone sends is larger; coverage included."""
+MAX_FILE_BYTES = 64 << 20
+"""A document in a flight's folder may be as large: nothing held it to what fits into a message."""
 KEPT_OF_REFUSED_BYTES = 64 << 10
 _MAX_DEPTH = 24
 _MOST = 2**31 - 1
@@ -39,10 +46,12 @@ class RefusedError(SpanhawkError):
     """A message that cannot be taken up, and why."""
 
 
-def read(topic: str, payload: bytes, now: datetime, into: Batch) -> RefusedRow | None:
+def read(
+    topic: str, payload: bytes, now: datetime, into: Batch, *, most_bytes: int = MAX_PAYLOAD_BYTES
+) -> RefusedRow | None:
     """Put the row of a message into ``into``; what cannot be read goes into its ``refused`` and is returned."""
     try:
-        _read(topic, payload, now, into)
+        _read(topic, payload, now, into, most_bytes)
     except RefusedError as error:
         shown = topic[:200].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
         refused = RefusedRow(shown, str(error), now, payload[:KEPT_OF_REFUSED_BYTES])
@@ -51,9 +60,16 @@ def read(topic: str, payload: bytes, now: datetime, into: Batch) -> RefusedRow |
     return None
 
 
-def _read(topic: str, payload: bytes, now: datetime, into: Batch) -> None:
+def conflict(row: DetectionRow | CrackRow, now: datetime) -> RefusedRow:
+    """A row whose name another content has, as it is kept among the refused."""
+    return RefusedRow(
+        f"spanhawk/{row.vehicle}", "another content under a stored name", now, row.payload[:KEPT_OF_REFUSED_BYTES]
+    )
+
+
+def _read(topic: str, payload: bytes, now: datetime, into: Batch, most_bytes: int) -> None:
     vehicle, kind = _address(topic)
-    document = parsed(payload)
+    document = parsed(payload, most_bytes)
     if kind == "detections":
         into.detections.append(_detection(vehicle, document, payload))
     elif kind == "cracks":
@@ -79,10 +95,13 @@ def _address(topic: str) -> tuple[str, str]:
     return parts[1], parts[2]
 
 
-def parsed(payload: bytes) -> dict[str, Any]:
+def parsed(payload: bytes, most_bytes: int = MAX_PAYLOAD_BYTES) -> dict[str, Any]:
     """A JSON object, strictly: UTF-8, no key twice, no NaN, not nested beyond reason. Raises RefusedError."""
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise RefusedError(f"{len(payload)} bytes, more than the {MAX_PAYLOAD_BYTES} of the largest message")
+    if len(payload) > most_bytes:
+        raise RefusedError(f"{len(payload)} bytes, more than the {most_bytes} that the largest may have")
+    document = _quickly(payload)
+    if document is not None:
+        return document
     try:
         document = _QUICK.decode(payload.decode("utf-8"))
         if not _keys_are_single(payload, document):
@@ -96,6 +115,33 @@ def parsed(payload: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise RefusedError("JSON, but not an object")
     return document
+
+
+def _quickly(payload: bytes) -> dict[str, Any] | None:
+    """The same by orjson, in a quarter of the time; None where it is not installed or anything is out of the ordinary.
+
+    What is wrong and why is said by the standard library's decoder in any case, so that both say the same.
+    """
+    if orjson is None or not _is_shallow(payload):
+        return None
+    try:
+        document = orjson.loads(payload)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) and _keys_are_single(payload, document) else None
+
+
+def _is_shallow(payload: bytes) -> bool:
+    """True where brackets are nested no deeper than keys may be; innermost pairs go first, round by round."""
+    brackets = payload.translate(None, _NO_BRACKETS)
+    for _ in range(_MAX_DEPTH):
+        if not brackets:
+            return True
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    return not brackets
+
+
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def _keys_are_single(payload: bytes, document: Any) -> bool:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from edge.ground import (
+    Box,
     CoverageRow,
     CrackRow,
     DetectionRow,
     FlightRow,
+    Heads,
     Query,
     Ranges,
     RefusedRow,
@@ -20,23 +22,27 @@ from edge.ground import (
 from edge.ground import rows as of
 
 _TABLES = (("detections", "detection"), ("cracks", "crack"), ("flights", "flight"), ("refused", "refused"))
+_ALL = 1 << 62
 
 
 class Reading(ABC):
     """The methods of ``Reader``; a backend says how it asks, and how its tables and parameters differ."""
 
-    _mark: ClassVar[str] = "?"
-    """The mark of a parameter."""
-    _same_day: ClassVar[str] = ""
-    """What joins a detection to its flight beside the flight's number."""
+    _dialect: ClassVar[of.Dialect] = of.Dialect()
 
     @abstractmethod
     def _ask(self, text: str, values: Sequence[Any] = ()) -> list[Any]:
-        """The rows that answer ``text``, whose parameters are marked with ``_mark``. Raises TryAgainError."""
+        """The rows that answer ``text``, its parameters marked as the dialect says. Raises TryAgainError."""
 
-    def flights(self) -> list[FlightRow]:
-        """Every flight, the newest first."""
-        return [of.flight(row) for row in self._ask(of.FLIGHTS.format(same_day=self._same_day))]
+    def heads(self) -> Heads:
+        """How far the store has come."""
+        ((detections, cracks, flights, size_bytes, states_us),) = self._ask(of.HEADS)
+        return Heads(int(detections), int(cracks), (int(flights), int(size_bytes)), int(states_us))
+
+    def flights(self, most: int | None = None) -> list[FlightRow]:
+        """Every flight, or the newest ``most``; the newest first."""
+        found = self._asked(of.FLIGHTS.format(same_day=self._dialect.same_day), _ALL if most is None else most)
+        return [of.flight(row) for row in found]
 
     def states(self) -> list[StateRow]:
         """The newest status and the newest telemetry of each vehicle."""
@@ -44,18 +50,16 @@ class Reading(ABC):
 
     def detections(self, query: Query) -> list[DetectionRow]:
         """Those that ``query`` asks for."""
-        return [of.detection(row) for row in self._ask(*of.select("detections", query, self._mark, self._same_day))]
+        return [of.detection(row) for row in self._ask(*of.select("detections", query, self._dialect))]
 
     def cracks(self, query: Query) -> list[CrackRow]:
         """The last revision of each crack that ``query`` asks for."""
-        return [of.crack(row) for row in self._ask(*of.select("cracks", query, self._mark, self._same_day))]
+        return [of.crack(row) for row in self._ask(*of.select("cracks", query, self._dialect))]
 
     def detection(self, id: str) -> DetectionRow | None:
         """One by its id."""
-        found = self._asked(
-            f"SELECT {of.DETECTION} FROM detection d, flight f WHERE d.flight = f.number{self._same_day} AND d.id = ?",
-            id,
-        )
+        joined = f"d.flight = f.number{self._dialect.same_day}"
+        found = self._asked(f"SELECT {of.DETECTION} FROM detection d, flight f WHERE {joined} AND d.id = ?", id)
         return of.detection(found[0]) if found else None
 
     def crack(self, crack_id: str) -> CrackRow | None:
@@ -69,7 +73,13 @@ class Reading(ABC):
 
     def matched(self, what: Literal["detections", "cracks"], query: Query) -> int:
         """How many there are, whatever limit and offset say."""
-        return int(self._ask(*of.select(what, query, self._mark, self._same_day, count=True))[0][0])
+        return int(self._ask(*of.select(what, query, self._dialect, count=True))[0][0])
+
+    def extent(self, what: Literal["detections", "cracks"], after: int) -> Box | None:
+        """Around all that arrived after this row; None where none of it has a place."""
+        table = "detection" if what == "detections" else "crack"
+        text = f"SELECT min(west), min(south), max(east), max(north) FROM {table} WHERE row > ?"
+        return of.box(self._asked(text, after)[0])
 
     def coverage(self, vehicle: str | None = None, flight_id: str | None = None) -> list[CoverageRow]:
         """Of all flights, or of those named."""
@@ -84,7 +94,7 @@ class Reading(ABC):
     def ranges(self, vehicle: str, flight_id: str) -> Ranges:
         """The seqs of a flight's detections that are stored."""
         found = self._asked(
-            f"SELECT seq FROM detection d, flight f WHERE d.flight = f.number{self._same_day} "
+            f"SELECT seq FROM detection d, flight f WHERE d.flight = f.number{self._dialect.same_day} "
             "AND f.vehicle = ? AND f.flight_id = ?",
             vehicle,
             flight_id,
@@ -102,4 +112,4 @@ class Reading(ABC):
 
     def _asked(self, text: str, *values: Any) -> list[Any]:
         """``_ask`` with parameters marked ``?``."""
-        return self._ask(text.replace("?", self._mark), values)
+        return self._ask(text.replace("?", self._dialect.mark), values)

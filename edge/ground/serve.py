@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import socket
 import threading
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from edge.ground import Store
+from edge.ground import Reader, Store
 from edge.ground.collector import TOPICS, Collector
 from edge.ground.incoming import MAX_PAYLOAD_BYTES
-from edge.ground.settings import GroundSettings, read
+from edge.ground.pictures import Pictures
+from edge.ground.report import bands
+from edge.ground.settings import GroundOptions, GroundSettings, listen, read
 from edge.ground.stores import open_store, shown
 from edge.mqtt.address import parse_url
 from edge.mqtt.listener import Line, Subscriber
 from edge.mqtt.tls import read_password, tls_context
 from edge.support.clock import Clock, SystemClock
+from edge.support.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from edge.ground.web.site import Site
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +42,15 @@ def serve(config: Path | None, *, broker: str | None, store: str | None, http: s
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask_to_stop)
-    with open_store(settings.ground.store, clock) as opened:
+    with contextlib.ExitStack() as closing:
+        opened = closing.enter_context(open_store(settings.ground.store, clock))
         collector = collector_of(settings, opened, clock)
         log.info("storing in %s, listening at %s", shown(settings.ground.store), settings.mqtt.url)
+        if settings.ground.http is not None:
+            # Connections of its own: a slow question of the page must not hold up the collector's.
+            reader = closing.enter_context(open_store(settings.ground.store, clock))
+            site = closing.enter_context(site_of(settings.ground, reader, collector, clock))
+            log.info("the page is at %s", site.url)
         collector.run(stop)
     did = collector.counts
     log.info("stopped: %d messages, %d new, %d repeats, %d refused", did.messages, did.stored, did.repeats, did.refused)
@@ -65,3 +79,42 @@ def collector_of(settings: GroundSettings, store: Store, clock: Clock) -> Collec
         return Line(address, who, context, mqtt.username, password)
 
     return Collector(store, connect, clock, batch=ground.batch, resend_after_s=ground.resend_after_s)
+
+
+def site_of(options: GroundOptions, reader: Reader, collector: Collector, clock: Clock) -> Site:
+    """The page over ``reader``, not started yet. Raises ConfigError."""
+    if options.http is None:
+        raise ConfigError("ground.http: nothing is given, needs HOST:PORT")
+    try:
+        from edge.ground.web.site import Shown, Site
+    except ImportError as error:
+        raise ConfigError(
+            f"ground.http: the live page needs aiohttp ({error}); install it: pip install 'spanhawk[ground]'"
+        ) from error
+    from edge.ground.web.access import Door, read_token, tls_context
+    from edge.ground.web.features import Features
+    from edge.ground.web.live import Live
+    from edge.ground.web.metrics import metrics
+
+    try:
+        table = bands.load(options.bands)
+    except UsageError as error:
+        raise ConfigError(f"ground.bands: {str(error).removeprefix('--bands ')}") from error
+    if options.tiles is not None and not options.tiles.is_dir():
+        raise ConfigError(f"ground.tiles: there is no folder {options.tiles}")
+    folder = options.picture_folder
+    pictures = None if folder is None else Pictures(folder)
+    shown = Shown(
+        reader=reader,
+        features=Features(reader, table, clock),
+        live=Live(reader, pictures, table, clock),
+        pictures=pictures,
+        tiles=options.tiles,
+        troubles=collector.health,
+        metrics=lambda: metrics(
+            reader, collector.counts, connected=collector.connected, troubles=len(collector.health())
+        ),
+    )
+    context = None if options.http_cert_file is None else tls_context(options.http_cert_file, options.http_key_file)
+    door = Door(None if options.http_token_file is None else read_token(options.http_token_file))
+    return Site(listen(options.http), door, context, shown)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge.ground.pictures import default_folder
 from edge.mqtt.paho import Options as MqttOptions
 from edge.support import config
 from edge.support.errors import ConfigError
@@ -20,7 +23,22 @@ class GroundOptions:
     store: str = "ground.db"
     """A file (SQLite), or ``postgresql://user@host/database``; a password belongs into ``~/.pgpass``."""
     http: str | None = None
-    """``HOST:PORT`` of the live page, which this version does not have: anything but None is refused."""
+    """``HOST:PORT`` of the live page and its services (docs/ground.md); None: there is none."""
+    http_token_file: Path | None = None
+    """Its first line (16 characters or more) is asked of everybody who connects: as the password of any user, or as a
+    bearer token. Needed where other machines can connect."""
+    http_cert_file: Path | None = None
+    """Certificate (PEM, the chain below it): then the page speaks HTTPS only."""
+    http_key_file: Path | None = None
+    """Its private key (PEM, not encrypted); None: it stands in ``http_cert_file``."""
+    allow_plaintext: bool = False
+    """Other machines may connect without TLS: whoever can listen on that network reads the token and all the rest."""
+    pictures: Path | None = None
+    """Folder of the cracks' pictures; None: beside an SQLite store, as ``ground-pictures``; with PostgreSQL, none."""
+    tiles: Path | None = None
+    """A folder of map tiles, ``Z/X/Y.png`` in web Mercator, laid under the cracks; None: the map has no background."""
+    bands: str | None = None
+    """Width bands for the colours: a table that ships or a TOML file, as ``spanhawk report --bands``; None: EN 1992."""
     share: str = "ground"
     """Collectors with this name in common share the fleet among them, and must share their store too (MQTT 5)."""
     session_expiry_s: int = 86400
@@ -33,7 +51,9 @@ class GroundOptions:
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
         if self.http is not None:
-            raise ConfigError(f"ground.http: got {self.http!r}, but this version has no live page; leave it out")
+            self._check_http(listen(self.http))
+        if self.http_key_file is not None and self.http_cert_file is None:
+            raise ConfigError("ground.http_key_file is given without http_cert_file; give the certificate too")
         if not self.share or any(one in self.share for one in "/+#"):
             raise ConfigError(f"ground.share: got {self.share!r}, needs a name without / + #")
         if not 1 <= self.batch <= 10_000:
@@ -42,6 +62,51 @@ class GroundOptions:
             raise ConfigError(f"ground.session_expiry_s: got {self.session_expiry_s}, needs 0 to {0xFFFFFFFE}")
         if not 1 <= self.resend_after_s <= 3600:
             raise ConfigError(f"ground.resend_after_s: got {self.resend_after_s}, needs 1 to 3600")
+
+    def _check_http(self, address: Listen) -> None:
+        if address.loopback:
+            return
+        lacking = [] if self.http_token_file is not None else ["http_token_file"]
+        if self.http_cert_file is None and not self.allow_plaintext:
+            lacking.append("http_cert_file (or allow_plaintext = true, on a network that nobody else listens to)")
+        if lacking:
+            raise ConfigError(
+                f"ground.http: got {self.http!r}, where other machines can connect; that needs [ground] "
+                f"{' and '.join(lacking)}. 127.0.0.1:{address.port} needs neither"
+            )
+
+    @property
+    def picture_folder(self) -> Path | None:
+        """Where pictures are kept; None: nowhere."""
+        return default_folder(self.store) if self.pictures is None else self.pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where the page listens."""
+
+    host: str
+    """A name or an address, without brackets."""
+    port: int
+    """0: any that is free."""
+
+    @property
+    def loopback(self) -> bool:
+        """True where only this machine can connect."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def listen(text: str) -> Listen:
+    """``HOST:PORT``, an IPv6 address in brackets. Raises ConfigError."""
+    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+)):(\d{1,5})", text, re.ASCII)
+    if found is None or int(found[3]) > 65535:
+        raise ConfigError(f"ground.http: got {text!r}, needs HOST:PORT, as 127.0.0.1:8080 or [::1]:8080")
+    return Listen(found[1] or found[2], int(found[3]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +127,15 @@ def read(
             if key not in ("ground", "mqtt"):
                 raise config.unknown_key(key, key, ["ground", "mqtt"])
         ground = config.build(GroundOptions, _table(table, "ground"), "ground")
+        ground = dataclasses.replace(
+            ground, store=ground.store if store is None else store, http=ground.http if http is None else http
+        )
         given = dict(_table(table, "mqtt"))
         if broker is not None:
             given["url"] = broker
         mqtt = config.build(MqttOptions, given, "mqtt")
     except ConfigError as error:
         raise type(error)(f"{path or 'the command line'}: {error}") from error
-    ground = dataclasses.replace(
-        ground, store=ground.store if store is None else store, http=ground.http if http is None else http
-    )
     return GroundSettings(ground, mqtt)
 
 

@@ -10,6 +10,11 @@ from edge.support.clock import Clock
 _POSTGRES = ("postgresql://", "postgres://")
 
 
+def in_a_file(url: str) -> Path | None:
+    """The file of a store that is one; None for a database server's."""
+    return None if url.startswith(_POSTGRES) else Path(url)
+
+
 def open_store(url: str, clock: Clock) -> Store:
     """Open or create the store at ``url``.
 

@@ -193,7 +193,10 @@ def _gaps_and_jumps(history: History) -> list[str]:
     gaps = history.fix_gaps()
     if gaps:
         limit_s = history.limits.gap_s
-        said.append(f"{gaps} times, neighbouring fixes are more than {limit_s:g} s apart; frames there get no position")
+        said.append(
+            f"neighbouring fixes are more than {limit_s:g} s apart in {gaps} "
+            f"{'place' if gaps == 1 else 'places'}; frames there get no position"
+        )
     if not history.fix_count:
         said.append("holds no fix at all")
     return said

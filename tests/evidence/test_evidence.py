@@ -79,3 +79,10 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="directory"):
         evidence.save(frame(), nav(), SEEN, tmp_path, "a.jpg")
     assert [path.name for path in tmp_path.iterdir()] == ["a.jpg"]
+
+
+def test_a_frame_that_no_jpeg_can_hold_is_an_oserror_as_promised() -> None:
+    """OpenCV raises an error of its own kind: a pipeline that only expects OSError would lose the detection with it."""
+    wide = Frame(0, 0, None, np.zeros((2, 65_600, 3), np.uint8))
+    with pytest.raises(OSError, match="a frame of 65600 x 2 pixels as JPEG"):
+        evidence.encode(wide, nav(), SEEN)

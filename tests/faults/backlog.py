@@ -1,6 +1,12 @@
-"""A long time without a broker: the outbox fills, and must not become slower or larger in memory."""
+"""A long time without a broker: the outbox fills, and must not become slower or larger in memory.
+
+A put cannot be quicker than its disk: beside every twentieth, the same bytes are written to a plain file and synced, on
+the same disk at the same moment, so that the figure tells the outbox from what else the disk has to do.
+"""
 
 from __future__ import annotations
+
+import os
 
 from edge.outbox import Letter, LetterState
 from edge.outbox.sqlite import Options, open_outbox
@@ -12,24 +18,36 @@ _PAYLOAD = b"x" * 1500  # a detection of one crack with its course
 
 def run(scale: Scale) -> Measured:
     """One letter a put, durable each; memory is read after the first tenth and at the end."""
-    count, took_ms, began_mb = scale.times(100_000, 1_000), [], 0.0
+    count, took_ms, disk_ms, began_mb = scale.times(100_000, 1_000), list[float](), list[float](), 0.0
     options = Options(path=scale.folder / "outbox.db", ballast_bytes=0, min_free_bytes=0)
-    with open_outbox(options, SystemClock()) as outbox:
+    with open_outbox(options, SystemClock()) as outbox, (scale.folder / "plain").open("wb", buffering=0) as plain:
         for number in range(count):
             began_ns = stopwatch_ns()
             outbox.put([Letter(f"{number}", "t", _PAYLOAD, None)])
             took_ms.append((stopwatch_ns() - began_ns) / 1e6)
+            if number % 20 == 0:
+                began_ns = stopwatch_ns()
+                plain.write(_PAYLOAD)
+                os.fdatasync(plain.fileno())
+                disk_ms.append((stopwatch_ns() - began_ns) / 1e6)
             if number == count // 10:
                 began_mb = resident_mb()
         grown_mb = resident_mb() - began_mb
         pending = outbox.counts()[LetterState.PENDING]
-    last_ms = percentile(took_ms[-count // 10 :], 0.99)
+    last_ms, plain_ms = percentile(took_ms[-count // 10 :], 0.99), percentile(disk_ms[-count // 200 :], 0.99)
     figures = (
         f"{pending} of {count} pending; put p50 {percentile(took_ms, 0.5):.2f} ms, p99 {percentile(took_ms, 0.99):.2f} "
-        f"ms, p99 of the last tenth {last_ms:.2f} ms; memory +{max(0.0, grown_mb):.1f} MB"
+        f"ms, p99 of the last tenth {last_ms:.2f} ms, where a plain write and fdatasync took {plain_ms:.2f} ms (p50 of "
+        f"all {percentile(disk_ms, 0.5):.2f} ms); memory +{max(0.0, grown_mb):.1f} MB"
     )
     # A small round shares its disk with everything else that runs: only what is asked of the full one is timed.
-    return Measured(figures, pending == count and grown_mb < 8 and (scale.quick or last_ms < 10))
+    quick_enough = scale.quick or last_ms < max(10.0, 1.5 * plain_ms)
+    return Measured(figures, pending == count and grown_mb < 8 and quick_enough)
 
 
-ROW = Row("backlog", "100,000 detections queued", "put p99 below 10 ms, memory flat (below 8 MB)", run)
+ROW = Row(
+    "backlog",
+    "100,000 detections queued",
+    "put p99 below 10 ms or 1.5 times the disk's own, memory flat (below 8 MB)",
+    run,
+)

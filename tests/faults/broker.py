@@ -13,6 +13,7 @@ from edge.delivery import Delivery
 from edge.mqtt.paho import Options, open_publisher
 from edge.outbox import Letter, LetterState, Outbox, sqlite
 from edge.support.clock import SystemClock
+from edge.support.errors import TryAgainError
 from tests.faults.disks import mounted
 from tests.faults.row import Measured, Row, Scale, need, need_root
 from tests.faults.world import TooLateError, until
@@ -65,8 +66,19 @@ class Drained:
 
 
 def confirmed_in(outbox: Outbox) -> int:
-    """How many letters the broker has acknowledged."""
-    return outbox.counts()[LetterState.CONFIRMED]
+    """How many letters the broker has acknowledged, as soon as the disk has a moment to say it."""
+    counted = 0
+
+    def asked() -> bool:
+        nonlocal counted
+        try:
+            counted = outbox.counts()[LetterState.CONFIRMED]
+        except TryAgainError:
+            return False
+        return True
+
+    until(asked, "the outbox to be readable")
+    return counted
 
 
 def drain(outbox: Outbox, ear: Ear, total: int, before: int) -> Drained:

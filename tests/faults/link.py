@@ -1,4 +1,4 @@
-"""The link itself, in a network namespace: cut, half open, slow. Loss needs netem, which not every kernel has."""
+"""The link itself, in a network namespace: cut, half open, slow. Loss is in ``lossy``."""
 
 from __future__ import annotations
 
@@ -97,16 +97,6 @@ def _ear(broker: Broker) -> Iterator[Ear]:
         yield ear
 
 
-def _lossy(scale: Scale) -> Measured:
-    need_root("ip", "tc")
-    with linked() as (_, ours):
-        tried = subprocess.run(["tc", "qdisc", "add", "dev", ours, "root", "netem", "loss", "10%"], capture_output=True)
-    if tried.returncode:
-        raise NotRunError("this kernel has no netem (CONFIG_NET_SCH_NETEM)")
-    lose, keep = _tc("add", "netem", "loss", "10%", "delay", "50ms"), _tc("del")
-    return run(lose, keep, 0.0)(scale)
-
-
 def _tc(verb: str, *how: str) -> Callable[[str, str], None]:
     def act(space: str, ours: str) -> None:
         subprocess.run(["tc", "qdisc", verb, "dev", ours, "root", *how], check=True)
@@ -137,5 +127,4 @@ ROWS = (
     Row("link-cut", "link cut", _DRAINED, run(_cut, _mend, 500.0)),
     Row("link-half-open", "link half open: packets leave, none comes back", _DRAINED, run(_half, _whole, 500.0)),
     Row("link-slow", "link slow (256 kbit/s)", _ASKED, run(_SLOW, _tc("del"), 0.0)),
-    Row("link-lossy", "link lossy (10 %, 50 ms)", _ASKED, _lossy),
 )

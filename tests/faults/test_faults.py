@@ -9,8 +9,8 @@ import pytest
 from tests.faults.row import NotRunError, Row, Scale
 from tests.faults.rows import ROWS
 
-# Loss needs a kernel with netem, which is no part to install; the others start the daemon for what other tests show.
-ONLY_IN_FULL = {"link-lossy", "disk-slow", "accelerator"}
+# These start the daemon for what other tests show.
+ONLY_IN_FULL = {"disk-slow", "accelerator", "accelerator-noise"}
 SMALL = [row for row in ROWS if row.name not in ONLY_IN_FULL]
 
 

@@ -54,11 +54,11 @@ class Account:
 
     put: int
     gaps: int
-    """Sequence numbers of detections that are missing within a flight."""
+    """Sequence numbers of detections that are missing within a flight, in the outbox and on the ground."""
     missing: int
     """Letters put that the ground does not have."""
     unknown: int
-    """Letters that the ground has and the outbox has not."""
+    """Letters that the ground has and the outbox has not: confirmed ones, where it needed their room."""
     repeats: int
     """Arrivals of a letter that had arrived: told by its id."""
     parked: int
@@ -122,8 +122,12 @@ class World:
         with open_reader(self.outbox) as reader:
             stored = reader.list(10**7)
         numbers: dict[str, set[int]] = defaultdict(set)
-        for one in stored:
-            document = json.loads(one.letter.payload)["properties"]
+        heard = (said for topic in _TOPICS for said in self.ear.payloads(topic))
+        for payload in (
+            *(one.letter.payload for one in stored),
+            *heard,
+        ):  # a full disk takes the room of confirmed ones
+            document = json.loads(payload)["properties"]
             if "seq" in document:
                 numbers[document["flight_id"]].add(document["seq"])
         put, arrived = {one.letter.id for one in stored}, self.arrived()

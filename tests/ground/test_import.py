@@ -37,6 +37,22 @@ def test_a_folder_is_read_once_and_recognised_the_second_time(flight, url, capsy
         assert [row.revision for row in store.cracks(Query())] == [3]
 
 
+def test_another_content_is_kept_and_large_coverage_is_stored(flight, tmp_path, capsys):
+    url = str(tmp_path / "ground.db")
+    assert main(["ground", "import", str(flight), "--store", url]) == 0
+    changed = as_bytes(detection(2, score=0.1))
+    (flight / "detections.jsonl").write_bytes(changed + b"\n")
+    coverage = {"type": "FeatureCollection", "vehicle": "drone1", "flight_id": "f1", "features": ["x" * (2 << 20)]}
+    (flight / "coverage.geojson").write_bytes(as_bytes(coverage))
+    assert main(["ground", "import", str(flight), "--store", url]) == 0
+    assert "1 with another content than the one stored" in capsys.readouterr().err
+    with open_store(url, clock()) as store:
+        assert [(row.reason, row.payload) for row in store.refused(1)] == [
+            ("another content under a stored name", changed)
+        ]
+        assert [row.payload for row in store.coverage()] == [as_bytes(coverage)]
+
+
 def test_a_folder_without_a_flight_and_a_damaged_one_are_refused(tmp_path, flight, capsys):
     store = str(tmp_path / "ground.db")
     assert main(["ground", "import", str(tmp_path / "nowhere"), "--store", store]) == 2
@@ -53,8 +69,8 @@ def test_a_broker_or_table_that_cannot_be_is_refused(tmp_path, capsys):
     assert main(["ground", "--config", str(config)]) == 78
     assert main(["ground", "--broker", "http://x", "--store", str(tmp_path / "g.db")]) == 78
     assert main(["ground", "--store", str(config / "x")]) == 78
-    assert main(["ground", "--http", "127.0.0.1:8080"]) == 78
+    assert main(["ground", "--http", "0.0.0.0:8080"]) == 78
     told = capsys.readouterr().err
     assert "ground.share" in told
-    assert "no live page" in told
+    assert "other machines can connect" in told
     assert "write it as mqtt://host:1883" in told

@@ -92,6 +92,9 @@ def test_questions(store):
     assert seqs(store.detections(Query(limit=2, newest_first=True))) == [11, 10]
     assert seqs(store.detections(Query(box=(2.5, -10.0, 4.0, 0.0)))) == [3, 4]
     assert seqs(store.detections(Query(box=(9.5, -90.0, 1.0, 90.0)))) == [1, 10]
+    rows = store.detections(Query(limit=4))
+    assert seqs(store.detections(Query(after=rows[-1].row, limit=2))) == [5, 6]
+    assert seqs(store.detections(Query(after=rows[-1].row, box=(0.0, -90.0, 6.0, 0.0)))) == [5, 6]
     within = Query(since=BEGIN + timedelta(seconds=4), until=BEGIN + timedelta(seconds=6))
     assert seqs(store.detections(within)) == [4, 5, 6]
     assert store.matched("detections", Query(limit=1)) == 11
@@ -99,6 +102,21 @@ def test_questions(store):
     assert store.matched("cracks", Query()) == 0
     assert store.ranges("drone1", "f1") == ((1, 11),)
     assert store.ranges("drone1", "nowhere") == ()
+
+
+def test_heads_move_with_whatever_is_new(store):
+    seen = [store.heads()]
+    for batch in (
+        batch_of(detection(1)), batch_of(crack(1, 1)), batch_of(crack(1, 2)),
+        Batch(coverage=[CoverageRow("drone1", "f1", b"{}")]), Batch(coverage=[CoverageRow("drone1", "f1", b"{} ")]),
+        Batch(states=[StateRow("drone1", "f1", "status", BEGIN, b"{}")]),
+    ):  # fmt: skip
+        store.add(batch)
+        seen.append(store.heads())
+        assert store.heads() == seen[-1]
+    assert len(set(seen)) == len(seen)
+    store.add(batch_of(detection(1)))
+    assert store.heads() == seen[-1]
 
 
 def test_what_is_newest_of_states_and_coverage_stays(store):

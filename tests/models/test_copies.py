@@ -95,6 +95,18 @@ def test_source_that_is_nothing_but_copies_is_refused(root):
         split_sources(load_config(root / "config.toml"), root)
 
 
+def test_a_source_that_its_holdout_empties_is_told(root, capsys):
+    """All its pictures are of one photograph, which is held out whole: nothing would be left to cut a crop from."""
+    names = sorted(path.name for path in (root / "learn").iterdir())
+    (root / "index.csv").write_text("image,photo\n" + "".join(f"learn/{name},one\n" for name in names))
+    config = root / "one.toml"
+    config.write_text(CONFIG.format(choice="keep").replace('images = "learn"', 'images = "learn"\nholdout = 0.2'))
+    assert main(["train", str(config), "--out", str(root / "out")]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: Source a is one photograph (/one) of 6 pictures, and its holdout = 0.2 keeps all")
+    assert message.count("\n") == 1
+
+
 def test_command_lists_what_looks_alike(root, capsys):
     cv2.imwrite(str(root / "learn/again.png"), scene(100))
     (root / "config.toml").write_text(CONFIG.format(choice="refuse"))

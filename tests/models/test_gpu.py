@@ -35,6 +35,9 @@ batch = 6
 cracks = 2
 lookalikes = 4
 ema = 0.5
+sound_peaks = 0.1
+[mix]
+joined = 0.5
 [[students]]
 name = "small"
 kind = "fast_unet_s"
@@ -75,7 +78,7 @@ def packed(data: Path) -> tuple[Recipe, list[Packed]]:
     return recipe, read_packs(sorted((data / "packs").iterdir()))
 
 
-@pytest.mark.parametrize("name", ["gpu-research.toml", "gpu-open.toml"])
+@pytest.mark.parametrize("name", [f"gpu-{of}.toml" for of in ("research", "open", "research-2", "open-2")])
 def test_the_recipes_that_ship_can_be_read(name: str) -> None:
     recipe = load_recipe(ROOT / "models" / "configs" / name)
     assert all(source.licence != "unknown" for source in recipe.sources)
@@ -220,6 +223,45 @@ RUN = """
 """
 
 
+PIECES = """
+    import numpy as np, torch
+    from models.gpu.joined import join
+    from models.gpu.losses import PEAK_PX, peak_loss
+    from models.gpu.nets import TEACHERS, Teacher
+    from models.gpu.scenes import Batch
+    count, size = 12, 64
+    tone = torch.arange(20.0, 20.0 + 15 * count, 15).reshape(-1, 1, 1, 1)
+    rgb = tone.expand(count, 3, size, size).clone()
+    crack = torch.zeros(count, 1, size, size)
+    crack[::2] = 1
+    weight = 1 + torch.arange(float(count)).reshape(-1, 1, 1, 1).expand_as(crack)
+    same = join(np.random.default_rng(0), rgb, crack, weight, 0.0)
+    assert all(torch.equal(a, b) for a, b in zip(same, (rgb, crack, weight)))
+    _, label, trust = join(np.random.default_rng(0), rgb, crack, weight, 1.0)
+    # the weight tells whose pixel it is: its label came with it, and other pictures are in most of these
+    whose = trust.long() - 1
+    assert torch.equal(label, (whose % 2 == 0).float())
+    assert (whose != torch.arange(count).reshape(-1, 1, 1, 1)).flatten(1).any(1).sum() >= count // 2
+
+    logits = torch.full((3, 1, size, size), -20.0)
+    logits[0, 0, :4, :] = 3.0  # as many pixels as count: a false piece on a sound crop
+    logits[1] = 3.0  # a crop with a crack
+    cracked = torch.zeros(3, 1, size, size)
+    cracked[1, 0, 5] = 1
+    batch = Batch(rgb=torch.zeros(3, 3, size, size), crack=cracked, weight=torch.full_like(cracked, 1.5))
+    assert PEAK_PX == 4 * size
+    cost = float(peak_loss(logits, batch))
+    assert abs(cost - np.log1p(np.exp(3.0)) / 2) < 1e-4, cost  # the mean over two sound crops; the other costs nothing
+    unsure = Batch(rgb=batch.rgb, crack=cracked, weight=torch.ones_like(cracked))
+    assert float(peak_loss(logits, unsure)) == 0  # no crop is of a crack-free source
+
+    for name in TEACHERS:
+        net = Teacher(name).eval()
+        with torch.no_grad():
+            assert net(torch.zeros(1, 3, 64, 96)).shape == (1, 1, 64, 96)
+"""
+
+
 def _python(code: str, *arguments: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), *arguments],
@@ -231,6 +273,11 @@ def _python(code: str, *arguments: str) -> None:
 @needs_torch
 def test_networks_answer_alike_in_both_frameworks() -> None:
     _python(PARITY)
+
+
+@needs_torch
+def test_edges_carry_their_labels_and_peaks_cost_on_sound_crops_alone() -> None:
+    _python(PIECES)
 
 
 @needs_torch

@@ -7,10 +7,13 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(
+from models import native_torch
+
+needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="torch: pip install --group torch to train with its kernels"
 )
 
@@ -19,7 +22,8 @@ PARITY = """
     from models import native_torch, unet
     rng = np.random.default_rng(0)
     images = rng.random((4, 64, 96, 3), np.float32)
-    for model in (unet.fast_unet(64, 96), unet.classic_unet(64, 96, base=8, depth=3)):
+    small = unet.fast_unet(64, 96, size=unet.SIZES["fast_unet_s"])
+    for model in (unet.fast_unet(64, 96), small, unet.classic_unet(64, 96, base=8, depth=3)):
         start = [np.array(one) for one in model.get_weights()]
         expected = keras.ops.convert_to_numpy(model(images, training=True))
         moved = model.get_weights()
@@ -46,7 +50,7 @@ LEARNS = """
         return [float(step(images, targets)) for _ in range(6)]
     fast, slow = trained(True), trained(False)
     assert fast[-1] < fast[0] - 0.01, fast
-    np.testing.assert_allclose(fast, slow, atol=0.02)  # bfloat16 against float32
+    np.testing.assert_allclose(fast, slow, atol=0.02)  # bfloat16, where the CPU has it, against float32
 """
 
 UNKNOWN = """
@@ -64,6 +68,7 @@ UNKNOWN = """
 """
 
 
+@needs_torch
 @pytest.mark.parametrize("script", [PARITY, LEARNS, UNKNOWN], ids=["parity", "learns", "unknown layer"])
 def test_with_pytorch(script: str) -> None:
     environment = {**os.environ, "KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1"}
@@ -71,3 +76,37 @@ def test_with_pytorch(script: str) -> None:
         [sys.executable, "-c", textwrap.dedent(script)], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def cpu(root: Path, flags: str, quota: str = "max 100000") -> Path:
+    """A machine that says this of itself."""
+    for path, text in (("proc/cpuinfo", f"processor\t: 0\n{flags}\n\n"), ("sys/fs/cgroup/cpu.max", quota)):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [
+        ("flags\t\t: fpu avx2 avx512f avx512_bf16", True),
+        ("flags\t\t: fpu avx2 amx_bf16 amx_tile", True),
+        ("Features\t: fp asimd i8mm bf16", True),
+        ("flags\t\t: fpu avx2 avx512f avx512bw", False),
+        ("model name\t: avx512_bf16", False),
+    ],
+)
+def test_bfloat16_only_where_the_cpu_has_it(tmp_path, flags, found):
+    assert native_torch.has_bfloat16(cpu(tmp_path, flags)) is found
+
+
+def test_threads_are_what_others_and_the_container_leave(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+
+    def threads(load: float, quota: str = "max 100000") -> int:
+        monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+        return native_torch.free_cores(cpu(tmp_path, "", quota))
+
+    assert [threads(load) for load in (0.1, 3.0, 30.0)] == [8, 5, 4]
+    assert threads(0.1, "150000 100000") == 2
+    assert not native_torch.has_bfloat16(tmp_path / "nothing known")

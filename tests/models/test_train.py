@@ -17,7 +17,7 @@ pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
 """Keras 3.15 under numpy 2.4 warns about itself."""
 
-from models.train import learning_rate, train  # noqa: E402
+from models.train import learning_rate, minutes_left, train  # noqa: E402
 from models.unet import fast_unet, open_saved, resized  # noqa: E402
 
 CONFIG = """
@@ -61,6 +61,7 @@ def test_learning_rate_warms_up_and_falls():
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == pytest.approx(rates[9], rel=0.05)
     assert rates[99] < 0.02
+    assert minutes_left(0.25, 600, 0.7) == pytest.approx(28)
     assert learning_rate(50, 7.0, 1.0, 10) == pytest.approx(0.01)
 
 
@@ -79,6 +80,7 @@ def test_training_leaves_its_record_resumes_and_survives_a_broken_loss(root, tmp
     assert checkpoint.load(out / "checkpoint.npz").step == 5
     scores = train(configure(root, 10), root, out)
     assert "resumed at step 5" in caplog.text
+    assert "crops per second, validation included: about 0 minutes left" in caplog.text
     assert checkpoint.load(out / "checkpoint.npz").step == 10
     record = json.loads((out / "run.json").read_text())
     assert record["steps"] == 10

@@ -110,7 +110,7 @@ def test_other_columns_are_ignored_with_a_warning(path: Path, caplog: pytest.Log
 def test_wide_gaps_are_announced(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING), opened(path, "t_s,lat_deg,lon_deg\n0,48,11\n5,48,11\n10,48,11\n") as nav:
         assert nav.at(2 * S).fix is None
-    assert "2 times, neighbouring fixes are more than 2.5 s apart" in caplog.text
+    assert "neighbouring fixes are more than 2.5 s apart in 2 places" in caplog.text
 
 
 def test_a_jump_is_announced(path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from edge.ground.report import bands, cameras, findings, photos, review, tables
 from edge.ground.report.findings import Finding
-from edge.ground.report.source import Flight, Source
+from edge.ground.report.flight import Flight, Source
 from edge.ground.report.walls import Float64, Wall
 from edge.ground.report.words import clean
 from edge.support.disk import make_folder, write_whole

@@ -26,6 +26,9 @@ class Bands:
     names: tuple[str, ...]
     """One more than edges, narrowest first."""
     meanings: tuple[str, ...]
+    wanted_mm: float | None = None
+    """One of the edges: whether cracks of that width would have been found is what the report says first; None: the
+    narrowest edge."""
 
     def __post_init__(self) -> None:
         """Refuse what is no table of bands."""
@@ -37,8 +40,15 @@ class Bands:
                 f"names and meanings have one more entry than edges_mm ({len(self.edges_mm) + 1}), got "
                 f"{len(self.names)} and {len(self.meanings)}"
             )
+        if self.wanted_mm is not None and self.wanted_mm not in self.edges_mm:
+            raise ValueError(f"wanted_mm is one of edges_mm {list(self.edges_mm)}, got {self.wanted_mm}")
         if not self.source.strip():
             raise ValueError("source names the document that the edges are taken from; it is empty")
+
+    @property
+    def headline_mm(self) -> float:
+        """``wanted_mm``, or the narrowest edge."""
+        return self.edges_mm[0] if self.wanted_mm is None else self.wanted_mm
 
     def of(self, width_mm: float) -> int:
         """Number of the band, 0 the narrowest."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.ground.report.source import Json
+from edge.ground.report.flight import Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +83,19 @@ def _from_line(line: Json) -> Camera | None:
     lat, lon = _number(line.get("lat_deg")), _number(line.get("lon_deg"))
     if lat is None or lon is None or abs(lat) > 90 or abs(lon) > 180:
         return None
-    angles = line.get("attitude_deg")
-    roll, pitch, yaw = map(_number, angles) if isinstance(angles, list) and len(angles) == 3 else (None, None, None)
     return Camera(
         name=str(line.get("name") or line.get("seq")),
         lon_deg=lon,
         lat_deg=lat,
         alt_ellipsoid_m=_number(line.get("alt_ellipsoid_m")),
         alt_amsl_m=_number(line.get("alt_amsl_m")),
-        roll_deg=roll,
-        pitch_deg=pitch,
-        yaw_deg=yaw,
+        roll_deg=_number(line.get("roll_deg")),
+        pitch_deg=_number(line.get("pitch_deg")),
+        yaw_deg=_number(line.get("yaw_deg")),
         h_acc_m=_number(line.get("h_accuracy_m")),
         v_acc_m=_number(line.get("v_accuracy_m")),
         seen_at=None if line.get("exposed_utc") is None else str(line["exposed_utc"]),
-        footprint=_ring(line.get("footprint_lonlat")),
+        footprint=_ring(line.get("footprint")),
     )
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge.ground.report.source import Flight, Json
+import numpy as np
+
+from edge.ground.report.flight import Flight, Json
+from edge.ground.report.walls import Float64
 
 ORDER = ("0.1", "0.2", "0.3", "0.5", "1.0", "2.0", "unscaled", "far", "oblique", "blurred", "dark", "bright", "unknown")
 """Classes of ``spanhawk/coverage/1``, best first; a number: cracks of so many millimetres and wider are found."""
@@ -27,6 +31,17 @@ class Unseen:
     sentences: list[str]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Outline:
+    """The edge of a patch on the surface."""
+
+    feature: Json
+    frame: str
+    chart: int | None
+    ring_m: Float64
+    """(N, 3) in that local frame."""
+
+
 @dataclass(frozen=True, slots=True)
 class Patch:
     """How much was seen how well."""
@@ -46,14 +61,44 @@ def patches(flight: Flight) -> list[Patch]:
     return [Patch(at, _words(at), _area_m2(found[at])) for at in sorted(found)]
 
 
+def outlines(coverage: Sequence[Json]) -> list[Outline]:
+    """Outer edges of all patches that have a place in metres."""
+    found = []
+    for feature in coverage:
+        place, chart = feature["properties"].get("place"), feature["properties"].get("chart")
+        if not isinstance(place, dict) or not isinstance(place.get("frame"), str):
+            continue
+        number = chart.get("number") if isinstance(chart, dict) else None
+        for polygon in place.get("polygons_m") or ():
+            try:
+                ring = np.asarray(polygon[0], np.float64)
+            except (TypeError, ValueError, IndexError):
+                continue
+            if ring.ndim == 2 and ring.shape[1] == 3 and len(ring) >= 3 and bool(np.isfinite(ring).all()):
+                found.append(Outline(feature, place["frame"], number, ring))
+    return found
+
+
+def grade(feature: Json, wanted_mm: float) -> str:
+    """``good`` (cracks of ``wanted_mm`` are found there), ``fair`` (only wider ones), or ``poor``."""
+    at = rank(feature)
+    return "good" if at <= _best_enough(wanted_mm) else "fair" if at <= ORDER.index("2.0") else "poor"
+
+
+def _best_enough(wanted_mm: float) -> int:
+    """The last class of ORDER in which cracks of that width are found; -1 where none is fine enough."""
+    widths = [at for at, word in enumerate(ORDER) if word not in _WHY and float(word) <= wanted_mm]
+    return widths[-1] if widths else -1
+
+
 def rank(feature: Json) -> int:
     """How well a patch was seen: index into ORDER, 0 the best; its length for a class nobody knows."""
     word = str(feature["properties"].get("class"))
     return ORDER.index(word) if word in ORDER else len(ORDER)
 
 
-def unseen(flight: Flight) -> Unseen:
-    """Made of coverage.geojson; without one it says that nothing is known."""
+def unseen(flight: Flight, wanted_mm: float) -> Unseen:
+    """Made of coverage.geojson; without one it says that nothing is known. ``wanted_mm``: which cracks matter."""
     also = _flown(flight)
     if not flight.coverage:
         return Unseen(
@@ -68,24 +113,28 @@ def unseen(flight: Flight) -> Unseen:
     areas = [one.area_m2 for one in found]
     share = flight.coverage_summary.get("probability")
     chance = f"with a probability of {share * 100:.0f} %" if isinstance(share, float) else "in most cases"
+    placed = any(one.get("geometry") is not None for one in flight.coverage) or bool(outlines(flight.coverage))
     told = [
-        "Whatever is not shaded on the map was in no picture that could be placed: nothing is known of it.",
+        "Whatever is not shaded in the drawings below was in no picture that could be placed: nothing is known of it."
+        if placed
+        else "No picture could be placed: nobody can tell which parts of the structure were looked at.",
         f"A place counts as seen for cracks of a width that are found there {chance}; narrower ones may be there.",
     ]
     if left_out := flight.coverage_summary.get("left_out_frames"):
         told.append(f"{left_out} pictures could not be joined to the others and count as not seen.")
-    bad = [one for one in found if one.rank > ORDER.index("0.3")]
+    bad = [one for one in found if one.rank > _best_enough(wanted_mm)]
+    enough = f"well enough for cracks of {wanted_mm:g} mm"
     headline = "The surface outside the recorded patches was not seen"
-    if bad and all(area is not None for area in areas):
+    if all(one.rank == ORDER.index("unscaled") for one in found):
+        headline = "How narrow a crack may be and still be found here is unknown: no range or lens gives millimetres"
+    elif bad and all(area is not None for area in areas):
         total = sum(area for area in areas if area is not None)
         poor = sum(one.area_m2 for one in bad if one.area_m2 is not None)
-        headline = (
-            f"Of {total:.1f} m² that were looked at, {poor:.1f} m² were not seen well enough for cracks of 0.3 mm"
-        )
+        headline = f"Of {total:.1f} m² that were looked at, {poor:.1f} m² were not seen {enough}"
         if len(bad) == len(found):
-            headline = f"Nothing of the {total:.1f} m² that were looked at was seen well enough for cracks of 0.3 mm"
+            headline = f"Nothing of the {total:.1f} m² that were looked at was seen {enough}"
     elif bad:
-        headline = "Some of what was looked at was not seen well enough for cracks of 0.3 mm"
+        headline = f"{'Nothing' if len(bad) == len(found) else 'Not all'} of what was looked at was seen {enough}"
     return Unseen(headline, [*told, *also])
 
 

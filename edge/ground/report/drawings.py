@@ -9,19 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from edge.ground.report.coverage import ORDER, rank
+from edge.ground.report.coverage import Outline, grade
 from edge.ground.report.findings import Finding
-from edge.ground.report.source import Json
-from edge.ground.report.walls import Float64, Wall
+from edge.ground.report.flight import Json
+from edge.ground.report.walls import Wall
 from edge.surface import earth
 
 _WIDE = 1000.0
 _MOST_TALL = 560.0
 _LEAST_TALL = 120.0
 _TICKS = 8
+_TEXT = 13.0
+"""Height of a figure, and below it how wide one is, of the drawing's 15 px type."""
+_DIGIT = 9.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Line:
     """One crack in a drawing."""
 
@@ -29,10 +32,15 @@ class Line:
     crack_id: str
     band: int | None
     points: str
-    label_x: float
-    label_y: float
+    x: float
+    """Of its middle."""
+    y: float
     dot: bool
-    """True: too short to be seen as a line, or known as one point; drawn as a dot at its label."""
+    """True: too short to be seen as a line, or known as one point; drawn as a dot in its middle."""
+    area: bool
+    """True: a damaged area, drawn as a square."""
+    label: tuple[float, float] | None = None
+    """Where its number stands without touching another; None where there is no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class Area:
 
     points: str
     seen: str
-    """``good`` (cracks of 0.3 mm and narrower are found), ``fair`` (cracks of 0.5 to 2 mm), or ``poor``."""
+    """As ``coverage.grade``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +74,21 @@ class Drawing:
     across: list[Tick] = field(default_factory=list)
     upward: list[Tick] = field(default_factory=list)
 
+    @property
+    def unnamed(self) -> int:
+        """How many findings have no room for their number."""
+        return sum(line.label is None for line in self.lines)
 
-def overview(findings: Sequence[Finding], coverage: Sequence[Json], track: Sequence[Sequence[float]]) -> Drawing | None:
+
+def overview(
+    findings: Sequence[Finding], coverage: Sequence[Json], track: Sequence[Sequence[float]], wanted_mm: float
+) -> Drawing | None:
     """The map, north up, metres east and north of its corner; None where nothing has a place on the earth.
 
     ``track``: [longitude, latitude] of the cameras in the order of time.
     """
     placed = [one for one in findings if one.lonlat is not None]
-    rings = [(ring, _seen(one)) for one in coverage for ring in _rings(one.get("geometry"))]
+    rings = [(ring, grade(one, wanted_mm)) for one in coverage for ring in _rings(one.get("geometry"))]
     everything = [point for one in placed for point in one.lonlat or ()] + list(track)
     everything += [point for ring, _ in rings for point in ring]
     if not everything:
@@ -87,25 +102,28 @@ def overview(findings: Sequence[Finding], coverage: Sequence[Json], track: Seque
         sheet.track([_flat(point, middle, scale) for point in track])
     for one in placed:
         sheet.line(one, [_flat(point, middle, scale) for point in one.lonlat or ()])
-    return sheet.drawing
+    return sheet.done()
 
 
-def elevation(wall: Wall, number: int, findings: Sequence[Finding], coverage: Sequence[Json]) -> Drawing | None:
-    """One wall as one looks at it: metres along and up, with the coverage that lies on it; None without a crack."""
-    on_it = [one for one in findings if one.wall == number and one.flat_m is not None]
-    if not on_it:
-        return None
-    points = [point for one in on_it if one.flat_m is not None for point in one.flat_m.tolist()]
+def elevation(
+    wall: Wall, number: int, findings: Sequence[Finding], outlines: Sequence[Outline], wanted_mm: float
+) -> Drawing | None:
+    """One wall as one looks at it: metres along and up, with the coverage that lies on it; None where it is empty."""
+    on_it = [(one, one.flat_m.tolist()) for one in findings if one.wall == number and one.flat_m is not None]
     rings = [
-        (flat, _seen(one)) for one in coverage for ring in _placed(one, wall) if (flat := wall.on(ring)) is not None
+        (wall.flat(one.ring_m).tolist(), grade(one.feature, wanted_mm))
+        for one in outlines
+        if one.frame == wall.frame and wall.holds(one.ring_m)
     ]
-    sheet = _Sheet([*points, *(point for ring, _ in rings for point in ring.tolist())], wall.name, "m")
+    points = [point for _, path in on_it for point in path] + [point for ring, _ in rings for point in ring]
+    if not points:
+        return None
+    sheet = _Sheet(points, wall.name, "m")
     for ring, word in rings:
-        sheet.area(ring.tolist(), word)
-    for one in on_it:
-        assert one.flat_m is not None, "chosen for having one"
-        sheet.line(one, one.flat_m.tolist())
-    return sheet.drawing
+        sheet.area(ring, word)
+    for one, path in on_it:
+        sheet.line(one, path)
+    return sheet.done()
 
 
 def charts(findings: Sequence[Finding]) -> Iterator[Drawing]:
@@ -114,18 +132,13 @@ def charts(findings: Sequence[Finding]) -> Iterator[Drawing]:
     for one in findings:
         if one.wall is None and one.chart_path is not None:
             groups.setdefault(one.chart, []).append(one)
-    for number, group in groups.items():
+    for number, group in sorted(groups.items(), key=lambda item: item[0] or 0):
         # Pictures count downwards.
         paths = [(one, [[x, -y] for x, y in one.chart_path.tolist()]) for one in group if one.chart_path is not None]
         sheet = _Sheet([point for _, path in paths for point in path], f"Joined pictures, part {number}", "")
         for one, path in paths:
             sheet.line(one, path)
-        yield sheet.drawing
-
-
-def _seen(feature: Json) -> str:
-    at = rank(feature)
-    return "good" if at <= ORDER.index("0.3") else "fair" if at <= ORDER.index("2.0") else "poor"
+        yield sheet.done()
 
 
 class _Sheet:
@@ -144,6 +157,7 @@ class _Sheet:
         self._high = middle + size / 2
         self._scale = _WIDE / float(size[0])
         self.drawing = Drawing(title, unit, _WIDE, round(float(size[1]) * self._scale, 1))
+        self._courses: list[list[tuple[float, float]]] = []
         if unit:
             self._grid()
 
@@ -152,14 +166,32 @@ class _Sheet:
         middle = at[len(at) // 2]
         long = max(math.dist(at[0], point) for point in at) if len(at) > 1 else 0.0
         self.drawing.lines.append(
-            Line(finding.number, finding.crack_id, finding.band, _points(at), middle[0], middle[1], long < 5.0)
+            Line(finding.number, finding.crack_id, finding.band, _points(at), *middle, long < 5.0, finding.is_area)
         )
+        self._courses.append(at)
 
     def area(self, ring: Sequence[Sequence[float]], word: str) -> None:
         self.drawing.areas.append(Area(_points([self._at(point) for point in ring]), word))
 
     def track(self, path: Sequence[Sequence[float]]) -> None:
         self.drawing.track.append(_points([self._at(point) for point in path]))
+
+    def done(self) -> Drawing:
+        """The drawing, with a number at each finding that has room for one; the worst, which come first, choose."""
+        taken: list[tuple[float, float, float, float]] = []
+        for line, course in zip(self.drawing.lines, self._courses, strict=True):
+            wide = _DIGIT * len(str(line.number))
+            for share in (0.5, 0.25, 0.75, 0.0, 1.0):
+                x, y = course[round(share * (len(course) - 1))]
+                for left, base in ((x + 8, y - 6), (x + 8, y + 16), (x - 8 - wide, y - 6), (x - 8 - wide, y + 16)):
+                    box = (left - 2, base - _TEXT, left + wide + 2, base + 3)
+                    if line.label is None and self._inside(box) and not any(_touch(box, other) for other in taken):
+                        line.label = (round(left, 1), round(base, 1))
+                        taken.append(box)
+        return self.drawing
+
+    def _inside(self, box: tuple[float, float, float, float]) -> bool:
+        return box[0] >= 0 and box[1] >= 0 and box[2] <= self.drawing.width and box[3] <= self.drawing.height
 
     def _at(self, point: Sequence[float]) -> tuple[float, float]:
         x = (float(point[0]) - self._low[0]) * self._scale
@@ -173,6 +205,10 @@ class _Sheet:
             self.drawing.across.append(Tick(self._at((at, 0.0))[0], f"{at:.{digits}f}"))
         for at in _multiples(self._low[1], self._high[1], step):
             self.drawing.upward.append(Tick(self._at((0.0, at))[1], f"{at:.{digits}f}"))
+
+
+def _touch(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _step(least: float) -> float:
@@ -201,20 +237,6 @@ def _metres_per_degree(lat_deg: float) -> tuple[float, float]:
 
 def _flat(point: Sequence[float], middle: Any, scale: tuple[float, float]) -> list[float]:
     return [(float(point[0]) - middle[0]) * scale[0], (float(point[1]) - middle[1]) * scale[1]]
-
-
-def _placed(feature: Json, wall: Wall) -> Iterator[Float64]:
-    """Outer rings (N, 3) of a patch in the wall's own frame."""
-    place = feature["properties"].get("place")
-    if not isinstance(place, dict) or place.get("frame") != wall.frame:
-        return
-    for polygon in place.get("polygons_m") or ():
-        try:
-            ring = np.asarray(polygon[0], np.float64)
-        except (TypeError, ValueError, IndexError):
-            continue
-        if ring.ndim == 2 and ring.shape[1] == 3 and len(ring) >= 3 and bool(np.isfinite(ring).all()):
-            yield ring
 
 
 def _rings(geometry: Any) -> list[list[list[float]]]:

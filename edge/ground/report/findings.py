@@ -11,20 +11,21 @@ import numpy as np
 
 from edge.ground.report import walls
 from edge.ground.report.bands import Bands
+from edge.ground.report.coverage import outlines
+from edge.ground.report.flight import Flight, Json, Past, View
 from edge.ground.report.review import Review
-from edge.ground.report.source import Flight, Json, Past, View
 from edge.ground.report.walls import Float64, Wall
 
 FIELDS = (
     "crack_id", "kind", "element", "face", "station_m", "offset_m", "height_m", "length_mm", "width_mean_mm",
     "width_p95_mm", "width_sigma_mm", "width_at_most_mm", "band", "band_source", "orientation_deg", "score", "n_views",
     "first_seen", "last_seen", "gsd_mm_px", "pos_method", "h_acc_m", "photo", "photo_sha256", "model_sha256", "review",
-    "remark",
+    "remark", "area_cm2", "area_sigma_cm2", "extent_mm",
 )  # fmt: skip
 """The columns of cracks.gpkg, .geojson, .csv, .kml and .dxf, in this order. None is unknown."""
 NUMBERS = frozenset(
     ("station_m", "offset_m", "height_m", "length_mm", "width_mean_mm", "width_p95_mm", "width_sigma_mm",
-     "width_at_most_mm", "orientation_deg", "score", "gsd_mm_px", "h_acc_m")
+     "width_at_most_mm", "orientation_deg", "score", "gsd_mm_px", "h_acc_m", "area_cm2", "area_sigma_cm2", "extent_mm")
 )  # fmt: skip
 _STRUCTURE = "structure:"
 
@@ -60,6 +61,15 @@ class Finding:
     length: Json | None
     width: Json | None
     at_most_mm: float | None
+    width_px: Json | None
+    """Stands in where millimetres are unknown."""
+    is_area: bool
+    """True: spalling and the like, which has an area and no width."""
+    area_cm2: Json | None
+    extent_mm: Json | None
+    """Largest distance across the area."""
+    cut_by_frame: bool
+    """True: the area goes on beyond its best picture, so that its sizes are lower bounds."""
     band: int | None
     """By the mean width; None where no width is known, or only an upper bound above the narrowest band."""
     band_words: str | None
@@ -78,8 +88,13 @@ class Finding:
     """One sentence on a picture that is gone or was changed."""
 
     @property
+    def several(self) -> bool:
+        """True where more than one view vouches for it."""
+        return self.state in ("confirmed", "several views")
+
+    @property
     def worst_mm(self) -> float | None:
-        """The width it is sorted by: its mean, or the bound above it."""
+        """Its mean width, or the bound above it."""
         return _value(self.width) if self.width is not None else self.at_most_mm
 
 
@@ -89,13 +104,14 @@ def gather(
     """Findings by severity, withdrawn ones apart, and the walls that they lie on."""
     shown = [one for one in flight.cracks if one["properties"].get("state") != "withdrawn"]
     gone = [one for one in flight.cracks if one["properties"].get("state") == "withdrawn"]
-    paths = [_path(_part(one, "place").get("path_m"), 3) for one in shown]
+    paths = [_path(_part(one, "place").get("path_m"), 3, 1 if "area_cm2" in one["properties"] else 2) for one in shown]
     views = [flight.views.get(str(one["properties"]["crack_id"])) for one in shown]
     found, of = walls.find(
         paths,
         [_part(one, "place").get("frame") for one in shown],
         [_part(one, "chart").get("number") for one in shown],
         [None if view is None else view.yaw_deg for view in views],
+        [(one.frame, one.chart, one.ring_m) for one in outlines(flight.coverage)],
     )
     findings = [
         _finding(number, one, path, None if at is None else found[at], at, view, bands, reviews, flight.history)
@@ -140,6 +156,9 @@ def row(finding: Finding, bands: Bands) -> dict[str, Any]:
         "model_sha256": None if view is None else view.model_sha256,
         "review": "unreviewed" if review is None else review.verdict,
         "remark": None if review is None else review.remark or (review.grade and f"grade {review.grade}"),
+        "area_cm2": _value(finding.area_cm2),
+        "area_sigma_cm2": None if finding.area_cm2 is None else finding.area_cm2.get("sigma"),
+        "extent_mm": _value(finding.extent_mm),
     }
 
 
@@ -176,7 +195,7 @@ def _finding(
         lonlat=_lonlat(feature.get("geometry")),
         path_m=path_m,
         chart=chart.get("number"),
-        chart_path=_path(chart.get("path"), 2),
+        chart_path=_path(chart.get("path"), 2, 2),
         element=structure,
         wall=wall_number,
         flat_m=flat,
@@ -185,9 +204,14 @@ def _finding(
         length=found.get("length_mm") if isinstance(found.get("length_mm"), dict) else None,
         width=width,
         at_most_mm=at_most,
+        width_px=found.get("width_px") if isinstance(found.get("width_px"), dict) else None,
+        is_area="area_cm2" in found,
+        area_cm2=found.get("area_cm2"),
+        extent_mm=found.get("extent_mm"),
+        cut_by_frame=bool(found.get("cut_by_frame")),
         band=band,
         band_words=_band_words(band, width, bands),
-        orientation_deg=None if flat is None else _orientation(flat),
+        orientation_deg=None if flat is None or len(flat) < 2 else _orientation(flat),
         view=view,
         best=_part(feature, "best"),
         review=reviews.get(name),
@@ -208,13 +232,13 @@ def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def _path(points: Any, columns: int) -> Float64 | None:
-    """(N, columns) with N >= 2 and finite, or None."""
+def _path(points: Any, columns: int, least: int) -> Float64 | None:
+    """(N, columns) with N >= least and finite, or None."""
     try:
         path = np.asarray(points, np.float64)
     except (TypeError, ValueError):
         return None
-    good = path.ndim == 2 and path.shape[1] == columns and len(path) >= 2 and bool(np.isfinite(path).all())
+    good = path.ndim == 2 and path.shape[1] == columns and len(path) >= least and bool(np.isfinite(path).all())
     return path if good else None
 
 
@@ -276,9 +300,13 @@ def _band_words(band: int | None, width: Json | None, bands: Bands) -> str | Non
     )
 
 
-def _severity(finding: Finding) -> tuple[bool, bool, bool, float, float]:
-    """Rejected last, confirmed first, unknown widths behind known ones, wide before narrow, long before short."""
+def _severity(finding: Finding) -> tuple[bool, bool, bool, int, float, float, float]:
+    """Rejected last, confirmed first, areas behind cracks, mere bounds behind measured widths and unknown ones behind
+    both, wide before narrow, long before short; of areas the large before the small."""
     rejected = finding.review is not None and finding.review.verdict == "rejected"
     worst = finding.worst_mm
-    sure = finding.state == "confirmed" or (finding.review is not None and finding.review.verdict == "confirmed")
-    return rejected, not sure, worst is None, -(worst or 0.0), -(_value(finding.length) or 0.0)
+    sure = finding.several or (finding.review is not None and finding.review.verdict == "confirmed")
+    size = _value(finding.area_cm2) if finding.is_area else _value(finding.length)
+    px = _value(finding.width_px) or 0.0
+    vague = 0 if finding.width is not None else 1 if worst is not None else 2
+    return rejected, not sure, finding.is_area, vague, -(worst or 0.0), -(size or 0.0), -px

@@ -104,6 +104,7 @@ def _layers(
             [_point(point[:2]) for _, point in points],
             _columns([row for row, _ in points]),
         )
+        styles.append(("crack_points", plain_style("Point")))
     if cameras:
         _cameras(path, cameras)
         styles += [
@@ -113,6 +114,7 @@ def _layers(
         ]
     for number, (name, cracks) in enumerate(flat.items(), 1):
         layer = f"wall_{number}"
+        cracks = [one for one in cracks if len(one[1]) > 1]
         shapes = [_line(path_m.tolist()) for _, path_m in cracks]
         _layer(
             path,

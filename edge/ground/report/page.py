@@ -8,18 +8,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
 
 from edge import __version__
 from edge.flights import REVIEW_SCHEMA
-from edge.ground.report import drawings
+from edge.ground.report import drawings, saying
 from edge.ground.report.bands import WORDS, Bands
 from edge.ground.report.cameras import Camera
-from edge.ground.report.coverage import patches, unseen
+from edge.ground.report.coverage import outlines, patches, unseen
 from edge.ground.report.findings import Finding
+from edge.ground.report.flight import Flight
 from edge.ground.report.photos import Shown
 from edge.ground.report.review import VERDICTS
-from edge.ground.report.source import Flight, Json
+from edge.ground.report.saying import value
 from edge.ground.report.tables import COLOURS
 from edge.ground.report.walls import Wall
 from edge.ground.report.words import clean
@@ -37,6 +37,17 @@ class BandRow:
     count: int
     length_m: float | None
     """Of those whose length is known; None where none is."""
+
+
+@dataclass(frozen=True, slots=True)
+class AreaRow:
+    """One kind of damaged area in the summary."""
+
+    kind: str
+    count: int
+    total_cm2: float | None
+    """Of those whose area is known; None where none is."""
+    largest_cm2: float | None
 
 
 def render(
@@ -61,10 +72,13 @@ def render(
         finalize=lambda value: _shortened(clean(value)) if type(value) is str else "" if value is None else value,
     )
     # Coordinates are our own numbers, and long: they are neither escaped nor shortened.
-    environment.filters.update(mm=_mm, interval=_interval, day=_day, moment=_moment, numbers=Markup)
+    environment.filters.update(
+        mm=saying.mm, interval=saying.interval, day=saying.day, moment=saying.moment, numbers=Markup
+    )
     style, script = _asset("style.css"), _asset("page.js")
     track = [[one.lon_deg, one.lat_deg] for one in cameras]
-    elevations = [drawings.elevation(wall, number, shown, flight.coverage) for number, wall in enumerate(walls)]
+    wanted_mm, seen = table.headline_mm, outlines(flight.coverage)
+    elevations = [drawings.elevation(wall, number, shown, seen, wanted_mm) for number, wall in enumerate(walls)]
     return environment.get_template("index.html.j2").render(
         flight=flight,
         version=__version__,
@@ -73,11 +87,11 @@ def render(
         findings=shown,
         withdrawn=withdrawn,
         pictures=pictures,
-        unseen=unseen(flight),
+        unseen=unseen(flight, wanted_mm),
         patches=patches(flight),
         band_rows=_band_rows(shown, table),
         facts=_facts(flight, shown, withdrawn, cameras),
-        overview=drawings.overview(shown, flight.coverage, track),
+        overview=drawings.overview(shown, flight.coverage, track, wanted_mm),
         elevations=[one for one in elevations if one is not None],
         charts=list(drawings.charts(shown)),
         colours=len(COLOURS),
@@ -87,6 +101,12 @@ def render(
         script=Markup(script),
         style_hash=_hash(style),
         script_hash=_hash(script),
+        change=saying.change,
+        size=saying.size,
+        sort_key=lambda one: "" if one.width is None else value(one.width),
+        wanted_mm=f"{wanted_mm:g} mm",
+        area_rows=_area_rows(shown),
+        flown=_flown(flight, shown),
         uri=lambda shown: Markup(shown.uri),
     )
 
@@ -103,9 +123,9 @@ def _facts(
     flight: Flight, shown: Sequence[Finding], withdrawn: Sequence[Finding], cameras: Sequence[Camera]
 ) -> list[Fact]:
     states = Counter(one.state for one in shown)
-    lengths = [length for one in shown if (length := _value(one.length)) is not None]
+    lengths = [length for one in shown if (length := value(one.length)) is not None]
     sure = [one for one in shown if one.state == "confirmed"]
-    widths = [width for one in sure if (width := _value(one.width)) is not None]
+    widths = [width for one in sure if (width := value(one.width)) is not None]
     facts = [Fact(str(len(shown)), "findings")]
     facts += [Fact(str(count), state) for state, count in states.most_common()]
     facts.append(Fact("unknown" if not lengths else f"{sum(lengths) / 1000:.1f} m", "length in all"))
@@ -121,13 +141,13 @@ def _band_rows(shown: Sequence[Finding], table: Bands) -> list[BandRow]:
     rows = []
     widest_first: list[int | None] = [*reversed(range(len(table.names))), None]
     for band in widest_first:
-        inside = [one for one in shown if one.band == band]
-        lengths = [length for one in inside if (length := _value(one.length)) is not None]
+        inside = [one for one in shown if one.band == band and not one.is_area]
+        lengths = [length for one in inside if (length := value(one.length)) is not None]
         rows.append(
             BandRow(
                 band,
-                "no band: width not known, or only an upper bound" if band is None else table.names[band],
-                "" if band is None else table.meanings[band],
+                "no band" if band is None else table.names[band],
+                "only an upper bound of the width is known, or nothing" if band is None else table.meanings[band],
                 len(inside),
                 sum(lengths) / 1000 if lengths else None,
             )
@@ -135,31 +155,23 @@ def _band_rows(shown: Sequence[Finding], table: Bands) -> list[BandRow]:
     return rows
 
 
-def _value(interval: Json | None) -> float | None:
-    return None if interval is None else interval.get("value")
+def _area_rows(shown: Sequence[Finding]) -> list[AreaRow]:
+    kinds: dict[str, list[Finding]] = {}
+    for one in shown:
+        if one.is_area:
+            kinds.setdefault(one.kind, []).append(one)
+    rows = []
+    for kind, found in kinds.items():
+        known = [cm2 for one in found if (cm2 := value(one.area_cm2)) is not None]
+        rows.append(AreaRow(kind, len(found), sum(known) if known else None, max(known, default=None)))
+    return rows
 
 
-def _mm(value: float | None, digits: int = 2) -> str:
-    return "unknown" if value is None else f"{value:.{digits}f} mm"
-
-
-def _interval(interval: Json | None, digits: int = 2) -> str:
-    """A value with the ends of its 95 % interval."""
-    if interval is None or interval.get("value") is None:
-        return "unknown"
-    low, high = interval.get("low"), interval.get("high")
-    if low is None or high is None:
-        return f"{interval['value']:.{digits}f} mm, uncertainty unknown"
-    # Blanks that do not break, so that a narrow column breaks before the interval.
-    return f"{interval['value']:.{digits}f}\u00a0mm ({low:.{digits}f}\u00a0to\u00a0{high:.{digits}f})"
-
-
-def _day(moment: Any) -> str:
-    return str(moment)[:10] if moment else "date unknown"
-
-
-def _moment(moment: Any) -> str:
-    return str(moment).replace("T", " ")[:19] + (" UTC" if str(moment).endswith("Z") else "") if moment else "unknown"
+def _flown(flight: Flight, shown: Sequence[Finding]) -> str:
+    """The day of the flight, and whether its clock can be believed."""
+    begun = min((one.first_seen for one in shown if one.first_seen), default=flight.summary.get("started_at"))
+    unset = any(one.view is not None and one.view.clock_set is False for one in shown)
+    return saying.day(begun) + (" by a clock that nothing vouches for" if unset and begun else "")
 
 
 def _shortened(text: str) -> str:

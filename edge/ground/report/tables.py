@@ -83,7 +83,9 @@ def _geometry(course: Course) -> dict[str, Any] | None:
 def _placemark(document: ElementTree.Element, row: Row, course: Course, band: int | None) -> None:
     mark = _add(document, "Placemark")
     width = "width not known"
-    if row["width_mean_mm"] is not None:
+    if row["area_cm2"] is not None:
+        width = f"{row['area_cm2']:g} cm²"
+    elif row["width_mean_mm"] is not None:
         width = f"{row['width_mean_mm']:g} mm"
     elif row["width_at_most_mm"] is not None:
         width = f"at most {row['width_at_most_mm']:g} mm"

@@ -1,7 +1,7 @@
 """Walls: the planes that cracks lie on, with metres along and up, so that a facade can be drawn as a facade.
 
-A plane is fitted to the cracks of one local map (a chart of ``spanhawk/crack/1``): those were joined picture to picture
-and so lie on one surface. Cracks in one line leave the plane's turn about that line open; it is taken as upright then.
+A plane is fitted to the cracks and the coverage of one local map (a chart): its pictures were joined to one another and
+so show one surface. Points in one line leave the plane's turn about that line open; it is taken as upright then.
 """
 
 from __future__ import annotations
@@ -44,18 +44,25 @@ class Wall:
         off = path_m - self.origin_m
         return np.column_stack([off @ self.along, off @ self.up])
 
-    def on(self, path_m: Float64) -> Float64 | None:
-        """The same for points that lie on this plane; None for others."""
+    def holds(self, path_m: Float64) -> bool:
+        """True where all points lie on this plane."""
         off_m = np.abs((path_m - self.origin_m) @ np.cross(self.along, self.up))
-        return self.flat(path_m) if float(off_m.max()) < _SAME_PLANE_M else None
+        return float(off_m.max()) < _SAME_PLANE_M
 
 
 @dataclass(slots=True)
 class _Group:
     frame: str
-    points: list[Float64]
+    cracks: list[Float64]
+    seen: list[Float64]
+    """Outlines of what was looked at."""
     yaws_deg: list[float]
     members: list[int]
+
+    @property
+    def points(self) -> Float64:
+        """(N, 3)."""
+        return np.vstack([*self.cracks, *self.seen])
 
 
 def find(
@@ -63,26 +70,34 @@ def find(
     frames: Sequence[str | None],
     charts: Sequence[int | None],
     yaws_deg: Sequence[float | None],
+    seen: Sequence[tuple[str, int | None, Float64]] = (),
 ) -> tuple[list[Wall], list[int | None]]:
-    """Walls, and for each path the number of its wall (None without a path). Sequences belong to the same cracks."""
+    """Walls, and for each path the number of its wall (None for one that lies on none).
+
+    The first four belong to the same findings; a path (1, 3) is a finding of which only the middle is known. ``seen``:
+    frame, chart and outline (N, 3) of what was looked at, so that a wall without a finding is a wall too.
+    """
     groups: dict[tuple[str, int | None], _Group] = {}
     for number, (path, frame, chart) in enumerate(zip(paths_m, frames, charts, strict=True)):
         if path is None or frame is None or len(path) < 2:
             continue
-        group = groups.setdefault((frame, chart), _Group(frame, [], [], []))
-        group.points.append(path)
+        group = groups.setdefault((frame, chart), _Group(frame, [], [], [], []))
+        group.cracks.append(path)
         group.members.append(number)
         yaw = yaws_deg[number]
         if yaw is not None:
             group.yaws_deg.append(yaw)
+    for frame, chart, outline in seen:
+        groups.setdefault((frame, chart), _Group(frame, [], [], [], [])).seen.append(outline)
     walls: list[Wall] = []
     of: list[int | None] = [None] * len(paths_m)
     merged: list[tuple[Float64, Float64, _Group]] = []
     for group in groups.values():
-        middle, normal = _plane(np.vstack(group.points))
+        middle, normal = _plane(group.points)
         for other_middle, other_normal, other in merged:
             if other.frame == group.frame and _same(middle, normal, other_middle, other_normal):
-                other.points += group.points
+                other.cracks += group.cracks
+                other.seen += group.seen
                 other.members += group.members
                 other.yaws_deg += group.yaws_deg
                 break
@@ -92,6 +107,9 @@ def find(
         walls.append(_wall(number, group))
         for member in group.members:
             of[member] = number
+    for number, (path, frame) in enumerate(zip(paths_m, frames, strict=True)):
+        if path is not None and len(path) == 1:
+            of[number] = next((at for at, wall in enumerate(walls) if wall.frame == frame and wall.holds(path)), None)
     return walls, of
 
 
@@ -116,7 +134,7 @@ def _same(middle: Float64, normal: Float64, other_middle: Float64, other_normal:
 
 
 def _wall(number: int, group: _Group) -> Wall:
-    points = np.vstack(group.points)
+    points = group.points
     middle, normal = _plane(points)
     level = abs(float(normal[2])) > _LEVEL
     look = _mean_look(group.yaws_deg) if group.frame.startswith("enu@") else None
@@ -133,7 +151,8 @@ def _wall(number: int, group: _Group) -> Wall:
         if (along @ right if right is not None else along[0] + 1e-9 * along[1]) < 0:
             along = -along
         up = np.array([0.0, 0.0, 1.0])
-    start = float(((points - middle) @ along).min())
+    # Metres count from the first crack, whatever else was looked at.
+    start = float(((np.vstack(group.cracks or group.seen) - middle) @ along).min())
     origin = middle + start * along
     if not level:
         origin[2] = 0.0

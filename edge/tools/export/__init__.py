@@ -1,7 +1,8 @@
-"""``spanhawk export``: a flight's pictures and findings in the formats of programs that correct labels."""
+"""``spanhawk export``: a flight's pictures and findings in the formats of programs that correct labels or play it."""
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from edge.flights import PHOTOS
 from edge.flights.reader import Feature, FlightFolder, in_words
 from edge.support.errors import UsageError
 
-Format = Literal["labelme", "coco", "cvat", "masks"]
+Format = Literal["labelme", "coco", "cvat", "masks", "mcap"]
 Verdict = Literal["confirmed", "rejected", "unreviewed"]
 Points = npt.NDArray[np.float64]
 
@@ -46,6 +47,8 @@ class Picture:
     width_px: int
     height_px: int
     shapes: tuple[Shape, ...]
+    seen_at: str | None = None
+    """RFC 3339; None where its detections do not say."""
 
     @property
     def kept(self) -> tuple[Shape, ...]:
@@ -77,6 +80,8 @@ def export(job: Job) -> str:
     """Write ``job.out``; returns what came of it, in one sentence. Raises SpanhawkError."""
     from edge.tools.export import coco, cvat, labelme, masks
 
+    if job.format == "mcap" and importlib.util.find_spec("mcap") is None:
+        raise UsageError("--mcap needs mcap, which is not installed; pip install 'spanhawk[mcap]'")
     flight = FlightFolder(job.flight)
     prepare(job.out, overwrite=job.overwrite)
     found = pictures(flight)
@@ -87,6 +92,10 @@ def export(job: Job) -> str:
             told = coco.write(found, job.out)
         elif job.format == "cvat":
             told = cvat.write(found, job.out, flight.flight_id or "flight")
+        elif job.format == "mcap":
+            from edge.tools.export import mcap
+
+            told = mcap.write(found, flight, job.out)
         else:
             told = masks.write(found, job.out, unreviewed=job.unreviewed)
     except OSError as error:
@@ -154,7 +163,9 @@ def _picture(flight: FlightFolder, features: Sequence[Feature], verdicts: dict[s
             shapes.append(_shape(feature["properties"], verdicts))
         except (KeyError, TypeError, ValueError):
             flight.report("detections.jsonl", f"a finding in frame {first.get('frame_seq')} has no shape; left out")
-    yield Picture(path, int(first["frame_width_px"]), int(first["frame_height_px"]), tuple(shapes))
+    yield Picture(
+        path, int(first["frame_width_px"]), int(first["frame_height_px"]), tuple(shapes), first.get("seen_at")
+    )
 
 
 def _shape(properties: dict[str, Any], verdicts: dict[str, Any]) -> Shape:

@@ -18,6 +18,7 @@ FRAME = "enu@51.0536013,3.7203318,52.30ell"
 FLIGHT = "flight-made-1"
 HEADING_DEG = 312.0
 """The camera looks north-west, so the wall faces south-east and runs to the north-east."""
+CORNERS = ((0.0, 0.0), (1e-5, 0.0), (1e-5, 1e-5), (0.0, 1e-5))
 ALONG = np.array([np.cos(np.radians(HEADING_DEG)), -np.sin(np.radians(HEADING_DEG)), 0.0])
 
 
@@ -48,7 +49,8 @@ def write(
             "schema": "spanhawk/frame/1", "seq": seq, "name": None,
             "exposed_utc": f"2026-06-01T12:{seq // 60 % 60:02d}:{seq % 60:02d}.000Z",
             "lat_deg": 51.0536 + seq * 1e-6, "lon_deg": 3.7203 + seq * 1e-6, "alt_amsl_m": 12.0,
-            "attitude_deg": [0.0, -1.0, HEADING_DEG],
+            "roll_deg": 0.0, "pitch_deg": -1.0, "yaw_deg": HEADING_DEG,
+            "footprint": [[3.7203 + seq * 1e-6 + east, 51.0537 + north] for east, north in CORNERS],
         }
         for seq in range(frames)
     ]  # fmt: skip

@@ -1,0 +1,135 @@
+"""A flight as the ground's store has it, and what the store knows of the same cracks from earlier flights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edge.ground import DetectionRow, FlightRow, Query, Reader, missing
+from edge.ground.report import earlier
+from edge.ground.report.flight import Flight, Json, Source
+from edge.ground.report.gathered import Gathered
+from edge.ground.report.source import named_folder, pictures_in
+from edge.ground.report.words import clean
+from edge.ground.stores import in_a_file, open_store, shown
+from edge.support.clock import SystemClock
+from edge.support.errors import UsageError
+
+_PAGE = 2000
+_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class FlightInStore:
+    """A flight of a ground station; ``photos`` is the folder in which its pictures lie, which the ground has not."""
+
+    url: str
+    flight_id: str
+    vehicle: str | None = None
+    """Needed only where two vehicles flew flights of the same name."""
+    photos: Path | None = None
+
+    def flight(self) -> Flight:
+        """Read what has arrived, name what has not. Raises UsageError for a store or flight that is not there."""
+        with opened(self.url) as store:
+            flown = _named(store, self.url, self.flight_id, self.vehicle)
+            return _read(store, flown, self.photos, shown(self.url))
+
+
+@dataclass(frozen=True, slots=True)
+class WithHistory:
+    """Any other source, and beside it what a store knows of earlier flights."""
+
+    source: Source
+    url: str
+
+    def flight(self) -> Flight:
+        """Read both. Raises UsageError for a store that is not there."""
+        with opened(self.url) as store:
+            flight = self.source.flight()
+            _add_history(store, flight)
+            return flight
+
+
+def opened(url: str) -> Any:
+    """The store at this address, which must be there already: nobody wants a report of an empty new one."""
+    path = in_a_file(url)
+    if path is not None and not path.is_file():
+        raise UsageError(f"--store {url}: there is no such file; name the one that spanhawk ground keeps")
+    return open_store(url, SystemClock())
+
+
+def _named(store: Reader, url: str, flight_id: str, vehicle: str | None) -> FlightRow:
+    flights = store.flights()
+    found = [one for one in flights if one.flight_id == flight_id and vehicle in (None, one.vehicle)]
+    if not found:
+        newest = ", ".join(f"{clean(one.flight_id)} ({clean(one.vehicle)})" for one in flights[:_SHOWN]) or "no flight"
+        raise UsageError(f"--flight {flight_id}: not in the store {shown(url)}; it has, newest first: {newest}")
+    if len(found) > 1:
+        names = ", ".join(sorted(one.vehicle for one in found))
+        raise UsageError(f"--flight {flight_id}: {len(found)} vehicles flew one of that name; add --vehicle ({names})")
+    return found[0]
+
+
+def _read(store: Reader, flown: FlightRow, photos: Path | None, store_name: str) -> Flight:
+    asked = Query(vehicle=flown.vehicle, flight_id=flown.flight_id)
+    cracks: list[Json] = [json.loads(row.payload) for row in earlier.every_crack(store, asked)]
+    gathered = Gathered(cracks)
+    for row in _detections(store, asked):
+        gathered.take(json.loads(row.payload))
+    told = [
+        f"read from the store {store_name}: how many pictures were examined, and the camera's track, only the flight's "
+        "folder knows"
+    ]
+    cracks, views, more = gathered.findings()
+    told += more
+    if gaps := missing(store.ranges(flown.vehicle, flown.flight_id)):
+        lost = sum(last - first + 1 for first, last in gaps)
+        ends = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in gaps[:_SHOWN])
+        told.append(
+            f"{lost} detections of this flight have not arrived (numbers {ends}{' …' if gaps[_SHOWN:] else ''}): "
+            "what they show is not in this report"
+        )
+    whole = _coverage(store, flown)
+    features = whole.get("features")
+    flight = Flight(
+        name=flown.flight_id,
+        flight_id=flown.flight_id,
+        vehicle=flown.vehicle,
+        summary={},
+        cracks=cracks,
+        views=views,
+        coverage=[one for one in features if isinstance(one, dict)] if isinstance(features, list) else [],
+        coverage_summary={key: value for key, value in whole.items() if key not in ("type", "features")},
+        frames=[],
+        kept=(),
+        photos={} if photos is None else pictures_in(named_folder(photos)),
+        detections=gathered.count,
+        missing=told,
+        place_sigma_m=gathered.place_sigma_m,
+    )
+    _add_history(store, flight)
+    return flight
+
+
+def _detections(store: Reader, asked: Query) -> Iterator[DetectionRow]:
+    """In the order of arrival, a page at a time; what arrives meanwhile comes behind the last page."""
+    offset = 0
+    while rows := store.detections(replace(asked, limit=_PAGE, offset=offset)):
+        yield from rows
+        offset += len(rows)
+
+
+def _coverage(store: Reader, flown: FlightRow) -> Json:
+    rows = store.coverage(flown.vehicle, flown.flight_id)
+    found = json.loads(rows[0].payload) if rows else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _add_history(store: Reader, flight: Flight) -> None:
+    history, told = earlier.history(store, flight)
+    flight.history = history
+    flight.missing += told

@@ -1,0 +1,269 @@
+"""`python -m models adapt`: teach a bundle one structure from a few labelled photographs, or refuse to.
+
+Beside the new bundle `OUT` stand its float weights (`OUT.weights.h5`, `OUT.json`) and a page of before and after
+(`OUT.html`). Until all is done everything lies in `OUT.work`: a checkpoint each minute, from which the same command
+goes on. The old bundle is only read.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import importlib.util
+import logging
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.cracks.plausible import SURE_LENGTH_PX
+from edge.support.errors import TryAgainError
+from models import (
+    DataError,
+    adapt_base,
+    adapt_bundle,
+    adapt_judge,
+    adapt_page,
+    adapt_photos,
+    batches,
+    checkpoint,
+    native_torch,
+    sites,
+)
+from models.adapt_base import Base
+from models.adapt_bundle import Made
+from models.adapt_photos import Parts, Photo
+from models.checkpoint import replacing
+from models.memory import check_memory
+from models.scoring import open_scorer
+
+log = logging.getLogger(__name__)
+
+SAVE_EVERY_S = 60.0
+CROP_PX = 256
+"""Side of what the network sees while it learns."""
+CHECKED = 6
+"""Photographs whose masks are compared with what is there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What the command line asks for."""
+
+    bundle: Path
+    data: Path
+    out: Path
+    minutes: float = 15.0
+    """Of learning, on the clock; choosing, quantising and measuring come on top."""
+    held: Path | None = None
+    """Folder of photographs to choose on and to report, like `data`; None keeps a third of `data` apart."""
+    steps: int | None = None
+    """Learning ends after so many steps if the minutes have not ended it; None: the minutes alone."""
+    weights: Path | None = None
+    key: Path | None = None
+    password_file: Path | None = None
+    seed: int = 1
+
+    def beside(self, ending: str) -> Path:
+        """A path beside the new bundle."""
+        return self.out.with_name(self.out.name + ending)
+
+
+class RefusedError(DataError):
+    """The adapted bundle is not better; the old one stays."""
+
+
+def adapt(request: Request) -> dict[str, Any]:
+    """Adapt, and return what was found. Raises RefusedError where the new bundle is not better.
+
+    Raises DataError and BundleError for input that cannot be used, TryAgainError for a full disk and an interruption.
+    """
+    _check(request)
+    try:
+        return _adapt(request)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise TryAgainError(
+            f"{error.filename or request.beside('.work')}: the disk is full; the old bundle is untouched: make room "
+            "and run the same command again, it goes on from the last checkpoint."
+        ) from error
+
+
+def _adapt(request: Request) -> dict[str, Any]:
+    base = adapt_base.open_base(request.bundle, request.weights)
+    work = request.beside(".work")
+    _begin(request, base, work)
+    parts = _read(request, work)
+    old = open_scorer(request.bundle)
+    some = parts.learn[:: max(1, len(parts.learn) // CHECKED)]
+    adapt_photos.check_masks(some, [old.score(photo.rgb) for photo in some])
+    name = request.out.name
+    bundle = work / name
+    made = adapt_bundle.finished(bundle)
+    if made is None:
+        made = _make(request, base, parts, bundle)
+    setting = made.setting
+    own = sites.Setting(threshold=base.threshold, sure_length_px=SURE_LENGTH_PX)
+    new = open_scorer(bundle)
+    before = adapt_judge.side(old, parts.report, own)
+    after = adapt_judge.side(new, parts.report, setting)
+    found = adapt_judge.verdict(before, after)
+    page = request.beside(".html")
+    adapt_page.write(page, base.card.name, name, parts, (old, before), (new, after), found)
+    if not found.taken:
+        raise RefusedError(f"{request.bundle} stays as it is: {found.sentence}. The page {page} shows where.")
+    if request.key is not None:
+        word = [] if request.password_file is None else ["--password-file", str(request.password_file.resolve())]
+        adapt_bundle.run(work, "sign", name, "--key", str(request.key.resolve()), *word)
+    for ending in (".weights.h5", ".json"):
+        (work / f"{name}{ending}").replace(request.beside(ending))
+    bundle.rename(request.out)
+    shutil.rmtree(work)
+    log.info("%s", found.sentence)
+    return {
+        "bundle": str(request.out), "page": str(page), "signed": request.key is not None, "steps": made.steps,
+        "f1_2px": {"before": round(before.f1, 4), "after": round(after.f1, 4)}, "less_error": found.less_error,
+        "fires": {"before": before.fires, "after": after.fires},
+        "rendered": {"before": round(before.kept, 4), "after": round(after.kept, 4)},
+        "score_threshold": setting.threshold, "report": {"sure_length_px": setting.sure_length_px},
+        "damaged": list(parts.damaged),
+    }  # fmt: skip
+
+
+def _make(request: Request, base: Base, parts: Parts, bundle: Path) -> Made:
+    """Learn, choose and convert."""
+    steps = _learn(request, base, parts, bundle.parent)
+    setting = _choose(base, parts, bundle.parent)
+    command = f"python -m models adapt {request.bundle.name} --minutes {request.minutes:g}"
+    facts = {"command": command, "seed": request.seed, "minutes": request.minutes}
+    made = Made(setting=setting, steps=steps)
+    adapt_bundle.write_weights(base, parts, bundle, made, facts)
+    adapt_bundle.convert(base, parts, bundle, made, request.seed)
+    return made
+
+
+def _check(request: Request) -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise DataError("Adapting learns with PyTorch, which is not installed: pip install --group torch.")
+    if request.out.exists():
+        raise DataError(f"{request.out} exists; choose another name with -o, or move it away.")
+    if not 0 < request.minutes <= 600:
+        raise DataError(f"--minutes is above 0 and at most 600, not {request.minutes:g}.")
+    if request.key is not None and not request.key.is_file():
+        raise DataError(f"The key {request.key} does not exist; make one with python -m convert keys.")
+
+
+def _begin(request: Request, base: Base, work: Path) -> None:
+    """Make the work folder, or go on with that of the very same adaptation."""
+    folders = [path for path in (request.data, request.held) if path is not None]
+    files = sorted(path for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_file())
+    listed = [f"{path}\t{path.stat().st_size}\t{path.stat().st_mtime_ns}" for path in files]
+    weights = hashlib.sha256(base.weights.read_bytes()).hexdigest()
+    plan = [weights, str(request.minutes), str(request.steps), str(request.seed), *listed]
+    mark = hashlib.sha256("\n".join(plan).encode()).hexdigest()
+    told = work / "plan"
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TryAgainError(f"{work} cannot be made ({error.strerror}); make room, or choose another -o.") from error
+    if told.is_file() and told.read_text(encoding="ascii") != mark:
+        raise DataError(
+            f"{work} is of another adaptation (other photos, weights or minutes): remove it to begin anew, or give the "
+            "same as before to go on with it."
+        )
+    with replacing(told) as part:
+        part.write_text(mark, encoding="ascii")
+
+
+def _read(request: Request, work: Path) -> Parts:
+    examples = adapt_photos.find(request.data, work / "labels")
+    others = [] if request.held is None else adapt_photos.find(request.held, work / "held-labels")
+    check_memory({str(request.data): examples, str(request.held): others})
+    photos, damaged = adapt_photos.read(examples)
+    held, lost = adapt_photos.read(others)
+    parts = adapt_photos.share_out(request.data, photos, [*damaged, *lost], held)
+    log.info(
+        "%d pictures to learn from, %d to choose threshold and limit on, %d to report%s", len(parts.learn),
+        len(parts.choose), len(parts.report), f"; left out, damaged: {', '.join(parts.damaged)}" * bool(parts.damaged),
+    )  # fmt: skip
+    return parts
+
+
+def mix_of(photos: Sequence[Photo]) -> batches.Mix:
+    """How own crops are made: mostly the photographs, their cracks on other ground of them now and then."""
+    rng = np.random.default_rng(1)
+    cracked = [batches.picture(photo.rgb, photo.mask, rng) for photo in photos if photo.cracked]
+    sound = [batches.picture(photo.rgb, photo.mask, rng) for photo in photos if not photo.cracked]
+    found = [batches.Source(name="cracked", weight=0.6, looseness_px=1, clean=False, pictures=cracked)]
+    if sound:
+        found.append(batches.Source(name="sound", weight=0.2, looseness_px=0, clean=True, pictures=sound))
+    return batches.Mix(
+        sources=found, crop_px=CROP_PX, shuffle=4, rendered_cracks=0.05, rendered_clean=0.0, pasted_cracks=0.15,
+        lookalikes_on_cracked=0.2, lookalikes_on_clean=0.3, gentle=0.6,
+    )  # fmt: skip
+
+
+def _learn(request: Request, base: Base, parts: Parts, work: Path) -> int:
+    """Learn for the minutes that are asked for, less those before an interruption; returns the number of steps."""
+    from tqdm import tqdm
+
+    from models import adapt_learn, adapt_replay
+
+    threads = native_torch.use_free_cores()
+    mix = mix_of(parts.learn)
+    log.info("rendering what must not be forgotten, and what %s says of it", base.card.name)
+    replay = adapt_replay.make_replay(adapt_learn.build(base.size, base.arrays), mix, request.seed)
+    learner = adapt_learn.Learner(base.size, base.arrays, mix, replay, request.seed)
+    saved, done = work / "checkpoint.npz", 0.0
+    if saved.is_file():
+        state = checkpoint.load(saved)
+        learner.restore(state)
+        done = state.seconds
+        log.info("going on after step %d, %.1f of %g minutes", learner.step, done / 60, request.minutes)
+    limit, first = 60 * request.minutes, learner.step
+    log.info("learning for %.1f minutes on %d threads, in float32", max(limit - done, 0) / 60, threads)
+    feed = batches.stream(learner.batch, learner.step)
+    bar = tqdm(total=round(limit), initial=round(done), unit="s", mininterval=2,
+               bar_format="{percentage:3.0f}% |{bar}| {remaining} left{postfix}")  # fmt: skip
+    begun, kept = time.perf_counter() - done, time.perf_counter()
+    try:
+        while (progress := _progress(request, learner.step, time.perf_counter() - begun)) < 1:
+            loss = learner.learn(next(feed), progress)
+            crops = adapt_learn.OWN * (learner.step - first) / max(time.perf_counter() - begun - done, 1e-9)
+            bar.set_postfix_str(f"step {learner.step}, loss {loss:.2f}, {crops:.1f} own crops/s", refresh=False)
+            bar.update(min(round(time.perf_counter() - begun), bar.total) - bar.n)
+            if time.perf_counter() - kept > SAVE_EVERY_S:
+                checkpoint.save(saved, learner.state(time.perf_counter() - begun))
+                kept = time.perf_counter()
+    except KeyboardInterrupt as error:
+        checkpoint.save(saved, learner.state(time.perf_counter() - begun))
+        raise TryAgainError(
+            f"Interrupted at step {learner.step}; the same command goes on from there, and {work} can be removed "
+            "if it is not wanted."
+        ) from error
+    finally:
+        bar.close()
+        feed.close()
+    checkpoint.save(saved, learner.state(time.perf_counter() - begun))
+    model = adapt_base.to_model(base, learner.result())
+    with replacing(work / "candidate.keras", checkpoint.room_for(model.get_weights())) as part:
+        model.save(part)
+    return learner.step
+
+
+def _progress(request: Request, step: int, seconds: float) -> float:
+    """Share of the learning that is done, by time or by steps, whichever is further; one step is always learned."""
+    if step == 0:
+        return 0.0
+    return max(seconds / (60 * request.minutes), step / request.steps if request.steps else 0.0)
+
+
+def _choose(base: Base, parts: Parts, work: Path) -> sites.Setting:
+    log.info("choosing threshold and reporting limit on %d photos", len(parts.choose))
+    scorer = open_scorer(work / "candidate.keras", threshold=base.threshold)
+    return adapt_judge.choose(scorer, parts.choose, base.threshold)

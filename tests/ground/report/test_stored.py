@@ -1,0 +1,158 @@
+"""A report from the ground's store, and a crack's history over the flights that it knows."""
+
+import csv
+import json
+import re
+from datetime import datetime, timezone
+
+import numpy as np
+import pytest
+
+from edge.cli import main
+from edge.detections.cracks import crack_id
+from edge.ground import Batch
+from edge.ground.incoming import read
+from edge.ground.stores import open_store
+from edge.surface.geodetic import to_wgs84
+from tests.ground.letters import as_bytes, clock, crack, detection
+from tests.ground.report import made
+
+EARLIER = "enu@51.0535940,3.7203210,40.00ell"
+"""Another flight began elsewhere: its zero is 0.8 m further south, 0.2 m further east and 12.3 m lower."""
+
+
+def fill(url, *, sigma_m=0.02, earlier=(), seqs=range(1, 5)):
+    """A store with the made flight of four cracks, and an earlier flight of those numbers with other widths."""
+    now = [made.feature(number, "ab" * 32) for number in range(1, 5)]
+    before = []
+    for number, moved_m, width in earlier:
+        path = np.asarray(made.feature(number, None)["properties"]["place"]["path_m"]) + np.array([0.0, 0.0, moved_m])
+        on_earth = np.asarray(to_wgs84(made.FRAME, path))
+        feature = made.feature(number, None, flight_id="spring", first_seen="2025-03-01T09:00:00.000Z")
+        found = feature["properties"]
+        found |= {"last_seen": "2025-03-01T09:30:00.000Z", "place": {"frame": EARLIER, "path_m": back(on_earth)}}
+        found["width_mm"] = {"value": width, "sigma": 0.02, "low": width - 0.04, "high": width + 0.04}
+        found["number"] = len(before) + 1
+        found["crack_id"] = feature["id"] = crack_id("made", "spring", found["number"])
+        feature["geometry"]["coordinates"] = on_earth.tolist()
+        before.append(feature)
+    with open_store(url, clock()) as store:
+        batch = Batch()
+        at = datetime(2026, 6, 2, tzinfo=timezone.utc)
+        for feature in now + before:
+            assert read("spanhawk/made/cracks", as_bytes(feature), at, batch) is None
+        for flight, names in ((made.FLIGHT, seqs), ("spring", range(1, 3))):
+            for seq in names:
+                one = made.detection(seq, f"{flight}-{seq:08d}.jpg", "ab" * 32, (640, 480), seq)
+                one["properties"] |= detection(seq, "made", flight)["properties"] | {
+                    "crack_id": made.name(seq),
+                    "place": {"method": "surface", "sigma_m": None if sigma_m is None else [sigma_m] * 3},
+                }
+                one["id"] = one["properties"]["id"]
+                assert read("spanhawk/made/detections", as_bytes(one), at, batch) is None
+        store.add(batch)
+
+
+def back(on_earth):
+    """Longitude, latitude, height as metres of EARLIER, by a way of its own: Newton on the forward formula."""
+    found = []
+    for target in on_earth:
+        point = np.zeros(3)
+        for _ in range(6):
+            off = target - np.asarray(to_wgs84(EARLIER, point[None])[0])
+            point += off * (70_000.0, 111_240.0, 1.0)
+        found.append(point.round(4).tolist())
+    return found
+
+
+def write(tmp_path, url, *more):
+    out = tmp_path / f"report{len(list(tmp_path.iterdir()))}"
+    code = main(["report", "--store", url, "--flight", made.FLIGHT, "--out", str(out), *more])
+    return code, out
+
+
+def history(out):
+    """By width of the finding now: the words of its table of earlier flights."""
+    html = (out / "index.html").read_text(encoding="utf-8")
+    cards = re.findall(r"<article.*?</article>", html, re.DOTALL)
+    return {
+        float(re.search(r'class="key">([\d.]+)', card)[1]): " ".join(re.sub(r"<[^>]+>", " ", past[1]).split())
+        for card in cards
+        if (past := re.search(r'<table class="small past">(.*?)</table>', card, re.DOTALL))
+    }
+
+
+def test_a_flight_is_reported_from_the_store_with_what_has_not_arrived(tmp_path, url, capsys):
+    fill(url, seqs=(1, 2, 4))
+    photos = made.write(tmp_path / "card", 4) / "photos"
+    code, out = write(tmp_path, url, "--photos", str(photos))
+    told = capsys.readouterr().err
+    assert code == 0, told
+    assert "1 detections of this flight have not arrived (numbers 3)" in told
+    rows = list(csv.DictReader((out / "cracks.csv").read_text("utf-8-sig").splitlines()))
+    assert [float(row["width_mean_mm"]) for row in rows] == [0.4, 0.3, 0.2, 0.1]
+    assert [row["photo"].rpartition("-")[2] for row in rows] == ["00000004.jpg", "", "00000002.jpg", "00000001.jpg"]
+    html = (out / "index.html").read_text(encoding="utf-8")
+    assert "1 detections of this flight have not arrived" in html
+    assert "was changed" in html, "the pictures of the card are not those that the letters name"
+
+
+def test_cracks_are_known_again_by_their_place(tmp_path):
+    url = str(tmp_path / "ground.db")
+    # 1 has grown by 0.05 mm (measured to 0.06), 2 by 0.1 mm, 3 is 2 m off, and 4 has two at its place.
+    fill(url, earlier=[(1, 0.01, 0.05), (2, 0.0, 0.1), (3, 2.0, 0.3), (4, 0.0, 0.4), (4, 0.02, 0.2)])
+    code, out = write(tmp_path, url)
+    assert code == 0
+    past = history(out)
+    assert sorted(past) == [0.1, 0.2, 0.4]
+    assert "2025-03-01 spring" in past[0.1]
+    assert "no change that can be measured (less than 0.06 mm)" in past[0.1]
+    assert "0.10 mm wider now (± 0.06 mm)" in past[0.2]
+    assert past[0.4].count("which is this one cannot be told") == 2
+    assert "wider" not in past[0.4]
+
+
+def test_places_that_nobody_vouches_for_are_not_compared(tmp_path, capsys):
+    url = str(tmp_path / "ground.db")
+    fill(url, sigma_m=None, earlier=[(1, 0.0, 0.1)])
+    code, out = write(tmp_path, url)
+    assert code == 0
+    assert history(out) == {}
+    assert "the earlier flight spring is not compared: nobody states how well" in capsys.readouterr().err
+
+
+def test_a_folder_gets_its_history_from_the_store(tmp_path):
+    url = str(tmp_path / "ground.db")
+    fill(url, earlier=[(2, 0.0, 0.1)])
+    folder = made.write(tmp_path / "flight", 3)
+    lines = [json.loads(line) for line in (folder / "detections.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["properties"]["place"]["sigma_m"] = [0.02, 0.02, 0.02]
+    (folder / "detections.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    out = tmp_path / "report"
+    assert main(["report", str(folder), "--store", url, "--out", str(out)]) == 0
+    assert list(history(out)) == [0.2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--flight", "f"], "name the store"),
+        (["--store", "ground.db"], "name one flight"),
+        (["flown", "--flight", "f", "--store", "ground.db"], "name one flight"),
+        (["--flight", "f", "--store", "nowhere/ground.db"], "no such file"),
+        (["--flight", "f", "--store", "ground.db"], "not in the store ground.db; it has, newest first: f1 (a), f1 (b)"),
+        (["--flight", "f1", "--store", "ground.db"], "2 vehicles flew one of that name; add --vehicle (a, b)"),
+        (["flown", "--vehicle", "a"], "--vehicle belongs to --flight"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    with open_store("ground.db", clock()) as store:
+        batch = Batch()
+        for vehicle in "ba":
+            read(f"spanhawk/{vehicle}/cracks", as_bytes(crack(1, 1, vehicle)), clock().utc(), batch)
+        store.add(batch)
+    assert main(["report", "--out", "report", *arguments]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()

@@ -1,0 +1,227 @@
+"""Who may look, what is never executed, pictures with ranges, metrics, and events."""
+
+import base64
+import hashlib
+import http.client
+import json
+import socket
+import subprocess
+
+import cv2
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from edge.cli import main
+from edge.ground import Batch, StateRow
+from edge.ground.settings import GroundOptions, listen
+from edge.support.errors import ConfigError, TryAgainError
+from tests.ground.letters import BEGIN, as_bytes, crack, detection
+from tests.ground.test_store import batch_of
+
+TOKEN = "0123456789abcdef"
+HOSTILE = '<img src=x onerror="document.title=1">'
+
+
+def token_file(folder, text=TOKEN):
+    path = folder / "token"
+    path.write_text(text + "\n")
+    path.chmod(0o600)
+    return path
+
+
+def status_of(vehicle, state="degraded", **more):
+    document = {"schema": "spanhawk/status/1", "vehicle": vehicle, "flight_id": "f1", "state": state, **more}
+    return StateRow(vehicle, "f1", "status", BEGIN, as_bytes(document))
+
+
+def test_the_page_is_for_browsers_and_keeps_to_itself(client):
+    page = client.get("/", Accept="text/html,*/*")
+    assert page.headers["content-type"].startswith("text/html")
+    assert b"<script" in page.body
+    assert b"<script>" not in page.body  # no inline script: the policy would not let it run
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert client.get("/?f=html").body == page.body
+    assert client.get("/").json["title"] == "spanhawk ground"
+    for name in ("page.js", "leaflet.js", "leaflet.css", "LICENSE.txt"):
+        assert client.get(f"/files/{name}").status == 200
+    tag = client.get("/files/page.css").headers["etag"]
+    assert client.get("/files/page.css", If_None_Match=tag).status == 304
+    for path in ("/files/../settings.py", "/files/..%2fsettings.py", "/files/%2e%2e/x", "/tiles/0/0/../../x.png"):
+        assert client.get(path).status in (400, 404)
+    assert client.get("/collections", method="DELETE").status == 405
+
+
+def test_without_a_token_only_names_of_this_machine_are_answered(client):
+    for host, status in (
+        ("localhost:80", 200), ("127.0.0.1", 200), ("[::1]:9", 200), ("evil.example", 403),
+        ("127.0.0.1.evil.example", 403),
+    ):  # fmt: skip
+        assert client.get("/live/fleet", host=host).status == status
+
+
+def test_a_token_opens_and_nothing_else_does(serving, tmp_path):
+    client = serving(http_token_file=token_file(tmp_path))
+
+    def basic(text):
+        return "Basic " + base64.b64encode(text.encode()).decode()
+
+    for path in ("/", "/metrics", "/live/events", "/files/page.js", "/pictures/" + "0" * 64):
+        asked = client.get(path)
+        assert asked.status == 401
+        assert "Basic" in asked.headers["www-authenticate"]
+    for wrong in (
+        "Bearer x",
+        "Bearer",
+        basic("me:" + TOKEN[:-1]),
+        basic(TOKEN),
+        "Basic ===",
+        "Digest " + TOKEN,
+        "\xe9",
+    ):
+        assert client.get("/metrics", Authorization=wrong).status == 401
+    for right in (f"Bearer {TOKEN}", basic(f"anybody:{TOKEN}"), basic(f":{TOKEN}")):
+        assert client.get("/metrics", Authorization=right, host="ground.example").status == 200
+
+
+def test_other_machines_need_a_token_and_tls_or_a_word_on_plaintext(tmp_path):
+    token = token_file(tmp_path)
+    for more, words in (
+        ({}, "http_token_file and http_cert_file"),
+        ({"http_token_file": token}, "http_cert_file"),
+        ({"allow_plaintext": True}, "http_token_file"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            GroundOptions(http="0.0.0.0:8080", **more)
+    GroundOptions(http="0.0.0.0:8080", http_token_file=token, allow_plaintext=True)
+    GroundOptions(http="[::1]:8080")
+    for wrong in ("8080", "localhost", "localhost:99999", "a b:80", "[::1:80", "http://localhost:80"):
+        with pytest.raises(ConfigError, match=r"HOST:PORT|other machines"):
+            listen(wrong)
+
+
+def test_what_stands_in_the_configuration_is_checked_before_anything_is_served(tmp_path, serving, capsys):
+    config = tmp_path / "ground.toml"
+    for table, words in (
+        ('http_token_file = "nowhere"', "cannot read nowhere"),
+        (f'http_token_file = "{token_file(tmp_path, "short")}"', "16 or more"),
+        (f'http_cert_file = "{config}"', "PEM files that belong together"),
+        ('http_key_file = "k.pem"', "http_cert_file"),
+        ('bands = "DIN 1"', "neither a file nor one of"),
+        ('tiles = "/nowhere"', "there is no folder"),
+    ):
+        config.write_text(f"[ground]\n{table}\n")
+        command = ["ground", "--config", str(config), "--store", str(tmp_path / "g.db"), "--http", "127.0.0.1:0"]
+        assert main(command) == 78
+        assert words in capsys.readouterr().err
+    (tmp_path / "token").chmod(0o644)
+    config.write_text(f'[ground]\nhttp_token_file = "{token_file(tmp_path)}"\n')
+    (tmp_path / "token").chmod(0o644)
+    assert main(["ground", "--config", str(config), "--store", str(tmp_path / "g.db"), "--http", "127.0.0.1:0"]) == 78
+    assert "chmod 600" in capsys.readouterr().err
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(TryAgainError, match="cannot listen at"):
+            serving(http=f"127.0.0.1:{taken.getsockname()[1]}")
+
+
+def test_tls(serving, tmp_path):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    command = (
+        f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {key} -out {cert} -subj /CN=g"
+    )
+    subprocess.run(command.split(), check=True, capture_output=True)
+    client = serving(http_cert_file=cert, http_key_file=key)
+    assert client.site.url.startswith("https://")
+    assert client.get("/collections").json["links"][0]["href"].startswith("https://")
+
+
+def test_a_picture_in_parts_and_small(client):
+    picture = cv2.imencode(".jpg", np.random.default_rng(1).integers(0, 255, (400, 900, 3), np.uint8))[1].tobytes()
+    sha256 = hashlib.sha256(picture).hexdigest()
+    folder = client.folder / "ground-pictures" / sha256[:2]
+    folder.mkdir(parents=True)
+    (folder / f"{sha256}.jpg").write_bytes(picture)
+    whole = client.get(f"/pictures/{sha256}")
+    assert (whole.body, whole.headers["content-type"]) == (picture, "image/jpeg")
+    assert "default-src 'none'" in whole.headers["content-security-policy"]
+    part = client.get(f"/pictures/{sha256}", Range="bytes=100-299")
+    assert (part.status, part.body) == (206, picture[100:300])
+    assert part.headers["content-range"] == f"bytes 100-299/{len(picture)}"
+    assert client.get(f"/pictures/{sha256}", Range="bytes=-50").body == picture[-50:]
+    assert client.get(f"/pictures/{sha256}", Range=f"bytes={len(picture)}-").status == 416
+    assert client.get(f"/pictures/{sha256}", Range="bytes=9-3").status == 416
+    for wrong in ("0" * 64, sha256.upper(), "..%2f..%2fetc%2fpasswd", sha256[:-1]):
+        assert client.get(f"/pictures/{wrong}").status == 404
+    named = crack(1, 1)
+    named["properties"]["best"]["evidence_sha256"] = sha256
+    client.store.add(batch_of(named, crack(2, 1)))
+    small = client.get(f"/live/cracks/{named['id']}/picture")
+    assert cv2.imdecode(np.frombuffer(small.body, np.uint8), 1).shape == (142, 320, 3)
+    assert client.get(f"/live/cracks/{crack(2, 1)['id']}/picture").status == 404
+    shown = client.get("/live/cracks").json
+    assert [row[shown["columns"].index("picture")] for row in shown["rows"]] == [2, 1]
+
+
+def test_metrics_are_read_by_prometheus_own_parser(client):
+    client.store.add(batch_of(detection(1), crack(1, 1)))
+    told = {"schema": "spanhawk/telemetry/1", "vehicle": HOSTILE, "fps": 9.5, "frames": 12, "outbox": {"pending": 3}}
+    odd = StateRow('a"\\\n', "f1", "telemetry", BEGIN, as_bytes({"fps": "fast", "outbox": [1]}))
+    client.store.add(
+        Batch(states=[status_of("drone1"), StateRow(HOSTILE, "f1", "telemetry", BEGIN, as_bytes(told)), odd])
+    )
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    samples = {
+        (one.name, *sorted(one.labels.items())): one.value
+        for family in text_string_to_metric_families(answer.body.decode())
+        for one in family.samples
+    }
+    assert samples["spanhawk_ground_rows", ("table", "detections")] == 1
+    assert samples["spanhawk_vehicle_state", ("state", "degraded"), ("vehicle", "drone1")] == 1
+    assert samples["spanhawk_vehicle_state", ("state", "flying"), ("vehicle", "drone1")] == 0
+    assert samples["spanhawk_vehicle_frames_per_second", ("vehicle", HOSTILE)] == 9.5
+    assert samples["spanhawk_vehicle_outbox_letters", ("state", "pending"), ("vehicle", HOSTILE)] == 3
+    assert ("spanhawk_vehicle_heard_seconds", ("vehicle", 'a"\\\n')) in samples
+
+
+def test_events_tell_how_far_the_store_is_and_end_with_the_site(client):
+    connection = http.client.HTTPConnection("127.0.0.1", client.site.port, timeout=20)
+    connection.request("GET", "/live/events")
+    answer = connection.getresponse()
+    assert answer.getheader("Content-Type") == "text/event-stream"
+
+    def heads():
+        while not (line := answer.readline()).startswith(b"data: "):
+            assert line
+        return json.loads(line[6:])
+
+    assert heads() == [0, 0, [0, 0], 0]
+    client.store.add(batch_of(crack(1, 1), crack(2, 1)))
+    assert heads()[1] == 2
+    client.site.__exit__(None, None, None)
+    assert not client.site._thread.is_alive()
+    assert b"data" not in answer.read()
+    connection.close()
+
+
+def test_the_newest_cracks_in_few_bytes_and_then_what_is_new(client):
+    path = tuple((7 + n * 1e-6, 50 + n * 2e-6) for n in range(40))
+    client.store.add(batch_of(*(crack(n, 1, path=path) for n in range(1, 501))))
+    answer = client.get("/live/cracks", Accept_Encoding="gzip")
+    assert answer.headers["content-encoding"] == "gzip"
+    assert len(answer.body) < 60_000
+    first = client.get("/live/cracks").json
+    assert len(first["rows"]) == 500
+    line = first["rows"][0][first["columns"].index("line")]
+    assert np.cumsum(np.reshape(line, (-1, 2)), axis=0)[-1].tolist() == [70000390, 500000780]
+    client.store.add(batch_of(crack(3, 2), crack(4, 2, state="withdrawn"), crack(501, 1, path=None)))
+    then = client.get(f"/live/cracks?after={first['newest']}").json
+    assert [row[3] for row in then["rows"]] == [3, 501]
+    assert then["gone"] == [crack(4, 2)["id"]]
+    assert not then["more"]
+    assert client.get(f"/live/cracks?after={then['newest']}").json["rows"] == []
+    assert client.get("/live/cracks?after=-1").status == 400

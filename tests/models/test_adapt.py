@@ -1,0 +1,232 @@
+"""Ten photographs teach a bundle a structure that it cannot read, or it is refused; and what people hand in."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.support.errors import TryAgainError
+from models import DataError, adapt_photos, render
+from models.cli import main
+
+ROOT = Path(__file__).parents[2]
+SIDE_PX = 192
+
+
+def photo(seed: int, *, cracked: bool) -> tuple[np.ndarray, np.ndarray]:
+    """A surface whose cracks are limed white, which no bundle has learned; (RGB, mask 0/1)."""
+    rng = np.random.default_rng([9, seed])
+    ground = np.clip(render.concrete(rng, SIDE_PX).astype(int) // 2 + 30, 0, 255).astype(np.uint8)
+    if not cracked:
+        return ground, np.zeros(ground.shape[:2], np.uint8)
+    dark, mask = render.draw_crack(rng, ground)
+    return np.where(mask[..., None] > 0, 235, dark).astype(np.uint8), mask
+
+
+def write(folder: Path, count: int, cracked: int) -> Path:
+    """`count` photographs with masks, every one of the first `cracked` with a crack."""
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for i in range(count):
+        rgb, mask = photo(i, cracked=i < cracked)
+        cv2.imwrite(str(folder / f"images/{i:02d}.png"), rgb[..., ::-1])
+        cv2.imwrite(str(folder / f"masks/{i:02d}.png"), mask * 255)
+    return folder
+
+
+def parts(folder: Path, held: Path | None = None) -> adapt_photos.Parts:
+    photos, damaged = adapt_photos.read(adapt_photos.find(folder, folder / "work"))
+    others = [] if held is None else adapt_photos.read(adapt_photos.find(held, held / "work"))[0]
+    return adapt_photos.share_out(folder, photos, damaged, others)
+
+
+def names(photos) -> list[str]:
+    return [one.example.image.stem for one in photos]
+
+
+def test_photos_are_shared_out_in_runs_with_their_share_of_cracks(tmp_path):
+    found = parts(write(tmp_path / "a", 12, 9))
+    assert names(found.learn) == ["00", "01", "02", "03", "04", "05", "09", "10"]
+    assert (names(found.choose), names(found.report)) == (["06"], ["07", "08", "11"])
+    found = parts(tmp_path / "a", write(tmp_path / "b", 4, 4))
+    assert len(found.learn) == 12
+    assert (len(found.choose), len(found.report)) == (2, 2)
+
+
+def test_pictures_of_one_photograph_stay_together(tmp_path):
+    folder = write(tmp_path / "a", 12, 12)
+    rows = [f"images/{i:02d}.png,wall{i // 2}" for i in range(12)]
+    (folder / "index.csv").write_text("\n".join(["image,photo", *rows]) + "\n")
+    found = parts(folder)
+    groups = [{one.example.group for one in part} for part in (found.learn, found.choose, found.report)]
+    assert [len(one) for one in groups] == [4, 1, 1]
+    assert not groups[0] & groups[1] | groups[1] & groups[2] | groups[0] & groups[2]
+
+
+def test_too_few_too_many_and_none_with_a_crack_are_told(tmp_path):
+    with pytest.raises(DataError, match="holds 4 sound photos; adapting takes 5 to 50 of one structure: label more"):
+        parts(write(tmp_path / "few", 4, 4))
+    with pytest.raises(DataError, match=r"holds 51 sound photos; .* or train on them all with python -m models train"):
+        parts(write(tmp_path / "many", 51, 3))
+    with pytest.raises(DataError, match="6 photos, but no crack is drawn in any of them; at least 3 must"):
+        parts(write(tmp_path / "sound", 6, 0))
+    with pytest.raises(DataError, match=r"holds no labelled photos: give a folder with images/ and masks/, or one"):
+        adapt_photos.find(tmp_path, tmp_path / "work")
+
+
+def test_damaged_photos_are_named_and_the_rest_goes_on_where_it_is_enough(tmp_path, caplog):
+    folder = write(tmp_path / "a", 7, 7)
+    for name in ("02", "05"):
+        (folder / f"images/{name}.png").write_bytes((folder / f"images/{name}.png").read_bytes()[:2000])
+    found = parts(folder)
+    assert found.damaged == ("02.png", "05.png")
+    assert len(found.learn) + len(found.choose) + len(found.report) == 5
+    assert caplog.text.count("left out: Image") == 2
+    for name in ("00", "06"):
+        (folder / f"images/{name}.png").unlink()
+        (folder / f"masks/{name}.png").unlink()
+    with pytest.raises(DataError, match=r"holds 3 sound photos, and 2 damaged \(02.png, 05.png\)"):
+        parts(folder)
+
+
+def test_masks_of_another_structure_or_size_are_told(tmp_path):
+    folder = write(tmp_path / "a", 8, 8)
+    photos, _ = adapt_photos.read(adapt_photos.find(folder, tmp_path))
+    nothing = [np.zeros((SIDE_PX, SIDE_PX), np.uint8)] * 8
+    adapt_photos.check_masks(photos, nothing)  # they stand out, though the network sees none of them
+    for i in range(8):  # each photo with the mask of another
+        cv2.imwrite(str(folder / f"masks/{i:02d}.png"), photos[(i + 3) % 8].mask * 255)
+    others, _ = adapt_photos.read(adapt_photos.find(folder, tmp_path))
+    with pytest.raises(DataError, match=r"masks do not lie on anything in their photos.*Look at 0\d\.png first"):
+        adapt_photos.check_masks(others, nothing)
+    cv2.imwrite(str(folder / "masks/00.png"), np.zeros((80, 90), np.uint8))
+    with pytest.raises(DataError, match=r"00\.png"):
+        adapt_photos.read(adapt_photos.find(folder, tmp_path))
+
+
+def test_labels_of_another_program_are_drawn(tmp_path):
+    folder = write(tmp_path / "a", 6, 6)
+    for i in range(6):
+        path = folder / f"images/{i:02d}.png"
+        path.rename(folder / path.name)
+        line = {"label": "crack", "shape_type": "linestrip", "points": [[5, 5], [90, 60]], "width_px": 4}
+        content = {"imagePath": path.name, "imageWidth": SIDE_PX, "imageHeight": SIDE_PX, "shapes": [line] if i else []}
+        (folder / f"{i:02d}.json").write_text(json.dumps(content))
+    for kind in ("images", "masks"):
+        for path in (folder / kind).iterdir():
+            path.unlink()
+        (folder / kind).rmdir()
+    found = parts(folder)
+    sizes = [len(part) for part in (found.learn, found.choose, found.report)]
+    assert sizes == [4, 1, 1]
+    assert [one.cracked for one in found.learn].count(False) == 1
+
+
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="torch: pip install --group torch to adapt"
+)
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A bundle of a tiny network that has learned nothing; everything about adapting it small, conversion in here."""
+    pytest.importorskip("tensorflow")
+    from convert.cli import main as convert
+    from models import adapt, adapt_bundle, adapt_judge, adapt_learn, adapt_replay
+    from models.unet import fast_unet
+
+    def inside(folder: Path, *words: str) -> None:
+        with monkeypatch.context() as here:
+            here.chdir(folder)
+            assert convert(list(words)) == 0
+
+    monkeypatch.setattr(adapt_bundle, "run", inside)
+    for room, name, value in (
+        (adapt_bundle, "CALIBRATION", 8), (adapt_bundle, "CALIBRATION_PX", 128), (adapt_judge, "RENDERED", 4),
+        (adapt_judge, "RENDERED_PX", 128), (adapt_replay, "COUNT", 20), (adapt_learn, "WARMUP_STEPS", 5),
+        (adapt_learn, "OWN", 4), (adapt_learn, "REPLAYED", 2), (adapt_learn, "RATE", 1e-2), (adapt_learn, "KEEP", 0.2),
+        (adapt_learn, "EMA", 0.9),
+        (adapt, "CROP_PX", 128), (adapt_learn, "SHARE", 1.0), (adapt_judge, "MAY_FORGET", 1.0),
+    ):  # fmt: skip
+        monkeypatch.setattr(room, name, value)
+    (tmp_path / "frames").mkdir()
+    for i in range(8):
+        cv2.imwrite(str(tmp_path / f"frames/{i}.png"), render.concrete(np.random.default_rng(i), 128))
+    net = fast_unet(64, 64, base=4, dtype="float32")
+    net.save_weights(tmp_path / "start.weights.h5")
+    settings = {"kind": "fast_unet", "base": 4, "shuffle": 4}
+    record = {"classes": ["crack"], "config": {"model": settings}, "train": {"bridges": {"images": 3}}}
+    (tmp_path / "start.json").write_text(json.dumps(record))
+    inside(tmp_path, "quantize", "start.weights.h5", "--data", "frames", "-o", "base", "--height", "128",
+           "--width", "128", "--threshold", "0.6", "--finetune", "0")  # fmt: skip
+    return tmp_path
+
+
+@needs_torch
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
+def test_a_structure_is_learned_after_an_interruption_or_the_old_bundle_stays(small, capsys, monkeypatch):
+    """One story, since the bundle and the first step are what takes the time."""
+    from models import adapt, adapt_judge, adapt_learn
+
+    data = write(small / "photos", 10, 9)
+    base = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (small / "base").iterdir()}
+
+    def ask(steps: int) -> int:
+        words = ["--data", str(data), "--steps", str(steps), "-o", str(small / "mine")]
+        return main(["adapt", str(small / "base"), *words])
+
+    learn = adapt_learn.Learner.learn
+
+    def until_a_key_is_pressed(self, made, progress):
+        if self.step == 20:
+            raise KeyboardInterrupt
+        return learn(self, made, progress)
+
+    with monkeypatch.context() as here:
+        here.setattr(adapt_learn.Learner, "learn", until_a_key_is_pressed)
+        assert ask(90) == TryAgainError.exit_code
+    assert "Interrupted at step 20; the same command goes on from there" in capsys.readouterr().err
+    assert ask(91) == 2
+    assert "mine.work is of another adaptation" in capsys.readouterr().err
+    with monkeypatch.context() as here:
+        here.setattr(adapt_judge, "LESS_ERROR", 2.0)  # better than perfect
+        assert ask(90) == 2
+    assert "base stays as it is: F1 at 2 px of the 4 photos kept apart goes from 0.000 to" in capsys.readouterr().err
+    assert "Refused: the old bundle stays." in (small / "mine.html").read_text()
+    assert not (small / "mine").exists()
+    assert ask(90) == 0  # the very same, by the limit that stands
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["steps"] == 90
+    assert found["f1_2px"]["after"] > found["f1_2px"]["before"] + 0.3
+    assert "The new bundle is taken." in (small / "mine.html").read_text()
+    card = json.loads((small / "mine/card.json").read_text())
+    assert card["score_threshold"] == found["score_threshold"]
+    assert card["made"]["float"]["file"] == "../mine.weights.h5"
+    assert card["made"]["adapted"]["sure_length_px"] == found["report"]["sure_length_px"]
+    assert {one["name"] for one in card["training_data"]} >= {"mine photos", "bridges"}
+    assert adapt.adapt_base.open_base(small / "mine", None).threshold == found["score_threshold"]
+    assert not (small / "mine.work").exists()
+    assert {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (small / "base").iterdir()} == base
+    assert ask(90) == 2
+    assert "mine exists; choose another name with -o" in capsys.readouterr().err
+
+
+@needs_torch
+def test_a_bundle_without_float_weights_and_one_that_knows_more_are_told(tmp_path, capsys):
+    import shutil
+
+    shutil.copytree(ROOT / "models/bundles/fast-unet-s", tmp_path / "alone")
+    words = ["--data", str(write(tmp_path / "photos", 5, 5)), "-o", str(tmp_path / "mine")]
+    assert main(["adapt", str(tmp_path / "alone"), *words]) == 2
+    told = capsys.readouterr().err
+    assert "The float weights of" in told
+    assert "int8 ones cannot learn: name them with --weights" in told
+    assert main(["adapt", str(ROOT / "models/bundles/patch-classifier"), *words]) == 2
+    assert "only a fast U-Net that knows cracks alone can be adapted" in capsys.readouterr().err
+    assert not (tmp_path / "mine.work").exists()
