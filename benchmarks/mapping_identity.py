@@ -24,7 +24,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.identity_flights import DRIFT, VARIANTS, Flight, Flown, Points, Shot, flown, inventoried, through
 from edge.cracks import Crack
-from edge.cracks.plausible import ReportOptions, implausible
 from edge.rendered.cracks import SurfaceCrack
 
 CHOSEN_ON = (1, 2, 3)
@@ -164,10 +163,10 @@ NAMES = {
 }
 
 
-def single_frames(flight: Flown, report: ReportOptions | None = None) -> tuple[int, float]:
+def single_frames(flight: Flown, sure_length_px: float | None = None) -> tuple[int, float]:
     """What frames report by themselves over the first pass: false cracks, and the share of hairlines' length found.
 
-    ``report`` None: as the flight was kept. A false crack is a place of the wall at which any frame reports something
+    ``sure_length_px`` None: as the flight was kept. A false crack is a place of the wall at which any frame reports something
     that is none; a hairline's length counts once for each frame that shows it.
     """
     points = np.concatenate([crack.path_mm for crack in flight.truth])
@@ -182,7 +181,7 @@ def single_frames(flight: Flown, report: ReportOptions | None = None) -> tuple[i
         at = through(shot.to_frame, thin)
         inside = thin[((at >= 12) & (at < np.array([1268, 708]))).all(axis=1)]
         shown += len(inside)
-        told = shot.cracks[: shot.reported] if report is None else _reported(shot, report)
+        told = shot.cracks[: shot.reported] if sure_length_px is None else _reported(shot, sure_length_px)
         lines = [_dense(through(to_wall, crack.path_px.astype(np.float64)), 2.0) for crack in told]
         if lines and len(inside):
             found += int((_nearest(inside, np.concatenate(lines))[0] <= NEAR_MM).sum())
@@ -194,12 +193,17 @@ def single_frames(flight: Flown, report: ReportOptions | None = None) -> tuple[i
     return len(false), found / max(1, shown)
 
 
-def _reported(shot: Shot, report: ReportOptions) -> list[Crack]:
-    """What a frame reports under other options; pieces that were held back count their numbers apart."""
+def _reported(shot: Shot, sure_length_px: float) -> list[Crack]:
+    """What a frame reports by the rule of length; pieces that were held back count their numbers apart."""
     pieces: dict[tuple[bool, int], list[Crack]] = {}
     for place, crack in enumerate(shot.cracks):
         pieces.setdefault((place < shot.reported, crack.component), []).append(crack)
-    return [crack for piece in pieces.values() if implausible(piece, report) is None for crack in piece]
+    told: list[Crack] = []
+    for piece in pieces.values():
+        length = sum(crack.length_px for crack in piece)
+        score = sum(crack.length_px * crack.score for crack in piece) / length
+        told += piece if length >= sure_length_px * (1 - score) else []
+    return told
 
 
 def report_lengths(seeds: Sequence[int], cache: Path | None, lengths_px: Sequence[float]) -> str:
@@ -210,7 +214,7 @@ def report_lengths(seeds: Sequence[int], cache: Path | None, lengths_px: Sequenc
     lines = ["| sure_length_px | false cracks a flight | hairlines' length found |", "|---|---|---|"]
     flights = [flown(seed, cache) for seed in seeds]
     for length_px in lengths_px:
-        found = np.array([single_frames(flight, ReportOptions(sure_length_px=length_px)) for flight in flights])
+        found = np.array([single_frames(flight, length_px) for flight in flights])
         lines.append(f"| {length_px:g}, a frame | {found[:, 0].mean():.1f} | {found[:, 1].mean():.0%} |")
     verdicts = []
     for flight in flights:

@@ -147,11 +147,11 @@ class Service:
                 self._hold_off_watchdog(camera, ground)
         finally:
             pipeline.finish()
-            if self._seen is not None:
-                self._seen.tell(pipeline.map, now=True)
             if self._record is not None:
                 self._record.finish(pipeline)
             self._names.save(pipeline.map.inventory, self._flight.named_in or self._flight.flight_id, now=True)
+            if self._seen is not None:
+                self._seen.tell(pipeline.map, now=True)
             if not pipeline.store_again():
                 log.error("stopped with detections that a full disk did not take: %s", pipeline.storage_trouble)
 
