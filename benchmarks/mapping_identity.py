@@ -166,8 +166,8 @@ NAMES = {
 def single_frames(flight: Flown, sure_length_px: float | None = None) -> tuple[int, float]:
     """What frames report by themselves over the first pass: false cracks, and the share of hairlines' length found.
 
-    ``sure_length_px`` None: as the flight was kept. A false crack is a place of the wall at which any frame reports something
-    that is none; a hairline's length counts once for each frame that shows it.
+    ``sure_length_px`` None: as the flight was kept. A false crack is a place of the wall at which any frame reports
+    something that is none; a hairline's length counts once for each frame that shows it.
     """
     points = np.concatenate([crack.path_mm for crack in flight.truth])
     width = np.concatenate([crack.width_mm for crack in flight.truth])
