@@ -27,6 +27,7 @@ from edge.daemon.names import Names
 from edge.daemon.notify import Systemd
 from edge.daemon.pilot import Pilot, pilot_of
 from edge.daemon.record import FlightRecord
+from edge.daemon.seen import SeenSoFar
 from edge.daemon.status import FINEST_MM, Reporter, Sources
 from edge.delivery import Delivery
 from edge.detections import receipts
@@ -97,6 +98,7 @@ class Service:
         self._complaints = Complaints(log, clock)
         self._pilot: Pilot | None = None
         self._record: FlightRecord | None = None
+        self._seen: SeenSoFar | None = None
         outbox: Path | None = getattr(settings.outbox.options, "path", None)
         self._names = Names(None if outbox is None else outbox.with_suffix(".cracks"), settings.vehicle, clock)
 
@@ -115,6 +117,7 @@ class Service:
             pipeline = self._pipeline(segmenter, navigator, outbox, self._record)
             self._pilot = pilot_of(navigator, self._clock)
             camera = stack.enter_context(self._camera())
+            self._seen = SeenSoFar(self._settings.vehicle, publisher, self._clock)
             ground = self._ground(publisher, outbox, pipeline, segmenter, navigator, camera)
             stack.enter_context(ground)
             self._systemd.ready(f"{self._flight.flight_id}: {segmenter.model} on {segmenter.runtime.accelerator}")
@@ -147,6 +150,8 @@ class Service:
             if self._record is not None:
                 self._record.finish(pipeline)
             self._names.save(pipeline.map.inventory, self._flight.named_in or self._flight.flight_id, now=True)
+            if self._seen is not None:
+                self._seen.tell(pipeline.map, now=True)
             if not pipeline.store_again():
                 log.error("stopped with detections that a full disk did not take: %s", pipeline.storage_trouble)
 
@@ -180,6 +185,8 @@ class Service:
             self._record.see(outcome, pipeline)
         if self._pilot is not None:
             self._pilot.see(outcome)
+        if self._seen is not None:
+            self._seen.tell(pipeline.map)
 
     def _bad_frame(self, frame: Frame, error: Exception) -> None:
         """One frame that cannot be processed must not end the flight; many in a row mean that we are broken."""
