@@ -53,9 +53,7 @@ def _folders(masks: Path, classes: Sequence[str], complaints: Complaints) -> Map
     folders = {path.name: path for path in sorted(masks.iterdir()) if path.is_dir()}
     if not folders:
         if len(classes) != 1:
-            raise UsageError(
-                f"{masks}: its masks are in no folder of a class; say which they show with --class NAME"
-            )
+            raise UsageError(f"{masks}: its masks are in no folder of a class; say which they show with --class NAME")
         return {classes[0]: masks}
     for kind in folders:
         if classes and kind not in classes:

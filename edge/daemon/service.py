@@ -22,7 +22,7 @@ from typing import Any
 from edge import evidence
 from edge.daemon.control import Control, Switch
 from edge.daemon.ground import Ground
-from edge.daemon.meter import Meter
+from edge.daemon.meter import Flood, InHand, Meter
 from edge.daemon.names import Names
 from edge.daemon.notify import Systemd
 from edge.daemon.pilot import Pilot, pilot_of
@@ -85,6 +85,8 @@ class Service:
         self._clock = clock
         self._systemd = systemd
         self._meter = Meter()
+        self._in_hand = InHand(clock)
+        self._flood = Flood()
         self._switch = Switch(flying=settings.flight.start_flying)
         self._flight = Flight.of(settings.vehicle, flight_id(clock))
         self._newest: Outcome | None = None
@@ -150,7 +152,9 @@ class Service:
 
     def _process(self, frame: Frame, pipeline: Pipeline, ground: Ground) -> None:
         try:
-            self._told(pipeline.process(frame), pipeline, ground)
+            with self._in_hand:
+                outcome = pipeline.process(frame)
+            self._told(outcome, pipeline, ground)
         except SpanhawkError:  # some are ValueErrors too, and mean the configuration, not the frame
             raise
         except Exception as error:  # noqa: BLE001 - whatever one picture does to OpenCV or us, the next is another
@@ -163,6 +167,7 @@ class Service:
         if outcome.features or outcome.revisions:
             ground.poke()
         self._newest = outcome
+        self._flood.see(outcome.mask)
         self._meter.add(
             self._clock.monotonic_ns(),
             outcome.stage_ms,
@@ -267,6 +272,8 @@ class Service:
         complaints = (
             lambda: camera.health() if self._switch.flying else None,
             lambda: segmenter.degraded,
+            lambda: None if outbox.waits_s > 0 else self._in_hand.trouble(),  # a slow disk is named by the outbox
+            self._flood.trouble,
             navigator.health,
             outbox.health,
             lambda: pipeline.storage_trouble,

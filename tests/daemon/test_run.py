@@ -357,6 +357,7 @@ def test_a_record_that_cannot_be_written_is_told_and_costs_no_frame(tmp_path: Pa
     outcome = pipeline.process.return_value
     outcome.payloads, outcome.evidence, outcome.revisions, outcome.features = (), None, (), ()
     outcome.frame.seq, outcome.moment.at, outcome.record = 0, clock.utc(), {"range_m": float("nan")}
+    outcome.mask.classes = ()
     outcome.stage_ms, outcome.left_out, outcome.mask.looked_share, outcome.suppressed = {}, 0, 1.0, {}
     service._process(frame(), pipeline, Mock())
     assert service._bad_frame_lately() is None
