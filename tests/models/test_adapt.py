@@ -197,7 +197,7 @@ def test_a_structure_is_learned_after_an_interruption_or_the_old_bundle_stays(sm
     with monkeypatch.context() as here:
         here.setattr(adapt_judge, "LESS_ERROR", 2.0)  # better than perfect
         assert ask(90) == 2
-    assert "base stays as it is: F1 at 2 px of the 4 photos kept apart goes from 0.000 to" in capsys.readouterr().err
+    assert "base stays as it is: F1 at 2 px of the 2 photos kept apart goes from 0.000 to" in capsys.readouterr().err
     assert "Refused: the old bundle stays." in (small / "mine.html").read_text()
     assert not (small / "mine").exists()
     assert ask(90) == 0  # the very same, by the limit that stands
