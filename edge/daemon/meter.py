@@ -22,7 +22,7 @@ FRESH_NS = 10_000_000_000
 STUCK_NS, FIRST_FRAME_NS = 1_500_000_000, 10_000_000_000
 
 # Cracks are lines: a wall crazed all over stays below a tenth. Neighbouring pixels of 1,449 photographs of concrete,
-# masonry and pavement correlate with 0.30 at least, those of noise with 0.00, and after JPEG with 0.09; demosaiced noise: 0.4.
+# masonry and pavement correlate with 0.30 at least, those of noise with 0.00, after JPEG with 0.09; demosaiced: 0.4.
 MARKED_SHARE, UNLIKE, NOISE_FRAMES = 0.3, 0.15, 10
 
 # At 30 frames a second this looks back ten seconds: long enough for a 90th percentile, short enough to be news.
