@@ -173,6 +173,7 @@ def _card(
         "classes": list(source.classes),
         **_thresholds(source),
         **({} if classifier else {"measure": dict(measure)}),
+        **_rules(source),
         "training_data": _training_data(record),
         "licence": licence,
         "metrics": {},
@@ -185,6 +186,12 @@ def _thresholds(source: Source) -> dict[str, Any]:
     """One number for one kind of damage, as every version of the drone reads it; else one per class."""
     levels = dict(source.thresholds)
     return {"score_threshold": next(iter(levels.values()))} if len(levels) == 1 else {"score_thresholds": levels}
+
+
+def _rules(source: Source) -> dict[str, Any]:
+    """What the record says of reporting (`python -m models report-rule --record`), for the classes that are kept."""
+    rules = {name: rule for name, rule in source.record.get("report_rules", {}).items() if name in source.damage}
+    return {"report_rules": rules} if rules else {}
 
 
 def _made(out: Path, source: Source, command: str) -> dict[str, Any]:

@@ -85,8 +85,8 @@ class LineMeasurer:
         self._options = options
 
     def measure(self, mask: ClassMask) -> Measured:
-        """Trace the mask and hold back what is too short for how sure the network is."""
-        sifted = sift(trace(mask, self._options.trace), self._options.report)
+        """Trace the mask and hold back what is no plausible crack."""
+        sifted = sift(trace(mask, self._options.trace), self._options.report, mask.kind.rule)
         found = sifted.traced
         return Measured(
             mask.kind.name, found.cracks, sifted.suppressed, found.left_out, found.reported, sifted.held_back

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.cracks.plausible import ReportOptions
+from edge.cracks.plausible import SURE_LENGTH_PX
 from edge.support.errors import TryAgainError
 from models import (
     DataError,
@@ -108,7 +108,7 @@ def _adapt(request: Request) -> dict[str, Any]:
     if made is None:
         made = _make(request, base, parts, bundle)
     setting = made.setting
-    own = sites.Setting(threshold=base.threshold, sure_length_px=ReportOptions().sure_length_px)
+    own = sites.Setting(threshold=base.threshold, sure_length_px=SURE_LENGTH_PX)
     new = open_scorer(bundle)
     before = adapt_judge.side(old, parts.report, own)
     after = adapt_judge.side(new, parts.report, setting)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.cracks.plausible import ReportOptions
+from edge.cracks.plausible import SURE_LENGTH_PX
 from models import UNKNOWN, rendered, sites
 from models.adapt_photos import Photo, UInt8
 from models.metrics import RESAMPLES, interval
@@ -85,7 +85,7 @@ def choose(scorer: Scorer, photos: Sequence[Photo], threshold: float) -> sites.S
     The old threshold and the default limit stay unless another pair scores better by `WORTH` (`models.sites.sweep`).
     """
     levels = sorted({*THRESHOLDS, threshold})
-    own = sites.Setting(threshold=threshold, sure_length_px=ReportOptions().sure_length_px)
+    own = sites.Setting(threshold=threshold, sure_length_px=SURE_LENGTH_PX)
     table = sites.measure(scorer, tiles_of(photos, "choose"), levels, sorted({*LIMITS_PX, own.sure_length_px}))
     rows = sites.sweep(table, None)
     best, stays = sites.choose(rows), table.settings.index(own)

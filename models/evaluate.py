@@ -14,7 +14,7 @@ from edge.cracks.plausible import ReportOptions, reported_mask
 from edge.masks import preprocess
 from models import Example, metrics
 from models.data import plane, read_examples
-from models.scoring import Scorer
+from models.scoring import Scorer, rule_of
 
 UInt8 = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
@@ -98,8 +98,8 @@ def summary(looks: Sequence[Look], negatives: Sequence[Look]) -> dict[str, Any]:
 def reporting_filter(scorer: Scorer) -> ReportingFilter:
     """What the drone would report of the scorer's maps, at its threshold and with the defaults of ``[cracks]`` and
     ``[report]``."""
-    level = preprocess.threshold_code(scorer.threshold)
-    return lambda score, rgb: reported_mask(score, rgb, level, ReportOptions())
+    level, rule = preprocess.threshold_code(scorer.threshold), rule_of(scorer)
+    return lambda score, rgb: reported_mask(score, rgb, level, ReportOptions(), rule=rule)
 
 
 def look(scorer: Scorer, examples: Sequence[Example], reported: ReportingFilter | None = None) -> list[Look]:

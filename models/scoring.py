@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.frames import Frame
-from edge.masks import Segmenter, preprocess, tiles
+from edge.masks import ReportRule, Segmenter, preprocess, tiles
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
 from edge.support.clock import SystemClock
 from models import DataError, Example, classifier, windows
@@ -42,6 +42,11 @@ class Scorer(Protocol):
 
     def score(self, rgb: UInt8) -> UInt8:
         """Score uint8 RGB (H, W, 3): returns uint8 (H, W), 255 for a sigmoid of 1."""
+
+
+def rule_of(scorer: Scorer) -> ReportRule | None:
+    """Which traced pieces its bundle's card reports; None where the card does not say, and for what is no bundle."""
+    return scorer.rule if isinstance(scorer, _Bundle) else None
 
 
 def open_scorer(
@@ -157,7 +162,8 @@ class _Bundle:
         if name is not None and name not in names:
             raise DataError(f"{path} knows the classes {', '.join(names)}, not {name!r}.")
         self._index = 0 if name is None else names.index(name)
-        self.name, self.threshold = self._segmenter.model, self._segmenter.classes[self._index].threshold
+        kind = self._segmenter.classes[self._index]
+        self.name, self.threshold, self.rule = self._segmenter.model, kind.threshold, kind.rule
 
     def score(self, rgb: UInt8) -> UInt8:
         mask = self._segmenter.segment(Frame(seq=0, exposed_ns=0, exposure_us=None, rgb=rgb))

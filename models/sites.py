@@ -25,14 +25,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.cracks.plausible import ReportOptions, sift, traced
+from edge.cracks.plausible import SURE_LENGTH_PX, ReportOptions, sift, traced
 from edge.masks import preprocess
 from models import DataError
 from models.data import read_example, read_mask
 from models.gpu.pack import select
 from models.gpu.recipe import Recipe
 from models.metrics import EDGE_TOLERANCE_PX, LINE_TOLERANCE_PX, RESAMPLES, grow, interval
-from models.scoring import Scorer
+from models.scoring import Scorer, rule_of
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +71,8 @@ class Setting:
 
     threshold: float
     sure_length_px: float
+    by_rule: bool = False
+    """The rule on the bundle's card decides what is reported, not the limit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,22 +112,34 @@ def held_tiles(recipe: Recipe, root: Path, most: int | None = None) -> Iterable[
 
 
 def measure(scorer: Scorer, tiles: Sequence[Tile], thresholds: Sequence[float], limits_px: Sequence[float]) -> Table:
-    """Score every tile once and count under every pair of threshold and limit; an empty list takes the own ones."""
+    """Score every tile once and count under every pair of threshold and limit; an empty list takes the own ones.
+
+    With limits the rule of length alone is measured; without, the rule on the bundle's card where it has one.
+    """
     from tqdm import tqdm
 
     levels = list(thresholds) or [scorer.threshold]
-    limits = list(limits_px) or [ReportOptions().sure_length_px]
-    settings = [Setting(threshold=level, sure_length_px=limit) for level in levels for limit in limits]
+    limits: list[float | None] = list(limits_px) or [None]
+    rule = rule_of(scorer)
+    settings = [
+        Setting(
+            threshold=level,
+            sure_length_px=SURE_LENGTH_PX if limit is None else limit,
+            by_rule=limit is None and rule is not None,
+        )
+        for level in levels
+        for limit in limits
+    ]
     counts = np.zeros((len(tiles), len(settings), len(COUNTS)), np.int64)
     for i, tile in enumerate(tqdm(tiles, unit="image", mininterval=5)):
         score = scorer.score(tile.rgb)
         near = grow(tile.truth, EDGE_TOLERANCE_PX) if not tile.clean else tile.truth
-        hairline = tile.truth & ~_opened(tile.truth)
+        hairline = hairlines(tile.truth)
         for j, level in enumerate(levels):
             found = traced(score, tile.rgb, preprocess.threshold_code(level))
             for k, limit in enumerate(limits):
-                kept = sift(found, ReportOptions(sure_length_px=limit)).traced
-                counts[i, j * len(limits) + k] = _count(kept.reported(), len(kept.cracks), tile, near, hairline)
+                kept = sift(found, ReportOptions(sure_length_px=limit), rule).traced
+                counts[i, j * len(limits) + k] = counted(kept.reported(), len(kept.cracks), tile, near, hairline)
     return Table(tiles=tiles, settings=settings, counts=counts)
 
 
@@ -138,7 +152,7 @@ def sweep(table: Table, part: str | None) -> list[dict[str, Any]]:
         clean = {tile.site for tile in table.tiles if tile.clean}
         sizes = {name: len(members) for name, members in _sites(table.tiles, rows).items()}
         found.append({"threshold": setting.threshold, "sure_length_px": setting.sure_length_px,
-                      **_score(sites, clean, sizes)})  # fmt: skip
+                      **({"by_rule": True} if setting.by_rule else {}), **_score(sites, clean, sizes)})  # fmt: skip
     return found
 
 
@@ -181,7 +195,16 @@ def write(path: Path, table: Table, facts: Mapping[str, Any]) -> None:
         raise DataError(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def _count(reported: Bool, cracks: int, tile: Tile, near: Bool, hairline: Bool) -> npt.NDArray[np.int64]:
+def hairlines(truth: Bool) -> Bool:
+    """The part of a label (H, W) that is less than `HAIRLINE_PX` wide."""
+    return truth & ~_opened(truth)
+
+
+def counted(reported: Bool, cracks: int, tile: Tile, near: Bool, hairline: Bool) -> npt.NDArray[np.int64]:
+    """`COUNTS` of one tile: (8,), for what is `reported` (H, W) of it, which is so many `cracks`.
+
+    `near`: within 2 px of the truth; `hairline`: as of `hairlines`.
+    """
     reported = reported & tile.known
     if tile.clean:
         return np.array([int(reported.sum()), 0, 0, 0, 0, 0, 0, int(cracks > 0)], np.int64)

@@ -1,4 +1,4 @@
-"""How far the pixels of a mask are from its outside: in one pass over a small window, band by band over a large one."""
+"""How far the pixels of a mask are from its outside: in one pass over a small window, block by block in a large one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from edge.cracks.skeleton import Bits
 
 WHOLE_PX = 2_000_000
 """A window of so many pixels or fewer is one pass; as float32, 12 megapixels are 48 MB."""
-BAND_PX = 256
-"""Rows of a band."""
-RIM_PX = 64
-"""So many rows on either side are looked at as well: a distance up to this is not changed by what lies beyond."""
+BLOCK_PX = 128
+"""Rows and columns of a block; those without a pixel that is asked for cost nothing."""
+RIM_PX = 48
+"""So much around a block is looked at as well: a distance up to this is not changed by what lies beyond."""
 
 Reals = npt.NDArray[np.float32]
 
@@ -26,29 +26,35 @@ class Distances:
     """
 
     def __init__(self, bits: Bits, whole_px: int = WHOLE_PX) -> None:
+        """``bits`` uint8 (H, W); it is not changed and must not change. ``whole_px``: see ``WHOLE_PX``."""
         self._bits = bits
-        self._whole = _distances(bits, True, True) if bits.size <= whole_px else None
+        self._whole = _distances(bits, (0, 0), bits.shape) if bits.size <= whole_px else None
 
     def at(self, x: Index, y: Index) -> Reals:
         """Distances of the pixels at ``x`` and ``y`` (N,): float32 (N,)."""
         if self._whole is not None:
             return np.asarray(self._whole[y, x])
-        found, rows = np.empty(len(x), np.float32), len(self._bits)
-        for top in range(0, rows, BAND_PX):
-            own = (y >= top) & (y < top + BAND_PX)
-            if not own.any():
-                continue
-            begin, end = max(0, top - RIM_PX), min(rows, top + BAND_PX + RIM_PX)
-            distance = _distances(self._bits[begin:end], begin == 0, end == rows)[y[own] - begin, x[own]]
+        across = -(-self._bits.shape[1] // BLOCK_PX)
+        block = y // BLOCK_PX * across + x // BLOCK_PX
+        order = np.argsort(block, kind="stable")
+        found = np.empty(len(x), np.float32)
+        for own in np.split(order, np.flatnonzero(np.diff(block[order])) + 1) if len(x) else ():
+            row, column = (int(v) * BLOCK_PX for v in divmod(block[own[0]], across))
+            begin = max(0, row - RIM_PX), max(0, column - RIM_PX)
+            end = row + BLOCK_PX + RIM_PX, column + BLOCK_PX + RIM_PX
+            distance = _distances(self._bits, begin, end)[y[own] - begin[0], x[own] - begin[1]]
             if distance.max() > RIM_PX:  # so large a mark may end beyond the rim
-                self._whole = _distances(self._bits, True, True)
+                self._whole = _distances(self._bits, (0, 0), self._bits.shape)
                 return self.at(x, y)
             found[own] = distance
         return found
 
 
-def _distances(bits: Bits, top_ends: bool, bottom_ends: bool) -> Reals:
-    """float32 (H, W); left and right the window ends, above and below only where it is said to."""
-    framed = cv2.copyMakeBorder(bits, int(top_ends), int(bottom_ends), 1, 1, cv2.BORDER_CONSTANT, value=0)
+def _distances(bits: Bits, begin: tuple[int, int], end: tuple[int, int]) -> Reals:
+    """Of the rows and columns from ``begin`` to ``end``; beyond them is the outside only where ``bits`` ends."""
+    top, left = (int(first == 0) for first in begin)
+    bottom, right = (int(last >= size) for last, size in zip(end, bits.shape, strict=True))
+    part = bits[begin[0] : end[0], begin[1] : end[1]]
+    framed = cv2.copyMakeBorder(part, top, bottom, left, right, cv2.BORDER_CONSTANT, value=0)
     distance = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_3)
-    return np.asarray(distance[int(top_ends) : int(top_ends) + len(bits), 1:-1], np.float32)
+    return np.asarray(distance[top : top + part.shape[0], left : left + part.shape[1]], np.float32)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import Literal, Protocol
 
@@ -15,6 +16,44 @@ Measure = Literal["line", "area"]
 """How damage of one class is measured: as lines with a width (cracks), or as areas with an outline."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """What one sign of a traced piece adds to the evidence that it is a crack."""
+
+    weight: float
+    """Natural logarithm of odds for each unit of the sign, 0 or more: a sign only ever speaks for a crack."""
+    typical: float
+    """The sign of a usual crack, where it adds nothing."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.weight) and self.weight >= 0 and math.isfinite(self.typical)):
+            raise ValueError(f"a term has a finite weight of 0 or more and a finite typical value, got {self}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRule:
+    """Which traced pieces are reported, as fitted to the weights of a bundle: ``constant`` and all terms add up to 0 or
+    more. edge/cracks/plausible.py says how each sign is read."""
+
+    version: Literal[1]
+    """Of the signs: what they are and how they are read."""
+    constant: float
+    length: Term
+    sureness: Term
+    bend: Term
+    reach: Term
+    company: Term
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.constant):
+            raise ValueError(f"constant is finite, got {self.constant}")
+
+    @classmethod
+    def signs(cls) -> tuple[str, ...]:
+        """Names of the terms, in order."""
+        return tuple(one.name for one in fields(cls) if one.name not in ("version", "constant"))
+
+
 @dataclass(frozen=True, slots=True)
 class DamageClass:
     """One kind of damage that a network knows, as the card says it."""
@@ -24,6 +63,8 @@ class DamageClass:
     threshold: float
     """A score at or above this is damage, above 0 to 1."""
     measure: Measure
+    rule: ReportRule | None = None
+    """Which of its traced pieces are reported; None where the card does not say."""
 
 
 @dataclass(frozen=True, slots=True)

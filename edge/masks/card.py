@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from edge.masks import DamageClass, Measure, preprocess
+from edge.masks import DamageClass, Measure, ReportRule, preprocess
 from edge.masks.artifacts import Artifact, check_digest, parse_artifacts
 from edge.masks.upgrade import upgraded
 from edge.support import config
@@ -115,6 +115,9 @@ class Card:
     """The same for a network of several classes: one for each of ``classes``, by name."""
     measure: Mapping[str, Measure] = field(default_factory=dict)
     """How damage of a class is measured, by name; a class that is not named: ``line`` for ``crack``, else ``area``."""
+    report_rules: Mapping[str, ReportRule] = field(default_factory=dict)
+    """Which traced pieces of a class that is measured as lines are reported, by name; without one a piece is reported
+    by its length and score alone (edge/cracks/plausible.py)."""
     training_data: tuple[TrainingData, ...]
     licence: str
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -142,7 +145,7 @@ class Card:
     def _check_named(self) -> None:
         """Thresholds and measures are of the classes that there are, and no class lacks a threshold."""
         kinds = self._kinds()
-        for field_name in ("score_thresholds", "measure"):
+        for field_name in ("score_thresholds", "measure", "report_rules"):
             strangers = [name for name in getattr(self, field_name) if name not in kinds]
             if strangers:
                 raise ValueError(f"{field_name} names {strangers[0]!r}, which is none of the classes {list(kinds)}")
@@ -165,6 +168,7 @@ class Card:
                 name,
                 self.score_thresholds[name] if self.score_threshold is None else self.score_threshold,
                 self.measure.get(name, default_measure(name)),
+                self.report_rules.get(name),
             )
             for name in self._kinds()
         )

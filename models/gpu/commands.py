@@ -48,6 +48,42 @@ def add(commands: Any) -> None:
     sites.add_argument("--counts", type=Path, metavar="FILE.json", help="also write the counts of every picture")
     sites.set_defaults(run=_sites)
 
+    rule = commands.add_parser(
+        "report-rule",
+        help="fit which traced pieces a bundle reports, on the sites that a recipe holds out",
+        description="Traces every held-out picture at each threshold, fits the rule of reporting on one half of the "
+        "photographs, scores it on the other (see models/report_rule.py), and prints the best first. Give a bundle of "
+        "weights that never saw these pictures (NAME-seen).",
+    )
+    rule.add_argument("model", type=Path, help="bundle folder, or model.keras with run.json beside it")
+    rule.add_argument("--recipe", type=Path, required=True)
+    rule.add_argument("--data", type=Path, required=True, help="folder that image folders are relative to")
+    rule.add_argument("--thresholds", type=float, nargs="+", default=[0.5, 0.6, 0.75], metavar="T",
+                      help="thresholds of the mask to try (%(default)s)")  # fmt: skip
+    rule.add_argument("--most", type=int, help="at most about this many pictures of each source")
+    rule.add_argument("--class", dest="kind", default="crack", help="whose rule it is (%(default)s)")
+    rule.add_argument("--record", type=Path, metavar="FILE.json",
+                      help="write rule and threshold into this record of weights, for quantize")  # fmt: skip
+    rule.set_defaults(run=_report_rule)
+
+
+def _report_rule(arguments: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from models import report_rule, sites
+    from models.gpu.recipe import load_recipe
+    from models.scoring import open_scorer
+
+    scorer = open_scorer(arguments.model, name=arguments.kind)
+    tiles = list(sites.held_tiles(load_recipe(arguments.recipe), arguments.data, arguments.most))
+    if not tiles:
+        raise DataError(f"{arguments.recipe} holds no picture out: give some source hold or hold_photos.")
+    fitted = report_rule.fit(scorer, tiles, arguments.thresholds)
+    if arguments.record is not None:
+        report_rule.record(arguments.record, arguments.kind, fitted[0])
+    print(json.dumps({"model": scorer.name, "rules": [asdict(one) for one in fitted]}, indent=1))
+    return EXIT_DONE
+
 
 def _pack(arguments: argparse.Namespace) -> int:
     from models.gpu.pack import write_packs

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from edge.cracks.plausible import REASONS, ReportOptions, Sifted, reported_mask, sift
+from edge.cracks.plausible import BY_LENGTH, REASONS, ReportOptions, Sifted, reported_mask, sift, signs_of
 from edge.cracks.trace import TraceOptions, trace
 from edge.frames import Frame
-from edge.masks import ClassMask, DamageClass
+from edge.masks import ClassMask, DamageClass, ReportRule, Term
 from edge.support import config
 from edge.support.errors import ConfigError
 from tests.cracks.drawn import Floats, arc, bar, cover, drawn, outline, picture, ray, straight
@@ -26,10 +26,10 @@ def scored(share: Floats, score: float) -> UInt8:
     return np.where(share >= 0.5, round(255 * score), 10).astype(np.uint8)
 
 
-def sifted(scores: UInt8, rgb: UInt8, options: ReportOptions = OPTIONS) -> Sifted:
+def sifted(scores: UInt8, rgb: UInt8, options: ReportOptions = OPTIONS, rule: ReportRule | None = None) -> Sifted:
     frame = Frame(seq=1, exposed_ns=0, exposure_us=None, rgb=np.array(rgb, order="C"))
     mask = ClassMask(frame, DamageClass("crack", 0.5, "line"), np.array(scores), scores >= 128)
-    return sift(trace(mask, TraceOptions()), options)
+    return sift(trace(mask, TraceOptions()), options, rule)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_nothing_vanishes_and_a_stricter_filter_reports_less(seed: int, one: flo
     everything = sifted(scores, rgb, EVERYTHING)
     loose, strict = (sifted(scores, rgb, ReportOptions(sure_length_px=limit)) for limit in sorted((one, other)))
     for result in (loose, strict):
-        assert set(result.suppressed) == set(REASONS)
+        assert set(result.suppressed) == set(BY_LENGTH)
         assert len(result.traced.cracks) + sum(result.suppressed.values()) == len(everything.traced.cracks)
     assert not (strict.traced.reported() & ~loose.traced.reported()).any()
     assert not (loose.traced.reported() & ~everything.traced.reported()).any()
@@ -139,6 +139,79 @@ def test_the_reported_mask_is_that_of_the_pipeline_and_leaves_its_arguments_alon
     assert not reported_mask(scores, rgb, 128, EVERYTHING, TraceOptions(min_length_px=170)).any()
     assert scores.flags.writeable
     assert rgb.flags.writeable
+
+
+RULE = ReportRule(
+    version=1, constant=1.5, length=Term(weight=0.5, typical=4.5), sureness=Term(weight=2.0, typical=2.3),
+    bend=Term(weight=1.0, typical=0.5), reach=Term(weight=4.0, typical=0.9), company=Term(weight=3.0, typical=0.5),
+)  # fmt: skip
+WAVY = drawn([(np.column_stack((np.arange(20, 165), 92 + 5 * np.sin(np.arange(20, 165) / 9))), 4.0)], 184)
+HOOK = drawn([(arc((92, 92), 25, 0, 300), 4.0)], 184)
+SPECK = bar(4.0, 30.0, 26.0)
+
+
+@pytest.mark.parametrize(
+    ("share", "score", "reason"),
+    [(WAVY, 0.9, None), (JOINT, 0.9, "straight"), (HOOK, 0.9, "curled"), (WAVY, 0.55, "weak"), (SPECK, 0.6, "weak")],
+)
+def test_the_rule_of_a_card_says_what_speaks_against_a_piece(share: Floats, score: float, reason: str | None) -> None:
+    result = sifted(scored(share, score), picture(share, blur=0.7), ReportOptions(), RULE)
+    assert set(result.suppressed) == set(REASONS)
+    assert result.suppressed == dict.fromkeys(REASONS, 0) | ({} if reason is None else {reason: 1})
+    assert len(result.traced.cracks) == (1 if reason is None else 0)
+
+
+@pytest.mark.parametrize(("gap_px", "kept"), [(8.0, 2), (75.0, 1)])
+def test_a_short_piece_is_believed_beside_a_longer_one(gap_px: float, kept: int) -> None:
+    """Below the middle of the long one's course; alone at 75 px away, in company at 8 px."""
+    short = (np.column_stack((np.arange(70, 110), 97 + gap_px + 3 * np.sin(np.arange(40) / 6))), 4.0)
+    both = np.maximum(WAVY, drawn([short], 184))
+    result = sifted(scored(both, 0.88), picture(both, blur=0.7), ReportOptions(), RULE)
+    assert len(result.traced.cracks) == kept
+    assert result.suppressed["alone"] == 2 - kept
+
+
+def test_a_long_crack_that_turns_back_is_reported_by_every_card() -> None:
+    """The same hook three times as large: 390 px at a score of 0.9, for which the rule of length asks for 120 px."""
+    share = drawn([(arc((92, 92), 75, 0, 300), 4.0)], 184)
+    assert len(sifted(scored(share, 0.9), picture(share, blur=0.7), ReportOptions(), RULE).traced.cracks) == 1
+    unsure = sifted(scored(share, 0.6), picture(share, blur=0.7), ReportOptions(), RULE)
+    assert (len(unsure.traced.cracks), sum(unsure.suppressed.values())) == (0, 1)
+
+
+def test_signs_are_those_of_the_figures() -> None:
+    """An arc of 300 degrees: its chord is 2 r sin(150 deg), its length 5.236 r."""
+    cracks = [trace(figure(share), TraceOptions()).cracks for share in (HOOK, JOINT)]
+    hook, joint = signs_of(cracks)
+    names = ReportRule.signs()
+    ends = 2 * 25 * np.sin(np.radians(150)) / (25 * np.radians(300))
+    assert hook[names.index("reach")] == pytest.approx(ends, abs=0.05)
+    assert joint[names.index("reach")] == pytest.approx(1, abs=0.01)
+    assert np.exp(hook[names.index("length")]) == pytest.approx(25 * np.radians(300), rel=0.05)
+    assert np.exp(joint[names.index("bend")]) - 0.3 < 0.3 < 10 < np.exp(hook[names.index("bend")])
+    assert joint[names.index("sureness")] == pytest.approx(-np.log(1 - 230 / 255 + 0.004), abs=0.02)
+    assert signs_of([]).shape == (0, len(names))
+
+
+def figure(share: Floats) -> ClassMask:
+    scores = scored(share, 0.9)
+    frame = Frame(seq=1, exposed_ns=0, exposure_us=None, rgb=picture(share, blur=0.7))
+    return ClassMask(frame, DamageClass("crack", 0.5, "line"), scores, scores >= 128)
+
+
+def test_a_limit_in_the_settings_overrules_the_card() -> None:
+    """The joint that the card's rule holds back; 0 reports everything, as ever."""
+    scores, rgb = scored(JOINT, 0.9), picture(JOINT, blur=0.7)
+    assert sifted(scores, rgb, ReportOptions(), RULE).suppressed["straight"] == 1
+    for limit, weak in ((0.0, 0), (220.0, 0), (1e6, 1)):
+        assert sifted(scores, rgb, ReportOptions(sure_length_px=limit), RULE).suppressed == {"weak": weak}
+    assert sifted(scores, rgb, ReportOptions()).suppressed == {"weak": 0}
+
+
+@pytest.mark.parametrize(("weight", "typical"), [(-0.1, 0.0), (float("nan"), 0.0), (1.0, float("inf"))])
+def test_a_sign_only_speaks_for_a_crack(weight: float, typical: float) -> None:
+    with pytest.raises(ValueError, match="finite weight of 0 or more"):
+        Term(weight=weight, typical=typical)
 
 
 def test_options_come_from_the_table_report() -> None:
