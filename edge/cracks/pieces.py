@@ -20,6 +20,8 @@ MARGIN_PX = 32
 MAX_COVER = 0.35
 """A piece that covers more of the frame than this is no crack (a dark frame, a lens cap, a failed network); in real
 close-ups it is at most a fifth."""
+MANY_PX = 500_000
+"""A mask of more pixels than this, as of noise, is sooner labelled as a picture."""
 MAX_EDGES = 200_000
 """A mask with more changes than this along its rows is noise, and looking for its holes takes seconds; real ones have
 some thousand."""
@@ -63,7 +65,7 @@ def cut_out(mask: npt.NDArray[np.bool_], min_area_px: int, max_pieces: int, fill
         return None
     left, top, window = _window(frame)
     pixels = np.flatnonzero(window.view(np.bool_))
-    piece = numbered(pixels, window.shape[1])
+    piece = numbered(pixels, window.shape[1]) if pixels.size <= MANY_PX else _labelled(window, pixels)
     area = np.bincount(piece)
     large = np.flatnonzero((area >= min_area_px) & (area <= MAX_COVER * frame.size))
     taken = large[np.argsort(-area[large], kind="stable")][:max_pieces]
@@ -79,6 +81,12 @@ def cut_out(mask: npt.NDArray[np.bool_], min_area_px: int, max_pieces: int, fill
     if fill_holes_px and pieces.canvas.pieces_less_holes < len(taken):
         return _without_holes(pieces, fill_holes_px)
     return pieces
+
+
+def _labelled(window: Bits, pixels: Index) -> Index:
+    """What ``numbered`` gives, by a labelled picture; pieces may be numbered in another order."""
+    _, labels = cv2.connectedComponents(window, connectivity=8, ltype=cv2.CV_32S)
+    return np.asarray(labels.reshape(-1)[pixels] - 1, np.intp)
 
 
 def _window(frame: Bits) -> tuple[int, int, Bits]:

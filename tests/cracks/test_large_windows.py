@@ -33,6 +33,18 @@ def test_pieces_are_numbered_as_a_labelled_picture_has_them(rows: int, columns: 
     assert list(dict.fromkeys(piece.tolist())) == list(range(count - 1)), "numbered in reading order"
 
 
+def test_a_mask_of_very_many_pixels_is_cut_out_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = np.random.default_rng(2).random((90, 110)) < 0.3
+    runs = cut_out(mask, 3, 9999, 20)
+    monkeypatch.setattr("edge.cracks.pieces.MANY_PX", 0)
+    picture = cut_out(mask, 3, 9999, 20)
+    assert runs is not None
+    assert picture is not None
+    assert np.array_equal(runs.bits, picture.bits)
+    pairs = set(zip(runs.piece.tolist(), picture.piece.tolist(), strict=True))
+    assert len(pairs) == len(set(runs.piece.tolist())) == len(set(picture.piece.tolist())) > 5
+
+
 def test_a_spiral_is_one_piece() -> None:
     angle = np.linspace(0, 40 * np.pi, 40_000)
     xy = np.rint(200 + angle * 1.5 * np.array([np.cos(angle), np.sin(angle)])).astype(int)
