@@ -52,13 +52,22 @@ class Picture:
     """The small picture of a frame."""
 
     grey: Grey
-    detail: npt.NDArray[np.float32]
-    """Without slow shading, which would correlate any two pictures of one wall."""
+    kept: Detail | None
+    """``detail``, where it is kept; it takes four times the room of ``grey``."""
 
     @classmethod
     def of(cls, grey: Grey) -> Picture:
         """The picture with its detail."""
         return cls(grey, _detail(grey))
+
+    def packed(self) -> Picture:
+        """The same without its detail, which is made again whenever it is asked for."""
+        return Picture(self.grey, None)
+
+    @property
+    def detail(self) -> Detail:
+        """float32 (H, W): without slow shading, which would correlate any two pictures of one wall."""
+        return _detail(self.grey) if self.kept is None else self.kept
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -113,10 +122,11 @@ def by_blocks(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None
     centres: list[tuple[float, float]] = []
     moves: list[Points] = []
     tried = 0
+    field = reference.detail
     for places in fields:
         tried += len(places)
         for top, left in places:
-            move = _best_move(reference.detail, placed[top : top + down, left : left + across], top, left)
+            move = _best_move(field, placed[top : top + down, left : left + across], top, left)
             if move is not None:
                 centres.append((left + across / 2, top + down / 2))
                 moves.append(move)

@@ -39,7 +39,7 @@ VIEW_SHIFT = 0.04
 KEY_OVERLAP = 0.6
 """A frame that shares less than this of its keyframe's area becomes the next keyframe."""
 KEPT_KEYFRAMES = 400
-"""Keyframes of earlier passes that are kept for recognition, about 12 MB; the oldest go first."""
+"""Keyframes of earlier passes that are kept for recognition, about 25 MB; the oldest go first."""
 RECENT = 4
 """So many of the newest keyframes are neighbours in the chain, which know nothing that the chain does not."""
 PIXEL_DRIFT = 0.8
@@ -171,7 +171,7 @@ class Registrar:
             if key is not self._current:
                 self._current, self._last = key, None if resumed else np.eye(3)
                 if not resumed:
-                    self._keys.append(key)
+                    self._keep(key)
             to_chart = key.to_chart @ to_key
             self._motion = np.eye(3) if self._last is None else np.linalg.inv(self._last) @ to_key
             self._last = to_key
@@ -212,9 +212,15 @@ class Registrar:
         if recognised is not None:
             to_chart, sigma_px = recognised
         key = _Key(look, to_chart, chart, self._frames, sigma_px, predicted)
-        self._keys.append(key)
+        self._keep(key)
         self._current, self._last, self._before = key, np.eye(3), None
         return key
+
+    def _keep(self, key: _Key) -> None:
+        self._keys.append(key)
+        if len(self._keys) > RECENT:  # older ones are asked seldom
+            old = self._keys[-RECENT - 1]
+            old.look = old.look.packed()
 
     def _recognise(self, look: Picture, to_chart: Matrix, chart: int, sigma_px: float) -> tuple[Matrix, float] | None:
         """Where an earlier pass saw this place: its chart place and uncertainty; None where none is recognised.
