@@ -61,7 +61,7 @@ def add(commands: Any) -> None:
     rule.add_argument("--thresholds", type=float, nargs="+", default=[0.5, 0.6, 0.75], metavar="T",
                       help="thresholds of the mask to try (%(default)s)")  # fmt: skip
     rule.add_argument("--stricter", type=float, default=0.0, metavar="LN",
-                      help="ask for more evidence than is chosen, ln of odds: fewer false pieces and fewer hairlines")  # fmt: skip
+                      help="ask for so much more evidence than is chosen, ln of odds")  # fmt: skip
     rule.add_argument("--most", type=int, help="at most about this many pictures of each source")
     rule.add_argument("--class", dest="kind", default="crack", help="whose rule it is (%(default)s)")
     rule.add_argument("--record", type=Path, metavar="FILE.json",
