@@ -8,13 +8,14 @@
 # make deb    the Debian package for a board: BOARD=arm64-python3.11 (Raspberry Pi OS Bookworm), arm64-python3.13, …
 # make card   an image that installs spanhawk at the first boot: IMAGE=raspios-arm64.img.xz CONFIG=card.toml OUT=drone1.img
 # make test-picamera  the Raspberry Pi camera's source on real picamera2 and libcamera, in a container; as root
+# make test-arm64  the wheel on an emulated arm64 processor: int8 answers to the bit, a flight, the outbox; as root, 10 minutes
 # make test-system  install, fly, hang, kill, upgrade and roll back under a real systemd, in a container; as root
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= spanhawk-demo
 
-.PHONY: demo ground-demo leaflet test faults card test-system test-picamera lint bench wheel deb clean system-packages container-packages
+.PHONY: demo ground-demo leaflet test faults card test-system test-picamera test-arm64 lint bench wheel deb clean system-packages container-packages
 
 demo: $(VENV)/.flies
 	$(BIN)/spanhawk demo --out $(OUT)
@@ -78,6 +79,10 @@ test-system: $(VENV)/.builds container-packages
 
 test-picamera: $(VENV)/.builds container-packages
 	$(BIN)/python -m tests.libcamera
+
+test-arm64: $(VENV)/.builds container-packages
+	rm -rf dist/arm64 && $(BIN)/python -m build --wheel --outdir dist/arm64 >/dev/null
+	$(BIN)/python -m tests.arm64
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 10) and "spanhawk needs Python 3.10 or newer, this is %d.%d; set PYTHON=" % v[:2])'

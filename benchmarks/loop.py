@@ -2,7 +2,8 @@
 
 One thread; per frame the process's CPU time over five frames in a row, minimum over the rounds, so that other load does
 not count.
-The decoder's own time for the same JPEG stands beside it: no replay can do without it.
+Tracing and measuring alone, of the same mask, stand beside each loop, and so does the decoder's own time for the same
+JPEG: no replay can do without it.
 The model's input covers the whole frame (one tile) when ``--bundle`` says so; otherwise the bare time is that of
 all the tiles the frame takes.
 
@@ -33,7 +34,7 @@ from edge.masks.artifacts import TFLITE
 from edge.masks.bundle import default_bundle_path, load_bundle
 from edge.masks.interpreter import open_network
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
-from edge.measurers import Measures
+from edge.measurers import LineMeasurer, Measures
 from edge.outcome import Flight, Outcome
 from edge.pipeline import Pipeline
 from edge.support import backends
@@ -67,13 +68,15 @@ def main() -> None:
         photo = (folder / "photos" / "0.jpg").read_bytes()
         decoding: list[float] = []
         whole: dict[str, list[float]] = {name: [] for name in loops}
+        tracing: dict[str, list[float]] = {name: [] for name in loops}
         for _ in range(arguments.rounds):
             bare.append(_cpu_ms(network.run, BATCH * count) * count)
             decoding.append(_cpu_ms(lambda: decode(photo, 1), BATCH))
             for name, loop in loops.items():
                 whole[name].append(_cpu_ms(loop.step, BATCH))
+                tracing[name].append(_cpu_ms(loop.trace, BATCH))
         found = {name: loop.detections for name, loop in loops.items()}
-    _print(arguments.json, bundle.model, count, bare, decoding, whole, found)
+    _print(arguments.json, bundle.model, count, bare, decoding, whole, tracing, found)
 
 
 def _arguments() -> argparse.Namespace:
@@ -138,6 +141,7 @@ class _Loop:
     def __init__(self, source: dict[str, object], bundle: Path | None, out: Path) -> None:
         self._source, self._bundle, self._out = source, bundle, out
         self.detections = 0
+        self._measurer = LineMeasurer(Measures())
 
     def __enter__(self) -> _Loop:
         with ExitStack() as stack:
@@ -173,6 +177,13 @@ class _Loop:
         outcome: Outcome = self._pipeline.process(next(self._frames))
         self._recorder.write(outcome, self._pipeline)
         self.detections = len(outcome.features)
+        self._mask = outcome.mask
+
+    def trace(self) -> None:
+        """Trace and measure the last frame's mask once more: what that is of a ``step``."""
+        for one in self._mask.classes:
+            if one.kind.measure == "line":
+                self._measurer.measure(one)
 
     def _endless(self) -> Generator[Frame, None, None]:
         rgb: Any = self._source.get("rgb")
@@ -201,6 +212,7 @@ def _print(
     bare: list[float],
     decoding: list[float],
     whole: dict[str, list[float]],
+    tracing: dict[str, list[float]],
     found: dict[str, int],
 ) -> None:
     rows = {"bare invoke": min(bare), "decode of the JPEG alone": min(decoding)}
@@ -209,17 +221,23 @@ def _print(
         **dict.fromkeys(rows),
         **{f"loop, {name}": count for name, count in found.items()},
     }
+    traced = {f"loop, {name}": round(min(times), 3) for name, times in tracing.items()}
     resident_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     if as_json:
         table = {
-            name: {"cpu_ms": round(value, 3), "ratio": round(value / min(bare), 3), "detections": detections[name]}
+            name: {
+                "cpu_ms": round(value, 3),
+                "ratio": round(value / min(bare), 3),
+                "detections": detections[name],
+                "tracing_ms": traced.get(name),
+            }
             for name, value in rows.items()
         }
         print(json.dumps({"model": model, "tiles": tiles_per_frame, "rows": table, "peak_mb": round(resident_mb)}))
         return
     print(f"{model}, {WIDTH_PX} x {HEIGHT_PX}, {tiles_per_frame} tile(s), 1 thread")
     for name, value in rows.items():
-        count = "" if detections[name] is None else f"{detections[name]} detections"
+        count = "" if detections[name] is None else f"{detections[name]} detections, tracing {traced[name]:.2f} ms"
         print(f"  {name:30} {value:8.2f} ms   {value / min(bare):5.2f} x   {count}")
     print(f"  peak resident memory           {resident_mb:8.0f} MB (all of these loops at once)")
 

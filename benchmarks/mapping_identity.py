@@ -23,6 +23,7 @@ import numpy.typing as npt
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.identity_flights import DRIFT, VARIANTS, Flight, Flown, Points, Shot, flown, inventoried, through
+from edge.cracks import Crack
 from edge.rendered.cracks import SurfaceCrack
 
 CHOSEN_ON = (1, 2, 3)
@@ -162,11 +163,11 @@ NAMES = {
 }
 
 
-def single_frames(flight: Flown) -> tuple[int, float]:
+def single_frames(flight: Flown, sure_length_px: float | None = None) -> tuple[int, float]:
     """What frames report by themselves over the first pass: false cracks, and the share of hairlines' length found.
 
-    A false crack is a place of the wall at which any frame reports something that is none; a hairline's length counts
-    once for each frame that shows it.
+    ``sure_length_px`` None: as the flight was kept. A false crack is a place of the wall at which any frame reports
+    something that is none; a hairline's length counts once for each frame that shows it.
     """
     points = np.concatenate([crack.path_mm for crack in flight.truth])
     width = np.concatenate([crack.width_mm for crack in flight.truth])
@@ -180,8 +181,8 @@ def single_frames(flight: Flown) -> tuple[int, float]:
         at = through(shot.to_frame, thin)
         inside = thin[((at >= 12) & (at < np.array([1268, 708]))).all(axis=1)]
         shown += len(inside)
-        lines = [_dense(through(to_wall, crack.path_px.astype(np.float64)), 2.0) for crack in shot.cracks]
-        lines = lines[: shot.reported]
+        told = shot.cracks[: shot.reported] if sure_length_px is None else _reported(shot, sure_length_px)
+        lines = [_dense(through(to_wall, crack.path_px.astype(np.float64)), 2.0) for crack in told]
         if lines and len(inside):
             found += int((_nearest(inside, np.concatenate(lines))[0] <= NEAR_MM).sum())
         for line in lines:
@@ -190,6 +191,37 @@ def single_frames(flight: Flown) -> tuple[int, float]:
                 if not any(float(np.hypot(*(other - middle).T).min()) < 3 * NEAR_MM for other in false):
                     false.append(line)
     return len(false), found / max(1, shown)
+
+
+def _reported(shot: Shot, sure_length_px: float) -> list[Crack]:
+    """What a frame reports by the rule of length; pieces that were held back count their numbers apart."""
+    pieces: dict[tuple[bool, int], list[Crack]] = {}
+    for place, crack in enumerate(shot.cracks):
+        pieces.setdefault((place < shot.reported, crack.component), []).append(crack)
+    told: list[Crack] = []
+    for piece in pieces.values():
+        length = sum(crack.length_px for crack in piece)
+        score = sum(crack.length_px * crack.score for crack in piece) / length
+        told += piece if length >= sure_length_px * (1 - score) else []
+    return told
+
+
+def report_lengths(seeds: Sequence[int], cache: Path | None, lengths_px: Sequence[float]) -> str:
+    """What each ``[report] sure_length_px`` costs and gains: single frames alone, and many looks, as Markdown.
+
+    Many looks judge everything that was traced, so that they are the same for every length.
+    """
+    lines = ["| sure_length_px | false cracks a flight | hairlines' length found |", "|---|---|---|"]
+    flights = [flown(seed, cache) for seed in seeds]
+    for length_px in lengths_px:
+        found = np.array([single_frames(flight, length_px) for flight in flights])
+        lines.append(f"| {length_px:g}, a frame | {found[:, 0].mean():.1f} | {found[:, 1].mean():.0%} |")
+    verdicts = []
+    for flight in flights:
+        with tempfile.TemporaryDirectory() as folder:
+            verdicts.append(judge(flight, inventoried(flight, "flypast", Path(folder))))
+    false, hair = (float(np.mean([getattr(one, name) for one in verdicts])) for name in ("false", "hairline_share"))
+    return "\n".join([*lines, f"| any, many looks | {false:.1f} | {hair:.0%} |"])
 
 
 def measure(seeds: Sequence[int], cache: Path | None, variants: Sequence[str] = VARIANTS) -> list[Row]:
@@ -260,7 +292,13 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SCORED_ON))
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS))
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument(
+        "--report", type=float, nargs="+", metavar="PX", help="compare these [report] sure_length_px, on --seeds"
+    )
     arguments = parser.parse_args()
+    if arguments.report:
+        print(report_lengths(arguments.seeds, arguments.cache, arguments.report))
+        return 0
     if not arguments.verbose:
         print(table(measure(arguments.seeds, arguments.cache, arguments.variants)))
         return 0

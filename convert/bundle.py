@@ -207,6 +207,7 @@ def _made(out: Path, source: Source, command: str) -> dict[str, Any]:
         "seed": record.get("config", {}).get("train", {}).get("seed"),
         "versions": record.get("versions", {}) | {"converted with": versions()},
         "parameters": source.model.count_params(), "gmac": round(gmac(source.model), 3),
+        **({"adapted": record["adapted"]} if "adapted" in record else {}),
     }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edge.cracks import Crack
-from edge.detections.coverage import coverage_document
+from edge.detections.coverage import coverage_document, coverage_payload
 from edge.detections.cracks import crack_feature, crack_id, revision_id
 from edge.detections.wire import to_bytes
 from edge.frames import Frame, Moment, sharpness
@@ -115,6 +115,18 @@ class FlightMap:
         """
         return coverage_document(
             self._flight.vehicle, self._flight.flight_id, self._clock.utc(), self._coverage, self.inventory
+        )
+
+    @property
+    def coverage_changes(self) -> int:
+        """Rises with each frame that was taken into the coverage."""
+        return self._coverage.changes
+
+    def coverage_payload(self, most_bytes: int) -> bytes:
+        """The same as one message of at most ``most_bytes``; to be asked by the thread that feeds the map."""
+        flight = self._flight
+        return coverage_payload(
+            flight.vehicle, flight.flight_id, self._clock.utc(), self._coverage, self.inventory, most_bytes
         )
 
     def letter(self, state: CrackState) -> Letter:

@@ -7,6 +7,7 @@ goes on. The old bundle is only read.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.util
 import logging
@@ -82,6 +83,18 @@ def adapt(request: Request) -> dict[str, Any]:
     Raises DataError and BundleError for input that cannot be used, TryAgainError for a full disk and an interruption.
     """
     _check(request)
+    try:
+        return _adapt(request)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise TryAgainError(
+            f"{error.filename or request.beside('.work')}: the disk is full; the old bundle is untouched: make room "
+            "and run the same command again, it goes on from the last checkpoint."
+        ) from error
+
+
+def _adapt(request: Request) -> dict[str, Any]:
     base = adapt_base.open_base(request.bundle, request.weights)
     work = request.beside(".work")
     _begin(request, base, work)

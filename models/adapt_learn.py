@@ -47,7 +47,8 @@ def build(size: FastSize, arrays: Arrays) -> FastUNet:
     lost = [name for name in missing if not name.endswith("num_batches_tracked")]
     if lost:
         raise DataError(f"The weights do not fit the network: {lost[0]} is missing.")
-    return net.to(memory_format=torch.channels_last)
+    placed: FastUNet = net.to(memory_format=torch.channels_last)
+    return placed
 
 
 def arrays_of(net: nn.Module) -> Arrays:

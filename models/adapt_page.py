@@ -59,7 +59,11 @@ def _damaged(names: Sequence[str]) -> str:
 
 def _rows(sides: tuple[Side, Side]) -> list[str]:
     tables = [sites.report(side.table, 0, None) for side in sides]
-    words = {"f1_2px": "F1 at 2 px", "f1": "F1, strict", "hairline_recall": "hairlines found (labels under 3 px)"}
+    words = {
+        "f1_2px": "F1 at 2 px, photos with cracks",
+        "f1": "F1, strict, the same",
+        "hairline_recall": "hairlines found (labels under 3 px)",
+    }
     rows = [
         _row(text, [_interval(one["cracked"][key]) if "cracked" in one else "–" for one in tables])
         for key, text in words.items()

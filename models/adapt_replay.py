@@ -89,8 +89,9 @@ def _made(size: int, rng: np.random.Generator, kind: int) -> UInt8:
 
 def _grain(size: int, rng: np.random.Generator) -> UInt8:
     """Stones in something dark, as asphalt or washed concrete."""
-    coarse = cv2.GaussianBlur(rng.standard_normal((size, size), np.float32), (0, 0), float(rng.uniform(0.6, 2.5)))
-    coarse /= max(float(coarse.std()), 1e-6)
+    noise = rng.standard_normal((size, size), np.float32)
+    coarse = np.asarray(cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(0.6, 2.5))), np.float32)
+    coarse = coarse / max(float(coarse.std()), 1e-6)
     grey = (
         rng.uniform(40, 150) + rng.uniform(6, 28) * coarse + rng.uniform(2, 10) * render.fractal_noise(rng, size, 2, 4)
     )

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 
+from edge.cracks.distance import Distances
 from edge.cracks.skeleton import Points, Skeleton
 
 OPEN = -1
@@ -65,8 +65,8 @@ class Line:
 class Graph:
     """Lines and nodes. The methods change them in place, each leaving them valid."""
 
-    def __init__(self, skeleton: Skeleton, distance: npt.NDArray[np.float32]) -> None:
-        """``distance``: float32 (H, W), from each pixel of the mask to the nearest outside it."""
+    def __init__(self, skeleton: Skeleton, distance: Distances) -> None:
+        """``distance``: of the mask's pixels to its outside."""
         self.nodes = _nodes(skeleton, distance)
         self.lines: list[Line] = []
         for pixels, closed in skeleton.lines():
@@ -171,7 +171,7 @@ class Graph:
         self.lines = joined
 
 
-def _nodes(skeleton: Skeleton, distance: npt.NDArray[np.float32]) -> dict[int, Node]:
+def _nodes(skeleton: Skeleton, distance: Distances) -> dict[int, Node]:
     junction = np.flatnonzero(skeleton.degree > 2)
     names, member = np.unique(skeleton.cluster[junction], return_inverse=True)
     if not names.size:
@@ -180,7 +180,7 @@ def _nodes(skeleton: Skeleton, distance: npt.NDArray[np.float32]) -> dict[int, N
     count = np.bincount(member)
     x, y = (np.bincount(member, xy[:, k]) / count for k in (0, 1))
     half_width = np.zeros(names.size)
-    np.maximum.at(half_width, member, distance[xy[:, 1].astype(int), xy[:, 0].astype(int)])
+    np.maximum.at(half_width, member, distance.at(*xy.astype(np.intp).T))
     columns = (names.tolist(), x.tolist(), y.tolist(), half_width.tolist())
     return {name: Node(*rest) for name, *rest in zip(*columns, strict=True)}
 

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from edge.cracks.light import Light
 from edge.cracks.lines import Flags, Floats, Index, Lines
-from edge.cracks.path import Image, Paths, Reals, sample
+from edge.cracks.path import Paths, Reals, sample
 from edge.cracks.skeleton import Bits, Points
 from edge.frames import Tone
 
@@ -41,8 +41,8 @@ _NOISE_SAMPLE = 1000
 class Picture(NamedTuple):
     """What a crack is measured on."""
 
-    light: npt.NDArray[np.float32]
-    """float32 (H, W): luma of the frame in linear light, 0 to 1."""
+    light: Light
+    """Luma of the frame in linear light, (H, W)."""
     mask: Bits
     """uint8 (H, W): 0 or 255."""
     tone: Tone
@@ -129,7 +129,7 @@ def normals(paths: Paths) -> Points:
     return np.column_stack((-tangent[:, 1] / size, tangent[:, 0] / size))
 
 
-def read(image: Image, paths: Paths, normal: Points, reach_px: Floats, step_px: Floats) -> Across:
+def read(image: Light | Bits, paths: Paths, normal: Points, reach_px: Floats, step_px: Floats) -> Across:
     """Read ``image`` (H, W) along each normal (N, 2), in steps of ``step_px`` (L,), at least as far as ``reach_px``.
 
     Outside, a mask is 0 and a picture goes on. Linear interpolation: bicubics overshoot at sharp borders, which makes
@@ -141,12 +141,12 @@ def read(image: Image, paths: Paths, normal: Points, reach_px: Floats, step_px: 
     from_x, from_y = paths.xy.astype(np.float32).T[:, :, None]
     along_x, along_y = (normal * step[:, None]).astype(np.float32).T[:, :, None]
     x, y = from_x + along_x * columns, from_y + along_y * columns
-    border = cv2.BORDER_CONSTANT if image.dtype == np.uint8 else cv2.BORDER_REPLICATE
-    return Across(sample(image, x, y, border), _inside(image, x, y), step)
+    values = image.sample(x, y) if isinstance(image, Light) else sample(image, x, y, cv2.BORDER_CONSTANT)
+    return Across(values, _inside(image.shape, x, y), step)
 
 
-def _inside(image: Image, x: Reals, y: Reals) -> Flags:
-    bottom, right = (size - 0.5 for size in image.shape)
+def _inside(shape: tuple[int, ...], x: Reals, y: Reals) -> Flags:
+    bottom, right = (size - 0.5 for size in shape)
     # The outermost readings tell: those between them lie between them.
     ends = (np.s_[:, 0], np.s_[:, -1])
     if all(v[end].min() >= -0.5 and v[end].max() <= most for v, most in ((x, right), (y, bottom)) for end in ends):
@@ -160,7 +160,8 @@ def borders(across: Across, level: Reals, start: Index) -> tuple[Floats, Floats]
 
     Interpolated between readings; NaN where there is no such stretch or it does not end.
     """
-    return _left(-across.values, -level, start, across), _right(-across.values, -level, start, across)
+    values, level = -across.values, -level
+    return _left(values, level, start, across), _right(values, level, start, across)
 
 
 def _left(values: Reals, level: Reals, start: Index, across: Across) -> Floats:

@@ -129,10 +129,23 @@ def _blunted(codes: Reals, steps: Floats, sharpening: Sharpening) -> Reals:
 
 def to_light(codes: Reals, tone: Tone) -> Reals:
     """Light of codes, 0 to 255, that lie between the whole ones."""
+    table, rises = light_of(tone), _rises(tone)
+    rows = np.clip(codes.reshape(-1, codes.shape[-1]), 0, 254.999)
+    low = rows.astype(np.uint8)  # a table look-up of OpenCV's is a tenth of numpy's
+    light = np.asarray(cv2.LUT(low, table), np.float32)
+    rows -= low
+    rows *= cv2.LUT(low, rises)
+    light += rows
+    return light.reshape(codes.shape)
+
+
+@functools.lru_cache(maxsize=2)
+def _rises(tone: Tone) -> Reals:
+    """What light rises by from each code to the next, float32 (256,)."""
     table = light_of(tone)
-    codes = np.clip(codes, 0, 254.999)
-    low = codes.astype(np.intp)
-    return np.asarray(table[low] + (table[low + 1] - table[low]) * (codes - low), np.float32)
+    rises = np.append(table[1:] - table[:-1], np.float32(0))
+    rises.setflags(write=False)
+    return rises
 
 
 @functools.lru_cache(maxsize=64)

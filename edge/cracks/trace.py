@@ -12,18 +12,18 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from edge.cracks import Crack
+from edge.cracks.distance import Distances
 from edge.cracks.graph import OPEN, Graph, Line
+from edge.cracks.light import Light
 from edge.cracks.lines import Flags, Floats, Index
 from edge.cracks.path import SPACING_PX, Paths, evenly, extended, lengths, simplified, smooth, trimmed
-from edge.cracks.pieces import Pieces, cut_out, distance_to_outside, skeleton_of
+from edge.cracks.pieces import Pieces, cut_out, skeleton_of
 from edge.cracks.profile import Picture
 from edge.cracks.width import Measured, measure
-from edge.frames.tone import light_of
 from edge.masks import ClassMask
 
 logger = logging.getLogger(__name__)
@@ -133,10 +133,9 @@ def _announce(left_out: int, frame_seq: int) -> None:
 
 def _reported(pieces: Pieces, numbers: list[int], columns: int) -> tuple[Index, Index]:
     """Flat indices into the frame of the pixels of the pieces ``numbers``, and the place there of each pixel's."""
-    piece_of = pieces.labels.reshape(-1)[pieces.pixels]
-    place = np.full(int(piece_of.max(initial=0)) + 1, -1, np.intp)
+    place = np.full(int(pieces.piece.max(initial=0)) + 1, -1, np.intp)
     place[numbers] = np.arange(len(numbers))
-    component = place[piece_of]
+    component = place[pieces.piece]
     kept = component >= 0
     rows, within = np.divmod(pieces.pixels[kept], pieces.bits.shape[1])
     return np.asarray((rows + pieces.top) * columns + within + pieces.left, np.intp), component[kept]
@@ -151,14 +150,13 @@ class _Tracer:
         window = np.s_[pieces.top : pieces.top + rows, pieces.left : pieces.left + columns]
         skeleton, noise = skeleton_of(pieces, NOISE * options.max_branches)
         self.left_out = pieces.left_out + noise
-        self.distance = distance_to_outside(pieces)
+        self.distance = Distances(pieces.bits)
         self.graph = Graph(skeleton, self.distance)
         self.graph.prune(options.spur_half_widths)
         self.graph.contract_bridges()
         self.graph.join_straight(MAX_TURN_DEG)
         self.score = mask.score[window]
-        grey = cv2.cvtColor(mask.frame.rgb[window], cv2.COLOR_RGB2GRAY)
-        light = np.asarray(cv2.LUT(grey, light_of(mask.frame.tone)), np.float32)
+        light = Light(mask.frame.rgb[window], mask.frame.tone)
         self.picture = Picture(light, pieces.bits * np.uint8(255), mask.frame.tone)
 
     def cracks(self) -> tuple[tuple[Crack, ...], list[int]]:
@@ -189,7 +187,7 @@ class _Tracer:
     def _half_widths(self, pixels: Paths) -> Floats:
         """Three quarters of each line's pixels are no farther from the outside of the mask than this: (L,)."""
         x, y = pixels.xy.astype(np.intp).T
-        distance, rows = self.distance[y, x], pixels.rows
+        distance, rows = self.distance.at(x, y), pixels.rows
         order = np.lexsort((distance, rows.owner))
         return np.asarray(distance[order[rows.first + 3 * rows.count // 4]], np.float64)
 
@@ -223,7 +221,8 @@ class _Tracer:
         """Mean score, 0 to 1, and number of the piece of each line."""
         x, y = pixels.xy.astype(np.intp).T
         score = pixels.rows.sums(self.score[y, x].astype(np.float64)) / (255 * pixels.rows.count)
-        return score, np.maximum.reduceat(self.pieces.labels[y, x], pixels.rows.first).astype(np.intp)
+        piece = self.pieces.piece_at(y * self.pieces.bits.shape[1] + x)
+        return score, np.maximum.reduceat(piece, pixels.rows.first)
 
     def _describe(self, measured: Measured, score: Floats, piece: Index) -> tuple[tuple[Crack, ...], list[int]]:
         length = lengths(measured.paths)[measured.paths.rows.last]

@@ -22,11 +22,12 @@ from typing import Any
 from edge import evidence
 from edge.daemon.control import Control, Switch
 from edge.daemon.ground import Ground
-from edge.daemon.meter import Meter
+from edge.daemon.meter import InHand, Meter, Noise
 from edge.daemon.names import Names
 from edge.daemon.notify import Systemd
 from edge.daemon.pilot import Pilot, pilot_of
 from edge.daemon.record import FlightRecord
+from edge.daemon.seen import SeenSoFar
 from edge.daemon.status import FINEST_MM, Reporter, Sources
 from edge.delivery import Delivery
 from edge.detections import receipts
@@ -85,6 +86,8 @@ class Service:
         self._clock = clock
         self._systemd = systemd
         self._meter = Meter()
+        self._in_hand = InHand(clock)
+        self._noise = Noise()
         self._switch = Switch(flying=settings.flight.start_flying)
         self._flight = Flight.of(settings.vehicle, flight_id(clock))
         self._newest: Outcome | None = None
@@ -95,6 +98,7 @@ class Service:
         self._complaints = Complaints(log, clock)
         self._pilot: Pilot | None = None
         self._record: FlightRecord | None = None
+        self._seen: SeenSoFar | None = None
         outbox: Path | None = getattr(settings.outbox.options, "path", None)
         self._names = Names(None if outbox is None else outbox.with_suffix(".cracks"), settings.vehicle, clock)
 
@@ -113,6 +117,7 @@ class Service:
             pipeline = self._pipeline(segmenter, navigator, outbox, self._record)
             self._pilot = pilot_of(navigator, self._clock)
             camera = stack.enter_context(self._camera())
+            self._seen = SeenSoFar(self._settings.vehicle, publisher, self._clock)
             ground = self._ground(publisher, outbox, pipeline, segmenter, navigator, camera)
             stack.enter_context(ground)
             self._systemd.ready(f"{self._flight.flight_id}: {segmenter.model} on {segmenter.runtime.accelerator}")
@@ -145,12 +150,16 @@ class Service:
             if self._record is not None:
                 self._record.finish(pipeline)
             self._names.save(pipeline.map.inventory, self._flight.named_in or self._flight.flight_id, now=True)
+            if self._seen is not None:
+                self._seen.tell(pipeline.map, now=True)
             if not pipeline.store_again():
                 log.error("stopped with detections that a full disk did not take: %s", pipeline.storage_trouble)
 
     def _process(self, frame: Frame, pipeline: Pipeline, ground: Ground) -> None:
         try:
-            self._told(pipeline.process(frame), pipeline, ground)
+            with self._in_hand:
+                outcome = pipeline.process(frame)
+            self._told(outcome, pipeline, ground)
         except SpanhawkError:  # some are ValueErrors too, and mean the configuration, not the frame
             raise
         except Exception as error:  # noqa: BLE001 - whatever one picture does to OpenCV or us, the next is another
@@ -163,6 +172,7 @@ class Service:
         if outcome.features or outcome.revisions:
             ground.poke()
         self._newest = outcome
+        self._noise.see(outcome.mask)
         self._meter.add(
             self._clock.monotonic_ns(),
             outcome.stage_ms,
@@ -175,6 +185,8 @@ class Service:
             self._record.see(outcome, pipeline)
         if self._pilot is not None:
             self._pilot.see(outcome)
+        if self._seen is not None:
+            self._seen.tell(pipeline.map)
 
     def _bad_frame(self, frame: Frame, error: Exception) -> None:
         """One frame that cannot be processed must not end the flight; many in a row mean that we are broken."""
@@ -267,6 +279,8 @@ class Service:
         complaints = (
             lambda: camera.health() if self._switch.flying else None,
             lambda: segmenter.degraded,
+            lambda: None if outbox.waits_s > 0 else self._in_hand.trouble(),  # a slow disk is named by the outbox
+            self._noise.trouble,
             navigator.health,
             outbox.health,
             lambda: pipeline.storage_trouble,

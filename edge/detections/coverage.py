@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from edge.detections.wire import rfc3339
+from edge.detections.wire import rfc3339, to_bytes
 from edge.frames import Frame, Moment
 from edge.navigation import NavState
-from edge.surface.coverage import Coverage, Patch
+from edge.surface.coverage import MAX_CORNERS, Coverage, Patch
 from edge.surface.geodetic import to_wgs84
 from edge.surface.inventory import Inventory
 from edge.surface.visibility import PROBABILITY, WIDTHS_MM, Seen
@@ -25,6 +25,8 @@ FRAME_SCHEMA = "spanhawk/frame/1"
 
 
 _SEEN = dict.fromkeys(("far", "oblique", "blurred", "dark", "bright"), "poor")
+_BYTES_PER_CORNER = 100
+"""A corner stands there three times: on its chart, on the surface, on the earth."""
 _REASONS = {
     "unscaled": "millimetres unknown: no range or no lens",
     "far": "too far",
@@ -44,7 +46,12 @@ def schema(name: str = "coverage-1") -> dict[str, Any]:
 
 
 def coverage_document(
-    vehicle: str, flight_id: str, at: datetime, coverage: Coverage, inventory: Inventory
+    vehicle: str,
+    flight_id: str,
+    at: datetime,
+    coverage: Coverage,
+    inventory: Inventory,
+    most_corners: int = MAX_CORNERS,
 ) -> dict[str, Any]:
     """A FeatureCollection, a Feature for each chart and class; ``geometry`` is null without a place on the earth."""
     return {
@@ -55,8 +62,26 @@ def coverage_document(
         "at": rfc3339(at),
         "probability": PROBABILITY,
         "left_out_frames": coverage.left_out,
-        "features": [_feature(patch, inventory) for patch in coverage.patches()],
+        "features": [_feature(patch, inventory) for patch in coverage.patches(most_corners)],
     }
+
+
+def coverage_payload(
+    vehicle: str, flight_id: str, at: datetime, coverage: Coverage, inventory: Inventory, most_bytes: int
+) -> bytes:
+    """The same for the wire, at most ``most_bytes``: with larger cells, and at last without its smallest patches.
+
+    ``left_out_features`` says how many patches were left out.
+    """
+    corners = max(16, most_bytes // _BYTES_PER_CORNER)
+    document = coverage_document(vehicle, flight_id, at, coverage, inventory, corners)
+    features = sorted(document["features"], key=lambda one: -float(one["properties"]["chart"]["area"]))
+    for kept in range(len(features), -1, -1):
+        document["features"], document["left_out_features"] = features[:kept], len(features) - kept
+        payload = to_bytes(document)
+        if len(payload) <= most_bytes:
+            return payload
+    raise ValueError(f"coverage without any patch is {len(payload)} bytes, more than {most_bytes}")
 
 
 def _feature(patch: Patch, inventory: Inventory) -> dict[str, Any]:

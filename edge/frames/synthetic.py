@@ -73,6 +73,8 @@ class Options:
     """The driver hangs after this many frames: no error, no further frame until closed; None: never."""
     freeze_after: int | None = None
     """The sensor repeats its picture after this many frames, with new numbers and times; None: never."""
+    noise_after: int | None = None
+    """The sensor delivers noise instead of a picture after this many frames, as over a bad cable; None: never."""
 
     def __post_init__(self) -> None:
         positive = ("width_px", "height_px", "fps", "seconds", "range_m", "speed_m_s", "exposure_us")
@@ -160,6 +162,8 @@ class SyntheticCamera:
             number = upcoming
             if rgb is None or self._options.freeze_after is None or delivered < self._options.freeze_after:
                 rgb = self._expose(number)
+            if self._options.noise_after is not None and delivered >= self._options.noise_after:
+                rgb = np.random.default_rng(number).integers(0, 256, rgb.shape, np.uint8)
             yield self._frame(number, rgb)
 
     def render(self, number: int) -> Frame:

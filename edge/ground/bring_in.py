@@ -78,9 +78,11 @@ class Import:
         lacking = {sha256 for sha256 in self._named if self._pictures.find(sha256) is None}
         new = 0
         for path in sorted(photos.glob("*.jp*g")) if lacking else ():
-            if path.stat().st_size > MAX_PICTURE_BYTES:
+            try:
+                data = path.read_bytes() if path.stat().st_size <= MAX_PICTURE_BYTES else b""
+            except OSError as error:
+                log.warning("%s: cannot be read (%s)", path, error.strerror)
                 continue
-            data = path.read_bytes()
             sha256 = hashlib.sha256(data).hexdigest()
             if sha256 in lacking and self._pictures.put(sha256, data):
                 lacking.discard(sha256)

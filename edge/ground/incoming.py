@@ -21,6 +21,11 @@ from edge.mqtt.topics import check_vehicle
 from edge.support.errors import ConfigError, SpanhawkError
 from edge.support.strict_json import no_constant, single_keys
 
+try:
+    import orjson
+except ImportError:  # it comes with the extra `ground`; without it the same is read more slowly
+    orjson = None  # type: ignore[assignment]
+
 MAX_PAYLOAD_BYTES = 1 << 20
 """Nothing that a drone sends is larger; coverage included."""
 MAX_FILE_BYTES = 64 << 20
@@ -94,6 +99,9 @@ def parsed(payload: bytes, most_bytes: int = MAX_PAYLOAD_BYTES) -> dict[str, Any
     """A JSON object, strictly: UTF-8, no key twice, no NaN, not nested beyond reason. Raises RefusedError."""
     if len(payload) > most_bytes:
         raise RefusedError(f"{len(payload)} bytes, more than the {most_bytes} that the largest may have")
+    document = _quickly(payload)
+    if document is not None:
+        return document
     try:
         document = _QUICK.decode(payload.decode("utf-8"))
         if not _keys_are_single(payload, document):
@@ -107,6 +115,33 @@ def parsed(payload: bytes, most_bytes: int = MAX_PAYLOAD_BYTES) -> dict[str, Any
     if not isinstance(document, dict):
         raise RefusedError("JSON, but not an object")
     return document
+
+
+def _quickly(payload: bytes) -> dict[str, Any] | None:
+    """The same by orjson, in a quarter of the time; None where it is not installed or anything is out of the ordinary.
+
+    What is wrong and why is said by the standard library's decoder in any case, so that both say the same.
+    """
+    if orjson is None or not _is_shallow(payload):
+        return None
+    try:
+        document = orjson.loads(payload)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) and _keys_are_single(payload, document) else None
+
+
+def _is_shallow(payload: bytes) -> bool:
+    """True where brackets are nested no deeper than keys may be; innermost pairs go first, round by round."""
+    brackets = payload.translate(None, _NO_BRACKETS)
+    for _ in range(_MAX_DEPTH):
+        if not brackets:
+            return True
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    return not brackets
+
+
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def _keys_are_single(payload: bytes, document: Any) -> bool:

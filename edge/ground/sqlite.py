@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from edge.ground import Added, Batch, CrackRow, DetectionRow, as_ranges
+from edge.ground import Added, Batch, CrackRow, DetectionRow
 from edge.ground import rows as of
 from edge.ground.content import digest
 from edge.ground.reading import Reading
@@ -29,6 +29,9 @@ APPLICATION_ID = 0x53484752
 _BUSY_S = 5.0
 MOST_REFUSED = 10_000
 """Refused messages that are kept; the oldest go first."""
+
+# Two parameters each, of the 999 that every build of SQLite takes; one sentence of a length for nearly all of them.
+_ASKED_AT_ONCE = 400
 
 _PLACE = "west REAL, south REAL, east REAL, north REAL"
 _TABLES = (
@@ -119,11 +122,9 @@ class SqliteStore(Reading):
         conflicts: list[DetectionRow | CrackRow] = []
         new_detections, new_cracks = [], []
         numbered = [(self._flight(row.vehicle, row.flight_id, now_us), row) for row in batch.detections]
-        seqs: dict[int, list[int]] = {}
-        for flight, row in numbered:
-            seqs.setdefault(flight, []).append(row.seq)
-        for flight, wanted in seqs.items():
-            known |= self._known_seqs(flight, wanted)
+        wanted = [(flight, row.seq) for flight, row in numbered]
+        for begin in range(0, len(wanted), _ASKED_AT_ONCE):
+            known |= self._known_seqs(wanted[begin : begin + _ASKED_AT_ONCE])
         for flight, row in numbered:
             mark = digest(row.payload)
             before = known.setdefault((flight, row.seq), mark)
@@ -165,14 +166,14 @@ class SqliteStore(Reading):
             self._flights[vehicle, flight_id] = number
         return int(number)
 
-    def _known_seqs(self, flight: int, seqs: list[int]) -> dict[Any, bytes]:
-        """Digests of those that are stored."""
-        found = []
-        for first, last in as_ranges(seqs):
-            found += self._db.execute(
-                "SELECT seq, digest FROM detection WHERE flight = ? AND seq BETWEEN ? AND ?", (flight, first, last)
-            ).fetchall()
-        return {(flight, seq): mark for seq, mark in found}
+    def _known_seqs(self, wanted: Sequence[tuple[int, int]]) -> dict[Any, bytes]:
+        """Digests of those that are stored, by flight and seq; at most _ASKED_AT_ONCE."""
+        # CROSS JOIN holds SQLite to looking each of them up; a thousand drones make a thousand flights in a batch.
+        text = f"""WITH w (flight, seq) AS (VALUES {",".join(["(?, ?)"] * len(wanted))})
+            SELECT d.flight, d.seq, d.digest FROM w CROSS JOIN detection d
+            WHERE d.flight = w.flight AND d.seq = w.seq"""
+        found = self._db.execute(text, [value for pair in wanted for value in pair])
+        return {(flight, seq): mark for flight, seq, mark in found}
 
     def _known_revision(self, row: CrackRow) -> bytes | None:
         found = self._db.execute(

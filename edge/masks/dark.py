@@ -35,6 +35,10 @@ class Options:
     """Score from which a pixel is crack, 0 to 1."""
     fail_after: int | None = None
     """Frames after which the accelerator is gone: every later one raises DeviceError; None = never."""
+    hang_after: int | None = None
+    """Frames after which the accelerator does not answer any more: the call never returns; None = never."""
+    noise_after: int | None = None
+    """Frames after which the accelerator answers with noise instead of scores; None = never."""
     slow_ms: float = 0.0
     """Extra time each frame takes, milliseconds."""
 
@@ -45,8 +49,8 @@ class Options:
             raise ValueError(f"full_contrast is 1 to 255, got {self.full_contrast}")
         if not 0 < self.threshold <= 1:
             raise ValueError(f"threshold is above 0 and at most 1, got {self.threshold}")
-        if (self.fail_after or 0) < 0 or self.slow_ms < 0:
-            raise ValueError("fail_after and slow_ms are at least 0")
+        if min(self.fail_after or 0, self.hang_after or 0, self.noise_after or 0, self.slow_ms) < 0:
+            raise ValueError("fail_after, hang_after, noise_after and slow_ms are at least 0")
 
 
 def open_segmenter(options: Options, clock: Clock) -> Segmenter:
@@ -65,6 +69,7 @@ class DarkSegmenter:
         self._options = options
         self._clock = clock
         self._never = threading.Event()
+        self._noise = np.random.default_rng(0)
         self._frames = 0
         self._closed = False
         self.classes = (DamageClass("crack", options.threshold, "line"),)
@@ -76,11 +81,13 @@ class DarkSegmenter:
 
     def segment(self, frame: Frame) -> Mask:
         """Score every pixel by its darkness. Raises DeviceError from frame ``fail_after`` on."""
-        self._behave()
+        noisy = self._behave()
         side = self._options.surround_px
         grey = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY)
         deficit = cv2.subtract(cv2.blur(grey, (side, side)), grey)
         score = cv2.convertScaleAbs(deficit, alpha=255 / self._options.full_contrast).reshape(grey.shape)
+        if noisy:
+            score = self._noise.integers(0, 256, grey.shape, np.uint8)
         damage = np.asarray(score) >= threshold_code(self._options.threshold)
         found = ClassMask(frame, self.classes[0], np.asarray(score, np.uint8), damage)
         return Mask(frame=frame, classes=(found,), model=self.model)
@@ -93,11 +100,20 @@ class DarkSegmenter:
     ) -> None:
         self._closed = True
 
-    def _behave(self) -> None:
+    def _past(self, count: int | None) -> bool:
+        return count is not None and self._frames >= count
+
+    def _behave(self) -> bool:
+        """Fail, hang or take time as configured; returns whether this frame's answer is noise."""
         if self._closed:
             raise DeviceError("the segmenter is closed; open it again")
-        if self._options.fail_after is not None and self._frames >= self._options.fail_after:
+        if self._past(self._options.hang_after):
+            while not self._closed:
+                self._clock.wait(self._never, 1.0)
+        if self._past(self._options.fail_after):
             raise DeviceError(f"the dark segmenter failed after {self._options.fail_after} frames, as configured")
+        noisy = self._past(self._options.noise_after)
         self._frames += 1
         if self._options.slow_ms:
             self._clock.wait(self._never, self._options.slow_ms / 1000)
+        return noisy

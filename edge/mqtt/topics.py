@@ -3,6 +3,7 @@
 ==================================== =============== ====================================================
 ``spanhawk/VEHICLE/detections``       QoS 1           a Feature, at least once, same id on a repeat
 ``spanhawk/VEHICLE/cracks``           QoS 1           a Feature for each revision of a crack of the flight
+``spanhawk/VEHICLE/coverage``         QoS 1, retained what the flight saw so far, at most twice a minute
 ``spanhawk/VEHICLE/status``           QoS 1, retained online / flying / degraded / offline; the last will
 ``spanhawk/VEHICLE/telemetry``        QoS 0           once a second
 ``spanhawk/VEHICLE/receipts``         QoS 1           from the ground: what is safely stored there
@@ -31,6 +32,11 @@ def detections_topic(vehicle: str) -> str:
 def cracks_topic(vehicle: str) -> str:
     """Where the flight's cracks go, a few messages for each."""
     return _topic(vehicle, "cracks")
+
+
+def coverage_topic(vehicle: str) -> str:
+    """What the flight saw so far; retained, so that a ground that comes late has it."""
+    return _topic(vehicle, "coverage")
 
 
 def status_topic(vehicle: str) -> str:

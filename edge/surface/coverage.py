@@ -32,6 +32,7 @@ BLOCK = 4
 """Tiles on a side of what is outlined at once: polygons are cut at the borders of such blocks."""
 MAX_CORNERS = 20_000
 """Outlines with more corners than this are drawn with larger cells."""
+MOST_DOUBLINGS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,8 @@ class Coverage:
 
     def __init__(self) -> None:
         self._grids: dict[int, _Grid] = {}
+        self._metric: set[int] = set()
+        """Charts in metres."""
         self.left_out = 0
         """Frames that could not be kept because the flight has too many charts."""
         self.changes = 0
@@ -134,6 +137,8 @@ class Coverage:
             corners = project(placed.to_chart, quad)
             if np.isfinite(corners).all() and cv2.isContourConvex(corners.astype(np.float32)):
                 grid.fill(corners, CLASSES.index(kind))
+        if placed.unit == "m":
+            self._metric.add(placed.chart)
         self.changes += 1
         while self.tiles > MAX_TILES and self._shrink():
             pass
@@ -155,18 +160,31 @@ class Coverage:
         cell = self._grids[chart].cell ** 2
         return {kind: float(counts[code] * cell) for code, kind in enumerate(CLASSES) if counts[code]}
 
-    def patches(self) -> list[Patch]:
-        """Everything that was seen, outlined: for each chart one patch for each class that occurs."""
-        grids = dict(self._grids)
-        while True:
+    def patches(self, most_corners: int = MAX_CORNERS) -> list[Patch]:
+        """Everything that was seen, outlined: for each chart one patch for each class that occurs.
+
+        Cells are doubled until there are at most ``most_corners``, or MOST_DOUBLINGS times.
+        """
+        grids = self._apart()
+        for _ in range(MOST_DOUBLINGS):
             found = [patch for chart, grid in grids.items() for patch in _patches(chart, grid)]
-            corners = sum(len(ring) for patch in found for polygon in patch.polygons for ring in polygon)
-            if corners <= MAX_CORNERS:
-                return found
-            largest = max(grids, key=lambda chart: len(grids[chart].tiles))
-            if len(grids[largest].tiles) <= 1:
-                return found
+            if sum(len(ring) for patch in found for polygon in patch.polygons for ring in polygon) <= most_corners:
+                break
             grids = {chart: grid.coarser() for chart, grid in grids.items()}
+        return found
+
+    def _apart(self) -> dict[int, _Grid]:
+        """The grids with no place in two of them: charts in metres share their coordinates and may lie on each other.
+
+        They become one grid under the oldest one's number; charts in pixels have nothing in common that is known.
+        """
+        metric = sorted(chart for chart in self._grids if chart in self._metric)
+        if len(metric) < 2:
+            return dict(self._grids)
+        whole = _Grid(max(self._grids[chart].cell for chart in metric))
+        for chart in metric:
+            whole.put(*self._grids[chart].cells())
+        return {metric[0]: whole, **{chart: grid for chart, grid in self._grids.items() if chart not in self._metric}}
 
     def _shrink(self) -> bool:
         """Double the cells of the chart with most tiles; False where that gains nothing."""

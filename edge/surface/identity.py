@@ -10,7 +10,7 @@ log-likelihood ratio (see `judgement`): a mark seen in one of ten views is no cr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Container, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,6 +135,10 @@ class CrackMap:
         if line.chart not in self._near:
             self._near[line.chart] = Nearby(REBASED_PX * line.step / SPACING_PX)
         self._near[line.chart].put(line.number, line.box)
+
+    def leave_charts(self, kept: Container[int]) -> None:
+        """Charts other than ``kept`` hold no line, and none will come."""
+        self._near = {chart: near for chart, near in self._near.items() if chart in kept}
 
     def forget_votes(self) -> None:
         """Drop what was counted of lines that are not kept."""

@@ -42,6 +42,8 @@ GROWTH = 0.2
 """A crack that became longer by this share while in sight is told of again."""
 KEPT_MARKS = 2000
 """So many marks that were never told of are kept; those that went out of sight first are forgotten."""
+MOST_CHARTS = 4096
+"""So many charts without a crack are remembered: over water or plain walls each frame begins one."""
 BETTER = 1.25
 """A view with a picture gives way to one that is better by this factor: it bounds how many pictures a crack takes."""
 BANDS = 24
@@ -122,6 +124,8 @@ class Inventory:
                 if self.map.lines[number].chart == placed.chart:
                     entry.unit_per_px = placed.unit_per_px
         anchor = self.anchors.setdefault(placed.chart, Anchor())
+        if len(self.anchors) > MOST_CHARTS + MOST_CHARTS // 8:
+            self._leave_charts(placed.chart)
         if points_m is not None:
             anchor.add(placed, corners, points_m)
         if look.view.plane is not None:
@@ -203,6 +207,14 @@ class Inventory:
             del self.entries[number]
         self.map.forget_votes()
         self._trim_at = len(self.entries) + KEPT_MARKS // 4
+
+    def _leave_charts(self, current: int) -> None:
+        """Forget where the oldest charts lie that hold no crack."""
+        used = {line.chart for line in self.map.lines.values()} | {current}
+        plain = [chart for chart in self.anchors if chart not in used]
+        for chart in plain[: max(0, len(plain) - MOST_CHARTS)]:
+            del self.anchors[chart]
+        self.map.leave_charts(self.anchors)
 
     def _give_up(self, pairs: Sequence[tuple[int, int]]) -> list[CrackState]:
         """The numbers that were given up because two lines proved to be one crack; what they knew goes over."""

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.cracks.pieces import MARGIN_PX, cut_out, distance_to_outside
+from edge.cracks.distance import Distances
+from edge.cracks.pieces import MARGIN_PX, cut_out
 from tests.cracks.oracles import EIGHT, count_pieces, distances
 
 
@@ -17,8 +18,8 @@ def test_distance_is_the_euclidean_one_within_five_percent(seed: int, density: f
     mask[6, 8:] = False
     pieces = cut_out(mask, 1, 999, 0)
     if pieces is not None:
-        true = distances(pieces.bits)
-        assert distance_to_outside(pieces) == pytest.approx(true, rel=0.05)
+        y, x = np.nonzero(pieces.bits)
+        assert Distances(pieces.bits).at(x, y) == pytest.approx(distances(pieces.bits)[y, x], rel=0.05)
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.02, 0.3), st.integers(1, 9))
@@ -32,7 +33,7 @@ def test_pieces_of_enough_pixels_are_taken_whole(seed: int, density: float, leas
     rows, columns = pieces.bits.shape
     kept[pieces.top : pieces.top + rows, pieces.left : pieces.left + columns] = pieces.bits
     assert not (kept & ~mask).any()
-    assert len(np.unique(pieces.labels.reshape(-1)[pieces.pixels])) == count_pieces(kept, EIGHT)
+    assert len(np.unique(pieces.piece)) == count_pieces(kept, EIGHT)
     left = (mask & (kept == 0)).astype(np.uint8)
     assert count_pieces(left, EIGHT) + count_pieces(kept, EIGHT) == count_pieces(mask.astype(np.uint8), EIGHT)
 
@@ -47,7 +48,7 @@ def test_small_holes_are_filled_and_large_ones_stay() -> None:
     assert pieces is not None
     filled = pieces.bits.sum() - mask.sum()
     assert filled == 26
-    assert (pieces.labels[pieces.bits > 0] == pieces.labels.max()).all()
+    assert (pieces.piece_at(np.flatnonzero(pieces.bits)) == 0).all()
 
 
 def test_only_the_window_around_the_mask_is_looked_at() -> None:

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from datetime import datetime, timezone
+from typing import Literal
+
 import numpy as np
 import pytest
 
-from edge.daemon.meter import WINDOW, Meter
+from edge.daemon.meter import WINDOW, InHand, Meter, Noise
+from edge.frames import RGB, Frame
+from edge.masks import ClassMask, DamageClass, Mask
+from edge.support.clock import ManualClock
 from edge.support.timings import percentiles
+from tests.pictures import concrete, frame
 
 
 def test_nothing_is_unknown_not_zero() -> None:
@@ -62,3 +69,61 @@ def test_percentiles_agree_with_a_sort() -> None:
     table = percentiles({"a": values, "empty": []})
     assert table["a"]["p50"] == pytest.approx(sorted(values)[50], abs=5e-4)
     assert "empty" not in table
+
+
+def test_a_frame_that_hangs_is_told_and_a_slow_board_is_not() -> None:
+    clock = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc))
+    hand = InHand(clock)
+    with hand:
+        clock.advance(9 * 10**9)  # the first one warms up an interpreter
+        assert hand.trouble() is None
+        clock.advance(2 * 10**9)
+        assert str(hand.trouble()).startswith("one frame has been in work for 11 s: the accelerator hangs")
+    slow = InHand(clock)
+    for _ in range(3):
+        with slow:
+            clock.advance(2 * 10**9)
+            assert slow.trouble() is None
+    with slow:
+        clock.advance(7 * 10**9)
+        assert "for 7 s, the longest before it 2.0 s" in str(slow.trouble())
+    assert slow.trouble() is None
+
+
+def test_noise_for_cracks_is_told_after_ten_frames_and_an_area_is_not() -> None:
+    picture = frame()
+    shape, flood = picture.rgb.shape[:2], Noise()
+    noise = np.random.default_rng(3).random(shape) < 0.5
+
+    def mask(measure: Literal["line", "area"]) -> Mask:
+        kind = DamageClass("crack", 0.5, measure)
+        return Mask(picture, (ClassMask(picture, kind, np.where(noise, 200, 0).astype(np.uint8), noise),), "m")
+
+    for _ in range(20):
+        flood.see(mask("area"))
+    assert flood.trouble() is None, "rust may cover a picture"
+    for _ in range(9):
+        flood.see(mask("line"))
+    assert flood.trouble() is None
+    flood.see(mask("line"))
+    assert "of the picture as cracks, 10 frames in a row" in str(flood.trouble())
+    flood.see(mask("area"))
+    assert flood.trouble() is None
+
+
+def test_a_camera_that_delivers_noise_is_told_and_a_dull_wall_is_not() -> None:
+    chance, noise, wall = np.random.default_rng(4), Noise(), Noise()
+
+    def mask(number: int, rgb: RGB) -> Mask:
+        picture, nothing = Frame(number, 0, None, rgb), np.zeros(rgb.shape[:2], np.uint8)
+        found = ClassMask(picture, DamageClass("crack", 0.5, "line"), nothing, nothing.astype(bool))
+        return Mask(picture, (found,), "m")
+
+    for number in range(10):
+        assert noise.trouble() is None
+        noise.see(mask(number, chance.integers(0, 256, (60, 80, 3), np.uint8)))
+        wall.see(mask(number, concrete(60, 80, seed=number)))
+    assert str(noise.trouble()).startswith("the camera delivers noise, 10 frames in a row")
+    assert wall.trouble() is None
+    noise.see(mask(10, np.zeros((60, 80, 3), np.uint8)))
+    assert noise.trouble() is None, "black and even is another trouble"

@@ -27,6 +27,7 @@ from edge import settings
 from edge.daemon.notify import Systemd
 from edge.daemon.record import FlightRecord
 from edge.daemon.service import MAX_BAD_IN_A_ROW, Service
+from edge.detections.coverage import schema as coverage_schema
 from edge.detections.cracks import revision_id
 from edge.detections.wire import schema
 from edge.flights.reader import FlightFolder
@@ -179,6 +180,9 @@ def test_detections_status_telemetry_commands_and_a_clean_stop(tmp_path: Path, b
             assert telemetry["backend"]["name"] == "dark"
             assert telemetry["looked_share"] == 1.0
             assert set(telemetry["suppressed"]) == {"weak"}
+            coverage = ground.find("spanhawk/drone1/coverage")
+            jsonschema.Draft202012Validator(coverage_schema()).validate(coverage)
+            assert coverage["flight_id"] == found["properties"]["flight_id"]
             _hear(systemd, b"WATCHDOG=1")
             _commands(ground, tmp_path)
             process.send_signal(signal.SIGTERM)
@@ -357,6 +361,7 @@ def test_a_record_that_cannot_be_written_is_told_and_costs_no_frame(tmp_path: Pa
     outcome = pipeline.process.return_value
     outcome.payloads, outcome.evidence, outcome.revisions, outcome.features = (), None, (), ()
     outcome.frame.seq, outcome.moment.at, outcome.record = 0, clock.utc(), {"range_m": float("nan")}
+    outcome.mask.classes, outcome.mask.frame = (), frame()
     outcome.stage_ms, outcome.left_out, outcome.mask.looked_share, outcome.suppressed = {}, 0, 1.0, {}
     service._process(frame(), pipeline, Mock())
     assert service._bad_frame_lately() is None

@@ -41,13 +41,13 @@ def run(scale: Scale) -> Measured:
         f"all {percentile(disk_ms, 0.5):.2f} ms); memory +{max(0.0, grown_mb):.1f} MB"
     )
     # A small round shares its disk with everything else that runs: only what is asked of the full one is timed.
-    quick_enough = scale.quick or last_ms < max(10.0, 1.5 * plain_ms)
+    quick_enough = scale.quick or percentile(took_ms, 0.99) < 10
     return Measured(figures, pending == count and grown_mb < 8 and quick_enough)
 
 
 ROW = Row(
     "backlog",
     "100,000 detections queued",
-    "put p99 below 10 ms or 1.5 times the disk's own, memory flat (below 8 MB)",
+    "put p99 below 10 ms, memory flat (below 8 MB)",
     run,
 )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 from contextlib import suppress
 
 from edge.frames.newest import NewestFrame
 from edge.navigation.mavlink import Options, open_navigator
 from edge.support.clock import SystemClock
 from tests.faults.row import Measured, Row, Scale
-from tests.faults.world import pause, until, world
+from tests.faults.world import World, pause, until, world
 from tests.frames.driver import Driver, finish, plugged
 from tests.mqtt.broker import free_port
 from tests.navigation.test_mavlink import Vehicle
@@ -74,14 +76,11 @@ def run_gps(scale: Scale) -> Measured:
 def run_accelerator(scale: Scale) -> Measured:
     """The real daemon on an accelerator that dies after ten frames; systemd would start it anew at once."""
     with world(scale.folder) as made:
-        text = made.config.read_text(encoding="utf-8")
-        made.config.write_text(text.replace('backend = "dark"', 'backend = "dark"\nfail_after = 10'), encoding="utf-8")
-        made.start()
-        until(lambda: made.kept() > 0, "the daemon to write something down")
+        whole = _flown_with(made, "fail_after = 10")
         until(lambda: not made.alive, "the daemon to end")
         code = made.daemon.returncode if made.daemon is not None else None
         until(lambda: made.status().get("state") == "offline", "the ground to hear of it", 5.0)
-        made.config.write_text(text, encoding="utf-8")
+        made.config.write_text(whole, encoding="utf-8")
         before, _ = made.kept(), made.start()
         back_s = until(lambda: made.kept() > before, "detections to go on")
         _, account = made.settle()
@@ -92,6 +91,52 @@ def run_accelerator(scale: Scale) -> Measured:
     return Measured(figures, code == 69 and not (account.gaps or account.missing))
 
 
+def run_hang(scale: Scale) -> Measured:
+    """The real daemon on an accelerator whose call never returns; ended as systemd's watchdog ends it."""
+    with world(scale.folder) as made:
+        whole = _flown_with(made, "hang_after = 10")
+        until(lambda: "accelerator hangs" in made.reasons(), "status to say that the accelerator hangs")
+        told = made.reasons()
+        took_s = float(told.partition("in work for ")[2].split()[0])
+        code = made.end(signal.SIGABRT)
+        made.config.write_text(whole, encoding="utf-8")
+        before, _ = made.kept(), made.start()
+        until(lambda: made.kept() > before, "detections to go on")
+        _, account = made.settle()
+    figures = (
+        f"told after {took_s:.0f} s (“{told}”); the watchdog's signal ends it ({code}); {account.put} put, "
+        f"{account.gaps} gaps, {account.missing} not received"
+    )
+    return Measured(figures, took_s <= _SOON_S + 1 and not (account.gaps or account.missing))
+
+
+def run_noise(scale: Scale) -> Measured:
+    """The real daemon on an accelerator that answers with noise: half of every picture is damage."""
+    with world(scale.folder) as made:
+        _flown_with(made, "noise_after = 10")
+        until(lambda: made.kept() > 10, "the daemon to go on")
+        until(lambda: "returns noise" in made.reasons(), "status to say that the accelerator returns noise")
+        told = made.reasons()
+        pause(0.0 if scale.quick else 60.0)
+        alive = made.alive
+        telemetry = json.loads(made.ear.payloads("spanhawk/drone1/telemetry")[-1])
+        _, account = made.settle()
+    figures = (
+        f"daemon {'alive' if alive else 'ENDED'}; {telemetry['frames']} frames, {telemetry['detections']} detections, "
+        f"{account.put} put, {account.gaps} gaps, {account.missing} not received; status said: “{told}”"
+    )
+    return Measured(figures, alive and not (account.gaps or account.missing))
+
+
+def _flown_with(made: World, misbehaviour: str) -> str:
+    """Start the daemon on a fake accelerator that misbehaves; returns the configuration with which it does not."""
+    whole = made.config.read_text(encoding="utf-8")
+    made.config.write_text(whole.replace('backend = "dark"', f'backend = "dark"\n{misbehaviour}'), encoding="utf-8")
+    made.start()
+    until(lambda: made.kept() > 0, "the daemon to write something down")
+    return whole
+
+
 _ASKED = "noticed in 2 s, announced, opened again without a limit"
 ROWS = (
     Row("camera", "camera hangs and dies", _ASKED, run_camera),
@@ -99,4 +144,6 @@ ROWS = (
     Row(
         "accelerator", "accelerator dies", "announced, daemon ends with 69 and systemd starts it anew", run_accelerator
     ),
+    Row("accelerator-hang", "accelerator hangs in its call", "told within 3 s; 0 lost", run_hang),
+    Row("accelerator-noise", "accelerator answers with noise", "told, daemon alive, 0 lost", run_noise),
 )

@@ -10,7 +10,7 @@ from tests.faults.row import NotRunError, Row, Scale
 from tests.faults.rows import ROWS
 
 # These start the daemon for what other tests show.
-ONLY_IN_FULL = {"disk-slow", "accelerator"}
+ONLY_IN_FULL = {"disk-slow", "accelerator", "accelerator-noise"}
 SMALL = [row for row in ROWS if row.name not in ONLY_IN_FULL]
 
 

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 import numpy as np
 import pytest
 
+from edge.daemon.meter import likeness
 from edge.frames.synthetic import Options, SyntheticCamera, open_camera
 from edge.rendered.flightpath import FlightPath, Lens
 from edge.rendered.scene import Scene, build_scene
@@ -136,6 +137,11 @@ def test_a_silent_sensor_gives_nothing_until_closed(scene: Scene) -> None:
     reader.join(10)
     assert got == [0]
     assert not reader.is_alive()
+
+
+def test_it_delivers_noise_when_told_to_and_not_before(scene: Scene) -> None:
+    frames = list(fly(scene, noise_after=1).frames())
+    assert [likeness(frame.rgb) > 0.15 for frame in frames[:3]] == [True, False, False]
 
 
 def test_a_frozen_sensor_repeats_its_picture_under_new_numbers(scene: Scene) -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
 from edge.frames import Frame
 from edge.masks.dark import Options, open_segmenter
 from edge.support import config
+from edge.support.clock import SystemClock
 from edge.support.errors import ConfigError, DeviceError
 
 
@@ -60,6 +63,20 @@ def test_it_fails_when_told_to_as_a_device_does(clock):
                 segmenter.segment(frame(wall_with_line()))
 
 
+def test_it_answers_with_noise_when_told_to_and_not_before(clock):
+    with open_segmenter(Options(noise_after=1), clock) as segmenter:
+        assert segmenter.segment(frame(wall_with_line())).classes[0].damage.mean() < 0.2
+        assert 0.4 < segmenter.segment(frame(wall_with_line())).classes[0].damage.mean() < 0.6
+
+
+def test_it_hangs_until_it_is_closed_when_told_to():
+    with open_segmenter(Options(hang_after=0), SystemClock()) as segmenter:
+        call = threading.Thread(target=segmenter.segment, args=(frame(wall_with_line()),), daemon=True)
+        call.start()
+        call.join(0.2)
+        assert call.is_alive()
+
+
 def test_it_is_slow_when_told_to_on_the_clock(clock):
     with open_segmenter(Options(slow_ms=40.0), clock) as segmenter:
         segmenter.segment(frame(wall_with_line()))
@@ -91,6 +108,8 @@ def test_what_runs_is_said(clock):
         {"threshold": 1.5},
         {"fail_after": -1},
         {"slow_ms": -1},
+        {"hang_after": -1},
+        {"noise_after": -1},
     ],
 )
 def test_impossible_options_are_refused(table):

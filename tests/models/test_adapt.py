@@ -150,7 +150,8 @@ def small(tmp_path, monkeypatch):
     for room, name, value in (
         (adapt_bundle, "CALIBRATION", 8), (adapt_bundle, "CALIBRATION_PX", 128), (adapt_judge, "RENDERED", 4),
         (adapt_judge, "RENDERED_PX", 128), (adapt_replay, "COUNT", 20), (adapt_learn, "WARMUP_STEPS", 5),
-        (adapt_learn, "OWN", 4), (adapt_learn, "REPLAYED", 2), (adapt_learn, "RATE", 1e-2), (adapt_learn, "KEEP", 0.2), (adapt_learn, "EMA", 0.9),
+        (adapt_learn, "OWN", 4), (adapt_learn, "REPLAYED", 2), (adapt_learn, "RATE", 1e-2), (adapt_learn, "KEEP", 0.2),
+        (adapt_learn, "EMA", 0.9),
         (adapt, "CROP_PX", 128), (adapt_learn, "SHARE", 1.0), (adapt_judge, "MAY_FORGET", 1.0),
     ):  # fmt: skip
         monkeypatch.setattr(room, name, value)
@@ -196,7 +197,7 @@ def test_a_structure_is_learned_after_an_interruption_or_the_old_bundle_stays(sm
     with monkeypatch.context() as here:
         here.setattr(adapt_judge, "LESS_ERROR", 2.0)  # better than perfect
         assert ask(90) == 2
-    assert "base stays as it is: F1 at 2 px of the 4 photos kept apart goes from 0.000 to" in capsys.readouterr().err
+    assert "base stays as it is: F1 at 2 px of the 2 photos kept apart goes from 0.000 to" in capsys.readouterr().err
     assert "Refused: the old bundle stays." in (small / "mine.html").read_text()
     assert not (small / "mine").exists()
     assert ask(90) == 0  # the very same, by the limit that stands
@@ -207,6 +208,7 @@ def test_a_structure_is_learned_after_an_interruption_or_the_old_bundle_stays(sm
     card = json.loads((small / "mine/card.json").read_text())
     assert card["score_threshold"] == found["score_threshold"]
     assert card["made"]["float"]["file"] == "../mine.weights.h5"
+    assert card["made"]["adapted"]["sure_length_px"] == found["report"]["sure_length_px"]
     assert {one["name"] for one in card["training_data"]} >= {"mine photos", "bridges"}
     assert adapt.adapt_base.open_base(small / "mine", None).threshold == found["score_threshold"]
     assert not (small / "mine.work").exists()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import random
 import shutil
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+import tty
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,11 +39,13 @@ def free(kind: int) -> int:
 class Daemon:
     """A gpsd of our own that reads NMEA from a UDP port."""
 
-    def __init__(self) -> None:
+    def __init__(self, serial: str | None = None) -> None:
+        """``serial``: a serial port instead; ``say`` then is where its receiver's bytes go."""
         self.port, udp = free(socket.SOCK_STREAM), free(socket.SOCK_DGRAM)
-        self._command = [str(GPSD), "-N", "-n", "-S", str(self.port), f"udp://127.0.0.1:{udp}"]
+        self._command = [str(GPSD), "-N", "-n", "-S", str(self.port), serial or f"udp://127.0.0.1:{udp}"]
         self.start()
-        self._to, self._socket = ("127.0.0.1", udp), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        to, self._socket = ("127.0.0.1", udp), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.say: Callable[[bytes], object] = lambda line: self._socket.sendto(line, to)
         self._second = 0
 
     def start(self) -> None:
@@ -59,7 +64,7 @@ class Daemon:
             text = rmc(time_of_day, date, "A", lat, lon) + gga(time_of_day, lat, lon, quality)
             text += sentence("GPGSA,A,3,01,02,03,04,,,,,,,,,1.0,0.8,0.6")
         for line in text.splitlines(keepends=True):
-            self._socket.sendto(line.encode(), self._to)
+            self.say(line.encode())
 
     def close(self) -> None:
         self._socket.close()
@@ -141,6 +146,35 @@ def test_gpsd_is_killed_and_comes_back(gpsd: Daemon) -> None:
         until(lambda: "is gpsd running?" not in str(nav.health()))
         assert _epochs_until_fix(gpsd, nav, "4800.0010").lat_deg == pytest.approx(48.0 + 0.001 / 60)
         assert nav.health() is None
+
+
+def test_a_receiver_that_falls_silent_sends_noise_and_is_pulled_out() -> None:
+    """On a serial port, which is a pseudo terminal here: gpsd lives on, and says less and less."""
+    receiver, port = os.openpty()
+    tty.setraw(port)
+    os.chmod(os.ttyname(port), 0o666)  # gpsd gives up root
+    gpsd = Daemon(os.ttyname(port))
+    gpsd.say = lambda line: os.write(receiver, line)
+    try:
+        with open_navigator(Options(port=gpsd.port), SystemClock()) as nav:
+            until(lambda: "not connected" not in str(nav.health()) and "reached" not in str(nav.health()))
+            _epochs_until_fix(gpsd, nav, "4800.0000")
+            until(lambda: fix(nav) is None)  # silent, and the last one grew old
+            assert "has not reported" in str(until(nav.health)) or "no satellite fix" in str(nav.health())
+            gpsd.say(random.Random(7).randbytes(4_000))
+            assert fix(nav) is None
+            assert _epochs_until_fix(gpsd, nav, "4800.0010").lat_deg == pytest.approx(48.0 + 0.001 / 60)
+            os.close(port)
+            os.close(receiver)
+            receiver = -1
+            until(lambda: fix(nav) is None)
+            assert "has not reported" in str(until(nav.health)) or "no satellite fix" in str(nav.health())
+            assert gpsd.process.poll() is None
+    finally:
+        if receiver >= 0:
+            os.close(port)
+            os.close(receiver)
+        gpsd.close()
 
 
 def test_gpsfake_replays_a_log(tmp_path: Path) -> None:

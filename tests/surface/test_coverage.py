@@ -163,3 +163,23 @@ def test_nowhere_is_nowhere() -> None:
     view = Surveyor(ScaleOptions()).look(nowhere(0), WIDTH, HEIGHT)
     found = look(CLEAR, view, None, SIZE, facing=True)
     assert (found.footprint_m, found.frame, found.incidence_deg) == (None, None, None)
+
+
+def test_charts_in_metres_that_lie_on_each_other_count_once_and_charts_in_pixels_are_not_compared() -> None:
+    """A flight that lost its pose for a while goes on in a new chart, over a place that it had seen before."""
+
+    def metres(chart: int, left_m: float) -> Registered:
+        to_chart = np.array([[0.01, 0, left_m], [0, 0.01, 0], [0, 0, 1]])
+        return Registered(chart, to_chart, "m", 0.01, 0.3, "measured", None, 1.0)
+
+    coverage = Coverage()
+    coverage.add(metres(1, 0.0), SIZE, WHOLE, "blurred")
+    coverage.add(metres(2, 3.2), SIZE, WHOLE, "0.2")
+    found = {(patch.chart, patch.kind): patch.area for patch in coverage.patches()}
+    assert found[1, "0.2"] == pytest.approx(6.4 * 3.6, rel=0.06)
+    assert found[1, "blurred"] == pytest.approx(3.2 * 3.6, rel=0.06)
+    assert len(found) == 2
+    apart = Coverage()
+    for chart in (1, 2):
+        apart.add(Registered(chart, np.eye(3), "px", 1.0, 0.3, "measured", None, 1.0), SIZE, WHOLE, "unscaled")
+    assert [patch.chart for patch in apart.patches()] == [1, 2]

@@ -1,7 +1,8 @@
 """The same crack in earlier flights, found by its place: no name goes from one flight to the next.
 
-Two courses are taken for one crack where they lie no farther apart than the places of both flights allow (95 %), in all
-three directions, and run the same way. Where several lie so near that is said, and none of them is called the same.
+Two courses may be one crack where they lie no farther apart than the places of both flights allow (95 %), in all three
+directions, and run the same way. Where most of them agree on one shift between the flights, they must agree on it too.
+What has several such partners is said to have them, and none of them is called the same.
 """
 
 from __future__ import annotations
@@ -22,11 +23,19 @@ from edge.ground.report.walls import Float64
 from edge.surface import earth
 from edge.surface.geodetic import to_wgs84
 
-_PAGE = 1000
+_PAGE = 500
 _COVER_95 = 1.96
 _SAMPLES = 40
 """Points that a course is compared by."""
 _SAME_WAY = math.cos(math.radians(30.0))
+_AGREED_M = 0.05
+"""So well do cracks agree on the shift between two flights."""
+_CLOSE_M = 0.01
+"""Nearer than this no two places are told apart: the course of one crack differs by so much from view to view."""
+_LEAST_AGREED = 5
+_CLEARLY = 1.5
+"""By so much more findings than any other shift the right one has."""
+_HYPOTHESES = 1500
 _ASKED = 500
 """So many detections of a flight tell how well its places are known."""
 _DEGREES_PER_M = 1.0 / 111_000
@@ -54,10 +63,9 @@ class _Course:
 
 def every_crack(store: Reader, asked: Query) -> Iterator[CrackRow]:
     """The last revision of every crack that ``asked`` means, whatever its limit."""
-    offset = 0
-    while rows := store.cracks(replace(asked, limit=_PAGE, offset=offset)):
+    while rows := store.cracks(replace(asked, limit=_PAGE)):
         yield from rows
-        offset += len(rows)
+        asked = replace(asked, after=rows[-1].row)
 
 
 def history(store: Reader, flight: Flight) -> tuple[dict[str, list[Past]], list[str]]:
@@ -131,44 +139,87 @@ def _evenly(path: Float64) -> Float64:
     return np.column_stack([np.interp(at, steps, column) for column in path.T])
 
 
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    here: int
+    there: int
+    off_m: tuple[float, float, float]
+    """From the earlier course to this one, across them."""
+
+
 def _pairs(now: Sequence[_Course], before: Sequence[_Course], reach_m: float) -> Iterator[tuple[str, Past]]:
-    """By crack_id of ``now`` what lies there in ``before``."""
+    """By crack_id of ``now`` what lies there in ``before``: one entry for each flight and crack."""
     near = [
-        (here, there, apart_m)
+        _Pair(here, there, off_m)
         for here, one in enumerate(now)
         for there, other in enumerate(before)
-        if (apart_m := _apart_m(one, other, reach_m)) is not None
+        if (off_m := _off_m(one, other, reach_m)) is not None
     ]
-    of_here, of_there = Counter(here for here, _, _ in near), Counter(there for _, there, _ in near)
-    for here, there, apart_m in near:
-        found = before[there].feature["properties"]
+    near, moved_m = _aligned(near)
+    of_here, of_there = Counter(pair.here for pair in near), Counter(pair.there for pair in near)
+    told: set[int] = set()
+    for pair in near:
+        if pair.here in told:
+            continue
+        told.add(pair.here)
+        among = max(of_here[pair.here], of_there[pair.there])
+        found = before[pair.there].feature["properties"]
         yield (
-            str(now[here].feature["properties"]["crack_id"]),
+            str(now[pair.here].feature["properties"]["crack_id"]),
             Past(
                 flight_id=str(found["flight_id"]),
                 seen_at=str(found["last_seen"]),
-                width_mm=found.get("width_mm"),
-                at_most_mm=found.get("width_at_most_mm"),
-                length_mm=found.get("length_mm"),
-                apart_m=round(apart_m, 3),
-                sure=of_here[here] == of_there[there] == 1,
+                width_mm=found.get("width_mm") if among == 1 else None,
+                at_most_mm=found.get("width_at_most_mm") if among == 1 else None,
+                length_mm=found.get("length_mm") if among == 1 else None,
+                apart_m=round(math.dist(pair.off_m, moved_m), 3),
+                among=among,
             ),
         )
 
 
-def _apart_m(one: _Course, other: _Course, reach_m: float) -> float | None:
-    """Median distance of the shorter course from the longer one; None where they cannot be one crack."""
+def _aligned(near: list[_Pair]) -> tuple[list[_Pair], tuple[float, float, float]]:
+    """The pairs that agree on how far the two flights are moved against each other, and how far that is.
+
+    Most of what is wrong with a place (satellites, compass) is wrong with all places of a flight. Where most findings
+    agree on one shift, and on no other nearly as well, those that agree are left; else all pairs and no shift.
+    """
+    if not near:
+        return near, (0.0, 0.0, 0.0)
+    offs, here = np.array([pair.off_m for pair in near]), np.array([pair.here for pair in near])
+    tried = offs[:: 1 + len(offs) // _HYPOTHESES]
+    agree = np.linalg.norm(offs[None] - tried[:, None], axis=2) < _AGREED_M
+    counts = np.array([len(np.unique(here[row])) for row in agree])
+    best = int(counts.argmax())
+    elsewhere = np.linalg.norm(tried - tried[best], axis=1) > 3 * _AGREED_M
+    second = int(counts[elsewhere].max(initial=0))
+    if counts[best] < max(_LEAST_AGREED, len(np.unique(here)) / 2) or counts[best] < _CLEARLY * second:
+        return near, (0.0, 0.0, 0.0)
+    moved = np.median(offs[agree[best]], axis=0)
+    rest_m = np.linalg.norm(offs - moved, axis=1)
+    # How well the flights really agree is seen in each crack's nearest partner.
+    nearest_m = [float(rest_m[here == one].min()) for one in np.unique(here[agree[best]])]
+    close_m = min(_AGREED_M, max(_CLOSE_M, 4 * median(nearest_m)))
+    left = [pair for pair, apart_m in zip(near, rest_m, strict=True) if apart_m < close_m]
+    return left, (float(moved[0]), float(moved[1]), float(moved[2]))
+
+
+def _off_m(one: _Course, other: _Course, reach_m: float) -> tuple[float, float, float] | None:
+    """Median way from the other course to this one; None where they cannot be one crack."""
     if one.axes != other.axes or one.feature["properties"].get("kind") != other.feature["properties"].get("kind"):
         return None
     middles_m = float(np.linalg.norm(one.points[_SAMPLES // 2] - other.points[_SAMPLES // 2]))
     if middles_m > one.length_m + other.length_m + reach_m:
         return None
-    shorter, longer = sorted((one, other), key=lambda course: course.length_m)
-    away = np.linalg.norm(shorter.points[:, None] - longer.points[None], axis=2).min(axis=1)
-    apart_m = float(np.median(away))
+    shorter, longer, sign = (one, other, 1.0) if one.length_m <= other.length_m else (other, one, -1.0)
+    ways = shorter.points[:, None] - longer.points[None]
+    nearest = np.linalg.norm(ways, axis=2).argmin(axis=1)
+    off = sign * np.median(ways[np.arange(len(nearest)), nearest], axis=0)
     # Of a crack shorter than the places are good for, the course says nothing.
     turned = shorter.length_m > 2 * reach_m and abs(shorter.direction @ longer.direction) < _SAME_WAY
-    return None if apart_m > reach_m or turned else apart_m
+    if float(np.linalg.norm(off)) > reach_m or turned:
+        return None
+    return float(off[0]), float(off[1]), float(off[2])
 
 
 def _sigma_m(store: Reader, vehicle: str, flight_id: str) -> float | None:

@@ -51,9 +51,9 @@ class Past:
     """Upper bound where the width was too small to be measured."""
     length_mm: Json | None
     apart_m: float
-    """How far its course lay from this one's."""
-    sure: bool
-    """False: other findings lie as near as that, so that nobody can tell which is which."""
+    """How far its course lay from this one's, the shift between the flights taken off."""
+    among: int
+    """1: nothing else lies so near. More: so many findings do, nobody can tell which is which, and no size is given."""
 
 
 @dataclass(slots=True)

@@ -30,6 +30,9 @@ def _best_seq(crack: Json) -> int | None:
     return seq if isinstance(seq, int) else None
 
 
+_NAMED = 4
+
+
 class Gathered:
     """Goes through the detections once and keeps only the best view of each crack."""
 
@@ -44,6 +47,7 @@ class Gathered:
         self._views: dict[str, set[int]] = {}
         self._times: dict[str, tuple[str, str]] = {}
         self._sigmas_m: list[float] = []
+        self._flights: dict[str, None] = {}
         self.count = 0
 
     def take(self, feature: Json) -> None:
@@ -52,6 +56,7 @@ class Gathered:
         if not isinstance(found, dict):
             return
         self.count += 1
+        self._flights.setdefault(str(found.get("flight_id")))
         if (sigma_m := place_sigma_m(feature)) is not None:
             self._sigmas_m.append(sigma_m)
         if isinstance(found.get("area"), dict) and found.get("crack_id") not in self._wanted:
@@ -93,6 +98,9 @@ class Gathered:
         if self._invent and self._kept:
             found = [self._invented(number, name) for number, name in enumerate(self._kept, 1)]
             told.append("no crack has a name here: views of one crack may stand as several findings")
+        if len(self._flights) > 1:
+            names = ", ".join(one[:60] for one in list(self._flights)[:_NAMED])
+            told.append(f"detections of {len(self._flights)} flights lie in one folder ({names}); all are shown as one")
         views = {name: _view(kept) for name, kept in self._kept.items()}
         last = max((number for one in found if isinstance(number := one["properties"].get("number"), int)), default=0)
         for area, best in self._areas.found(last + 1):

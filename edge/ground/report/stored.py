@@ -18,7 +18,7 @@ from edge.ground.stores import in_a_file, open_store, shown
 from edge.support.clock import SystemClock
 from edge.support.errors import UsageError
 
-_PAGE = 2000
+_PAGE = 500
 _SHOWN = 8
 
 
@@ -117,10 +117,9 @@ def _read(store: Reader, flown: FlightRow, photos: Path | None, store_name: str)
 
 def _detections(store: Reader, asked: Query) -> Iterator[DetectionRow]:
     """In the order of arrival, a page at a time; what arrives meanwhile comes behind the last page."""
-    offset = 0
-    while rows := store.detections(replace(asked, limit=_PAGE, offset=offset)):
+    while rows := store.detections(replace(asked, limit=_PAGE)):
         yield from rows
-        offset += len(rows)
+        asked = replace(asked, after=rows[-1].row)
 
 
 def _coverage(store: Reader, flown: FlightRow) -> Json:

@@ -464,4 +464,51 @@ def test_replay_pictures_are_found_by_their_frame_and_a_structure_has_its_own_ax
     one = rows(tmp_path / "out")[made.name(1)]
     assert (one["element"], one["station_m"], one["offset_m"], one["height_m"]) == ("Pier 3", "1.0", "0.2", "2.5")
     assert one["photo"].startswith("photos/")
+    assert "it was changed" not in page(tmp_path / "out")
     assert "there is no map" in Page(page(tmp_path / "out")).text
+
+
+def test_names_that_mean_harm_are_names(flight: Path, tmp_path: Path) -> None:
+    copy = copied(flight, tmp_path)
+    names = [
+        "=cmd|' /C calc'!A0",
+        "</script><img src=x onerror=alert(1)>",
+        "../../../etc/passwd",
+        "\u202e@SUM(1)",
+        "-" * 9000,
+    ]
+    text = (copy / "cracks.geojson").read_text() + "\0" + (copy / "detections.jsonl").read_text()
+    for number, name in enumerate(names, 1):
+        text = text.replace(json.dumps(made.name(number)), json.dumps(name))
+    cracks, _, lines = text.partition("\0")
+    (copy / "cracks.geojson").write_text(cracks)
+    (copy / "detections.jsonl").write_text(lines.replace(f'"{made.FLIGHT}-0000000', '"../../../../etc/passwd'))
+    reviews = [{"crack_id": name, "verdict": "confirmed", "grade": "=1+1", "remark": "+1\n=2"} for name in names]
+    document = {"schema": "spanhawk/review/1", "flight_id": made.FLIGHT, "reviews": reviews}
+    (copy / "review.json").write_text(json.dumps(document))
+    out = tmp_path / "out"
+    told(copy, out, dxf=True)
+    cells = rows(out)
+    assert set(cells) == {"'" + name if name[0] in "=-" else name for name in names} | {made.name(6)}
+    assert all(cells[name]["remark"] == "'+1\n=2" for name in cells if name != made.name(6))
+    seen = Page(page(out))
+    assert not [attrs for _, attrs in seen.elements if any(key.startswith("on") for key in attrs)]
+    assert {path.name for path in tmp_path.iterdir()} <= {copy.name, "out"}
+    assert len(list((out / "photos").iterdir())) == 6, "found by their hashes, not by what they are called"
+
+
+def test_two_flights_in_one_folder_are_told(flight: Path, tmp_path: Path) -> None:
+    copy = copied(flight, tmp_path)
+    lines = (copy / "detections.jsonl").read_text()
+    (copy / "detections.jsonl").write_text(lines + lines.replace(f'"{made.FLIGHT}"', '"another"'))
+    assert f"detections of 2 flights lie in one folder ({made.FLIGHT}, another)" in told(copy, tmp_path / "out")
+
+
+def test_a_flight_that_saw_nothing_says_that_nothing_is_known(tmp_path: Path) -> None:
+    flight = tmp_path / "flight"
+    flight.mkdir()
+    (flight / "summary.json").write_text(json.dumps({"schema": "spanhawk/flight/1", "flight_id": "f", "frames": 0}))
+    told(flight, tmp_path / "out")
+    text = Page(page(tmp_path / "out")).text
+    assert text.index("Nothing is known of what was seen") < text.index("Nothing was found. Read above")
+    assert rows(tmp_path / "out") == {}

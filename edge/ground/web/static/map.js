@@ -5,6 +5,7 @@ import { element, widthWords } from "./data.js";
 const L = window.L;
 const SEEN = { seen: "#2f7f86", poor: "#d9a404", unknown: "#6b7280" };
 const DOTS_BELOW_ZOOM = 21;
+const SHORT_M = 0.1;
 const STEPS_M = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500];
 
 function options(more) {
@@ -109,6 +110,12 @@ export class Wall extends Sheet {
     this.map.setView([0, 0], 5);
     this.grid = L.layerGroup().addTo(this.map);
     this.map.on("moveend", () => this.rule());
+  }
+
+  // A line tells its own place; only what is too short to be seen gets a dot.
+  withDots(crack) {
+    const [begin, end] = [crack.points[0], crack.points.at(-1)];
+    return Math.hypot(end[0] - begin[0], end[1] - begin[1]) < SHORT_M;
   }
 
   // Lines of whole metres (or parts), labelled at the left and the lower edge.
