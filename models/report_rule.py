@@ -76,11 +76,15 @@ class Fitted:
     """The `report` half by site, with intervals."""
 
 
-def fit(scorer: Scorer, tiles: Sequence[Tile], thresholds: Sequence[float]) -> list[Fitted]:
-    """Fit a rule at each threshold, best first; an empty list takes the scorer's own. Raises DataError for too few."""
+def fit(scorer: Scorer, tiles: Sequence[Tile], thresholds: Sequence[float], stricter: float = 0.0) -> list[Fitted]:
+    """Fit a rule at each threshold, best first; an empty list takes the scorer's own.
+
+    `stricter`: ask for so much more evidence than is chosen, natural logarithm of odds; below 0 for less. Raises
+    DataError for too few pieces.
+    """
     levels = list(thresholds) or [scorer.threshold]
     maps = [scorer.score(tile.rgb) for tile in tqdm(tiles, unit="image", mininterval=5)]
-    fitted = [_fit(level, tiles, _study(tiles, maps, level)) for level in levels]
+    fitted = [_fit(level, tiles, _study(tiles, maps, level), stricter) for level in levels]
     best = sites.choose([one.chosen for one in fitted])
     return [fitted[best], *(one for i, one in enumerate(fitted) if i != best)]
 
@@ -136,7 +140,7 @@ def _newton(x: Floats, true: Bool, weight: Floats) -> Floats:
     return np.asarray(found)
 
 
-def _fit(threshold: float, tiles: Sequence[Tile], studied: Sequence[Pieces]) -> Fitted:
+def _fit(threshold: float, tiles: Sequence[Tile], studied: Sequence[Pieces], stricter: float) -> Fitted:
     rows = [i for i, tile in enumerate(tiles) if tile.part == "choose"]
     rule = _rule(tiles, studied, rows)
     chosen_evidence: list[Floats] = [np.zeros(0)] * len(tiles)
@@ -152,7 +156,7 @@ def _fit(threshold: float, tiles: Sequence[Tile], studied: Sequence[Pieces]) -> 
     table = _table(threshold, [tiles[i] for i in rows], [studied[i] for i in rows], kept)
     swept = sites.sweep(table, None)
     best = sites.choose(swept)
-    rule = replace(rule, constant=round(rule.constant - CUTS[best], 4))
+    rule = replace(rule, constant=round(rule.constant - CUTS[best] - stricter, 4))
     both = [
         [one.length_px >= SURE_LENGTH_PX * (1 - one.score), (_evidence(one, rule) >= 0) | long_enough(one.signs)]
         for one in studied

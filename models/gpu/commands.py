@@ -60,6 +60,8 @@ def add(commands: Any) -> None:
     rule.add_argument("--data", type=Path, required=True, help="folder that image folders are relative to")
     rule.add_argument("--thresholds", type=float, nargs="+", default=[0.5, 0.6, 0.75], metavar="T",
                       help="thresholds of the mask to try (%(default)s)")  # fmt: skip
+    rule.add_argument("--stricter", type=float, default=0.0, metavar="LN",
+                      help="ask for so much more evidence than is chosen, ln of odds")  # fmt: skip
     rule.add_argument("--most", type=int, help="at most about this many pictures of each source")
     rule.add_argument("--class", dest="kind", default="crack", help="whose rule it is (%(default)s)")
     rule.add_argument("--record", type=Path, metavar="FILE.json",
@@ -78,7 +80,7 @@ def _report_rule(arguments: argparse.Namespace) -> int:
     tiles = list(sites.held_tiles(load_recipe(arguments.recipe), arguments.data, arguments.most))
     if not tiles:
         raise DataError(f"{arguments.recipe} holds no picture out: give some source hold or hold_photos.")
-    fitted = report_rule.fit(scorer, tiles, arguments.thresholds)
+    fitted = report_rule.fit(scorer, tiles, arguments.thresholds, arguments.stricter)
     if arguments.record is not None:
         report_rule.record(arguments.record, arguments.kind, fitted[0])
     print(json.dumps({"model": scorer.name, "rules": [asdict(one) for one in fitted]}, indent=1))
