@@ -101,7 +101,7 @@ $(VENV)/.grounds: pyproject.toml | $(VENV)/bin/python
 
 # What builds and tests: TensorFlow, linters, oracles; under CI PyTorch too.
 $(VENV)/.builds: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -e '.[demo,report,dxf,ground,workstation]' --group dev $(if $(CI),--group torch)
+	$(BIN)/python -m pip install --quiet -e '.[demo,report,dxf,ground,workstation]' --group dev $(if $(CI),--group torch --group labelme)
 	@touch $@ $(VENV)/.flies $(VENV)/.grounds
 
 # What benchmarks compare with: ONNX Runtime and the way to it.
