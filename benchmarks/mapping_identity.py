@@ -209,7 +209,7 @@ def _reported(shot: Shot, sure_length_px: float) -> list[Crack]:
 def report_lengths(seeds: Sequence[int], cache: Path | None, lengths_px: Sequence[float]) -> str:
     """What each ``[report] sure_length_px`` costs and gains: single frames alone, and many looks, as Markdown.
 
-    Many looks judge everything that was traced, so that they are the same for every length.
+    Many looks judge all that was traced: their rows do not depend on the length.
     """
     lines = ["| sure_length_px | false cracks a flight | hairlines' length found |", "|---|---|---|"]
     flights = [flown(seed, cache) for seed in seeds]

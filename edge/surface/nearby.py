@@ -9,7 +9,7 @@ Box = tuple[float, float, float, float]
 Cell = tuple[int, int]
 
 _MOST_CELLS = 4096
-"""A box over more cells than this is asked for everywhere."""
+"""A box over more cells than this is compared with every line."""
 
 
 class Nearby:

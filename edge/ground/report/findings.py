@@ -89,7 +89,7 @@ class Finding:
 
     @property
     def several(self) -> bool:
-        """True where more than one view vouches for it."""
+        """True where more than one view shows it."""
         return self.state in ("confirmed", "several views")
 
     @property

@@ -171,7 +171,7 @@ def _flown(flight: Flight, shown: Sequence[Finding]) -> str:
     """The day of the flight, and whether its clock can be believed."""
     begun = min((one.first_seen for one in shown if one.first_seen), default=flight.summary.get("started_at"))
     unset = any(one.view is not None and one.view.clock_set is False for one in shown)
-    return saying.day(begun) + (" by a clock that nothing vouches for" if unset and begun else "")
+    return saying.day(begun) + (" by a clock that nothing has confirmed" if unset and begun else "")
 
 
 def _shortened(text: str) -> str:

@@ -114,7 +114,7 @@ def test_cracks_are_known_again_by_their_place(tmp_path):
     assert "wider" not in past[0.4]
 
 
-def test_places_that_nobody_vouches_for_are_not_compared(tmp_path, capsys):
+def test_places_without_a_stated_accuracy_are_not_compared(tmp_path, capsys):
     url = str(tmp_path / "ground.db")
     fill(url, sigma_m=None, earlier=[(1, 0.0, 0.1)])
     code, out = write(tmp_path, url)
