@@ -117,6 +117,11 @@ class Registrar:
         """How many keyframes are kept."""
         return len(self._keys)
 
+    @property
+    def open_charts(self) -> set[int]:
+        """The charts that a later frame may still lie on: the current one, and the one that may be found again."""
+        return {key.chart for key in (self._current, self._before, self._resumable) if key is not None}
+
     def counters(self) -> list[Any]:
         """Charts, frames and unit so far, for ``go_on``."""
         return [self._charts, self._frames, self._unit]
