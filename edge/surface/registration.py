@@ -24,6 +24,7 @@ from edge.surface.matching import (
     by_blocks,
     by_phase,
     by_template,
+    middle_of,
     overlap,
     project,
     scale_at,
@@ -95,6 +96,11 @@ class _Key:
     sigma_px: float
     predicted: Matrix | None = None
     """Where the pose had it, metres; None without one."""
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """Its middle on the chart."""
+        return middle_of(self.to_chart, self.look.shape)
 
 
 class Registrar:
@@ -233,13 +239,20 @@ class Registrar:
         Only keyframes that may overlap within three standard uncertainties are asked, and at most two of them.
         """
         reach = 3 * sigma_px + 4
+        anywhere = reach >= 0.5 * look.shape[1]
         asked = 0
         earlier = [key for key in list(self._keys)[:-RECENT] if key.chart == chart]
-        for key in sorted(earlier, key=lambda one: shift(one.to_chart, to_chart, look.shape)):
-            if asked == 3:
+        if not earlier:
+            return None
+        apart = np.hypot(*(np.array([key.middle for key in earlier]) - middle_of(to_chart, look.shape)).T)
+        # Frames of the chain differ in scale by little: two so far apart share nothing.
+        farthest = 2 * scale_at(to_chart, look.shape) * math.hypot(*look.shape)
+        for place in np.argsort(apart, kind="stable").tolist():
+            if asked == 3 or (apart[place] > farthest and not anywhere):
                 break
+            key = earlier[place]
             guess = np.linalg.inv(key.to_chart) @ to_chart
-            if overlap(guess, look.shape) < 0.1 and reach < 0.5 * look.shape[1]:
+            if not anywhere and overlap(guess, look.shape) < 0.1:
                 continue
             asked += 1
             to_key = by_blocks(key.look, look, guess)
