@@ -16,11 +16,12 @@ from edge.ground.collector import TOPICS, Collector
 from edge.ground.incoming import MAX_PAYLOAD_BYTES
 from edge.ground.pictures import Pictures
 from edge.ground.report import bands
-from edge.ground.settings import GroundOptions, GroundSettings, listen, read
+from edge.ground.settings import GroundOptions, GroundSettings, read
 from edge.ground.stores import open_store, shown
 from edge.mqtt.address import parse_url
 from edge.mqtt.listener import Line, Subscriber
 from edge.mqtt.tls import read_password, tls_context
+from edge.support.access import Guesses, listen
 from edge.support.clock import Clock, SystemClock
 from edge.support.errors import ConfigError, UsageError
 
@@ -91,7 +92,6 @@ def site_of(options: GroundOptions, reader: Reader, collector: Collector, clock:
         raise ConfigError(
             f"ground.http: the live page needs aiohttp ({error}); install it: pip install 'spanhawk[ground]'"
         ) from error
-    from edge.ground.web.access import Door, read_token, tls_context
     from edge.ground.web.features import Features
     from edge.ground.web.live import Live
     from edge.ground.web.metrics import metrics
@@ -115,6 +115,5 @@ def site_of(options: GroundOptions, reader: Reader, collector: Collector, clock:
             reader, collector.counts, connected=collector.connected, troubles=len(collector.health())
         ),
     )
-    context = None if options.http_cert_file is None else tls_context(options.http_cert_file, options.http_key_file)
-    door = Door(None if options.http_token_file is None else read_token(options.http_token_file))
-    return Site(listen(options.http), door, context, shown)
+    address, guard = listen(options.http, "ground.http"), options.guard
+    return Site(address, guard.door(), Guesses(clock), guard.context(), shown)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 from edge.ground.pictures import default_folder
 from edge.mqtt.paho import Options as MqttOptions
 from edge.support import config
+from edge.support.access import Guard
 from edge.support.errors import ConfigError
 
 
@@ -51,9 +50,7 @@ class GroundOptions:
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
         if self.http is not None:
-            self._check_http(listen(self.http))
-        if self.http_key_file is not None and self.http_cert_file is None:
-            raise ConfigError("ground.http_key_file is given without http_cert_file; give the certificate too")
+            self.guard.check(self.http)
         if not self.share or any(one in self.share for one in "/+#"):
             raise ConfigError(f"ground.share: got {self.share!r}, needs a name without / + #")
         if not 1 <= self.batch <= 10_000:
@@ -63,50 +60,17 @@ class GroundOptions:
         if not 1 <= self.resend_after_s <= 3600:
             raise ConfigError(f"ground.resend_after_s: got {self.resend_after_s}, needs 1 to 3600")
 
-    def _check_http(self, address: Listen) -> None:
-        if address.loopback:
-            return
-        lacking = [] if self.http_token_file is not None else ["http_token_file"]
-        if self.http_cert_file is None and not self.allow_plaintext:
-            lacking.append("http_cert_file (or allow_plaintext = true, on a network that nobody else listens to)")
-        if lacking:
-            raise ConfigError(
-                f"ground.http: got {self.http!r}, where other machines can connect; that needs [ground] "
-                f"{' and '.join(lacking)}. 127.0.0.1:{address.port} needs neither"
-            )
+    @property
+    def guard(self) -> Guard:
+        """How the page is guarded."""
+        return Guard(
+            "ground.http", "http_", self.http_token_file, self.http_cert_file, self.http_key_file, self.allow_plaintext
+        )
 
     @property
     def picture_folder(self) -> Path | None:
         """Where pictures are kept; None: nowhere."""
         return default_folder(self.store) if self.pictures is None else self.pictures
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Where the page listens."""
-
-    host: str
-    """A name or an address, without brackets."""
-    port: int
-    """0: any that is free."""
-
-    @property
-    def loopback(self) -> bool:
-        """True where only this machine can connect."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-
-def listen(text: str) -> Listen:
-    """``HOST:PORT``, an IPv6 address in brackets. Raises ConfigError."""
-    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+)):(\d{1,5})", text, re.ASCII)
-    if found is None or int(found[3]) > 65535:
-        raise ConfigError(f"ground.http: got {text!r}, needs HOST:PORT, as 127.0.0.1:8080 or [::1]:8080")
-    return Listen(found[1] or found[2], int(found[3]))
 
 
 @dataclass(frozen=True, slots=True)
