@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -73,34 +73,74 @@ class GroundOptions:
         return default_folder(self.store) if self.pictures is None else self.pictures
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drone:
+    """A table ``[pictures.drones.VEHICLE]``: where the pictures of one drone are fetched."""
+
+    url: str
+    """As ``https://drone1.local:8765``: what the drone's own ``[pictures] listen`` says."""
+    token_file: Path | None = None
+    """Its first line is the drone's token."""
+    ca_file: Path | None = None
+    """Whose certificates are trusted (PEM), which may be the drone's own; None: the system's authorities."""
+    allow_plaintext: bool = False
+    """``http://`` to another machine: whoever can listen on that network reads the token and the pictures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureOptions:
+    """The ``[pictures]`` table: pictures of the cracks' best views, fetched from the drones."""
+
+    drones: Mapping[str, Drone] = field(default_factory=dict)
+    """By vehicle; those that are not named are not asked."""
+    rate_kb_s: int = 1000
+    """So much is fetched at most, from all drones together, kilobytes a second."""
+    min_free_mb: int = 500
+    """With less room on the disk nothing is fetched, megabytes."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if not 1 <= self.rate_kb_s <= 10_000_000:
+            raise ConfigError(f"pictures.rate_kb_s: got {self.rate_kb_s}, needs 1 to 10000000")
+        if self.min_free_mb < 0:
+            raise ConfigError(f"pictures.min_free_mb: got {self.min_free_mb}, needs 0 or more")
+
+
 @dataclass(frozen=True, slots=True)
 class GroundSettings:
     """All of it."""
 
     ground: GroundOptions
+    pictures: PictureOptions
     mqtt: MqttOptions
+
+
+_TABLES = ("ground", "pictures", "mqtt")
 
 
 def read(
     path: Path | None, *, broker: str | None = None, store: str | None = None, http: str | None = None
 ) -> GroundSettings:
-    """The file's tables ``[ground]`` and ``[mqtt]``; what is not None replaces the file's. Raises ConfigError."""
+    """The file's tables; what is not None replaces what it says. Raises ConfigError."""
     table: Mapping[str, Any] = {} if path is None else config.load(path)
     try:
         for key in table:
-            if key not in ("ground", "mqtt"):
-                raise config.unknown_key(key, key, ["ground", "mqtt"])
+            if key not in _TABLES:
+                raise config.unknown_key(key, key, list(_TABLES))
         ground = config.build(GroundOptions, _table(table, "ground"), "ground")
         ground = dataclasses.replace(
             ground, store=ground.store if store is None else store, http=ground.http if http is None else http
         )
+        pictures = config.build(PictureOptions, _table(table, "pictures"), "pictures")
+        if pictures.drones and ground.picture_folder is None:
+            raise ConfigError("pictures.drones: there is no folder for pictures; name one with [ground] pictures")
         given = dict(_table(table, "mqtt"))
         if broker is not None:
             given["url"] = broker
         mqtt = config.build(MqttOptions, given, "mqtt")
     except ConfigError as error:
         raise type(error)(f"{path or 'the command line'}: {error}") from error
-    return GroundSettings(ground, mqtt)
+    return GroundSettings(ground, pictures, mqtt)
 
 
 def _table(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:

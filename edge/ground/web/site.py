@@ -50,6 +50,8 @@ class Shown:
     tiles: Path | None
     troubles: Callable[[], list[str]]
     """What is wrong with the ground now, one sentence each."""
+    heads: Callable[[], list[Any]]
+    """How far everything has come: a page asks for what is new when one of these has changed."""
     metrics: Callable[[], str]
 
 
@@ -127,7 +129,7 @@ class Site:
         return TryAgainError(f"{at}; name another port, or stop what listens there")
 
     def _application(self) -> web.Application:
-        events = Events(self._shown.reader.heads)
+        events = Events(self._shown.heads)
         application = web.Application(middlewares=[self._guard], client_max_size=1024)
         routes = Routes(self._shown, self._files)
         for path, handler in routes.table().items():
