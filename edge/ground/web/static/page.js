@@ -10,7 +10,7 @@ const LIST_STEP = 100;
 const FLEET_EVERY_MS = 2000, COVERAGE_EVERY_MS = 5000, AGAIN_MS = 5000;
 
 const cracks = new Map();
-let legend, plan, wall, list, fleet = null, patches = [], walls = [], newest = null, heads = [0, 0, [0, 0], 0];
+let legend, plan, wall, list, fleet = null, patches = [], walls = [], newest = null, heads = [0, 0, [0, 0], 0, 0];
 let most = LIST_STEP, trouble = null, fitted = false, drawing = false;
 
 const colourOf = (crack) => legend.bands[crack.band === null ? legend.bands.length - 1 : crack.band].colour;
@@ -70,6 +70,13 @@ async function loadCracks() {
   draw();
 }
 
+// Pictures have come: the cracks say which of them are here now.
+async function loadPictures() {
+  if ([...cracks.values()].every((one) => one.picture !== 1)) return;
+  newest = null;
+  asCracks();
+}
+
 async function loadFleet() {
   fleet = await ask("/live/fleet");
   drawFleet(fleet);
@@ -124,7 +131,7 @@ function paced(task, everyMs) {
   };
 }
 
-const asCracks = paced(loadCracks, 500), asFleet = paced(loadFleet, FLEET_EVERY_MS), asCoverage = paced(loadCoverage, COVERAGE_EVERY_MS), asWalls = paced(loadWalls, COVERAGE_EVERY_MS);
+const asCracks = paced(loadCracks, 500), asFleet = paced(loadFleet, FLEET_EVERY_MS), asCoverage = paced(loadCoverage, COVERAGE_EVERY_MS), asWalls = paced(loadWalls, COVERAGE_EVERY_MS), asPictures = paced(loadPictures, COVERAGE_EVERY_MS);
 
 function say(state, words) {
   const link = by("link");
@@ -141,6 +148,7 @@ function listen() {
     if (trouble !== null) return drawAlarm(fleet, trouble);
     say("live", "live");
     if (told[1] !== heads[1]) { asCracks(); asWalls(); }
+    if (told[4] !== heads[4]) asPictures();
     if (String(told[2]) !== String(heads[2])) asCoverage();
     asFleet();
     heads = told;
