@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from edge.ground import Reader, Store
+from edge.ground import Store
 from edge.ground.collector import TOPICS, Collector
 from edge.ground.incoming import MAX_PAYLOAD_BYTES
 from edge.ground.pictures import Pictures
@@ -81,8 +81,8 @@ def collector_of(settings: GroundSettings, store: Store, clock: Clock) -> Collec
     return Collector(store, connect, clock, batch=ground.batch, resend_after_s=ground.resend_after_s)
 
 
-def site_of(options: GroundOptions, reader: Reader, collector: Collector, clock: Clock) -> Site:
-    """The page over ``reader``, not started yet. Raises ConfigError."""
+def site_of(options: GroundOptions, reader: Store, collector: Collector, clock: Clock) -> Site:
+    """The page over ``reader``, not started yet; only reviews are written to it. Raises ConfigError."""
     if options.http is None:
         raise ConfigError("ground.http: nothing is given, needs HOST:PORT")
     try:
@@ -95,6 +95,7 @@ def site_of(options: GroundOptions, reader: Reader, collector: Collector, clock:
     from edge.ground.web.features import Features
     from edge.ground.web.live import Live
     from edge.ground.web.metrics import metrics
+    from edge.ground.web.reviews import Reviews
 
     try:
         table = bands.load(options.bands)
@@ -108,6 +109,7 @@ def site_of(options: GroundOptions, reader: Reader, collector: Collector, clock:
         reader=reader,
         features=Features(reader, table, clock),
         live=Live(reader, pictures, table, clock),
+        reviews=Reviews(reader, clock),
         pictures=pictures,
         tiles=options.tiles,
         troubles=collector.health,

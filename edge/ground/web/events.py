@@ -87,7 +87,7 @@ class Events:
         while self._pages and not self._over:
             try:
                 heads = await asyncio.to_thread(self._heads)
-                now = json.dumps([heads.detections, heads.cracks, list(heads.coverage), heads.states_us])
+                now = json.dumps([heads.detections, heads.cracks, list(heads.coverage), heads.states_us, heads.reviews])
             except TryAgainError as error:
                 now = json.dumps({"trouble": str(error)})
             if now != self._now:
