@@ -66,10 +66,17 @@ function drawWall() {
   wall.rule();
 }
 
+// Asked for at once, not after one another: a radio link takes its time for each.
+let firstCracks = ask("/live/cracks");
+const firstLegend = ask("/live/legend");
+firstCracks.catch(() => {}); // who waits for it later is told
+
 async function loadCracks() {
   let more = true;
   while (more) {
-    const answer = await ask(newest === null ? "/live/cracks" : `/live/cracks?after=${newest}`);
+    const asked = newest === null ? firstCracks || ask("/live/cracks") : ask(`/live/cracks?after=${newest}`);
+    firstCracks = null;
+    const answer = await asked;
     for (const one of cracksOf(answer)) {
       cracks.delete(one.crack_id); // so that the newest stand at the end
       cracks.set(one.crack_id, one);
@@ -219,7 +226,7 @@ function themes() {
 
 async function begin() {
   themes();
-  legend = await ask("/live/legend");
+  legend = await firstLegend;
   drawLegend();
   plan = new Plan(by("plan"), choose, legend.tiles);
   plan.redraw = draw;
