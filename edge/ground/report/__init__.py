@@ -17,7 +17,7 @@ from edge.ground.report import bands, cameras, findings, photos, review, tables
 from edge.ground.report.findings import Finding
 from edge.ground.report.flight import Flight, Source
 from edge.ground.report.walls import Float64, Wall
-from edge.ground.report.words import clean
+from edge.ground.report.words import clean, count
 from edge.support.disk import make_folder, write_whole
 from edge.support.errors import TryAgainError, UsageError
 
@@ -54,7 +54,7 @@ def write(job: Job) -> str:
     lost = sorted(set(reviews) - {one.crack_id for one in (*shown, *withdrawn)})
     if lost:
         flight.missing.append(
-            f"{len(lost)} reviews name findings that this flight does not have, as {clean(lost[0])[:60]}"
+            f"{count(len(lost), 'review')} of findings that this flight does not have, as {clean(lost[0])[:60]}"
         )
     originals = photos.locate(shown, flight.photos, flight.kept)
     try:
@@ -66,7 +66,7 @@ def write(job: Job) -> str:
         why = error.strerror or error
         raise UsageError(f"--out {job.out}: cannot write there ({why}); name another folder") from error
     without = sum(one.photo is None for one in shown)
-    said = [f"{job.out / 'index.html'}: {len(shown)} findings, {len(shown) - without} with a photo"]
+    said = [f"{job.out / 'index.html'}: {count(len(shown), 'finding')}, {len(shown) - without} with a photo"]
     return "\n".join([*said, *(f"  note: {one}" for one in flight.missing)])
 
 

@@ -36,7 +36,7 @@ def test_the_page_needs_no_network_and_its_policy_names_its_own_script(out: Path
 def test_the_first_page_begins_with_what_was_not_seen(out: Path) -> None:
     text = Page(page(out)).text
     assert text.index("Nothing is known of what was seen") < text.index("Summary")
-    assert "3 pictures were dropped unseen" in text
+    assert "3 pictures dropped unseen" in text
     assert bands.WORDS in text
 
 
@@ -95,7 +95,7 @@ def test_unconfirmed_findings_stand_behind_confirmed_ones(flight: Path, tmp_path
     told(copy, tmp_path / "out")
     order = [attrs["data-id"] for tag, attrs in Page(page(tmp_path / "out")).elements if tag == "article"]
     assert order == [made.name(number) for number in (4, 3, 2, 1, 6)]
-    assert "1 more were withdrawn" in Page(page(tmp_path / "out")).text
+    assert "1 more finding withdrawn" in Page(page(tmp_path / "out")).text
 
 
 def test_a_flight_that_saw_nothing_says_that_nothing_is_known(tmp_path: Path) -> None:
