@@ -8,6 +8,7 @@ const HINTS = {
   closer: "too far to see the cracks that are asked for: fly closer",
   slower: "the picture is smeared: fly slower", "more light": "the picture is dark: more light is needed",
 };
+const PICTURES = { 0: "no picture", 1: "picture is on the drone", 3: "picture is lost" };
 const FACTS = {
   state: "state", kind: "kind", width_mean_mm: "width, mm", width_sigma_mm: "its standard uncertainty, mm",
   width_at_most_mm: "width at most, mm", band: "band", length_mm: "length, mm", n_views: "views", score: "score",
@@ -51,7 +52,7 @@ export class List {
       button.append(element("img", null, { className: "thumb", loading: "lazy", alt: "", width: 88, height: 62,
         src: `/live/cracks/${encodeURIComponent(crack.crack_id)}/picture` }));
     } else {
-      button.append(element("span", crack.picture === 1 ? "picture is on the drone" : "no picture", { className: "thumb" }));
+      button.append(element("span", PICTURES[crack.picture], { className: "thumb" }));
     }
     const words = element("span");
     words.append(

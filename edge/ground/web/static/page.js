@@ -11,7 +11,7 @@ const LIST_STEP = 100;
 const FLEET_EVERY_MS = 2000, COVERAGE_EVERY_MS = 5000, AGAIN_MS = 5000;
 
 const cracks = new Map();
-let legend, plan, wall, list, reviews, fleet = null, patches = [], walls = [], newest = null, heads = [0, 0, [0, 0], 0, 0];
+let legend, plan, wall, list, reviews, fleet = null, patches = [], walls = [], newest = null, heads = [0, 0, [0, 0], 0, 0, 0];
 let most = LIST_STEP, trouble = null, fitted = false, drawing = false;
 
 const colourOf = (crack) => legend.bands[crack.band === null ? legend.bands.length - 1 : crack.band].colour;
@@ -72,6 +72,13 @@ async function loadCracks() {
   draw();
 }
 
+// Pictures have come: the cracks say which of them are here now.
+async function loadPictures() {
+  if ([...cracks.values()].every((one) => one.picture !== 1)) return;
+  newest = null;
+  asCracks();
+}
+
 async function loadFleet() {
   fleet = await ask("/live/fleet");
   drawFleet(fleet);
@@ -126,7 +133,8 @@ function paced(task, everyMs) {
   };
 }
 
-const asCracks = paced(loadCracks, 500), asFleet = paced(loadFleet, FLEET_EVERY_MS), asCoverage = paced(loadCoverage, COVERAGE_EVERY_MS), asWalls = paced(loadWalls, COVERAGE_EVERY_MS), asReviews = paced(() => reviews.load(), 500);
+const asCracks = paced(loadCracks, 500), asFleet = paced(loadFleet, FLEET_EVERY_MS), asCoverage = paced(loadCoverage, COVERAGE_EVERY_MS), asWalls = paced(loadWalls, COVERAGE_EVERY_MS);
+const asReviews = paced(() => reviews.load(), 500), asPictures = paced(loadPictures, COVERAGE_EVERY_MS);
 
 function say(state, words) {
   const link = by("link");
@@ -145,6 +153,7 @@ function listen() {
     if (told[1] !== heads[1]) { asCracks(); asWalls(); }
     if (String(told[2]) !== String(heads[2])) asCoverage();
     if (told[4] !== heads[4]) asReviews();
+    if (told[5] !== heads[5]) asPictures();
     asFleet();
     heads = told;
   });
