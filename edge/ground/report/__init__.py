@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge.flights.reader import keep_out
 from edge.ground.report import bands, cameras, findings, photos, review, tables
 from edge.ground.report.findings import Finding
 from edge.ground.report.flight import Flight, Source
@@ -57,6 +58,10 @@ def write(job: Job) -> str:
             f"{count(len(lost), 'review')} of findings that this flight does not have, as {clean(lost[0])[:60]}"
         )
     originals = photos.locate(shown, flight.photos, flight.kept)
+    if gone := sum(one.photo is None and one.photo_doubt is not None for one in shown):
+        flight.missing.append(
+            f"photos: of {count(gone, 'finding')} none is in the flight's folder; --photos DIR names where they lie"
+        )
     try:
         make_folder(job.out)
         _files(job, flight, table, shown, withdrawn, walls, originals)
@@ -80,6 +85,8 @@ def _libraries(job: Job) -> None:
 
 
 def _may_write(job: Job) -> None:
+    if job.source.folder is not None:
+        keep_out(job.source.folder, job.out)
     there = [name for name in FILES if (job.out / name).exists()]
     if there and not job.overwrite:
         raise UsageError(
