@@ -16,7 +16,7 @@ from edge.detections import coverage, wire
 from edge.ground.report import cameras
 from edge.ground.report.findings import FIELDS
 from tests.ground.report import made
-from tests.ground.report.reading import copied, rows, told
+from tests.ground.report.reading import change, copied, rows, told
 
 pytest.importorskip("pyogrio", reason="the extra [report] is not installed")
 pytest.importorskip("jinja2", reason="the extra [report] is not installed")
@@ -103,6 +103,8 @@ def test_photos_with_a_place_get_a_geo_txt_as_opendronemap_reads_it(tmp_path: Pa
 
     flight = made.write(tmp_path / "flight", 1)
     photo = next((flight / "photos").glob("*.jpg"))
+    photo = photo.rename(photo.with_name("DJI (1) of 2.jpg"))
+    change(flight, 1, best={"frame_seq": 1, "frame_name": photo.stem})
     frame = Frame(1, 0, 500, np.full((480, 640, 3), 90, np.uint8))
     nav = NavState(0, Fix(FixKind.RTK_FIXED, 51.05, 3.72, 12.5, 0.02, 0.04, 3), Attitude(1.5, -80.0, 275.5), 2.0)
     evidence.save(frame, nav, Moment(datetime(2026, 5, 1, tzinfo=timezone.utc), synced=True), photo.parent, photo.name)
