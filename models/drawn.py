@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.frames.decode import UnreadableImageError, unchanged
+from edge.frames.decode import UnreadableImageError, several, unchanged
 from edge.frames.stills import inspect
 from models import DamagedError, DataError
 
@@ -33,6 +33,9 @@ _SOLID_PX = 5
 """Side of a square of one value between: no edge is so wide."""
 _MOST_FLAT = 0.05
 """Of what is drawn: so many pixels JPEG leaves in squares of one value."""
+_MOST_FADING = 0.5
+"""Of what is drawn: so many pixels far from both ends. Anti-aliasing, JPEG and enlarging lines of any width leave up to
+0.2, a blur of three pixels 1.0 and more."""
 MOST_DRAWN = 0.5
 """A crack covers less of a picture than this; otherwise what is drawn is the ground."""
 _SAME_HUE = 0.25
@@ -88,7 +91,10 @@ def _stored(path: Path) -> tuple[Samples, int]:
     if still.bad is not None:
         raise DamagedError(f"Mask {path} cannot be read: {still.bad}; replace it or take it out.")
     try:
-        return unchanged(path.read_bytes(), still.exif.orientation), still.exif.orientation
+        data = path.read_bytes()
+        if several(data):
+            raise DataError(f"Mask {path} holds several pictures; which is the mask? Export that one alone.")
+        return unchanged(data, still.exif.orientation), still.exif.orientation
     except (UnreadableImageError, OSError) as error:
         raise DamagedError(f"Mask {path} cannot be read: {error}; replace it or take it out.") from error
 
@@ -238,6 +244,13 @@ def _check_two_sided(plane: Samples, highest: float, path: Path) -> None:
             "bright; export it with 0 and 255."
         )
     square = np.ones((_SOLID_PX, _SOLID_PX), np.uint8)
+    wide = cv2.erode((plane > BETWEEN[0] * highest).astype(np.uint8), square) > 0
+    bright = cv2.dilate((plane >= BETWEEN[1] * highest).astype(np.uint8), square) > 0
+    if (between & wide & ~bright).sum() > _MOST_FADING * (plane > highest / 2).sum():
+        raise DataError(
+            f"Mask {path} fades over many pixels, as a map of probabilities does; where does the damage end? Export it "
+            "with 0 and 255."
+        )
     level = plane.astype(np.float32)
     flat = cv2.dilate(level, square) == cv2.erode(level, square)
     areas = flat & between
