@@ -127,7 +127,7 @@ def test_nothing_drawn(saved, data):
 AREA = np.zeros(SHAPE, bool)
 AREA[30:55, 10:40] = True
 AMBIGUOUS = {
-    "map of probabilities": (encoded(cv2.GaussianBlur(GREY * np.uint8(255), (0, 0), 3)), "fades over many pixels"),
+    "map of probabilities": (encoded(cv2.GaussianBlur(GREY * np.uint8(255), (0, 0), 5)), "fades over many pixels"),
     "pages": (pages(GREY * np.uint8(255), GREY * np.uint8(255)), "holds several pictures"),
     "inverted": (encoded(255 - GREY * 255), "seems to be inverted: 96%"),
     "everything": (encoded(np.full(SHAPE, 255, np.uint8)), "seems to be inverted: 100%"),
