@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import logging
+import zlib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +20,7 @@ from edge.masks import Area, Mask
 from edge.measurers import Measured, Measurer
 from edge.outbox import Letter
 from edge.outcome import Flight, Picture
-from edge.support.clock import Clock
+from edge.support.clock import Clock, stopwatch_ns
 from edge.surface import CrackSize
 from edge.surface.coverage import Coverage
 from edge.surface.inventory import Inventory, Look
@@ -24,6 +28,11 @@ from edge.surface.place import View
 from edge.surface.record import CrackState
 from edge.surface.registration import Registered
 from edge.surface.visibility import Motion, Seen, look
+
+log = logging.getLogger(__name__)
+
+MOST_CRACKS = 12_000
+"""So many cracks of a flight are kept for its files, 0.5 kB each; of more the oldest are left out, and it is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,10 @@ class Recognised:
     """The cracks that changed enough to be reported again."""
     placed: Registered | None
     """Where the frame lies beside the others; None where the flight keeps no inventory of cracks."""
+    found: Measured | None = None
+    """What was found of the named class, with the profiles that were read meanwhile; None where no class is named."""
+    reading_ns: int = 0
+    """What that reading took."""
 
 
 class FlightMap:
@@ -52,6 +65,7 @@ class FlightMap:
         self._named_in = flight.named_in or flight.flight_id
         self._coverage = Coverage()
         self._motion = Motion()
+        self._published = Published()
 
     @property
     def kind(self) -> str | None:
@@ -63,7 +77,19 @@ class FlightMap:
     ) -> Recognised:
         """Name what was found of ``kind``, also what is not reported; ``picture`` is kept where it is a best view."""
         cracks = [one for one in (*found.damage, *found.held_back) if isinstance(one, Crack)]
-        sizes = [measurer.size(crack, view.plane) for crack in cracks]
+        sizes = [_size(measurer, crack, view) for crack in cracks]
+        reading_ns = 0
+
+        def read(wanted: Collection[int]) -> None:
+            nonlocal reading_ns
+            begun = stopwatch_ns()
+            places = {cracks[i].line: i for i in wanted if cracks[i].width_method == "rough"}
+            for line, crack in ({} if found.unread is None else found.unread.read(places)).items():
+                at = places[line]
+                cracks[at] = replace(crack, component=cracks[at].component)
+                sizes[at] = _size(measurer, cracks[at], view)
+            reading_ns = stopwatch_ns() - begun
+
         told = self.inventory.add(
             Look(
                 frame_seq=frame.seq,
@@ -71,9 +97,10 @@ class FlightMap:
                 seen_at=moment.at,
                 rgb=frame.rgb,
                 cracks=cracks,
-                sizes=[size if isinstance(size, CrackSize) else None for size in sizes],
+                sizes=sizes,
                 view=view,
                 picture=picture.take,
+                read=read,
             )
         )
         names = {
@@ -81,7 +108,9 @@ class FlightMap:
             for crack, number in zip(cracks, told.numbers, strict=True)
             if number is not None
         }
-        return Recognised(names, told.revisions, told.placed)
+        reported = len(found.damage)
+        found = replace(found, damage=cracks[:reported], held_back=cracks[reported:])
+        return Recognised(names, told.revisions, told.placed, found, reading_ns)
 
     def is_news(self, name: str, recognised: Recognised) -> bool:
         """Whether the crack ``name`` is among those that this frame changed."""
@@ -105,8 +134,11 @@ class FlightMap:
         return [self.letter(state) for state in self.inventory.finish()]
 
     def cracks(self) -> list[dict[str, Any]]:
-        """The flight's cracks as they are known now, as Features of ``spanhawk/crack/1``."""
-        return [self._feature(state) for state in self.inventory.all()]
+        """The last revision of each of the flight's cracks, as it was published: Features of ``spanhawk/crack/1``.
+
+        What is known beyond that gets a revision with ``finish``, so that no revision ever has two contents.
+        """
+        return [json.loads(payload) for payload in self._published]
 
     def coverage(self) -> dict[str, Any]:
         """What the flight saw so far, and how well: a FeatureCollection of ``spanhawk/coverage/1``.
@@ -132,16 +164,56 @@ class FlightMap:
     def letter(self, state: CrackState) -> Letter:
         """One revision of a crack, as it is published."""
         assert self._flight.cracks_topic is not None, "only a flight with that topic names its cracks"
-        found = self._feature(state)
-        name = revision_id(str(found["id"]), state.revision)
-        return Letter(name, self._flight.cracks_topic, to_bytes(found), self._clock.monotonic_ns())
-
-    def _feature(self, state: CrackState) -> dict[str, Any]:
         assert self._kind is not None, "only a named class has an inventory"
-        return crack_feature(self._flight.vehicle, self._named_in, self._kind, state)
+        found = crack_feature(self._flight.vehicle, self._named_in, self._kind, state)
+        payload = to_bytes(found)
+        self._published.put(state.number, payload, confirmed=state.state == "confirmed")
+        name = revision_id(str(found["id"]), state.revision)
+        return Letter(name, self._flight.cracks_topic, payload, self._clock.monotonic_ns())
 
     def _name(self, number: int) -> str:
         return crack_id(self._flight.vehicle, self._named_in, number)
+
+
+def _size(measurer: Measurer, crack: Crack, view: View) -> CrackSize | None:
+    size = measurer.size(crack, view.plane)
+    return size if isinstance(size, CrackSize) else None
+
+
+class Published:
+    """The last payload of each crack, packed; those that were published longest ago are left out of too many."""
+
+    def __init__(self, most: int = MOST_CRACKS) -> None:
+        self._most = most
+        self._packed: dict[int, tuple[bool, bytes]] = {}
+        self._like = b""
+        """The first payload: what all have in common is not kept with each of them."""
+        self.left_out = 0
+        """Cracks that are not kept any more."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The payloads in the order of the cracks' numbers."""
+        for number in sorted(self._packed):
+            yield zlib.decompressobj(zdict=self._like).decompress(self._packed[number][1])
+
+    def put(self, number: int, payload: bytes, *, confirmed: bool) -> None:
+        """Crack ``number`` was published as ``payload``; one that is ``confirmed`` is kept longer than others."""
+        self._like = self._like or payload
+        packer = zlib.compressobj(zdict=self._like)
+        self._packed.pop(number, None)  # to the end of the order
+        self._packed[number] = confirmed, packer.compress(payload) + packer.flush()
+        if len(self._packed) > self._most + self._most // 16:
+            self._leave_out()
+
+    def _leave_out(self) -> None:
+        if not self.left_out:
+            log.warning(
+                "more than %d cracks in one flight: the oldest are not written to cracks.geojson any more", self._most
+            )
+        oldest = sorted(self._packed, key=lambda number: self._packed[number][0])  # a stable sort: unconfirmed first
+        for number in oldest[: len(self._packed) - self._most]:
+            del self._packed[number]
+            self.left_out += 1
 
 
 def _corners(area: Area) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

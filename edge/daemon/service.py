@@ -36,6 +36,8 @@ from edge.detections import receipts
 from edge.detections.wire import detection_id, mark_historical
 from edge.frames import Frame
 from edge.frames.newest import NewestFrame, opening_s
+from edge.gallery.server import Gallery
+from edge.gallery.shelf import Shelf
 from edge.masks import Segmenter
 from edge.mqtt import Publisher
 from edge.mqtt.topics import replies_topic
@@ -90,6 +92,7 @@ class Service:
         self._pilot: Pilot | None = None
         self._record: FlightRecord | None = None
         self._seen: SeenSoFar | None = None
+        self._gallery: Gallery | None = None
         outbox: Path | None = getattr(settings.outbox.options, "path", None)
         self._names = Names(None if outbox is None else outbox.with_suffix(".cracks"), settings.vehicle, clock)
 
@@ -109,11 +112,20 @@ class Service:
             self._pilot = pilot_of(navigator, self._clock)
             camera = stack.enter_context(self._camera())
             self._seen = SeenSoFar(self._settings.vehicle, publisher, self._clock)
+            self._gallery = self._enter_gallery(stack)
             ground = self._ground(publisher, outbox, pipeline, segmenter, navigator, camera)
             stack.enter_context(ground)
             self._systemd.ready(f"{self._flight.flight_id}: {segmenter.model} on {segmenter.runtime.accelerator}")
             self._fly(stop, camera, pipeline, ground)
             self._systemd.stopping()
+
+    def _enter_gallery(self, stack: ExitStack) -> Gallery | None:
+        """What serves the flights' pictures to the ground; None where the configuration wants none."""
+        options, flight = self._settings.pictures, self._settings.flight
+        if options.listen is None:
+            return None
+        shelf = Shelf(flight.folder_dir, flight.evidence_dir)
+        return stack.enter_context(Gallery(options, shelf, self._clock, flying=lambda: self._switch.flying))
 
     def _camera(self) -> NewestFrame:
         open_s = opening_s(self._settings.camera.options)
@@ -217,6 +229,7 @@ class Service:
             outbox.health,
             lambda: pipeline.storage_trouble,
             lambda: None if self._record is None else self._record.health(),
+            lambda: None if self._gallery is None else self._gallery.health(),
             lambda: delivery.health() if _parked(outbox) else None,
             delivery.silence,
             lambda: publisher.shortcoming,
