@@ -6,7 +6,9 @@ a piece (edge/cracks/plausible.py) gives the weights; a weight below 0 is left o
 a crack. Every site counts with the square root of its pieces.
 
 How much evidence is asked for is chosen by the one score of `models/sites.py`, on evidence that is cross-validated by
-photograph: a piece is judged by weights fitted without its photograph. The `report` half takes no part in anything.
+photograph: a piece is judged by weights fitted without its photograph. That score takes of equal settings the one that
+finds most hairlines. Who would rather have fewer false reports gives several `stricter`: the strictest is taken that
+finds as many hairlines of the `choose` half as the rule of length. The `report` half takes no part in anything.
 """
 
 from __future__ import annotations
@@ -68,6 +70,8 @@ class Fitted:
 
     threshold: float
     rule: ReportRule
+    stricter: float
+    """So much more evidence is asked for than was chosen, natural logarithm of odds."""
     chosen: Mapping[str, Any]
     """The row of the sweep that chose it, on cross-validated evidence."""
     halves: Mapping[str, Mapping[str, Any]]
@@ -76,11 +80,14 @@ class Fitted:
     """The `report` half by site, with intervals."""
 
 
-def fit(scorer: Scorer, tiles: Sequence[Tile], thresholds: Sequence[float], stricter: float = 0.0) -> list[Fitted]:
+def fit(
+    scorer: Scorer, tiles: Sequence[Tile], thresholds: Sequence[float], stricter: Sequence[float] = (0.0,)
+) -> list[Fitted]:
     """Fit a rule at each threshold, best first; an empty list takes the scorer's own.
 
-    `stricter`: ask for so much more evidence than is chosen, natural logarithm of odds; below 0 for less. Raises
-    DataError for too few pieces.
+    `stricter`: ask for so much more evidence than is chosen, natural logarithm of odds, below 0 for less; of several
+    the strictest that finds the hairlines of the `choose` half as the rule of length does, within `sites.TIE`, and the
+    least strict where none does. Raises DataError for too few pieces.
     """
     levels = list(thresholds) or [scorer.threshold]
     maps = [scorer.score(tile.rgb) for tile in tqdm(tiles, unit="image", mininterval=5)]
@@ -140,10 +147,37 @@ def _newton(x: Floats, true: Bool, weight: Floats) -> Floats:
     return np.asarray(found)
 
 
-def _fit(threshold: float, tiles: Sequence[Tile], studied: Sequence[Pieces], stricter: float) -> Fitted:
+def _fit(threshold: float, tiles: Sequence[Tile], studied: Sequence[Pieces], stricter: Sequence[float]) -> Fitted:
     rows = [i for i, tile in enumerate(tiles) if tile.part == "choose"]
+    rule, chosen = _chosen(threshold, tiles, studied, rows)
+    rules = [replace(rule, constant=round(rule.constant - more, 4)) for more in sorted(stricter)]
+    kept = [
+        [one.length_px >= SURE_LENGTH_PX * (1 - one.score)]
+        + [(_evidence(one, rule) >= 0) | long_enough(one.signs) for rule in rules]
+        for one in studied
+    ]
+    table = _table(threshold, tiles, studied, kept)
+    halves = {part: sites.sweep(table, part) for part in sites.PARTS}
+    by_length, *by_rule = (float(row["hairline_recall"]) for row in halves["choose"])
+    taken = max((i for i, recall in enumerate(by_rule) if recall >= by_length - sites.TIE), default=0)
+    return Fitted(
+        threshold=threshold,
+        rule=rules[taken],
+        stricter=sorted(stricter)[taken],
+        chosen=chosen,
+        halves={
+            part: {"by_length": _plain(found[0]), "by_rule": _plain(found[1 + taken])} for part, found in halves.items()
+        },
+        sites=sites.report(table, 1 + taken, "report"),
+    )
+
+
+def _chosen(
+    threshold: float, tiles: Sequence[Tile], studied: Sequence[Pieces], rows: Sequence[int]
+) -> tuple[ReportRule, dict[str, Any]]:
+    """Fit the rule on the tiles `rows`, with its constant by the one score on cross-validated evidence, and say why."""
     rule = _rule(tiles, studied, rows)
-    chosen_evidence: list[Floats] = [np.zeros(0)] * len(tiles)
+    without_own: list[Floats] = [np.zeros(0)] * len(tiles)
     photos = sorted({tiles[i].photo for i in rows})
     for fold in range(FOLDS):
         held = set(photos[fold::FOLDS])
@@ -151,26 +185,11 @@ def _fit(threshold: float, tiles: Sequence[Tile], studied: Sequence[Pieces], str
         without = _rule(tiles, studied, rest) if held else rule
         for i in rows:
             if tiles[i].photo in held:
-                chosen_evidence[i] = _evidence(studied[i], without)
-    kept = [[(chosen_evidence[i] >= cut) | long_enough(studied[i].signs) for cut in CUTS] for i in rows]
-    table = _table(threshold, [tiles[i] for i in rows], [studied[i] for i in rows], kept)
-    swept = sites.sweep(table, None)
+                without_own[i] = _evidence(studied[i], without)
+    kept = [[(without_own[i] >= cut) | long_enough(studied[i].signs) for cut in CUTS] for i in rows]
+    swept = sites.sweep(_table(threshold, [tiles[i] for i in rows], [studied[i] for i in rows], kept), None)
     best = sites.choose(swept)
-    rule = replace(rule, constant=round(rule.constant - CUTS[best] - stricter, 4))
-    both = [
-        [one.length_px >= SURE_LENGTH_PX * (1 - one.score), (_evidence(one, rule) >= 0) | long_enough(one.signs)]
-        for one in studied
-    ]
-    table = _table(threshold, tiles, studied, both)
-    names = ("by_length", "by_rule")
-    halves = {part: dict(zip(names, map(_plain, sites.sweep(table, part)), strict=True)) for part in sites.PARTS}
-    return Fitted(
-        threshold=threshold,
-        rule=rule,
-        chosen=_plain(swept[best]),
-        halves=halves,
-        sites=sites.report(table, 1, "report"),
-    )
+    return replace(rule, constant=round(rule.constant - CUTS[best], 4)), _plain(swept[best])
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

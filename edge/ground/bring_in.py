@@ -10,14 +10,18 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from edge.detections.wire import to_bytes
-from edge.ground import Batch, Store
+from edge.flights import REVIEW
+from edge.flights.reader import FlightFolder
+from edge.ground import Batch, ReviewRow, Store
 from edge.ground.incoming import MAX_FILE_BYTES, MAX_PAYLOAD_BYTES, conflict, read
 from edge.ground.pictures import MAX_BYTES as MAX_PICTURE_BYTES
 from edge.ground.pictures import Pictures
+from edge.ground.report import review
 from edge.ground.stores import open_store, shown
 from edge.support.clock import Clock, SystemClock
 from edge.support.errors import UsageError
@@ -68,8 +72,31 @@ class Import:
         self._write(batch)
         told = f"{self._new} new, {self._repeats} already there, {self._refused} refused"
         told += f", {self._conflicts} with another content than the one stored" if self._conflicts else ""
+        told += self._bring_reviews(folder)
         told += self._bring_pictures(folder / "photos")
         return told + (f"; it has no {' and no '.join(absent)}" if absent else "")
+
+    def _bring_reviews(self, folder: Path) -> str:
+        """What people said of the flight's findings (review.json); returns words about it."""
+        if not (folder / REVIEW).is_file():
+            return ""
+        flight = FlightFolder(folder)
+        vehicle, flight_id = flight.vehicle, flight.flight_id
+        entries = flight.reviews().values()
+        # A word without a moment is as old as its file.
+        written = datetime.fromtimestamp((folder / REVIEW).stat().st_mtime, timezone.utc)
+        rows = []
+        for one in map(review.one_of, entries):
+            if one is not None and vehicle is not None and flight_id is not None:
+                at = review.moment(one.at) or written
+                rows.append(ReviewRow(vehicle, flight_id, one.crack_id, one.verdict, one.grade, one.remark, one.by, at))
+        if lost := len(entries) - len(rows):
+            log.warning("%s: %d reviews without a verdict are left out", folder / REVIEW, lost)
+        for problem in flight.problems:
+            if problem.file == REVIEW:
+                log.warning("%s: %s", folder, problem)
+        self._store.add(Batch(reviews=rows))
+        return f", {len(rows)} reviews"
 
     def _bring_pictures(self, photos: Path) -> str:
         """The pictures that the cracks name, known by their bytes; returns words about them."""

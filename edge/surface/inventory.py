@@ -24,7 +24,7 @@ from edge.surface.identity import CrackMap, Sighting
 from edge.surface.judgement import first
 from edge.surface.lines import lengths
 from edge.surface.place import View
-from edge.surface.record import Best, CrackState, Entry, gone, length_sigma_mm, measure
+from edge.surface.record import Best, CrackState, Entry, Told, gone, length_sigma_mm, measure
 from edge.surface.registration import VIEW_SHIFT, Registered, Registrar
 
 Points = npt.NDArray[np.float64]
@@ -72,7 +72,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Told:
+class Added:
     """What a frame changed."""
 
     numbers: tuple[int | None, ...]
@@ -89,7 +89,6 @@ class Inventory:
         self.registrar = Registrar()
         self.map = CrackMap()
         self.entries: dict[int, Entry] = {}
-        self._gone: list[CrackState] = []
         self.axes: Axes | None = None
         self.anchors: dict[int, Anchor] = {}
         self.frame_name: str | None = None
@@ -101,7 +100,7 @@ class Inventory:
         self._elsewhere: set[int] = set()
         """Cracks whose picture another flight kept."""
 
-    def add(self, look: Look) -> Told:
+    def add(self, look: Look) -> Added:
         """Take in one frame; returns its cracks' numbers and the revisions that are due."""
         self.frames += 1
         height, width = look.rgb.shape[:2]
@@ -139,22 +138,25 @@ class Inventory:
         if len(self.entries) > self._trim_at:
             self._trim()
         revisions += self._due({one.number for one in matched.sightings} | {kept for _, kept in matched.given_up})
-        return Told(matched.numbers, tuple(revisions), placed)
+        return Added(matched.numbers, tuple(revisions), placed)
 
     def begin_pictures(self) -> None:
         """The pictures known so far lie in an earlier flight's folder: take new ones of what is seen again."""
         self._elsewhere = set(self.entries)
 
     def finish(self) -> tuple[CrackState, ...]:
-        """At the end of the flight: a revision of every crack that was not told of as it is now."""
+        """At the end of the flight: a revision of every crack that is not as it was told of last."""
         no_cracks = {number for number, entry in self.entries.items() if entry.judgement.state == "withdrawn"}
         joined = self._give_up(self.map.finish(no_cracks))
-        changed = [number for number, entry in self.entries.items() if self._changed(number, entry, 0.0)]
+        changed = [number for number, entry in self.entries.items() if self._differs(number, entry)]
         return (*joined, *(self._tell(number) for number in changed))
 
     def all(self) -> tuple[CrackState, ...]:
-        """Every crack as it is now, those that were withdrawn last; numbers no new revision."""
-        return (*(self._state(number, entry.revision) for number, entry in self.entries.items()), *self._gone)
+        """Every crack that is followed, as it is now, under the revision that was told last.
+
+        It is not what was told: only the states that ``add`` and ``finish`` return are for others.
+        """
+        return tuple(self._state(number, entry.revision) for number, entry in self.entries.items())
 
     def on_structure(self, chart: int, points: Points) -> Points | None:
         """Points (N, 2) of a chart in ``frame_name``, metres (N, 3); None where its views had no place."""
@@ -223,7 +225,10 @@ class Inventory:
             entry, kept = self.entries.pop(younger, None), self.entries.get(older)
             if entry is None:
                 continue
-            if kept is None:
+            if entry.told is not None:
+                told.append(gone(younger, older, entry))
+            if kept is None:  # a part of a line that was cut, and that no view showed since
+                entry.told, entry.revision = None, 0
                 self.entries[older] = entry
                 continue
             kept.judgement.ratio = max(kept.judgement.ratio, entry.judgement.ratio)
@@ -232,10 +237,6 @@ class Inventory:
             for mine, other in ((kept.mm, entry.mm), (kept.px, entry.px)):
                 mine.weight, mine.total = mine.weight + other.weight, mine.total + other.total
                 mine.best_sigma = min(mine.best_sigma, other.best_sigma)
-            if entry.told is not None:
-                last = gone(younger, older, entry)
-                self._gone.append(last)
-                told.append(last)
         return told
 
     def _due(self, in_sight: set[int]) -> list[CrackState]:
@@ -250,7 +251,7 @@ class Inventory:
             here = self.frames - entry.last_frame
             state = entry.judgement.state
             if (
-                ((entry.told is not None or state == "confirmed") and (entry.told is None or entry.told[0] != state))
+                ((entry.told is not None or state == "confirmed") and (entry.told is None or entry.told.state != state))
                 or (here == 0 and self._changed(number, entry, GROWTH))
                 or (here == LEFT_FRAMES and self._changed(number, entry, 0.02))
             ):
@@ -260,19 +261,25 @@ class Inventory:
     def _changed(self, number: int, entry: Entry, growth: float) -> bool:
         if entry.told is None:
             return entry.judgement.state != "withdrawn"
-        state, length, views = entry.told
-        now = self.map.lines[number].length
+        told, length = entry.told, self.map.lines[number].length
         return (
-            state != entry.judgement.state
-            or abs(now - length) > growth * length
-            or (growth < GROWTH and views != entry.judgement.views)
+            told.state != entry.judgement.state
+            or abs(length - told.length) > growth * told.length
+            or (growth < GROWTH and told.views != entry.judgement.views)
         )
+
+    def _differs(self, number: int, entry: Entry) -> bool:
+        """Whether anything is not as it was told last."""
+        if entry.told is None:
+            return entry.judgement.state != "withdrawn"
+        return not entry.told.holds(Told.of(self._state(number, entry.revision), self.map.lines[number].length))
 
     def _tell(self, number: int) -> CrackState:
         entry = self.entries[number]
         entry.revision += 1
-        entry.told = entry.judgement.state, self.map.lines[number].length, entry.judgement.views
-        return self._state(number, entry.revision)
+        state = self._state(number, entry.revision)
+        entry.told = Told.of(state, self.map.lines[number].length)
+        return state
 
     def _state(self, number: int, revision: int) -> CrackState:
         entry, line = self.entries[number], self.map.lines[number]
@@ -295,7 +302,7 @@ class Inventory:
             last_seen=entry.last_seen,
             path_m=path_m,
             frame=None if path_m is None else self.frame_name,
-            path_chart=line.xy,
+            path_chart=line.xy.copy(),  # the line goes on to move
             chart=line.chart,
             length_mm=length_mm,
             length_sigma_mm=None if length_mm is None else length_sigma_mm(line, length_mm),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,8 @@ from edge.surface.lines import Line
 
 Points = npt.NDArray[np.float64]
 
+SHIFT_M = 0.02
+"""A crack whose place shifted by less since it was told is not told again for that."""
 CORRELATED = 0.5
 """Views of one crack share the lens, the light and the network: together they are never better than this much of the
 best one's standard uncertainty."""
@@ -94,6 +97,39 @@ class CrackState:
     best: Best
 
 
+class Told(NamedTuple):
+    """What was told of a crack last, as far as it takes to see whether that still holds."""
+
+    state: State
+    length: float
+    """Chart units, unrounded: no line moves and keeps it."""
+    views: int
+    rest: tuple[Any, ...] | None
+    """Everything else that is no place, to be compared as a whole; None: an earlier run told it, and what is lost."""
+    ends_m: Points | None
+    """float64 (2, 3): where its ends were; None where it had no place."""
+
+    @classmethod
+    def of(cls, state: CrackState, length: float) -> Told:
+        """What telling ``state`` tells; ``length`` of its line, chart units."""
+        rest = (
+            state.missed, state.first_seen, state.last_seen, state.score, state.width_mm, state.width_at_most_mm,
+            state.width_px, state.best, state.chart, state.frame,
+        )  # fmt: skip
+        return cls(state.state, length, state.views, rest, None if state.path_m is None else state.path_m[[0, -1]])
+
+    def holds(self, now: Told) -> bool:
+        """Whether all of it is so ``now``. A place may have shifted by SHIFT_M: every view moves every crack a little.
+
+        A line is moved as a whole by an affine map, so that no point of it goes farther than one of its ends.
+        """
+        if self[:4] != now[:4] or (self.ends_m is None) != (now.ends_m is None):
+            return False
+        if self.ends_m is None or now.ends_m is None:
+            return True
+        return float(np.linalg.norm(self.ends_m - now.ends_m, axis=1).max()) <= SHIFT_M
+
+
 @dataclass(slots=True, eq=False)
 class Entry:
     """One crack of the flight, beside its line."""
@@ -108,8 +144,8 @@ class Entry:
     mm: Widths = field(default_factory=Widths)
     px: Widths = field(default_factory=Widths)
     revision: int = 0
-    told: tuple[State, float, int] | None = None
-    """State, length and views when it was told last."""
+    told: Told | None = None
+    """None: nobody was told of it."""
 
 
 def measure(entry: Entry, crack: Crack, size: CrackSize | None) -> None:

@@ -71,9 +71,13 @@ def test_what_tells_joints_from_cracks_is_found_and_holds_on_the_other_half(tile
     assert fitted.sites["sound"]["fires"]["value"] == 0
     assert fitted.rule.bend.weight > 0
 
-    (strict,) = report_rule.fit(Shade(), tiles, [0.5], stricter=50.0)
+    (strict,) = report_rule.fit(Shade(), tiles, [0.5], stricter=[50.0])
     assert strict.halves["report"]["by_rule"]["f1_2px"]["cracked"] == 0
     assert strict.rule.constant == pytest.approx(fitted.rule.constant - 50)
+    # Of several, one that loses the cracks is never taken, and one that asks for next to nothing more always is.
+    (taken,) = report_rule.fit(Shade(), tiles, [0.5], stricter=[50.0, 0.0, 0.001])
+    assert taken.stricter == 0.001
+    assert taken.halves["report"]["by_rule"] == after
 
     record = tmp_path / "w.json"
     record.write_text('{"score_threshold": 0.75, "steps": 3}')

@@ -155,7 +155,7 @@ def row(finding: Finding, bands: Bands) -> dict[str, Any]:
         "photo_sha256": finding.photo_sha256,
         "model_sha256": None if view is None else view.model_sha256,
         "review": "unreviewed" if review is None else review.verdict,
-        "remark": None if review is None else review.remark or (review.grade and f"grade {review.grade}"),
+        "remark": None if review is None else _remark(review),
         "area_cm2": _value(finding.area_cm2),
         "area_sigma_cm2": None if finding.area_cm2 is None else finding.area_cm2.get("sigma"),
         "extent_mm": _value(finding.extent_mm),
@@ -217,6 +217,12 @@ def _finding(
         review=reviews.get(name),
         history=history.get(name, ()),
     )
+
+
+def _remark(review: Review) -> str | None:
+    """The grade has no column of its own: it stands before the remark."""
+    said = [f"grade {review.grade}"] if review.grade else []
+    return "; ".join([*said, *([review.remark] if review.remark else [])]) or None
 
 
 def _part(feature: Json, name: str) -> Json:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,11 +48,20 @@ _YAWS_FROM = 500
 class Live:
     """Each method reads the store and may raise TryAgainError, and AskedWronglyError for what it is asked."""
 
-    def __init__(self, reader: Reader, pictures: Pictures | None, bands: Bands, clock: Clock) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        pictures: Pictures | None,
+        bands: Bands,
+        clock: Clock,
+        lost: Callable[[str, str], bool] = lambda vehicle, sha256: False,
+    ) -> None:
+        """``lost``: whether a vehicle has said that it does not have a picture (any more)."""
         self._reader = reader
         self._pictures = pictures
         self._bands = bands
         self._clock = clock
+        self._lost = lost
 
     def legend(self) -> dict[str, Any]:
         """Width bands with their colours, narrowest first; the last one is for a width that is not known."""
@@ -180,14 +189,16 @@ class Live:
             row.crack_id, vehicles.index(row.vehicle), flights.index(row.flight_id), row.number, row.kind,
             int(row.state == "confirmed"), band, _rounded(row.width_mm, 2), _rounded(row.width_at_most_mm, 2),
             None if row.length_mm is None else round(row.length_mm), row.views, round(row.last_seen.timestamp()),
-            self._picture(row.best_sha256), line,
+            self._picture(row), line,
         ]  # fmt: skip
 
-    def _picture(self, sha256: str | None) -> int:
-        """0: none was kept; 1: it is not here (yet); 2: it is here."""
-        if sha256 is None:
+    def _picture(self, row: CrackRow) -> int:
+        """0: none was kept; 1: it is not here (yet); 2: it is here; 3: the drone does not have it (any more)."""
+        if row.best_sha256 is None:
             return 0
-        return 1 if self._pictures is None or self._pictures.find(sha256) is None else 2
+        if self._pictures is not None and self._pictures.find(row.best_sha256) is not None:
+            return 2
+        return 3 if self._lost(row.vehicle, row.best_sha256) else 1
 
 
 _COLUMNS = (

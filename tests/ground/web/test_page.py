@@ -117,6 +117,14 @@ def test_it_shows_what_arrives_and_executes_nothing_of_it(client, browser):
             await tab.until("document.querySelector('#list button').click(); return true")
             shown = await tab.until(f"return document.getElementById('detail').open && {text.format('detail')}")
             assert "at most" in shown
+            form = "document.getElementById('review')"
+            said = "{verdict: 'rejected', grade: 'S2', remark: '<img src=x onerror=1>', by: 'A. Inspector'}"
+            await tab.until(f"""for (const [name, value] of Object.entries({said})) {form}.elements[name].value = value;
+                {form}.requestSubmit(); return true""")
+            await tab.until("return document.getElementById('review-told').innerText.startsWith('kept: rejected')")
+            assert "rejected, grade S2, by A. Inspector" in await tab.until(f"return {text.format('list')}")
+            (kept,) = client.store.reviews()
+            assert (kept.verdict, kept.remark) == ("rejected", "<img src=x onerror=1>")
             assert await tab.until(f"return {text.format('link')} === 'live'")
             assert await tab.until("return document.title") == "spanhawk ground"
             assert await tab.until("return String(document.querySelectorAll('img[src=x]').length)") == "0"

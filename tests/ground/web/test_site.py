@@ -14,7 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edge.cli import main
 from edge.ground import Batch, StateRow
-from edge.ground.settings import GroundOptions, listen
+from edge.ground.settings import GroundOptions
+from edge.support.access import Guesses, listen
+from edge.support.clock import ManualClock
 from edge.support.errors import ConfigError, TryAgainError
 from tests.ground.letters import BEGIN, as_bytes, crack, detection
 from tests.ground.test_store import batch_of
@@ -99,7 +101,7 @@ def test_other_machines_need_a_token_and_tls_or_a_word_on_plaintext(tmp_path):
     GroundOptions(http="[::1]:8080")
     for wrong in ("8080", "localhost", "localhost:99999", "a b:80", "[::1:80", "http://localhost:80"):
         with pytest.raises(ConfigError, match=r"HOST:PORT|other machines"):
-            listen(wrong)
+            listen(wrong, "ground.http")
 
 
 def test_what_stands_in_the_configuration_is_checked_before_anything_is_served(tmp_path, serving, capsys):
@@ -199,7 +201,7 @@ def test_events_tell_how_far_the_store_is_and_end_with_the_site(client):
             assert line
         return json.loads(line[6:])
 
-    assert heads() == [0, 0, [0, 0], 0]
+    assert heads() == [0, 0, [0, 0], 0, 0]
     client.store.add(batch_of(crack(1, 1), crack(2, 1)))
     assert heads()[1] == 2
     client.site.__exit__(None, None, None)
@@ -225,3 +227,39 @@ def test_the_newest_cracks_in_few_bytes_and_then_what_is_new(client):
     assert not then["more"]
     assert client.get(f"/live/cracks?after={then['newest']}").json["rows"] == []
     assert client.get("/live/cracks?after=-1").status == 400
+
+
+def test_wrong_tokens_are_held_up_and_the_right_one_never_for_good(serving, tmp_path):
+    time = ManualClock(BEGIN)
+    guesses = Guesses(time)
+    for _ in range(5):  # a person mistypes
+        assert guesses.wait_s("10.0.0.9") == 0
+        guesses.told("10.0.0.9", right=False)
+    begun_ns, tried, sent_away = time.monotonic_ns(), 0, 0
+    for _ in range(200):  # a program that asks again at once, in parallel: each try reserves its moment
+        wait_s = guesses.wait_s("10.0.0.9")
+        if wait_s is None:
+            sent_away += 1
+            time.advance(100_000_000)
+        else:
+            assert wait_s <= 4
+            guesses.told("10.0.0.9", right=False)
+            tried += 1
+    assert sent_away > 100
+    assert tried <= 12 + (time.monotonic_ns() - begun_ns) / 1e9  # one a second in the long run
+    assert guesses.wait_s("10.0.0.8") == 0  # nobody else waits
+    time.advance(5_000_000_000)
+    assert guesses.wait_s("10.0.0.9") <= 4
+    guesses.told("10.0.0.9", right=True)
+    assert guesses.wait_s("10.0.0.9") == 0
+    for n in range(5):
+        guesses.told(f"2001:db8::{n}", right=False)
+    guesses.wait_s("2001:db8::77")
+    assert guesses.wait_s("2001:db8::78") > 0  # one network is one guesser
+    time.advance(700_000_000_000)
+    assert guesses.wait_s("2001:db8::1") == 0
+    client = serving(http_token_file=token_file(tmp_path))
+    for _ in range(6):
+        assert client.get("/metrics", Authorization="Bearer wrong").status == 401
+    assert client.get("/metrics").status == 401  # no token is no guess
+    assert client.get("/metrics", Authorization=f"Bearer {TOKEN}").status == 200

@@ -28,7 +28,7 @@ class Sheet {
     for (const crack of cracks) {
       if (crack.points === null || crack.points.length === 0) continue;
       here.add(crack.crack_id);
-      const mark = JSON.stringify([crack.points, colourOf(crack), crack.confirmed]);
+      const mark = JSON.stringify([crack.points, colourOf(crack), crack.confirmed, crack.review]);
       const before = this.lines.get(crack.crack_id);
       if (before && before.mark === mark) continue;
       if (before) this.group.removeLayer(before.layer);
@@ -44,8 +44,9 @@ class Sheet {
 
   layer(crack, color) {
     const middle = crack.points[Math.floor(crack.points.length / 2)];
-    const line = L.polyline(crack.points, { color, weight: 5, opacity: 1, dashArray: crack.confirmed ? null : "2 7" });
-    const dot = L.circleMarker(middle, { radius: 6, color, weight: 2, fillColor: color, fillOpacity: crack.confirmed ? 0.9 : 0.15 });
+    const opacity = crack.review && crack.review.verdict === "rejected" ? 0.3 : 1;
+    const line = L.polyline(crack.points, { color, weight: 5, opacity, dashArray: crack.confirmed ? null : "2 7" });
+    const dot = L.circleMarker(middle, { radius: 6, color, weight: 2, opacity, fillColor: color, fillOpacity: opacity * (crack.confirmed ? 0.9 : 0.15) });
     const both = L.featureGroup(this.withDots(crack) ? [line, dot] : [line]);
     both.bindTooltip(() => element("span", `${crack.kind} ${crack.number}: ${widthWords(crack)}`), { sticky: true });
     return both.on("click", () => this.chosen(crack.crack_id));

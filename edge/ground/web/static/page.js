@@ -3,6 +3,7 @@
 import { ask, coverageOf, cracksOf } from "./data.js";
 import { List, drawAlarm, drawFleet, showCrack } from "./lists.js";
 import { Plan, Wall } from "./map.js";
+import { Reviews } from "./review.js";
 
 const by = (id) => document.getElementById(id);
 const MOST = 2000; // cracks that are kept; the oldest go first
@@ -10,7 +11,7 @@ const LIST_STEP = 100;
 const FLEET_EVERY_MS = 2000, COVERAGE_EVERY_MS = 5000, AGAIN_MS = 5000;
 
 const cracks = new Map();
-let legend, plan, wall, list, fleet = null, patches = [], walls = [], newest = null, heads = [0, 0, [0, 0], 0];
+let legend, plan, wall, list, reviews, fleet = null, patches = [], walls = [], newest = null, heads = [0, 0, [0, 0], 0, 0, 0];
 let most = LIST_STEP, trouble = null, fitted = false, drawing = false;
 
 const colourOf = (crack) => legend.bands[crack.band === null ? legend.bands.length - 1 : crack.band].colour;
@@ -18,6 +19,7 @@ const colourOf = (crack) => legend.bands[crack.band === null ? legend.bands.leng
 function shown() {
   const flight = by("flight").value, tentative = by("show-tentative").checked;
   const found = [...cracks.values()].filter((one) => (flight === "" || flightKey(one.vehicle, one.flight) === flight) && (tentative || one.confirmed));
+  for (const one of found) one.review = reviews.of(one.crack_id);
   const worst = (one) => one.width_mm ?? one.width_at_most_mm ?? -1;
   return found.sort(by("order").value === "widest" ? (a, b) => worst(b) - worst(a) : (a, b) => b.last_seen_s - a.last_seen_s);
 }
@@ -50,7 +52,7 @@ function drawWall() {
   if (by("view").value === "" || !chosen) return;
   wall.map.invalidateSize();
   const lines = chosen.cracks.map(([id, path]) => ({ id, path })).filter(({ id }) => cracks.has(id));
-  wall.draw(lines.map(({ id, path }) => ({ ...cracks.get(id), points: path.map(([along, up]) => [up, along]) })), colourOf);
+  wall.draw(lines.map(({ id, path }) => ({ ...cracks.get(id), review: reviews.of(id), points: path.map(([along, up]) => [up, along]) })), colourOf);
   wall.rule();
 }
 
@@ -68,6 +70,13 @@ async function loadCracks() {
   }
   for (const id of [...cracks.keys()].slice(0, Math.max(0, cracks.size - MOST))) cracks.delete(id);
   draw();
+}
+
+// Pictures have come: the cracks say which of them are here now.
+async function loadPictures() {
+  if ([...cracks.values()].every((one) => one.picture !== 1)) return;
+  newest = null;
+  asCracks();
 }
 
 async function loadFleet() {
@@ -125,6 +134,7 @@ function paced(task, everyMs) {
 }
 
 const asCracks = paced(loadCracks, 500), asFleet = paced(loadFleet, FLEET_EVERY_MS), asCoverage = paced(loadCoverage, COVERAGE_EVERY_MS), asWalls = paced(loadWalls, COVERAGE_EVERY_MS);
+const asReviews = paced(() => reviews.load(), 500), asPictures = paced(loadPictures, COVERAGE_EVERY_MS);
 
 function say(state, words) {
   const link = by("link");
@@ -142,6 +152,8 @@ function listen() {
     say("live", "live");
     if (told[1] !== heads[1]) { asCracks(); asWalls(); }
     if (String(told[2]) !== String(heads[2])) asCoverage();
+    if (told[4] !== heads[4]) asReviews();
+    if (told[5] !== heads[5]) asPictures();
     asFleet();
     heads = told;
   });
@@ -154,7 +166,7 @@ function listen() {
 function choose(id, fromList = false) {
   const crack = cracks.get(id);
   if (fromList && crack && crack.line !== null && by("view").value === "") plan.map.setView(plan.lines.get(id).layer.getBounds().getCenter(), Math.max(plan.map.getZoom(), 20));
-  showCrack(id).catch((error) => say("lost", error.message));
+  showCrack(id, reviews).catch((error) => say("lost", error.message));
 }
 
 function drawLegend() {
@@ -199,6 +211,7 @@ async function begin() {
   wall = new Wall(by("wall"), choose);
   by("wall").hidden = true;
   list = new List(choose);
+  reviews = new Reviews(draw);
   for (const id of ["order", "show-tentative"]) by(id).addEventListener("change", draw);
   by("flight").addEventListener("change", () => { fitted = false; by("view").value = ""; draw(); asWalls(); });
   by("view").addEventListener("change", () => { drawWall(); if (by("view").value !== "") wall.fit(); draw(); });

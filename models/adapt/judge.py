@@ -11,7 +11,7 @@ import numpy as np
 
 from edge.cracks.plausible import SURE_LENGTH_PX
 from models import UNKNOWN, rendered, sites
-from models.adapt_photos import Photo, UInt8
+from models.adapt.intake import Photo, UInt8
 from models.metrics import RESAMPLES, interval
 from models.scoring import Scorer
 

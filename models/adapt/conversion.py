@@ -21,9 +21,10 @@ import numpy as np
 
 from edge.support.clock import SystemClock
 from edge.support.errors import EXIT_TRY_AGAIN, TryAgainError
-from models import DataError, adapt_base, adapt_judge, checkpoint, sites
-from models.adapt_base import Base
-from models.adapt_photos import Parts, UInt8
+from models import DataError, checkpoint, sites
+from models.adapt import judge, start
+from models.adapt.intake import Parts, UInt8
+from models.adapt.start import Base
 from models.checkpoint import replacing
 from models.data import content_hash
 from models.record import versions
@@ -31,7 +32,7 @@ from models.unet import open_saved
 
 log = logging.getLogger(__name__)
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 """Where the rooms lie."""
 CALIBRATION = 140
 """Pictures that set the ranges of int8, rendered crack-free ones among them."""
@@ -67,7 +68,7 @@ def write_weights(
     `facts` are those of the learning for the record: command, seed and minutes.
     """
     model = open_saved(stem.with_name("candidate.keras"))
-    small = adapt_base.to_model(base, base.arrays, "float16")
+    small = start.to_model(base, base.arrays, "float16")
     small.set_weights(model.get_weights())
     with replacing(stem.with_name(f"{stem.name}.weights.h5"), checkpoint.room_for(model.get_weights())) as part:
         small.save_weights(part)
@@ -78,7 +79,7 @@ def write_weights(
         "created": SystemClock().utc().isoformat(),
         "command": facts["command"],
         "config": {
-            **config, "train": {"seed": facts["seed"]}, "model": adapt_base.model_settings(base.size),
+            **config, "train": {"seed": facts["seed"]}, "model": start.model_settings(base.size),
             "sources": [*config.get("sources", ()), {"name": name, "licence": OWN_LICENCE}],
         },
         "classes": ["crack"], "versions": versions(), "backend": "torch", "parameters": model.count_params(),
@@ -110,10 +111,8 @@ def convert(base: Base, parts: Parts, bundle: Path, made: Made, seed: int) -> No
         shutil.rmtree(folder, ignore_errors=True)
     rng = np.random.default_rng(seed)
     for i in range(CALIBRATION):
-        if i % 4 == 0:
-            rgb = adapt_judge.crack_free(CALIBRATION_PX, rng)
-        else:
-            rgb = _tile(parts.learn[i % len(parts.learn)].rgb, rng)
+        own = parts.learn[i % len(parts.learn)]
+        rgb = judge.crack_free(CALIBRATION_PX, rng) if i % 4 == 0 else _tile(own.rgb, rng)
         _save(frames / f"{i:03d}.png", rgb)
     for photo in (*parts.choose, *parts.report):
         stem = photo.example.image.stem

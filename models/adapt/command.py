@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
 
 
 def _adapt(arguments: argparse.Namespace) -> int:
-    from models.adapt import Request, adapt
+    from models.adapt.run import Request, adapt
 
     found = adapt(Request(
         bundle=arguments.bundle, data=arguments.data, out=arguments.out, minutes=arguments.minutes,

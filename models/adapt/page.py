@@ -13,8 +13,8 @@ import numpy.typing as npt
 from edge.cracks.plausible import ReportOptions, reported_mask
 from edge.masks import preprocess
 from models import UNKNOWN, overlay, report, sites
-from models.adapt_judge import Side, Verdict
-from models.adapt_photos import Parts, Photo
+from models.adapt.intake import Parts, Photo
+from models.adapt.judge import Side, Verdict
 from models.checkpoint import replacing
 from models.scoring import Scorer
 
