@@ -1,8 +1,8 @@
 """This board's results measured anew and published: benchmarks/results/BOARD and every table that is made from it.
 
-Latency, roofline and exposure to PUBACK; side by side; the whole loop. Under ten minutes on two slow cores that do
-nothing else; the first time some minutes more, while the networks to compare with are built. Needs mosquitto and the
-extras workstation and bench.
+Latency, roofline and exposure to PUBACK; side by side; the whole loop; large stills. Under ten minutes on two slow
+cores that do nothing else; the first time some minutes more, while the networks to compare with are built. Needs
+mosquitto and the extras workstation and bench.
 
     python benchmarks/renew.py
     python benchmarks/renew.py --runs 20 --rounds 1 --seconds 5 --out out/trial     # does it work: two minutes
@@ -42,6 +42,7 @@ def main() -> int:
 
 def _commands(arguments: argparse.Namespace) -> dict[str, list[str]]:
     out: Path = arguments.out
+    large = str(min(3, arguments.rounds))
     cache = [] if arguments.cache is None else ["--cache", str(arguments.cache)]
     flying = ["--end-to-end", str(arguments.seconds), "--fps", f"{arguments.fps:g}"]
     return {
@@ -50,6 +51,7 @@ def _commands(arguments: argparse.Namespace) -> dict[str, list[str]]:
         "compare": ["benchmarks/compare.py", "--rounds", str(arguments.rounds), *cache,
                     "--json", str(out / "compare.json"), "--plot", str(out / "compare.png")],
         "loop": ["benchmarks/loop.py", "--rounds", str(arguments.rounds), "--json", str(out / "loop.json")],
+        "stills": ["benchmarks/stills.py", "--rounds", large, "--json", str(out / "stills.json")],
     }  # fmt: skip
 
 

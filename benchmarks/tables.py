@@ -166,6 +166,23 @@ def loop(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def stills(result: dict[str, Any]) -> str:
+    """Large stills against as many bare tiles as they take."""
+    lines = [
+        f"{_head(result)}, {result['bundle']}. {result['width_px']}x{result['height_px']}, one thread, smallest CPU "
+        f"times; {result['tiles']} bare tiles take {result['bare_ms'] / 1000:.2f} s.",
+        "",
+        "| picture | network | tiles | s | against the bare tiles | detections |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {one['scene']} | {one['network']} | {one['tiles']} | {one['cpu_min_ms'] / 1000:.2f} | {one['ratio']:.2f} "
+        f"| {one['detections']} |"
+        for one in result["rows"]
+    ]
+    return "\n".join(lines)
+
+
 KINDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "latency": latency,
     "roofline": roofline,
@@ -173,6 +190,7 @@ KINDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "broker": broker,
     "variants": variants,
     "loop": loop,
+    "stills": stills,
 }
 OF_SCHEMA = {
     "spanhawk/benchmark/1": "latency",
@@ -180,6 +198,7 @@ OF_SCHEMA = {
     "spanhawk/broker/1": "broker",
     "spanhawk/variants/1": "variants",
     "spanhawk/loop/1": "loop",
+    "spanhawk/stills/1": "stills",
 }
 
 
