@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,7 +20,7 @@ from edge.cracks import Crack
 from edge.frames import RGB
 from edge.surface import CrackSize
 from edge.surface.anchor import Anchor, Axes, prediction
-from edge.surface.identity import CrackMap, Matched, Sighting
+from edge.surface.identity import CrackMap, Sighting
 from edge.surface.judgement import first
 from edge.surface.lines import lengths
 from edge.surface.place import View
@@ -67,9 +67,6 @@ class Look:
     view: View
     picture: Callable[[], str | None] = lambda: None
     """Keeps the frame as a picture, once, and gives its SHA-256; None where none is kept. Asked for best views."""
-    read: Callable[[Collection[int]], None] = lambda wanted: None
-    """Reads the profile of these of ``cracks`` where that was put off, and puts what it finds into ``cracks`` and
-    ``sizes``."""
     sharp: bool = True
     """False: too blurred for a crack that is not seen to count as missed."""
 
@@ -125,7 +122,6 @@ class Inventory:
             for number, entry in self.entries.items():
                 if self.map.lines[number].chart == placed.chart:
                     entry.unit_per_px = placed.unit_per_px
-                    entry.readings.last = None
         anchor = self.anchors.setdefault(placed.chart, Anchor())
         if points_m is not None:
             anchor.add(placed, corners, points_m)
@@ -135,7 +131,6 @@ class Inventory:
         matched = self.map.add(look.cracks, placed, (height, width))
         revisions = self._give_up(matched.given_up)
         sharpness = _sharpness(look.rgb)
-        look.read(self._worth_reading(matched, placed, sharpness, (height, width)))
         for sighting in matched.sightings:
             self._see(sighting, look, placed, sharpness)
         if len(self.entries) > self._trim_at:
@@ -174,19 +169,6 @@ class Inventory:
         anchor = self.anchors.get(chart)
         return None if anchor is None else anchor.mm_per_unit
 
-    def _worth_reading(
-        self, matched: Matched, placed: Registered, sharpness: float, shape: tuple[int, int]
-    ) -> set[int]:
-        """The frame's cracks whose profile says something new; one that has no name stands for itself."""
-        wanted = {index for index, number in enumerate(matched.numbers) if number is None}
-        for sighting in matched.sightings:
-            if sighting.crack is None:
-                continue
-            entry, quality = self.entries.get(sighting.number), sighting.seen_px * sharpness
-            if entry is None or entry.readings.worth(quality, placed, shape):
-                wanted.add(sighting.crack)
-        return wanted
-
     def _see(self, sighting: Sighting, look: Look, placed: Registered, sharpness: float) -> None:
         entry = self.entries.get(sighting.number)
         crack = None if sighting.crack is None else look.cracks[sighting.crack]
@@ -217,8 +199,6 @@ class Inventory:
         )
         if elsewhere and entry.best.frame_seq == look.frame_seq:
             self._elsewhere.discard(sighting.number)
-        if crack.width_method != "rough":
-            entry.readings.note(quality, placed, look.rgb.shape[:2])
         measure(entry, crack, size)
 
     def _trim(self) -> None:
