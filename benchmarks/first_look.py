@@ -70,7 +70,8 @@ def chromium(folder: Path) -> Iterator[str]:
 
 async def look(browser: str, url: str, times: int, pictures: Path | None) -> tuple[list[float], list[float]]:
     """Milliseconds of each look, and of CPU time of browser and ground together; pictures are taken after the last."""
-    found, cpu = [], []
+    found: list[float] = []
+    cpu: list[float] = []
     async with aiohttp.ClientSession() as session, session.ws_connect(browser, max_msg_size=0) as socket:
         tab = _Tab(socket)
         await tab.attach()
