@@ -3,8 +3,8 @@
     python benchmarks/first_look.py [--times 7] [--json out/first_look.json] [--pictures out/]
 
 From the call of the page's address until its list has cracks and its map has their lines (two frames drawn after that).
-The cache is empty each time. The CPU time of browser and ground together says what the clock would on a machine that
-does nothing else, or more. A store of its own is made in a temporary folder.
+The cache is empty each time. The CPU time of browser and ground together is no less than what the clock would say on a
+machine that does nothing else, but for waiting. A store of its own is made in a temporary folder.
 """
 
 from __future__ import annotations
