@@ -15,11 +15,10 @@ from edge.ground.report import drawings, saying
 from edge.ground.report.bands import WORDS, Bands
 from edge.ground.report.cameras import Camera
 from edge.ground.report.coverage import outlines, patches, unseen
+from edge.ground.report.excerpts import Shown
 from edge.ground.report.findings import Finding
-from edge.ground.report.flight import Flight
-from edge.ground.report.photos import Shown
+from edge.ground.report.flight import Flight, value
 from edge.ground.report.review import VERDICTS
-from edge.ground.report.saying import value
 from edge.ground.report.tables import COLOURS
 from edge.ground.report.walls import Wall
 from edge.ground.report.words import clean, count
