@@ -16,7 +16,6 @@ from typing import Any
 COLUMNS = ("first_ms", "p50_ms", "p90_ms", "p99_ms", "cpu_min_ms")
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "docs/benchmarks.md", "docs/scale.md")
-PICTURES = ("latency.png", "compare.png")
 _MARK = re.compile(r"(<!-- table (\w+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 # A busy flight, and what one core is asked for at most: the other half is for reconnections and bursts.
@@ -148,18 +147,58 @@ def variants(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def loop(result: dict[str, Any]) -> str:
+    """The whole loop beside the bare network."""
+    lines = [
+        f"{_head(result)}, {result['bundle']}. {result['width_px']}x{result['height_px']}, {result['tiles']} tiles, "
+        "one thread, smallest CPU times of a frame.",
+        "",
+        "| what | ms | against the bare network | from round to round | detections | tracing and measuring, ms |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in result["rows"]:
+        count, tracing = ("-" if one[key] is None else one[key] for key in ("detections", "tracing_ms"))
+        lines.append(
+            f"| {one['name']} | {one['cpu_min_ms']:.1f} | {one['ratio']:.2f} "
+            f"| {one['smallest']:.2f} to {one['largest']:.2f} | {count} "
+            f"| {tracing if isinstance(tracing, str) else f'{tracing:.1f}'} |"
+        )
+    return "\n".join(lines)
+
+
+def stills(result: dict[str, Any]) -> str:
+    """Large stills against as many bare tiles as they take."""
+    lines = [
+        f"{_head(result)}, {result['bundle']}. {result['width_px']}x{result['height_px']}, one thread, smallest CPU "
+        f"times; {result['tiles']} bare tiles take {result['bare_ms'] / 1000:.2f} s.",
+        "",
+        "| picture | network | tiles | s | against the bare tiles | detections |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {one['scene']} | {one['network']} | {one['tiles']} | {one['cpu_min_ms'] / 1000:.2f} | {one['ratio']:.2f} "
+        f"| {one['detections']} |"
+        for one in result["rows"]
+    ]
+    return "\n".join(lines)
+
+
 KINDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "latency": latency,
     "roofline": roofline,
     "comparison": comparison,
     "broker": broker,
     "variants": variants,
+    "loop": loop,
+    "stills": stills,
 }
 OF_SCHEMA = {
     "spanhawk/benchmark/1": "latency",
     "spanhawk/comparison/1": "comparison",
     "spanhawk/broker/1": "broker",
     "spanhawk/variants/1": "variants",
+    "spanhawk/loop/1": "loop",
+    "spanhawk/stills/1": "stills",
 }
 
 
@@ -176,17 +215,17 @@ def main(words: list[str]) -> int:
 
 
 def publish(folder: Path) -> None:
-    """Keep the results in ``folder`` under the board's name, and bring the documents up to date."""
+    """Keep results and pictures in ``folder`` under the board's name, and bring the documents up to date."""
     found = sorted(folder.glob("*.json"))
     if not found:
         sys.exit(f"{folder}: holds no results; make them with `make bench`")
     for path in found:
-        kept = ROOT / "benchmarks" / "results" / _read(path)["board"]["slug"] / path.name
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, kept)
-    for name in PICTURES:
-        if (folder / name).exists():
-            shutil.copyfile(folder / name, ROOT / "docs" / "images" / f"benchmark-{name}")
+        kept = ROOT / "benchmarks" / "results" / _read(path)["board"]["slug"]
+        kept.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, kept / path.name)
+        picture = path.with_suffix(".png")
+        if picture.exists():
+            shutil.copyfile(picture, kept / picture.name)
     for name in DOCUMENTS:
         path = ROOT / name
         path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")

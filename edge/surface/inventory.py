@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,7 +20,7 @@ from edge.cracks import Crack
 from edge.frames import RGB
 from edge.surface import CrackSize
 from edge.surface.anchor import Anchor, Axes, prediction
-from edge.surface.identity import CrackMap, Matched, Sighting
+from edge.surface.identity import CrackMap, Sighting
 from edge.surface.judgement import first
 from edge.surface.lines import lengths
 from edge.surface.place import View
@@ -42,8 +42,8 @@ GROWTH = 0.2
 """A crack that became longer by this share while in sight is told of again."""
 KEPT_MARKS = 2000
 """So many marks that were never told of are kept; those that went out of sight first are forgotten."""
-MOST_CHARTS = 4096
-"""So many charts without a crack are remembered: over water or plain walls each frame begins one."""
+MOST_CHARTS = 2048
+"""Of so many charts without a crack it is kept where they lie: over water or plain walls each frame begins one."""
 BETTER = 1.25
 """A view with a picture gives way to one that is better by this factor: it bounds how many pictures a crack takes."""
 BANDS = 24
@@ -67,9 +67,6 @@ class Look:
     view: View
     picture: Callable[[], str | None] = lambda: None
     """Keeps the frame as a picture, once, and gives its SHA-256; None where none is kept. Asked for best views."""
-    read: Callable[[Collection[int]], None] = lambda wanted: None
-    """Reads the profile of these of ``cracks`` where that was put off, and puts what it finds into ``cracks`` and
-    ``sizes``."""
     sharp: bool = True
     """False: too blurred for a crack that is not seen to count as missed."""
 
@@ -125,10 +122,7 @@ class Inventory:
             for number, entry in self.entries.items():
                 if self.map.lines[number].chart == placed.chart:
                     entry.unit_per_px = placed.unit_per_px
-                    entry.readings.last = None
         anchor = self.anchors.setdefault(placed.chart, Anchor())
-        if len(self.anchors) > MOST_CHARTS + MOST_CHARTS // 8:
-            self._leave_charts(placed.chart)
         if points_m is not None:
             anchor.add(placed, corners, points_m)
         if look.view.plane is not None:
@@ -137,11 +131,13 @@ class Inventory:
         matched = self.map.add(look.cracks, placed, (height, width))
         revisions = self._give_up(matched.given_up)
         sharpness = _sharpness(look.rgb)
-        look.read(self._worth_reading(matched, placed, sharpness, (height, width)))
         for sighting in matched.sightings:
             self._see(sighting, look, placed, sharpness)
         if len(self.entries) > self._trim_at:
             self._trim()
+        if placed.method == "first":
+            revisions += self._conclude()
+            self._leave_charts()
         revisions += self._due({one.number for one in matched.sightings} | {kept for _, kept in matched.given_up})
         return Added(matched.numbers, tuple(revisions), placed)
 
@@ -173,19 +169,6 @@ class Inventory:
         anchor = self.anchors.get(chart)
         return None if anchor is None else anchor.mm_per_unit
 
-    def _worth_reading(
-        self, matched: Matched, placed: Registered, sharpness: float, shape: tuple[int, int]
-    ) -> set[int]:
-        """The frame's cracks whose profile says something new; one that has no name stands for itself."""
-        wanted = {index for index, number in enumerate(matched.numbers) if number is None}
-        for sighting in matched.sightings:
-            if sighting.crack is None:
-                continue
-            entry, quality = self.entries.get(sighting.number), sighting.seen_px * sharpness
-            if entry is None or entry.readings.worth(quality, placed, shape):
-                wanted.add(sighting.crack)
-        return wanted
-
     def _see(self, sighting: Sighting, look: Look, placed: Registered, sharpness: float) -> None:
         entry = self.entries.get(sighting.number)
         crack = None if sighting.crack is None else look.cracks[sighting.crack]
@@ -216,8 +199,6 @@ class Inventory:
         )
         if elsewhere and entry.best.frame_seq == look.frame_seq:
             self._elsewhere.discard(sighting.number)
-        if crack.width_method != "rough":
-            entry.readings.note(quality, placed, look.rgb.shape[:2])
         measure(entry, crack, size)
 
     def _trim(self) -> None:
@@ -230,13 +211,39 @@ class Inventory:
         self.map.forget_votes()
         self._trim_at = len(self.entries) + KEPT_MARKS // 4
 
-    def _leave_charts(self, current: int) -> None:
-        """Forget where the oldest charts lie that hold no crack."""
-        used = {line.chart for line in self.map.lines.values()} | {current}
+    def _conclude(self) -> list[CrackState]:
+        """Tell the last of the cracks on charts that no frame comes to any more, and forget them."""
+        still_open = self.registrar.open_charts
+        told = [number for number, entry in self.entries.items() if entry.told is not None]
+        charts = {self.map.lines[number].chart for number in told} - still_open
+        if not charts:
+            return []
+        no_cracks = {number for number, entry in self.entries.items() if entry.judgement.state == "withdrawn"}
+        last = self._give_up(self.map.finish(no_cracks, charts))
+        for number, line in list(self.map.lines.items()):
+            entry = self.entries.get(number)
+            if line.chart not in charts or (entry is not None and entry.told is None):
+                continue  # marks that nobody was told of stay until the end, or until they are too many
+            if entry is not None:
+                if self._differs(number, entry):
+                    last.append(self._tell(number))
+                del self.entries[number]
+                self._elsewhere.discard(number)
+            self.map.forget(number)
+        self.map.forget_votes()
+        return last
+
+    def _leave_charts(self) -> None:
+        """Forget charts that no frame comes to any more and that hold no crack; where the newest lie is kept.
+
+        Coverage is drawn where its charts lie (``on_structure``), also without a crack.
+        """
+        used = {line.chart for line in self.map.lines.values()} | self.registrar.open_charts
         plain = [chart for chart in self.anchors if chart not in used]
-        for chart in plain[: max(0, len(plain) - MOST_CHARTS)]:
+        known = [chart for chart in plain if not self.anchors[chart].unknown]
+        for chart in {*plain} - {*known[-MOST_CHARTS:]}:
             del self.anchors[chart]
-        self.map.leave_charts(self.anchors)
+        self.map.leave_charts(used)
 
     def _give_up(self, pairs: Sequence[tuple[int, int]]) -> list[CrackState]:
         """The numbers that were given up because two lines proved to be one crack; what they knew goes over."""

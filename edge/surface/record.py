@@ -14,7 +14,6 @@ from edge.cracks import Crack
 from edge.surface import CrackSize
 from edge.surface.judgement import Judgement, State
 from edge.surface.lines import Line
-from edge.surface.readings import Readings
 
 Points = npt.NDArray[np.float64]
 
@@ -144,16 +143,13 @@ class Entry:
     unit_per_px: float
     mm: Widths = field(default_factory=Widths)
     px: Widths = field(default_factory=Widths)
-    readings: Readings = field(default_factory=Readings)
     revision: int = 0
     told: Told | None = None
     """None: nobody was told of it."""
 
 
 def measure(entry: Entry, crack: Crack, size: CrackSize | None) -> None:
-    """Weigh in what one view measured of the crack's width; a view whose profile was not read measured nothing."""
-    if crack.width_method == "rough":
-        return
+    """Weigh in what one view measured of the crack's width."""
     sigma_px = crack.width_sigma_px if crack.width_sigma_px is not None else 1.0
     if crack.width_at_most_px is None:
         entry.px.add(float(crack.width_px.mean()), sigma_px)
