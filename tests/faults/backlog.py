@@ -1,21 +1,16 @@
 """A long time without a broker: the outbox fills, and must not become slower or larger in memory.
 
 A put cannot be quicker than its disk: beside every twentieth, the same bytes are written to a plain file and synced, on
-the same disk at the same moment, so that the figure tells the outbox from what else the disk has to do. A second thread
-asks once a second what waits, as the daemon's does for telemetry: that copies the journal into the file, which a put
-would have to do otherwise.
+the same disk at the same moment, so that the figure tells the outbox from what else the disk has to do.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-from contextlib import suppress
 
-from edge.outbox import Letter, LetterState, Outbox
+from edge.outbox import Letter, LetterState
 from edge.outbox.sqlite import Options, open_outbox
 from edge.support.clock import SystemClock, stopwatch_ns
-from edge.support.errors import TryAgainError
 from tests.faults.row import Measured, Row, Scale, percentile, resident_mb
 
 _PAYLOAD = b"x" * 1500  # a detection of one crack with its course
@@ -24,17 +19,8 @@ _PAYLOAD = b"x" * 1500  # a detection of one crack with its course
 def run(scale: Scale) -> Measured:
     """One letter a put, durable each; memory is read after the first tenth and at the end."""
     count, took_ms, disk_ms, began_mb = scale.times(100_000, 1_000), list[float](), list[float](), 0.0
-    stop = threading.Event()
-
-    def ask(outbox: Outbox) -> None:
-        while not stop.wait(1.0):
-            with suppress(TryAgainError):  # the disk has its hands full: the daemon asks again, too
-                outbox.counts()
-
     options = Options(path=scale.folder / "outbox.db", ballast_bytes=0, min_free_bytes=0)
     with open_outbox(options, SystemClock()) as outbox, (scale.folder / "plain").open("wb", buffering=0) as plain:
-        asking = threading.Thread(target=ask, args=(outbox,))
-        asking.start()
         for number in range(count):
             began_ns = stopwatch_ns()
             outbox.put([Letter(f"{number}", "t", _PAYLOAD, None)])
@@ -46,8 +32,6 @@ def run(scale: Scale) -> Measured:
                 disk_ms.append((stopwatch_ns() - began_ns) / 1e6)
             if number == count // 10:
                 began_mb = resident_mb()
-        stop.set()
-        asking.join()
         grown_mb = resident_mb() - began_mb
         pending = outbox.counts()[LetterState.PENDING]
     last_ms, plain_ms = percentile(took_ms[-count // 10 :], 0.99), percentile(disk_ms, 0.99)
