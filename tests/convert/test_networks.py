@@ -203,7 +203,8 @@ REFUSED: dict[str, tuple[Callable[[], keras.Model], str]] = {
     "mean of two": (
         lambda: net(lambda x: layers.Average()([head(unet(x)), head(unet(x))])), "has a sigmoid .* in front of avera"),
     "softmax of four": (lambda: net(lambda x: head(unet(x), "softmax", 4)), "softmax over 4 channels"),
-    "softmax over rows": (lambda: net(lambda x: layers.Softmax(axis=1)(head(unet(x), None, 2))), "over axis 1, that"),
+    "softmax over rows": (
+        lambda: net(lambda x: layers.Softmax(axis=1)(head(unet(x), None, 2))), "over axis 1, that is over rows"),
     "softmax of one": (lambda: net(lambda x: head(unet(x), "softmax", 1)), "softmax over 1 channel"),
     "scaled by a tenth": (lambda: net(lambda x: head(unet(layers.Rescaling(0.1)(x)))), r"nor 0\.\.255.*--pixels"),
     "bent pixels": (lambda: net(lambda x: head(unet(ops.sqrt(x)))), "what sqrt does to the pixels.*--pixels"),
