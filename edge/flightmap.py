@@ -159,8 +159,9 @@ class FlightMap:
 class Published:
     """The last payload of each crack, packed; those that were published longest ago are left out of too many."""
 
-    def __init__(self, most: int = MOST_CRACKS) -> None:
-        self._most = most
+    def __init__(self, most: int | None = None) -> None:
+        """``most`` None: MOST_CRACKS."""
+        self._most = MOST_CRACKS if most is None else most
         self._packed: dict[int, tuple[bool, bytes]] = {}
         self._like = b""
         """The first payload: what all have in common is not kept with each of them."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -10,13 +12,15 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from edge import flightmap
 from edge.flightmap import FlightMap, Published
 from edge.frames import Frame, Moment
+from edge.masks import ClassMask, DamageClass, Mask
 from edge.measurers import MEASURERS, Measured, Measures
 from edge.navigation import Attitude, Fix, FixKind, NavState, nowhere
 from edge.outcome import Flight, Picture
 from edge.support.clock import ManualClock
-from edge.surface import resume
+from edge.surface import coverage, inventory, registration, resume
 from edge.surface.inventory import Inventory
 from edge.surface.place import Surveyor
 from edge.surface.scale import ScaleOptions
@@ -71,7 +75,7 @@ def test_a_revision_has_one_content_on_the_wire_in_every_file_and_over_a_restart
         assert last[name] == revision, "a file has the last revision that was published"
 
     flight = Flight.of("drone1", "flight")
-    flightmap = FlightMap(flight, "crack", Inventory(), clock, facing=False)
+    flown = FlightMap(flight, "crack", Inventory(), clock, facing=False)
     letters = 0
     for number, left, paths, nav in _flown(concrete, seed):
         rgb = window(concrete, left, 100)
@@ -79,27 +83,70 @@ def test_a_revision_has_one_content_on_the_wire_in_every_file_and_over_a_restart
         found = Measured("crack", [crack(path, 0.9) for path in paths], {}, 0, lambda: np.zeros((1, 1), np.bool_))
         moment = Moment(START + timedelta(seconds=number), synced=True)
         view = surveyor.look(nav, WIDTH, HEIGHT)
-        recognised = flightmap.recognise(frame, found, measurer, moment, view, Picture(lambda: None, wanted=False))
+        recognised = flown.recognise(frame, found, measurer, moment, view, Picture(lambda: None, wanted=False))
         for state in recognised.revisions:
-            read(json.loads(flightmap.letter(state).payload), published=True)
+            read(json.loads(flown.letter(state).payload), published=True)
             letters += 1
         if number % 4 == 0:
-            for document in flightmap.cracks():
+            for document in flown.cracks():
                 read(document, published=False)
         if number == 20:  # the daemon is started again
-            again = resume.from_bytes(resume.to_bytes(flightmap.inventory))
+            again = resume.from_bytes(resume.to_bytes(flown.inventory))
             flight = replace(flight, flight_id="b", named_in="flight")
-            flightmap = FlightMap(flight, "crack", again, clock, facing=False)
-    for letter in flightmap.finish():
+            flown = FlightMap(flight, "crack", again, clock, facing=False)
+    for letter in flown.finish():
         read(json.loads(letter.payload), published=True)
-    final = flightmap.cracks()
+    final = flown.cracks()
     for document in final:
         read(document, published=False)
     assert letters > 5
     places = {one["properties"]["place"]["frame"] for one in final if one["properties"]["merged_into"] is None}
     assert len(places) == 1
     assert None not in places
-    assert not list(flightmap.finish()), "nothing is told twice"
+    assert not list(flown.finish()), "nothing is told twice"
+
+
+def test_a_flight_whose_frames_have_nothing_in_common_takes_no_more_memory_when_it_is_four_times_as_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each frame brings a chart, a crack and a mark of its own; a short flight reaches bounds that are lowered."""
+    for room, bound, value in (
+        (inventory, "MOST_CHARTS", 12), (inventory, "KEPT_MARKS", 12), (registration, "KEPT_KEYFRAMES", 8),
+        (coverage, "MAX_TILES", 12), (flightmap, "MOST_CRACKS", 16),
+    ):  # fmt: skip
+        monkeypatch.setattr(room, bound, value)
+    clock = ManualClock(START, synced=True)
+    surveyor, measurer = Surveyor(SCALE), MEASURERS["line"](Measures(scale=SCALE))
+    flown = FlightMap(Flight.of("drone", "long"), "crack", Inventory(), clock, facing=False)
+    plain = np.full((90, 160, 3), 120, np.uint8)  # nothing to register by
+    nothing, kind = np.zeros((90, 160), np.uint8), DamageClass("crack", 0.5, "line")
+    published = 0
+    held = []
+    tracemalloc.start()
+    try:
+        for number in range(160):
+            lines = [
+                crack(zigzag((10, 30), (1, 0), 35, seed=number), 0.95),
+                crack(zigzag((20, 70), (1, 0), 10, seed=number), 0.3),
+            ]
+            frame = Frame(number, clock.monotonic_ns(), 500, plain)
+            moment = Moment(START + timedelta(seconds=number), synced=True)
+            view = surveyor.look(nowhere(0), 160, 90)
+            found = Measured("crack", lines, {}, 0, lambda: np.zeros((1, 1), np.bool_))
+            recognised = flown.recognise(frame, found, measurer, moment, view, Picture(lambda: None, wanted=False))
+            published += sum(flown.letter(state).topic.endswith("/cracks") for state in recognised.revisions)
+            mask = Mask(frame, (ClassMask(frame, kind, nothing, nothing.astype(bool)),), "model")
+            flown.judge(frame, mask, view, recognised.placed)
+            if number in (39, 159):
+                gc.collect()
+                held.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert published == 160, "each was told of"
+    a_frame = (held[1] - held[0]) / 120
+    assert a_frame < 300, f"{a_frame:.0f} bytes a frame"  # a line alone has more than 1,000
+    flown.finish()
+    assert 16 <= len(flown.cracks()) <= 17
 
 
 def test_of_too_many_cracks_the_oldest_are_left_out_and_it_is_said(caplog: pytest.LogCaptureFixture) -> None:

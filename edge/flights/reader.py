@@ -14,6 +14,7 @@ from edge.flights import (
     CRACKS,
     DETECTIONS,
     FRAMES,
+    MADE_LATER,
     MANIFEST,
     PHOTOS,
     REVIEW,
@@ -96,7 +97,10 @@ class FlightFolder:
 
     def coverage(self) -> dict[str, Any] | None:
         """coverage.geojson as it stands: what was seen and what was not; None where it is not there."""
-        return self._document(COVERAGE)
+        document = self._document(COVERAGE)
+        if document is not None:
+            self._refuse_newer(COVERAGE, document.get("schema"))
+        return document
 
     def frames(self) -> Iterator[dict[str, Any]]:
         """One object for each kept frame: position, attitude, footprint; one at a time."""
@@ -242,9 +246,28 @@ class FlightFolder:
             )
 
 
+def keep_out(folder: Path, out: Path) -> None:
+    """Refuse to write into a flight: its files are evidence. ``report/`` and ``exports/`` in it are for that.
+
+    Raises UsageError.
+    """
+    inside = out.resolve()
+    flight = folder.resolve()
+    if inside == flight or (flight in inside.parents and inside.relative_to(flight).parts[0] not in MADE_LATER):
+        raise UsageError(
+            f"--out {out}: lies in the flight itself, whose files stay as they are; name another folder, or "
+            f"{folder / MADE_LATER[0]}"
+        )
+
+
 def in_words(problems: Sequence[Problem]) -> str:
-    """Problems as one sentence part; empty where there are none."""
-    return "; ".join(map(str, problems))
+    """Problems as one sentence part, the same one of several files once; empty where there are none."""
+    files: dict[str, list[str]] = {}
+    for one in problems:
+        files.setdefault(one.what, []).append(one.file)
+    return "; ".join(
+        f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''}: {what}" for what, names in files.items()
+    )
 
 
 def _digest(file: Any) -> str:

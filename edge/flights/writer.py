@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from edge.detections.cracks import collection
 from edge.detections.wire import rfc3339
 from edge.evidence import Evidence
-from edge.flights import CRACKS, DETECTIONS, MANIFEST, PHOTOS, REVIEW, SETTINGS, SIGNATURE, SUMMARY
+from edge.flights import CRACKS, DETECTIONS, MADE_LATER, MANIFEST, PHOTOS, REVIEW, SETTINGS, SIGNATURE, SUMMARY
 from edge.flights.manifest import SCHEMA, Manifest, append
 from edge.support.clock import Clock
 from edge.support.disk import make_folder, write_whole
@@ -29,7 +29,7 @@ _NOTE_EVERY_BYTES = 4_000_000
 # Writing every crack of a long flight takes tenths of a second.
 _CRACKS_EVERY_NS = 30_000_000_000
 
-DERIVED = frozenset({MANIFEST, SIGNATURE, REVIEW, "report", "exports"})
+DERIVED = frozenset({MANIFEST, SIGNATURE, REVIEW, *MADE_LATER})
 """Names at the top of a flight folder that the manifest does not cover: itself, and what people make of the flight
 later. So are names that begin with a dot, databases of other programs (QGIS alters a GeoPackage by opening it) and the
 outbox of a replay with --mqtt."""

@@ -23,8 +23,17 @@ from edge.frames.jpeg import reduced
 from edge.frames.whole import UnreadableImageError
 
 __all__ = [
-    "UnreadableImageError", "decode", "known_kind", "quiet_opencv", "rgb_from_bgr", "significant_bits", "sound_bytes",
-    "to_eight_bits", "unchanged", "upright",
+    "UnreadableImageError",
+    "decode",
+    "known_kind",
+    "quiet_opencv",
+    "rgb_from_bgr",
+    "several",
+    "significant_bits",
+    "sound_bytes",
+    "to_eight_bits",
+    "unchanged",
+    "upright",
 ]  # fmt: skip
 
 # Three channels whatever is stored (grey is repeated, alpha dropped), 16 bit left as it is, orientation ours.
@@ -53,6 +62,11 @@ def sound_bytes(data: bytes) -> None:
     whole.check(data)
     if data.startswith(tiff.SIGNATURES):
         tiff.check(data)
+
+
+def several(data: bytes) -> bool:
+    """Whether the bytes hold more than one picture, of which ``decode`` and ``unchanged`` read the first."""
+    return tiff.pages(data) > 1 if data.startswith(tiff.SIGNATURES) else whole.is_series(data)
 
 
 def decode(data: bytes, orientation: int, reduce: int = 1) -> npt.NDArray[Any]:

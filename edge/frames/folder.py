@@ -28,6 +28,8 @@ from edge.support.errors import DeviceError, UsageError
 
 log = logging.getLogger(__name__)
 
+_LEAST_PX = 3  # what a filter of three by three needs
+
 __all__ = ["SUFFIXES", "FolderCamera", "Options", "open_camera"]
 
 
@@ -120,6 +122,10 @@ class FolderCamera:
                 except UnreadableImageError as error:
                     self._skip(shot, str(error))
                 else:
+                    height, width = picture.shape[:2]
+                    if min(height, width) < _LEAST_PX:
+                        self._skip(shot, f"{width} x {height} pixels are no picture")
+                        continue
                     yield self._frame(seq, shot, self._eight_bits(shot, picture))
 
     def _frame(self, seq: int, shot: _Shot, rgb: RGB) -> Frame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.frames import RGB, heic
-from edge.frames.decode import UnreadableImageError, decode, known_kind, significant_bits, to_eight_bits
+from edge.frames.decode import UnreadableImageError, decode, known_kind, several, significant_bits, to_eight_bits
 from edge.frames.exif import Exif, read_exif
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".webp", ".heic", ".heif",
@@ -37,7 +40,10 @@ class Still:
         if self.bad is not None:
             raise UnreadableImageError(self.bad)
         try:
-            return decode(self.path.read_bytes(), self.exif.orientation, reduce)
+            data = self.path.read_bytes()
+            if several(data):
+                log.warning("%s: holds several pictures; the first is read", self.path)
+            return decode(data, self.exif.orientation, reduce)
         except OSError as error:
             raise UnreadableImageError(f"cannot be read ({error.strerror})") from error
 

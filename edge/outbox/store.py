@@ -29,6 +29,8 @@ _NOTHING_LEFT_BYTES = 128 << 10
 # Who only asks or notes something waits so long for a put that waits for the disk, and then goes on without.
 _PATIENCE_S = 0.5
 _SLOW_S = 2.0
+# A put of one detection writes three or four pages of journal; at 512 (``schema``) SQLite itself copies it.
+_COMMITS_A_CHECKPOINT = 32
 
 _ADVICE = {
     "is full": "the disk is full: delete files or put in a larger card",
@@ -54,6 +56,7 @@ class Store:
         self._mutex = threading.Lock()
         self._ballast_tried_ns = clock.monotonic_ns()
         self._closed = False
+        self._commits = 0  # since the journal was last copied into the file
         self._failing: str | None = None
         self._damaged: str | None = None
         self._slow: str | None = None
@@ -96,6 +99,7 @@ class Store:
                 result = self._persist(lambda db: _transact(db, work, durable=durable))
             finally:
                 self._waits_since_ns = None
+            self._commits += 1
             if durable:
                 self._slow = _slowness(self._path, (self._clock.monotonic_ns() - began_ns) / 1e9)
             self._restore_ballast()
@@ -104,7 +108,9 @@ class Store:
     def read(self, work: Callable[[Database], T]) -> T:
         """Run ``work`` outside a transaction. Raises TryAgainError when the disk fails or is busy."""
         with self._turn():
-            return self._persist(work)
+            result = self._persist(work)
+            self._checkpoint()
+            return result
 
     def close(self) -> None:
         """Close the file and let another process have it; nothing can be done with it afterwards."""
@@ -192,6 +198,17 @@ class Store:
 
     def _out_of_room(self, error: sqlite3.DatabaseError) -> bool:
         return "is full" in str(error) or free_bytes_of(self._path.parent) < _NOTHING_LEFT_BYTES
+
+    def _checkpoint(self) -> None:
+        """Copy the journal into the file now that nobody waits for a frame: a put would have to do it otherwise.
+
+        Whoever asks (once a second, for status) pays. It may fail as a put's own may, without harm: what is written
+        stays in the journal, and SQLite tries again when the journal has its full length.
+        """
+        if self._commits >= _COMMITS_A_CHECKPOINT and self._db is not None:
+            self._commits = 0
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _restore_ballast(self) -> None:
         """At most every ten seconds: asking the file system for each letter would slow them all."""

@@ -89,6 +89,11 @@ class Anchor:
         self._mm[1] += 1
 
     @property
+    def unknown(self) -> bool:
+        """Whether no view said anything of it."""
+        return not self.views and not self._mm[1]
+
+    @property
     def mm_per_unit(self) -> float | None:
         """Millimetres per chart unit; None where no view knew its scale."""
         return None if not self._mm[1] else self._mm[0] / self._mm[1]

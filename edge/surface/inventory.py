@@ -42,8 +42,8 @@ GROWTH = 0.2
 """A crack that became longer by this share while in sight is told of again."""
 KEPT_MARKS = 2000
 """So many marks that were never told of are kept; those that went out of sight first are forgotten."""
-MOST_CHARTS = 4096
-"""So many charts without a crack are remembered: over water or plain walls each frame begins one."""
+MOST_CHARTS = 2048
+"""Of so many charts without a crack it is kept where they lie: over water or plain walls each frame begins one."""
 BETTER = 1.25
 """A view with a picture gives way to one that is better by this factor: it bounds how many pictures a crack takes."""
 BANDS = 24
@@ -123,8 +123,6 @@ class Inventory:
                 if self.map.lines[number].chart == placed.chart:
                     entry.unit_per_px = placed.unit_per_px
         anchor = self.anchors.setdefault(placed.chart, Anchor())
-        if len(self.anchors) > MOST_CHARTS + MOST_CHARTS // 8:
-            self._leave_charts(placed.chart)
         if points_m is not None:
             anchor.add(placed, corners, points_m)
         if look.view.plane is not None:
@@ -137,6 +135,9 @@ class Inventory:
             self._see(sighting, look, placed, sharpness)
         if len(self.entries) > self._trim_at:
             self._trim()
+        if placed.method == "first":
+            revisions += self._conclude()
+            self._leave_charts()
         revisions += self._due({one.number for one in matched.sightings} | {kept for _, kept in matched.given_up})
         return Added(matched.numbers, tuple(revisions), placed)
 
@@ -210,13 +211,39 @@ class Inventory:
         self.map.forget_votes()
         self._trim_at = len(self.entries) + KEPT_MARKS // 4
 
-    def _leave_charts(self, current: int) -> None:
-        """Forget where the oldest charts lie that hold no crack."""
-        used = {line.chart for line in self.map.lines.values()} | {current}
+    def _conclude(self) -> list[CrackState]:
+        """Tell the last of the cracks on charts that no frame comes to any more, and forget them."""
+        still_open = self.registrar.open_charts
+        told = [number for number, entry in self.entries.items() if entry.told is not None]
+        charts = {self.map.lines[number].chart for number in told} - still_open
+        if not charts:
+            return []
+        no_cracks = {number for number, entry in self.entries.items() if entry.judgement.state == "withdrawn"}
+        last = self._give_up(self.map.finish(no_cracks, charts))
+        for number, line in list(self.map.lines.items()):
+            entry = self.entries.get(number)
+            if line.chart not in charts or (entry is not None and entry.told is None):
+                continue  # marks that nobody was told of stay until the end, or until they are too many
+            if entry is not None:
+                if self._differs(number, entry):
+                    last.append(self._tell(number))
+                del self.entries[number]
+                self._elsewhere.discard(number)
+            self.map.forget(number)
+        self.map.forget_votes()
+        return last
+
+    def _leave_charts(self) -> None:
+        """Forget charts that no frame comes to any more and that hold no crack; where the newest lie is kept.
+
+        Coverage is drawn where its charts lie (``on_structure``), also without a crack.
+        """
+        used = {line.chart for line in self.map.lines.values()} | self.registrar.open_charts
         plain = [chart for chart in self.anchors if chart not in used]
-        for chart in plain[: max(0, len(plain) - MOST_CHARTS)]:
+        known = [chart for chart in plain if not self.anchors[chart].unknown]
+        for chart in {*plain} - {*known[-MOST_CHARTS:]}:
             del self.anchors[chart]
-        self.map.leave_charts(self.anchors)
+        self.map.leave_charts(used)
 
     def _give_up(self, pairs: Sequence[tuple[int, int]]) -> list[CrackState]:
         """The numbers that were given up because two lines proved to be one crack; what they knew goes over."""

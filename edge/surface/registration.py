@@ -24,6 +24,7 @@ from edge.surface.matching import (
     by_blocks,
     by_phase,
     by_template,
+    middle_of,
     overlap,
     project,
     scale_at,
@@ -96,6 +97,11 @@ class _Key:
     predicted: Matrix | None = None
     """Where the pose had it, metres; None without one."""
 
+    @property
+    def middle(self) -> tuple[float, float]:
+        """Its middle on the chart."""
+        return middle_of(self.to_chart, self.look.shape)
+
 
 class Registrar:
     """Registers the frames of one flight, in order; used by one thread. Memory is bounded by KEPT_KEYFRAMES."""
@@ -116,6 +122,11 @@ class Registrar:
     def keyframes(self) -> int:
         """How many keyframes are kept."""
         return len(self._keys)
+
+    @property
+    def open_charts(self) -> set[int]:
+        """The charts that a later frame may still lie on: the current one, and the one that may be found again."""
+        return {key.chart for key in (self._current, self._before, self._resumable) if key is not None}
 
     def counters(self) -> list[Any]:
         """Charts, frames and unit so far, for ``go_on``."""
@@ -228,13 +239,20 @@ class Registrar:
         Only keyframes that may overlap within three standard uncertainties are asked, and at most two of them.
         """
         reach = 3 * sigma_px + 4
+        anywhere = reach >= 0.5 * look.shape[1]
         asked = 0
         earlier = [key for key in list(self._keys)[:-RECENT] if key.chart == chart]
-        for key in sorted(earlier, key=lambda one: shift(one.to_chart, to_chart, look.shape)):
-            if asked == 3:
+        if not earlier:
+            return None
+        apart = np.hypot(*(np.array([key.middle for key in earlier]) - middle_of(to_chart, look.shape)).T)
+        # Frames of the chain differ in scale by little: two so far apart share nothing.
+        farthest = 2 * scale_at(to_chart, look.shape) * math.hypot(*look.shape)
+        for place in np.argsort(apart, kind="stable").tolist():
+            if asked == 3 or (apart[place] > farthest and not anywhere):
                 break
+            key = earlier[place]
             guess = np.linalg.inv(key.to_chart) @ to_chart
-            if overlap(guess, look.shape) < 0.1 and reach < 0.5 * look.shape[1]:
+            if not anywhere and overlap(guess, look.shape) < 0.1:
                 continue
             asked += 1
             to_key = by_blocks(key.look, look, guess)

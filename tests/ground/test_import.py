@@ -75,6 +75,10 @@ def test_a_folder_without_a_flight_and_a_damaged_one_are_refused(tmp_path, fligh
     told = capsys.readouterr().err
     assert "no flight is here" in told
     assert "no FeatureCollection" in told
+    assert "all else was read: 5 new" in told
+    (flight / "summary.json").write_text('{"schema": "spanhawk/flight/2"}')
+    assert main(["ground", "import", str(flight), "--store", store]) == 2
+    assert "written by a newer spanhawk" in capsys.readouterr().err
 
 
 def test_a_broker_or_table_that_cannot_be_is_refused(tmp_path, capsys):

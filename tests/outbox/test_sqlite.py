@@ -267,3 +267,36 @@ def test_a_disk_that_takes_its_time_holds_up_nobody_but_the_one_who_puts(path, m
         box.put(letters("third"))
         assert box.health() is None
         assert ids(box.take(9)) == ["first", "second", "third"]
+
+
+def test_who_asks_copies_the_journal_so_that_a_put_need_not(path):
+    """Some forty commits stay in the journal; the status that is asked once a second copies them into the file."""
+    with open_at(path) as box:
+        for number in range(40):
+            box.put(letters(f"{number}"))
+        before = path.stat().st_size
+        box.counts()
+        assert path.stat().st_size > before
+        copy = path.with_name("copy.db")
+        copy.write_bytes(path.read_bytes())  # without its journal
+        assert sqlite3.connect(copy).execute("SELECT count(*) FROM letter").fetchone() == (40,)
+
+
+def test_a_disk_that_cannot_take_the_copy_costs_nothing(path, monkeypatch):
+    with open_at(path) as box:
+        for number in range(40):
+            box.put(letters(f"{number}"))
+        real, tried = box._store._db, []
+
+        class Full:
+            def execute(self, command, *rest):
+                if "wal_checkpoint" in command:
+                    tried.append(command)
+                    raise sqlite3.OperationalError("database or disk is full")
+                return real.execute(command, *rest)
+
+        monkeypatch.setattr(box._store, "_db", Full())
+        assert box.counts()[LetterState.PENDING] == 40
+        assert len(tried) == 1
+        monkeypatch.setattr(box._store, "_db", real)
+        assert len(box.list(100)) == 40

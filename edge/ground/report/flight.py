@@ -92,5 +92,9 @@ class Flight:
 class Source(Protocol):
     """Gives the flight that is reported."""
 
+    @property
+    def folder(self) -> Path | None:
+        """Its own folder, which nothing is written to; None where it has none."""
+
     def flight(self) -> Flight:
         """Read it. Raises UsageError where there is no flight at all."""

@@ -35,7 +35,7 @@ _MARGIN = 0.35
 """Round a crack, in parts of its own size."""
 _AROUND = 0.3
 """Of the frame's longer side: what is around a short crack belongs to the picture."""
-_PLAIN = re.compile(r"[\w.() -]{1,120}")
+_PLAIN = re.compile(r"[\w.()-]{1,120}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +152,9 @@ def _digest(file: Any) -> str:
 
 
 def _free(path: Path, taken: set[str]) -> str:
-    """A name that no other photo of the report has and that every program takes."""
-    plain = path.name if _PLAIN.fullmatch(path.name) else f"photo{path.suffix.lower()}"
+    """A name that no other photo of the report has and that every program takes; geo.txt has no way to write blanks."""
+    plain = path.name.replace(" ", "_")
+    plain = plain if _PLAIN.fullmatch(plain) else f"photo{path.suffix.lower()}"
     name, number = plain, 1
     while name.lower() in taken:
         number += 1

@@ -62,6 +62,16 @@ def day(moment: Any) -> str:
     return str(moment)[:10] if moment else "date unknown"
 
 
+def period(first: Any, last: Any) -> str:
+    """From one RFC 3339 time to another, the day once where it is the same."""
+    begin, end = moment(first), moment(last)
+    if last is None or begin == end:
+        return begin
+    if begin[:10] == end[:10] and begin[19:] == end[19:]:
+        return f"{begin[:19]} to {end[11:]}"
+    return f"{begin} to {end}"
+
+
 def moment(at: Any) -> str:
     """An RFC 3339 time to the second."""
     return str(at).replace("T", " ")[:19] + (" UTC" if str(at).endswith("Z") else "") if at else "unknown"

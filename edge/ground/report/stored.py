@@ -34,6 +34,10 @@ class FlightInStore:
     """Needed only where two vehicles flew flights of the same name."""
     photos: Path | None = None
 
+    @property
+    def folder(self) -> None:
+        """A store's flight has none."""
+
     def flight(self) -> Flight:
         """Read what has arrived, name what has not. Raises UsageError for a store or flight that is not there."""
         with opened(self.url) as store:
@@ -47,6 +51,11 @@ class WithHistory:
 
     source: Source
     url: str
+
+    @property
+    def folder(self) -> Path | None:
+        """That of the source."""
+        return self.source.folder
 
     def flight(self) -> Flight:
         """Read both. Raises UsageError for a store that is not there."""

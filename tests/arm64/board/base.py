@@ -1,7 +1,8 @@
 """The image that a card is made from here: Debian 13 for arm64 in the partitions of Raspberry Pi OS, made once.
 
 What stands in for Raspberry Pi's own parts is in ``_LIKE_RASPBERRY_PI_OS``: where cloud-init looks (files in the boot
-partition), where that partition is mounted, and the watchdog's use by systemd. The kernel is Debian's.
+partition), where that partition is mounted, the watchdog's use by systemd, and times that suit an emulator. The
+kernel is Debian's.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ _LIKE_RASPBERRY_PI_OS = {
     "etc/systemd/system/cloud-init-main.service.d/boot.conf": "[Unit]\nRequiresMountsFor=/boot/firmware\n",
     "etc/systemd/system/cloud-init-local.service.d/boot.conf": "[Unit]\nRequiresMountsFor=/boot/firmware\n",
     "etc/systemd/system.conf.d/watchdog.conf": "[Manager]\nRuntimeWatchdogSec=30s\n",
+    # What the emulator takes longer for than a board.
+    "etc/systemd/system/spanhawk.service.d/emulator.conf": "[Service]\nTimeoutStartSec=600\nWatchdogSec=150\n",
 }
 
 

@@ -60,7 +60,7 @@ def test_names_that_mean_harm_are_names(flight: Path, tmp_path: Path) -> None:
     cracks, _, lines = text.partition("\0")
     (copy / "cracks.geojson").write_text(cracks)
     (copy / "detections.jsonl").write_text(lines.replace(f'"{made.FLIGHT}-0000000', '"../../../../etc/passwd'))
-    reviews = [{"crack_id": name, "verdict": "confirmed", "grade": "=1+1", "remark": "+1\n=2"} for name in names]
+    reviews = [{"crack_id": name, "verdict": "confirmed", "grade": None, "remark": "+1\n=2"} for name in names]
     document = {"schema": "spanhawk/review/1", "flight_id": made.FLIGHT, "reviews": reviews}
     (copy / "review.json").write_text(json.dumps(document))
     out = tmp_path / "out"
@@ -81,7 +81,8 @@ def test_what_is_missing_is_named_and_the_rest_is_done(flight: Path, tmp_path: P
     said = told(copy, tmp_path / "out")
     assert len(rows(tmp_path / "out")) == 6
     text = Page(page(tmp_path / "out")).text
-    assert (gone in said and gone in text) if gone != "photos" else "is not in the flight folder" in text
+    assert gone in said
+    assert gone in text if gone != "photos" else "is not in the flight folder" in text
 
 
 def test_files_that_a_power_cut_left_half(flight: Path, tmp_path: Path) -> None:
@@ -130,6 +131,30 @@ def test_nothing_is_overwritten_without_being_asked(flight: Path, out: Path, tmp
     told(flight, folder, overwrite=True)
     assert (folder / "notes.txt").read_text() == "mine too"
     assert len(rows(folder)) == 6
+
+
+@pytest.mark.parametrize("inside", [".", "photos", "new"])
+def test_the_flight_itself_is_never_written_to(flight: Path, tmp_path: Path, inside: str) -> None:
+    copy = copied(flight, tmp_path)
+    before = {path: path.read_bytes() for path in sorted(copy.rglob("*")) if path.is_file()}
+    with pytest.raises(UsageError, match="lies in the flight itself"):
+        told(copy, copy / inside, overwrite=True)
+    assert main(["export", str(copy), "--coco", "--out", str(copy / inside), "--overwrite"]) == 2
+    assert {path: path.read_bytes() for path in sorted(copy.rglob("*")) if path.is_file()} == before
+    told(copy, copy / "report")
+    assert len(rows(copy / "report")) == 6
+
+
+@pytest.mark.parametrize("name", ["summary.json", "coverage.geojson", "cracks.geojson", "detections.jsonl"])
+def test_a_flight_of_a_newer_version_is_refused_by_name(flight: Path, tmp_path: Path, name: str) -> None:
+    copy = copied(flight, tmp_path)
+    if name == "coverage.geojson":
+        (copy / name).write_text('{"schema": "spanhawk/coverage/1"}')
+    text = (copy / name).read_text()
+    (copy / name).write_text(re.sub(r"(spanhawk/(?:flight|coverage|crack|detection))/\d", r"\1/9", text))
+    with pytest.raises(UsageError, match=f"{name}: written by a newer spanhawk"):
+        told(copy, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_geopackage_that_another_program_writes_is_left_alone(flight: Path, tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from edge.detections import coverage, wire
+from edge.ground.report import cameras
 from edge.ground.report.findings import FIELDS
 from tests.ground.report import made
-from tests.ground.report.reading import copied, rows, told
+from tests.ground.report.reading import change, copied, rows, told
 
 pytest.importorskip("pyogrio", reason="the extra [report] is not installed")
 pytest.importorskip("jinja2", reason="the extra [report] is not installed")
@@ -102,6 +103,8 @@ def test_photos_with_a_place_get_a_geo_txt_as_opendronemap_reads_it(tmp_path: Pa
 
     flight = made.write(tmp_path / "flight", 1)
     photo = next((flight / "photos").glob("*.jpg"))
+    photo = photo.rename(photo.with_name("DJI (1) of 2.jpg"))
+    change(flight, 1, best={"frame_seq": 1, "frame_name": photo.stem})
     frame = Frame(1, 0, 500, np.full((480, 640, 3), 90, np.uint8))
     nav = NavState(0, Fix(FixKind.RTK_FIXED, 51.05, 3.72, 12.5, 0.02, 0.04, 3), Attitude(1.5, -80.0, 275.5), 2.0)
     evidence.save(frame, nav, Moment(datetime(2026, 5, 1, tzinfo=timezone.utc), synced=True), photo.parent, photo.name)
@@ -113,6 +116,19 @@ def test_photos_with_a_place_get_a_geo_txt_as_opendronemap_reads_it(tmp_path: Pa
     lon, lat, alt, yaw, pitch, roll = (float(number) for number in numbers)
     assert (lon, lat, alt) == (pytest.approx(3.72), pytest.approx(51.05), 12.5)
     assert (yaw, pitch, roll) == (275.5, 10.0, 1.5), "pitch 0 looks straight down there"
+
+
+def test_geo_txt_has_heights_of_one_kind() -> None:
+    def camera(name: str, ellipsoid_m: float | None) -> cameras.Camera:
+        return cameras.Camera(name, 3.7, 51.0, ellipsoid_m, 12.0, None, None, None, None, None, None, None)
+
+    def heights(*all_of_them: cameras.Camera) -> list[str]:
+        text = cameras.geo_txt(all_of_them)
+        assert text is not None
+        return [line.split()[3] for line in text.splitlines()[1:]]
+
+    assert heights(camera("a", 57.0), camera("b", 58.0)) == ["57.000", "58.000"]
+    assert heights(camera("a", 57.0), camera("b", None)) == ["12.000", "12.000"]
 
 
 def test_the_made_flight_has_the_keys_of_a_real_one(flight: Path) -> None:

@@ -25,7 +25,7 @@ def test_a_review_comes_back_into_the_report(flight: Path, tmp_path: Path) -> No
     ]}  # fmt: skip
     (tmp_path / "review.json").write_text(json.dumps(said))
     told_ = told(flight, tmp_path / "out", review=tmp_path / "review.json")
-    assert "1 reviews name findings that this flight does not have, as nobody" in told_
+    assert "1 review of findings that this flight does not have, as nobody" in told_
     found = rows(tmp_path / "out")
     assert (found[made.name(6)]["review"], found[made.name(6)]["remark"]) == ("rejected", "a cable <b>")
     assert (found[made.name(2)]["review"], found[made.name(2)]["remark"]) == ("confirmed", "grade S2")

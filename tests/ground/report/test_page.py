@@ -6,6 +6,8 @@ import base64
 import hashlib
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import cv2
@@ -36,7 +38,7 @@ def test_the_page_needs_no_network_and_its_policy_names_its_own_script(out: Path
 def test_the_first_page_begins_with_what_was_not_seen(out: Path) -> None:
     text = Page(page(out)).text
     assert text.index("Nothing is known of what was seen") < text.index("Summary")
-    assert "3 pictures were dropped unseen" in text
+    assert "3 pictures dropped unseen" in text
     assert bands.WORDS in text
 
 
@@ -88,6 +90,34 @@ def test_coverage_is_told_first_and_drawn_on_map_and_wall(flight: Path, tmp_path
     assert drawn == ["area good", "area fair", "area poor"] * 2, "once on the map, once on the wall"
 
 
+def test_what_is_known_of_no_finding_has_neither_column_nor_table(flight: Path, tmp_path: Path) -> None:
+    copy = copied(flight, tmp_path)
+    for number in range(1, 7):
+        change(copy, number, place=None, width_mm=None, length_mm=None, width_px={"value": 4.0})
+    told(copy, tmp_path / "out")
+    text = Page(page(tmp_path / "out")).text
+    head = text.split("The length is of what was seen.")[1].split("unreviewed")[0]
+    words = "No. Width or area Kind Views State Review 1 4.0 px, mm not known crack 4 confirmed"
+    assert " ".join(head.split()) == words
+    assert "No width was measured in millimetres" in text
+    assert "Context" not in text
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="poppler-utils is not installed")
+def test_heads_of_tables_stand_on_every_printed_page(tmp_path: Path) -> None:
+    told(made.write(tmp_path / "flight", 60, frames=2, size=(64, 48)), tmp_path / "out")
+    printed = tmp_path / "out.pdf"
+    options = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}")
+    command = ["chromium", *options, f"--print-to-pdf={printed}", str(tmp_path / "out" / "index.html")]
+    subprocess.run(command, capture_output=True, check=True, timeout=120)
+    text = subprocess.run(["pdftotext", "-layout", printed, "-"], capture_output=True, text=True, check=True).stdout
+    pages = [one for one in text.split("\f") if "unreviewed" in one]
+    assert len(pages) > 1
+    assert all("Width or area" in one for one in pages)
+    assert all("Findings by severity" not in one or "unreviewed" in one for one in text.split("\f")), "no lone heading"
+
+
 def test_unconfirmed_findings_stand_behind_confirmed_ones(flight: Path, tmp_path: Path) -> None:
     copy = copied(flight, tmp_path)
     change(copy, 6, state="tentative")
@@ -95,7 +125,7 @@ def test_unconfirmed_findings_stand_behind_confirmed_ones(flight: Path, tmp_path
     told(copy, tmp_path / "out")
     order = [attrs["data-id"] for tag, attrs in Page(page(tmp_path / "out")).elements if tag == "article"]
     assert order == [made.name(number) for number in (4, 3, 2, 1, 6)]
-    assert "1 more were withdrawn" in Page(page(tmp_path / "out")).text
+    assert "1 more finding withdrawn" in Page(page(tmp_path / "out")).text
 
 
 def test_a_flight_that_saw_nothing_says_that_nothing_is_known(tmp_path: Path) -> None:

@@ -95,6 +95,12 @@ def hostile():
     return batch
 
 
+def wide(number, width_mm, state):
+    one = crack(number, 1, state=state)
+    one["properties"] |= {"width_mm": {"value": width_mm}, "width_at_most_mm": None}
+    return one
+
+
 def test_it_shows_what_arrives_and_executes_nothing_of_it(client, browser):
     client.store.add(hostile())
 
@@ -128,6 +134,15 @@ def test_it_shows_what_arrives_and_executes_nothing_of_it(client, browser):
             assert await tab.until(f"return {text.format('link')} === 'live'")
             assert await tab.until("return document.title") == "spanhawk ground"
             assert await tab.until("return String(document.querySelectorAll('img[src=x]').length)") == "0"
+            order = "document.getElementById('order').value = 'widest'; document.getElementById('order')"
+            await tab.until(f"{order}.dispatchEvent(new Event('change')); return true")
+            client.store.add(batch_of(wide(5, 9.0, "tentative"), wide(6, 0.3, "confirmed"), wide(7, 0.7, "confirmed")))
+            first = "document.querySelector('#list li').innerText"
+            assert "crack 7" in await tab.until(f"return {first}.includes('0.70 mm') && {first}")
+            numbers = "[...document.querySelectorAll('#list .small')].map((one) => one.innerText).join()"
+            words = await tab.until(f"return {numbers}.includes('crack 5') && {numbers}")
+            # A piece that is not confirmed comes last, however wide it looks.
+            assert words.index("crack 7") < words.index("crack 6") < words.index("crack 4") < words.index("crack 5")
             resources = "performance.getEntriesByType('resource').map((one) => new URL(one.name).host)"
             hosts = await tab.until(f"return {resources}")
             assert set(hosts) == {f"127.0.0.1:{client.site.port}"}  # no network beyond the ground

@@ -1,6 +1,6 @@
 // The list of cracks, the drones, the flights, and one crack in full.
 
-import { ask, clock, element, lengthWords, widthWords } from "./data.js";
+import { ask, clock, element, lengthWords, lineOf, widthWords } from "./data.js";
 import { words as reviewWords } from "./review.js";
 
 const by = (id) => document.getElementById(id);
@@ -22,12 +22,12 @@ export class List {
     this.items = new Map();
   }
 
-  draw(cracks, colourOf, most) {
+  draw(cracks, styleOf, most) {
     const shown = cracks.slice(0, most).map((crack) => {
       const mark = JSON.stringify([crack.width_mm, crack.width_at_most_mm, crack.views, crack.picture, crack.confirmed, crack.last_seen_s, crack.review]);
       const before = this.items.get(crack.crack_id);
       if (before && before.mark === mark) return before.item;
-      const item = this.item(crack, colourOf(crack));
+      const item = this.item(crack, styleOf(crack));
       if (before) {
         if (before.item.contains(document.activeElement)) queueMicrotask(() => item.firstChild.focus());
         before.item.replaceWith(item);
@@ -45,9 +45,10 @@ export class List {
     by("cracks-title").textContent = `Cracks (${cracks.length})`;
   }
 
-  item(crack, colour) {
+  item(crack, { colour, thick }) {
     const button = element("button", null, { type: "button" });
     button.style.setProperty("--band", colour);
+    button.style.setProperty("--thick", `${thick}px`);
     if (crack.picture === 2) {
       button.append(element("img", null, { className: "thumb", loading: "lazy", alt: "", width: 88, height: 62,
         src: `/live/cracks/${encodeURIComponent(crack.crack_id)}/picture` }));
@@ -118,6 +119,7 @@ export function drawAlarm(fleet, trouble) {
   alarm.replaceChildren(...sentences.map((one) => element("p", one)));
 }
 
+// Resolves to the crack's whole course; null where it has no place.
 export async function showCrack(id, reviews) {
   const dialog = by("detail");
   const feature = await ask(`/collections/cracks/items/${encodeURIComponent(id)}`);
@@ -136,4 +138,5 @@ export async function showCrack(id, reviews) {
   by("detail-links").replaceChildren(element("a", "the message as the drone sent it", { href: `/messages/${encodeURIComponent(id)}` }));
   reviews.show(id, `/reviews?${new URLSearchParams({ vehicle: facts.vehicle, flight_id: facts.flight_id })}`);
   if (!dialog.open) dialog.showModal();
+  return lineOf(feature.geometry);
 }

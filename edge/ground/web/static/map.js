@@ -3,7 +3,7 @@
 import { element, widthWords } from "./data.js";
 
 const L = window.L;
-const SEEN = { seen: "#2f7f86", poor: "#d9a404", unknown: "#6b7280" };
+export const SEEN = { seen: "#3f8f5f", poor: "#a1887f", unknown: "#6b7280" };
 const DOTS_BELOW_ZOOM = 21;
 const SHORT_M = 0.1;
 const STEPS_M = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500];
@@ -23,16 +23,16 @@ class Sheet {
   }
 
   // `crack.points`: of this sheet, [up or north, along or east].
-  draw(cracks, colourOf) {
+  draw(cracks, styleOf) {
     const here = new Set();
     for (const crack of cracks) {
       if (crack.points === null || crack.points.length === 0) continue;
       here.add(crack.crack_id);
-      const mark = JSON.stringify([crack.points, colourOf(crack), crack.confirmed, crack.review]);
+      const mark = JSON.stringify([crack.points, styleOf(crack), crack.confirmed, crack.review]);
       const before = this.lines.get(crack.crack_id);
       if (before && before.mark === mark) continue;
       if (before) this.group.removeLayer(before.layer);
-      this.lines.set(crack.crack_id, { mark, layer: this.layer(crack, colourOf(crack)).addTo(this.group) });
+      this.lines.set(crack.crack_id, { mark, layer: this.layer(crack, styleOf(crack)).addTo(this.group) });
     }
     for (const [id, one] of this.lines) {
       if (!here.has(id)) {
@@ -42,12 +42,14 @@ class Sheet {
     }
   }
 
-  layer(crack, color) {
-    const middle = crack.points[Math.floor(crack.points.length / 2)];
-    const opacity = crack.review && crack.review.verdict === "rejected" ? 0.3 : 1;
-    const line = L.polyline(crack.points, { color, weight: 5, opacity, dashArray: crack.confirmed ? null : "2 7" });
-    const dot = L.circleMarker(middle, { radius: 6, color, weight: 2, opacity, fillColor: color, fillOpacity: opacity * (crack.confirmed ? 0.9 : 0.15) });
-    const both = L.featureGroup(this.withDots(crack) ? [line, dot] : [line]);
+  // The wider the band, the thicker; an edge around it keeps light colours visible on light ground, dark ones on dark.
+  layer(crack, { colour: color, thick: weight, edge }) {
+    const middle = crack.points[Math.floor(crack.points.length / 2)], solid = crack.confirmed;
+    const faint = crack.review && crack.review.verdict === "rejected" ? 0.3 : 1;
+    const around = L.polyline(crack.points, { color: edge, weight: weight + 2, opacity: solid ? 0.75 * faint : 0 });
+    const line = L.polyline(crack.points, { color, weight, opacity: faint, dashArray: solid ? null : "2 7" });
+    const dot = L.circleMarker(middle, { radius: 4 + weight / 2, color: edge, weight: 1.5, opacity: 0.75 * faint, fillColor: color, fillOpacity: (solid ? 0.95 : 0.3) * faint, dashArray: solid ? null : "2 3" });
+    const both = L.featureGroup(this.withDots(crack) ? [around, line, dot] : [around, line]);
     both.bindTooltip(() => element("span", `${crack.kind} ${crack.number}: ${widthWords(crack)}`), { sticky: true });
     return both.on("click", () => this.chosen(crack.crack_id));
   }
