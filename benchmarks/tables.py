@@ -23,9 +23,11 @@ DETECTIONS_PER_S, TELEMETRY_PER_S, CORE_SHARE = 5.0, 1.0, 0.5
 
 
 def latency(result: dict[str, Any]) -> str:
-    """Every row, the roofline, and exposure to PUBACK."""
+    """Every row, the roofline, and exposure to PUBACK; wall times only where the machine had nothing else to do."""
+    busy = _busy(result)
+    wall = "p50 to p99 are wall time" if not busy else "wall times are left out, they say little"
     lines = [
-        f"{_head(result)}. Milliseconds; p50 to p99 are wall time.",
+        f"{_head(result)}. Milliseconds; {wall}.",
         "",
         "| what | threads | first | p50 | p90 | p99 | smallest CPU time | peak memory |",
         "|---|---|---|---|---|---|---|---|",
@@ -35,7 +37,8 @@ def latency(result: dict[str, Any]) -> str:
         rows += [(_loop(name, loop), loop["timing"]) for name, loop in one["loops"].items()]
         for what, timing in rows:
             numbers = " | ".join(
-                f"{timing[key]:.1f}" for key in ("first_ms", "p50_ms", "p90_ms", "p99_ms", "cpu_min_ms")
+                "-" if busy and key != "cpu_min_ms" else f"{timing[key]:.1f}"
+                for key in ("first_ms", "p50_ms", "p90_ms", "p99_ms", "cpu_min_ms")
             )
             memory = "-" if one["peak_mb"] is None else f"{one['peak_mb']:.0f} MB"
             lines.append(f"| {one['backend']}: {what} | {one['threads'] or '-'} | {numbers} | {memory} |")
@@ -45,10 +48,10 @@ def latency(result: dict[str, Any]) -> str:
     lines += [
         f"litert-benchmark, another program, on one thread: smallest {check['theirs_min_ms']:.2f} ms."
         for check in result["cross_checks"].values()
-        if isinstance(check, dict)
+        if isinstance(check, dict) and not busy
     ]
     flown = result["end_to_end"]
-    if flown is not None:
+    if flown is not None and not busy:
         lines += [
             "",
             f"Exposure to PUBACK, {flown['width_px']}x{flown['height_px']} at {flown['fps']:g} frames/s, "
@@ -259,8 +262,15 @@ def _roofline(bundle: str, line: dict[str, Any]) -> str:
     return f"Roofline of {bundle}: {reached} ({rates})."
 
 
+def _busy(result: dict[str, Any]) -> str | None:
+    """Why wall times say little; None where they do not. A load of one per core may be what was run just before."""
+    load, cores = result.get("before", {}).get("load", 0.0), result["board"]["cores"]
+    return None if load <= cores else f"beside other programs (load {load:.0f} on {cores} cores)"
+
+
 def _head(result: dict[str, Any]) -> str:
-    return f"{result['board']['name']}, {result['at'][:10]}"
+    busy = _busy(result)
+    return f"{result['board']['name']}, {result['at'][:10]}" + (f", {busy}" if busy else "")
 
 
 def _loop(name: str, loop: dict[str, Any]) -> str:
