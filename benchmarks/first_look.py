@@ -32,8 +32,8 @@ from edge.ground.serve import collector_of, site_of  # noqa: E402
 from edge.ground.settings import read  # noqa: E402
 from edge.ground.stores import open_store  # noqa: E402
 from edge.support.clock import SystemClock  # noqa: E402
+from tests.ground.browser import Tab  # noqa: E402
 from tests.ground.test_store import batch_of  # noqa: E402
-from tests.ground.web.test_page import Tab  # noqa: E402
 from tests.ground.web.test_site import fleet_of_cracks  # noqa: E402
 
 # Tests are not typed.

@@ -67,7 +67,10 @@ _TABLES = (
         received_us bigint NOT NULL, payload bytea NOT NULL)""",
 )
 # Made where they are missing: a store of an earlier day has none of them.
-_LATER_INDEXES = (
+_LATER = (
+    """CREATE TABLE IF NOT EXISTS review (row bigserial PRIMARY KEY, flight int NOT NULL, crack_id text NOT NULL,
+        verdict text NOT NULL, grade text, remark text, said_by text, said_us bigint NOT NULL,
+        UNIQUE (flight, crack_id, said_us))""",
     "CREATE INDEX IF NOT EXISTS detection_by_row ON detection (row)",
     "CREATE INDEX IF NOT EXISTS crack_by_row ON crack (row)",
 )
@@ -162,7 +165,9 @@ class PostgresStore(Reading):
                 before = db.execute(text, (crack.crack_id, crack.revision)).fetchone()
                 if before is not None and bytes(before[0]) != mark:
                     conflicts.append(crack)
+        said = [of.of_review(row, self._flights[row.vehicle, row.flight_id][0]) for row in batch.reviews]
         with db.cursor() as cursor:
+            cursor.executemany(of.PUT_REVIEW.replace("?", "%s"), said)
             cursor.executemany(_PUT_COVERAGE, [(row.vehicle, row.flight_id, row.payload) for row in batch.coverage])
             cursor.executemany(
                 _PUT_STATE,
@@ -217,7 +222,9 @@ class PostgresStore(Reading):
 
     def _know_flights(self, db: psycopg.Connection[Any], batch: Batch, now_us: int) -> None:
         """Number and day of every flight in ``batch``; the new ones are entered, all with one statement."""
-        named = {(row.vehicle, row.flight_id) for rows in (batch.detections, batch.cracks) for row in rows}
+        named = {
+            (row.vehicle, row.flight_id) for rows in (batch.detections, batch.cracks, batch.reviews) for row in rows
+        }
         # In one order everywhere: two collectors that enter the same flights must not wait for each other.
         unknown = sorted(named - self._flights.keys())
         if not unknown:
@@ -285,7 +292,7 @@ class PostgresStore(Reading):
                 self._make(db)
             found = db.execute("SELECT id, version FROM store").fetchone()
             if found is not None and found[1] == VERSION:
-                for statement in _LATER_INDEXES:
+                for statement in _LATER:
                     db.execute(statement)
         if found is None:
             raise ConfigError(f"{self._name}: the schema {_SCHEMA} is no store of the ground; drop it, or name another")

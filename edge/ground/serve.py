@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from edge.ground import Reader, Store
+from edge.ground import Store
 from edge.ground.collector import TOPICS, Collector
 from edge.ground.fetch import check
 from edge.ground.incoming import MAX_PAYLOAD_BYTES
@@ -102,9 +102,11 @@ def puller_of(settings: GroundSettings, closing: contextlib.ExitStack, clock: Cl
 
 
 def site_of(
-    options: GroundOptions, reader: Reader, collector: Collector, clock: Clock, puller: Puller | None = None
+    options: GroundOptions, reader: Store, collector: Collector, clock: Clock, puller: Puller | None = None
 ) -> Site:
-    """The page over ``reader``, not started yet; ``puller`` None: no pictures are fetched. Raises ConfigError."""
+    """The page over ``reader``, not started yet; only reviews are written to it.
+
+    ``puller`` None: no pictures are fetched. Raises ConfigError."""
     if options.http is None:
         raise ConfigError("ground.http: nothing is given, needs HOST:PORT")
     try:
@@ -116,6 +118,7 @@ def site_of(
     from edge.ground.web.features import Features
     from edge.ground.web.live import Live
     from edge.ground.web.metrics import metrics
+    from edge.ground.web.reviews import Reviews
 
     try:
         table = bands.load(options.bands)
@@ -133,13 +136,14 @@ def site_of(
     def heads() -> list[Any]:
         now = reader.heads()
         # The last one tells the page that pictures have come: the store does not know of them.
-        told = now.detections, now.cracks, list(now.coverage), now.states_us
+        told = now.detections, now.cracks, list(now.coverage), now.states_us, now.reviews
         return [*told, 0 if puller is None else puller.stored]
 
     shown = Shown(
         reader=reader,
         features=Features(reader, table, clock),
         live=Live(reader, pictures, table, clock, lost),
+        reviews=Reviews(reader, clock),
         pictures=pictures,
         tiles=options.tiles,
         troubles=troubles,

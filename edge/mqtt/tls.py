@@ -12,6 +12,8 @@ from edge.support.secret import read_secret
 
 log = logging.getLogger(__name__)
 
+_MOST_BYTES = 65_535
+
 
 class Context(ssl.SSLContext):
     """A client context that can close the socket whose handshake failed; the MQTT library loses sight of it."""
@@ -52,6 +54,9 @@ def read_password(path: Path) -> str:
     password = read_secret(path, "mqtt.password_file")
     if not password.text:
         raise ConfigError(f"mqtt.password_file: the first line of {path} is empty; write the password there")
+    size = len(password.text.encode())
+    if size > _MOST_BYTES:
+        raise ConfigError(f"mqtt.password_file: the first line of {path} has {size} bytes, MQTT takes {_MOST_BYTES}")
     if password.open_to_all:
         log.warning("%s can be read by every user of this machine; chmod 600 it", path)
     return password.text

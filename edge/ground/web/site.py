@@ -26,6 +26,7 @@ from edge.ground.web.events import Events
 from edge.ground.web.features import Features
 from edge.ground.web.live import Live
 from edge.ground.web.metrics import CONTENT_TYPE
+from edge.ground.web.reviews import MOST_BYTES, Reviews
 from edge.support.access import Door, Guesses, Listen
 from edge.support.errors import ConfigError, TryAgainError
 
@@ -46,6 +47,7 @@ class Shown:
     reader: Reader
     features: Features
     live: Live
+    reviews: Reviews
     pictures: Pictures | None
     tiles: Path | None
     troubles: Callable[[], list[str]]
@@ -130,10 +132,11 @@ class Site:
 
     def _application(self) -> web.Application:
         events = Events(self._shown.heads)
-        application = web.Application(middlewares=[self._guard], client_max_size=1024)
+        application = web.Application(middlewares=[self._guard], client_max_size=MOST_BYTES)
         routes = Routes(self._shown, self._files)
         for path, handler in routes.table().items():
             application.router.add_get(path, handler)
+        application.router.add_put("/reviews/{id}", routes.review)
         application.router.add_get("/live/events", events.serve)
 
         async def stop(_: web.Application) -> None:
@@ -242,6 +245,8 @@ class Routes:
             "/live/fleet": asked(lambda _: live.fleet(self._shown.troubles())),
             "/live/cracks": asked(lambda request: live.cracks(_pairs(request))),
             "/live/coverage": asked(lambda _: live.coverage()),
+            "/live/reviews": asked(lambda _: self._shown.reviews.newest()),
+            "/reviews": self._reviews,
             "/live/walls": asked(lambda request: live.walls(_pairs(request))),
             "/live/cracks/{id}/picture": self._small,
             "/metrics": self._metrics,
@@ -262,6 +267,21 @@ class Routes:
     async def _api(self, request: web.Request) -> web.StreamResponse:
         form(single(_pairs(request), ("f",)))
         return _json(documents.openapi(_base(request)), documents.OPENAPI)
+
+    async def review(self, request: web.Request) -> web.StreamResponse:
+        """``PUT /reviews/ID``. A page of another origin cannot send it: browsers ask first, and nothing is answered."""
+        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            return refused(403, "a review is taken from this page only, not from one of another address")
+        if request.content_type != documents.JSON:
+            return refused(415, f"a review is {documents.JSON}")
+        body, id = await request.read(), request.match_info["id"]
+        return _json(await asyncio.to_thread(self._shown.reviews.put, id, body))
+
+    async def _reviews(self, request: web.Request) -> web.StreamResponse:
+        document = await asyncio.to_thread(self._shown.reviews.of_flight, _pairs(request))
+        answer = _json(document)
+        answer.headers["Content-Disposition"] = 'attachment; filename="review.json"'
+        return answer
 
     async def _message(self, request: web.Request) -> web.StreamResponse:
         payload = await asyncio.to_thread(self._shown.features.message, request.match_info["id"])
@@ -343,5 +363,5 @@ def _sentence(error: web.HTTPException, request: web.Request) -> str:
     if error.status == 404:
         return f"there is nothing at {unquote(request.path)[:100]!r}"
     if error.status == 405:
-        return f"{request.method} is not answered: this service only shows"
+        return f"{request.method} is not answered: here things are only shown"
     return error.text or error.reason

@@ -2,8 +2,8 @@
 
 const SCALE = 1e7;
 
-export async function ask(path) {
-  const answer = await fetch(path, { headers: { Accept: "application/json" } });
+export async function ask(path, more = { headers: { Accept: "application/json" } }) {
+  const answer = await fetch(path, more);
   if (!answer.ok) {
     const told = await answer.json().catch(() => ({}));
     throw new Error(told.description || `the ground answered ${answer.status}`);

@@ -1,6 +1,7 @@
 // The list of cracks, the drones, the flights, and one crack in full.
 
 import { ask, clock, element, lengthWords, lineOf, widthWords } from "./data.js";
+import { words as reviewWords } from "./review.js";
 
 const by = (id) => document.getElementById(id);
 const HINTS = {
@@ -23,7 +24,7 @@ export class List {
 
   draw(cracks, styleOf, most) {
     const shown = cracks.slice(0, most).map((crack) => {
-      const mark = JSON.stringify([crack.width_mm, crack.width_at_most_mm, crack.views, crack.picture, crack.confirmed, crack.last_seen_s]);
+      const mark = JSON.stringify([crack.width_mm, crack.width_at_most_mm, crack.views, crack.picture, crack.confirmed, crack.last_seen_s, crack.review]);
       const before = this.items.get(crack.crack_id);
       if (before && before.mark === mark) return before.item;
       const item = this.item(crack, styleOf(crack));
@@ -60,7 +61,9 @@ export class List {
       element("span", `${crack.kind} ${crack.number}, ${lengthWords(crack.length_mm)}, ${crack.views} ${crack.views === 1 ? "view" : "views"}${crack.confirmed ? "" : ", tentative"}`, { className: "small" }),
       element("span", `${crack.vehicle}, ${clock(crack.last_seen_s * 1000)}${crack.line === null ? ", place not known" : ""}`, { className: "small" }),
     );
+    if (crack.review) words.append(element("span", reviewWords(crack.review), { className: "small said" }));
     button.append(words);
+    button.dataset.review = crack.review ? crack.review.verdict : "";
     button.addEventListener("click", () => this.chosen(crack.crack_id, true));
     const item = element("li");
     item.append(button);
@@ -117,7 +120,7 @@ export function drawAlarm(fleet, trouble) {
 }
 
 // Resolves to the crack's whole course; null where it has no place.
-export async function showCrack(id) {
+export async function showCrack(id, reviews) {
   const dialog = by("detail");
   const feature = await ask(`/collections/cracks/items/${encodeURIComponent(id)}`);
   const facts = feature.properties;
@@ -133,6 +136,7 @@ export async function showCrack(id) {
     picture.removeAttribute("src");
   }
   by("detail-links").replaceChildren(element("a", "the message as the drone sent it", { href: `/messages/${encodeURIComponent(id)}` }));
+  reviews.show(id, `/reviews?${new URLSearchParams({ vehicle: facts.vehicle, flight_id: facts.flight_id })}`);
   if (!dialog.open) dialog.showModal();
   return lineOf(feature.geometry);
 }

@@ -29,7 +29,7 @@ class Sheet {
     for (const crack of cracks) {
       if (crack.points === null || crack.points.length === 0) continue;
       here.add(crack.crack_id);
-      const mark = JSON.stringify([crack.points, styleOf(crack), crack.confirmed]);
+      const mark = JSON.stringify([crack.points, styleOf(crack), crack.confirmed, crack.review]);
       const before = this.lines.get(crack.crack_id);
       if (before && before.mark === mark) continue;
       if (before) this.group.removeLayer(before.layer);
@@ -46,10 +46,10 @@ class Sheet {
   // The wider the band, the thicker; an edge around it keeps light colours visible on light ground, dark ones on dark.
   layer(crack, { colour: color, thick: weight, edge }) {
     const middle = crack.points[Math.floor(crack.points.length / 2)], solid = crack.confirmed;
-    const parts = [];
-    if (this.withLines() && solid) parts.push(L.polyline(crack.points, { color: edge, weight: weight + 2, opacity: 0.75 }));
-    if (this.withLines()) parts.push(L.polyline(crack.points, { color, weight, opacity: 1, dashArray: solid ? null : "2 7" }));
-    if (this.withDots(crack)) parts.push(L.circleMarker(middle, { radius: 4 + weight / 2, color: edge, weight: 1.5, opacity: 0.75, fillColor: color, fillOpacity: solid ? 0.95 : 0.3, dashArray: solid ? null : "2 3" }));
+    const faint = crack.review && crack.review.verdict === "rejected" ? 0.3 : 1, parts = [];
+    if (this.withLines() && solid) parts.push(L.polyline(crack.points, { color: edge, weight: weight + 2, opacity: 0.75 * faint }));
+    if (this.withLines()) parts.push(L.polyline(crack.points, { color, weight, opacity: faint, dashArray: solid ? null : "2 7" }));
+    if (this.withDots(crack)) parts.push(L.circleMarker(middle, { radius: 4 + weight / 2, color: edge, weight: 1.5, opacity: 0.75 * faint, fillColor: color, fillOpacity: (solid ? 0.95 : 0.3) * faint, dashArray: solid ? null : "2 3" }));
     const both = L.featureGroup(parts);
     both.bindTooltip(() => element("span", `${crack.kind} ${crack.number}: ${widthWords(crack)}`), { sticky: true });
     return both.on("click", () => this.chosen(crack.crack_id));

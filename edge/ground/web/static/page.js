@@ -3,6 +3,7 @@
 import { ask, coverageOf, cracksOf } from "./data.js";
 import { List, drawAlarm, drawFleet, showCrack } from "./lists.js";
 import { Plan, SEEN, Wall } from "./map.js";
+import { Reviews } from "./review.js";
 
 const by = (id) => document.getElementById(id);
 const MOST = 2000; // cracks that are kept; the oldest go first
@@ -10,7 +11,7 @@ const LIST_STEP = 50;
 const FLEET_EVERY_MS = 2000, COVERAGE_EVERY_MS = 5000, AGAIN_MS = 5000;
 
 const cracks = new Map();
-let legend, plan, wall, list, fleet = null, patches = [], walls = [], newest = null, heads = [0, 0, [0, 0], 0, 0];
+let legend, plan, wall, list, reviews, fleet = null, patches = [], walls = [], newest = null, heads = [0, 0, [0, 0], 0, 0, 0];
 let most = LIST_STEP, trouble = null, fitted = false, drawing = false;
 
 const THICK = [4, 5.5, 7, 8.5, 10, 11], THICK_UNKNOWN = 4;
@@ -26,6 +27,7 @@ const thickOf = (band) => THICK[Math.min(band, THICK.length - 1)];
 function shown() {
   const flight = by("flight").value, tentative = by("show-tentative").checked;
   const found = [...cracks.values()].filter((one) => (flight === "" || flightKey(one.vehicle, one.flight) === flight) && (tentative || one.confirmed));
+  for (const one of found) one.review = reviews.of(one.crack_id);
   if (by("order").value !== "widest") return found.sort((a, b) => b.last_seen_s - a.last_seen_s);
   // A measured width before a bound, and what is confirmed before what may be nothing: a short piece seen once is often wide.
   const rank = (one) => [one.confirmed, one.width_mm ?? -1, one.width_at_most_mm ?? -1];
@@ -62,7 +64,7 @@ function drawWall() {
   if (by("view").value === "" || !chosen) return;
   wall.map.invalidateSize();
   const lines = chosen.cracks.map(([id, path]) => ({ id, path })).filter(({ id }) => cracks.has(id));
-  wall.draw(lines.map(({ id, path }) => ({ ...cracks.get(id), points: path.map(([along, up]) => [up, along]) })), styleOf);
+  wall.draw(lines.map(({ id, path }) => ({ ...cracks.get(id), review: reviews.of(id), points: path.map(([along, up]) => [up, along]) })), styleOf);
   wall.rule();
 }
 
@@ -150,7 +152,8 @@ function paced(task, everyMs) {
   };
 }
 
-const asCracks = paced(loadCracks, 500), asFleet = paced(loadFleet, FLEET_EVERY_MS), asCoverage = paced(loadCoverage, COVERAGE_EVERY_MS), asWalls = paced(loadWalls, COVERAGE_EVERY_MS), asPictures = paced(loadPictures, COVERAGE_EVERY_MS);
+const asCracks = paced(loadCracks, 500), asFleet = paced(loadFleet, FLEET_EVERY_MS), asCoverage = paced(loadCoverage, COVERAGE_EVERY_MS), asWalls = paced(loadWalls, COVERAGE_EVERY_MS);
+const asReviews = paced(() => reviews.load(), 500), asPictures = paced(loadPictures, COVERAGE_EVERY_MS);
 
 function say(state, words) {
   const link = by("link");
@@ -167,8 +170,9 @@ function listen() {
     if (trouble !== null) return drawAlarm(fleet, trouble);
     say("live", "live");
     if (told[1] !== heads[1]) { asCracks(); asWalls(); }
-    if (told[4] !== heads[4]) asPictures();
     if (String(told[2]) !== String(heads[2])) asCoverage();
+    if (told[4] !== heads[4]) asReviews();
+    if (told[5] !== heads[5]) asPictures();
     asFleet();
     heads = told;
   });
@@ -181,7 +185,7 @@ function listen() {
 function choose(id, fromList = false) {
   const crack = cracks.get(id);
   if (fromList && crack && crack.line !== null && by("view").value === "") plan.map.setView(plan.lines.get(id).layer.getBounds().getCenter(), Math.max(plan.map.getZoom(), 20));
-  showCrack(id).then((line) => {
+  showCrack(id, reviews).then((line) => {
     const now = cracks.get(id);
     if (now && line !== null) { now.line = line; draw(); } // the first look had its course in a few points
   }).catch((error) => say("lost", error.message));
@@ -234,6 +238,7 @@ async function begin() {
   wall = new Wall(by("wall"), choose);
   by("wall").hidden = true;
   list = new List(choose);
+  reviews = new Reviews(draw);
   for (const id of ["order", "show-tentative"]) by(id).addEventListener("change", draw);
   by("flight").addEventListener("change", () => { fitted = false; by("view").value = ""; draw(); asWalls(); });
   by("view").addEventListener("change", () => { drawWall(); if (by("view").value !== "") wall.fit(); draw(); });

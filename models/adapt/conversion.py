@@ -12,18 +12,21 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from edge.masks import ReportRule
+from edge.support import config
 from edge.support.clock import SystemClock
 from edge.support.errors import EXIT_TRY_AGAIN, TryAgainError
-from models import DataError, adapt_base, adapt_judge, checkpoint, sites
-from models.adapt_base import Base
-from models.adapt_photos import Parts, UInt8
+from models import DataError, checkpoint, sites
+from models.adapt import judge, start
+from models.adapt.intake import Parts, UInt8
+from models.adapt.start import Base
 from models.checkpoint import replacing
 from models.data import content_hash
 from models.record import versions
@@ -31,11 +34,13 @@ from models.unet import open_saved
 
 log = logging.getLogger(__name__)
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 """Where the rooms lie."""
 CALIBRATION = 140
 """Pictures that set the ranges of int8, rendered crack-free ones among them."""
 CALIBRATION_PX = 512
+KIND = "crack"
+"""The class that is adapted."""
 OWN_LICENCE = "the user's own photographs"
 
 
@@ -55,7 +60,10 @@ def finished(bundle: Path) -> Made | None:
     if not json.loads(card.read_text(encoding="utf-8"))["made"].get("verified", {}).get("passed"):
         return None
     told = json.loads(record.read_text(encoding="utf-8"))
-    setting = sites.Setting(threshold=told["score_threshold"], sure_length_px=told["adapted"]["sure_length_px"])
+    rule = told.get("report_rules", {}).get(KIND)
+    setting = sites.Setting(
+        threshold=told["score_threshold"], rule=None if rule is None else config.build(ReportRule, rule, str(record))
+    )
     return Made(setting=setting, steps=told["steps"])
 
 
@@ -67,19 +75,19 @@ def write_weights(
     `facts` are those of the learning for the record: command, seed and minutes.
     """
     model = open_saved(stem.with_name("candidate.keras"))
-    small = adapt_base.to_model(base, base.arrays, "float16")
+    small = start.to_model(base, base.arrays, "float16")
     small.set_weights(model.get_weights())
     with replacing(stem.with_name(f"{stem.name}.weights.h5"), checkpoint.room_for(model.get_weights())) as part:
         small.save_weights(part)
-    config = {key: value for key, value in base.record.get("config", {}).items() if key in ("sources", "mix")}
+    plan = {key: value for key, value in base.record.get("config", {}).items() if key in ("sources", "mix")}
     name = f"{stem.name} photos"
     learned = [photo.example for photo in parts.learn]
     record = {
         "created": SystemClock().utc().isoformat(),
         "command": facts["command"],
         "config": {
-            **config, "train": {"seed": facts["seed"]}, "model": adapt_base.model_settings(base.size),
-            "sources": [*config.get("sources", ()), {"name": name, "licence": OWN_LICENCE}],
+            **plan, "train": {"seed": facts["seed"]}, "model": start.model_settings(base.size),
+            "sources": [*plan.get("sources", ()), {"name": name, "licence": OWN_LICENCE}],
         },
         "classes": ["crack"], "versions": versions(), "backend": "torch", "parameters": model.count_params(),
         "train": {
@@ -92,8 +100,8 @@ def write_weights(
         "steps": made.steps, "minutes": facts["minutes"], "score_threshold": made.setting.threshold,
         "adapted": {
             "from": base.card.name, "weights": hashlib.sha256(base.weights.read_bytes()).hexdigest(),
-            "sure_length_px": made.setting.sure_length_px,
         },
+        **({} if made.setting.rule is None else {"report_rules": {KIND: asdict(made.setting.rule)}}),
     }  # fmt: skip
     with replacing(stem.with_name(f"{stem.name}.json")) as part:
         part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -110,10 +118,8 @@ def convert(base: Base, parts: Parts, bundle: Path, made: Made, seed: int) -> No
         shutil.rmtree(folder, ignore_errors=True)
     rng = np.random.default_rng(seed)
     for i in range(CALIBRATION):
-        if i % 4 == 0:
-            rgb = adapt_judge.crack_free(CALIBRATION_PX, rng)
-        else:
-            rgb = _tile(parts.learn[i % len(parts.learn)].rgb, rng)
+        own = parts.learn[i % len(parts.learn)]
+        rgb = judge.crack_free(CALIBRATION_PX, rng) if i % 4 == 0 else _tile(own.rgb, rng)
         _save(frames / f"{i:03d}.png", rgb)
     for photo in (*parts.choose, *parts.report):
         stem = photo.example.image.stem

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from models import DataError, batches, checkpoint
-from models.adapt_replay import Replay
+from models.adapt.replay import Replay
 from models.gpu.losses import label_loss, teacher_loss, thin_weight
 from models.gpu.nets import FastUNet
 from models.gpu.scenes import Batch
