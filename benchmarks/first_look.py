@@ -3,8 +3,8 @@
     python benchmarks/first_look.py [--times 7] [--json out/first_look.json] [--pictures out/]
 
 From the call of the page's address until its list has cracks and its map has their lines (two frames drawn after that).
-The cache is empty each time. The CPU time of browser and ground together says what the clock would on a machine that does
-nothing else, or more. A store of its own is made in a temporary folder.
+The cache is empty each time. The CPU time of browser and ground together is no less than what the clock would say on a
+machine that does nothing else, but for waiting. A store of its own is made in a temporary folder.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from edge.ground.serve import collector_of, site_of  # noqa: E402
 from edge.ground.settings import read  # noqa: E402
 from edge.ground.stores import open_store  # noqa: E402
 from edge.support.clock import SystemClock  # noqa: E402
+from tests.ground.browser import Tab  # noqa: E402
 from tests.ground.test_store import batch_of  # noqa: E402
-from tests.ground.web.test_page import Tab  # noqa: E402
 from tests.ground.web.test_site import fleet_of_cracks  # noqa: E402
 
 # Tests are not typed.
@@ -70,7 +70,8 @@ def chromium(folder: Path) -> Iterator[str]:
 
 async def look(browser: str, url: str, times: int, pictures: Path | None) -> tuple[list[float], list[float]]:
     """Milliseconds of each look, and of CPU time of browser and ground together; pictures are taken after the last."""
-    found, cpu = [], []
+    found: list[float] = []
+    cpu: list[float] = []
     async with aiohttp.ClientSession() as session, session.ws_connect(browser, max_msg_size=0) as socket:
         tab = _Tab(socket)
         await tab.attach()

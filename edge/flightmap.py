@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import zlib
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from edge.masks import Area, Mask
 from edge.measurers import Measured, Measurer
 from edge.outbox import Letter
 from edge.outcome import Flight, Picture
-from edge.support.clock import Clock, stopwatch_ns
+from edge.support.clock import Clock
 from edge.surface import CrackSize
 from edge.surface.coverage import Coverage
 from edge.surface.inventory import Inventory, Look
@@ -45,10 +45,6 @@ class Recognised:
     """The cracks that changed enough to be reported again."""
     placed: Registered | None
     """Where the frame lies beside the others; None where the flight keeps no inventory of cracks."""
-    found: Measured | None = None
-    """What was found of the named class, with the profiles that were read meanwhile; None where no class is named."""
-    reading_ns: int = 0
-    """What that reading took."""
 
 
 class FlightMap:
@@ -77,19 +73,7 @@ class FlightMap:
     ) -> Recognised:
         """Name what was found of ``kind``, also what is not reported; ``picture`` is kept where it is a best view."""
         cracks = [one for one in (*found.damage, *found.held_back) if isinstance(one, Crack)]
-        sizes = [_size(measurer, crack, view) for crack in cracks]
-        reading_ns = 0
-
-        def read(wanted: Collection[int]) -> None:
-            nonlocal reading_ns
-            begun = stopwatch_ns()
-            places = {cracks[i].line: i for i in wanted if cracks[i].width_method == "rough"}
-            for line, crack in ({} if found.unread is None else found.unread.read(places)).items():
-                at = places[line]
-                cracks[at] = replace(crack, component=cracks[at].component)
-                sizes[at] = _size(measurer, cracks[at], view)
-            reading_ns = stopwatch_ns() - begun
-
+        sizes = [measurer.size(crack, view.plane) for crack in cracks]
         told = self.inventory.add(
             Look(
                 frame_seq=frame.seq,
@@ -97,10 +81,9 @@ class FlightMap:
                 seen_at=moment.at,
                 rgb=frame.rgb,
                 cracks=cracks,
-                sizes=sizes,
+                sizes=[size if isinstance(size, CrackSize) else None for size in sizes],
                 view=view,
                 picture=picture.take,
-                read=read,
             )
         )
         names = {
@@ -108,9 +91,7 @@ class FlightMap:
             for crack, number in zip(cracks, told.numbers, strict=True)
             if number is not None
         }
-        reported = len(found.damage)
-        found = replace(found, damage=cracks[:reported], held_back=cracks[reported:])
-        return Recognised(names, told.revisions, told.placed, found, reading_ns)
+        return Recognised(names, told.revisions, told.placed)
 
     def is_news(self, name: str, recognised: Recognised) -> bool:
         """Whether the crack ``name`` is among those that this frame changed."""
@@ -173,11 +154,6 @@ class FlightMap:
 
     def _name(self, number: int) -> str:
         return crack_id(self._flight.vehicle, self._named_in, number)
-
-
-def _size(measurer: Measurer, crack: Crack, view: View) -> CrackSize | None:
-    size = measurer.size(crack, view.plane)
-    return size if isinstance(size, CrackSize) else None
 
 
 class Published:

@@ -6,7 +6,7 @@ A new way to measure is one more class here and its word in ``edge.masks.Measure
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +17,6 @@ from edge.areas.outline import AreaOptions, outline
 from edge.cracks import Crack
 from edge.cracks.plausible import ReportOptions, sift
 from edge.cracks.trace import TraceOptions, trace
-from edge.cracks.unread import Unread
 from edge.masks import ClassMask, Measure
 from edge.surface import AreaSize, CrackSize
 from edge.surface.areas import area_size_of
@@ -47,10 +46,6 @@ class Measures:
     structure: StructureOptions = field(default_factory=StructureOptions)
     """The axes in which places are given where there are no satellites."""
 
-    def alone(self) -> Measures:
-        """The same for a class that is not followed from frame to frame: every view stands for itself."""
-        return replace(self, trace=replace(self.trace, views="every"))
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
@@ -68,8 +63,6 @@ class Measured:
     """Draws the pixels of ``damage``: bool (H, W) of the frame."""
     held_back: Sequence[Damage] = ()
     """What was found and is not reported of a single frame; several views together may yet report it."""
-    unread: Unread | None = None
-    """Reads the profiles of cracks that are ``rough``; None where none is."""
 
 
 class Measurer(Protocol):
@@ -96,9 +89,8 @@ class LineMeasurer:
         sifted = sift(trace(mask, self._options.trace), self._options.report, mask.kind.rule)
         found = sifted.traced
         return Measured(
-            mask.kind.name, found.cracks, sifted.suppressed, found.left_out, found.reported, sifted.held_back,
-            found.unread,
-        )  # fmt: skip
+            mask.kind.name, found.cracks, sifted.suppressed, found.left_out, found.reported, sifted.held_back
+        )
 
     def size(self, damage: Damage, plane: Plane | None) -> CrackSize | None:
         """Length and width in millimetres."""

@@ -54,6 +54,10 @@ class Pipeline:
         self._navigator = navigator
         self._outbox = outbox
         self._flight = flight
+        # By class, found by the card's word for how it is measured: what a class is called means nothing here.
+        self._measurers: dict[str, Measurer] = {
+            kind.name: MEASURERS[kind.measure](measures) for kind in segmenter.classes
+        }
         self._surveyor = Surveyor(measures.scale, measures.place, measures.structure)
         self._detections = measures.report.detections
         self._focal_mm = measures.scale.focal_length_mm
@@ -62,11 +66,6 @@ class Pipeline:
         # Names are for what has a course: the first class that is measured as lines.
         lines = [kind.name for kind in segmenter.classes if kind.measure == "line"]
         named = lines[0] if lines and flight.cracks_topic is not None else None
-        # By class, found by the card's word for how it is measured: what a class is called means nothing here.
-        self._measurers: dict[str, Measurer] = {
-            kind.name: MEASURERS[kind.measure](measures if kind.name == named else measures.alone())
-            for kind in segmenter.classes
-        }
         inventory = inventory or Inventory()
         if inventory.frame_name is not None:
             self._surveyor.go_on(inventory.frame_name)
@@ -104,7 +103,7 @@ class Pipeline:
         moment = self._moment(frame)
         view = self._surveyor.look(nav, frame.width_px, frame.height_px, frame.pose)
         picture = Picture(lambda: self._keep(frame, nav, moment), any(found.damage for found in measured))
-        recognised, measured = self._recognise(frame, measured, moment, view, picture)
+        recognised = self._recognise(frame, measured, moment, view, picture)
         described, places = self._describe(frame, mask, measured, nav, moment, view, picture, recognised)
         features = tuple(one for one in described if one["properties"]["seq"] > 0)
         seen = self.map.judge(frame, mask, view, recognised.placed)
@@ -117,8 +116,6 @@ class Pipeline:
         times.append(stopwatch_ns())
         stages = ("segment", "trace", "locate", "encode", "store")
         took = {stage: (after - before) / 1e6 for stage, before, after in zip(stages, times, times[1:], strict=False)}
-        took["trace"] += recognised.reading_ns / 1e6
-        took["encode"] -= recognised.reading_ns / 1e6
         payloads = tuple(letter.payload for letter in letters[: len(features)])
         return Outcome(
             frame, mask, measured, nav, moment, described, features, places, payloads, recognised.revisions,
@@ -140,21 +137,17 @@ class Pipeline:
 
     def _recognise(
         self, frame: Frame, measured: tuple[Measured, ...], moment: Moment, view: View, picture: Picture
-    ) -> tuple[Recognised, tuple[Measured, ...]]:
-        """Name the frame's cracks, and keep its picture where something needs it as proof.
-
-        What was measured comes back with the profiles that were read because of the names.
-        """
+    ) -> Recognised:
+        """Name the frame's cracks, and keep its picture where something needs it as proof."""
         if self._proof is not None and self._proof.every:
             picture.take()
         recognised = Recognised({}, (), None)
         for found in measured:
             if found.kind == self.map.kind:
                 recognised = self.map.recognise(frame, found, self._measurers[found.kind], moment, view, picture)
-        measured = tuple(recognised.found or one if one.kind == self.map.kind else one for one in measured)
         if any(id(damage) not in recognised.names for found in measured for damage in found.damage):
             picture.take()  # no crack's best view will prove it
-        return recognised, measured
+        return recognised
 
     def _describe(
         self,

@@ -14,6 +14,7 @@ finds as many hairlines of the `choose` half as the rule of length. The `report`
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +29,7 @@ from edge.cracks.plausible import SURE_LENGTH_PX, evidence, long_enough, signs_o
 from edge.cracks.trace import Traced
 from edge.masks import ReportRule, Term, preprocess
 from models import DataError, sites
+from models.logistic import logistic
 from models.metrics import EDGE_TOLERANCE_PX, LINE_TOLERANCE_PX, grow
 from models.scoring import Scorer
 from models.sites import COUNTS, Setting, Table, Tile
@@ -37,8 +39,6 @@ Bool = npt.NDArray[np.bool_]
 Index = npt.NDArray[np.intp]
 
 FOLDS = 5
-RIDGE = 3.0
-"""Pulls weights of standardised signs towards 0."""
 CUTS = tuple(round(-3 + 0.1 * i, 1) for i in range(61))
 """Evidence that may be asked for, in natural logarithms of odds."""
 LEAST_PIECES = 20
@@ -115,36 +115,17 @@ def record(path: Path, kind: str, fitted: Fitted) -> None:
         raise DataError(f"{path} is no record of a training that can be written ({error}).") from error
 
 
-def logistic(signs: Floats, true: Bool, weight: Floats) -> tuple[float, Floats, Floats]:
-    """Constant, weights (K,) and typical signs (K,) of ridge-regularised logistic regression; weights are 0 or more.
+def by_length(limit_px: float) -> ReportRule:
+    """The rule of length as a rule that a card can carry: the limit is that of `[report] sure_length_px`, px.
 
-    `signs` (N, K), `true` (N,), `weight` (N,) of each piece. The typical signs are the means of the true pieces.
+    length >= limit * doubt is ln length + sureness - ln limit >= 0; pieces of 300 px or more are reported where the
+    limit of 1200 px reports them, as by every card.
     """
-    typical = signs[true].mean(axis=0)
-    spread = signs.std(axis=0) + 1e-9
-    used = np.ones(signs.shape[1], np.bool_)
-    while True:
-        found = _newton((signs[:, used] - typical[used]) / spread[used], true, weight / weight.mean())
-        if (found[:-1] >= 0).all():
-            break
-        used[np.flatnonzero(used)[int(found[:-1].argmin())]] = False
-    weights = np.zeros(signs.shape[1])
-    weights[used] = found[:-1] / spread[used]
-    return float(found[-1]), weights, typical
-
-
-def _newton(x: Floats, true: Bool, weight: Floats) -> Floats:
-    x = np.column_stack((x, np.ones(len(x))))
-    ridge = np.diag([RIDGE] * (x.shape[1] - 1) + [1e-6])
-    found = np.zeros(x.shape[1])
-    for _ in range(50):
-        chance = 1 / (1 + np.exp(-np.clip(x @ found, -30, 30)))
-        slope = x.T @ (weight * (chance - true)) + ridge @ found
-        step = np.linalg.solve((x * (weight * chance * (1 - chance))[:, None]).T @ x + ridge, slope)
-        found = found - step
-        if np.abs(step).max() < 1e-8:
-            break
-    return np.asarray(found)
+    one, none = Term(weight=1.0, typical=0.0), Term(weight=0.0, typical=0.0)
+    return ReportRule(
+        version=1, constant=round(-math.log(max(limit_px, 1e-3)), 4), length=one, sureness=one, bend=none, reach=none,
+        company=none,
+    )  # fmt: skip
 
 
 def _fit(threshold: float, tiles: Sequence[Tile], studied: Sequence[Pieces], stricter: Sequence[float]) -> Fitted:
@@ -193,7 +174,7 @@ def _chosen(
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in ("threshold", "sure_length_px", "by_rule")}
+    return {name: value for name, value in row.items() if name not in ("threshold", "sure_length_px")}
 
 
 def _rule(tiles: Sequence[Tile], studied: Sequence[Pieces], rows: Sequence[int]) -> ReportRule:
@@ -250,7 +231,7 @@ def _pieces(tile: Tile, found: Traced) -> Pieces:
 
 def _table(threshold: float, tiles: Sequence[Tile], studied: Sequence[Pieces], kept: Sequence[Sequence[Bool]]) -> Table:
     """Counts of every tile under every selection of its pieces; equal selections are counted once."""
-    settings = [Setting(threshold=threshold, sure_length_px=SURE_LENGTH_PX, by_rule=True)] * len(kept[0])
+    settings = [Setting(threshold=threshold)] * len(kept[0])
     counts = np.zeros((len(tiles), len(settings), len(COUNTS)), np.int64)
     for row, tile, pieces, selections in zip(counts, tiles, studied, kept, strict=True):
         known: dict[bytes, npt.NDArray[np.int64]] = {}

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from edge.cracks.plausible import ReportOptions, reported_mask
-from edge.cracks.trace import TraceOptions
 from edge.detections.cracks import schema as crack_schema
 from edge.detections.wire import schema
 from edge.frames import Frame
@@ -336,53 +335,3 @@ def test_detections_of_cracks_are_thinned_and_their_numbers_have_no_gaps(
     documents = [json.loads(one.payload) for one in letters if one.topic == "spanhawk/drone1/detections"]
     assert [document["properties"]["seq"] for document in documents] == list(range(1, sum(sends) + 1))
     assert any(letter.topic == "spanhawk/drone1/cracks" for letter in letters)
-
-
-def test_reading_only_the_better_views_leaves_a_cracks_width_what_it_was(clock: ManualClock) -> None:
-    def fly(views: Literal["every", "better"]) -> tuple[list[dict[str, object]], dict[str, object]]:
-        letters = memory.open_outbox(memory.Options(), clock)
-        navigator = fixed.open_navigator(PLACE, clock)
-        measures = Measures(scale=ScaleOptions(hfov_deg=60), trace=TraceOptions(views=views))
-        segmenter = dark.open_segmenter(dark.Options(), clock)
-        flying = Pipeline(segmenter, navigator, letters, Flight.of("drone1", "flight"), measures, clock)
-        sent: list[dict[str, object]] = []
-        for k in range(12):  # a hover: the same wall, other noise
-            outcome = flying.process(Frame(k, k * 10**8, 500, concrete(seed=k)))
-            sent += outcome.features
-            assert outcome.stage_ms["encode"] > 0
-        (crack,) = flying.map.cracks()
-        return sent, crack["properties"]
-
-    (all_read, every), (some_read, better) = fly("every"), fly("better")
-    assert len(all_read) == len(some_read) == 12
-    # Readings of one hover scatter by some hundredths of a pixel, and what is stated of them must hold both.
-    for name, scatter in (("width_px", 0.05), ("width_mm", 0.4)):
-        one, other = every[name], better[name]
-        assert isinstance(one, dict)
-        assert isinstance(other, dict)
-        assert other["value"] == pytest.approx(one["value"], abs=scatter)
-        assert other["sigma"] == pytest.approx(one["sigma"], rel=0.3)
-        assert other["low"] < one["value"] < other["high"]
-    assert (better["views"], better["crack_id"]) == (every["views"], every["crack_id"])
-    methods = [document["properties"]["crack"]["width_px"]["method"] for document in some_read]  # type: ignore[index]
-    assert methods == ["profile"] * 4 + ["rough"] * 8
-    for document in some_read:
-        jsonschema.Draft202012Validator(schema()).validate(document)
-    size = some_read[-1]["properties"]["size"]  # type: ignore[index]
-    assert (size["width_mm"], size["width_sigma_mm"], size["width_at_most_mm"]) == (None, None, None)
-    assert size["length_mm"] == pytest.approx(all_read[-1]["properties"]["size"]["length_mm"], rel=0.01)  # type: ignore[index]
-    again, _ = fly("better")
-    assert again == some_read, "a replay makes the same choice"
-
-
-def test_a_finding_without_a_name_is_read_in_every_view(clock: ManualClock, outbox: Outbox) -> None:
-    flying = Pipeline(
-        dark.open_segmenter(dark.Options(), clock),
-        fixed.open_navigator(PLACE, clock),
-        outbox,
-        Flight("drone1", "flight", "spanhawk/drone1/detections"),  # no topic for cracks: none is followed
-        Measures(trace=TraceOptions(views="better")),
-        clock,
-    )
-    sent = [one for k in range(8) for one in flying.process(frame(k, k * 10**8)).features]
-    assert {one["properties"]["crack"]["width_px"]["method"] for one in sent} == {"profile"}

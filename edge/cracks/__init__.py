@@ -22,8 +22,7 @@ class Crack:
     width_sigma_px: float | None
     """Standard error of the mean width, pixels; None when it could not be estimated."""
     width_method: str
-    """``profile``: read on the grey profile, sub-pixel; ``mask``: no valley in the profile, the mask's own width;
-    ``rough``: the mask's own width, and the profile was not read (``edge.cracks.unread``)."""
+    """``profile``: read on the grey profile, sub-pixel; ``mask``: no valley in the profile, the mask's own width."""
     score: float
     """Mean score of the network along the centreline, 0 to 1."""
     component: int
@@ -31,8 +30,6 @@ class Crack:
     width_at_most_px: float | None = None
     """Upper bound of the mean width where it is below what the picture resolves (``width_px`` is then an estimate);
     None where the width is resolved or was read off the mask."""
-    line: int = 0
-    """Its place among the lines that were traced in its frame."""
 
     def __post_init__(self) -> None:
         if self.path_px.ndim != 2 or self.path_px.shape[1] != 2 or len(self.path_px) < 2:

@@ -20,11 +20,10 @@ from edge.cracks.distance import Distances
 from edge.cracks.graph import OPEN, Graph, Line
 from edge.cracks.light import Light
 from edge.cracks.lines import Flags, Floats, Index
-from edge.cracks.path import SPACING_PX, Paths, evenly, extended, lengths, smooth, trimmed
+from edge.cracks.path import SPACING_PX, Paths, evenly, extended, lengths, simplified, smooth, trimmed
 from edge.cracks.pieces import Pieces, cut_out, skeleton_of
 from edge.cracks.profile import Picture
-from edge.cracks.unread import Unread
-from edge.cracks.width import guided
+from edge.cracks.width import Measured, measure
 from edge.masks import ClassMask
 
 logger = logging.getLogger(__name__)
@@ -44,10 +43,6 @@ class TraceOptions:
     measure: Literal["profile", "mask"] = "profile"
     """``profile``: width read on the grey picture, the mask's own where there is no dark valley; ``mask``: always the
     mask's own."""
-    views: Literal["every", "better"] = "every"
-    """Which views of a crack that is followed from frame to frame have their profile read: ``every`` one, or only those
-    that add to its width (``edge.surface.readings``). The others say ``rough`` and no width in millimetres; the width
-    of the crack is that of the views that were read."""
     min_length_px: float = 20.0
     """Shorter cracks are dropped, pixels along the centreline."""
     min_area_px: int = 30
@@ -96,8 +91,6 @@ class Traced:
     ``cracks``."""
     component: npt.NDArray[np.intp]
     """(P,): the ``component`` that each of ``pixels`` belongs to."""
-    unread: Unread | None = None
-    """Reads the widths of ``cracks`` that are ``rough``; None where none is."""
 
     def reported(self) -> npt.NDArray[np.bool_]:
         """Draw ``pixels``: bool (H, W), all False when there is no crack."""
@@ -107,32 +100,24 @@ class Traced:
 
 
 def trace(mask: ClassMask, options: TraceOptions) -> Traced:
-    """Find and measure the cracks of ``mask``; the same mask gives the same cracks in the same order.
-
-    With ``options.views`` "better" their widths are ``rough``, and ``Traced.unread`` reads those that are asked for.
-    """
+    """Find and measure the cracks of ``mask``; the same mask gives the same cracks in the same order."""
     shape = (mask.frame.height_px, mask.frame.width_px)
     options = options.for_frame(shape)
     pieces = cut_out(mask.damage, options.min_area_px, options.max_pieces, options.fill_holes_px)
     if pieces is None:
         return Traced((), 0, shape, np.zeros(0, np.intp), np.zeros(0, np.intp))
-    found, left_out = _lines(mask, pieces, options)
+    cracks, numbers, left_out = _measure(mask, pieces, options)
     if left_out:
         _announce(left_out, mask.frame.seq)
-    if found is None:
-        return Traced((), left_out, shape, *_reported(pieces, [], shape[1]))
-    cracks = found.cracks(put_off=options.views == "better")
-    pixels, component = _reported(pieces, found.pieces_of(cracks), shape[1])
-    rough = any(crack.width_method == "rough" for crack in cracks)
-    return Traced(cracks, left_out, shape, pixels, component, found if rough else None)
+    return Traced(cracks, left_out, shape, *_reported(pieces, numbers, shape[1]))
 
 
-def _lines(mask: ClassMask, pieces: Pieces, options: TraceOptions) -> tuple[Unread | None, int]:
-    """The lines of the mask, None where there is none, and how many pieces and branches were left out."""
+def _measure(mask: ClassMask, pieces: Pieces, options: TraceOptions) -> tuple[tuple[Crack, ...], list[int], int]:
+    """The cracks, longest first, the numbers of their pieces, and how many pieces and branches were left out."""
     if not pieces.pixels.size:
-        return None, pieces.left_out
+        return (), [], pieces.left_out
     tracer = _Tracer(mask, pieces, options)
-    return tracer.lines(), tracer.left_out
+    return *tracer.cracks(), tracer.left_out
 
 
 _announced = itertools.count(1)
@@ -174,29 +159,30 @@ class _Tracer:
         light = Light(mask.frame.rgb[window], mask.frame.tone)
         self.picture = Picture(light, pieces.bits * np.uint8(255), mask.frame.tone)
 
-    def lines(self) -> Unread | None:
-        """Every line that is long enough, at most ``max_branches``; adds the others to ``left_out``."""
+    def cracks(self) -> tuple[tuple[Crack, ...], list[int]]:
+        """Measure every line that is long enough, at most ``max_branches``; adds the others to ``left_out``.
+
+        Returns the cracks, longest first, and the numbers of their pieces, each once, in order.
+        """
         long = [line for line in self.graph.lines if line.length_px >= self.options.min_length_px / 2]
         long.sort(key=lambda line: -line.length_px)
         self.left_out += max(0, len(long) - self.options.max_branches)
         lines = long[: self.options.max_branches]
         if not lines:
-            return None
+            return (), []
         pixels = Paths.of([line.xy for line in lines], [line.closed for line in lines])
         half_width = self._half_widths(pixels)
         paths = self._centrelines(pixels, lines, half_width)
         length = lengths(paths)[paths.rows.last]
         taken = length >= np.maximum(self.options.min_length_px, 2 * half_width * self.options.min_elongation)
         if not taken.any():
-            return None
+            return (), []
         lines = [line for line, kept in zip(lines, taken.tolist(), strict=True) if kept]
         pixels, paths, half_width = pixels.only(taken), paths.only(taken), half_width[taken]
         usable = self._usable(paths, lines, half_width)
-        guide = guided(paths, self.picture, half_width)
-        corner = np.array([self.pieces.left, self.pieces.top])
         by_profile = self.options.measure == "profile"
-        maps = self._read_maps(pixels)
-        return Unread(guide, usable, *maps, self.picture, corner, by_profile, self.options.simplify_px)
+        measured = measure(paths, self.picture, half_width, usable, by_profile=by_profile)
+        return self._describe(measured, *self._read_maps(pixels))
 
     def _half_widths(self, pixels: Paths) -> Floats:
         """Three quarters of each line's pixels are no farther from the outside of the mask than this: (L,)."""
@@ -237,6 +223,30 @@ class _Tracer:
         score = pixels.rows.sums(self.score[y, x].astype(np.float64)) / (255 * pixels.rows.count)
         piece = self.pieces.piece_at(y * self.pieces.bits.shape[1] + x)
         return score, np.maximum.reduceat(piece, pixels.rows.first)
+
+    def _describe(self, measured: Measured, score: Floats, piece: Index) -> tuple[tuple[Crack, ...], list[int]]:
+        length = lengths(measured.paths)[measured.paths.rows.last]
+        kept, mean_width = simplified(measured.paths, measured.width_px, self.options.simplify_px)
+        xy = (kept.xy + np.array([self.pieces.left, self.pieces.top])).astype(np.float32)
+        width = mean_width.astype(np.float32)
+        component: dict[int, int] = {}
+        cracks = []
+        for line in np.argsort(-length, kind="stable").tolist():
+            own = np.s_[kept.rows.first[line] : kept.rows.last[line] + 1]
+            by_profile = bool(measured.by_profile[line])
+            at_most = float(measured.at_most_px[line])
+            crack = Crack(
+                path_px=xy[own],
+                length_px=float(length[line]),
+                width_px=width[own],
+                width_sigma_px=float(measured.sigma_px[line]) if by_profile else None,
+                width_method="profile" if by_profile else "mask",
+                score=float(score[line]),
+                component=component.setdefault(int(piece[line]), len(component)),
+                width_at_most_px=None if math.isnan(at_most) else at_most,
+            )
+            cracks.append(crack)
+        return tuple(cracks), list(component)
 
 
 def _open_ends(lines: list[Line]) -> tuple[Flags, Flags]:

@@ -72,8 +72,21 @@ class Measured(NamedTuple):
     """(L,): read on the grey profile; else the mask's own width."""
 
 
-class Guide(NamedTuple):
-    """What the mask says of lines, made by ``guided``."""
+def measure(paths: Paths, picture: Picture, half_width: Floats, usable: Flags, *, by_profile: bool) -> Measured:
+    """Measure lines whose half-widths in the mask are ``half_width`` (L,), about.
+
+    ``usable`` (N,) is False at points near a junction or an open end. Without ``by_profile``, and where fewer than half
+    of a line's usable points lie in a dark valley, the run of mask along the normals is measured.
+    """
+    guide = _guide(paths, picture, half_width)
+    exact, lines = _measure_profile(guide, picture, usable) if by_profile else (None, None)
+    if exact is None or lines is None:
+        return _measure_mask(guide, usable)
+    return exact if lines.all() else _put(_measure_mask(guide, usable), exact, lines)
+
+
+class _Guide(NamedTuple):
+    """What the mask says."""
 
     paths: Paths
     half_width: Floats
@@ -84,14 +97,13 @@ class Guide(NamedTuple):
 
     @property
     def middle(self) -> Floats:
-        """(N,): between the borders, pixels along the normal."""
         return (self.left + self.right) / 2
 
-    def only(self, lines: Flags) -> Guide:
+    def only(self, lines: Flags) -> _Guide:
         """Some ``lines`` (L,) of it."""
         rows = lines[self.paths.rows.owner]
         normal, left, right, found = self.normal[rows], self.left[rows], self.right[rows], self.found[rows]
-        return Guide(self.paths.only(lines), self.half_width[lines], normal, left, right, found)
+        return _Guide(self.paths.only(lines), self.half_width[lines], normal, left, right, found)
 
     def moved(self, middle: Floats, known: Flags) -> Paths:
         """The centrelines moved along their normals to ``middle`` (N,), smoothed, and interpolated where not known."""
@@ -102,8 +114,7 @@ class Guide(NamedTuple):
         return self.paths._replace(xy=self.paths.xy + self.normal * offset[:, None])
 
 
-def guided(paths: Paths, picture: Picture, half_width: Floats) -> Guide:
-    """Lay lines, whose half-widths in the mask are ``half_width`` (L,), about, between the borders of the mask."""
+def _guide(paths: Paths, picture: Picture, half_width: Floats) -> _Guide:
     normal = normals(paths)
     across = read(picture.mask, paths, normal, 2 * half_width + 2, np.maximum(0.5, half_width / 24))
     start = np.full(len(paths.xy), across.centre)
@@ -111,26 +122,17 @@ def guided(paths: Paths, picture: Picture, half_width: Floats) -> Guide:
     found = np.isfinite(left) & np.isfinite(right)
     half = half_width[paths.rows.owner]
     left, right = np.where(found, left, -half), np.where(found, right, half)
-    return Guide(paths, half_width, normal, left, right, found)
+    return _Guide(paths, half_width, normal, left, right, found)
 
 
-def measure_mask(guide: Guide, usable: Flags) -> Measured:
-    """The run of mask along the normals; ``usable`` (N,) is False at points near a junction or an open end."""
+def _measure_mask(guide: _Guide, usable: Flags) -> Measured:
     known, rows = usable & guide.found, guide.paths.rows
     width = _smooth(filled(guide.right - guide.left, known, rows), guide.paths, ALONG)
     unknown = np.full(len(rows.count), np.nan)
     return Measured(guide.moved(guide.middle, known), width, unknown, unknown, np.zeros(len(unknown), np.bool_))
 
 
-def measure(guide: Guide, picture: Picture, usable: Flags) -> Measured:
-    """Read the grey profile, and ``measure_mask`` where fewer than half of a line's usable points lie in a valley."""
-    exact, lines = _measure_profile(guide, picture, usable)
-    if exact is None or lines is None:
-        return measure_mask(guide, usable)
-    return exact if lines.all() else _put(measure_mask(guide, usable), exact, lines)
-
-
-def _measure_profile(guide: Guide, picture: Picture, usable: Flags) -> tuple[Measured | None, Flags | None]:
+def _measure_profile(guide: _Guide, picture: Picture, usable: Flags) -> tuple[Measured | None, Flags | None]:
     """Measure the lines that lie in a valley of the grey picture, and say which (L,); None where none does."""
     rough = _locate(guide, picture)
     seen = _enough(rough.found, usable, guide.paths.rows)
@@ -185,7 +187,7 @@ def _enough(found: Flags, usable: Flags, rows: Lines) -> Flags:
     return np.asarray((of > 0) & (2 * rows.sums(found & usable) >= of))
 
 
-def _locate(guide: Guide, picture: Picture) -> Valleys:
+def _locate(guide: _Guide, picture: Picture) -> Valleys:
     """The valley nearest to the mask: around the darkest reading inside the mask, or a pixel beside it."""
     rows = guide.paths.rows
     widest = np.maximum(-np.minimum.reduceat(guide.left, rows.first), np.maximum.reduceat(guide.right, rows.first))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from edge.flights import (
     CRACKS,
     DETECTIONS,
     FRAMES,
-    MADE_LATER,
     MANIFEST,
     PHOTOS,
     REVIEW,
@@ -244,30 +243,6 @@ class FlightFolder:
                 f"{self.folder / name}: written by a newer spanhawk ({schema}; this one reads up to "
                 f"spanhawk/{found[1]}/{newest}): install the newer version here"
             )
-
-
-def keep_out(folder: Path, out: Path) -> None:
-    """Refuse to write into a flight: its files are evidence. ``report/`` and ``exports/`` in it are for that.
-
-    Raises UsageError.
-    """
-    inside = out.resolve()
-    flight = folder.resolve()
-    if inside == flight or (flight in inside.parents and inside.relative_to(flight).parts[0] not in MADE_LATER):
-        raise UsageError(
-            f"--out {out}: lies in the flight itself, whose files stay as they are; name another folder, or "
-            f"{folder / MADE_LATER[0]}"
-        )
-
-
-def in_words(problems: Sequence[Problem]) -> str:
-    """Problems as one sentence part, the same one of several files once; empty where there are none."""
-    files: dict[str, list[str]] = {}
-    for one in problems:
-        files.setdefault(one.what, []).append(one.file)
-    return "; ".join(
-        f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''}: {what}" for what, names in files.items()
-    )
 
 
 def _digest(file: Any) -> str:

@@ -19,6 +19,7 @@ from edge.flights import CRACKS, DETECTIONS, MADE_LATER, MANIFEST, PHOTOS, REVIE
 from edge.flights.manifest import SCHEMA, Manifest, append
 from edge.support.clock import Clock
 from edge.support.disk import make_folder, write_whole
+from edge.support.errors import UsageError
 from edge.support.minisig import Signer
 
 log = logging.getLogger(__name__)
@@ -185,6 +186,20 @@ def others(folder: Path, known: set[str]) -> Iterator[tuple[str, Path]]:
             name = path.relative_to(folder).as_posix()
             if name not in known and not is_derived(one, top=top):
                 yield name, path
+
+
+def keep_out(folder: Path, out: Path) -> None:
+    """Refuse to write into a flight: its files are evidence. ``report/`` and ``exports/`` in it are for that.
+
+    Raises UsageError.
+    """
+    inside = out.resolve()
+    flight = folder.resolve()
+    if inside == flight or (flight in inside.parents and inside.relative_to(flight).parts[0] not in MADE_LATER):
+        raise UsageError(
+            f"--out {out}: lies in the flight itself, whose files stay as they are; name another folder, or "
+            f"{folder / MADE_LATER[0]}"
+        )
 
 
 def is_derived(name: str, *, top: bool) -> bool:

@@ -35,15 +35,15 @@ class Still:
     bad: str | None
     """Why the file can be no image, as far as its first bytes show; None when it may be one."""
 
-    def decode(self) -> npt.NDArray[Any]:
-        """RGB, (H, W, 3), uint8 or uint16, upright. Raises UnreadableImageError."""
+    def decode(self, reduce: int = 1) -> npt.NDArray[Any]:
+        """RGB, (H, W, 3), uint8 or uint16, upright, at one ``reduce``-th of its size. Raises UnreadableImageError."""
         if self.bad is not None:
             raise UnreadableImageError(self.bad)
         try:
             data = self.path.read_bytes()
             if several(data):
                 log.warning("%s: holds several pictures; the first is read", self.path)
-            return decode(data, self.exif.orientation)
+            return decode(data, self.exif.orientation, reduce)
         except OSError as error:
             raise UnreadableImageError(f"cannot be read ({error.strerror})") from error
 

@@ -165,7 +165,7 @@ class PostgresStore(Reading):
                 before = db.execute(text, (crack.crack_id, crack.revision)).fetchone()
                 if before is not None and bytes(before[0]) != mark:
                     conflicts.append(crack)
-        said = [of.of_review(row, self._flight(db, row.vehicle, row.flight_id, now_us)[0]) for row in batch.reviews]
+        said = [of.of_review(row, self._flights[row.vehicle, row.flight_id][0]) for row in batch.reviews]
         with db.cursor() as cursor:
             cursor.executemany(of.PUT_REVIEW.replace("?", "%s"), said)
             cursor.executemany(_PUT_COVERAGE, [(row.vehicle, row.flight_id, row.payload) for row in batch.coverage])
@@ -222,7 +222,9 @@ class PostgresStore(Reading):
 
     def _know_flights(self, db: psycopg.Connection[Any], batch: Batch, now_us: int) -> None:
         """Number and day of every flight in ``batch``; the new ones are entered, all with one statement."""
-        named = {(row.vehicle, row.flight_id) for rows in (batch.detections, batch.cracks) for row in rows}
+        named = {
+            (row.vehicle, row.flight_id) for rows in (batch.detections, batch.cracks, batch.reviews) for row in rows
+        }
         # In one order everywhere: two collectors that enter the same flights must not wait for each other.
         unknown = sorted(named - self._flights.keys())
         if not unknown:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edge.surface.matching import Matrix, project
+from edge.surface.homography import Matrix, project
 from edge.surface.registration import Prediction, Registered
 
 Points = npt.NDArray[np.float64]

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.cracks import Crack
+from edge.surface.homography import Matrix, project
 from edge.surface.joining import GAP_PX as WIDEST_PX
 from edge.surface.joining import doubled, fragments, straighten
 from edge.surface.lines import Line, Points, evenly, mark
-from edge.surface.matching import Matrix, project
 from edge.surface.merging import append, gaps
 from edge.surface.nearby import Nearby
 from edge.surface.overlay import SPACING_PX, Overlay, Shared, View

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -20,11 +19,11 @@ from edge.cracks import Crack
 from edge.frames import RGB
 from edge.surface import CrackSize
 from edge.surface.anchor import Anchor, Axes, prediction
-from edge.surface.identity import CrackMap, Matched, Sighting
+from edge.surface.best import Best, sharpness
+from edge.surface.identity import CrackMap, Sighting
 from edge.surface.judgement import first
-from edge.surface.lines import lengths
 from edge.surface.place import View
-from edge.surface.record import Best, CrackState, Entry, Told, gone, length_sigma_mm, measure
+from edge.surface.record import CrackState, Entry, Told, gone, measure, state_of
 from edge.surface.registration import VIEW_SHIFT, Registered, Registrar
 
 Points = npt.NDArray[np.float64]
@@ -44,10 +43,6 @@ KEPT_MARKS = 2000
 """So many marks that were never told of are kept; those that went out of sight first are forgotten."""
 MOST_CHARTS = 2048
 """Of so many charts without a crack it is kept where they lie: over water or plain walls each frame begins one."""
-BETTER = 1.25
-"""A view with a picture gives way to one that is better by this factor: it bounds how many pictures a crack takes."""
-BANDS = 24
-"""A picture's sharpness is read along so many rows."""
 UNKNOWN_POSE_M = 3.0
 """Standard uncertainty of a pose whose source states none: enough to let the pictures decide."""
 
@@ -67,9 +62,6 @@ class Look:
     view: View
     picture: Callable[[], str | None] = lambda: None
     """Keeps the frame as a picture, once, and gives its SHA-256; None where none is kept. Asked for best views."""
-    read: Callable[[Collection[int]], None] = lambda wanted: None
-    """Reads the profile of these of ``cracks`` where that was put off, and puts what it finds into ``cracks`` and
-    ``sizes``."""
     sharp: bool = True
     """False: too blurred for a crack that is not seen to count as missed."""
 
@@ -125,7 +117,6 @@ class Inventory:
             for number, entry in self.entries.items():
                 if self.map.lines[number].chart == placed.chart:
                     entry.unit_per_px = placed.unit_per_px
-                    entry.readings.last = None
         anchor = self.anchors.setdefault(placed.chart, Anchor())
         if points_m is not None:
             anchor.add(placed, corners, points_m)
@@ -134,10 +125,9 @@ class Inventory:
             anchor.scale(placed, 1000 * plane.range_m / plane.lens.fx_px)
         matched = self.map.add(look.cracks, placed, (height, width))
         revisions = self._give_up(matched.given_up)
-        sharpness = _sharpness(look.rgb)
-        look.read(self._worth_reading(matched, placed, sharpness, (height, width)))
+        clear = sharpness(look.rgb)
         for sighting in matched.sightings:
-            self._see(sighting, look, placed, sharpness)
+            self._see(sighting, look, placed, clear)
         if len(self.entries) > self._trim_at:
             self._trim()
         if placed.method == "first":
@@ -174,20 +164,7 @@ class Inventory:
         anchor = self.anchors.get(chart)
         return None if anchor is None else anchor.mm_per_unit
 
-    def _worth_reading(
-        self, matched: Matched, placed: Registered, sharpness: float, shape: tuple[int, int]
-    ) -> set[int]:
-        """The frame's cracks whose profile says something new; one that has no name stands for itself."""
-        wanted = {index for index, number in enumerate(matched.numbers) if number is None}
-        for sighting in matched.sightings:
-            if sighting.crack is None:
-                continue
-            entry, quality = self.entries.get(sighting.number), sighting.seen_px * sharpness
-            if entry is None or entry.readings.worth(quality, placed, shape):
-                wanted.add(sighting.crack)
-        return wanted
-
-    def _see(self, sighting: Sighting, look: Look, placed: Registered, sharpness: float) -> None:
+    def _see(self, sighting: Sighting, look: Look, placed: Registered, clear: float) -> None:
         entry = self.entries.get(sighting.number)
         crack = None if sighting.crack is None else look.cracks[sighting.crack]
         if entry is None:
@@ -209,16 +186,15 @@ class Inventory:
         entry.score = max(entry.score, crack.score)
         entry.unit_per_px = placed.unit_per_px
         size = look.sizes[sighting.crack]
-        quality = sighting.seen_px * sharpness
+        quality = sighting.seen_px * clear
         gsd = None if size is None else size.gsd_mm_per_px
         elsewhere = sighting.number in self._elsewhere
-        entry.best = _better(
-            entry.best, look, quality, gsd, pictured=not elsewhere and entry.best.evidence_sha256 is not None
+        pictured = not elsewhere and entry.best.evidence_sha256 is not None
+        entry.best = entry.best.or_better(
+            look.frame_seq, look.frame_name, quality, gsd, look.picture, pictured=pictured
         )
         if elsewhere and entry.best.frame_seq == look.frame_seq:
             self._elsewhere.discard(sighting.number)
-        if crack.width_method != "rough":
-            entry.readings.note(quality, placed, look.rgb.shape[:2])
         measure(entry, crack, size)
 
     def _trim(self) -> None:
@@ -329,58 +305,10 @@ class Inventory:
         return state
 
     def _state(self, number: int, revision: int) -> CrackState:
-        entry, line = self.entries[number], self.map.lines[number]
-        anchor = self.anchors[line.chart]
-        path_m = anchor.to_structure(line.xy)
-        length_mm = None
-        if path_m is not None:
-            length_mm = 1000 * float(lengths(path_m)[-1])
-        elif anchor.mm_per_unit is not None:
-            length_mm = line.length * anchor.mm_per_unit
-        mm, bound = entry.mm.mean, entry.mm.at_most
-        return CrackState(
-            number=number,
-            revision=revision,
-            state=entry.judgement.state,
-            into=None,
-            views=entry.judgement.views,
-            missed=entry.judgement.missed,
-            first_seen=entry.first_seen,
-            last_seen=entry.last_seen,
-            path_m=path_m,
-            frame=None if path_m is None else self.frame_name,
-            path_chart=line.xy.copy(),  # the line goes on to move
-            chart=line.chart,
-            length_mm=length_mm,
-            length_sigma_mm=None if length_mm is None else length_sigma_mm(line, length_mm),
-            length_px=line.length / entry.unit_per_px,
-            width_mm=mm,
-            width_at_most_mm=bound if mm is None else None,
-            width_px=entry.px.mean,
-            score=entry.score,
-            best=entry.best,
-        )
-
-
-def _better(best: Best, look: Look, quality: float, gsd_mm_per_px: float | None, *, pictured: bool) -> Best:
-    """The better view of the two. One with a picture beats every one without: it is what a person can look at."""
-    if pictured and quality <= BETTER * best.quality:
-        return best
-    sha256 = look.picture()
-    if sha256 is None and (best.evidence_sha256 is not None or quality <= best.quality):
-        return best
-    return Best(look.frame_seq, look.frame_name, sha256, quality, gsd_mm_per_px)
+        line = self.map.lines[number]
+        return state_of(number, revision, self.entries[number], line, self.anchors[line.chart], self.frame_name)
 
 
 def _sigma_m(view: View) -> float:
     sigma = None if view.frame is None else view.frame.sigma_ned_m
     return UNKNOWN_POSE_M if sigma is None else max(0.02, math.hypot(sigma[0], sigma[1]))
-
-
-def _sharpness(rgb: RGB) -> float:
-    """Mean absolute Laplacian along rows spread over the picture, grey levels; only its order means something."""
-    height = rgb.shape[0]
-    bands = range(0, height - 2, max(3, height // BANDS))
-    rows = np.ascontiguousarray(rgb[[top + i for top in bands for i in range(3)], :, 1])
-    bent = cv2.Laplacian(rows, cv2.CV_16S)[1::3]  # the other rows have a neighbour of another band
-    return float(np.abs(bent).mean()) + 1e-3

@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from edge.cracks import Crack
 from edge.surface import CrackSize
+from edge.surface.anchor import Anchor
+from edge.surface.best import Best
 from edge.surface.judgement import Judgement, State
-from edge.surface.lines import Line
-from edge.surface.readings import Readings
+from edge.surface.lines import Line, lengths
 
 Points = npt.NDArray[np.float64]
 
@@ -23,18 +24,6 @@ SHIFT_M = 0.02
 CORRELATED = 0.5
 """Views of one crack share the lens, the light and the network: together they are never better than this much of the
 best one's standard uncertainty."""
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """The view that shows a crack best."""
-
-    frame_seq: int
-    frame_name: str | None
-    evidence_sha256: str | None
-    quality: float
-    """Visible length in pixels times sharpness; only its order means something."""
-    gsd_mm_per_px: float | None
 
 
 @dataclass(slots=True)
@@ -144,16 +133,13 @@ class Entry:
     unit_per_px: float
     mm: Widths = field(default_factory=Widths)
     px: Widths = field(default_factory=Widths)
-    readings: Readings = field(default_factory=Readings)
     revision: int = 0
     told: Told | None = None
     """None: nobody was told of it."""
 
 
 def measure(entry: Entry, crack: Crack, size: CrackSize | None) -> None:
-    """Weigh in what one view measured of the crack's width; a view whose profile was not read measured nothing."""
-    if crack.width_method == "rough":
-        return
+    """Weigh in what one view measured of the crack's width."""
     sigma_px = crack.width_sigma_px if crack.width_sigma_px is not None else 1.0
     if crack.width_at_most_px is None:
         entry.px.add(float(crack.width_px.mean()), sigma_px)
@@ -168,6 +154,39 @@ def measure(entry: Entry, crack: Crack, size: CrackSize | None) -> None:
 def length_sigma_mm(line: Line, length_mm: float) -> float:
     """Two percent for scale and drift of the chart, and one point at either end."""
     return math.hypot(0.02 * length_mm, math.sqrt(2) * length_mm * line.step / max(line.length, line.step))
+
+
+def state_of(number: int, revision: int, entry: Entry, line: Line, anchor: Anchor, frame: str | None) -> CrackState:
+    """One crack as it is known now; ``frame`` is the name of the frame that ``anchor`` leads to."""
+    path_m = anchor.to_structure(line.xy)
+    length_mm = None
+    if path_m is not None:
+        length_mm = 1000 * float(lengths(path_m)[-1])
+    elif anchor.mm_per_unit is not None:
+        length_mm = line.length * anchor.mm_per_unit
+    mm, bound = entry.mm.mean, entry.mm.at_most
+    return CrackState(
+        number=number,
+        revision=revision,
+        state=entry.judgement.state,
+        into=None,
+        views=entry.judgement.views,
+        missed=entry.judgement.missed,
+        first_seen=entry.first_seen,
+        last_seen=entry.last_seen,
+        path_m=path_m,
+        frame=None if path_m is None else frame,
+        path_chart=line.xy.copy(),  # the line goes on to move
+        chart=line.chart,
+        length_mm=length_mm,
+        length_sigma_mm=None if length_mm is None else length_sigma_mm(line, length_mm),
+        length_px=line.length / entry.unit_per_px,
+        width_mm=mm,
+        width_at_most_mm=bound if mm is None else None,
+        width_px=entry.px.mean,
+        score=entry.score,
+        best=entry.best,
+    )
 
 
 def gone(number: int, into: int, entry: Entry) -> CrackState:

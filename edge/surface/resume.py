@@ -22,10 +22,11 @@ import numpy.typing as npt
 
 from edge.support.errors import TryAgainError
 from edge.surface.anchor import Anchor, Axes
+from edge.surface.best import Best
 from edge.surface.inventory import Inventory
 from edge.surface.judgement import Judgement
 from edge.surface.lines import Line
-from edge.surface.record import Best, Entry, Told, Widths
+from edge.surface.record import Entry, Told, Widths
 
 VERSION = 1
 KEYFRAMES = 4

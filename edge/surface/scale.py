@@ -128,15 +128,14 @@ def _size(
     across = _across(plane, path) if steps_px > 0 else gsd
     # Without an estimate from the profile a mask's edge is good to about a pixel.
     sigma_px = crack.width_sigma_px if crack.width_sigma_px is not None else 1.0
-    read = crack.width_method != "rough"
-    resolved = read and width_px >= options.min_width_px and crack.width_at_most_px is None
+    resolved = width_px >= options.min_width_px and crack.width_at_most_px is None
     bound_px = crack.width_at_most_px or max(width_px, options.min_width_px) + 2 * sigma_px
     return CrackSize(
         gsd_mm_per_px=gsd,
         length_mm=length_mm,
         width_mm=width_px * across if resolved else None,
         width_sigma_mm=across * math.hypot(sigma_px, width_px * relative) if resolved else None,
-        width_at_most_mm=None if resolved or not read else bound_px * across * (1 + 2 * relative),
+        width_at_most_mm=None if resolved else bound_px * across * (1 + 2 * relative),
         incidence_deg=incidence_deg,
     )
 

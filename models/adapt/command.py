@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
     adapt = commands.add_parser(
         "adapt", help="teach a bundle one structure from 5 to 50 labelled photos of it",
         description="Fine-tunes the float weights of a bundle on labelled photos of one structure, keeps a third of "
-        "the photos apart to choose threshold and reporting limit and to report, quantises, passes the gate, and "
+        "the photos apart to choose threshold and rule of reporting and to report, quantises, passes the gate, and "
         "writes a page of before and after. Where it is not better on the photos kept apart, it is refused.",
         epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip

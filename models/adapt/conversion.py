@@ -12,13 +12,15 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from edge.masks import ReportRule
+from edge.support import config
 from edge.support.clock import SystemClock
 from edge.support.errors import EXIT_TRY_AGAIN, TryAgainError
 from models import DataError, checkpoint, sites
@@ -37,6 +39,8 @@ ROOT = Path(__file__).parents[2]
 CALIBRATION = 140
 """Pictures that set the ranges of int8, rendered crack-free ones among them."""
 CALIBRATION_PX = 512
+KIND = "crack"
+"""The class that is adapted."""
 OWN_LICENCE = "the user's own photographs"
 
 
@@ -56,7 +60,10 @@ def finished(bundle: Path) -> Made | None:
     if not json.loads(card.read_text(encoding="utf-8"))["made"].get("verified", {}).get("passed"):
         return None
     told = json.loads(record.read_text(encoding="utf-8"))
-    setting = sites.Setting(threshold=told["score_threshold"], sure_length_px=told["adapted"]["sure_length_px"])
+    rule = told.get("report_rules", {}).get(KIND)
+    setting = sites.Setting(
+        threshold=told["score_threshold"], rule=None if rule is None else config.build(ReportRule, rule, str(record))
+    )
     return Made(setting=setting, steps=told["steps"])
 
 
@@ -72,15 +79,15 @@ def write_weights(
     small.set_weights(model.get_weights())
     with replacing(stem.with_name(f"{stem.name}.weights.h5"), checkpoint.room_for(model.get_weights())) as part:
         small.save_weights(part)
-    config = {key: value for key, value in base.record.get("config", {}).items() if key in ("sources", "mix")}
+    plan = {key: value for key, value in base.record.get("config", {}).items() if key in ("sources", "mix")}
     name = f"{stem.name} photos"
     learned = [photo.example for photo in parts.learn]
     record = {
         "created": SystemClock().utc().isoformat(),
         "command": facts["command"],
         "config": {
-            **config, "train": {"seed": facts["seed"]}, "model": start.model_settings(base.size),
-            "sources": [*config.get("sources", ()), {"name": name, "licence": OWN_LICENCE}],
+            **plan, "train": {"seed": facts["seed"]}, "model": start.model_settings(base.size),
+            "sources": [*plan.get("sources", ()), {"name": name, "licence": OWN_LICENCE}],
         },
         "classes": ["crack"], "versions": versions(), "backend": "torch", "parameters": model.count_params(),
         "train": {
@@ -93,8 +100,8 @@ def write_weights(
         "steps": made.steps, "minutes": facts["minutes"], "score_threshold": made.setting.threshold,
         "adapted": {
             "from": base.card.name, "weights": hashlib.sha256(base.weights.read_bytes()).hexdigest(),
-            "sure_length_px": made.setting.sure_length_px,
         },
+        **({} if made.setting.rule is None else {"report_rules": {KIND: asdict(made.setting.rule)}}),
     }  # fmt: skip
     with replacing(stem.with_name(f"{stem.name}.json")) as part:
         part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -14,13 +14,12 @@ import logging
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edge.cracks.plausible import SURE_LENGTH_PX
 from edge.support.errors import TryAgainError
 from models import (
     DataError,
@@ -104,9 +103,8 @@ def _adapt(request: Request) -> dict[str, Any]:
     if made is None:
         made = _make(request, base, parts, bundle)
     setting = made.setting
-    own = sites.Setting(threshold=base.threshold, sure_length_px=SURE_LENGTH_PX)
     new = open_scorer(bundle)
-    before = judge.side(old, parts.report, own)
+    before = judge.side(old, parts.report, base.setting)
     after = judge.side(new, parts.report, setting)
     found = judge.verdict(before, after)
     shown = request.beside(".html")
@@ -126,7 +124,7 @@ def _adapt(request: Request) -> dict[str, Any]:
         "f1_2px": {"before": round(before.f1, 4), "after": round(after.f1, 4)}, "less_error": found.less_error,
         "fires": {"before": before.fires, "after": after.fires},
         "rendered": {"before": round(before.kept, 4), "after": round(after.kept, 4)},
-        "score_threshold": setting.threshold, "report": {"sure_length_px": setting.sure_length_px},
+        "score_threshold": setting.threshold, "report_rule": None if setting.rule is None else asdict(setting.rule),
         "damaged": list(parts.damaged),
     }  # fmt: skip
 
@@ -184,7 +182,7 @@ def _read(request: Request, work: Path) -> Parts:
     held, lost = intake.read(others)
     parts = intake.share_out(request.data, photos, [*damaged, *lost], held)
     log.info(
-        "%d pictures to learn from, %d to choose threshold and limit on, %d to report%s", len(parts.learn),
+        "%d pictures to learn from, %d to choose threshold and rule on, %d to report%s", len(parts.learn),
         len(parts.choose), len(parts.report), f"; left out, damaged: {', '.join(parts.damaged)}" * bool(parts.damaged),
     )  # fmt: skip
     return parts
@@ -261,6 +259,6 @@ def _progress(request: Request, step: int, seconds: float) -> float:
 
 
 def _choose(base: Base, parts: Parts, work: Path) -> sites.Setting:
-    log.info("choosing threshold and reporting limit on %d photos", len(parts.choose))
+    log.info("choosing threshold and rule of reporting on %d photos", len(parts.choose))
     scorer = open_scorer(work / "candidate.keras", threshold=base.threshold)
-    return judge.choose(scorer, parts.choose, base.threshold)
+    return judge.choose(scorer, parts.choose, base.setting)

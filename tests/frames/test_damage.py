@@ -74,6 +74,16 @@ def test_damage_inside_is_heard(kind, harm):
             decode(harm(whole, at), 1)
 
 
+@pytest.mark.parametrize("harm", [zeroed, lost, overwritten, ended])
+@pytest.mark.parametrize("kind", ["JPEG", "progressive JPEG", "grey JPEG"])
+def test_damage_is_heard_in_a_picture_read_smaller(kind, harm):
+    whole = KINDS[kind]()
+    assert decode(whole, 1, reduce=8).shape == (30, 40, 3)
+    for at in np.linspace(len(whole) // 5, len(whole) * 4 // 5, 8).astype(int).tolist():
+        with pytest.raises(UnreadableImageError):
+            decode(harm(whole, at), 1, reduce=8)
+
+
 def test_the_reason_is_the_decoder_s():
     whole = KINDS["JPEG"]()
     with pytest.raises(UnreadableImageError, match=r"damaged inside: the JPEG decoder says .*premature end of data"):

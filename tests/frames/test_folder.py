@@ -244,6 +244,14 @@ def test_orientation_is_applied(tmp_path):
     assert (frame.height_px, frame.width_px) == (12, 8)
 
 
+def test_images_are_read_smaller(tmp_path):
+    for name in ("a.jpg", "b.png"):
+        image(tmp_path / name, 90)
+    frames = read(tmp_path, reduce=2)
+    assert [(frame.height_px, frame.width_px) for frame in frames] == [(4, 6)] * 2
+    assert all(abs(int(frame.rgb.mean()) - 90) <= 1 for frame in frames)
+
+
 def test_after_closing_no_frames_come(tmp_path):
     for name in "abc":
         image(tmp_path / f"{name}.png")

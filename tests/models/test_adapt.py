@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -12,8 +13,8 @@ import numpy as np
 import pytest
 
 from edge.support.errors import TryAgainError
-from models import DataError, render
-from models.adapt import intake
+from models import DataError, Example, render, report_rule, sites
+from models.adapt import intake, judge
 from models.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -129,6 +130,35 @@ def test_labels_of_another_program_are_drawn(tmp_path):
     assert [one.cracked for one in found.learn].count(False) == 1
 
 
+class Faint:
+    """Scores dark pixels 0.7 of 1."""
+
+    name, threshold = "faint", 0.6
+
+    def score(self, rgb: np.ndarray) -> np.ndarray:
+        return np.where(rgb[..., 0] < 60, 180, 3).astype(np.uint8)
+
+
+def test_the_old_rule_stays_unless_another_is_worth_more_and_then_stands_on_the_card(tmp_path):
+    """Cracks of 120 px at 0.7 need 340 px x 0.3 and not 1200 px x 0.3; the same for a card that has a rule."""
+    photos = []
+    for i in range(4):
+        rgb, mask = np.full((160, 160, 3), 200, np.uint8), np.zeros((160, 160), np.uint8)
+        for picture, value in ((rgb, (20, 20, 20)), (mask, 1)):
+            cv2.line(picture, (20, 40 + 10 * i), (140, 60 + 10 * i), value, 3)
+        example = Example(image=tmp_path / f"{i}.png", mask=None, group=str(i))
+        photos.append(intake.Photo(example=example, rgb=rgb, mask=mask))
+    own = sites.Setting(threshold=0.6)
+    chosen = judge.choose(Faint(), photos, own)
+    assert chosen.rule in (report_rule.by_length(0), report_rule.by_length(340))
+    assert judge.side(Faint(), photos, chosen).f1 > 0.9 > judge.side(Faint(), photos, own).f1
+    by_rule = sites.Setting(threshold=0.6, rule=report_rule.by_length(1200))
+    assert judge.side(Faint(), photos, by_rule).f1 == 0
+    chosen = judge.choose(Faint(), photos, by_rule)
+    assert chosen.rule == replace(by_rule.rule, constant=by_rule.rule.constant + 2)
+    assert judge.choose(Faint(), photos, chosen) == chosen  # nothing is worth more
+
+
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="torch: pip install --group torch to adapt"
 )
@@ -162,7 +192,9 @@ def small(tmp_path, monkeypatch):
     net = fast_unet(64, 64, base=4, dtype="float32")
     net.save_weights(tmp_path / "start.weights.h5")
     settings = {"kind": "fast_unet", "base": 4, "shuffle": 4}
-    record = {"classes": ["crack"], "config": {"model": settings}, "train": {"bridges": {"images": 3}}}
+    rules = {"crack": asdict(report_rule.by_length(1200))}
+    record = {"classes": ["crack"], "config": {"model": settings}, "train": {"bridges": {"images": 3}},
+              "report_rules": rules}  # fmt: skip
     (tmp_path / "start.json").write_text(json.dumps(record))
     inside(tmp_path, "quantize", "start.weights.h5", "--data", "frames", "-o", "base", "--height", "128",
            "--width", "128", "--threshold", "0.6", "--finetune", "0")  # fmt: skip
@@ -209,7 +241,8 @@ def test_a_structure_is_learned_after_an_interruption_or_the_old_bundle_stays(sm
     card = json.loads((small / "mine/card.json").read_text())
     assert card["score_threshold"] == found["score_threshold"]
     assert card["made"]["float"]["file"] == "../mine.weights.h5"
-    assert card["made"]["adapted"]["sure_length_px"] == found["report"]["sure_length_px"]
+    assert card["report_rules"]["crack"] == found["report_rule"]  # the old one, with as much evidence as was chosen
+    assert card["report_rules"]["crack"]["sureness"] == {"weight": 1.0, "typical": 0.0}
     assert {one["name"] for one in card["training_data"]} >= {"mine photos", "bridges"}
     assert start.open_base(small / "mine", None).threshold == found["score_threshold"]
     assert not (small / "mine.work").exists()

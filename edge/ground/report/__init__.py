@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.flights.reader import keep_out
-from edge.ground.report import bands, cameras, findings, photos, review, tables
+from edge.flights.writer import keep_out
+from edge.ground.report import bands, cameras, columns, excerpts, findings, photos, review, tables
 from edge.ground.report.findings import Finding
 from edge.ground.report.flight import Flight, Source
 from edge.ground.report.walls import Float64, Wall
@@ -107,12 +107,12 @@ def _files(
 
     out = job.out
     photos.copy(originals, out / "photos")
-    pictures = photos.show(shown, originals)
+    pictures = excerpts.show(shown, originals)
     of_photos = cameras.from_photos(originals)
     placed = cameras.from_frames(flight.frames) or of_photos
     if (geo := cameras.geo_txt(of_photos)) is not None:
         write_whole(out / "photos" / "geo.txt", geo.encode("utf-8"), durable=False)
-    rows = [_cleaned(findings.row(one, table)) for one in shown]
+    rows = [_cleaned(columns.row(one, table)) for one in shown]
     courses = [one.lonlat for one in shown]
     flat = _by_wall(shown, rows, walls)
     write_whole(out / "cracks.geojson", tables.geojson(rows, courses))

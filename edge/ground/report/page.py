@@ -15,11 +15,10 @@ from edge.ground.report import drawings, saying
 from edge.ground.report.bands import WORDS, Bands
 from edge.ground.report.cameras import Camera
 from edge.ground.report.coverage import outlines, patches, unseen
+from edge.ground.report.excerpts import Shown
 from edge.ground.report.findings import Finding
-from edge.ground.report.flight import Flight
-from edge.ground.report.photos import Shown
+from edge.ground.report.flight import Flight, value
 from edge.ground.report.review import VERDICTS
-from edge.ground.report.saying import value
 from edge.ground.report.tables import COLOURS
 from edge.ground.report.walls import Wall
 from edge.ground.report.words import clean, count
@@ -131,7 +130,7 @@ def _facts(
     sure = [one for one in shown if one.state == "confirmed"]
     widths = [width for one in sure if (width := value(one.width)) is not None]
     once = sum(one.views == 1 for one in sure)
-    words = {"confirmed": f"confirmed, {once} of them by one view"} if once else {}
+    words = {"confirmed": f"confirmed, {once} by one view"} if once else {}
     facts = [Fact(str(len(shown)), "finding" if len(shown) == 1 else "findings")]
     facts += [Fact(str(number), words.get(state, state)) for state, number in states.most_common()]
     facts.append(Fact("unknown" if not lengths else f"{sum(lengths) / 1000:.1f} m", "length in all"))

@@ -6,12 +6,7 @@ import math
 from typing import Any
 
 from edge.ground.report.findings import Finding
-from edge.ground.report.flight import Json
-
-
-def value(interval: Json | None) -> float | None:
-    """The value of an interval; None where nothing is known."""
-    return None if interval is None else interval.get("value")
+from edge.ground.report.flight import Json, value
 
 
 def mm(length: float | None, digits: int = 2) -> str:

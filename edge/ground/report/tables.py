@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from edge.ground.report.findings import FIELDS
+from edge.ground.report.columns import FIELDS
 from edge.ground.report.words import cell, clean
 
 Row = Mapping[str, Any]

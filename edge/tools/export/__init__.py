@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.flights import PHOTOS
-from edge.flights.reader import Feature, FlightFolder, in_words, keep_out
+from edge.flights import PHOTOS, in_words
+from edge.flights.reader import Feature, FlightFolder
+from edge.flights.writer import keep_out
 from edge.support.errors import UsageError
 
 Format = Literal["labelme", "coco", "cvat", "masks", "mcap"]

@@ -18,10 +18,9 @@ from tests.arm64.board.machine import Start
 from tests.system.container import CACHE, NotAllowedError, debian_root
 
 PACKAGES = (
-    "systemd", "systemd-sysv", "dbus", "udev", "kmod", "linux-image-arm64", "python3", "python3-venv", "python3-pip",
-    "libstdc++6", "mosquitto", "mosquitto-clients", "cloud-init", "cloud-guest-utils", "e2fsprogs", "fdisk",
-    "dosfstools", "iproute2", "procps", "sudo", "ca-certificates", "openssl", "minisign", "libfaketime", "netplan.io",
-    "openssh-server", "util-linux", "v4l-utils", "gpsd", "gpsd-clients",
+    "systemd", "systemd-sysv", "dbus", "udev", "kmod", "linux-image-arm64", "python3", "python3-venv", "libstdc++6",
+    "mosquitto", "mosquitto-clients", "cloud-init", "cloud-guest-utils", "e2fsprogs", "fdisk", "dosfstools", "iproute2",
+    "procps", "sudo", "ca-certificates", "openssl", "netplan.io", "openssh-server", "util-linux",
 )  # fmt: skip
 _MB = 1 << 20
 _BOOT_START, _BOOT_SIZE, _ROOT_SIZE = 8 * _MB, 512 * _MB, 4096 * _MB

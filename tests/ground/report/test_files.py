@@ -14,7 +14,7 @@ import pytest
 
 from edge.detections import coverage, wire
 from edge.ground.report import cameras
-from edge.ground.report.findings import FIELDS
+from edge.ground.report.columns import FIELDS
 from tests.ground.report import made
 from tests.ground.report.reading import change, copied, rows, told
 

@@ -205,7 +205,7 @@ def test_events_tell_how_far_the_store_is_and_end_with_the_site(client):
             assert line
         return json.loads(line[6:])
 
-    assert heads() == [0, 0, [0, 0], 0, 0]
+    assert heads() == [0, 0, [0, 0], 0, 0, 0]
     client.store.add(batch_of(crack(1, 1), crack(2, 1)))
     assert heads()[1] == 2
     client.site.__exit__(None, None, None)

@@ -7,7 +7,7 @@ import { Reviews } from "./review.js";
 
 const by = (id) => document.getElementById(id);
 const MOST = 2000; // cracks that are kept; the oldest go first
-const LIST_STEP = 100;
+const LIST_STEP = 50;
 const FLEET_EVERY_MS = 2000, COVERAGE_EVERY_MS = 5000, AGAIN_MS = 5000;
 
 const cracks = new Map();
