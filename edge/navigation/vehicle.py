@@ -261,7 +261,7 @@ class Vehicle:
             ellipsoid_m = _ellipsoid_m(alt_m, gps)
             fix = Fix(gps.kind, lat_deg, lon_deg, alt_m, gps.h_accuracy_m, gps.v_accuracy_m, 0, ellipsoid_m)
             apart_m = distance_m(fix, gps)
-            if apart_m > _APART_M:
+            if apart_m > _APART_M and not on_null_island(gps.lat_deg, gps.lon_deg):
                 self._apart, fix = (now_ns, apart_m), None
         elif self._unstated is not None and not self.heard_ns.keys() & {FIRST, SECOND}:
             fix = Fix(self._unstated, lat_deg, lon_deg, alt_m, None, None, 0)

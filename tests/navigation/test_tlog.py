@@ -284,6 +284,18 @@ def test_a_filter_far_from_its_receiver_is_no_place_and_named(path: Path) -> Non
         assert any("lies 56 km from its satellite receiver's" in sentence for sentence in warned(nav))
 
 
+def test_a_receiver_that_leaves_its_place_out_contradicts_nobody(path: Path) -> None:
+    pilot, log = Autopilot(), []
+    for step in range(100):
+        log += [(step / 10, pilot.heartbeat())] if step % 10 == 0 else []
+        log += [(step / 10, pilot.gps(lat_deg=0.0, lon_deg=0.0)), (step / 10, pilot.place(1000 + step * 100))]
+    with opened(path, tlog(log)) as nav:
+        state = nav.at(5 * S)
+        assert state.fix is not None
+        assert state.fix.lat_deg == 48.0
+        assert warned(nav) == ()
+
+
 def warned(nav: Navigator) -> tuple[str, ...]:
     assert isinstance(nav, RecordedNavigator)
     return nav.warnings()
