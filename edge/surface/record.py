@@ -95,7 +95,7 @@ class Told(NamedTuple):
     """Chart units, unrounded: no line moves and keeps it."""
     views: int
     rest: tuple[Any, ...] | None
-    """Everything else that is no place, to be compared as a whole; None: an earlier run told it, and what is lost."""
+    """All else that is no place, compared as a whole; None: an earlier run told it, and what it said is lost."""
     ends_m: Points | None
     """float64 (2, 3): where its ends were; None where it had no place."""
 
