@@ -29,7 +29,7 @@ from models import (
     sites,
 )
 from models.adapt import conversion, intake, judge, page, start
-from models.adapt.conversion import Made
+from models.adapt.conversion import Learned, Made
 from models.adapt.intake import Parts, Photo
 from models.adapt.start import Base
 from models.checkpoint import replacing
@@ -58,6 +58,9 @@ class Request:
     """Folder of photographs to choose on and to report, like `data`; None keeps a third of `data` apart."""
     steps: int | None = None
     """Learning ends after so many steps if the minutes have not ended it; None: the minutes alone."""
+    may_change: float = 0.02
+    """How much the masks of made pictures, which are no pictures of the structure, may change: 1 less their F1 at 2 px
+    against the old ones. The new weights go as far as this allows."""
     weights: Path | None = None
     key: Path | None = None
     password_file: Path | None = None
@@ -108,7 +111,7 @@ def _adapt(request: Request) -> dict[str, Any]:
     after = judge.side(new, parts.report, setting)
     found = judge.verdict(before, after)
     shown = request.beside(".html")
-    page.write(shown, base.card.name, name, parts, (old, before), (new, after), found)
+    page.write(shown, base.card.name, name, parts, (old, before), (new, after), found, made.learned)
     if not found.taken:
         raise RefusedError(f"{request.bundle} stays as it is: {found.sentence}. The page {shown} shows where.")
     if request.key is not None:
@@ -120,7 +123,8 @@ def _adapt(request: Request) -> dict[str, Any]:
     shutil.rmtree(work)
     log.info("%s", found.sentence)
     return {
-        "bundle": str(request.out), "page": str(shown), "signed": request.key is not None, "steps": made.steps,
+        "bundle": str(request.out), "page": str(shown), "signed": request.key is not None,
+        "steps": made.learned.steps, "share": made.learned.share,
         "f1_2px": {"before": round(before.f1, 4), "after": round(after.f1, 4)}, "less_error": found.less_error,
         "fires": {"before": before.fires, "after": after.fires},
         "rendered": {"before": round(before.kept, 4), "after": round(after.kept, 4)},
@@ -131,11 +135,11 @@ def _adapt(request: Request) -> dict[str, Any]:
 
 def _make(request: Request, base: Base, parts: Parts, bundle: Path) -> Made:
     """Learn, choose and convert."""
-    steps = _learn(request, base, parts, bundle.parent)
+    learned = _learn(request, base, parts, bundle.parent)
     setting = _choose(base, parts, bundle.parent)
     command = f"python -m models adapt {request.bundle.name} --minutes {request.minutes:g}"
     facts = {"command": command, "seed": request.seed, "minutes": request.minutes}
-    made = Made(setting=setting, steps=steps)
+    made = Made(setting=setting, learned=learned)
     conversion.write_weights(base, parts, bundle, made, facts)
     conversion.convert(base, parts, bundle, made, request.seed)
     return made
@@ -148,6 +152,8 @@ def _check(request: Request) -> None:
         raise DataError(f"{request.out} exists; choose another name with -o, or move it away.")
     if not 0 < request.minutes <= 600:
         raise DataError(f"--minutes is above 0 and at most 600, not {request.minutes:g}.")
+    if not 0 <= request.may_change <= 1:
+        raise DataError(f"--may-change is from 0 to 1, not {request.may_change:g}.")
     if request.key is not None and not request.key.is_file():
         raise DataError(f"The key {request.key} does not exist; make one with python -m convert keys.")
 
@@ -158,7 +164,7 @@ def _begin(request: Request, base: Base, work: Path) -> None:
     files = sorted(path for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_file())
     listed = [f"{path}\t{path.stat().st_size}\t{path.stat().st_mtime_ns}" for path in files]
     weights = hashlib.sha256(base.weights.read_bytes()).hexdigest()
-    plan = [weights, str(request.minutes), str(request.steps), str(request.seed), *listed]
+    plan = [weights, str(request.minutes), str(request.steps), str(request.seed), str(request.may_change), *listed]
     mark = hashlib.sha256("\n".join(plan).encode()).hexdigest()
     told = work / "plan"
     try:
@@ -202,18 +208,18 @@ def mix_of(photos: Sequence[Photo]) -> batches.Mix:
     )  # fmt: skip
 
 
-def _learn(request: Request, base: Base, parts: Parts, work: Path) -> int:
-    """Learn for the minutes that are asked for, less those before an interruption; returns the number of steps."""
+def _learn(request: Request, base: Base, parts: Parts, work: Path) -> Learned:
+    """Learn for the minutes that are asked for, less those before an interruption, and go part of the way."""
     from tqdm import tqdm
 
-    from models.adapt import learn
-    from models.adapt.replay import make_replay
+    from models.adapt import learn, replay
 
     threads = native_torch.use_free_cores()
     mix = mix_of(parts.learn)
     log.info("rendering what must not be forgotten, and what %s says of it", base.card.name)
-    replay = make_replay(learn.build(base.size, base.arrays), mix, request.seed)
-    learner = learn.Learner(base.size, base.arrays, mix, replay, request.seed)
+    first_net = learn.build(base.size, base.arrays)
+    kept_to = replay.make_replay(first_net, mix, request.seed)
+    learner = learn.Learner(base.size, base.arrays, mix, kept_to, request.seed)
     saved, done = work / "checkpoint.npz", 0.0
     if saved.is_file():
         state = checkpoint.load(saved)
@@ -245,10 +251,13 @@ def _learn(request: Request, base: Base, parts: Parts, work: Path) -> int:
         bar.close()
         feed.close()
     checkpoint.save(saved, learner.state(time.perf_counter() - begun))
-    model = start.to_model(base, learner.result())
+    held = replay.make_replay(first_net, mix, request.seed, replay.HELD, series=1)
+    arrays, share, changed = learner.result(held, base.threshold, request.may_change)
+    log.info("%g of the way is gone: masks of made pictures change by %.1f %%", share, 100 * changed)
+    model = start.to_model(base, arrays)
     with replacing(work / "candidate.keras", checkpoint.room_for(model.get_weights())) as part:
         model.save(part)
-    return learner.step
+    return Learned(steps=learner.step, share=share, changed=round(changed, 4))
 
 
 def _progress(request: Request, step: int, seconds: float) -> float:

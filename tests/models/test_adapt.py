@@ -183,7 +183,7 @@ def small(tmp_path, monkeypatch):
         (judge, "RENDERED_PX", 128), (replay, "COUNT", 20), (learn, "WARMUP_STEPS", 5),
         (learn, "OWN", 4), (learn, "REPLAYED", 2), (learn, "RATE", 1e-2), (learn, "KEEP", 0.2),
         (learn, "EMA", 0.9),
-        (run, "CROP_PX", 128), (learn, "SHARE", 1.0), (judge, "MAY_FORGET", 1.0),
+        (run, "CROP_PX", 128), (learn, "SHARES", (1.0,)), (judge, "MAY_FORGET", 1.0),
     ):  # fmt: skip
         monkeypatch.setattr(room, name, value)
     (tmp_path / "frames").mkdir()
@@ -235,7 +235,7 @@ def test_a_structure_is_learned_after_an_interruption_or_the_old_bundle_stays(sm
     assert not (small / "mine").exists()
     assert ask(90) == 0  # the very same, by the limit that stands
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert found["steps"] == 90
+    assert (found["steps"], found["share"]) == (90, 1.0)
     assert found["f1_2px"]["after"] > found["f1_2px"]["before"] + 0.3
     assert "The new bundle is taken." in (small / "mine.html").read_text()
     card = json.loads((small / "mine/card.json").read_text())
@@ -249,6 +249,37 @@ def test_a_structure_is_learned_after_an_interruption_or_the_old_bundle_stays(sm
     assert {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (small / "base").iterdir()} == base
     assert ask(90) == 2
     assert "mine exists; choose another name with -o" in capsys.readouterr().err
+
+
+@needs_torch
+def test_the_way_is_gone_as_far_as_made_pictures_do_not_change(monkeypatch):
+    import torch
+
+    from models.adapt import learn, replay, run
+    from models.gpu.nets import FastUNet
+    from models.unet import fast_size
+
+    monkeypatch.setattr(run, "CROP_PX", 64)
+    example = Example(image=Path("0.png"), mask=None, group="0")
+    rgb, mask = photo(0, cracked=True)
+    mix = run.mix_of([intake.Photo(example=example, rgb=rgb, mask=mask)])
+    torch.manual_seed(1)
+    first = learn.arrays_of(FastUNet(fast_size(4, 4)))
+    net = learn.build(fast_size(4, 4), first)
+    with torch.no_grad():
+        net.logits.bias.fill_(0.0)  # about half of all pixels are crack to it
+    first = learn.arrays_of(net)
+    held = replay.make_replay(net, mix, 1, count=10, series=1)
+    assert not np.array_equal(held.images, replay.make_replay(net, mix, 1, count=10).images)
+    learner = learn.Learner(fast_size(4, 4), first, mix, held, 1)
+    arrays, share, changed = learner.result(held, 0.5, 0.02)
+    assert (share, changed) == (0.6, 0.0)  # nothing was learned, nothing changes
+    with torch.no_grad():
+        learner.average.logits.bias.fill_(-100.0)  # learned: no crack anywhere
+    arrays, share, changed = learner.result(held, 0.5, 0.02)
+    assert (share, changed) == (0.2, 1.0)
+    assert arrays["logits.bias"] == pytest.approx(-20.0)
+    assert learner.result(held, 0.5, 1.0)[1] == 0.6  # whoever flies nothing else
 
 
 @needs_torch

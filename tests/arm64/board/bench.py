@@ -23,6 +23,8 @@ PYTHON = "/opt/spanhawk/current/venv/bin/python"
 INSTALL_S = 2400  # no goal, only an end
 ROOT = Path(__file__).parents[3]
 TEST_TOOLS = ("pytest>=8.3", "hypothesis>=6.110")
+# A frame takes the emulator some seconds.
+SLOW_CONFIG = CONFIG.replace("fps = 5.0", "fps = 0.2\nwidth_px = 512\nheight_px = 384")
 CARD = """
 [card]
 hostname = "drone1"
@@ -51,7 +53,7 @@ class Bench:
         """``make card`` on the base image; the image it wrote. ``damage`` spoils a byte of the package on it."""
         toml, image = self.folder / f"{name}.toml", self.folder / f"{name}.img"
         key = self.key.with_suffix(".pub").read_text().strip()
-        toml.write_text(CONFIG + CARD.format(key=key))
+        toml.write_text(SLOW_CONFIG + CARD.format(key=key))
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             code = card.main([str(self.base), str(image), "--config", str(toml), "--deb", str(self.deb)])

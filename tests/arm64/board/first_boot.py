@@ -35,8 +35,7 @@ def first_boot(bench: Bench) -> str:
     status = board.run("cloud-init status --long || true")
     assert "DataSourceNoCloud" in status, status
     assert "errors: []" in status, status
-    assert board.try_run("ip route get 192.0.2.1").returncode == 0  # there is a route, but nothing answers:
-    assert board.try_run("timeout 5 bash -c 'echo > /dev/tcp/151.101.2.132/80'").returncode != 0
+    assert board.try_run("ip route get 192.0.2.1").returncode != 0, "there is a way out: this proves nothing"
     begun, ready = (
         int(board.show(name, unit)) / 1e6
         for name, unit in (
