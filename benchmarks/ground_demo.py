@@ -3,9 +3,9 @@
     python benchmarks/ground_demo.py [--drones 2] [--http 127.0.0.1:8080] [--seconds 300] [--out DIR]
 
 Each drone is ``spanhawk run`` as it flies, with ``[outbox] confirm = "ground"``; only its camera and autopilot are made
-up (``rendered_drone.py``). The ground fetches the pictures of the cracks from them while they fly. At the end (Ctrl-C, or
-after ``--seconds``) they land, their folders are imported for the last pictures, and it says what became of every letter;
-the store stays in DIR when one is named.
+up (``rendered_drone.py``). The ground fetches the pictures of the cracks from them while they fly. At the end (Ctrl-C,
+or after ``--seconds``) they land, their folders are imported for the last pictures, and it says what became of every
+letter; the store stays in DIR when one is named.
 """
 
 from __future__ import annotations
