@@ -23,6 +23,7 @@ from edge.ground.incoming import MAX_FILE_BYTES, MAX_PAYLOAD_BYTES, conflict, re
 from edge.ground.pictures import MAX_BYTES as MAX_PICTURE_BYTES
 from edge.ground.pictures import Pictures
 from edge.ground.report import review
+from edge.ground.report.words import count
 from edge.ground.stores import open_store, shown
 from edge.support.clock import Clock, SystemClock
 from edge.support.errors import UsageError
@@ -105,12 +106,14 @@ class Import:
                 at = review.moment(one.at) or written
                 rows.append(ReviewRow(vehicle, flight_id, one.crack_id, one.verdict, one.grade, one.remark, one.by, at))
         if lost := len(entries) - len(rows):
-            log.warning("%s: %d reviews without a verdict are left out", folder / REVIEW, lost)
+            log.warning(
+                "%s: %s left out: no verdict, or nothing says of which flight", folder / REVIEW, count(lost, "review")
+            )
         for problem in flight.problems:
             if problem.file == REVIEW:
                 log.warning("%s: %s", folder, problem)
         self._store.add(Batch(reviews=rows))
-        return f", {len(rows)} reviews"
+        return f", {count(len(rows), 'review')}"
 
     def _bring_pictures(self, photos: Path) -> str:
         """The pictures that the cracks name, known by their bytes; returns words about them."""

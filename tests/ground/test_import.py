@@ -44,7 +44,7 @@ def test_what_people_said_comes_with_the_folder(flight, tmp_path, capsys):
     (flight / "review.json").write_text(json.dumps(document))
     for _ in range(2):
         assert main(["ground", "import", str(flight), "--store", url]) == 0
-        assert ", 1 reviews" in capsys.readouterr().err
+        assert ", 1 review" in capsys.readouterr().err
     with open_store(url, clock()) as store:
         assert [(one.crack_id, one.verdict, one.remark, one.by) for one in store.reviews("drone1", "f1")] == [
             (id, "rejected", "a cable", "A.")
