@@ -14,7 +14,7 @@ from tests.system.container import FailedError
 HERE = Path(__file__).parent
 DEVICES = {"temperature", "supply", "clock"}
 """Rows of ``doctor`` that look at what this board does not have."""
-WRITES_S, FLIGHT_S = 300, 180
+WRITES_S, FLIGHT_S = 120, 120
 GOAL_MB_PER_H = 60
 
 
