@@ -9,13 +9,14 @@
 # make card   an image that installs spanhawk at the first boot: IMAGE=raspios-arm64.img.xz CONFIG=card.toml OUT=drone1.img
 # make test-picamera  the Raspberry Pi camera's source on real picamera2 and libcamera, in a container; as root
 # make test-arm64  the wheel on an emulated arm64 processor: int8 answers to the bit, a flight, the outbox; as root, 10 minutes
+# make test-arm64-system  a card on a whole emulated arm64 board: first boot, limits, watchdog, power cuts; as root, 2 hours
 # make test-system  install, fly, hang, kill, upgrade and roll back under a real systemd, in a container; as root
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= spanhawk-demo
 
-.PHONY: demo ground-demo leaflet test faults card test-system test-picamera test-arm64 lint bench wheel deb clean system-packages container-packages
+.PHONY: demo ground-demo leaflet test faults card test-system test-picamera test-arm64 test-arm64-system lint bench wheel deb clean system-packages container-packages board-packages
 
 demo: $(VENV)/.flies
 	$(BIN)/spanhawk demo --out $(OUT)
@@ -84,6 +85,12 @@ test-arm64: $(VENV)/.builds container-packages
 	rm -rf dist/arm64 && $(BIN)/python -m build --wheel --outdir dist/arm64 >/dev/null
 	$(BIN)/python -m tests.arm64
 
+# PROOFS='first_boot doctor' proves these alone, CUTS=3 cuts the power three times, FOLDER= keeps the card and goes on with it.
+CUTS ?= 10
+test-arm64-system: $(VENV)/.builds system-packages container-packages board-packages
+	$(if $(DEB),,$(MAKE) --no-print-directory deb BOARD=arm64-python3.13)
+	$(BIN)/python -m tests.arm64.board --cuts $(CUTS) $(if $(FOLDER),--folder $(FOLDER)) $(if $(DEB),--deb $(DEB)) $(PROOFS)
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 10) and "spanhawk needs Python 3.10 or newer, this is %d.%d; set PYTHON=" % v[:2])'
 	$(PYTHON) -m venv $(VENV) || { echo "no venv module: apt install python3-venv"; exit 1; }
@@ -111,9 +118,10 @@ $(VENV)/.compares: $(VENV)/.builds
 
 # The real broker, GPS daemon and database that tests talk to; libfaketime and iproute2 provoke faults; GDAL and exiftool
 # read what is written; mtools to xz-utils make a card's image. Without root, missing ones are skipped and named.
-# In CI alone: cloud-init judges a card (on a person's own machine it would be a service), Chromium opens the page.
+# In CI alone: cloud-init judges a card (on a person's own machine it would be a service), Chromium opens the pages, and
+# poppler reads what it prints.
 PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign libfaketime iproute2 postgresql postgresql-postgis \
-  gdal-bin libimage-exiftool-perl mtools fdisk dosfstools e2fsprogs xz-utils gcc libc6-dev $(if $(CI),cloud-init chromium) \
+  gdal-bin libimage-exiftool-perl mtools fdisk dosfstools e2fsprogs xz-utils gcc libc6-dev $(if $(CI),cloud-init chromium poppler-utils) \
   $(if $(shell command -v npm),,npm)
 system-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -125,6 +133,13 @@ CONTAINER := mmdebstrap systemd-container
 container-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  dpkg -s $(CONTAINER) >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(CONTAINER) >/dev/null; }; \
+	fi
+
+# What emulates a board: the machine, its disk, and user-mode emulation for the making of its system.
+EMULATOR := qemu-system-arm qemu-user-static binfmt-support nbdkit nbdkit-plugin-python openssh-client dosfstools fdisk
+board-packages:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  dpkg -s $(EMULATOR) >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(EMULATOR) >/dev/null; }; \
 	fi
 
 clean:

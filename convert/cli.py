@@ -66,6 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     onnx = commands_.add_parser("onnx", help="add an ONNX model for NVIDIA Jetsons to a bundle")
     onnx.add_argument("bundle", type=Path)
     _add_float_model(onnx)
+    onnx.add_argument("--int8", type=Path, nargs="+", metavar="DIR",
+                      help="int8 as TensorRT takes it, its scales from these folders of frames (default: float)",
+                      )  # fmt: skip
+    onnx.add_argument("--frames", type=int, default=160, help="how many frames set the scales (default 160)")
     onnx.set_defaults(run=commands.onnx)
     _add_artifact(commands_)
     _add_signing(commands_)

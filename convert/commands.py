@@ -131,9 +131,10 @@ def onnx(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from convert import onnx as exporter
+    from convert import trial
     from convert.artifacts import Addition, add
     from convert.bundle import find_float
-    from convert.frames import to_float
+    from convert.frames import representative_frames, to_float
     from convert.quantize import to_float_tflite
     from convert.source import SEGMENTER, load_source
     from edge.masks import onnx as backend
@@ -148,14 +149,27 @@ def onnx(arguments: argparse.Namespace) -> int:
     source = load_source(model, size, card.classes, pixels=card.made.get("pixels"))
     golden: npt.NDArray[np.uint8] = load_golden(bundle).input[0].view(np.uint8) ^ np.uint8(0x80)
     made = exporter.export(to_float_tflite(source.model), to_float(golden))
-    steps = np.rint(made.answer / card.output.scale) + card.output.zero_point
-    facts = asdict(backend.Facts(opset=made.opset, largest_difference=made.largest_difference))
+    content, answer, share = made.content, made.answer, None
+    if arguments.int8:
+        pictures = representative_frames(arguments.int8, *size, arguments.frames + trial.FRAMES)
+        kept, others = trial.set_aside(pictures)
+        content = exporter.quantize_symmetric(made.content, kept)
+        share = exporter.differing(content, bundle, others)
+        if not share <= card.limits.pixels_differing:
+            raise ConversionError(
+                f"{share:.3%} of the pixels differ between {backend.MODEL} in int8 and {bundle.model_path.name}, more "
+                f"than the card's {card.limits.pixels_differing:.3%}; give more and more varied pictures, or fly float."
+            )
+        answer = exporter.run_onnx(content, to_float(golden))
+    steps = np.rint(answer / card.output.scale) + card.output.zero_point
+    facts = asdict(backend.Facts(opset=made.opset, largest_difference=made.largest_difference, int8_differing=share))
+    facts = {name: fact for name, fact in facts.items() if fact is not None}
     addition = Addition(
-        file=backend.MODEL, content=made.content, facts=facts,
+        file=backend.MODEL, content=content, facts=facts,
         answer=(backend.GOLDEN, np.clip(steps, -128, 127).astype(np.int8)),
     )  # fmt: skip
     add(arguments.bundle, backend.ARTIFACT, addition)
-    print(json.dumps({"bytes": len(made.content), **facts}))
+    print(json.dumps({"bytes": len(content), **facts}))
     return EXIT_DONE
 
 

@@ -1,28 +1,32 @@
 """Float network to ONNX for NVIDIA's TensorRT: static shapes, float32 RGB in 0..1 (1, H, W, 3), float32 logits.
 
-The way leads over the float TFLite file (tf2onnx reads no Keras 3), so what is compared is what was converted. int8 on
-a Jetson gains little over half precision for a network of this size, and TensorRT wants other scales than TFLite's.
+The way leads over the float TFLite file (tf2onnx reads no Keras 3), so what is compared is what was converted. In int8
+(``quantize_symmetric``) the file's input and output stay float32: TensorRT takes QuantizeLinear and DequantizeLinear
+pairs whose zero points are all 0, so the scales are other ones than those of ``model.tflite``.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convert import ConversionError
+from convert.frames import Float, UInt8, to_float
+from convert.quantize import open_interpreter, run
+from edge.masks import preprocess
+from edge.masks.bundle import Bundle
 
 OPSET = 17
 """Taken whole by TensorRT 8.6 (JetPack 5.1) to 10.x (JetPack 6 and 7)."""
 TOLERANCE = 1e-3
 """Largest difference of a logit between ONNX Runtime and LiteRT, both float32 on the CPU."""
-
-Float = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +54,85 @@ def export(float_tflite: bytes, picture: Float, *, opset: int = OPSET) -> Export
     if not apart <= TOLERANCE:
         raise ConversionError(f"The ONNX model is off by {apart:.3g} from the TFLite model, more than {TOLERANCE}.")
     return Exported(content=content, opset=opset, largest_difference=apart, answer=found)
+
+
+def quantize_symmetric(content: bytes, frames: Sequence[UInt8]) -> bytes:
+    """A float ONNX model with int8 convolutions, as TensorRT wants them; the scales come from uint8 RGB frames.
+
+    QuantizeLinear and DequantizeLinear stand before each convolution, on its picture (per tensor) and on its weights
+    (per channel), after the clip before it: TensorRT fuses convolution and clip. Biases stay float.
+    Raises ConversionError where a pair is not symmetric or a convolution was left out.
+    """
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Frames(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._left = iter(frames)
+
+        def get_next(self) -> dict[str, Float] | None:
+            frame = next(self._left, None)
+            return None if frame is None else {"rgb": to_float(frame)}
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
+        source.write_bytes(content)
+        logging.getLogger().addFilter(_no_advice)
+        try:
+            quantize_static(
+                source, target, Frames(), quant_format=QuantFormat.QDQ, per_channel=True,
+                activation_type=QuantType.QInt8, weight_type=QuantType.QInt8, op_types_to_quantize=["Conv"],
+                extra_options={
+                    "ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False,
+                    "OpTypesToExcludeOutputQuantization": ["Conv"],
+                },
+            )  # fmt: skip
+        finally:
+            logging.getLogger().removeFilter(_no_advice)
+        made = onnx.load(target)
+    check_symmetric(made)
+    return bytes(made.SerializeToString(deterministic=True))
+
+
+def _no_advice(record: logging.LogRecord) -> bool:
+    """ONNX Runtime advises its own optimiser, which would fuse what TensorRT fuses itself."""
+    return "pre-processing" not in record.getMessage()
+
+
+def check_symmetric(model: Any) -> None:
+    """Raise ConversionError unless all convolutions take int8 on both sides with zero points of 0, TensorRT's rule."""
+    from onnx import TensorProto, numpy_helper
+
+    constants = {one.name: one for one in model.graph.initializer}
+    from_pairs = set()
+    for node in model.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            zero = constants.get(node.input[2]) if len(node.input) > 2 else None
+            if zero is None or zero.data_type != TensorProto.INT8 or numpy_helper.to_array(zero).any():
+                raise ConversionError(f"{node.name} of the ONNX model is not symmetric int8; TensorRT takes no other.")
+            if node.op_type == "DequantizeLinear":
+                from_pairs.add(node.output[0])
+    for node in model.graph.node:
+        if node.op_type in ("Conv", "ConvTranspose") and not set(node.input[:2]) <= from_pairs:
+            raise ConversionError(f"{node.name} of the ONNX model is not int8; report this with the network's file.")
+
+
+def differing(content: bytes, bundle: Bundle, frames: Sequence[UInt8]) -> float:
+    """Share of pixels whose masks differ between an ONNX model and the bundle's int8 .tflite, on uint8 RGB frames."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    interpreter, result = open_interpreter(bundle.model_path.read_bytes()), bundle.card.output
+    levels = [kind.threshold for kind in bundle.card.damage]
+    edges = [math.log(level / (1 - level)) if level < 1 else math.inf for level in levels]
+    edge = np.repeat(np.array(edges, np.float32), result.channels // len(edges))
+    shares = []
+    for frame in frames:
+        raw = run(interpreter, (frame ^ 0x80).view(np.int8)[None])
+        wanted = preprocess.dequantise(raw, result.scale, result.zero_point)
+        (found,) = session.run(None, {"rgb": to_float(frame)})
+        shares.append(float(((found >= edge) != (wanted >= edge)).mean()))
+    return float(np.mean(shares))
 
 
 def _convert(float_tflite: bytes, opset: int) -> bytes:
@@ -91,12 +174,7 @@ def _check_static(content: bytes) -> None:
 
 def run_float(content: bytes, picture: Float) -> Float:
     """Run a float .tflite on the CPU; returns its output."""
-    from convert.quantize import open_interpreter
-
-    interpreter = open_interpreter(content)
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], picture)
-    interpreter.invoke()
-    return np.array(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]), np.float32)
+    return np.asarray(run(open_interpreter(content), picture), np.float32)
 
 
 def run_onnx(content: bytes, picture: Float) -> Float:

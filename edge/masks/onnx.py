@@ -1,8 +1,8 @@
 """The network on ONNX Runtime: NVIDIA's TensorRT or CUDA on a Jetson, or the CPU.
 
-The bundle's model.onnx is the float network; its logits are rounded to the card's output scale, so that thresholds,
-tiles and golden answers are those of every other backend. A provider that cannot take the whole network is refused:
-ONNX Runtime itself would move the rest to the CPU without a word.
+The bundle's model.onnx is the network in float, or in int8 with float ends; its logits are rounded to the card's output
+scale, so that thresholds, tiles and golden answers are those of every other backend. A provider that cannot take the
+whole network is refused: ONNX Runtime itself would move the rest to the CPU without a word.
 """
 
 from __future__ import annotations
@@ -63,11 +63,13 @@ class Options(NetworkOptions):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """What is known of the artefact: the float network, static shapes, float32 RGB in 0..1 to float32 logits."""
+    """What is known of the artefact: the network, static shapes, float32 RGB in 0..1 to float32 logits."""
 
     opset: int
     largest_difference: float
-    """Largest difference of a logit from the float TFLite model on the golden input."""
+    """Largest difference of a logit of the float model from the float TFLite model on the golden input."""
+    int8_differing: float | None = None
+    """Of an int8 model, the share of pixels whose mask differs from the int8 TFLite model's; None: a float model."""
 
 
 def open_segmenter(options: Options, clock: Clock) -> Segmenter:
@@ -78,16 +80,17 @@ def open_segmenter(options: Options, clock: Clock) -> Segmenter:
     """
     bundle = open_bundle(options)
     path = bundle.path(ARTIFACT, _MADE_BY)
-    bundle.facts(ARTIFACT, Facts)
+    facts = bundle.facts(ARTIFACT, Facts)
+    int8 = facts is not None and facts.int8_differing is not None
     degraded = None
     try:
-        network = OnnxNetwork(path, bundle, options, options.provider)
+        network = OnnxNetwork(path, bundle, options, options.provider, int8)
     except DeviceError as error:
         if options.when_absent == "refuse" or options.provider == "cpu":
             raise
         degraded = f"running on the CPU instead of {options.provider}: {error}"
         log.warning("%s", degraded)
-        network = OnnxNetwork(path, bundle, options, "cpu")
+        network = OnnxNetwork(path, bundle, options, "cpu", int8)
     check_golden(bundle, ARTIFACT, network)
     threads = options.threads if network.accelerator == "cpu" else None
     runtime = Runtime(backend="onnx", library=network.library, accelerator=network.accelerator, threads=threads)
@@ -115,9 +118,12 @@ TRAITS = Traits(
 class OnnxNetwork:
     """A float ONNX model behind the int8 input and output of the card."""
 
-    def __init__(self, path: Path, bundle: Bundle, options: Options, provider: Provider) -> None:
-        """Open ``path``. Raises DeviceError for an absent provider, BundleError for a file that is no such model."""
-        self._session, self.library = _open_session(path, options, provider)
+    def __init__(self, path: Path, bundle: Bundle, options: Options, provider: Provider, int8: bool = False) -> None:
+        """Open ``path``. Raises DeviceError for an absent provider, BundleError for a file that is no such model.
+
+        ``int8``: the file has QuantizeLinear and DequantizeLinear pairs, which TensorRT computes in int8.
+        """
+        self._session, self.library = _open_session(path, options, provider, int8)
         self.accelerator: str = provider
         self.exclusive = provider != "cpu"
         """Whether no operator can run elsewhere: the session does not open when the provider cannot take them all."""
@@ -169,7 +175,7 @@ def _runtime_with(provider: Provider) -> tuple[Any, str]:
     return onnxruntime, library
 
 
-def _open_session(path: Path, options: Options, provider: Provider) -> tuple[Any, str]:
+def _open_session(path: Path, options: Options, provider: Provider, int8: bool) -> tuple[Any, str]:
     onnxruntime, library = _runtime_with(provider)
     wanted = _PROVIDERS[provider]
     settings = onnxruntime.SessionOptions()
@@ -177,7 +183,7 @@ def _open_session(path: Path, options: Options, provider: Provider) -> tuple[Any
     settings.log_severity_level = _ERRORS_ONLY
     if provider != "cpu":
         settings.add_session_config_entry(_NO_CPU, "1")
-    chosen = [(wanted, _provider_options(options, provider))]
+    chosen = [(wanted, _provider_options(options, provider, int8))]
     try:
         session = onnxruntime.InferenceSession(str(path), settings, providers=chosen, enable_fallback=0)
     except _onnx_errors() as error:
@@ -194,12 +200,13 @@ def _open_session(path: Path, options: Options, provider: Provider) -> tuple[Any
     return session, library
 
 
-def _provider_options(options: Options, provider: Provider) -> dict[str, str]:
+def _provider_options(options: Options, provider: Provider, int8: bool) -> dict[str, str]:
     if provider == "cpu":
         return {}
     chosen = {"device_id": str(options.device)}
     if provider == "tensorrt":
         chosen["trt_fp16_enable"] = str(options.fp16)
+        chosen |= {"trt_int8_enable": "True"} if int8 else {}
         if options.engine_dir is not None:
             chosen |= {"trt_engine_cache_enable": "True", "trt_engine_cache_path": str(options.engine_dir)}
     return chosen

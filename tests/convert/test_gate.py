@@ -223,6 +223,49 @@ def test_onnx_is_added_and_the_drone_runs_it(copy, clock_now):
     assert (found.classes[0].damage != wanted.classes[0].damage).mean() < 0.01
 
 
+def test_int8_onnx_is_symmetric_and_answers_as_litert_does(copy, data, clock_now):
+    import onnx as files
+    from onnx import numpy_helper
+
+    from edge.frames import Frame
+    from edge.masks import litert, onnx
+
+    assert main(["onnx", str(copy), str(WEIGHTS), "--int8", str(data), "--frames", "16"]) == 0
+    assert 0 < load_bundle(copy).card.artifacts["onnx"].facts["int8_differing"] <= 0.001
+    graph = files.load(copy / "model.onnx").graph
+    known = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == 18
+    for node in convolutions:
+        picture, weights = (makers[name] for name in node.input[:2])
+        before = makers[picture.input[0]]
+        assert [picture.op_type, weights.op_type, before.op_type] == ["DequantizeLinear"] * 2 + ["QuantizeLinear"]
+        for one in (picture, weights, before):
+            zero = known[one.input[2]]
+            assert zero.dtype == np.int8
+            assert not zero.any()
+        assert known[before.input[1]].size == 1
+    settings = {"bundle": copy, "unsigned": "allow", "threads": 1}
+    frame = Frame(seq=0, exposed_ns=0, exposure_us=None, rgb=golden_picture(300, 260))
+    with onnx.open_segmenter(onnx.Options(provider="cpu", **settings), clock_now) as one:
+        found = one.segment(frame).classes[0].damage
+    with litert.open_segmenter(litert.Options(**settings), clock_now) as other:
+        wanted = other.segment(frame).classes[0].damage
+    assert wanted.any()
+    assert (found != wanted).mean() < 0.005
+
+
+def test_int8_onnx_past_the_gate_is_refused_and_changes_nothing(copy, data, capsys):
+    with editing(copy) as (folder, card):
+        card["limits"]["pixels_differing"] = 1e-7
+        write_card(folder, card)
+    before = {path.name: path.read_bytes() for path in copy.iterdir()}
+    assert main(["onnx", str(copy), str(WEIGHTS), "--int8", str(data), "--frames", "4"]) == 2
+    assert "of the pixels differ between model.onnx in int8 and model.tflite" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
+
+
 def test_a_bundle_is_replaced_in_one_step_or_not_at_all(copy):
     before = {path.name: path.read_bytes() for path in copy.iterdir()}
 

@@ -100,13 +100,14 @@ def test_device_numbers_start_at_zero():
 
 def test_tensorrt_is_asked_for_half_precision_and_a_kept_engine(tmp_path):
     options = Options(engine_dir=tmp_path, device=1)
-    assert onnx._provider_options(options, "tensorrt") == {
+    assert onnx._provider_options(options, "tensorrt", False) == {
         "device_id": "1",
         "trt_fp16_enable": "True",
         "trt_engine_cache_enable": "True",
         "trt_engine_cache_path": str(tmp_path),
     }
-    assert onnx._provider_options(options, "cpu") == {}
+    assert onnx._provider_options(options, "cpu", True) == {}
+    assert onnx._provider_options(options, "tensorrt", True)["trt_int8_enable"] == "True"
 
 
 @pytest.mark.parametrize("facts", [{"opset": "17", "largest_difference": 0.0}, {"opset": 17}, {"version": 1}])

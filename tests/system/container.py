@@ -50,10 +50,17 @@ def check_allowed() -> None:
         raise NotAllowedError(f"namespaces or mounts are not allowed here ({tried.stderr.strip()})")
 
 
-def debian_root(say: Callable[[str], None], suite: str = SUITE, packages: tuple[str, ...] = PACKAGES) -> Path:
-    """The pristine root, made where it is not in the cache. Raises NotAllowedError when it cannot be made."""
+def debian_root(
+    say: Callable[[str], None], suite: str = SUITE, packages: tuple[str, ...] = PACKAGES, processor: str = ""
+) -> Path:
+    """The pristine root, made where it is not in the cache. Raises NotAllowedError when it cannot be made.
+
+    ``processor``: Debian's name of it; empty: this machine's. Another one takes qemu-user-static and binfmt-support.
+    """
     name = hashlib.sha256(" ".join((suite, *packages)).encode()).hexdigest()[:12]
-    return _made(say, CACHE / f"{suite}-{name}", suite, packages, ("--variant=minbase",))
+    folder = CACHE / "-".join(filter(None, (suite, processor, name)))
+    words = ("--mode=root", f"--architectures={processor}") if processor else ()
+    return _made(say, folder, suite, packages, ("--variant=minbase", *words))
 
 
 def extracted_root(say: Callable[[str], None], suite: str, packages: tuple[str, ...], processor: str = "") -> Path:
