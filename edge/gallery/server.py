@@ -193,6 +193,7 @@ class Gallery:
             body = json.dumps({"code": str(error.status), "description": str(error)}).encode()
             more = {"Content-Type": "application/json", "Content-Length": str(len(body)), **error.headers}
             connection.sendall(_head(error.status, more) + body)
+            _let_read(connection)
 
     def _found(self, address: str, method: str, target: str, headers: http.client.HTTPMessage) -> Path:
         """The file that is asked for, by somebody who may have it. Raises _AnswerError."""
@@ -296,9 +297,18 @@ def _head(status: int, headers: Mapping[str, str]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii", "replace")
 
 
-def _cut(connection: socket.socket) -> None:
+def _let_read(connection: socket.socket) -> None:
+    """Close our side, and take what still comes for a moment: closed at once, TCP may take the answer back."""
+    _cut(connection, socket.SHUT_WR)
+    connection.settimeout(1.0)
+    for _ in range(4):
+        if not connection.recv(_MOST_HEAD_BYTES):
+            return
+
+
+def _cut(connection: socket.socket, how: int = socket.SHUT_RDWR) -> None:
     with contextlib.suppress(OSError):
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)  # not SSLSocket's own, which its thread may be using
+        socket.socket.shutdown(connection, how)  # not SSLSocket's own, which its thread may be using
 
 
 def _step_back() -> None:
