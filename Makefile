@@ -118,9 +118,10 @@ $(VENV)/.compares: $(VENV)/.builds
 
 # The real broker, GPS daemon and database that tests talk to; libfaketime and iproute2 provoke faults; GDAL and exiftool
 # read what is written; mtools to xz-utils make a card's image. Without root, missing ones are skipped and named.
-# In CI alone: cloud-init judges a card (on a person's own machine it would be a service), Chromium opens the page.
+# In CI alone: cloud-init judges a card (on a person's own machine it would be a service), Chromium opens the pages, and
+# poppler reads what it prints.
 PACKAGES := mosquitto mosquitto-clients gpsd gpsd-clients openssl minisign libfaketime iproute2 postgresql postgresql-postgis \
-  gdal-bin libimage-exiftool-perl mtools fdisk dosfstools e2fsprogs xz-utils gcc libc6-dev $(if $(CI),cloud-init chromium) \
+  gdal-bin libimage-exiftool-perl mtools fdisk dosfstools e2fsprogs xz-utils gcc libc6-dev $(if $(CI),cloud-init chromium poppler-utils) \
   $(if $(shell command -v npm),,npm)
 system-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

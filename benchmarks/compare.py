@@ -30,7 +30,7 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
 from benchmarks import contestants, tables  # noqa: E402
-from benchmarks.stage import OURS, STRIDE_PX, Stage  # noqa: E402
+from benchmarks.stage import OURS, SMALL, STRIDE_PX, Stage  # noqa: E402
 from edge.tools.benchmark import board  # noqa: E402
 
 NOISE = 0.05  # what a measured ratio may be off by
@@ -52,6 +52,9 @@ GOALS = (
     Goal("ours / MobileNetV2-1.0-224 int8", OURS, "MobileNetV2-1.0-224 int8", "7.5 DeepLab-0.5, 22 classic U-Net", 2.5),
     Goal("ours / DeepLabV3-0.5 look-alike", OURS, "DeepLabV3-MobileNetV2-0.5 look-alike int8", "1", 0.35),
     Goal("ours / classic U-Net base 16", OURS, "classic U-Net base 16 int8", "1", 0.12),
+    Goal("ours S / ours", SMALL, OURS, "-", 0.40),
+    Goal("ours S / MobileNetV2-1.0-224 int8", SMALL, "MobileNetV2-1.0-224 int8", "-", 1.0),
+    Goal("ours S / DeepLabV3-0.5 look-alike", SMALL, "DeepLabV3-MobileNetV2-0.5 look-alike int8", "-", 0.25),
     Goal("int8 / float32, same runtime", OURS, "fast U-Net float32", "0.29 to 0.35", 0.33),
     Goal("LiteRT int8 / ONNX Runtime int8", OURS, "fast U-Net int8 in ONNX Runtime", "-", 1.0),
     Goal("whole loop / bare, 1280x720, one tile, no crack", "loop, no crack", "bare, one tile", "2.5 naive", 1.15),

@@ -1,8 +1,10 @@
 """What a collector's core carries, how soon a receipt follows, and how long an hour's backlog takes over a slow link.
 
-    python benchmarks/ground.py --json out/ground.json [--postgres postgresql://…]
+    python benchmarks/ground.py --json out/ground.json [--postgres postgresql://… | --postgres own]
 
-* ``rows``: detections of 4.7 kB from the bytes of a message to a committed row and a receipt, one process, no broker.
+* ``rows``: detections of 4.7 kB from the bytes of a message to a committed row and a receipt, one process, no broker;
+  rows per second of CPU time of that process, and by the clock. ``--postgres own`` starts a server of Debian's packages
+  for it (without fsync) and counts its CPU time too.
 * ``receipts``: a drone puts 60 detections a second; from the commit in its outbox to the receipt in its hands.
 * ``drain``: a drone with 18,000 letters behind a link of 200 ms round trip (a proxy that holds every byte for 100 ms
   each way), with the broker and collector of ``confirm = "ground"``.
@@ -41,6 +43,7 @@ from edge.mqtt.topics import detections_topic  # noqa: E402
 from edge.outbox import Letter, LetterState  # noqa: E402
 from edge.outbox.sqlite import Options, open_outbox  # noqa: E402
 from edge.support.clock import SystemClock, cpu_ns  # noqa: E402
+from tests.ground.postgres import server  # noqa: E402
 
 VEHICLE = "bench"
 
@@ -69,6 +72,19 @@ def rows(store_url: str, count: int, batch_size: int, drones: int) -> dict[str, 
         "store": store_url.partition(":")[0] if "://" in store_url else "sqlite", "drones": drones, "batch": batch_size,
         "payload_bytes": round(size), "rows_per_s": round(count / wall_s), "rows_per_cpu_s": round(count / cpu_s),
     }  # fmt: skip
+
+
+def _cpu_s_of(pid: int) -> float:
+    """CPU time of a process, of its children, and of those that have ended, seconds (proc(5))."""
+    ticks = 0
+    for one in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = one.read_text().rsplit(")", 1)[1].split()
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(fields[1]) == pid or one.parent.name == str(pid):
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 class Ground:
@@ -153,7 +169,7 @@ def fly(folder: Path, port: int, letters: int, *, per_s: float | None, window: i
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--postgres", metavar="URL", help="an empty database; without it only SQLite is measured")
+    parser.add_argument("--postgres", metavar="URL|own", help="an empty database; without it only SQLite is measured")
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--backlog", type=int, default=18_000)
     parser.add_argument("--json", type=Path)
@@ -164,8 +180,15 @@ def main() -> int:
         for drones, batch in ((1000, 1000), (1, 1000), (10, 20)):
             found["rows"].append(rows(str(folder / f"rows-{drones}.db"), arguments.rows, batch, drones))
             print(found["rows"][-1], flush=True)
-        if arguments.postgres is not None:
+        if arguments.postgres == "own":
+            with server() as cluster:
+                before_s = _cpu_s_of(cluster.pid)
+                found["rows"].append(rows(cluster.database("bench"), arguments.rows, 1000, 1000))
+                took_s = _cpu_s_of(cluster.pid) - before_s
+                found["rows"][-1]["server_cpu_us_per_row"] = round(took_s / arguments.rows * 1e6)
+        elif arguments.postgres is not None:
             found["rows"].append(rows(arguments.postgres, arguments.rows, 1000, 1000))
+        if arguments.postgres is not None:
             print(found["rows"][-1], flush=True)
         with Ground(folder, str(folder / "ground.db")) as ground:
             found["receipts"] = fly(folder, ground.port, 600, per_s=60, window=20)

@@ -3,8 +3,9 @@
     python benchmarks/ground_demo.py [--drones 2] [--http 127.0.0.1:8080] [--seconds 300] [--out DIR]
 
 Each drone is ``spanhawk run`` as it flies, with ``[outbox] confirm = "ground"``; only its camera and autopilot are made
-up (``rendered_drone.py``). At the end (Ctrl-C, or after ``--seconds``) they land, their folders are imported for the
-pictures, and it says what became of every letter; the store stays in DIR when one is named.
+up (``rendered_drone.py``). The ground fetches the pictures of the cracks from them while they fly. At the end (Ctrl-C,
+or after ``--seconds``) they land, their folders are imported for the last pictures, and it says what became of every
+letter; the store stays in DIR when one is named.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.storm import free_port  # noqa: E402
 from edge.outbox import LetterState  # noqa: E402
 from edge.outbox.reader import open_reader  # noqa: E402
 from edge.support.clock import SystemClock  # noqa: E402
@@ -64,6 +66,9 @@ folder_dir = "{folder}/flights"
 snapshot_dir = "{folder}/snapshots"
 min_free_mb = 0
 max_temperature_deg_c = 1000.0
+[pictures]
+listen = "127.0.0.1:{port}"
+while_flying = true
 """
 
 
@@ -113,7 +118,10 @@ def show(folder: Path, http: str, drones: int, seconds: float | None) -> int:
         broker = closing.enter_context(open_broker())
         protocol = "3.1.1" if broker.kind == "amqtt" else "5"
         config = folder / "ground.toml"
-        config.write_text(f'[mqtt]\nprotocol = "{protocol}"\n')
+        names = [NAMES[number % len(NAMES)] + ("" if number < len(NAMES) else str(number)) for number in range(drones)]
+        ports = {name: free_port() for name in names}
+        told = [f'[pictures.drones.{name}]\nurl = "http://127.0.0.1:{port}"\n' for name, port in ports.items()]
+        config.write_text(f'[mqtt]\nprotocol = "{protocol}"\n[pictures]\nmin_free_mb = 0\n{"".join(told)}')
         options = ("--config", str(config), "--store", str(store))
         ground = closing.enter_context(
             ending(Party(folder, "ground", "ground", "--broker", broker.url, "--http", http, *options))
@@ -125,14 +133,21 @@ def show(folder: Path, http: str, drones: int, seconds: float | None) -> int:
                 return ground.process.poll() or 1
             clock.wait(stop, 0.1)
         parties = []
-        for number in range(drones):
-            name = NAMES[number % len(NAMES)] + ("" if number < len(NAMES) else str(number))
+        for number, name in enumerate(names):
             home = folder / name
             home.mkdir(exist_ok=True)
             path = home / "spanhawk.toml"
             lat = 51.0536 + number * 0.0004
             path.write_text(
-                _DRONE.format(name=name, seed=number + 1, lat=lat, folder=home, url=broker.url, protocol=protocol)
+                _DRONE.format(
+                    name=name,
+                    seed=number + 1,
+                    lat=lat,
+                    folder=home,
+                    url=broker.url,
+                    protocol=protocol,
+                    port=ports[name],
+                )
             )
             parties.append(closing.enter_context(ending(Party(folder, name, "run", "--config", str(path)))))
         url = ground.said().split("the page is at ", 1)[1].split()[0]

@@ -116,6 +116,7 @@ class Flight:
     """What the inventory made of one flight."""
 
     cracks: tuple[CrackState, ...]
+    """The last revision of each."""
     to_wall: dict[int, Points]
     """By chart: (3, 3), from chart units to millimetres of the wall, fitted to the truth of all its frames
     but those that lie more than 40 mm off."""
@@ -174,10 +175,12 @@ def inventoried(flight: Flown, variant: str, folder: Path) -> Flight:
     inventory = Inventory()
     placed: dict[int, list[tuple[Points, Points]]] = {}
     cost, shots = [], []
+    last: dict[int, CrackState] = {}
     for look, shot in looks(flight, variant, folder):
         begun = time.thread_time_ns()
         told = inventory.add(look)
         cost.append((time.thread_time_ns() - begun) / 1e6)
+        last |= {state.number: state for state in told.revisions}
         height, width = look.rgb.shape[:2]
         grid = np.array([(x, y) for x in (0, width / 2, width) for y in (0, height / 2, height)], np.float64)
         at = told.placed
@@ -186,12 +189,12 @@ def inventoried(flight: Flown, variant: str, folder: Path) -> Flight:
         pair = through(at.to_chart, grid), through(np.linalg.inv(shot.to_frame), grid)
         placed.setdefault(at.chart, []).append(pair)
         shots.append(shot)
-    inventory.finish()
+    last |= {state.number: state for state in inventory.finish()}
     to_wall = {}
     for chart, pairs in placed.items():
         ours, walls = (np.concatenate([pair[i] for pair in pairs]) for i in (0, 1))
         to_wall[chart] = np.asarray(cv2.findHomography(ours, walls, cv2.RANSAC, 40.0)[0], np.float64)
-    return Flight(inventory.all(), to_wall, tuple(shots), len(placed), np.array(cost))
+    return Flight(tuple(last.values()), to_wall, tuple(shots), len(placed), np.array(cost))
 
 
 def through(matrix: npt.NDArray[np.floating[Any]], points: npt.NDArray[np.floating[Any]]) -> Points:

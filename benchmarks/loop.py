@@ -7,7 +7,7 @@ JPEG: no replay can do without it.
 The model's input covers the whole frame (one tile) when ``--bundle`` says so; otherwise the bare time is that of
 all the tiles the frame takes.
 
-    python benchmarks/loop.py --bundle models/bundles/fast-unet-720p --rounds 20
+    python benchmarks/loop.py --bundle models/bundles/fast-unet-720p --rounds 20 --json out/loop.json
 """
 
 from __future__ import annotations
@@ -20,13 +20,17 @@ import tempfile
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import cv2
 import numpy as np
 
+from benchmarks import tables
 from edge.frames import Camera, Frame, synthetic
 from edge.frames.decode import decode
 from edge.masks import tiles
@@ -39,6 +43,7 @@ from edge.outcome import Flight, Outcome
 from edge.pipeline import Pipeline
 from edge.support import backends
 from edge.support.clock import ManualClock
+from edge.tools.benchmark import board
 from edge.tools.replay.record import Recorder
 
 HEIGHT_PX, WIDTH_PX = 720, 1280
@@ -51,8 +56,9 @@ BATCH = 5
 
 
 def main() -> None:
-    """Measure and print a table, or one JSON object with --json."""
+    """Measure and print a table."""
     arguments = _arguments()
+    before = board.state()
     cv2.setNumThreads(1)
     bundle = load_bundle(arguments.bundle or default_bundle_path())
     network = open_network(bundle, TFLITE, 1)
@@ -61,7 +67,7 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         loops = {
-            name: stack.enter_context(_Loop(source, arguments.bundle, folder / name.replace(" ", "-")))
+            name: stack.enter_context(_Loop(source, arguments.bundle, folder / name.replace(" ", "-").replace(",", "")))
             for name, source in _sources(arguments.picture, folder).items()
         }
         bare: list[float] = []
@@ -76,7 +82,12 @@ def main() -> None:
                 whole[name].append(_cpu_ms(loop.step, BATCH))
                 tracing[name].append(_cpu_ms(loop.trace, BATCH))
         found = {name: loop.detections for name, loop in loops.items()}
-    _print(arguments.json, bundle.model, count, bare, decoding, whole, tracing, found)
+    result = _result(bundle.model, count, bare, decoding, whole, tracing, found)
+    result |= {"before": asdict(before), "after": asdict(board.state()), "rounds": arguments.rounds}
+    if arguments.json is not None:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(tables.loop(result))
 
 
 def _arguments() -> argparse.Namespace:
@@ -84,7 +95,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bundle", type=Path, help="default: the one that ships")
     parser.add_argument("--picture", type=Path, help="a 1280x720 photo to fly over; default: a rendered frame")
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, metavar="FILE")
     return parser.parse_args()
 
 
@@ -106,10 +117,10 @@ def _sources(picture: Path | None, folder: Path) -> dict[str, dict[str, object]]
     rgb = np.ascontiguousarray(bgr[..., ::-1])
     return {
         "no crack, in memory": {"rgb": _clean()},
-        "many cracks, in memory": {"rgb": np.ascontiguousarray(_rendered(MANY_CRACKS)[..., ::-1])},
-        "in memory": {"rgb": rgb},
-        "video": {"backend": "video", "source": str(folder / "v.mp4")},
-        "jpeg": {"path": str(photos)},
+        "six cracks, in memory": {"rgb": np.ascontiguousarray(_rendered(MANY_CRACKS)[..., ::-1])},
+        "one crack, in memory": {"rgb": rgb},
+        "one crack, video": {"backend": "video", "source": str(folder / "v.mp4")},
+        "one crack, JPEG": {"path": str(photos)},
     }
 
 
@@ -205,8 +216,7 @@ def _cpu_ms(work: Callable[[], object], times: int) -> float:
     return (time.process_time_ns() - before) / 1e6 / times
 
 
-def _print(
-    as_json: bool,
+def _result(
     model: str,
     tiles_per_frame: int,
     bare: list[float],
@@ -214,32 +224,33 @@ def _print(
     whole: dict[str, list[float]],
     tracing: dict[str, list[float]],
     found: dict[str, int],
-) -> None:
-    rows = {"bare invoke": min(bare), "decode of the JPEG alone": min(decoding)}
-    rows |= {f"loop, {name}": min(times) for name, times in whole.items()}
-    detections: dict[str, int | None] = {
-        **dict.fromkeys(rows),
-        **{f"loop, {name}": count for name, count in found.items()},
-    }
-    traced = {f"loop, {name}": round(min(times), 3) for name, times in tracing.items()}
-    resident_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    if as_json:
-        table = {
-            name: {
-                "cpu_ms": round(value, 3),
-                "ratio": round(value / min(bare), 3),
-                "detections": detections[name],
-                "tracing_ms": traced.get(name),
+) -> dict[str, Any]:
+    rows = {"bare network": bare, "decoding the JPEG alone": decoding}
+    rows |= {f"loop, {name}": times for name, times in whole.items()}
+    # Each round's own ratio, so that a mood of the machine meets both sides of it.
+    ratios = {name: sorted(np.divide(times, bare)) for name, times in rows.items()}
+    return {
+        "schema": "spanhawk/loop/1",
+        "at": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "board": asdict(board.board()),
+        "bundle": model,
+        "width_px": WIDTH_PX,
+        "height_px": HEIGHT_PX,
+        "tiles": tiles_per_frame,
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000),
+        "rows": [
+            {
+                "name": name,
+                "cpu_min_ms": round(min(times), 3),
+                "ratio": round(min(times) / min(bare), 3),
+                "smallest": round(float(ratios[name][0]), 3),
+                "largest": round(float(ratios[name][-1]), 3),
+                "detections": found.get(name.removeprefix("loop, ")),
+                "tracing_ms": None if name[6:] not in tracing else round(min(tracing[name[6:]]), 3),
             }
-            for name, value in rows.items()
-        }
-        print(json.dumps({"model": model, "tiles": tiles_per_frame, "rows": table, "peak_mb": round(resident_mb)}))
-        return
-    print(f"{model}, {WIDTH_PX} x {HEIGHT_PX}, {tiles_per_frame} tile(s), 1 thread")
-    for name, value in rows.items():
-        count = "" if detections[name] is None else f"{detections[name]} detections, tracing {traced[name]:.2f} ms"
-        print(f"  {name:30} {value:8.2f} ms   {value / min(bare):5.2f} x   {count}")
-    print(f"  peak resident memory           {resident_mb:8.0f} MB (all of these loops at once)")
+            for name, times in rows.items()
+        ],
+    }
 
 
 if __name__ == "__main__":

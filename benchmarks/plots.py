@@ -51,7 +51,7 @@ def compare(result: dict[str, Any], picture: Path) -> None:
     axis.invert_yaxis()
     axis.set_xscale("log")
     # Room for the words beside the longest bar.
-    axis.set_xlim(1, 40 * max(one["cpu_min_ms"] for one in networks))
+    axis.set_xlim(1, 200 * max(one["cpu_min_ms"] for one in networks))
     axis.set_xlabel("milliseconds, one thread, smallest CPU time (logarithmic)")
     _save(figure, axis, picture, f"{result['board']['name']}, {result['at'][:10]}")
 

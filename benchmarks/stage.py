@@ -27,6 +27,7 @@ ONE_TILE_PX = (736, 1280)  # the network takes multiples of 32
 PHOTO_PX = (3000, 4000)
 STRIDE_PX = 16  # of the sliding window: the finest grid at which a crack is still told from its neighbour
 OURS = "fast U-Net int8 512x512"
+SMALL = "fast U-Net S int8 512x512"
 
 
 @dataclass
@@ -58,9 +59,10 @@ class Stage:
             self._threads = {"one thread, wall": open_model(content, 1), "two threads, wall": open_model(content, 2)}
 
     def _networks(self, cache: Path, yolo: Path | None) -> list[Contestant]:
-        classic = load_bundle(contestants.CLASSIC)
+        classic, small = load_bundle(contestants.CLASSIC), load_bundle(default_bundle_path().with_name("fast-unet-s"))
         found = [
             _tflite(OURS, self.bundle.model_path, _from_card(self.bundle, "int8")),
+            _tflite(SMALL, small.model_path, _from_card(small, "int8")),
             _tflite("classic U-Net base 16 int8, trained", classic.model_path, _from_card(classic, "int8")),
         ]
         makes = {

@@ -16,7 +16,6 @@ from typing import Any
 COLUMNS = ("first_ms", "p50_ms", "p90_ms", "p99_ms", "cpu_min_ms")
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "docs/benchmarks.md", "docs/scale.md")
-PICTURES = ("latency.png", "compare.png")
 _MARK = re.compile(r"(<!-- table (\w+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 # A busy flight, and what one core is asked for at most: the other half is for reconnections and bursts.
@@ -24,9 +23,11 @@ DETECTIONS_PER_S, TELEMETRY_PER_S, CORE_SHARE = 5.0, 1.0, 0.5
 
 
 def latency(result: dict[str, Any]) -> str:
-    """Every row, the roofline, and exposure to PUBACK."""
+    """Every row, the roofline, and exposure to PUBACK; wall times only where the machine had nothing else to do."""
+    busy = _busy(result)
+    wall = "p50 to p99 are wall time" if not busy else "wall times are left out, they say little"
     lines = [
-        f"{_head(result)}. Milliseconds; p50 to p99 are wall time.",
+        f"{_head(result)}. Milliseconds; {wall}.",
         "",
         "| what | threads | first | p50 | p90 | p99 | smallest CPU time | peak memory |",
         "|---|---|---|---|---|---|---|---|",
@@ -36,7 +37,8 @@ def latency(result: dict[str, Any]) -> str:
         rows += [(_loop(name, loop), loop["timing"]) for name, loop in one["loops"].items()]
         for what, timing in rows:
             numbers = " | ".join(
-                f"{timing[key]:.1f}" for key in ("first_ms", "p50_ms", "p90_ms", "p99_ms", "cpu_min_ms")
+                "-" if busy and key != "cpu_min_ms" else f"{timing[key]:.1f}"
+                for key in ("first_ms", "p50_ms", "p90_ms", "p99_ms", "cpu_min_ms")
             )
             memory = "-" if one["peak_mb"] is None else f"{one['peak_mb']:.0f} MB"
             lines.append(f"| {one['backend']}: {what} | {one['threads'] or '-'} | {numbers} | {memory} |")
@@ -46,10 +48,10 @@ def latency(result: dict[str, Any]) -> str:
     lines += [
         f"litert-benchmark, another program, on one thread: smallest {check['theirs_min_ms']:.2f} ms."
         for check in result["cross_checks"].values()
-        if isinstance(check, dict)
+        if isinstance(check, dict) and not busy
     ]
     flown = result["end_to_end"]
-    if flown is not None:
+    if flown is not None and not busy:
         lines += [
             "",
             f"Exposure to PUBACK, {flown['width_px']}x{flown['height_px']} at {flown['fps']:g} frames/s, "
@@ -148,18 +150,58 @@ def variants(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def loop(result: dict[str, Any]) -> str:
+    """The whole loop beside the bare network."""
+    lines = [
+        f"{_head(result)}, {result['bundle']}. {result['width_px']}x{result['height_px']}, {result['tiles']} tiles, "
+        "one thread, smallest CPU times of a frame.",
+        "",
+        "| what | ms | against the bare network | from round to round | detections | tracing and measuring, ms |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in result["rows"]:
+        count, tracing = ("-" if one[key] is None else one[key] for key in ("detections", "tracing_ms"))
+        lines.append(
+            f"| {one['name']} | {one['cpu_min_ms']:.1f} | {one['ratio']:.2f} "
+            f"| {one['smallest']:.2f} to {one['largest']:.2f} | {count} "
+            f"| {tracing if isinstance(tracing, str) else f'{tracing:.1f}'} |"
+        )
+    return "\n".join(lines)
+
+
+def stills(result: dict[str, Any]) -> str:
+    """Large stills against as many bare tiles as they take."""
+    lines = [
+        f"{_head(result)}, {result['bundle']}. {result['width_px']}x{result['height_px']}, one thread, smallest CPU "
+        f"times; {result['tiles']} bare tiles take {result['bare_ms'] / 1000:.2f} s.",
+        "",
+        "| picture | network | tiles | s | against the bare tiles | detections |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {one['scene']} | {one['network']} | {one['tiles']} | {one['cpu_min_ms'] / 1000:.2f} | {one['ratio']:.2f} "
+        f"| {one['detections']} |"
+        for one in result["rows"]
+    ]
+    return "\n".join(lines)
+
+
 KINDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "latency": latency,
     "roofline": roofline,
     "comparison": comparison,
     "broker": broker,
     "variants": variants,
+    "loop": loop,
+    "stills": stills,
 }
 OF_SCHEMA = {
     "spanhawk/benchmark/1": "latency",
     "spanhawk/comparison/1": "comparison",
     "spanhawk/broker/1": "broker",
     "spanhawk/variants/1": "variants",
+    "spanhawk/loop/1": "loop",
+    "spanhawk/stills/1": "stills",
 }
 
 
@@ -176,17 +218,17 @@ def main(words: list[str]) -> int:
 
 
 def publish(folder: Path) -> None:
-    """Keep the results in ``folder`` under the board's name, and bring the documents up to date."""
+    """Keep results and pictures in ``folder`` under the board's name, and bring the documents up to date."""
     found = sorted(folder.glob("*.json"))
     if not found:
         sys.exit(f"{folder}: holds no results; make them with `make bench`")
     for path in found:
-        kept = ROOT / "benchmarks" / "results" / _read(path)["board"]["slug"] / path.name
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, kept)
-    for name in PICTURES:
-        if (folder / name).exists():
-            shutil.copyfile(folder / name, ROOT / "docs" / "images" / f"benchmark-{name}")
+        kept = ROOT / "benchmarks" / "results" / _read(path)["board"]["slug"]
+        kept.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, kept / path.name)
+        picture = path.with_suffix(".png")
+        if picture.exists():
+            shutil.copyfile(picture, kept / picture.name)
     for name in DOCUMENTS:
         path = ROOT / name
         path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
@@ -220,8 +262,15 @@ def _roofline(bundle: str, line: dict[str, Any]) -> str:
     return f"Roofline of {bundle}: {reached} ({rates})."
 
 
+def _busy(result: dict[str, Any]) -> str | None:
+    """Why wall times say little; None where they do not. A load of one per core may be what was run just before."""
+    load, cores = result.get("before", {}).get("load", 0.0), result["board"]["cores"]
+    return None if load <= cores else f"beside other programs (load {load:.0f} on {cores} cores)"
+
+
 def _head(result: dict[str, Any]) -> str:
-    return f"{result['board']['name']}, {result['at'][:10]}"
+    busy = _busy(result)
+    return f"{result['board']['name']}, {result['at'][:10]}" + (f", {busy}" if busy else "")
 
 
 def _loop(name: str, loop: dict[str, Any]) -> str:

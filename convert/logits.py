@@ -48,6 +48,12 @@ def to_logits(model: keras.Model, path: Path | None = None) -> keras.Model:
         behind.append(maker.name)
         maker = _maker(model, _inputs(maker)[0])
     bends = _bends(maker)
+    axis = getattr(maker, "axis", -1)
+    if bends in _SOFTMAXES and axis not in (-1, len(maker.output.shape) - 1):
+        raise ConversionError(
+            f"{name} ends in a softmax ({maker.name}) over axis {axis}, that is over rows or columns of the picture; "
+            "classes are the last axis."
+        )
     if bends in _SIGMOIDS | _SOFTMAXES:
         made = _without(model, maker)
         return _difference(name, made, behind) if bends in _SOFTMAXES and len(made.output_shape) == 4 else made

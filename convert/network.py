@@ -26,8 +26,9 @@ _OTHERS = {
     ".pb": "TensorFlow", ".npz": "numpy",
 }  # fmt: skip
 _PROBE_PX = 64
-_EXACT, _HALF = 1e-3, 5e-2
-"""How far answers may be apart, as a part of the largest: rounding in single precision, and in half."""
+_EXACT, _HALF, _BRAIN = 1e-3, 5e-2, 0.2
+"""How far answers may be apart, as a part of the largest: rounding in single precision, in half, and in bfloat16, which
+has three bits less than half."""
 _SUFFIXES = (".keras", ".h5", ".hdf5")
 # Precisions whose networks give the same answers in float32.
 _FLOATS = re.compile(r"(mixed_)?b?float(16|32|64)")
@@ -55,6 +56,10 @@ def read(path: Path) -> keras.Model:
     except (ValueError, OSError, KeyError, TypeError, AttributeError, NotImplementedError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} cannot be read as a Keras model: {_reason(str(error))}.") from error
     made = plain(path, saved)
+    if not all(np.isfinite(weights).all() for weights in made.get_weights()):
+        raise DataError(
+            f"{path} holds weights that are no numbers: its training went astray; convert one saved before that."
+        )
     _compare(path, saved, made)
     return made
 
@@ -118,9 +123,10 @@ def _compare(path: Path, saved: Any, made: keras.Model) -> None:
         answer = saved(keras.tree.pack_sequence_as(saved.input, [picture]), training=False)
         wanted = np.asarray(keras.tree.flatten(answer)[0], np.float64)
         found = np.asarray(made(picture.astype(np.float32), training=False), np.float64)
-        exact = all(one.dtype_policy.name == "float32" for one in saved._flatten_layers(include_self=False))
+        names = {one.dtype_policy.name for one in saved._flatten_layers(include_self=False)}
+        most = _EXACT if names <= {"float32"} else _BRAIN if any("bfloat" in name for name in names) else _HALF
         apart = float(np.abs(found - wanted).max() / max(1.0, float(np.abs(wanted).max())))
-        if not apart <= (_EXACT if exact else _HALF):
+        if not apart <= most:
             raise ConversionError(
                 f"{path}: rebuilt with its layers at the top, the network answers otherwise (by {apart:.2g}); report "
                 "this with the file."

@@ -101,6 +101,11 @@ def load_source(
         _compare(path, own, model, pixels)
     outputs = _check(path, model, len(kept))
     classifier = len(model.output_shape) == 2
+    if not record and classifier:
+        raise DataError(
+            f"{path} answers with {outputs} numbers for a picture, not with a map of it: of a segmenter leave out what "
+            'flattens or averages at its end; of a patch classifier name the "classes" in run.json beside it.'
+        )
     if not record and keep is None and (classifier or outputs > 1) and not is_of_a_family(own):
         classes_of(path, record)  # several outputs without a word on them: refused
     if classifier and outputs == len(listed) + 1:

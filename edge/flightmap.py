@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +28,11 @@ from edge.surface.place import View
 from edge.surface.record import CrackState
 from edge.surface.registration import Registered
 from edge.surface.visibility import Motion, Seen, look
+
+log = logging.getLogger(__name__)
+
+MOST_CRACKS = 12_000
+"""So many cracks of a flight are kept for its files, 0.5 kB each; of more the oldest are left out, and it is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,7 @@ class FlightMap:
         self._named_in = flight.named_in or flight.flight_id
         self._coverage = Coverage()
         self._motion = Motion()
+        self._published = Published()
 
     @property
     def kind(self) -> str | None:
@@ -105,8 +115,11 @@ class FlightMap:
         return [self.letter(state) for state in self.inventory.finish()]
 
     def cracks(self) -> list[dict[str, Any]]:
-        """The flight's cracks as they are known now, as Features of ``spanhawk/crack/1``."""
-        return [self._feature(state) for state in self.inventory.all()]
+        """The last revision of each of the flight's cracks, as it was published: Features of ``spanhawk/crack/1``.
+
+        What is known beyond that gets a revision with ``finish``, so that no revision ever has two contents.
+        """
+        return [json.loads(payload) for payload in self._published]
 
     def coverage(self) -> dict[str, Any]:
         """What the flight saw so far, and how well: a FeatureCollection of ``spanhawk/coverage/1``.
@@ -132,16 +145,52 @@ class FlightMap:
     def letter(self, state: CrackState) -> Letter:
         """One revision of a crack, as it is published."""
         assert self._flight.cracks_topic is not None, "only a flight with that topic names its cracks"
-        found = self._feature(state)
-        name = revision_id(str(found["id"]), state.revision)
-        return Letter(name, self._flight.cracks_topic, to_bytes(found), self._clock.monotonic_ns())
-
-    def _feature(self, state: CrackState) -> dict[str, Any]:
         assert self._kind is not None, "only a named class has an inventory"
-        return crack_feature(self._flight.vehicle, self._named_in, self._kind, state)
+        found = crack_feature(self._flight.vehicle, self._named_in, self._kind, state)
+        payload = to_bytes(found)
+        self._published.put(state.number, payload, confirmed=state.state == "confirmed")
+        name = revision_id(str(found["id"]), state.revision)
+        return Letter(name, self._flight.cracks_topic, payload, self._clock.monotonic_ns())
 
     def _name(self, number: int) -> str:
         return crack_id(self._flight.vehicle, self._named_in, number)
+
+
+class Published:
+    """The last payload of each crack, packed; those that were published longest ago are left out of too many."""
+
+    def __init__(self, most: int | None = None) -> None:
+        """``most`` None: MOST_CRACKS."""
+        self._most = MOST_CRACKS if most is None else most
+        self._packed: dict[int, tuple[bool, bytes]] = {}
+        self._like = b""
+        """The first payload: what all have in common is not kept with each of them."""
+        self.left_out = 0
+        """Cracks that are not kept any more."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The payloads in the order of the cracks' numbers."""
+        for number in sorted(self._packed):
+            yield zlib.decompressobj(zdict=self._like).decompress(self._packed[number][1])
+
+    def put(self, number: int, payload: bytes, *, confirmed: bool) -> None:
+        """Crack ``number`` was published as ``payload``; one that is ``confirmed`` is kept longer than others."""
+        self._like = self._like or payload
+        packer = zlib.compressobj(zdict=self._like)
+        self._packed.pop(number, None)  # to the end of the order
+        self._packed[number] = confirmed, packer.compress(payload) + packer.flush()
+        if len(self._packed) > self._most + self._most // 16:
+            self._leave_out()
+
+    def _leave_out(self) -> None:
+        if not self.left_out:
+            log.warning(
+                "more than %d cracks in one flight: the oldest are not written to cracks.geojson any more", self._most
+            )
+        oldest = sorted(self._packed, key=lambda number: self._packed[number][0])  # a stable sort: unconfirmed first
+        for number in oldest[: len(self._packed) - self._most]:
+            del self._packed[number]
+            self.left_out += 1
 
 
 def _corners(area: Area) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

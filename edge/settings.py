@@ -13,6 +13,7 @@ from typing import Any
 from edge.areas.outline import AreaOptions
 from edge.cracks.plausible import ReportOptions
 from edge.cracks.trace import TraceOptions
+from edge.gallery import Options as PictureOptions
 from edge.measurers import Measures
 from edge.mqtt.topics import check_vehicle
 from edge.support import backends, config
@@ -102,6 +103,7 @@ class Settings:
 
     vehicle: str
     flight: FlightOptions
+    pictures: PictureOptions
     measures: Measures
     camera: Backend
     masks: Backend
@@ -126,14 +128,19 @@ def from_table(table: Mapping[str, Any], origin: str) -> Settings:
 
 
 def _checked(table: Mapping[str, Any], origin: str) -> Settings:
-    known = ["vehicle", "flight", *_MEASURES, *ROOMS]
+    known = ["vehicle", "flight", "pictures", *_MEASURES, *ROOMS]
     for key in table:
         if key not in known:
             raise config.unknown_key(key, key, known)
     opened = {name: _backend(name, _table(table, name)) for name in ROOMS}
+    flight = config.build(FlightOptions, _table(table, "flight"), "flight")
+    pictures = config.build(PictureOptions, _table(table, "pictures"), "pictures")
+    if pictures.listen is not None and flight.folder_dir is None and flight.evidence_dir is None:
+        raise ConfigError("pictures.listen: no picture is kept that could be served; set [flight] folder_dir")
     return Settings(
         vehicle=_vehicle(table),
-        flight=config.build(FlightOptions, _table(table, "flight"), "flight"),
+        flight=flight,
+        pictures=pictures,
         measures=measures(table),
         origin=origin,
         **opened,
@@ -173,6 +180,7 @@ def effective(settings: Settings) -> str:
     """The configuration in force as TOML, defaults included; unset values stand as comments, secrets never."""
     lines = [f"# {settings.origin}", f"vehicle = {_toml(settings.vehicle)}"]
     lines += ["", "[flight]", *_lines(settings.flight)]
+    lines += ["", "[pictures]", *_lines(settings.pictures)]
     for name, (part, _) in _MEASURES.items():
         lines += ["", f"[{name}]", *_lines(getattr(settings.measures, part))]
     for name in ROOMS:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.support.errors import EXIT_DONE, SpanhawkError
-from models import DataError, Example, adapt_command, quiet_tensorflow
+from models import DataError, Example, quiet_tensorflow
+from models.adapt import command as adapt_command
 from models.gpu import commands as gpu_commands
 
 log = logging.getLogger(__name__)

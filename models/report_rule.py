@@ -6,12 +6,15 @@ a piece (edge/cracks/plausible.py) gives the weights; a weight below 0 is left o
 a crack. Every site counts with the square root of its pieces.
 
 How much evidence is asked for is chosen by the one score of `models/sites.py`, on evidence that is cross-validated by
-photograph: a piece is judged by weights fitted without its photograph. The `report` half takes no part in anything.
+photograph: a piece is judged by weights fitted without its photograph. That score takes of equal settings the one that
+finds most hairlines. Who would rather have fewer false reports gives several `stricter`: the strictest is taken that
+finds as many hairlines of the `choose` half as the rule of length. The `report` half takes no part in anything.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +29,7 @@ from edge.cracks.plausible import SURE_LENGTH_PX, evidence, long_enough, signs_o
 from edge.cracks.trace import Traced
 from edge.masks import ReportRule, Term, preprocess
 from models import DataError, sites
+from models.logistic import logistic
 from models.metrics import EDGE_TOLERANCE_PX, LINE_TOLERANCE_PX, grow
 from models.scoring import Scorer
 from models.sites import COUNTS, Setting, Table, Tile
@@ -35,8 +39,6 @@ Bool = npt.NDArray[np.bool_]
 Index = npt.NDArray[np.intp]
 
 FOLDS = 5
-RIDGE = 3.0
-"""Pulls weights of standardised signs towards 0."""
 CUTS = tuple(round(-3 + 0.1 * i, 1) for i in range(61))
 """Evidence that may be asked for, in natural logarithms of odds."""
 LEAST_PIECES = 20
@@ -68,6 +70,8 @@ class Fitted:
 
     threshold: float
     rule: ReportRule
+    stricter: float
+    """So much more evidence is asked for than was chosen, natural logarithm of odds."""
     chosen: Mapping[str, Any]
     """The row of the sweep that chose it, on cross-validated evidence."""
     halves: Mapping[str, Mapping[str, Any]]
@@ -76,11 +80,14 @@ class Fitted:
     """The `report` half by site, with intervals."""
 
 
-def fit(scorer: Scorer, tiles: Sequence[Tile], thresholds: Sequence[float], stricter: float = 0.0) -> list[Fitted]:
+def fit(
+    scorer: Scorer, tiles: Sequence[Tile], thresholds: Sequence[float], stricter: Sequence[float] = (0.0,)
+) -> list[Fitted]:
     """Fit a rule at each threshold, best first; an empty list takes the scorer's own.
 
-    `stricter`: ask for so much more evidence than is chosen, natural logarithm of odds; below 0 for less. Raises
-    DataError for too few pieces.
+    `stricter`: ask for so much more evidence than is chosen, natural logarithm of odds, below 0 for less; of several
+    the strictest that finds the hairlines of the `choose` half as the rule of length does, within `sites.TIE`, and the
+    least strict where none does. Raises DataError for too few pieces.
     """
     levels = list(thresholds) or [scorer.threshold]
     maps = [scorer.score(tile.rgb) for tile in tqdm(tiles, unit="image", mininterval=5)]
@@ -108,42 +115,50 @@ def record(path: Path, kind: str, fitted: Fitted) -> None:
         raise DataError(f"{path} is no record of a training that can be written ({error}).") from error
 
 
-def logistic(signs: Floats, true: Bool, weight: Floats) -> tuple[float, Floats, Floats]:
-    """Constant, weights (K,) and typical signs (K,) of ridge-regularised logistic regression; weights are 0 or more.
+def by_length(limit_px: float) -> ReportRule:
+    """The rule of length as a rule that a card can carry: the limit is that of `[report] sure_length_px`, px.
 
-    `signs` (N, K), `true` (N,), `weight` (N,) of each piece. The typical signs are the means of the true pieces.
+    length >= limit * doubt is ln length + sureness - ln limit >= 0; pieces of 300 px or more are reported where the
+    limit of 1200 px reports them, as by every card.
     """
-    typical = signs[true].mean(axis=0)
-    spread = signs.std(axis=0) + 1e-9
-    used = np.ones(signs.shape[1], np.bool_)
-    while True:
-        found = _newton((signs[:, used] - typical[used]) / spread[used], true, weight / weight.mean())
-        if (found[:-1] >= 0).all():
-            break
-        used[np.flatnonzero(used)[int(found[:-1].argmin())]] = False
-    weights = np.zeros(signs.shape[1])
-    weights[used] = found[:-1] / spread[used]
-    return float(found[-1]), weights, typical
+    one, none = Term(weight=1.0, typical=0.0), Term(weight=0.0, typical=0.0)
+    return ReportRule(
+        version=1, constant=round(-math.log(max(limit_px, 1e-3)), 4), length=one, sureness=one, bend=none, reach=none,
+        company=none,
+    )  # fmt: skip
 
 
-def _newton(x: Floats, true: Bool, weight: Floats) -> Floats:
-    x = np.column_stack((x, np.ones(len(x))))
-    ridge = np.diag([RIDGE] * (x.shape[1] - 1) + [1e-6])
-    found = np.zeros(x.shape[1])
-    for _ in range(50):
-        chance = 1 / (1 + np.exp(-np.clip(x @ found, -30, 30)))
-        slope = x.T @ (weight * (chance - true)) + ridge @ found
-        step = np.linalg.solve((x * (weight * chance * (1 - chance))[:, None]).T @ x + ridge, slope)
-        found = found - step
-        if np.abs(step).max() < 1e-8:
-            break
-    return np.asarray(found)
-
-
-def _fit(threshold: float, tiles: Sequence[Tile], studied: Sequence[Pieces], stricter: float) -> Fitted:
+def _fit(threshold: float, tiles: Sequence[Tile], studied: Sequence[Pieces], stricter: Sequence[float]) -> Fitted:
     rows = [i for i, tile in enumerate(tiles) if tile.part == "choose"]
+    rule, chosen = _chosen(threshold, tiles, studied, rows)
+    rules = [replace(rule, constant=round(rule.constant - more, 4)) for more in sorted(stricter)]
+    kept = [
+        [one.length_px >= SURE_LENGTH_PX * (1 - one.score)]
+        + [(_evidence(one, rule) >= 0) | long_enough(one.signs) for rule in rules]
+        for one in studied
+    ]
+    table = _table(threshold, tiles, studied, kept)
+    halves = {part: sites.sweep(table, part) for part in sites.PARTS}
+    by_length, *by_rule = (float(row["hairline_recall"]) for row in halves["choose"])
+    taken = max((i for i, recall in enumerate(by_rule) if recall >= by_length - sites.TIE), default=0)
+    return Fitted(
+        threshold=threshold,
+        rule=rules[taken],
+        stricter=sorted(stricter)[taken],
+        chosen=chosen,
+        halves={
+            part: {"by_length": _plain(found[0]), "by_rule": _plain(found[1 + taken])} for part, found in halves.items()
+        },
+        sites=sites.report(table, 1 + taken, "report"),
+    )
+
+
+def _chosen(
+    threshold: float, tiles: Sequence[Tile], studied: Sequence[Pieces], rows: Sequence[int]
+) -> tuple[ReportRule, dict[str, Any]]:
+    """Fit the rule on the tiles `rows`, with its constant by the one score on cross-validated evidence, and say why."""
     rule = _rule(tiles, studied, rows)
-    chosen_evidence: list[Floats] = [np.zeros(0)] * len(tiles)
+    without_own: list[Floats] = [np.zeros(0)] * len(tiles)
     photos = sorted({tiles[i].photo for i in rows})
     for fold in range(FOLDS):
         held = set(photos[fold::FOLDS])
@@ -151,30 +166,15 @@ def _fit(threshold: float, tiles: Sequence[Tile], studied: Sequence[Pieces], str
         without = _rule(tiles, studied, rest) if held else rule
         for i in rows:
             if tiles[i].photo in held:
-                chosen_evidence[i] = _evidence(studied[i], without)
-    kept = [[(chosen_evidence[i] >= cut) | long_enough(studied[i].signs) for cut in CUTS] for i in rows]
-    table = _table(threshold, [tiles[i] for i in rows], [studied[i] for i in rows], kept)
-    swept = sites.sweep(table, None)
+                without_own[i] = _evidence(studied[i], without)
+    kept = [[(without_own[i] >= cut) | long_enough(studied[i].signs) for cut in CUTS] for i in rows]
+    swept = sites.sweep(_table(threshold, [tiles[i] for i in rows], [studied[i] for i in rows], kept), None)
     best = sites.choose(swept)
-    rule = replace(rule, constant=round(rule.constant - CUTS[best] - stricter, 4))
-    both = [
-        [one.length_px >= SURE_LENGTH_PX * (1 - one.score), (_evidence(one, rule) >= 0) | long_enough(one.signs)]
-        for one in studied
-    ]
-    table = _table(threshold, tiles, studied, both)
-    names = ("by_length", "by_rule")
-    halves = {part: dict(zip(names, map(_plain, sites.sweep(table, part)), strict=True)) for part in sites.PARTS}
-    return Fitted(
-        threshold=threshold,
-        rule=rule,
-        chosen=_plain(swept[best]),
-        halves=halves,
-        sites=sites.report(table, 1, "report"),
-    )
+    return replace(rule, constant=round(rule.constant - CUTS[best], 4)), _plain(swept[best])
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in ("threshold", "sure_length_px", "by_rule")}
+    return {name: value for name, value in row.items() if name not in ("threshold", "sure_length_px")}
 
 
 def _rule(tiles: Sequence[Tile], studied: Sequence[Pieces], rows: Sequence[int]) -> ReportRule:
@@ -231,7 +231,7 @@ def _pieces(tile: Tile, found: Traced) -> Pieces:
 
 def _table(threshold: float, tiles: Sequence[Tile], studied: Sequence[Pieces], kept: Sequence[Sequence[Bool]]) -> Table:
     """Counts of every tile under every selection of its pieces; equal selections are counted once."""
-    settings = [Setting(threshold=threshold, sure_length_px=SURE_LENGTH_PX, by_rule=True)] * len(kept[0])
+    settings = [Setting(threshold=threshold)] * len(kept[0])
     counts = np.zeros((len(tiles), len(settings), len(COUNTS)), np.int64)
     for row, tile, pieces, selections in zip(counts, tiles, studied, kept, strict=True):
         known: dict[bytes, npt.NDArray[np.int64]] = {}

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.cracks.plausible import SURE_LENGTH_PX, ReportOptions, sift, traced
-from edge.masks import preprocess
+from edge.masks import ReportRule, preprocess
 from models import DataError
 from models.data import read_example, read_mask
 from models.gpu.pack import select
@@ -67,12 +67,12 @@ class Tile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
-    """A threshold of the mask and a limit of the reporting filter."""
+    """A threshold of the mask and what is reported of it."""
 
     threshold: float
-    sure_length_px: float
-    by_rule: bool = False
-    """The rule on the bundle's card decides what is reported, not the limit."""
+    sure_length_px: float = SURE_LENGTH_PX
+    rule: ReportRule | None = None
+    """Decides what is reported; None: the limit `sure_length_px` does."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,24 +111,27 @@ def held_tiles(recipe: Recipe, root: Path, most: int | None = None) -> Iterable[
             )  # fmt: skip
 
 
-def measure(scorer: Scorer, tiles: Sequence[Tile], thresholds: Sequence[float], limits_px: Sequence[float]) -> Table:
-    """Score every tile once and count under every pair of threshold and limit; an empty list takes the own ones.
+def measure(
+    scorer: Scorer,
+    tiles: Sequence[Tile],
+    thresholds: Sequence[float],
+    limits_px: Sequence[float],
+    rules: Sequence[ReportRule] = (),
+) -> Table:
+    """Score every tile once and count at every threshold under every limit and rule.
 
-    With limits the rule of length alone is measured; without, the rule on the bundle's card where it has one.
+    No threshold: the scorer's own. Neither limits nor rules: the rule on the bundle's card, where it has none the limit
+    of length that then holds.
     """
     from tqdm import tqdm
 
     levels = list(thresholds) or [scorer.threshold]
-    limits: list[float | None] = list(limits_px) or [None]
-    rule = rule_of(scorer)
+    ways: list[tuple[float | None, ReportRule | None]] = [(limit, None) for limit in limits_px]
+    ways = [*ways, *((None, rule) for rule in rules)] or [(None, rule_of(scorer))]
     settings = [
-        Setting(
-            threshold=level,
-            sure_length_px=SURE_LENGTH_PX if limit is None else limit,
-            by_rule=limit is None and rule is not None,
-        )
+        Setting(threshold=level, sure_length_px=SURE_LENGTH_PX if limit is None else limit, rule=rule)
         for level in levels
-        for limit in limits
+        for limit, rule in ways
     ]
     counts = np.zeros((len(tiles), len(settings), len(COUNTS)), np.int64)
     for i, tile in enumerate(tqdm(tiles, unit="image", mininterval=5)):
@@ -137,9 +140,9 @@ def measure(scorer: Scorer, tiles: Sequence[Tile], thresholds: Sequence[float], 
         hairline = hairlines(tile.truth)
         for j, level in enumerate(levels):
             found = traced(score, tile.rgb, preprocess.threshold_code(level))
-            for k, limit in enumerate(limits):
+            for k, (limit, rule) in enumerate(ways):
                 kept = sift(found, ReportOptions(sure_length_px=limit), rule).traced
-                counts[i, j * len(limits) + k] = counted(kept.reported(), len(kept.cracks), tile, near, hairline)
+                counts[i, j * len(ways) + k] = counted(kept.reported(), len(kept.cracks), tile, near, hairline)
     return Table(tiles=tiles, settings=settings, counts=counts)
 
 
@@ -151,8 +154,9 @@ def sweep(table: Table, part: str | None) -> list[dict[str, Any]]:
         sites = {name: table.counts[members, j].sum(0) for name, members in _sites(table.tiles, rows).items()}
         clean = {tile.site for tile in table.tiles if tile.clean}
         sizes = {name: len(members) for name, members in _sites(table.tiles, rows).items()}
-        found.append({"threshold": setting.threshold, "sure_length_px": setting.sure_length_px,
-                      **({"by_rule": True} if setting.by_rule else {}), **_score(sites, clean, sizes)})  # fmt: skip
+        by = {} if setting.rule is None else {"by_rule": True}
+        found.append({"threshold": setting.threshold, "sure_length_px": setting.sure_length_px, **by,
+                      **_score(sites, clean, sizes)})  # fmt: skip
     return found
 
 

@@ -24,9 +24,12 @@ def add(commands: Commands) -> None:
 
 def _config_check(arguments: argparse.Namespace) -> int:
     from edge import settings
+    from edge.tools.files import check_files
 
-    settings.read(arguments.file)
+    absent = check_files(settings.read(arguments.file))
     print(f"{arguments.file}: good", file=sys.stderr)
+    for one in absent:
+        print(f"not on this computer: {one}", file=sys.stderr)
     return EXIT_DONE
 
 

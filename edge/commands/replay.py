@@ -26,6 +26,10 @@ def add(commands: Commands) -> None:
         "--fps", type=float, metavar="F",
         help="frames per second (a video's own times; of images their EXIF times, or 1)",
     )  # fmt: skip
+    verb.add_argument(
+        "--reduce", type=int, choices=(1, 2, 4, 8), default=1,
+        help="read pictures at half, a quarter, an eighth of their height and width: faster, and blind to hairlines",
+    )  # fmt: skip
     verb.add_argument("--bundle", type=Path, metavar="DIR", help="a model bundle; default: the one that ships")
     verb.add_argument("--backend", metavar="NAME", help="what runs the network: litert (default), edgetpu, dark, …")
     verb.add_argument("--threads", type=int, metavar="N", help="threads of the network on the CPU")
@@ -56,6 +60,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         nav=arguments.nav,
         nav_offset_s=arguments.nav_offset,
         fps=arguments.fps,
+        reduce=arguments.reduce,
         bundle=arguments.bundle,
         backend=arguments.backend,
         threads=arguments.threads,

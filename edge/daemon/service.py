@@ -16,28 +16,31 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
-from edge import evidence
+from edge.daemon.badframes import BadFrames
 from edge.daemon.control import Control, Switch
 from edge.daemon.ground import Ground
 from edge.daemon.meter import InHand, Meter, Noise
 from edge.daemon.names import Names
 from edge.daemon.notify import Systemd
+from edge.daemon.opening import Opening
 from edge.daemon.pilot import Pilot, pilot_of
 from edge.daemon.record import FlightRecord
 from edge.daemon.seen import SeenSoFar
+from edge.daemon.snapshot import take_snapshot
 from edge.daemon.status import FINEST_MM, Reporter, Sources
 from edge.delivery import Delivery
 from edge.detections import receipts
-from edge.detections.wire import detection_id, mark_historical, rfc3339
+from edge.detections.wire import detection_id, mark_historical
 from edge.frames import Frame
 from edge.frames.newest import NewestFrame, opening_s
+from edge.gallery.server import Gallery
+from edge.gallery.shelf import Shelf
 from edge.masks import Segmenter
 from edge.mqtt import Publisher
-from edge.mqtt.status import status_payload
-from edge.mqtt.topics import replies_topic, status_topic
+from edge.mqtt.topics import replies_topic
 from edge.navigation import Navigator
 from edge.navigation.mavlink import MavlinkNavigator
 from edge.outbox import LetterState, Outbox
@@ -45,23 +48,15 @@ from edge.outcome import Flight, Outcome
 from edge.pipeline import Pipeline
 from edge.settings import Settings, read
 from edge.support.clock import Clock, SystemClock
-from edge.support.complaints import Complaints
-from edge.support.errors import ConfigError, DeviceError, SpanhawkError, TryAgainError, UsageError
+from edge.support.errors import SpanhawkError, TryAgainError
 
 log = logging.getLogger(__name__)
 
 # How long the loop waits for a frame before it looks at the world again.
 FRAME_WAIT_S = 0.5
 
-# A start that fails waits this long for the broker, to say why.
-REPORT_WHY_S = 3.0
-
-# So many frames in a row that cannot be processed end the daemon; systemd starts it anew.
-MAX_BAD_IN_A_ROW = 20
 # A disk may take so long for one write before systemd restarts us: cards that collect their garbage take half a minute.
 MAX_DISK_WAIT_S = 120.0
-BAD_FRAME_TOLD_NS = 60_000_000_000
-"""So long is a frame that could not be processed reported on status."""
 
 
 def serve(path: Path) -> int:
@@ -90,48 +85,51 @@ class Service:
         self._noise = Noise()
         self._switch = Switch(flying=settings.flight.start_flying)
         self._flight = Flight.of(settings.vehicle, flight_id(clock))
+        self._opening = Opening(settings, clock, self._flight.flight_id)
         self._newest: Outcome | None = None
         self._beat_ns = self._begun_ns = clock.monotonic_ns()
-        self._reported_why = False
-        self._bad_in_a_row = 0
-        self._bad_frame_trouble: tuple[int, str] | None = None
-        self._complaints = Complaints(log, clock)
+        self._bad_frames = BadFrames(clock)
         self._pilot: Pilot | None = None
         self._record: FlightRecord | None = None
         self._seen: SeenSoFar | None = None
+        self._gallery: Gallery | None = None
         outbox: Path | None = getattr(settings.outbox.options, "path", None)
         self._names = Names(None if outbox is None else outbox.with_suffix(".cracks"), settings.vehicle, clock)
 
     def run(self, stop: threading.Event) -> None:
         """Open everything, work until ``stop`` is set, close everything; what was recorded is kept."""
         with ExitStack() as stack:
-            outbox: Outbox = stack.enter_context(self._open("outbox", "open_outbox"))
-            publisher = self._enter_publisher(stack)
+            outbox: Outbox = stack.enter_context(self._opening.open("outbox", "open_outbox"))
+            publisher = stack.enter_context(self._opening.publisher())
             try:
-                navigator: Navigator = stack.enter_context(self._open("navigation", "open_navigator"))
-                segmenter: Segmenter = stack.enter_context(self._open("masks", "open_segmenter"))
+                navigator: Navigator = stack.enter_context(self._opening.open("navigation", "open_navigator"))
+                segmenter: Segmenter = stack.enter_context(self._opening.open("masks", "open_segmenter"))
             except SpanhawkError as error:
-                self._report_why(publisher, error)
+                self._opening.tell_why(publisher, error)
                 raise
             self._record = FlightRecord(self._settings, self._flight, segmenter, self._clock)
             pipeline = self._pipeline(segmenter, navigator, outbox, self._record)
             self._pilot = pilot_of(navigator, self._clock)
             camera = stack.enter_context(self._camera())
             self._seen = SeenSoFar(self._settings.vehicle, publisher, self._clock)
+            self._gallery = self._enter_gallery(stack)
             ground = self._ground(publisher, outbox, pipeline, segmenter, navigator, camera)
             stack.enter_context(ground)
             self._systemd.ready(f"{self._flight.flight_id}: {segmenter.model} on {segmenter.runtime.accelerator}")
             self._fly(stop, camera, pipeline, ground)
             self._systemd.stopping()
 
-    @property
-    def _confirm(self) -> str:
-        """Whose word ends a letter; an outbox of a third party that does not say trusts the broker."""
-        return str(getattr(self._settings.outbox.options, "confirm", "broker"))
+    def _enter_gallery(self, stack: ExitStack) -> Gallery | None:
+        """What serves the flights' pictures to the ground; None where the configuration wants none."""
+        options, flight = self._settings.pictures, self._settings.flight
+        if options.listen is None:
+            return None
+        shelf = Shelf(flight.folder_dir, flight.evidence_dir)
+        return stack.enter_context(Gallery(options, shelf, self._clock, flying=lambda: self._switch.flying))
 
     def _camera(self) -> NewestFrame:
         open_s = opening_s(self._settings.camera.options)
-        return NewestFrame(lambda: self._open("camera", "open_camera"), self._clock, open_s=open_s)
+        return NewestFrame(lambda: self._opening.open("camera", "open_camera"), self._clock, open_s=open_s)
 
     def _fly(self, stop: threading.Event, camera: NewestFrame, pipeline: Pipeline, ground: Ground) -> None:
         """The inference loop; a recording given as camera ends it."""
@@ -163,9 +161,9 @@ class Service:
         except SpanhawkError:  # some are ValueErrors too, and mean the configuration, not the frame
             raise
         except Exception as error:  # noqa: BLE001 - whatever one picture does to OpenCV or us, the next is another
-            self._bad_frame(frame, error)
+            self._bad_frames.see(frame, error)
             return
-        self._bad_in_a_row = 0
+        self._bad_frames.well()
 
     def _told(self, outcome: Outcome, pipeline: Pipeline, ground: Ground) -> None:
         """What a frame has shown, to all that follow the flight; its letters are in the outbox already."""
@@ -188,20 +186,6 @@ class Service:
         if self._seen is not None:
             self._seen.tell(pipeline.map)
 
-    def _bad_frame(self, frame: Frame, error: Exception) -> None:
-        """One frame that cannot be processed must not end the flight; many in a row mean that we are broken."""
-        self._bad_in_a_row += 1
-        sentence = f"frame {frame.seq} could not be processed ({type(error).__name__}: {error})"
-        self._bad_frame_trouble = self._clock.monotonic_ns(), sentence
-        self._complaints.warn("frame", sentence, error=error)
-        if self._bad_in_a_row >= MAX_BAD_IN_A_ROW:
-            raise error
-
-    def _bad_frame_lately(self) -> str | None:
-        """What was wrong with a frame of the last minute: long enough to be read, not for the rest of the flight."""
-        at_ns, sentence = self._bad_frame_trouble or (0, None)
-        return sentence if self._clock.monotonic_ns() - at_ns < BAD_FRAME_TOLD_NS else None
-
     def _hold_off_watchdog(self, camera: NewestFrame, ground: Ground) -> None:
         """Tell systemd we live, but only while frames move (or their absence is known) and the ground thread turns."""
         limit_s = self._systemd.watchdog_s
@@ -213,46 +197,6 @@ class Service:
         if (moving or not self._switch.flying or camera.health() is not None) and ground.turning_within(limit_s):
             self._systemd.alive()
             self._beat_ns = now_ns
-
-    def _open(self, room: str, opener: str, **extra: Any) -> Any:
-        backend = getattr(self._settings, room)
-        try:
-            return getattr(backend.module, opener)(backend.options, self._clock, **extra)
-        except UsageError as error:  # what is usage on a command line is configuration here
-            raise ConfigError(f"{room}: {error}") from error
-
-    def _open_publisher(self) -> Publisher:
-        vehicle = self._settings.vehicle
-        will = status_payload(vehicle, self._flight.flight_id, "offline", [], flying=False, confirm=self._confirm)
-        # Only where they are asked for: a third party's publisher may not know of receipts.
-        listen = {"receipts": True} if self._confirm == "ground" else {}
-        publisher: Publisher = self._open("mqtt", "open_publisher", vehicle=vehicle, last_will=will, **listen)
-        return publisher
-
-    def _enter_publisher(self, stack: ExitStack) -> Publisher:
-        """Connect; at the end disconnect without the last will when the reason for ending was published already."""
-        publisher = self._open_publisher().__enter__()
-
-        def leave(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-            if self._reported_why:
-                publisher.__exit__(None, None, None)
-            else:
-                publisher.__exit__(kind, error, trace)
-
-        stack.push(leave)
-        return publisher
-
-    def _report_why(self, publisher: Publisher, error: SpanhawkError) -> None:
-        """Publish why there will be no flight, if the broker can be reached within a moment."""
-        vehicle, until_ns = self._settings.vehicle, self._clock.monotonic_ns() + round(REPORT_WHY_S * 1e9)
-        why = status_payload(
-            vehicle, self._flight.flight_id, "offline", [str(error)], flying=False, confirm=self._confirm
-        )
-        publisher.announce(status_topic(vehicle), why, retained=True)
-        while not publisher.connected and self._clock.monotonic_ns() < until_ns:
-            publisher.wake.clear()
-            self._clock.wait(publisher.wake, 0.1)
-        self._reported_why = publisher.connected
 
     def _pipeline(self, segmenter: Segmenter, navigator: Navigator, outbox: Outbox, record: FlightRecord) -> Pipeline:
         earlier = self._names.read()
@@ -274,7 +218,7 @@ class Service:
         camera: NewestFrame,
     ) -> Ground:
         vehicle = self._settings.vehicle
-        read_receipt = partial(receipts.letter_ids, vehicle) if self._confirm == "ground" else None
+        read_receipt = partial(receipts.letter_ids, vehicle) if self._opening.confirm == "ground" else None
         delivery = Delivery(outbox, publisher, self._clock, late=mark_historical, receipts=read_receipt)
         complaints = (
             lambda: camera.health() if self._switch.flying else None,
@@ -285,10 +229,11 @@ class Service:
             outbox.health,
             lambda: pipeline.storage_trouble,
             lambda: None if self._record is None else self._record.health(),
+            lambda: None if self._gallery is None else self._gallery.health(),
             lambda: delivery.health() if _parked(outbox) else None,
             delivery.silence,
             lambda: publisher.shortcoming,
-            self._bad_frame_lately,
+            self._bad_frames.trouble,
         )
         flight = self._settings.flight
         finest_mm = navigator.finest_mm if isinstance(navigator, MavlinkNavigator) else FINEST_MM
@@ -306,7 +251,7 @@ class Service:
         actions = {
             "start": self._switch.start,
             "stop": self._switch.stop,
-            "snapshot": lambda: self._snapshot(camera),
+            "snapshot": lambda: take_snapshot(self._newest, camera, flight, self._flight.flight_id, self._clock),
             "ping": lambda: {"flight_id": self._flight.flight_id, "flying": self._switch.flying},
             "flush": lambda: {"retried": delivery.retry()},
             "resend": lambda: {"retried": delivery.retry(confirmed=True)},
@@ -320,32 +265,12 @@ class Service:
             publisher,
             delivery,
             Control(publisher, replies_topic(vehicle), actions, self._clock, resend=resend),
-            Reporter(vehicle, self._flight.flight_id, sources, self._clock, confirm=self._confirm),
+            Reporter(vehicle, self._flight.flight_id, sources, self._clock, confirm=self._opening.confirm),
             self._switch,
             self._systemd,
             self._clock,
             lambda: 0 < outbox.waits_s < MAX_DISK_WAIT_S,
         )
-
-    def _snapshot(self, camera: NewestFrame) -> Mapping[str, Any]:
-        """Keep the newest processed frame as JPEG, and say how old it is: after ``stop`` it gets no newer.
-
-        Raises DeviceError before the first, OSError on a disk that is full or has less room than detections need.
-        """
-        newest = self._newest
-        if newest is None:
-            why = camera.health() or "send start and try again"
-            raise DeviceError(f"no frame has been processed yet, so there is nothing to keep ({why})")
-        folder, age_ns = self._settings.flight.snapshot_dir, self._clock.monotonic_ns() - newest.frame.exposed_ns
-        evidence.check_room(folder, self._settings.flight.min_free_mb * 1_000_000)
-        name = f"{self._flight.flight_id}-{newest.frame.seq:08d}-snapshot.jpg"
-        picture = evidence.save(newest.frame, newest.nav, newest.moment, folder, name)
-        return {
-            "file": str(folder / picture.file),
-            "sha256": picture.sha256,
-            "seen_at": rfc3339(newest.moment.at),
-            "age_s": round(age_ns / 1e9, 1),
-        }
 
 
 def _parked(outbox: Outbox) -> bool:

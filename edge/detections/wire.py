@@ -26,6 +26,9 @@ SCHEMA = "spanhawk/detection/2"
 _NAMESPACE = uuid.UUID("6f0c4b0e-5d2c-5b0e-9a53-0c7c5f6d1e42")
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)  # json.dumps makes one a call
+
+
 def detection_id(vehicle: str, flight_id: str, seq: int) -> str:
     """The id of detection ``seq`` of a flight: a UUID (version 5, RFC 9562), the same each time it is asked."""
     return str(uuid.uuid5(_NAMESPACE, f"{vehicle}/{flight_id}/{seq}"))
@@ -33,7 +36,7 @@ def detection_id(vehicle: str, flight_id: str, seq: int) -> str:
 
 def to_bytes(document: dict[str, Any]) -> bytes:
     """Compact UTF-8 JSON; the same document always gives the same bytes. Raises ValueError for NaN and infinity."""
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _ENCODER.encode(document).encode()
 
 
 def mark_historical(payload: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 SCHEMA = "spanhawk/flight/1"
@@ -17,6 +18,8 @@ SETTINGS = "settings.json"
 REVIEW = "review.json"
 MANIFEST = "manifest.jsonl"
 SIGNATURE = "manifest.jsonl.minisig"
+MADE_LATER = ("report", "exports")
+"""Folders in a flight's own for what people make of it; the manifest does not cover them."""
 PHOTOS = "photos"
 """Folder of JPEG pictures."""
 
@@ -32,3 +35,13 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.file}: {self.what}"
+
+
+def in_words(problems: Sequence[Problem]) -> str:
+    """Problems as one sentence part, the same one of several files once; empty where there are none."""
+    files: dict[str, list[str]] = {}
+    for one in problems:
+        files.setdefault(one.what, []).append(one.file)
+    return "; ".join(
+        f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''}: {what}" for what, names in files.items()
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,10 @@ class FlightFolder:
 
     def coverage(self) -> dict[str, Any] | None:
         """coverage.geojson as it stands: what was seen and what was not; None where it is not there."""
-        return self._document(COVERAGE)
+        document = self._document(COVERAGE)
+        if document is not None:
+            self._refuse_newer(COVERAGE, document.get("schema"))
+        return document
 
     def frames(self) -> Iterator[dict[str, Any]]:
         """One object for each kept frame: position, attitude, footprint; one at a time."""
@@ -240,11 +243,6 @@ class FlightFolder:
                 f"{self.folder / name}: written by a newer spanhawk ({schema}; this one reads up to "
                 f"spanhawk/{found[1]}/{newest}): install the newer version here"
             )
-
-
-def in_words(problems: Sequence[Problem]) -> str:
-    """Problems as one sentence part; empty where there are none."""
-    return "; ".join(map(str, problems))
 
 
 def _digest(file: Any) -> str:

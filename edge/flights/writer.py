@@ -15,10 +15,11 @@ from typing import Any, BinaryIO
 from edge.detections.cracks import collection
 from edge.detections.wire import rfc3339
 from edge.evidence import Evidence
-from edge.flights import CRACKS, DETECTIONS, MANIFEST, PHOTOS, REVIEW, SETTINGS, SIGNATURE, SUMMARY
+from edge.flights import CRACKS, DETECTIONS, MADE_LATER, MANIFEST, PHOTOS, REVIEW, SETTINGS, SIGNATURE, SUMMARY
 from edge.flights.manifest import SCHEMA, Manifest, append
 from edge.support.clock import Clock
 from edge.support.disk import make_folder, write_whole
+from edge.support.errors import UsageError
 from edge.support.minisig import Signer
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ _NOTE_EVERY_BYTES = 4_000_000
 # Writing every crack of a long flight takes tenths of a second.
 _CRACKS_EVERY_NS = 30_000_000_000
 
-DERIVED = frozenset({MANIFEST, SIGNATURE, REVIEW, "report", "exports"})
+DERIVED = frozenset({MANIFEST, SIGNATURE, REVIEW, *MADE_LATER})
 """Names at the top of a flight folder that the manifest does not cover: itself, and what people make of the flight
 later. So are names that begin with a dot, databases of other programs (QGIS alters a GeoPackage by opening it) and the
 outbox of a replay with --mqtt."""
@@ -185,6 +186,20 @@ def others(folder: Path, known: set[str]) -> Iterator[tuple[str, Path]]:
             name = path.relative_to(folder).as_posix()
             if name not in known and not is_derived(one, top=top):
                 yield name, path
+
+
+def keep_out(folder: Path, out: Path) -> None:
+    """Refuse to write into a flight: its files are evidence. ``report/`` and ``exports/`` in it are for that.
+
+    Raises UsageError.
+    """
+    inside = out.resolve()
+    flight = folder.resolve()
+    if inside == flight or (flight in inside.parents and inside.relative_to(flight).parts[0] not in MADE_LATER):
+        raise UsageError(
+            f"--out {out}: lies in the flight itself, whose files stay as they are; name another folder, or "
+            f"{folder / MADE_LATER[0]}"
+        )
 
 
 def is_derived(name: str, *, top: bool) -> bool:

@@ -19,11 +19,21 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.frames import RGB, heic, jpeg, tiff, whole
+from edge.frames.jpeg import reduced
 from edge.frames.whole import UnreadableImageError
 
 __all__ = [
-    "UnreadableImageError", "decode", "known_kind", "quiet_opencv", "rgb_from_bgr", "significant_bits", "sound_bytes",
-    "to_eight_bits", "unchanged", "upright",
+    "UnreadableImageError",
+    "decode",
+    "known_kind",
+    "quiet_opencv",
+    "rgb_from_bgr",
+    "several",
+    "significant_bits",
+    "sound_bytes",
+    "to_eight_bits",
+    "unchanged",
+    "upright",
 ]  # fmt: skip
 
 # Three channels whatever is stored (grey is repeated, alpha dropped), 16 bit left as it is, orientation ours.
@@ -54,21 +64,28 @@ def sound_bytes(data: bytes) -> None:
         tiff.check(data)
 
 
-def decode(data: bytes, orientation: int) -> npt.NDArray[Any]:
+def several(data: bytes) -> bool:
+    """Whether the bytes hold more than one picture, of which ``decode`` and ``unchanged`` read the first."""
+    return tiff.pages(data) > 1 if data.startswith(tiff.SIGNATURES) else whole.is_series(data)
+
+
+def decode(data: bytes, orientation: int, reduce: int = 1) -> npt.NDArray[Any]:
     """Decode to RGB, (H, W, 3), uint8 or uint16, turned upright by the EXIF ``orientation`` (1 to 8).
+
+    ``reduce`` 2, 4 or 8: at that part of its height and width, rounded up.
 
     Grey becomes three equal channels, alpha is dropped (the colours below it are kept), of several pages the first
     is taken. Raises UnreadableImageError.
     """
     sound_bytes(data)
     if heic.is_one(data):
-        return heic.decode(data)
+        return reduced(heic.decode(data), reduce)
     if data.startswith(whole.JPEG):
-        return upright(jpeg.decode(data), orientation)
+        return upright(jpeg.decode(data, reduce), orientation)
     bgr = _opencv(data, _FLAGS)
     if bgr.dtype not in (np.uint8, np.uint16):
         raise UnreadableImageError(f"its samples are {bgr.dtype}, only 8 and 16 bit integers are read")
-    rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr))
+    rgb = reduced(np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)), reduce)
     # OpenCV turns TIFF upright whatever it is told.
     return rgb if data.startswith(tiff.SIGNATURES) else upright(rgb, orientation)
 

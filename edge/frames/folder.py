@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,8 @@ from edge.support.clock import Clock
 from edge.support.errors import DeviceError, UsageError
 
 log = logging.getLogger(__name__)
+
+_LEAST_PX = 3  # what a filter of three by three needs
 
 __all__ = ["SUFFIXES", "FolderCamera", "Options", "open_camera"]
 
@@ -45,6 +47,9 @@ class Options:
     """``exposed_ns`` of the first image."""
     tone: Tone = "srgb"
     """What the codes stand for: ``linear`` for images written without a gamma, as TIFFs of industrial cameras are."""
+    reduce: Literal[1, 2, 4, 8] = 1
+    """Images are read at one so-many-th of their height and width: where they are far sharper than is asked, a quarter
+    of the tiles and less; what is narrower than two of the larger pixels is bounded, not measured."""
 
     def __post_init__(self) -> None:
         if self.fps is not None and not 0 < self.fps < float("inf"):
@@ -77,6 +82,7 @@ class FolderCamera:
         self._when = when
         self._start_ns = options.start_ns
         self._tone = options.tone
+        self._reduce: int = options.reduce
         self._skipped: list[SkippedFrame] = []
         self._bits: int | None = None
         self._open = True
@@ -108,13 +114,18 @@ class FolderCamera:
             for seq, shot in enumerate(self._shots):
                 if not self._open:
                     raise DeviceError(f"{self._path} was closed; open it again to read on")
-                current = following or ahead.submit(shot.still.decode)
-                following = ahead.submit(self._shots[seq + 1].still.decode) if seq + 1 < len(self._shots) else None
+                current = following or ahead.submit(shot.still.decode, self._reduce)
+                after = self._shots[seq + 1].still if seq + 1 < len(self._shots) else None
+                following = None if after is None else ahead.submit(after.decode, self._reduce)
                 try:
                     picture = current.result()
                 except UnreadableImageError as error:
                     self._skip(shot, str(error))
                 else:
+                    height, width = picture.shape[:2]
+                    if min(height, width) < _LEAST_PX:
+                        self._skip(shot, f"{width} x {height} pixels are no picture")
+                        continue
                     yield self._frame(seq, shot, self._eight_bits(shot, picture))
 
     def _frame(self, seq: int, shot: _Shot, rgb: RGB) -> Frame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.frames import RGB, heic
-from edge.frames.decode import UnreadableImageError, decode, known_kind, significant_bits, to_eight_bits
+from edge.frames.decode import UnreadableImageError, decode, known_kind, several, significant_bits, to_eight_bits
 from edge.frames.exif import Exif, read_exif
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".webp", ".heic", ".heif",
@@ -32,12 +35,15 @@ class Still:
     bad: str | None
     """Why the file can be no image, as far as its first bytes show; None when it may be one."""
 
-    def decode(self) -> npt.NDArray[Any]:
-        """RGB, (H, W, 3), uint8 or uint16, upright. Raises UnreadableImageError."""
+    def decode(self, reduce: int = 1) -> npt.NDArray[Any]:
+        """RGB, (H, W, 3), uint8 or uint16, upright, at one ``reduce``-th of its size. Raises UnreadableImageError."""
         if self.bad is not None:
             raise UnreadableImageError(self.bad)
         try:
-            return decode(self.path.read_bytes(), self.exif.orientation)
+            data = self.path.read_bytes()
+            if several(data):
+                log.warning("%s: holds several pictures; the first is read", self.path)
+            return decode(data, self.exif.orientation, reduce)
         except OSError as error:
             raise UnreadableImageError(f"cannot be read ({error.strerror})") from error
 

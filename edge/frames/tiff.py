@@ -26,7 +26,8 @@ _STRIPS, _SAMPLES, _ROWS, _STRIP_BYTES, _PLANAR = 273, 277, 278, 279, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _JPEG_TABLES = 322, 323, 324, 325, 347
 _COLOURS = (0, 1, 2, 3, 5, 6)
 """Photometric interpretations: grey from white, grey from black, RGB, palette, CMYK, YCbCr."""
-_YCBCR, _MOST_BANDS, _MOST_ENTRIES = 6, 4, 4096
+_YCBCR, _MOST_BANDS, _MOST_ENTRIES, _MOST_PAGES = 6, 4, 4096, 1000
+_SUBFILE, _ACCESSORY = 254, 0b101
 _LETTERS = {1: "B", 2: "s", 3: "H", 4: "I", 7: "s", 13: "I", 16: "Q", 18: "Q"}
 
 _PIECE = 1 << 20
@@ -49,7 +50,8 @@ class _Part:
 
 def check(data: bytes) -> None:
     """Raise UnreadableImageError where a part is missing or does not decode, and for more than four bands."""
-    tags = _tags(data)
+    tags, following = _directory(data)
+    _check_pages(data, tags, following)
     bands = _one(tags, _SAMPLES, 1)
     if bands > _MOST_BANDS:
         raise UnreadableImageError(f"it has {bands} bands, only grey, RGB and RGB with alpha are read; export RGB")
@@ -79,13 +81,43 @@ def check(data: bytes) -> None:
             raise UnreadableImageError(f"damaged inside: part {number + 1} of {len(parts)} {trouble}")
 
 
-def _tags(data: bytes) -> Mapping[int, Any]:
-    """Tags of the first directory: numbers as tuples, bytes as bytes."""
+def pages(data: bytes) -> int:
+    """How many pictures a TIFF holds, previews and masks of the others (tag 254) not counted."""
+    at, count, seen = None, 0, set[int]()
+    while len(seen) < _MOST_PAGES and at != 0 and at not in seen:
+        seen.add(at or 0)
+        try:
+            tags, at = _directory(data, at)
+        except UnreadableImageError:  # of a later picture: the first one is what is read
+            return max(1, count)
+        count += not _one(tags, _SUBFILE, 0) & _ACCESSORY
+    return count
+
+
+def _check_pages(data: bytes, tags: Mapping[int, Any], following: int) -> None:
+    """Raise UnreadableImageError where the first picture, which is the one that is read, is a preview."""
+    width, height = _one(tags, _WIDTH, 0), _one(tags, _HEIGHT, 0)
+    later, seen = following, set[int]()
+    while later and later not in seen and len(seen) < _MOST_PAGES:
+        seen.add(later)
+        try:
+            other, later = _directory(data, later)
+        except UnreadableImageError:
+            return
+        if _one(other, _WIDTH, 0) > width and _one(other, _HEIGHT, 0) > height:
+            raise UnreadableImageError(
+                f"its first picture is a preview of {width} x {height}, a later one has {_one(other, _WIDTH, 0)} x "
+                f"{_one(other, _HEIGHT, 0)}; export that one alone"
+            )
+
+
+def _directory(data: bytes, start: int | None = None) -> tuple[Mapping[int, Any], int]:
+    """Tags of a directory (None: the first): numbers as tuples, bytes as bytes; and where the next one stands, or 0."""
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\0", b"\0+")
     count_letter, entry, inline = ("Q", "HHQ8s", 8) if big else ("H", "HHI4s", 4)
     try:
-        (at,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
+        (at,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4) if start is None else (start,)
         (count,) = struct.unpack_from(order + count_letter, data, at)
         at += struct.calcsize("=" + count_letter)
         tags: dict[int, Any] = {}
@@ -100,9 +132,10 @@ def _tags(data: bytes) -> Mapping[int, Any]:
             block = raw[:size] if place is None else data[place : place + size]
             values = struct.unpack(f"{order}{length}{letter}", block)
             tags.setdefault(tag, values[0] if letter == "s" else values)
+        following = struct.unpack_from(order + ("Q" if big else "I"), data, at)[0] if count <= _MOST_ENTRIES else 0
     except struct.error as error:
         raise UnreadableImageError("ends early, or its TIFF directory is damaged") from error
-    return tags
+    return tags, following
 
 
 def _one(tags: Mapping[int, Any], tag: int, absent: int) -> int:

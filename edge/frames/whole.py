@@ -12,10 +12,13 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # not a stuffed 0xFF, not fill, not a restart
 _EOI, _STANDALONE = 0xD9, (0x01, 0xD8)
+_PROGRESSIVE, _SCAN, _COEFFICIENTS = 0xC2, 0xDA, 64
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15 without tables
 # A lost sector reads as zeros. Compressed data holds no such run; 512 bytes is the smallest sector there is.
 _SECTOR = 512
+_NO_SCAN = 16  # more than any scan can leave out
 _LOST_SECTOR = bytes(_SECTOR)
+_WEBP_ANIMATED = 0x02
 _CLUSTER_SECTORS = 8  # 4 KiB, the smallest cluster of the file systems on cards
 
 
@@ -26,6 +29,14 @@ class UnreadableImageError(ValueError):
 def is_webp(head: bytes) -> bool:
     """Whether these are the first bytes of a WebP file."""
     return head.startswith(b"RIFF") and head[8:12] == b"WEBP"
+
+
+def is_series(data: bytes) -> bool:
+    """Whether a PNG or WebP holds several pictures, one after the other in time."""
+    if data.startswith(PNG):
+        pixels = data.find(b"IDAT")
+        return b"acTL" in data[8 : pixels if pixels > 0 else 8]
+    return is_webp(data) and data[12:16] == b"VP8X" and len(data) > 20 and bool(data[20] & _WEBP_ANIMATED)
 
 
 def check_pixels(data: bytes, start: int, row: int) -> None:
@@ -63,16 +74,36 @@ def check(data: bytes) -> None:
 
 def _check_jpeg(data: bytes) -> None:
     """Walk the segments and scans to EOI: a thumbnail inside a segment has one of its own, which must not count."""
-    at = 2
+    at, progressive = 2, False
+    missing: dict[int, list[int]] = {}  # of each component, bits of each coefficient that no scan has brought yet
     while match := _JPEG_MARKER.search(data, at):
         marker, at = match[1][0], match.end()
         if marker == _EOI:
+            if progressive and any(any(bits) for bits in missing.values()):
+                raise UnreadableImageError("ends early: scans of the progressive JPEG are missing")
             return
+        if marker == _PROGRESSIVE and len(data) > at + 8:
+            progressive = True
+            missing = {id: [_NO_SCAN] * _COEFFICIENTS for id in data[at + 8 : at + 8 + 3 * data[at + 7] : 3]}
+        if marker == _SCAN and progressive:
+            _note_scan(data[at : at + 2 + int.from_bytes(data[at : at + 2], "big")], missing)
         if marker in _FRAMES and len(data) > at + 2 and data[at + 2] != 8:
             raise UnreadableImageError(f"a JPEG of {data[at + 2]} bits a sample, only 8 are read; export it as TIFF")
         if marker not in _STANDALONE:
             at += int.from_bytes(data[at : at + 2], "big")
     raise UnreadableImageError("ends early: the JPEG has no end marker")
+
+
+def _note_scan(header: bytes, missing: dict[int, list[int]]) -> None:
+    """A scan of a progressive JPEG brings some coefficients of some components, down to one bit (T.81, G.1.1.1)."""
+    count = header[2] if len(header) > 2 else 0
+    if len(header) < 6 + 2 * count:
+        return
+    first, last, low = header[3 + 2 * count], min(header[4 + 2 * count], _COEFFICIENTS - 1), header[5 + 2 * count] & 15
+    for id in header[3 : 3 + 2 * count : 2]:
+        for number in range(first, last + 1):
+            if id in missing:
+                missing[id][number] = min(missing[id][number], low)
 
 
 def _check_png(data: bytes) -> None:

@@ -99,6 +99,24 @@ class RefusedRow:
     """At most its first 64 kB."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReviewRow:
+    """A person's word on one finding. Every word is kept; the latest counts."""
+
+    vehicle: str
+    flight_id: str
+    crack_id: str
+    verdict: str
+    """confirmed, rejected, unreviewed."""
+    grade: str | None
+    """Of the person's own scheme; None: not graded."""
+    remark: str | None
+    by: str | None
+    """Who said it; None: they did not say."""
+    at: datetime
+    """UTC."""
+
+
 @dataclass(slots=True)
 class Batch:
     """What is written in one transaction."""
@@ -108,9 +126,10 @@ class Batch:
     coverage: list[CoverageRow] = field(default_factory=list)
     states: list[StateRow] = field(default_factory=list)
     refused: list[RefusedRow] = field(default_factory=list)
+    reviews: list[ReviewRow] = field(default_factory=list)
 
     def __len__(self) -> int:
-        kinds = self.detections, self.cracks, self.coverage, self.states, self.refused
+        kinds = self.detections, self.cracks, self.coverage, self.states, self.refused, self.reviews
         return sum(len(rows) for rows in kinds)
 
 
@@ -172,6 +191,8 @@ class Heads:
     """Flights that have any, and the size of all their documents, bytes."""
     states_us: int
     """Newest status or telemetry, microseconds since 1970; 0 where there is none."""
+    reviews: int
+    """Highest row; 0 where there is none."""
 
 
 class Reader(Protocol):
@@ -209,6 +230,11 @@ class Reader(Protocol):
 
     def coverage(self, vehicle: str | None = None, flight_id: str | None = None) -> list[CoverageRow]:
         """Of all flights, or of those named."""
+
+    def reviews(
+        self, vehicle: str | None = None, flight_id: str | None = None, most: int | None = None
+    ) -> list[ReviewRow]:
+        """The latest word on each finding, of all flights or of those named, the newest ``most`` first."""
 
     def ranges(self, vehicle: str, flight_id: str) -> Ranges:
         """The seqs of a flight's detections that are stored."""

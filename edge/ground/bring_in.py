@@ -9,15 +9,21 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from edge.detections.wire import to_bytes
-from edge.ground import Batch, Store
+from edge.flights import REVIEW, SUMMARY
+from edge.flights.reader import FlightFolder
+from edge.ground import Batch, ReviewRow, Store
 from edge.ground.incoming import MAX_FILE_BYTES, MAX_PAYLOAD_BYTES, conflict, read
 from edge.ground.pictures import MAX_BYTES as MAX_PICTURE_BYTES
 from edge.ground.pictures import Pictures
+from edge.ground.report import review
+from edge.ground.report.words import count
 from edge.ground.stores import open_store, shown
 from edge.support.clock import Clock, SystemClock
 from edge.support.errors import UsageError
@@ -48,28 +54,66 @@ class Import:
         self._clock = clock
         self._new = self._repeats = self._conflicts = self._refused = 0
         self._named: set[str] = set()
+        self._damaged: UsageError | None = None
 
     def read(self, folder: Path) -> str:
-        """All of one folder; returns what came of it. Raises UsageError where there is no flight."""
+        """All of one folder; returns what came of it.
+
+        Raises UsageError where there is no flight or a newer version wrote it, and after all else was read where
+        cracks.geojson is damaged.
+        """
         files = [folder / name for name in ("detections.jsonl", "cracks.geojson", "coverage.geojson")]
         if not any(path.is_file() for path in files):
             raise UsageError(f"{folder}: no flight is here (neither {', '.join(path.name for path in files)})")
         absent = [path.name for path in files if not path.is_file()]
+        if (folder / SUMMARY).is_file():
+            FlightFolder(folder)  # refuses what a newer version wrote
         batch = Batch()
+        reasons: Counter[tuple[str, str]] = Counter()
         for topic, payload in self._letters(folder):
             most_bytes = MAX_FILE_BYTES if topic.endswith("/coverage") else MAX_PAYLOAD_BYTES
             refused = read(topic, payload, self._clock.utc(), batch, most_bytes=most_bytes)
             if refused is not None:
                 self._refused += 1
-                log.warning("%s: refused %s: %s", folder, topic.rpartition("/")[2], refused.reason)
+                reasons[topic.rpartition("/")[2], refused.reason] += 1
             if len(batch) >= _AT_ONCE:
                 self._write(batch)
                 batch = Batch()
         self._write(batch)
+        for (what, reason), times in reasons.items():
+            log.warning("%s: refused %s: %s%s", folder, what, reason, f" ({times} times)" if times > 1 else "")
         told = f"{self._new} new, {self._repeats} already there, {self._refused} refused"
         told += f", {self._conflicts} with another content than the one stored" if self._conflicts else ""
+        told += self._bring_reviews(folder)
         told += self._bring_pictures(folder / "photos")
-        return told + (f"; it has no {' and no '.join(absent)}" if absent else "")
+        told += f"; it has no {' and no '.join(absent)}" if absent else ""
+        if self._damaged is not None:
+            raise UsageError(f"{self._damaged}; all else was read: {told}")
+        return told
+
+    def _bring_reviews(self, folder: Path) -> str:
+        """What people said of the flight's findings (review.json); returns words about it."""
+        if not (folder / REVIEW).is_file():
+            return ""
+        flight = FlightFolder(folder)
+        vehicle, flight_id = flight.vehicle, flight.flight_id
+        entries = flight.reviews().values()
+        # A word without a moment is as old as its file.
+        written = datetime.fromtimestamp((folder / REVIEW).stat().st_mtime, timezone.utc)
+        rows = []
+        for one in map(review.one_of, entries):
+            if one is not None and vehicle is not None and flight_id is not None:
+                at = review.moment(one.at) or written
+                rows.append(ReviewRow(vehicle, flight_id, one.crack_id, one.verdict, one.grade, one.remark, one.by, at))
+        if lost := len(entries) - len(rows):
+            log.warning(
+                "%s: %s left out: no verdict, or nothing says of which flight", folder / REVIEW, count(lost, "review")
+            )
+        for problem in flight.problems:
+            if problem.file == REVIEW:
+                log.warning("%s: %s", folder, problem)
+        self._store.add(Batch(reviews=rows))
+        return f", {count(len(rows), 'review')}"
 
     def _bring_pictures(self, photos: Path) -> str:
         """The pictures that the cracks name, known by their bytes; returns words about them."""
@@ -107,7 +151,11 @@ class Import:
                 while line := file.readline(MAX_PAYLOAD_BYTES + 2):
                     if line.strip():
                         yield self._addressed("detections", line.rstrip(b"\r\n"))
-        for feature in _features(folder / "cracks.geojson"):
+        try:
+            cracks = _features(folder / "cracks.geojson")
+        except UsageError as error:
+            cracks, self._damaged = [], error
+        for feature in cracks:
             yield self._addressed("cracks", to_bytes(feature))
         coverage = folder / "coverage.geojson"
         if coverage.is_file() and coverage.stat().st_size > MAX_FILE_BYTES:

@@ -146,14 +146,18 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 def _keys_are_single(payload: bytes, document: Any) -> bool:
     """True where it is plain that no key stands twice: as many ``":`` as keys. Much quicker than asking for pairs."""
-    return isinstance(document, dict) and payload.count(b'":') == _count_keys(document, 0)
+    return isinstance(document, dict) and payload.count(b'":') == _count_keys(document)
 
 
-def _count_keys(table: Mapping[str, Any], depth: int) -> int:
+def _count_keys(document: Mapping[str, Any]) -> int:
     # Lists are left out: objects in them make the counts differ, and the strict reader decides.
-    if depth > _MAX_DEPTH:
-        raise RefusedError("nested too deeply")
-    return len(table) + sum(_count_keys(value, depth + 1) for value in table.values() if type(value) is dict)
+    keys, tables = 0, [document]
+    for _ in range(_MAX_DEPTH + 1):
+        keys += sum(map(len, tables))
+        tables = [value for table in tables for value in table.values() if type(value) is dict]
+        if not tables:
+            return keys
+    raise RefusedError("nested too deeply")
 
 
 _QUICK = json.JSONDecoder(parse_constant=no_constant)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import re
 from pathlib import Path
 
-from edge.support.disk import make_folder, write_whole
+from edge.support.disk import make_folder, sync_folder, write_whole
 from edge.support.errors import TryAgainError
 
 MAX_BYTES = 64 << 20
@@ -47,6 +48,36 @@ class Pictures:
         except OSError as error:
             raise TryAgainError(
                 f"{path}: cannot keep this picture ({error.strerror}); free disk space there"
+            ) from error
+        return True
+
+    def part(self, sha256: str) -> Path:
+        """Where what has come of this picture waits for the rest; ``sha256`` is one."""
+        return self.folder / ".parts" / f"{sha256}.part"
+
+    def take(self, sha256: str, part: Path) -> bool:
+        """Keep the file ``part`` under its name; False when it is not what the name says. It is gone in either case.
+
+        Raises TryAgainError when the disk does not take it.
+        """
+        path = self._path(sha256)
+        try:
+            with part.open("r+b") as file:
+                digest = hashlib.sha256()
+                while piece := file.read(1 << 20):
+                    digest.update(piece)
+                right = path is not None and digest.hexdigest() == sha256
+                if right:
+                    os.fsync(file.fileno())
+            if path is None or not right:
+                part.unlink()
+                return False
+            make_folder(path.parent)
+            part.replace(path)
+            sync_folder(path.parent)
+        except OSError as error:
+            raise TryAgainError(
+                f"{part}: cannot keep this picture ({error.strerror}); free disk space there"
             ) from error
         return True
 

@@ -67,7 +67,10 @@ _TABLES = (
         received_us bigint NOT NULL, payload bytea NOT NULL)""",
 )
 # Made where they are missing: a store of an earlier day has none of them.
-_LATER_INDEXES = (
+_LATER = (
+    """CREATE TABLE IF NOT EXISTS review (row bigserial PRIMARY KEY, flight int NOT NULL, crack_id text NOT NULL,
+        verdict text NOT NULL, grade text, remark text, said_by text, said_us bigint NOT NULL,
+        UNIQUE (flight, crack_id, said_us))""",
     "CREATE INDEX IF NOT EXISTS detection_by_row ON detection (row)",
     "CREATE INDEX IF NOT EXISTS crack_by_row ON crack (row)",
 )
@@ -75,6 +78,10 @@ _DETECTION_COLUMNS = (
     "day, flight, seq, id, kind, crack_id, seen_us, score, west, south, east, north, payload, digest, geom"
 )
 # One question for the whole batch: a thousand drones make a thousand flights in it.
+_PUT_FLIGHTS = """INSERT INTO flight (received_us, day, vehicle, flight_id)
+    SELECT %s, %s, w.* FROM unnest(%s::text[], %s::text[]) AS w ON CONFLICT DO NOTHING"""
+_FIND_FLIGHTS = """SELECT vehicle, flight_id, number, day FROM flight
+    JOIN unnest(%s::text[], %s::text[]) AS w (vehicle, flight_id) USING (vehicle, flight_id)"""
 _KNOWN = """SELECT d.flight, d.seq, d.digest
     FROM unnest(%s::int[], %s::date[], %s::bigint[]) AS w (flight, day, seq)
     JOIN detection d ON d.day = w.day AND d.flight = w.flight AND d.seq = w.seq WHERE d.day = ANY (%s)"""
@@ -145,10 +152,11 @@ class PostgresStore(Reading):
 
     def _add(self, db: psycopg.Connection[Any], batch: Batch) -> Added:
         now_us = of.us(self._clock.utc())
-        numbered = [(*self._flight(db, row.vehicle, row.flight_id, now_us), row) for row in batch.detections]
+        self._know_flights(db, batch, now_us)
+        numbered = [(*self._flights[row.vehicle, row.flight_id], row) for row in batch.detections]
         new, conflicts = self._add_detections(db, numbered)
         for crack in batch.cracks:
-            flight, _ = self._flight(db, crack.vehicle, crack.flight_id, now_us)
+            flight, _ = self._flights[crack.vehicle, crack.flight_id]
             mark = digest(crack.payload)
             put = db.execute(_PUT_CRACK, (*of.of_crack(crack, flight), mark, crack.payload))
             new += put.rowcount
@@ -157,7 +165,9 @@ class PostgresStore(Reading):
                 before = db.execute(text, (crack.crack_id, crack.revision)).fetchone()
                 if before is not None and bytes(before[0]) != mark:
                     conflicts.append(crack)
+        said = [of.of_review(row, self._flights[row.vehicle, row.flight_id][0]) for row in batch.reviews]
         with db.cursor() as cursor:
+            cursor.executemany(of.PUT_REVIEW.replace("?", "%s"), said)
             cursor.executemany(_PUT_COVERAGE, [(row.vehicle, row.flight_id, row.payload) for row in batch.coverage])
             cursor.executemany(
                 _PUT_STATE,
@@ -210,21 +220,20 @@ class PostgresStore(Reading):
             for (flight, _), (day, row, mark) in fresh.items():
                 copy.write_row((day, *of.of_detection(row, flight), mark, _ewkb(row.box)))
 
-    def _flight(self, db: psycopg.Connection[Any], vehicle: str, flight_id: str, now_us: int) -> tuple[int, date]:
-        known = self._flights.get((vehicle, flight_id))
-        if known is not None:
-            return known
-        db.execute(
-            "INSERT INTO flight (vehicle, flight_id, received_us, day) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            (vehicle, flight_id, now_us, of.moment(now_us).date()),
-        )
-        text = "SELECT number, day FROM flight WHERE vehicle = %s AND flight_id = %s"
-        found = db.execute(text, (vehicle, flight_id)).fetchone()
-        assert found is not None, "it was inserted above"
-        known = found[0], found[1]
-        self._make_partition(db, known[1])
-        self._flights[vehicle, flight_id] = known
-        return known
+    def _know_flights(self, db: psycopg.Connection[Any], batch: Batch, now_us: int) -> None:
+        """Number and day of every flight in ``batch``; the new ones are entered, all with one statement."""
+        named = {
+            (row.vehicle, row.flight_id) for rows in (batch.detections, batch.cracks, batch.reviews) for row in rows
+        }
+        # In one order everywhere: two collectors that enter the same flights must not wait for each other.
+        unknown = sorted(named - self._flights.keys())
+        if not unknown:
+            return
+        vehicles, flights = [vehicle for vehicle, _ in unknown], [flight_id for _, flight_id in unknown]
+        db.execute(_PUT_FLIGHTS, (now_us, of.moment(now_us).date(), vehicles, flights))
+        for vehicle, flight_id, number, day in db.execute(_FIND_FLIGHTS, (vehicles, flights)).fetchall():
+            self._make_partition(db, day)
+            self._flights[vehicle, flight_id] = number, day
 
     def _make_partition(self, db: psycopg.Connection[Any], day: date) -> None:
         if day in self._days:
@@ -283,7 +292,7 @@ class PostgresStore(Reading):
                 self._make(db)
             found = db.execute("SELECT id, version FROM store").fetchone()
             if found is not None and found[1] == VERSION:
-                for statement in _LATER_INDEXES:
+                for statement in _LATER:
                     db.execute(statement)
         if found is None:
             raise ConfigError(f"{self._name}: the schema {_SCHEMA} is no store of the ground; drop it, or name another")

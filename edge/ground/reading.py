@@ -16,6 +16,7 @@ from edge.ground import (
     Query,
     Ranges,
     RefusedRow,
+    ReviewRow,
     StateRow,
     as_ranges,
 )
@@ -36,8 +37,8 @@ class Reading(ABC):
 
     def heads(self) -> Heads:
         """How far the store has come."""
-        ((detections, cracks, flights, size_bytes, states_us),) = self._ask(of.HEADS)
-        return Heads(int(detections), int(cracks), (int(flights), int(size_bytes)), int(states_us))
+        ((detections, cracks, flights, size_bytes, states_us, reviews),) = self._ask(of.HEADS)
+        return Heads(int(detections), int(cracks), (int(flights), int(size_bytes)), int(states_us), int(reviews))
 
     def flights(self, most: int | None = None) -> list[FlightRow]:
         """Every flight, or the newest ``most``; the newest first."""
@@ -90,6 +91,13 @@ class Reading(ABC):
             flight_id,
         )
         return [CoverageRow(row[0], row[1], bytes(row[2])) for row in found]
+
+    def reviews(
+        self, vehicle: str | None = None, flight_id: str | None = None, most: int | None = None
+    ) -> list[ReviewRow]:
+        """The latest word on each finding, of all flights or of those named, the newest ``most`` first."""
+        found = self._asked(of.REVIEWS, vehicle, flight_id, _ALL if most is None else most)
+        return [of.review(row) for row in found]
 
     def ranges(self, vehicle: str, flight_id: str) -> Ranges:
         """The seqs of a flight's detections that are stored."""

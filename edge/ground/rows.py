@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from edge.ground import Box, CrackRow, DetectionRow, FlightRow, Query, RefusedRow, StateRow
+from edge.ground import Box, CrackRow, DetectionRow, FlightRow, Query, RefusedRow, ReviewRow, StateRow
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -32,10 +32,18 @@ FLIGHTS = """SELECT vehicle, flight_id, received_us,
     ORDER BY received_us DESC, number DESC"""
 HEADS = """SELECT (SELECT coalesce(max(row), 0) FROM detection), (SELECT coalesce(max(row), 0) FROM crack),
     (SELECT count(*) FROM coverage), (SELECT coalesce(sum(length(payload)), 0) FROM coverage),
-    (SELECT coalesce(max(received_us), 0) FROM state)"""
+    (SELECT coalesce(max(received_us), 0) FROM state), (SELECT coalesce(max(row), 0) FROM review)"""
 STATES = """SELECT vehicle, flight_id, what, received_us, payload FROM state s
     WHERE received_us = (SELECT max(received_us) FROM state n WHERE n.vehicle = s.vehicle AND n.what = s.what)
     ORDER BY vehicle, what"""
+
+REVIEWS = """SELECT f.vehicle, f.flight_id, r.crack_id, r.verdict, r.grade, r.remark, r.said_by, r.said_us
+    FROM review r, flight f WHERE r.flight = f.number AND f.vehicle = coalesce(?, f.vehicle)
+    AND f.flight_id = coalesce(?, f.flight_id) AND NOT EXISTS (SELECT 1 FROM review n WHERE n.flight = r.flight
+    AND n.crack_id = r.crack_id AND n.said_us > r.said_us) ORDER BY r.said_us DESC, r.row DESC LIMIT ?"""
+PUT_REVIEW = """INSERT INTO review (flight, crack_id, verdict, grade, remark, said_by, said_us)
+    VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (flight, crack_id, said_us) DO NOTHING"""
+"""A word that was read before is known by its moment."""
 
 
 def us(moment: datetime) -> int:
@@ -135,6 +143,17 @@ def state(row: Sequence[Any]) -> StateRow:
 def refused(row: Sequence[Any]) -> RefusedRow:
     """From topic, reason, received_us, payload."""
     return RefusedRow(row[0], row[1], moment(row[2]), bytes(row[3]))
+
+
+def review(row: Sequence[Any]) -> ReviewRow:
+    """From the columns of ``REVIEWS``."""
+    vehicle, flight_id, crack_id, verdict, grade, remark, by, said_us = row
+    return ReviewRow(vehicle, flight_id, crack_id, verdict, grade, remark, by, moment(said_us))
+
+
+def of_review(row: ReviewRow, flight_number: int) -> tuple[Any, ...]:
+    """The parameters of ``PUT_REVIEW``."""
+    return flight_number, row.crack_id, row.verdict, row.grade, row.remark, row.by, us(row.at)
 
 
 def of_detection(row: DetectionRow, flight_number: int) -> tuple[Any, ...]:

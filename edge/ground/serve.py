@@ -9,18 +9,21 @@ import socket
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from edge.ground import Reader, Store
+from edge.ground import Store
 from edge.ground.collector import TOPICS, Collector
+from edge.ground.fetch import check
 from edge.ground.incoming import MAX_PAYLOAD_BYTES
 from edge.ground.pictures import Pictures
+from edge.ground.pull import Puller
 from edge.ground.report import bands
-from edge.ground.settings import GroundOptions, GroundSettings, listen, read
+from edge.ground.settings import GroundOptions, GroundSettings, read
 from edge.ground.stores import open_store, shown
 from edge.mqtt.address import parse_url
 from edge.mqtt.listener import Line, Subscriber
 from edge.mqtt.tls import read_password, tls_context
+from edge.support.access import Guesses, listen
 from edge.support.clock import Clock, SystemClock
 from edge.support.errors import ConfigError, UsageError
 
@@ -46,10 +49,11 @@ def serve(config: Path | None, *, broker: str | None, store: str | None, http: s
         opened = closing.enter_context(open_store(settings.ground.store, clock))
         collector = collector_of(settings, opened, clock)
         log.info("storing in %s, listening at %s", shown(settings.ground.store), settings.mqtt.url)
+        puller = puller_of(settings, closing, clock)
         if settings.ground.http is not None:
             # Connections of its own: a slow question of the page must not hold up the collector's.
             reader = closing.enter_context(open_store(settings.ground.store, clock))
-            site = closing.enter_context(site_of(settings.ground, reader, collector, clock))
+            site = closing.enter_context(site_of(settings.ground, reader, collector, clock, puller))
             log.info("the page is at %s", site.url)
         collector.run(stop)
     did = collector.counts
@@ -81,8 +85,28 @@ def collector_of(settings: GroundSettings, store: Store, clock: Clock) -> Collec
     return Collector(store, connect, clock, batch=ground.batch, resend_after_s=ground.resend_after_s)
 
 
-def site_of(options: GroundOptions, reader: Reader, collector: Collector, clock: Clock) -> Site:
-    """The page over ``reader``, not started yet. Raises ConfigError."""
+def puller_of(settings: GroundSettings, closing: contextlib.ExitStack, clock: Clock) -> Puller | None:
+    """What fetches pictures from the drones, at work until ``closing``; None where no drone is named.
+
+    Raises ConfigError.
+    """
+    folder = settings.ground.picture_folder
+    if not settings.pictures.drones or folder is None:
+        return None
+    for name, drone in settings.pictures.drones.items():
+        check(drone, name)
+    reader = closing.enter_context(open_store(settings.ground.store, clock))
+    puller = closing.enter_context(Puller(settings.pictures, reader, Pictures(folder), clock))
+    log.info("fetching pictures from %s", ", ".join(settings.pictures.drones))
+    return puller
+
+
+def site_of(
+    options: GroundOptions, reader: Store, collector: Collector, clock: Clock, puller: Puller | None = None
+) -> Site:
+    """The page over ``reader``, not started yet; only reviews are written to it.
+
+    ``puller`` None: no pictures are fetched. Raises ConfigError."""
     if options.http is None:
         raise ConfigError("ground.http: nothing is given, needs HOST:PORT")
     try:
@@ -91,10 +115,10 @@ def site_of(options: GroundOptions, reader: Reader, collector: Collector, clock:
         raise ConfigError(
             f"ground.http: the live page needs aiohttp ({error}); install it: pip install 'spanhawk[ground]'"
         ) from error
-    from edge.ground.web.access import Door, read_token, tls_context
     from edge.ground.web.features import Features
     from edge.ground.web.live import Live
     from edge.ground.web.metrics import metrics
+    from edge.ground.web.reviews import Reviews
 
     try:
         table = bands.load(options.bands)
@@ -104,17 +128,33 @@ def site_of(options: GroundOptions, reader: Reader, collector: Collector, clock:
         raise ConfigError(f"ground.tiles: there is no folder {options.tiles}")
     folder = options.picture_folder
     pictures = None if folder is None else Pictures(folder)
+    lost = (lambda vehicle, sha256: False) if puller is None else puller.lost
+
+    def troubles() -> list[str]:
+        return [*collector.health(), *([] if puller is None else puller.health())]
+
+    def heads() -> list[Any]:
+        now = reader.heads()
+        # The last one tells the page that pictures have come: the store does not know of them.
+        told = now.detections, now.cracks, list(now.coverage), now.states_us, now.reviews
+        return [*told, 0 if puller is None else puller.stored]
+
     shown = Shown(
         reader=reader,
         features=Features(reader, table, clock),
-        live=Live(reader, pictures, table, clock),
+        live=Live(reader, pictures, table, clock, lost),
+        reviews=Reviews(reader, clock),
         pictures=pictures,
         tiles=options.tiles,
-        troubles=collector.health,
+        troubles=troubles,
+        heads=heads,
         metrics=lambda: metrics(
-            reader, collector.counts, connected=collector.connected, troubles=len(collector.health())
+            reader,
+            collector.counts,
+            connected=collector.connected,
+            troubles=len(troubles()),
+            fetched={} if puller is None else puller.counts,
         ),
     )
-    context = None if options.http_cert_file is None else tls_context(options.http_cert_file, options.http_key_file)
-    door = Door(None if options.http_token_file is None else read_token(options.http_token_file))
-    return Site(listen(options.http), door, context, shown)
+    address, guard = listen(options.http, "ground.http"), options.guard
+    return Site(address, guard.door(), Guesses(clock), guard.context(), shown)

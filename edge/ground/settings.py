@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edge.ground.pictures import default_folder
 from edge.mqtt.paho import Options as MqttOptions
 from edge.support import config
+from edge.support.access import Guard
 from edge.support.errors import ConfigError
 
 
@@ -51,9 +50,7 @@ class GroundOptions:
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
         if self.http is not None:
-            self._check_http(listen(self.http))
-        if self.http_key_file is not None and self.http_cert_file is None:
-            raise ConfigError("ground.http_key_file is given without http_cert_file; give the certificate too")
+            self.guard.check(self.http)
         if not self.share or any(one in self.share for one in "/+#"):
             raise ConfigError(f"ground.share: got {self.share!r}, needs a name without / + #")
         if not 1 <= self.batch <= 10_000:
@@ -63,17 +60,12 @@ class GroundOptions:
         if not 1 <= self.resend_after_s <= 3600:
             raise ConfigError(f"ground.resend_after_s: got {self.resend_after_s}, needs 1 to 3600")
 
-    def _check_http(self, address: Listen) -> None:
-        if address.loopback:
-            return
-        lacking = [] if self.http_token_file is not None else ["http_token_file"]
-        if self.http_cert_file is None and not self.allow_plaintext:
-            lacking.append("http_cert_file (or allow_plaintext = true, on a network that nobody else listens to)")
-        if lacking:
-            raise ConfigError(
-                f"ground.http: got {self.http!r}, where other machines can connect; that needs [ground] "
-                f"{' and '.join(lacking)}. 127.0.0.1:{address.port} needs neither"
-            )
+    @property
+    def guard(self) -> Guard:
+        """How the page is guarded."""
+        return Guard(
+            "ground.http", "http_", self.http_token_file, self.http_cert_file, self.http_key_file, self.allow_plaintext
+        )
 
     @property
     def picture_folder(self) -> Path | None:
@@ -81,32 +73,37 @@ class GroundOptions:
         return default_folder(self.store) if self.pictures is None else self.pictures
 
 
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Where the page listens."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drone:
+    """A table ``[pictures.drones.VEHICLE]``: where the pictures of one drone are fetched."""
 
-    host: str
-    """A name or an address, without brackets."""
-    port: int
-    """0: any that is free."""
-
-    @property
-    def loopback(self) -> bool:
-        """True where only this machine can connect."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+    url: str
+    """As ``https://drone1.local:8765``: what the drone's own ``[pictures] listen`` says."""
+    token_file: Path | None = None
+    """Its first line is the drone's token."""
+    ca_file: Path | None = None
+    """Whose certificates are trusted (PEM), which may be the drone's own; None: the system's authorities."""
+    allow_plaintext: bool = False
+    """``http://`` to another machine: whoever can listen on that network reads the token and the pictures."""
 
 
-def listen(text: str) -> Listen:
-    """``HOST:PORT``, an IPv6 address in brackets. Raises ConfigError."""
-    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+)):(\d{1,5})", text, re.ASCII)
-    if found is None or int(found[3]) > 65535:
-        raise ConfigError(f"ground.http: got {text!r}, needs HOST:PORT, as 127.0.0.1:8080 or [::1]:8080")
-    return Listen(found[1] or found[2], int(found[3]))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureOptions:
+    """The ``[pictures]`` table: pictures of the cracks' best views, fetched from the drones."""
+
+    drones: Mapping[str, Drone] = field(default_factory=dict)
+    """By vehicle; those that are not named are not asked."""
+    rate_kb_s: int = 1000
+    """So much is fetched at most, from all drones together, kilobytes a second."""
+    min_free_mb: int = 500
+    """With less room on the disk nothing is fetched, megabytes."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if not 1 <= self.rate_kb_s <= 10_000_000:
+            raise ConfigError(f"pictures.rate_kb_s: got {self.rate_kb_s}, needs 1 to 10000000")
+        if self.min_free_mb < 0:
+            raise ConfigError(f"pictures.min_free_mb: got {self.min_free_mb}, needs 0 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,29 +111,36 @@ class GroundSettings:
     """All of it."""
 
     ground: GroundOptions
+    pictures: PictureOptions
     mqtt: MqttOptions
+
+
+_TABLES = ("ground", "pictures", "mqtt")
 
 
 def read(
     path: Path | None, *, broker: str | None = None, store: str | None = None, http: str | None = None
 ) -> GroundSettings:
-    """The file's tables ``[ground]`` and ``[mqtt]``; what is not None replaces the file's. Raises ConfigError."""
+    """The file's tables; what is not None replaces what it says. Raises ConfigError."""
     table: Mapping[str, Any] = {} if path is None else config.load(path)
     try:
         for key in table:
-            if key not in ("ground", "mqtt"):
-                raise config.unknown_key(key, key, ["ground", "mqtt"])
+            if key not in _TABLES:
+                raise config.unknown_key(key, key, list(_TABLES))
         ground = config.build(GroundOptions, _table(table, "ground"), "ground")
         ground = dataclasses.replace(
             ground, store=ground.store if store is None else store, http=ground.http if http is None else http
         )
+        pictures = config.build(PictureOptions, _table(table, "pictures"), "pictures")
+        if pictures.drones and ground.picture_folder is None:
+            raise ConfigError("pictures.drones: there is no folder for pictures; name one with [ground] pictures")
         given = dict(_table(table, "mqtt"))
         if broker is not None:
             given["url"] = broker
         mqtt = config.build(MqttOptions, given, "mqtt")
     except ConfigError as error:
         raise type(error)(f"{path or 'the command line'}: {error}") from error
-    return GroundSettings(ground, mqtt)
+    return GroundSettings(ground, pictures, mqtt)
 
 
 def _table(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -58,6 +58,12 @@ _TABLES = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {VERSION}",
 )
+# Made where they are missing: a store of an earlier day has none of them.
+_LATER_TABLES = (
+    """CREATE TABLE IF NOT EXISTS review (row INTEGER PRIMARY KEY, flight INTEGER NOT NULL, crack_id TEXT NOT NULL,
+        verdict TEXT NOT NULL, grade TEXT, remark TEXT, said_by TEXT, said_us INTEGER NOT NULL,
+        UNIQUE (flight, crack_id, said_us))""",
+)
 _PUT_DETECTION = """INSERT INTO detection (flight, seq, id, kind, crack_id, seen_us, score, west, south, east, north,
     payload, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _PUT_CRACK = """INSERT INTO crack (flight, crack_id, number, revision, state, kind, first_seen_us, seen_us, views,
@@ -146,6 +152,8 @@ class SqliteStore(Reading):
             _PUT_STATE,
             [(row.vehicle, row.flight_id, row.what, of.us(row.received_at), row.payload) for row in batch.states],
         )
+        said = [of.of_review(row, self._flight(row.vehicle, row.flight_id, now_us)) for row in batch.reviews]
+        db.executemany(of.PUT_REVIEW, said)
         if batch.refused:
             told = [(row.topic, row.reason, of.us(row.received_at), row.payload) for row in batch.refused]
             db.executemany(_PUT_REFUSED, told)
@@ -238,6 +246,8 @@ class SqliteStore(Reading):
             for statement in _TABLES:
                 db.execute(statement)
             db.execute("INSERT INTO store VALUES (?)", (secrets.token_hex(4),))
+        for statement in _LATER_TABLES:
+            db.execute(statement)
         db.execute("COMMIT")
 
     @contextlib.contextmanager

@@ -15,20 +15,19 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from edge.mqtt import Publisher, Request
+from edge.mqtt.abilities import Abilities
 from edge.mqtt.address import Address, parse_url
 from edge.mqtt.advice import loss, refusal, silence
 from edge.mqtt.commands import MAX_COMMAND_BYTES
 from edge.mqtt.connection import Arrived, Complaint, Disconnected, Ended, News, Noticed, Up, dialling
+from edge.mqtt.options import Options
 from edge.mqtt.reconnecting import ReconnectingPublisher
 from edge.mqtt.tls import Context, read_password, tls_context
 from edge.mqtt.topics import check_vehicle, commands_topic, receipts_topic, status_topic
 from edge.support.clock import Clock
-from edge.support.errors import ConfigError
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
     from paho.mqtt.reasoncodes import ReasonCode
 
 log = logging.getLogger(__name__)
+
+__all__ = ["Options", "PahoConnection", "open_publisher"]
 
 _DIAL_TIMEOUT_S = 10.0
 # How long one turn waits for the network; also how late a wish to leave is noticed.
@@ -45,70 +46,8 @@ _LEAVE_TURNS = 10
 _LIBRARY_ERROR = 0x08
 # The broker must not send us more than this in one packet (MQTT 5 only).
 _MAX_INCOMING_BYTES = 64 << 10
-# Reason codes (MQTT 5.0, 3.2.2.2).
+# The words of reason codes (MQTT 5.0, 3.14.2.1).
 _PROVOKED = ("Packet too large", "Protocol error", "Malformed packet", "Payload format invalid")
-_RETAIN_NOT_SUPPORTED, _QOS_NOT_SUPPORTED = 0x9A, 0x9B
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """The ``[mqtt]`` table."""
-
-    url: str = "mqtt://localhost:1883"
-    """The broker: ``mqtt://host:1883`` or, encrypted, ``mqtts://host:8883``. No user name or password in it."""
-    username: str | None = None
-    """User name; None: none is sent."""
-    password_file: Path | None = None
-    """File with the password on its first line, read once; None: none is sent."""
-    ca_file: Path | None = None
-    """PEM file of the authorities that may sign the broker's certificate; None: the system's."""
-    cert_file: Path | None = None
-    """PEM file of this vehicle's own certificate; None: it has none."""
-    key_file: Path | None = None
-    """PEM file of its key; None: it stands in ``cert_file``."""
-    protocol: Literal["5", "3.1.1"] = "5"
-    """MQTT version; 3.1.1 only for brokers without 5: it hides refusals."""
-    client_id: str | None = None
-    """Must be unique at the broker; None: ``spanhawk-`` and the vehicle's name."""
-    keepalive_s: int = 10
-    """A silent connection is given up after twice this, seconds."""
-    window: int = 20
-    """Letters on their way at one time; at 200 ms round trip 20 give about 80 a second."""
-    max_payload_bytes: int = 256 << 10
-    """Larger letters are refused here rather than at the broker, bytes."""
-
-    def __post_init__(self) -> None:
-        address = parse_url(self.url)
-        if not address.encrypted and (self.ca_file or self.cert_file or self.key_file):
-            raise ConfigError(
-                f"mqtt.ca_file, cert_file and key_file need an encrypted url, as mqtts://{address.host}:8883"
-            )
-        if self.password_file is not None and self.username is None:
-            raise ConfigError("mqtt.password_file is given without mqtt.username; give the name it belongs to")
-        for name, low, high in (("keepalive_s", 1, 3600), ("window", 1, 1000), ("max_payload_bytes", 1024, 256 << 20)):
-            if not low <= getattr(self, name) <= high:
-                raise ConfigError(f"mqtt.{name}: got {getattr(self, name)}, needs {low} to {high}")
-
-
-@dataclass(slots=True)
-class Abilities:
-    """What a broker can do, as far as it has answered; learnt in one connection for the next."""
-
-    retains: bool = True
-    acknowledges: bool = True
-    """It takes QoS 1."""
-
-    def shortcoming(self, broker: Address) -> str | None:
-        """What it cannot do, as one sentence; None when nothing is missing."""
-        found = []
-        if not self.retains:
-            found.append(
-                "keeps no retained messages: a later subscriber sees neither the status nor that this vehicle "
-                "vanished (retain_available)"
-            )
-        if not self.acknowledges:
-            found.append("takes QoS 0 only, so letters are confirmed by an answer to what follows them (max_qos)")
-        return f"{broker} " + ", and ".join(found) if found else None
 
 
 def open_publisher(
@@ -252,10 +191,10 @@ class PahoConnection:
     ) -> None:
         if reason.is_failure:
             self._refused = str(reason)
-            self._learn(retains=reason.value != _RETAIN_NOT_SUPPORTED, acknowledges=reason.value != _QOS_NOT_SUPPORTED)
+            self._asks_less = self._abilities.refused(reason.value)
             return
         self._accepted = True
-        self._learn(
+        self._abilities.learn(
             retains=getattr(properties, "RetainAvailable", 1) != 0,
             acknowledges=getattr(properties, "MaximumQoS", 2) != 0,
         )
@@ -266,12 +205,6 @@ class PahoConnection:
                 self._abilities.shortcoming(self._address),
             )
         )
-
-    def _learn(self, *, retains: bool, acknowledges: bool) -> None:
-        """A broker that refuses a flag is called again without it."""
-        able = self._abilities
-        self._asks_less = (able.retains and not retains) or (able.acknowledges and not acknowledges)
-        able.retains, able.acknowledges = able.retains and retains, able.acknowledges and acknowledges
 
     def _ask(self) -> None:
         """Subscribe once more: packets of one connection are worked off in order, so its answer tells that what was

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import ssl
-import stat
 from pathlib import Path
 from typing import Any
 
 from edge.support.errors import ConfigError
+from edge.support.secret import read_secret
 
 log = logging.getLogger(__name__)
+
+_MOST_BYTES = 65_535
 
 
 class Context(ssl.SSLContext):
@@ -49,19 +51,15 @@ def tls_context(ca_file: Path | None, cert_file: Path | None, key_file: Path | N
 
 def read_password(path: Path) -> str:
     """The first line of ``path``. Raises ConfigError, which never shows what the file holds."""
-    try:
-        mode, text = path.stat().st_mode, path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"mqtt.password_file: cannot read {path} ({error.strerror})") from error
-    except UnicodeDecodeError:
-        # from None: the error would show its bytes
-        raise ConfigError(f"mqtt.password_file: {path} is not UTF-8 text; save it again, as UTF-8") from None
-    password = text.split("\n", 1)[0].rstrip("\r")
-    if not password:
+    password = read_secret(path, "mqtt.password_file")
+    if not password.text:
         raise ConfigError(f"mqtt.password_file: the first line of {path} is empty; write the password there")
-    if mode & stat.S_IROTH:
+    size = len(password.text.encode())
+    if size > _MOST_BYTES:
+        raise ConfigError(f"mqtt.password_file: the first line of {path} has {size} bytes, MQTT takes {_MOST_BYTES}")
+    if password.open_to_all:
         log.warning("%s can be read by every user of this machine; chmod 600 it", path)
-    return password
+    return password.text
 
 
 def _load_authorities(context: ssl.SSLContext, ca_file: Path) -> None:

@@ -68,6 +68,7 @@ def load(text: str, path: Path, history: History, at_ns: Callable[[float], int])
     """
     first: float | None = None
     last: float | None = None
+    radians: bool | None = None  # whether all positions could be
     for number, row in _rows(text, path):
         t_s = row["t_s"]
         if t_s is None:
@@ -75,7 +76,16 @@ def load(text: str, path: Path, history: History, at_ns: Callable[[float], int])
         if last is not None and t_s <= last:
             raise NavFileError(f"{path}, row {number}: t_s is {t_s:g} after {last:g}; it must rise from row to row")
         first, last = t_s if first is None else first, t_s
+        lat_deg, lon_deg = row["lat_deg"], row["lon_deg"]
+        if lat_deg is not None and lon_deg is not None:
+            radians = radians is not False and abs(lat_deg) <= math.pi / 2 and abs(lon_deg) <= math.pi
         _feed(history, at_ns(t_s), row, f"{path}, row {number}")
+    if radians:
+        log.warning(
+            "%s: every position lies in the sea off Africa, within 1.6 degrees of latitude 0 and 3.2 of longitude 0: "
+            "are they in radians? lat_deg and lon_deg are degrees",
+            path,
+        )
     if first is None or last is None:
         raise NavFileError(f"{path}: has a header but no rows; nothing is known of any frame, so leave out --nav")
     return Span(first, last)

@@ -21,6 +21,8 @@ _LOOK_US = 5_000_000
 _LONGEST_STALL_US = 120_000_000
 _AGREEING = 3
 _EVEN_US = 100_000
+_SECOND_US = 1_000_000
+_SAME_PACE = 2.0
 
 Row = tuple[int, int, int]
 """Number of its record in the log, time stamp and boot time, both in microseconds."""
@@ -47,9 +49,34 @@ class Found:
     """The record at which both began anew, so that nobody can tell how much later it was; None: there is none."""
 
 
+def pace(rows: Sequence[Row]) -> float | None:
+    """How fast the boot time of ``rows`` runs against their stamps: 1 where both count alike, 0 where it stands.
+
+    The median over a second of the stamps each; None for rows of one moment.
+    """
+    found: list[float] = []
+    ahead = 0
+    for place, (_, stamp_us, boot_us) in enumerate(rows):
+        ahead = max(ahead, place)
+        while ahead < len(rows) and rows[ahead][1] - stamp_us < _SECOND_US:
+            ahead += 1
+        if ahead == len(rows):
+            break
+        found.append((rows[ahead][2] - boot_us) / (rows[ahead][1] - stamp_us))
+    if not found and rows and rows[-1][1] > rows[0][1]:
+        found = [(rows[-1][2] - rows[0][2]) / (rows[-1][1] - rows[0][1])]
+    return sorted(found)[len(found) // 2] if found else None
+
+
+def counts_otherwise(rows: Sequence[Row]) -> bool:
+    """True when the boot time of ``rows`` is in another unit than the stamps, or stands still."""
+    found = pace(rows)
+    return found is not None and not 1 / _SAME_PACE <= found <= _SAME_PACE
+
+
 def is_even(rows: Sequence[Row]) -> bool:
     """True when the boot time of ``rows`` mostly advances as the stamps do, so that it can be a reference."""
-    if len(rows) < 2:
+    if len(rows) < 2 or counts_otherwise(rows):
         return False
     changes = sorted(abs(_late(b) - _late(a)) for a, b in pairwise(rows))
     return changes[len(changes) // 2] <= _EVEN_US and rows[-1][2] != rows[0][2]

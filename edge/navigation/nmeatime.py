@@ -27,6 +27,7 @@ _SAME_PLACE_M = 10.0
 _SAME_SPOT_M = 0.5
 _NEAR_RUNS = 1200  # 30 s of two sentences at 20 Hz
 _INTERLEAVED_SHARE = 0.1
+_DATE_LAG_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ def _absolute(runs: Sequence[Epoch], warnings: list[str]) -> list[float]:
         own, after = dated[number], following[number]
         step_s = _ring(run.time_of_day_s - runs[number - 1].time_of_day_s) if number else 0.0
         if own is not None:
+            if times:
+                own += _late_date_s(run, own - glitch_s - times[-1] - step_s)
             if times and abs(own - glitch_s - times[-1]) > _GLITCH_S:
                 glitch_s = own - times[-1] - step_s
                 warnings.append(f"its date changes to {midnights[number]:%Y-%m-%d} in flight; that change is ignored")
@@ -112,6 +115,16 @@ def _absolute(runs: Sequence[Epoch], warnings: list[str]) -> list[float]:
         else:
             times.append(times[-1] + step_s if times else run.time_of_day_s)
     return times
+
+
+def _late_date_s(run: Epoch, beyond_s: float) -> float:
+    """What a date that changes a little before or after midnight is wrong by, seconds; 0 where it is right.
+
+    ``beyond_s``: by how much the date steps more than the time of day does.
+    """
+    from_midnight_s = min(run.time_of_day_s, abs(_DAY_S - run.time_of_day_s))
+    is_day = abs(abs(beyond_s) - _DAY_S) < 1e-3
+    return -beyond_s if is_day and from_midnight_s <= _DATE_LAG_S else 0.0
 
 
 def _with_leap_seconds(runs: Sequence[Epoch], times: Sequence[float]) -> list[float]:

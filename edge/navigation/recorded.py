@@ -72,22 +72,27 @@ def open_navigator(options: Options, clock: Clock) -> Navigator:
     warnings = (*loaded.warnings, *_gaps_and_jumps(history))
     for warning in warnings:
         log.warning("%s: %s", options.path, warning)
-    return RecordedNavigator(options.path, history, utc, warnings, _began_at(loaded, options))
+    return RecordedNavigator(options, history, utc, warnings, loaded)
 
 
 class RecordedNavigator:
     """Answers from a log that has been read."""
 
     def __init__(
-        self, path: Path, history: History, utc: UtcTrack, warnings: Sequence[str], began_at: datetime | None
+        self, options: Options, history: History, utc: UtcTrack, warnings: Sequence[str], loaded: Loaded
     ) -> None:
-        self._path, self._history, self._utc, self._warnings = path, history, utc, tuple(warnings)
-        self.began_at = began_at
+        self._path, self._history, self._utc, self._warnings = options.path, history, utc, tuple(warnings)
+        self._span, at_ns, reach_ns = loaded.span, _time_axis(options), round(history.limits.stale_s * 1e9)
+        self._covers_ns = at_ns(self._span.first_s) - reach_ns, at_ns(self._span.last_s) + reach_ns
+        self._outside: set[int] = set()
+        self.began_at = _began_at(loaded, options)
         """UTC of the first frame by the clock of the computer that wrote the log, which is not verified; None:
         the log does not say."""
 
     def at(self, exposed_ns: int) -> NavState:
         """The log at ``exposed_ns``, interpolated."""
+        if not self._covers_ns[0] <= exposed_ns <= self._covers_ns[1]:
+            self._outside.add(exposed_ns)
         return self._history.at(exposed_ns)
 
     def utc_at(self, exposed_ns: int) -> datetime | None:
@@ -95,10 +100,15 @@ class RecordedNavigator:
         return self._utc.at(exposed_ns)
 
     def health(self) -> str | None:
-        """A sentence when the whole log holds no fix."""
-        if self._history.fix_count:
-            return None
-        return f"{self._path} holds no fix at all, so nothing in this replay has a position"
+        """A sentence when the whole log holds no fix, or frames that were asked for stand outside of it."""
+        if not self._history.fix_count:
+            return f"{self._path} holds no fix at all, so nothing in this replay has a position"
+        if self._outside:
+            return (
+                f"{len(self._outside)} frames stand outside of {self._path} and have no position: it covers "
+                f"{self._span.first_s:g} to {self._span.last_s:g} s; --nav-offset and --fps say where the frames stand"
+            )
+        return None
 
     def warnings(self) -> tuple[str, ...]:
         """What had to be guessed or left out when the log was read."""
@@ -159,7 +169,7 @@ def _time_axis(options: Options) -> Callable[[float], int]:
 
 def _text(data: bytes, path: Path) -> str:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise NavFileError(f"{path}: is UTF-16 text; save it as CSV in UTF-8")
+        raise NavFileError(f"{path}: is UTF-16 text; save it as UTF-8")
     for magic, word in _FOREIGN:
         if data.startswith(magic):
             raise NavFileError(f"{path}: is {word}")

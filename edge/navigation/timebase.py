@@ -17,6 +17,7 @@ LATEST_RECORDED_UTC = datetime(2044, 8, 16, tzinfo=UTC)  # 1,024 weeks after 202
 _REACH_NS = 60_000_000_000
 _STEP = timedelta(seconds=1)
 _AGREEING = 3
+_AGREEING_NS = 2_000_000_000
 
 _WINDOW_NS = 60_000_000_000
 _REBOOT_BACK_MS = 2_000
@@ -36,14 +37,15 @@ class UtcTrack:
     """UTC as a source gave it, over monotonic time; one thread adds, any thread asks.
 
     Answers within 60 s of a time that was heard. A time before ``earliest`` is refused; one that steps
-    by more than 1 s against the one before is withheld until three in a row agree.
+    by more than 1 s against those before is withheld until three in a row agree for two seconds. A time that stands
+    still, as of a receiver that hangs, steps again and again.
     """
 
     def __init__(self, *, earliest: datetime = EARLIEST_RECORDED_UTC, keep_s: float | None = 60.0) -> None:
         self._earliest = earliest
         self._lock = threading.Lock()
         self._track: Samples[datetime] = Samples(None if keep_s is None else round(keep_s * 1e9))
-        self._last: tuple[int, datetime] | None = None
+        self._anchor: tuple[int, datetime] | None = None  # a time of the last minute, which the next must agree with
         self._wanted = 0
 
     def hear(self, at_ns: int, utc: datetime) -> None:
@@ -53,11 +55,15 @@ class UtcTrack:
                 self._track.add(at_ns, utc)
 
     def _agrees(self, at_ns: int, utc: datetime) -> bool:
-        last, self._last = self._last, (at_ns, utc)
-        if last is not None and abs(utc - last[1] - _elapsed(at_ns - last[0])) > _STEP:
-            self._wanted = _AGREEING
-        elif self._wanted:
-            self._wanted -= 1
+        anchor = self._anchor or (at_ns, utc)
+        if abs(utc - anchor[1] - _elapsed(at_ns - anchor[0])) > _STEP:
+            self._wanted, self._anchor = _AGREEING, (at_ns, utc)
+            return False
+        if self._wanted:
+            waited = at_ns - anchor[0] >= _AGREEING_NS
+            self._wanted = max(0 if waited else 1, self._wanted - 1)
+        elif self._anchor is None or at_ns - anchor[0] > _REACH_NS:  # the two clocks drift apart in the long run
+            self._anchor = (at_ns, utc)
         return not self._wanted
 
     @property
@@ -91,7 +97,9 @@ class BootClock:
     for half a minute.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, believed: bool = True) -> None:
+        """``believed`` False: it is known already that the time of arrival has to do."""
+        self._believed = believed
         self._least: deque[tuple[int, int]] = deque()  # (arrival, difference), differences rising
         self._newest_ms = 0
         self._most: deque[tuple[int, int]] = deque()  # (arrival, question less answer), differences falling
@@ -104,7 +112,7 @@ class BootClock:
 
     def doubted(self, now_ns: int) -> bool:
         """True while the boot time is not believed, so that the time of arrival is taken."""
-        return self._doubted_ns is not None and now_ns - self._doubted_ns <= _DOUBT_NS
+        return not self._believed or (self._doubted_ns is not None and now_ns - self._doubted_ns <= _DOUBT_NS)
 
     def to_and_fro(self, now_ns: int) -> bool:
         """True while two counts alternate: two senders under one address."""

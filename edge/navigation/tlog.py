@@ -7,7 +7,7 @@ record counts when its frame's checksum is right or the next record follows it.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
@@ -84,6 +84,7 @@ def load(
     log = _of(survey.address, data, decode)
     if mount.gimbal == "auto" and any(framing.message_id(data, start) in framing.GIMBAL for start in log.starts):
         mount = replace(mount, gimbal="flags")  # it is there from the first moment, not from its first report on
+    counts = _counts(data, log)
     vehicle = Vehicle(
         history,
         utc,
@@ -91,8 +92,9 @@ def load(
         system_id=survey.address[0],
         component_id=survey.address[1],
         unstated=None if survey.states_fix else FixKind.FIX_3D,
+        counts=not logclock.counts_otherwise(counts.get(framing.GLOBAL_POSITION_INT, ())),
     )
-    elapsed_us, clock_warnings = _elapsed_us(data, log)
+    elapsed_us, clock_warnings = _elapsed_us(log, counts)
     heard: dict[str, None] = {}  # what the vehicle warned of, each sentence once
     asked_ns = at_ns(0.0)
     for number in sorted(range(len(elapsed_us)), key=elapsed_us.__getitem__):
@@ -130,23 +132,27 @@ def _of(address: Address, data: bytes, decode: framing.Decode) -> _Log:
     return log._replace(first_us=first_us or 0, last_us=last_us)
 
 
-def _elapsed_us(data: bytes, log: _Log) -> tuple[list[int], list[str]]:
+def _elapsed_us(log: _Log, counts: Mapping[int, Sequence[logclock.Row]]) -> tuple[list[int], list[str]]:
     """Flown time of each record of ``log`` since the first record of the file, and what had to be said of its clock.
 
     Records after a moment at which nobody can tell the time are left out.
     """
-    rows = _reference(data, log)
+    rows = _reference(counts)
     found = logclock.compare(rows) if rows else logclock.Found((), (), _backwards(log.stamps_us))
     kept = len(log.stamps_us) if found.lost is None else found.lost
     stamps_us = logclock.corrected(log.stamps_us, found, rows)[:kept]
     origin_us, began = _origin_us(stamps_us, rows[0][0] if rows else 0, log.first_us)
     elapsed_us = [stamp_us - origin_us for stamp_us in stamps_us]
     steps = [step for step in found.steps if abs(step.by_us) >= _WORTH_SAYING_US and step.record < kept]
-    said = began + [
-        f"the logging clock was set by {step.by_us / 1e6:+.1f} s at {elapsed_us[step.record] / 1e6:.1f} s; "
-        "the time that the autopilot counts is used"
-        for step in steps[:_MOST_SAID]
-    ]
+    said = (
+        began
+        + _other_unit(rows, counts)
+        + [
+            f"the logging clock was set by {step.by_us / 1e6:+.1f} s at {elapsed_us[step.record] / 1e6:.1f} s; "
+            "the time that the autopilot counts is used"
+            for step in steps[:_MOST_SAID]
+        ]
+    )
     if len(steps) > _MOST_SAID:
         said.append(f"the logging clock was set {len(steps)} times in all")
     if found.restarts:
@@ -181,15 +187,31 @@ def _origin_us(stamps_us: list[int], reference: int, first_us: int) -> tuple[int
     ]
 
 
-def _reference(data: bytes, log: _Log) -> list[logclock.Row]:
-    """The most frequent kind of message whose own time advances evenly; empty when none does."""
+def _counts(data: bytes, log: _Log) -> Mapping[int, Sequence[logclock.Row]]:
+    """Of each kind of message that carries it, the time since the autopilot's start beside the log's stamp."""
     rows: dict[int, list[logclock.Row]] = {}
     for number, (stamp_us, start) in enumerate(zip(log.stamps_us, log.starts, strict=True)):
         boot_us = framing.boot_us(data, start)
         if boot_us is not None:
             rows.setdefault(framing.message_id(data, start), []).append((number, stamp_us, boot_us))
-    even = [kind for kind in rows.values() if logclock.is_even(kind)]
+    return rows
+
+
+def _reference(counts: Mapping[int, Sequence[logclock.Row]]) -> Sequence[logclock.Row]:
+    """The most frequent kind of message whose own time advances evenly; empty when none does."""
+    even = [kind for kind in counts.values() if logclock.is_even(kind)]
     return max(even, key=len, default=[])
+
+
+def _other_unit(reference: Sequence[logclock.Row], counts: Mapping[int, Sequence[logclock.Row]]) -> list[str]:
+    """That no kind of message counts as the log's stamps do, though several count: then the stamps may be wrong."""
+    paces = sorted(pace for rows in counts.values() if (pace := logclock.pace(rows)))
+    if reference or len(paces) < 2:
+        return []
+    return [
+        f"the autopilot's own time runs {paces[len(paces) // 2]:.3g} times as fast as the log's time stamps, which "
+        "should count microseconds; the stamps are taken as they are"
+    ]
 
 
 def _backwards(stamps_us: Sequence[int]) -> int | None:

@@ -25,7 +25,7 @@ from edge.navigation.history import History
 from edge.navigation.receivers import FIRST, SECOND, Receivers
 from edge.navigation.roster import Roster, is_vehicle, states_autopilot
 from edge.navigation.timebase import BootClock, UtcTrack
-from edge.navigation.track import on_null_island
+from edge.navigation.track import distance_m, on_null_island
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # MAV_SENSOR_ORIENTATION of the six plain directions: forward, right, down in the vehicle's axes.
@@ -41,6 +41,7 @@ _SAME_DIRECTION = math.cos(math.radians(15.0))
 _SIGNAL_INVALID = 1
 _NO_RANGE_CM = 65_535  # the field is full: 655.35 m is what a sensor sends that sees nothing
 _UNIX_US = 10**15
+_APART_M = 1000.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +96,7 @@ class Vehicle:
 
     ``system_id`` None: the first vehicle (see ``roster``) whose heartbeat comes from ``component_id``; a stated one
     is believed whatever it calls itself. ``unstated``: the kind claimed for positions while no receiver's message
-    has ever been heard (None: they are no fix).
+    has ever been heard (None: they are no fix). ``counts`` False: its time since its start is known to be wrong.
     """
 
     def __init__(
@@ -107,16 +108,18 @@ class Vehicle:
         system_id: int | None = None,
         component_id: int = 1,
         unstated: FixKind | None = None,
+        counts: bool = True,
     ) -> None:
         self._history, self._utc, self._mount = history, utc, mount
         self._mounted, self._orientations = rotation.quaternion(mount.attitude()), mount.ranges()
         self._aboard = Aboard(history, self._mounted, mount.gimbal, range_on_gimbal=mount.range_on_gimbal)
         self._component_id = component_id
         self._unstated = unstated
-        self._clock = BootClock()
+        self._clock = BootClock(believed=counts)
         self._stale_ns = round(history.limits.stale_s * 1e9)
         self._receivers = Receivers(self._stale_ns)
         self._filtered_ns: int | None = None  # when the filter last had a position
+        self._apart: tuple[int, float] | None = None  # when it last was far from the receiver's, and how far, metres
         self._chosen = system_id is not None
         self.system_id = system_id
         self.roster = Roster()
@@ -167,9 +170,19 @@ class Vehicle:
         found = (
             self.roster.rivals((self.system_id, self._component_id), now_ns) if self.system_id is not None else None,
             self._receivers.stands_in(now_ns),
+            self._far_apart(now_ns),
             odd_clock if self._clock.doubted(now_ns) and not self._clock.to_and_fro(now_ns) else None,
         )
         return tuple(sentence for sentence in found if sentence)
+
+    def _far_apart(self, now_ns: int) -> str | None:
+        heard_ns, apart_m = self._apart or (None, 0.0)
+        if not self._lately(heard_ns, now_ns):
+            return None
+        return (
+            f"the autopilot's own position lies {apart_m / 1000:.0f} km from its satellite receiver's: neither is "
+            "taken; look at its estimate before the flight"
+        )
 
     def hear(self, message: Any, now_ns: int) -> None:
         """Take in one message that arrived at ``now_ns``."""
@@ -238,17 +251,20 @@ class Vehicle:
         at_ns = self._measured_ns(message, now_ns)
         lat_deg, lon_deg, alt_m = message.lat / 1e7, message.lon / 1e7, message.alt / 1e3
         gps = self._receivers.best(now_ns)
-        if on_null_island(lat_deg, lon_deg) and gps is not None:
+        nowhere = on_null_island(lat_deg, lon_deg) or not (abs(lat_deg) <= 90.0 and abs(lon_deg) <= 180.0)
+        if nowhere and gps is not None:
             self._filtered_ns = None  # the filter has no position: the receiver's own stands in
             return
         self._filtered_ns = now_ns
+        fix: Fix | None = None
         if gps is not None:
             ellipsoid_m = _ellipsoid_m(alt_m, gps)
             fix = Fix(gps.kind, lat_deg, lon_deg, alt_m, gps.h_accuracy_m, gps.v_accuracy_m, 0, ellipsoid_m)
+            apart_m = distance_m(fix, gps)
+            if apart_m > _APART_M and not on_null_island(gps.lat_deg, gps.lon_deg):
+                self._apart, fix = (now_ns, apart_m), None
         elif self._unstated is not None and not self.heard_ns.keys() & {FIRST, SECOND}:
             fix = Fix(self._unstated, lat_deg, lon_deg, alt_m, None, None, 0)
-        else:
-            fix = None
         self._hear_fix(at_ns, fix, now_ns)
 
     def _hear_fix(self, at_ns: int, fix: Fix | None, now_ns: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edge.surface.matching import Matrix, project
+from edge.surface.homography import Matrix, project
 from edge.surface.registration import Prediction, Registered
 
 Points = npt.NDArray[np.float64]
@@ -87,6 +87,11 @@ class Anchor:
         """One view whose millimetres per pixel are known."""
         self._mm[0] += gsd_mm_per_px / placed.unit_per_px
         self._mm[1] += 1
+
+    @property
+    def unknown(self) -> bool:
+        """Whether no view said anything of it."""
+        return not self.views and not self._mm[1]
 
     @property
     def mm_per_unit(self) -> float | None:

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.cracks import Crack
+from edge.surface.homography import Matrix, project
 from edge.surface.joining import GAP_PX as WIDEST_PX
 from edge.surface.joining import doubled, fragments, straighten
 from edge.surface.lines import Line, Points, evenly, mark
-from edge.surface.matching import Matrix, project
 from edge.surface.merging import append, gaps
 from edge.surface.nearby import Nearby
 from edge.surface.overlay import SPACING_PX, Overlay, Shared, View
@@ -202,31 +202,35 @@ class CrackMap:
         self.next_number += 1
         return line
 
-    def finish(self, apart: Set[int] = frozenset()) -> list[tuple[int, int]]:
+    def finish(self, apart: Set[int] = frozenset(), charts: Set[int] | None = None) -> list[tuple[int, int]]:
         """At the end of the flight one view is enough: no other will come. Returns (younger, older) numbers joined.
 
-        Lines ``apart`` are no cracks by the judgement of all views, and are joined to none.
+        Lines ``apart`` are no cracks by the judgement of all views, and are joined to none. ``charts``: those that no
+        frame comes to any more; None: all.
         """
-        given_up = self._join(1)
-        self._settle(apart, given_up)
-        lines = self._candidates(apart)
+        given_up = self._join(1, charts)
+        self._settle(apart, charts, given_up)
+        lines = self._candidates(apart, charts)
         changed = straighten(lines, {line.number: line.step / SPACING_PX for line in lines})
         for number in changed:
             line = self.lines[number]
             line.tidy()
             self._near[line.chart].put(number, line.box)
         if changed:
-            self._settle(apart, given_up)
+            self._settle(apart, charts, given_up)
         return given_up
 
-    def _candidates(self, apart: Set[int]) -> list[Line]:
-        return [line for line in self.lines.values() if line.number not in apart and len(line.xy) >= 3]
+    def _candidates(self, apart: Set[int], charts: Set[int] | None) -> list[Line]:
+        return [
+            line for line in self.lines.values()
+            if line.number not in apart and len(line.xy) >= 3 and (charts is None or line.chart in charts)
+        ]  # fmt: skip
 
-    def _settle(self, apart: Set[int], given_up: list[tuple[int, int]]) -> None:
+    def _settle(self, apart: Set[int], charts: Set[int] | None, given_up: list[tuple[int, int]]) -> None:
         """Join what is one crack until nothing is left to join."""
         refused: set[tuple[int, int]] = set()
         while True:
-            lines = self._candidates(apart)
+            lines = self._candidates(apart, charts)
             px = {line.number: line.step / SPACING_PX for line in lines}
             for kept, taken in doubled(lines, px):
                 self._merge(self.lines[kept], self.lines[taken], given_up)
@@ -253,10 +257,11 @@ class CrackMap:
         given_up.append((younger.number, older.number))
         return True
 
-    def _join(self, enough: int = JOIN_VOTES) -> list[tuple[int, int]]:
+    def _join(self, enough: int = JOIN_VOTES, charts: Set[int] | None = None) -> list[tuple[int, int]]:
         """Join the pairs that enough views voted for; the younger number is given up."""
         given_up: list[tuple[int, int]] = []
-        for pair in self._votes.take(enough):
+        among = None if charts is None else {line.number for line in self.lines.values() if line.chart in charts}
+        for pair in self._votes.take(enough, among):
             older, younger = (self.lines.get(number) for number in pair)
             if older is None or younger is None or not self._merge(older, younger, given_up, GAP_PX):
                 continue

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -20,11 +19,11 @@ from edge.cracks import Crack
 from edge.frames import RGB
 from edge.surface import CrackSize
 from edge.surface.anchor import Anchor, Axes, prediction
+from edge.surface.best import Best, sharpness
 from edge.surface.identity import CrackMap, Sighting
 from edge.surface.judgement import first
-from edge.surface.lines import lengths
 from edge.surface.place import View
-from edge.surface.record import Best, CrackState, Entry, gone, length_sigma_mm, measure
+from edge.surface.record import CrackState, Entry, Told, gone, measure, state_of
 from edge.surface.registration import VIEW_SHIFT, Registered, Registrar
 
 Points = npt.NDArray[np.float64]
@@ -42,12 +41,8 @@ GROWTH = 0.2
 """A crack that became longer by this share while in sight is told of again."""
 KEPT_MARKS = 2000
 """So many marks that were never told of are kept; those that went out of sight first are forgotten."""
-MOST_CHARTS = 4096
-"""So many charts without a crack are remembered: over water or plain walls each frame begins one."""
-BETTER = 1.25
-"""A view with a picture gives way to one that is better by this factor: it bounds how many pictures a crack takes."""
-BANDS = 24
-"""A picture's sharpness is read along so many rows."""
+MOST_CHARTS = 2048
+"""Of so many charts without a crack it is kept where they lie: over water or plain walls each frame begins one."""
 UNKNOWN_POSE_M = 3.0
 """Standard uncertainty of a pose whose source states none: enough to let the pictures decide."""
 
@@ -72,7 +67,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Told:
+class Added:
     """What a frame changed."""
 
     numbers: tuple[int | None, ...]
@@ -89,7 +84,6 @@ class Inventory:
         self.registrar = Registrar()
         self.map = CrackMap()
         self.entries: dict[int, Entry] = {}
-        self._gone: list[CrackState] = []
         self.axes: Axes | None = None
         self.anchors: dict[int, Anchor] = {}
         self.frame_name: str | None = None
@@ -101,7 +95,7 @@ class Inventory:
         self._elsewhere: set[int] = set()
         """Cracks whose picture another flight kept."""
 
-    def add(self, look: Look) -> Told:
+    def add(self, look: Look) -> Added:
         """Take in one frame; returns its cracks' numbers and the revisions that are due."""
         self.frames += 1
         height, width = look.rgb.shape[:2]
@@ -124,8 +118,6 @@ class Inventory:
                 if self.map.lines[number].chart == placed.chart:
                     entry.unit_per_px = placed.unit_per_px
         anchor = self.anchors.setdefault(placed.chart, Anchor())
-        if len(self.anchors) > MOST_CHARTS + MOST_CHARTS // 8:
-            self._leave_charts(placed.chart)
         if points_m is not None:
             anchor.add(placed, corners, points_m)
         if look.view.plane is not None:
@@ -133,28 +125,34 @@ class Inventory:
             anchor.scale(placed, 1000 * plane.range_m / plane.lens.fx_px)
         matched = self.map.add(look.cracks, placed, (height, width))
         revisions = self._give_up(matched.given_up)
-        sharpness = _sharpness(look.rgb)
+        clear = sharpness(look.rgb)
         for sighting in matched.sightings:
-            self._see(sighting, look, placed, sharpness)
+            self._see(sighting, look, placed, clear)
         if len(self.entries) > self._trim_at:
             self._trim()
+        if placed.method == "first":
+            revisions += self._conclude()
+            self._leave_charts()
         revisions += self._due({one.number for one in matched.sightings} | {kept for _, kept in matched.given_up})
-        return Told(matched.numbers, tuple(revisions), placed)
+        return Added(matched.numbers, tuple(revisions), placed)
 
     def begin_pictures(self) -> None:
         """The pictures known so far lie in an earlier flight's folder: take new ones of what is seen again."""
         self._elsewhere = set(self.entries)
 
     def finish(self) -> tuple[CrackState, ...]:
-        """At the end of the flight: a revision of every crack that was not told of as it is now."""
+        """At the end of the flight: a revision of every crack that is not as it was told of last."""
         no_cracks = {number for number, entry in self.entries.items() if entry.judgement.state == "withdrawn"}
         joined = self._give_up(self.map.finish(no_cracks))
-        changed = [number for number, entry in self.entries.items() if self._changed(number, entry, 0.0)]
+        changed = [number for number, entry in self.entries.items() if self._differs(number, entry)]
         return (*joined, *(self._tell(number) for number in changed))
 
     def all(self) -> tuple[CrackState, ...]:
-        """Every crack as it is now, those that were withdrawn last; numbers no new revision."""
-        return (*(self._state(number, entry.revision) for number, entry in self.entries.items()), *self._gone)
+        """Every crack that is followed, as it is now, under the revision that was told last.
+
+        It is not what was told: only the states that ``add`` and ``finish`` return are for others.
+        """
+        return tuple(self._state(number, entry.revision) for number, entry in self.entries.items())
 
     def on_structure(self, chart: int, points: Points) -> Points | None:
         """Points (N, 2) of a chart in ``frame_name``, metres (N, 3); None where its views had no place."""
@@ -166,7 +164,7 @@ class Inventory:
         anchor = self.anchors.get(chart)
         return None if anchor is None else anchor.mm_per_unit
 
-    def _see(self, sighting: Sighting, look: Look, placed: Registered, sharpness: float) -> None:
+    def _see(self, sighting: Sighting, look: Look, placed: Registered, clear: float) -> None:
         entry = self.entries.get(sighting.number)
         crack = None if sighting.crack is None else look.cracks[sighting.crack]
         if entry is None:
@@ -188,11 +186,12 @@ class Inventory:
         entry.score = max(entry.score, crack.score)
         entry.unit_per_px = placed.unit_per_px
         size = look.sizes[sighting.crack]
-        quality = sighting.seen_px * sharpness
+        quality = sighting.seen_px * clear
         gsd = None if size is None else size.gsd_mm_per_px
         elsewhere = sighting.number in self._elsewhere
-        entry.best = _better(
-            entry.best, look, quality, gsd, pictured=not elsewhere and entry.best.evidence_sha256 is not None
+        pictured = not elsewhere and entry.best.evidence_sha256 is not None
+        entry.best = entry.best.or_better(
+            look.frame_seq, look.frame_name, quality, gsd, look.picture, pictured=pictured
         )
         if elsewhere and entry.best.frame_seq == look.frame_seq:
             self._elsewhere.discard(sighting.number)
@@ -208,13 +207,39 @@ class Inventory:
         self.map.forget_votes()
         self._trim_at = len(self.entries) + KEPT_MARKS // 4
 
-    def _leave_charts(self, current: int) -> None:
-        """Forget where the oldest charts lie that hold no crack."""
-        used = {line.chart for line in self.map.lines.values()} | {current}
+    def _conclude(self) -> list[CrackState]:
+        """Tell the last of the cracks on charts that no frame comes to any more, and forget them."""
+        still_open = self.registrar.open_charts
+        told = [number for number, entry in self.entries.items() if entry.told is not None]
+        charts = {self.map.lines[number].chart for number in told} - still_open
+        if not charts:
+            return []
+        no_cracks = {number for number, entry in self.entries.items() if entry.judgement.state == "withdrawn"}
+        last = self._give_up(self.map.finish(no_cracks, charts))
+        for number, line in list(self.map.lines.items()):
+            entry = self.entries.get(number)
+            if line.chart not in charts or (entry is not None and entry.told is None):
+                continue  # marks that nobody was told of stay until the end, or until they are too many
+            if entry is not None:
+                if self._differs(number, entry):
+                    last.append(self._tell(number))
+                del self.entries[number]
+                self._elsewhere.discard(number)
+            self.map.forget(number)
+        self.map.forget_votes()
+        return last
+
+    def _leave_charts(self) -> None:
+        """Forget charts that no frame comes to any more and that hold no crack; where the newest lie is kept.
+
+        Coverage is drawn where its charts lie (``on_structure``), also without a crack.
+        """
+        used = {line.chart for line in self.map.lines.values()} | self.registrar.open_charts
         plain = [chart for chart in self.anchors if chart not in used]
-        for chart in plain[: max(0, len(plain) - MOST_CHARTS)]:
+        known = [chart for chart in plain if not self.anchors[chart].unknown]
+        for chart in {*plain} - {*known[-MOST_CHARTS:]}:
             del self.anchors[chart]
-        self.map.leave_charts(self.anchors)
+        self.map.leave_charts(used)
 
     def _give_up(self, pairs: Sequence[tuple[int, int]]) -> list[CrackState]:
         """The numbers that were given up because two lines proved to be one crack; what they knew goes over."""
@@ -223,7 +248,10 @@ class Inventory:
             entry, kept = self.entries.pop(younger, None), self.entries.get(older)
             if entry is None:
                 continue
-            if kept is None:
+            if entry.told is not None:
+                told.append(gone(younger, older, entry))
+            if kept is None:  # a part of a line that was cut, and that no view showed since
+                entry.told, entry.revision = None, 0
                 self.entries[older] = entry
                 continue
             kept.judgement.ratio = max(kept.judgement.ratio, entry.judgement.ratio)
@@ -232,10 +260,6 @@ class Inventory:
             for mine, other in ((kept.mm, entry.mm), (kept.px, entry.px)):
                 mine.weight, mine.total = mine.weight + other.weight, mine.total + other.total
                 mine.best_sigma = min(mine.best_sigma, other.best_sigma)
-            if entry.told is not None:
-                last = gone(younger, older, entry)
-                self._gone.append(last)
-                told.append(last)
         return told
 
     def _due(self, in_sight: set[int]) -> list[CrackState]:
@@ -250,7 +274,7 @@ class Inventory:
             here = self.frames - entry.last_frame
             state = entry.judgement.state
             if (
-                ((entry.told is not None or state == "confirmed") and (entry.told is None or entry.told[0] != state))
+                ((entry.told is not None or state == "confirmed") and (entry.told is None or entry.told.state != state))
                 or (here == 0 and self._changed(number, entry, GROWTH))
                 or (here == LEFT_FRAMES and self._changed(number, entry, 0.02))
             ):
@@ -260,73 +284,31 @@ class Inventory:
     def _changed(self, number: int, entry: Entry, growth: float) -> bool:
         if entry.told is None:
             return entry.judgement.state != "withdrawn"
-        state, length, views = entry.told
-        now = self.map.lines[number].length
+        told, length = entry.told, self.map.lines[number].length
         return (
-            state != entry.judgement.state
-            or abs(now - length) > growth * length
-            or (growth < GROWTH and views != entry.judgement.views)
+            told.state != entry.judgement.state
+            or abs(length - told.length) > growth * told.length
+            or (growth < GROWTH and told.views != entry.judgement.views)
         )
+
+    def _differs(self, number: int, entry: Entry) -> bool:
+        """Whether anything is not as it was told last."""
+        if entry.told is None:
+            return entry.judgement.state != "withdrawn"
+        return not entry.told.holds(Told.of(self._state(number, entry.revision), self.map.lines[number].length))
 
     def _tell(self, number: int) -> CrackState:
         entry = self.entries[number]
         entry.revision += 1
-        entry.told = entry.judgement.state, self.map.lines[number].length, entry.judgement.views
-        return self._state(number, entry.revision)
+        state = self._state(number, entry.revision)
+        entry.told = Told.of(state, self.map.lines[number].length)
+        return state
 
     def _state(self, number: int, revision: int) -> CrackState:
-        entry, line = self.entries[number], self.map.lines[number]
-        anchor = self.anchors[line.chart]
-        path_m = anchor.to_structure(line.xy)
-        length_mm = None
-        if path_m is not None:
-            length_mm = 1000 * float(lengths(path_m)[-1])
-        elif anchor.mm_per_unit is not None:
-            length_mm = line.length * anchor.mm_per_unit
-        mm, bound = entry.mm.mean, entry.mm.at_most
-        return CrackState(
-            number=number,
-            revision=revision,
-            state=entry.judgement.state,
-            into=None,
-            views=entry.judgement.views,
-            missed=entry.judgement.missed,
-            first_seen=entry.first_seen,
-            last_seen=entry.last_seen,
-            path_m=path_m,
-            frame=None if path_m is None else self.frame_name,
-            path_chart=line.xy,
-            chart=line.chart,
-            length_mm=length_mm,
-            length_sigma_mm=None if length_mm is None else length_sigma_mm(line, length_mm),
-            length_px=line.length / entry.unit_per_px,
-            width_mm=mm,
-            width_at_most_mm=bound if mm is None else None,
-            width_px=entry.px.mean,
-            score=entry.score,
-            best=entry.best,
-        )
-
-
-def _better(best: Best, look: Look, quality: float, gsd_mm_per_px: float | None, *, pictured: bool) -> Best:
-    """The better view of the two. One with a picture beats every one without: it is what a person can look at."""
-    if pictured and quality <= BETTER * best.quality:
-        return best
-    sha256 = look.picture()
-    if sha256 is None and (best.evidence_sha256 is not None or quality <= best.quality):
-        return best
-    return Best(look.frame_seq, look.frame_name, sha256, quality, gsd_mm_per_px)
+        line = self.map.lines[number]
+        return state_of(number, revision, self.entries[number], line, self.anchors[line.chart], self.frame_name)
 
 
 def _sigma_m(view: View) -> float:
     sigma = None if view.frame is None else view.frame.sigma_ned_m
     return UNKNOWN_POSE_M if sigma is None else max(0.02, math.hypot(sigma[0], sigma[1]))
-
-
-def _sharpness(rgb: RGB) -> float:
-    """Mean absolute Laplacian along rows spread over the picture, grey levels; only its order means something."""
-    height = rgb.shape[0]
-    bands = range(0, height - 2, max(3, height // BANDS))
-    rows = np.ascontiguousarray(rgb[[top + i for top in bands for i in range(3)], :, 1])
-    bent = cv2.Laplacian(rows, cv2.CV_16S)[1::3]  # the other rows have a neighbour of another band
-    return float(np.abs(bent).mean()) + 1e-3

@@ -16,18 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.frames import RGB
+from edge.surface.homography import Matrix, Points, sane
 
-Matrix = npt.NDArray[np.float64]
 Grey = npt.NDArray[np.uint8]
 Detail = npt.NDArray[np.float32]
-Points = npt.NDArray[np.float64]
 
 GREY_WIDTH_PX = 320
 """Width of the picture that is registered: corners that survive this shrinking are stains, joints and cracks."""
 INLIER_PX = 1.5
 """Of the small picture; at 1280 px it is 6 px of the frame."""
-MAX_SCALE_STEP = 1.35
-"""Between a keyframe and a frame the distance to the surface does not change by more than this."""
 PHASE_RESPONSE = 0.12
 """Peak of a phase correlation from which on it is believed; pictures of nothing in common give 0.01 to 0.06."""
 MIN_CORRELATION = 0.45
@@ -75,12 +72,6 @@ class Picture:
         return self.grey.shape[0], self.grey.shape[1]
 
 
-def project(matrix: Matrix, points: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Points (N, 2) through a homography (3, 3)."""
-    mapped = points @ matrix[:, :2].T + matrix[:, 2]
-    return np.asarray(mapped[:, :2] / mapped[:, 2:], np.float64)
-
-
 def small(rgb: RGB) -> tuple[Picture, float]:
     """The small picture that is registered, and its pixels per pixel of ``rgb``, uint8 (H, W, 3)."""
     height, width = rgb.shape[:2]
@@ -99,7 +90,7 @@ def by_blocks(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None
     Blocks are matched by normalised correlation: on concrete their grain is the texture, of which corners and their
     flow know nothing. A similarity is fitted to the blocks that agree, a shift where they are few.
     """
-    if reference.shape != look.shape or not _sane(guess):
+    if reference.shape != look.shape or not sane(guess):
         return None
     height, width = look.shape
     placed = np.asarray(
@@ -114,11 +105,11 @@ def by_blocks(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None
     # A strip that lies slightly turned has no full row at its rim: lower blocks, some of which fit into it.
     down = min(max(16, height // 4), max(16, (bottom_px - top_px) * 3 // 5))
     across = min(max(16, width // 7), max(16, (right_px - left_px) * 3 // 5))
-    fields: tuple[list[tuple[int, int]], list[tuple[int, int]]] = [], []  # as on a chessboard
+    fields: tuple[list[tuple[int, int]], ...] = [], [], []  # every other one of every other row, its black fields, all
     for row, top in enumerate(_starts(top_px, bottom_px, down)):
         for column, left in enumerate(_starts(left_px, right_px, across)):
             if covered[top : top + down, left : left + across].all():
-                fields[(row + column) % 2].append((top, left))
+                fields[2 if (row + column) % 2 else row % 2].append((top, left))
     centres: list[tuple[float, float]] = []
     moves: list[Points] = []
     tried = 0
@@ -130,17 +121,17 @@ def by_blocks(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None
             if move is not None:
                 centres.append((left + across / 2, top + down / 2))
                 moves.append(move)
-        # Half of the blocks say it all where most of them agree.
-        if places is fields[0] and len(moves) < max(ENOUGH_BLOCKS, 0.7 * tried):
+        # A few blocks say it all where most of them agree.
+        if places is not fields[-1] and len(moves) < max(ENOUGH_BLOCKS, 0.7 * tried):
             continue
         fit = _motion_of(np.array(centres), np.array(moves), look.shape) if len(moves) >= MIN_BLOCKS else None
         if fit is None:
             continue
         turn, agreeing = fit
         found = turn @ guess
-        if agreeing >= max(ENOUGH_BLOCKS, 0.6 * tried) and _sane(found):
+        if agreeing >= max(ENOUGH_BLOCKS, 0.6 * tried) and sane(found):
             return found
-        if places is not fields[0] and _fits(reference, look, found):
+        if places is fields[-1] and _fits(reference, look, found):
             return found
     return None
 
@@ -230,7 +221,7 @@ def _window(width: int, height: int) -> Detail:
 
 def _fits(reference: Picture, look: Picture, to_reference: Matrix) -> bool:
     """Whether what two pictures both show is alike: flow and phase correlation also find matches in plain grain."""
-    if not _sane(to_reference):
+    if not sane(to_reference):
         return False
     height, width = reference.shape
     # Every other pixel tells as much.
@@ -296,41 +287,3 @@ def _vertex(values: npt.NDArray[np.float32], at: int) -> float:
 
 def _detail(grey: Grey) -> npt.NDArray[np.float32]:
     return np.asarray(cv2.subtract(grey, cv2.boxFilter(grey, cv2.CV_32F, (21, 21)), dtype=cv2.CV_32F), np.float32)
-
-
-def _sane(matrix: Matrix) -> bool:
-    scale = math.sqrt(abs(float(np.linalg.det(matrix[:2, :2]))))
-    return bool(np.isfinite(matrix).all()) and 1 / MAX_SCALE_STEP < scale < MAX_SCALE_STEP
-
-
-def frame_corners(shape: tuple[int, ...]) -> Points:
-    """(4, 2): the corners of a picture of that many rows and columns, from the top left clockwise."""
-    height, width = shape[:2]
-    return np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)
-
-
-def overlap(to_key: Matrix, shape: tuple[int, ...]) -> float:
-    """Share of the keyframe that the frame shows."""
-    height, width = shape[:2]
-    corners = project(to_key, frame_corners(shape)).astype(np.float32)
-    area, _ = cv2.intersectConvexConvex(corners, frame_corners(shape).astype(np.float32))
-    return float(area) / max(1.0, (width - 1) * (height - 1))
-
-
-def too_far(to_key: Matrix, shape: tuple[int, ...]) -> bool:
-    """Whether so little is shared that phase correlation would be asked for nothing."""
-    return overlap(to_key, shape) < 0.3
-
-
-def shift(a: Matrix, b: Matrix, shape: tuple[int, ...]) -> float:
-    """How far the middle of a frame lies apart under two placements, in their units."""
-    middle = np.array([[shape[1] / 2, shape[0] / 2]])
-    return float(np.hypot(*(project(a, middle) - project(b, middle))[0]))
-
-
-def scale_at(matrix: Matrix, shape: tuple[int, ...]) -> float:
-    """Units per pixel at the middle of the frame."""
-    middle = np.array([shape[1] / 2, shape[0] / 2])
-    x, right, down = project(matrix, middle + np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
-    across = np.linalg.det(np.array([right - x, down - x]))
-    return math.sqrt(abs(float(across))) or 1e-9

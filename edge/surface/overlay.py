@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.surface.homography import Matrix, project
 from edge.surface.lines import Line, Points, directions
-from edge.surface.matching import Matrix, project
 from edge.surface.registration import Registered
 
 SPACING_PX = 5.0

@@ -16,14 +16,14 @@ import numpy.typing as npt
 
 from edge.frames import PicturePose
 from edge.navigation import Fix, NavState
-from edge.surface import Ellipse, Place, lens
+from edge.surface import Place, lens
 from edge.surface.lens import Lens
 from edge.surface.local import Frame, Frames, PlaceOptions, on_earth
-from edge.surface.plane import Float64, Plane, camera_to_ned, normal_ned, turn
+from edge.surface.plane import Float64, Plane, camera_to_ned, normal_ned
 from edge.surface.scale import ScaleOptions
 from edge.surface.structure import StructureOptions
+from edge.surface.uncertainty import Bundle, bundle, spread_of
 
-_AXIS = np.array([0.0, 0.0, 1.0])
 _LENSES_KEPT = 16
 
 NO_POSITION = "there is no satellite fix and no local position"
@@ -35,22 +35,6 @@ NO_ATTITUDE = "the camera's attitude is unknown"
 NO_LEVER = "the vehicle's attitude is unknown, so the lever arm to the lens cannot be applied"
 OBLIQUE = "the surface is seen too obliquely ([scale] max_incidence_deg)"
 MISSED = "the ray through the damage does not meet the surface"
-
-
-@dataclass(frozen=True, slots=True)
-class _Bundle:
-    """The camera as it is, and moved by one standard deviation of each input: first row as it is."""
-
-    turns: Float64
-    """(K, 3, 3): camera axes to north, east, down."""
-    normals: Float64
-    """(K, 3)."""
-    reach: Float64
-    """(K,): range times the cosine between axis and normal: from the lens straight to the plane."""
-    focal: Float64
-    """(K,): by what the focal length is multiplied."""
-    lever: Float64
-    """(K, 3): from the reported position to the lens."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +50,7 @@ class View:
     frame: Frame | None
     """None: nothing is known of the position."""
     _fix: Fix | None
-    _bundle: _Bundle | None
+    _bundle: Bundle | None
     _lever: Float64
     """(3,): from the reported position to the lens, north, east, down; zeros where it could not be applied."""
     _slack_m: float
@@ -116,7 +100,7 @@ class View:
         frame = self.frame
         assert frame is not None
         east, north, up = (float(value) for value in frame.base_m + frame.from_ned @ offset_ned)
-        sigma, ellipse = _spread(frame, spread)
+        sigma, ellipse = spread_of(frame, spread)
         lat_deg = lon_deg = alt_m = None
         if self._fix is not None:
             lat_deg, lon_deg, alt_m = on_earth(self._fix, offset_ned)
@@ -167,7 +151,9 @@ class Surveyor:
             why = NO_ATTITUDE
         elif why is None and lever is None:
             why = NO_LEVER
-        bundle = self._bundle(nav, plane, lever) if why is None and plane is not None and lever is not None else None
+        moved = None
+        if why is None and plane is not None and lever is not None:
+            moved = bundle(nav, plane, lever, self._scale, self._options)
         slack = 0.0 if lever is not None else math.hypot(*self._options.lever_arm_m)
         structure_only = frame is not None and frame.name.startswith("structure:")
         fix = None if structure_only else nav.fix
@@ -177,7 +163,7 @@ class Surveyor:
             seen if isinstance(seen, str) else None,
             frame,
             fix,
-            bundle,
+            moved,
             np.zeros(3) if lever is None else lever,
             slack,
         )
@@ -253,52 +239,3 @@ class Surveyor:
         to_ned = camera_to_ned(nav.vehicle)  # axes right, down, forward
         forward, right, down = self._options.lever_arm_m
         return np.asarray(to_ned @ np.array([right, down, forward]))
-
-    def _bundle(self, nav: NavState, plane: Plane, lever: Float64) -> _Bundle:
-        assert nav.attitude is not None
-        scale, options = self._scale, self._options
-        tilt, heading = math.radians(options.attitude_uncertainty_deg), math.radians(options.heading_uncertainty_deg)
-        to_ned = camera_to_ned(nav.attitude)
-        shakes = [np.eye(3), *(turn(axis, angle) for axis, angle in enumerate((tilt, tilt, heading)))]
-        turns = np.stack([shake @ to_ned for shake in shakes] + [to_ned] * 4)
-        normal = to_ned @ plane.normal
-        normals = np.stack([normal] * 8)
-        if scale.surface == "facing":
-            normals = turns @ plane.normal
-        elif scale.surface == "vertical" and scale.wall_normal_deg is None:
-            normals[3] = shakes[3] @ normal
-        first, second = _across(normal)
-        slant = math.tan(math.radians(scale.tilt_uncertainty_deg))
-        normals[6], normals[7] = _unit(normal + slant * first), _unit(normal + slant * second)
-        ranges = np.full(8, plane.range_m)
-        ranges[4] += scale.range_uncertainty_m
-        focal = np.ones(8)
-        focal[5] += plane.lens.focal_uncertainty
-        reach = ranges * np.einsum("ki,ki->k", turns @ _AXIS, normals)
-        levers = np.stack([shake @ lever for shake in shakes] + [lever] * 4)
-        return _Bundle(turns, normals, reach, focal, levers)
-
-
-def _spread(frame: Frame, spread: Float64) -> tuple[tuple[float, float, float | None] | None, Ellipse | None]:
-    """Standard uncertainties and ellipse in the frame's axes of a position and what ``spread`` (3, 3) adds to it."""
-    if frame.sigma_ned_m is None:
-        return None, None
-    north, east, down = frame.sigma_ned_m
-    own = frame.from_ned @ np.diag([north**2, east**2, (down or 0.0) ** 2]) @ frame.from_ned.T
-    whole = own + spread
-    has_height = down is not None and frame.has_height
-    sigma = (math.sqrt(whole[0, 0]), math.sqrt(whole[1, 1]), math.sqrt(whole[2, 2]) if has_height else None)
-    shares, ways = np.linalg.eigh(whole[:2, :2])
-    azimuth = math.degrees(math.atan2(float(ways[0, 1]), float(ways[1, 1]))) % 180.0
-    return sigma, Ellipse(math.sqrt(max(0.0, shares[1])), math.sqrt(max(0.0, shares[0])), azimuth)
-
-
-def _across(normal: Float64) -> tuple[Float64, Float64]:
-    """Two unit vectors that lie in the plane of ``normal``."""
-    helper = np.eye(3)[int(np.argmin(np.abs(normal)))]
-    first = _unit(np.cross(normal, helper))
-    return first, np.cross(normal, first)
-
-
-def _unit(vector: Float64) -> Float64:
-    return np.asarray(vector / np.linalg.norm(vector))

@@ -5,32 +5,25 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.cracks import Crack
 from edge.surface import CrackSize
+from edge.surface.anchor import Anchor
+from edge.surface.best import Best
 from edge.surface.judgement import Judgement, State
-from edge.surface.lines import Line
+from edge.surface.lines import Line, lengths
 
 Points = npt.NDArray[np.float64]
 
+SHIFT_M = 0.02
+"""A crack whose place shifted by less since it was told is not told again for that."""
 CORRELATED = 0.5
 """Views of one crack share the lens, the light and the network: together they are never better than this much of the
 best one's standard uncertainty."""
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """The view that shows a crack best."""
-
-    frame_seq: int
-    frame_name: str | None
-    evidence_sha256: str | None
-    quality: float
-    """Visible length in pixels times sharpness; only its order means something."""
-    gsd_mm_per_px: float | None
 
 
 @dataclass(slots=True)
@@ -94,6 +87,39 @@ class CrackState:
     best: Best
 
 
+class Told(NamedTuple):
+    """What was told of a crack last, as far as it takes to see whether that still holds."""
+
+    state: State
+    length: float
+    """Chart units, unrounded: no line moves and keeps it."""
+    views: int
+    rest: tuple[Any, ...] | None
+    """All else that is no place, compared as a whole; None: an earlier run told it, and what it said is lost."""
+    ends_m: Points | None
+    """float64 (2, 3): where its ends were; None where it had no place."""
+
+    @classmethod
+    def of(cls, state: CrackState, length: float) -> Told:
+        """What telling ``state`` tells; ``length`` of its line, chart units."""
+        rest = (
+            state.missed, state.first_seen, state.last_seen, state.score, state.width_mm, state.width_at_most_mm,
+            state.width_px, state.best, state.chart, state.frame,
+        )  # fmt: skip
+        return cls(state.state, length, state.views, rest, None if state.path_m is None else state.path_m[[0, -1]])
+
+    def holds(self, now: Told) -> bool:
+        """Whether all of it is so ``now``. A place may have shifted by SHIFT_M: every view moves every crack a little.
+
+        A line is moved as a whole by an affine map, so that no point of it goes farther than one of its ends.
+        """
+        if self[:4] != now[:4] or (self.ends_m is None) != (now.ends_m is None):
+            return False
+        if self.ends_m is None or now.ends_m is None:
+            return True
+        return float(np.linalg.norm(self.ends_m - now.ends_m, axis=1).max()) <= SHIFT_M
+
+
 @dataclass(slots=True, eq=False)
 class Entry:
     """One crack of the flight, beside its line."""
@@ -108,8 +134,8 @@ class Entry:
     mm: Widths = field(default_factory=Widths)
     px: Widths = field(default_factory=Widths)
     revision: int = 0
-    told: tuple[State, float, int] | None = None
-    """State, length and views when it was told last."""
+    told: Told | None = None
+    """None: nobody was told of it."""
 
 
 def measure(entry: Entry, crack: Crack, size: CrackSize | None) -> None:
@@ -128,6 +154,39 @@ def measure(entry: Entry, crack: Crack, size: CrackSize | None) -> None:
 def length_sigma_mm(line: Line, length_mm: float) -> float:
     """Two percent for scale and drift of the chart, and one point at either end."""
     return math.hypot(0.02 * length_mm, math.sqrt(2) * length_mm * line.step / max(line.length, line.step))
+
+
+def state_of(number: int, revision: int, entry: Entry, line: Line, anchor: Anchor, frame: str | None) -> CrackState:
+    """One crack as it is known now; ``frame`` is the name of the frame that ``anchor`` leads to."""
+    path_m = anchor.to_structure(line.xy)
+    length_mm = None
+    if path_m is not None:
+        length_mm = 1000 * float(lengths(path_m)[-1])
+    elif anchor.mm_per_unit is not None:
+        length_mm = line.length * anchor.mm_per_unit
+    mm, bound = entry.mm.mean, entry.mm.at_most
+    return CrackState(
+        number=number,
+        revision=revision,
+        state=entry.judgement.state,
+        into=None,
+        views=entry.judgement.views,
+        missed=entry.judgement.missed,
+        first_seen=entry.first_seen,
+        last_seen=entry.last_seen,
+        path_m=path_m,
+        frame=None if path_m is None else frame,
+        path_chart=line.xy.copy(),  # the line goes on to move
+        chart=line.chart,
+        length_mm=length_mm,
+        length_sigma_mm=None if length_mm is None else length_sigma_mm(line, length_mm),
+        length_px=line.length / entry.unit_per_px,
+        width_mm=mm,
+        width_at_most_mm=bound if mm is None else None,
+        width_px=entry.px.mean,
+        score=entry.score,
+        best=entry.best,
+    )
 
 
 def gone(number: int, into: int, entry: Entry) -> CrackState:

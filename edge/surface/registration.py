@@ -10,27 +10,15 @@ nothing in common with the others, and begins a chart of its own. A place that a
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from edge.frames import RGB
-from edge.surface.matching import (
-    Grey,
-    Matrix,
-    Picture,
-    by_blocks,
-    by_phase,
-    by_template,
-    overlap,
-    project,
-    scale_at,
-    shift,
-    small,
-    too_far,
-)
+from edge.surface.homography import Matrix, overlap, project, scale_at, shift, too_far
+from edge.surface.keyframes import PIXEL_DRIFT, Key, Keyframes
+from edge.surface.matching import Grey, Picture, by_blocks, by_phase, small
 
 Method = Literal["first", "measured", "predicted"]
 
@@ -38,19 +26,10 @@ VIEW_SHIFT = 0.04
 """A frame that moved by less than this share of its width since the last view is the same view: a hover is one look."""
 KEY_OVERLAP = 0.6
 """A frame that shares less than this of its keyframe's area becomes the next keyframe."""
-KEPT_KEYFRAMES = 400
-"""Keyframes of earlier passes that are kept for recognition, about 25 MB; the oldest go first."""
-RECENT = 4
-"""So many of the newest keyframes are neighbours in the chain, which know nothing that the chain does not."""
-PIXEL_DRIFT = 0.8
-"""Standard uncertainty that one more link of the chain of keyframes adds, in pixels of the small picture."""
 
 CHAIN_DRIFT = 1.6
 """The same where the chain is weighed against the pose: errors of its links add up in one direction, which noise alone
 does not."""
-
-SURE_REACH_PX = 10.0
-"""A place that is recognised farther off than this, small pixels, needs blocks of grain to agree."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,26 +64,14 @@ class Registered:
     """How far the view moved since the last one that counted as another view, in frame widths; 1.0 for the first."""
 
 
-@dataclass(slots=True, eq=False)
-class _Key:
-    look: Picture
-    to_chart: Matrix
-    """From pixels of the small picture."""
-    chart: int
-    number: int
-    sigma_px: float
-    predicted: Matrix | None = None
-    """Where the pose had it, metres; None without one."""
-
-
 class Registrar:
     """Registers the frames of one flight, in order; used by one thread. Memory is bounded by KEPT_KEYFRAMES."""
 
     def __init__(self) -> None:
-        self._keys: deque[_Key] = deque(maxlen=KEPT_KEYFRAMES)
-        self._current: _Key | None = None
-        self._before: _Key | None = None  # the last frame, where it is not a keyframe
-        self._resumable: _Key | None = None
+        self._keys = Keyframes()
+        self._current: Key | None = None
+        self._before: Key | None = None  # the last frame, where it is not a keyframe
+        self._resumable: Key | None = None
         self._motion = np.eye(3)  # from the last frame to the one before it, small pixels
         self._last: Matrix | None = None  # the last frame in its keyframe, small pixels
         self._counted: tuple[int, Matrix] | None = None
@@ -115,7 +82,12 @@ class Registrar:
     @property
     def keyframes(self) -> int:
         """How many keyframes are kept."""
-        return len(self._keys)
+        return len(self._keys.all)
+
+    @property
+    def open_charts(self) -> set[int]:
+        """The charts that a later frame may still lie on: the current one, and the one that may be found again."""
+        return {key.chart for key in (self._current, self._before, self._resumable) if key is not None}
 
     def counters(self) -> list[Any]:
         """Charts, frames and unit so far, for ``go_on``."""
@@ -123,7 +95,7 @@ class Registrar:
 
     def newest(self, count: int) -> list[tuple[Grey, Matrix]]:
         """The newest keyframes, the current one last: small grey picture, and (12,) place, chart, number, sigma."""
-        keys = list(self._keys)[-count:]
+        keys = list(self._keys.all)[-count:]
         if self._before is not None:
             keys = [*keys[1 - count :], self._before]
         return [(key.look.grey, np.array([*key.to_chart.ravel(), key.chart, key.number, key.sigma_px])) for key in keys]
@@ -136,8 +108,8 @@ class Registrar:
             if grey.dtype != np.uint8 or grey.ndim != 2:
                 raise ValueError(f"a keyframe is uint8 (H, W), got {grey.dtype} {grey.shape}")
             to_chart, (chart, number, sigma) = numbers[:9].reshape(3, 3), numbers[9:]
-            key = _Key(Picture.of(grey), to_chart, int(chart), int(number), float(sigma))
-            self._keys.append(key)
+            key = Key(Picture.of(grey), to_chart, int(chart), int(number), float(sigma))
+            self._keys.all.append(key)
             self._current, self._last = key, np.eye(3)
 
     def register(self, rgb: RGB, prediction: Prediction | None = None) -> Registered:
@@ -147,8 +119,8 @@ class Registrar:
         predicted = None if prediction is None else prediction.to_chart @ up
         self._frames += 1
         found, method, sigma = self._place(look, predicted, prediction, shrink)
-        chart = found.chart if isinstance(found, _Key) else found[0]
-        to_chart = found.to_chart if isinstance(found, _Key) else found[1]
+        chart = found.chart if isinstance(found, Key) else found[0]
+        to_chart = found.to_chart if isinstance(found, Key) else found[1]
         rebased = None
         if predicted is not None and self._unit == "px":
             rebased = self._rebase(chart, predicted @ np.linalg.inv(to_chart))
@@ -157,7 +129,7 @@ class Registrar:
 
     def _place(
         self, look: Picture, predicted: Matrix | None, prediction: Prediction | None, shrink: float
-    ) -> tuple[_Key | tuple[int, Matrix], Method, float]:
+    ) -> tuple[Key | tuple[int, Matrix], Method, float]:
         # Without a pose nothing holds a wide uncertainty back: places far away would be asked for, and some look alike.
         link = CHAIN_DRIFT if predicted is not None and self._unit == "m" else PIXEL_DRIFT
         for key, resumed in ((self._current, False), (self._before, False), (self._resumable, True)):
@@ -171,11 +143,11 @@ class Registrar:
             if key is not self._current:
                 self._current, self._last = key, None if resumed else np.eye(3)
                 if not resumed:
-                    self._keep(key)
+                    self._keys.keep(key)
             to_chart = key.to_chart @ to_key
             self._motion = np.eye(3) if self._last is None else np.linalg.inv(self._last) @ to_key
             self._last = to_key
-            self._before = _Key(look, to_chart, key.chart, self._frames, math.hypot(key.sigma_px, link), predicted)
+            self._before = Key(look, to_chart, key.chart, self._frames, math.hypot(key.sigma_px, link), predicted)
             if overlap(to_key, look.shape) < KEY_OVERLAP:
                 sigma = math.hypot(key.sigma_px, link)
                 if predicted is not None and prediction is not None and self._unit == "m":
@@ -192,14 +164,14 @@ class Registrar:
     def _rebase(self, chart: int, onto: Matrix) -> Matrix:
         """From here on the chart is in metres; other charts keep their pixels and are not gone on with."""
         self._unit = "m"
-        for key in (*self._keys, *(one for one in (self._before,) if one is not None)):
+        for key in (*self._keys.all, *(one for one in (self._before,) if one is not None)):
             if key.chart == chart:
                 key.to_chart = onto @ key.to_chart
         self._counted = None
         self._resumable = None
         return onto
 
-    def _new_chart(self, look: Picture, predicted: Matrix | None, shrink: float) -> _Key:
+    def _new_chart(self, look: Picture, predicted: Matrix | None, shrink: float) -> Key:
         self._resumable = self._current
         self._charts += 1
         self._unit = "px" if predicted is None else "m"
@@ -207,50 +179,17 @@ class Registrar:
         start = np.diag([1 / shrink, 1 / shrink, 1.0]) if predicted is None else predicted
         return self._new_key(look, start, self._charts, 0.0, predicted)
 
-    def _new_key(self, look: Picture, to_chart: Matrix, chart: int, sigma_px: float, predicted: Matrix | None) -> _Key:
-        recognised = self._recognise(look, to_chart, chart, sigma_px)
+    def _new_key(self, look: Picture, to_chart: Matrix, chart: int, sigma_px: float, predicted: Matrix | None) -> Key:
+        recognised = self._keys.recognise(look, to_chart, chart, sigma_px)
         if recognised is not None:
             to_chart, sigma_px = recognised
-        key = _Key(look, to_chart, chart, self._frames, sigma_px, predicted)
-        self._keep(key)
+        key = Key(look, to_chart, chart, self._frames, sigma_px, predicted)
+        self._keys.keep(key)
         self._current, self._last, self._before = key, np.eye(3), None
         return key
 
-    def _keep(self, key: _Key) -> None:
-        self._keys.append(key)
-        if len(self._keys) > RECENT:  # older ones are asked seldom
-            old = self._keys[-RECENT - 1]
-            old.look = old.look.packed()
-
-    def _recognise(self, look: Picture, to_chart: Matrix, chart: int, sigma_px: float) -> tuple[Matrix, float] | None:
-        """Where an earlier pass saw this place: its chart place and uncertainty; None where none is recognised.
-
-        Only keyframes that may overlap within three standard uncertainties are asked, and at most two of them.
-        """
-        reach = 3 * sigma_px + 4
-        asked = 0
-        earlier = [key for key in list(self._keys)[:-RECENT] if key.chart == chart]
-        for key in sorted(earlier, key=lambda one: shift(one.to_chart, to_chart, look.shape)):
-            if asked == 3:
-                break
-            guess = np.linalg.inv(key.to_chart) @ to_chart
-            if overlap(guess, look.shape) < 0.1 and reach < 0.5 * look.shape[1]:
-                continue
-            asked += 1
-            to_key = by_blocks(key.look, look, guess)
-            if to_key is None:
-                to_key = by_template(key.look, look, guess, max(reach, 8.0))
-                finer = None if to_key is None else by_blocks(key.look, look, to_key)
-                # A template alone is right where the picture nearly is already; farther off it has been wrong.
-                if to_key is not None and finer is None and shift(to_key, guess, look.shape) > SURE_REACH_PX:
-                    continue
-                to_key = to_key if finer is None else finer
-            if to_key is not None:
-                return key.to_chart @ to_key, math.hypot(key.sigma_px, PIXEL_DRIFT)
-        return None
-
     def _follow(
-        self, key: _Key, look: Picture, predicted: Matrix | None, prediction: Prediction | None, *, resumed: bool
+        self, key: Key, look: Picture, predicted: Matrix | None, prediction: Prediction | None, *, resumed: bool
     ) -> Matrix | None:
         """The frame in its keyframe, small pixels; None where neither flow nor phase correlation can tell."""
         posed = predicted is not None and self._unit == "m" and not resumed

@@ -22,10 +22,11 @@ import numpy.typing as npt
 
 from edge.support.errors import TryAgainError
 from edge.surface.anchor import Anchor, Axes
+from edge.surface.best import Best
 from edge.surface.inventory import Inventory
 from edge.surface.judgement import Judgement
 from edge.surface.lines import Line
-from edge.surface.record import Best, Entry, Widths
+from edge.surface.record import Entry, Told, Widths
 
 VERSION = 1
 KEYFRAMES = 4
@@ -118,7 +119,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "unit_per_px": entry.unit_per_px,
         "widths": [[one.weight, one.total, min(one.best_sigma, 1e9), one.at_most] for one in (entry.mm, entry.px)],
         "revision": entry.revision,
-        "told": entry.told,
+        "told": None if entry.told is None else entry.told[:3],
     }
 
 
@@ -138,5 +139,5 @@ def _from_entry(one: dict[str, Any]) -> Entry:
         mm=mm,
         px=px,
         revision=int(one["revision"]) + (REVISIONS_MARGIN if told is not None else 0),
-        told=None if told is None else (told[0], float(told[1]), int(told[2])),
+        told=None if told is None else Told(told[0], float(told[1]), int(told[2]), None, None),
     )

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.frames.sharpness import Sharpness
-from edge.surface.matching import project
+from edge.surface.homography import project
 from edge.surface.place import OBLIQUE, View
 from edge.surface.registration import Registered
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from itertools import pairwise
 
 import numpy as np
@@ -27,9 +27,12 @@ class Votes:
     def __init__(self) -> None:
         self._count: Counter[tuple[int, int]] = Counter()
 
-    def take(self, enough: int) -> list[tuple[int, int]]:
-        """The pairs (older, younger) with so many votes; they are counted anew from here on."""
-        found = [pair for pair, votes in self._count.items() if votes >= enough]
+    def take(self, enough: int, among: Set[int] | None = None) -> list[tuple[int, int]]:
+        """The pairs (older, younger) with so many votes; they are counted anew from here on. ``among`` None: of all."""
+        found = [
+            pair for pair, votes in self._count.items()
+            if votes >= enough and (among is None or (pair[0] in among and pair[1] in among))
+        ]  # fmt: skip
         for pair in found:
             del self._count[pair]
         return found

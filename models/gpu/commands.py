@@ -60,8 +60,9 @@ def add(commands: Any) -> None:
     rule.add_argument("--data", type=Path, required=True, help="folder that image folders are relative to")
     rule.add_argument("--thresholds", type=float, nargs="+", default=[0.5, 0.6, 0.75], metavar="T",
                       help="thresholds of the mask to try (%(default)s)")  # fmt: skip
-    rule.add_argument("--stricter", type=float, default=0.0, metavar="LN",
-                      help="ask for so much more evidence than is chosen, ln of odds")  # fmt: skip
+    rule.add_argument("--stricter", type=float, nargs="+", default=[0.0], metavar="LN",
+                      help="ask for so much more evidence than is chosen, ln of odds; of several the strictest "
+                      "is taken that finds as many hairlines as the rule of length (%(default)s)")  # fmt: skip
     rule.add_argument("--most", type=int, help="at most about this many pictures of each source")
     rule.add_argument("--class", dest="kind", default="crack", help="whose rule it is (%(default)s)")
     rule.add_argument("--record", type=Path, metavar="FILE.json",

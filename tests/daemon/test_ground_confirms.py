@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.storm import stored
 from edge.outbox import LetterState
 from edge.outbox.reader import open_reader
-from tests.daemon.test_run import PATIENCE_S, Ground, daemon, written
+from tests.daemon.world import PATIENCE_S, Ground, daemon, written
 from tests.mqtt.broker import mosquitto
 
 

@@ -3,157 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
-from unittest.mock import MagicMock, Mock
 
-import cv2
 import jsonschema
-import paho.mqtt.client as mqtt
 import pytest
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
-from edge import settings
-from edge.daemon.notify import Systemd
-from edge.daemon.record import FlightRecord
-from edge.daemon.service import MAX_BAD_IN_A_ROW, Service
 from edge.detections.coverage import schema as coverage_schema
 from edge.detections.cracks import revision_id
 from edge.detections.wire import schema
 from edge.flights.reader import FlightFolder
 from edge.flights.verify import verify
-from edge.frames import Frame, Moment
-from edge.masks import Runtime
-from edge.navigation import nowhere
 from edge.outbox import LetterState
 from edge.outbox.reader import open_reader
 from edge.outbox.sqlite import Options, open_outbox
-from edge.support.clock import ManualClock, SystemClock
-from edge.support.errors import ConfigError, DeviceError
+from edge.support.clock import SystemClock
+from edge.support.errors import ConfigError
+from tests.daemon.world import PATIENCE_S, Ground, daemon, written
 from tests.mqtt.broker import Broker, mosquitto
-from tests.pictures import concrete, frame
-
-PATIENCE_S = 90.0  # for events that are certain to come; never waited out
-FRAMES = 3_000
-
-CONFIG = """
-vehicle = "drone1"
-[camera]
-backend = "folder"
-path = "{folder}/frames"
-fps = 10.0
-[masks]
-backend = "dark"
-[navigation]
-backend = "fixed"
-lat_deg = 51.0543
-lon_deg = 3.7174
-[outbox]
-path = "{folder}/outbox.db"
-min_free_bytes = 0
-[mqtt]
-url = "{url}"
-[flight]
-snapshot_dir = "{folder}/snapshots"
-folder_dir = "{folder}/flights"
-min_free_mb = 0
-max_temperature_deg_c = 1000.0
-"""
-
-
-class Ground:
-    """A subscriber that remembers."""
-
-    def __init__(self, broker: Broker) -> None:
-        self.seen: list[mqtt.MQTTMessage] = []
-        self._news = threading.Condition()
-        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
-        self._client.on_message = self._on_message
-        self._client.on_connect = lambda client, *_: [client.subscribe(each, 1) for each in ("spanhawk/#", "answers/#")]
-        self._client.connect("127.0.0.1", broker.port)
-        self._client.loop_start()
-
-    def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
-        with self._news:
-            self.seen.append(message)
-            self._news.notify_all()
-
-    def find(self, topic: str, wanted: Any = lambda document: True) -> dict[str, Any]:
-        """The first document on ``topic`` that is ``wanted``; waits for it."""
-
-        def search() -> dict[str, Any] | None:
-            for message in self.seen:
-                if message.topic == topic and message.payload:
-                    document: dict[str, Any] = json.loads(message.payload)
-                    if wanted(document):
-                        return document
-            return None
-
-        with self._news:
-            assert self._news.wait_for(lambda: search() is not None, PATIENCE_S), f"nothing on {topic}"
-            found = search()
-        assert found is not None
-        return found
-
-    def ask(self, payload: bytes, correlation: bytes) -> dict[str, Any]:
-        properties = Properties(PacketTypes.PUBLISH)
-        properties.ResponseTopic = "answers/test"
-        properties.CorrelationData = correlation
-        self._client.publish("spanhawk/drone1/commands", payload, qos=1, properties=properties)
-        with self._news:
-            assert self._news.wait_for(lambda: self._answer(correlation) is not None, PATIENCE_S)
-            answer = self._answer(correlation)
-        assert answer is not None
-        return answer
-
-    def _answer(self, correlation: bytes) -> dict[str, Any] | None:
-        for message in self.seen:
-            if getattr(message.properties, "CorrelationData", None) == correlation and message.topic == "answers/test":
-                document: dict[str, Any] = json.loads(message.payload)
-                return document
-        return None
-
-    def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
-
-
-@contextmanager
-def daemon(config: Path, notify: Path | None = None) -> Iterator[subprocess.Popen[str]]:
-    environment = {**os.environ, **({"NOTIFY_SOCKET": str(notify), "WATCHDOG_USEC": "2000000"} if notify else {})}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edge", "run", "--config", str(config)],
-        stderr=subprocess.PIPE, text=True, env=environment, cwd=Path(__file__).parents[2],
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        print(process.communicate()[1])  # shown by pytest where the test fails
-
-
-def written(folder: Path, url: str, extra: str = "") -> Path:
-    """A configuration whose camera plays one cracked picture for longer than any test here lasts."""
-    frames = folder / "frames"
-    if not frames.exists():
-        frames.mkdir()
-        assert cv2.imwrite(str(frames / "00000.png"), concrete())
-        for number in range(1, FRAMES):
-            os.link(frames / "00000.png", frames / f"{number:05d}.png")
-    path = folder / "spanhawk.toml"
-    path.write_text(CONFIG.format(folder=folder, url=url) + extra, encoding="utf-8")
-    return path
 
 
 @pytest.fixture
@@ -323,107 +196,3 @@ def test_what_the_configuration_got_wrong_is_not_a_bad_frame(tmp_path: Path, bro
     )  # fmt: skip
     assert ran.returncode == 78
     assert "lores" in ran.stderr.splitlines()[-1]
-
-
-def test_one_bad_frame_does_not_end_the_flight_but_many_do(tmp_path: Path) -> None:
-    config = written(tmp_path, "mqtt://127.0.0.1:1")
-    service = Service(settings.read(config), SystemClock(), Systemd("", ""))
-    bad = frame()
-    for _ in range(MAX_BAD_IN_A_ROW - 1):
-        service._bad_frame(bad, ValueError("a crack's numbers are finite"))
-    with pytest.raises(ValueError, match="finite"):
-        service._bad_frame(bad, ValueError("a crack's numbers are finite"))
-
-
-def test_any_error_in_a_frame_counts_as_a_bad_frame_and_is_reported_for_a_minute(tmp_path: Path) -> None:
-    """The documents promise twenty in a row; an IndexError used to end the daemon at the first."""
-    clock = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc))
-    service = Service(settings.read(written(tmp_path, "mqtt://127.0.0.1:1")), clock, Systemd("", ""))
-    pipeline, ground = Mock(), Mock()
-    pipeline.process.side_effect = IndexError("index 4 is out of bounds")
-    service._process(frame(), pipeline, ground)
-    assert service._bad_frame_lately() == "frame 0 could not be processed (IndexError: index 4 is out of bounds)"
-    clock.advance(61 * 10**9)
-    assert service._bad_frame_lately() is None, "long over: the flight is not degraded for ever"
-    pipeline.process.side_effect = DeviceError("the accelerator is gone")
-    with pytest.raises(DeviceError):
-        service._process(frame(), pipeline, ground)
-
-
-def test_a_record_that_cannot_be_written_is_told_and_costs_no_frame(tmp_path: Path) -> None:
-    """Of a number that JSON does not know, as of a full disk: the letter is in the outbox, the flight goes on."""
-    clock = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc))
-    service = Service(settings.read(written(tmp_path, "mqtt://127.0.0.1:1")), clock, Systemd("", ""))
-    segmenter, pipeline = MagicMock(), MagicMock()
-    segmenter.model, segmenter.sha256 = "dark", None
-    segmenter.runtime = Runtime(backend="dark", library="none", accelerator="cpu", threads=None)
-    service._record = FlightRecord(service._settings, service._flight, segmenter, clock)
-    outcome = pipeline.process.return_value
-    outcome.payloads, outcome.evidence, outcome.revisions, outcome.features = (), None, (), ()
-    outcome.frame.seq, outcome.moment.at, outcome.record = 0, clock.utc(), {"range_m": float("nan")}
-    outcome.mask.classes, outcome.mask.frame = (), frame()
-    outcome.stage_ms, outcome.left_out, outcome.mask.looked_share, outcome.suppressed = {}, 0, 1.0, {}
-    service._process(frame(), pipeline, Mock())
-    assert service._bad_frame_lately() is None
-    assert "is not complete (ValueError: Out of range float values" in str(service._record.health())
-    service._record.finish(pipeline)  # seals, and closes its files
-
-
-def test_resend_asks_delivery_which_forgets_what_it_learnt_and_not_the_outbox(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Past delivery, letters of a size that the broker refused once would be parked again without a try."""
-    delivery, control = Mock(), Mock()
-    delivery.return_value.retry.return_value = 3
-    monkeypatch.setattr("edge.daemon.service.Delivery", delivery)
-    monkeypatch.setattr("edge.daemon.service.Control", control)
-    config = settings.read(written(tmp_path, "mqtt://127.0.0.1:1"))
-    service = Service(config, ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc)), Systemd("", ""))
-    outbox = Mock()
-    service._ground(Mock(), outbox, Mock(), Mock(), Mock(), Mock())
-    actions = control.call_args.args[2]
-    assert actions["resend"]() == {"retried": 3}
-    delivery.return_value.retry.assert_called_once_with(confirmed=True)
-    outbox.retry.assert_not_called()
-
-
-def test_a_snapshot_says_how_old_it_is_and_leaves_the_room_that_detections_need(tmp_path: Path) -> None:
-    clock = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc), 100 * 10**9)
-    config = written(tmp_path, "mqtt://127.0.0.1:1")
-    service, camera = Service(settings.read(config), clock, Systemd("", "")), Mock()
-    seen_at = datetime(2026, 6, 1, tzinfo=timezone.utc)
-    picture = Frame(5, clock.monotonic_ns(), None, concrete())
-    service._newest = Mock(frame=picture, nav=nowhere(0), moment=Moment(seen_at, synced=True))
-    clock.advance(90 * 10**9)
-    kept = service._snapshot(camera)
-    assert (kept["age_s"], kept["seen_at"]) == (90.0, "2026-06-01T00:00:00.000Z")
-    config.write_text(config.read_text(encoding="utf-8").replace("min_free_mb = 0", "min_free_mb = 1000000000"))
-    full = Service(settings.read(config), clock, Systemd("", ""))
-    full._newest = service._newest
-    with pytest.raises(OSError, match="MB left, 1000000000 are for detections"):
-        full._snapshot(camera)
-
-
-@pytest.mark.parametrize("first", [True, False], ids=["first frame", "next frame"])
-@pytest.mark.parametrize(("timeout_s", "held_off"), [(30.0, True), (2.0, False)])
-def test_the_watchdog_waits_for_a_slow_camera_and_for_no_other(
-    tmp_path: Path, timeout_s: float, held_off: bool, first: bool
-) -> None:
-    """One frame in ten seconds and a watchdog of 15 s: two frames late is no reason to kill the daemon."""
-    clock, notify = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc)), tmp_path / "notify"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        systemd.bind(str(notify))
-        systemd.setblocking(False)
-        config = written(tmp_path, "mqtt://127.0.0.1:1")
-        service = Service(settings.read(config), clock, Systemd(str(notify), "15000000"))
-        if not first:
-            service._meter.add(clock.monotonic_ns(), {}, 0)
-        clock.advance(20 * 10**9)
-        camera, ground = Mock(timeout_s=timeout_s), Mock()
-        camera.health.return_value = None
-        service._hold_off_watchdog(camera, ground)
-        if held_off:
-            assert systemd.recv(100) == b"WATCHDOG=1"
-        else:
-            with pytest.raises(BlockingIOError):
-                systemd.recv(100)

@@ -6,7 +6,8 @@ from datetime import datetime
 
 import pytest
 
-from edge.delivery import STRIKES, STRIKES_KNOWN, Delivery
+from edge.delivery import Delivery
+from edge.delivery.culprits import STRIKES, STRIKES_KNOWN
 from edge.mqtt import memory as mqtt_memory
 from edge.outbox import Letter, LetterState
 from edge.support.clock import UTC, ManualClock

@@ -1,6 +1,21 @@
 """All rows of the table, in order."""
 
-from tests.faults import backlog, broker, commands, devices, disks, fuzz, hours, kills, link, lossy, power, steps
+from tests.faults import (
+    backlog,
+    broker,
+    commands,
+    devices,
+    disks,
+    fuzz,
+    hours,
+    kills,
+    link,
+    lossy,
+    noise,
+    power,
+    steps,
+    turns,
+)
 
 ROWS = (
     kills.ROW,
@@ -13,6 +28,8 @@ ROWS = (
     backlog.ROW,
     commands.ROW,
     *devices.ROWS,
+    noise.ROW,
+    turns.ROW,
     hours.ROW,
     *fuzz.ROWS,
 )

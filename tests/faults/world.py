@@ -19,7 +19,7 @@ from edge.detections.cracks import revision_id
 from edge.outbox.reader import open_reader
 from edge.support.clock import SystemClock
 from edge.support.errors import SpanhawkError
-from tests.daemon.test_run import written
+from tests.daemon.world import written
 from tests.faults.row import need
 from tests.mqtt.broker import Broker, Ear, mosquitto
 

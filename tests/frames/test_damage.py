@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from datetime import datetime
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -73,6 +74,16 @@ def test_damage_inside_is_heard(kind, harm):
             decode(harm(whole, at), 1)
 
 
+@pytest.mark.parametrize("harm", [zeroed, lost, overwritten, ended])
+@pytest.mark.parametrize("kind", ["JPEG", "progressive JPEG", "grey JPEG"])
+def test_damage_is_heard_in_a_picture_read_smaller(kind, harm):
+    whole = KINDS[kind]()
+    assert decode(whole, 1, reduce=8).shape == (30, 40, 3)
+    for at in np.linspace(len(whole) // 5, len(whole) * 4 // 5, 8).astype(int).tolist():
+        with pytest.raises(UnreadableImageError):
+            decode(harm(whole, at), 1, reduce=8)
+
+
 def test_the_reason_is_the_decoder_s():
     whole = KINDS["JPEG"]()
     with pytest.raises(UnreadableImageError, match=r"damaged inside: the JPEG decoder says .*premature end of data"):
@@ -114,7 +125,7 @@ def test_what_is_black_in_a_picture_is_not_lost(kind, width):
 
 
 def tags(data: bytes) -> dict[int, object]:
-    return dict(tiff._tags(data))
+    return dict(tiff._directory(data)[0])
 
 
 LAYOUTS = {
@@ -254,3 +265,59 @@ def test_colours_that_would_be_read_wrong_are_named():
     Image.fromarray(noise()).convert("LAB").save(file, "TIFF")
     with pytest.raises(UnreadableImageError, match=r"colours are of kind 8 \(TIFF tag 262\)"):
         decode(file.getvalue(), 1)
+
+
+def test_a_progressive_jpeg_that_ends_between_two_scans_is_not_whole() -> None:
+    """Cut where a scan begins and closed again: every scan that is there is sound, so libjpeg says nothing."""
+    data = saved("JPEG", quality=92, progressive=True)
+    assert decode(data, 1).shape == (240, 320, 3)
+    for at in (data.rfind(b"\xff\xda"), data.rfind(b"\xff\xda", 0, data.rfind(b"\xff\xda"))):
+        with pytest.raises(UnreadableImageError, match="scans of the progressive JPEG are missing"):
+            decode(data[:at] + b"\xff\xd9", 1)
+    grey = io.BytesIO()
+    Image.fromarray(noise()[..., 0]).save(grey, "JPEG", progressive=True)
+    assert decode(grey.getvalue(), 1).shape == (240, 320, 3)
+
+
+def tiff_of(*pages: np.ndarray, **how: object) -> bytes:
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as out:
+        for page in pages:
+            out.write(page, photometric="rgb", **how)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def test_a_preview_in_front_is_not_taken_for_the_picture() -> None:
+    picture = noise()
+    with pytest.raises(UnreadableImageError, match="first picture is a preview of 40 x 30, a later one has 320 x 240"):
+        decode(tiff_of(picture[::8, ::8], picture), 1)
+    assert (decode(tiff_of(picture, picture[::8, ::8], subfiletype=1), 1) == picture).all()
+
+
+@pytest.mark.parametrize(
+    ("data", "count"),
+    [
+        (tiff_of(noise()), False),
+        (tiff_of(noise(), noise()), True),
+        (saved("PNG"), False),
+        (saved("PNG", save_all=True, append_images=[Image.fromarray(255 - noise())]), True),
+        (saved("WEBP"), False),
+        (saved("WEBP", save_all=True, append_images=[Image.fromarray(255 - noise())]), True),
+    ],
+    ids=["TIFF", "pages", "PNG", "APNG", "WebP", "animated WebP"],
+)
+def test_several_pictures_in_one_file_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, data: bytes, count: bool
+) -> None:
+    path = tmp_path / "picture"
+    path.write_bytes(data)
+    assert stills.read_rgb(path).shape == (240, 320, 3)
+    assert ("holds several pictures; the first is read" in caplog.text) is count
+
+
+@given(st.integers(0, 2**16), st.integers(0, 255))
+@settings(max_examples=200)
+def test_pages_of_a_damaged_tiff_are_counted_without_end(at: int, value: int) -> None:
+    data = bytearray(tiff_of(noise(24, 32), noise(24, 32)))
+    data[at % len(data)] = value
+    assert tiff.pages(bytes(data)) >= 0

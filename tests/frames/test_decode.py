@@ -77,6 +77,39 @@ def test_cmyk_jpeg():
     assert np.abs(rgb.astype(int) - scene()).mean() < 3
 
 
+@pytest.mark.parametrize("reduce", [2, 4, 8])
+@pytest.mark.parametrize("kind", ["JPEG", "CMYK JPEG", "PNG", "16-bit PNG"])
+def test_a_picture_read_smaller_is_the_mean_of_its_pixels(kind, reduce):
+    whole = scene(200, 328)
+    data = {
+        "JPEG": lambda: saved(Image.fromarray(whole), "JPEG", quality=98, subsampling=0, exif=_turned(6)),
+        "CMYK JPEG": lambda: saved(Image.fromarray(whole).convert("CMYK"), "JPEG", quality=98, subsampling=0),
+        "PNG": lambda: saved(Image.fromarray(whole), "PNG"),
+        "16-bit PNG": lambda: cv2.imencode(".png", np.ascontiguousarray(whole[..., ::-1]).astype(np.uint16) * 256)[
+            1
+        ].tobytes(),
+    }[kind]()
+    orientation = 6 if kind == "JPEG" else 1
+    found = decode(data, orientation, reduce)
+    upright = UPRIGHT[orientation](whole)
+    rows, columns = (size // reduce for size in upright.shape[:2])
+    mean = upright.astype(float).reshape(rows, reduce, columns, reduce, 3).mean(axis=(1, 3))
+    assert found.shape == mean.shape
+    off = np.abs(found / (256 if kind == "16-bit PNG" else 1) - mean)
+    assert off.mean() < (6 if kind == "CMYK JPEG" else 1.0)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_the_size_of_a_picture_read_smaller_is_rounded_up(kind):
+    assert decode(saved(Image.fromarray(scene(201, 333)), kind), 1, 8).shape == (26, 42, 3)
+
+
+def _turned(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
 @pytest.mark.parametrize("mode", ["L", "LA", "1", "P"])
 def test_grey_and_palette(mode):
     image = Image.fromarray(scene()).convert(mode)

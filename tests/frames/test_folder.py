@@ -244,6 +244,14 @@ def test_orientation_is_applied(tmp_path):
     assert (frame.height_px, frame.width_px) == (12, 8)
 
 
+def test_images_are_read_smaller(tmp_path):
+    for name in ("a.jpg", "b.png"):
+        image(tmp_path / name, 90)
+    frames = read(tmp_path, reduce=2)
+    assert [(frame.height_px, frame.width_px) for frame in frames] == [(4, 6)] * 2
+    assert all(abs(int(frame.rgb.mean()) - 90) <= 1 for frame in frames)
+
+
 def test_after_closing_no_frames_come(tmp_path):
     for name in "abc":
         image(tmp_path / f"{name}.png")
@@ -262,3 +270,12 @@ def test_the_folder_may_vanish_after_opening(tmp_path):
         shutil.rmtree(folder)
         assert list(camera.frames()) == []
         assert len(camera.skipped) == 1
+
+
+def test_a_picture_of_one_pixel_is_named_and_the_rest_continues(tmp_path):
+    """Filters look at neighbours: it used to end the replay with OpenCV's own words."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((1, 1, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "b.png"), np.zeros((30, 40, 3), np.uint8))
+    with open_camera(Options(path=tmp_path), CLOCK) as camera:
+        assert [frame.name for frame in camera.frames()] == ["b"]
+        assert [(one.name, one.reason) for one in camera.skipped] == [("a", "1 x 1 pixels are no picture")]

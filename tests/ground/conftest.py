@@ -4,7 +4,10 @@ import itertools
 
 import pytest
 
+from tests.ground.browser import browser
 from tests.ground.postgres import server
+
+__all__ = ["browser"]
 
 _numbers = itertools.count(1)
 

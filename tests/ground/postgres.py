@@ -48,6 +48,11 @@ class Server:
         """``immediate`` is what a crash does: nothing is written out, connections break."""
         self._run("pg_ctl", "-D", self._data, "-m", how, "-w", "stop")
 
+    @property
+    def pid(self) -> int:
+        """Of the process that all others are children of; it must run."""
+        return int((self._data / "postmaster.pid").read_text().split("\n", 1)[0])
+
     def database(self, name: str) -> str:
         """A new, empty database; returns its URL."""
         self._run("createdb", "-h", self._folder, "-U", "spanhawk", name)

@@ -37,6 +37,20 @@ def test_a_folder_is_read_once_and_recognised_the_second_time(flight, url, capsy
         assert [row.revision for row in store.cracks(Query())] == [3]
 
 
+def test_what_people_said_comes_with_the_folder(flight, tmp_path, capsys):
+    url, id = str(tmp_path / "ground.db"), crack(1, 3)["id"]
+    said = [{"crack_id": id, "verdict": "rejected", "remark": "a cable", "by": "A.", "at": "2026-06-02T08:00:00Z"}]
+    document = {"schema": "spanhawk/review/1", "flight_id": "f1", "reviews": [*said, {"crack_id": "x"}]}
+    (flight / "review.json").write_text(json.dumps(document))
+    for _ in range(2):
+        assert main(["ground", "import", str(flight), "--store", url]) == 0
+        assert ", 1 review" in capsys.readouterr().err
+    with open_store(url, clock()) as store:
+        assert [(one.crack_id, one.verdict, one.remark, one.by) for one in store.reviews("drone1", "f1")] == [
+            (id, "rejected", "a cable", "A.")
+        ]
+
+
 def test_another_content_is_kept_and_large_coverage_is_stored(flight, tmp_path, capsys):
     url = str(tmp_path / "ground.db")
     assert main(["ground", "import", str(flight), "--store", url]) == 0
@@ -61,6 +75,10 @@ def test_a_folder_without_a_flight_and_a_damaged_one_are_refused(tmp_path, fligh
     told = capsys.readouterr().err
     assert "no flight is here" in told
     assert "no FeatureCollection" in told
+    assert "all else was read: 5 new" in told
+    (flight / "summary.json").write_text('{"schema": "spanhawk/flight/2"}')
+    assert main(["ground", "import", str(flight), "--store", store]) == 2
+    assert "written by a newer spanhawk" in capsys.readouterr().err
 
 
 def test_a_broker_or_table_that_cannot_be_is_refused(tmp_path, capsys):

@@ -8,7 +8,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from edge.ground import Batch, CoverageRow, Query, StateRow, as_ranges, missing
+from edge.ground import Batch, CoverageRow, Query, ReviewRow, StateRow, as_ranges, missing
 from edge.ground.incoming import read
 from edge.ground.stores import open_store
 from edge.support.errors import ConfigError
@@ -109,7 +109,7 @@ def test_heads_move_with_whatever_is_new(store):
     for batch in (
         batch_of(detection(1)), batch_of(crack(1, 1)), batch_of(crack(1, 2)),
         Batch(coverage=[CoverageRow("drone1", "f1", b"{}")]), Batch(coverage=[CoverageRow("drone1", "f1", b"{} ")]),
-        Batch(states=[StateRow("drone1", "f1", "status", BEGIN, b"{}")]),
+        Batch(states=[StateRow("drone1", "f1", "status", BEGIN, b"{}")]), Batch(reviews=[word(1)]),
     ):  # fmt: skip
         store.add(batch)
         seen.append(store.heads())
@@ -117,6 +117,35 @@ def test_heads_move_with_whatever_is_new(store):
     assert len(set(seen)) == len(seen)
     store.add(batch_of(detection(1)))
     assert store.heads() == seen[-1]
+
+
+def word(second, verdict="confirmed", number=1, flight="f1", **said):
+    at = BEGIN + timedelta(seconds=second)
+    said = {"grade": None, "remark": None, "by": None} | said
+    return ReviewRow("drone1", flight, crack(number, 1, flight=flight)["id"], verdict, at=at, **said)
+
+
+def test_of_what_people_say_the_latest_word_counts_whenever_it_arrives(store):
+    last = word(3, "rejected", grade="S2", remark="a cable \u05d0 🏗", by="A. Inspector")
+    store.add(Batch(reviews=[word(1), last, word(2, number=2), word(0, flight="f2")]))
+    store.add(Batch(reviews=[word(2, "unreviewed"), last]))
+    assert store.reviews() == [last, word(2, number=2), word(0, flight="f2")]
+    assert store.reviews("drone1", "f2") == [word(0, flight="f2")]
+    assert store.reviews(most=1) == [last]
+
+
+def test_a_store_of_an_earlier_day_gets_its_table_of_reviews(url):
+    with open_store(url, clock()) as store:
+        store.add(batch_of(crack(1, 1)))
+    if url.startswith("postgresql"):
+        with psycopg.connect(url) as db:
+            db.execute("DROP TABLE spanhawk.review")
+    else:
+        with contextlib.closing(sqlite3.connect(url)) as db:
+            db.execute("DROP TABLE review")
+    with open_store(url, clock()) as store:
+        store.add(Batch(reviews=[word(1)]))
+        assert store.reviews() == [word(1)]
 
 
 def test_what_is_newest_of_states_and_coverage_stays(store):

@@ -47,6 +47,12 @@ def rgba(crack: tuple[int, ...], ground: tuple[int, ...]) -> bytes:
     return png(Image.fromarray(np.where(CRACK[..., None], np.uint8(crack), np.uint8(ground))))
 
 
+def pages(*samples: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.stack(samples), photometric="minisblack")
+    return file.getvalue()
+
+
 def smooth(highest: int = 255) -> np.ndarray:
     """Anti-aliased: drawn at five times the size, then shrunk."""
     large = np.zeros((300, 400), np.float32)
@@ -121,6 +127,8 @@ def test_nothing_drawn(saved, data):
 AREA = np.zeros(SHAPE, bool)
 AREA[30:55, 10:40] = True
 AMBIGUOUS = {
+    "map of probabilities": (encoded(cv2.GaussianBlur(GREY * np.uint8(255), (0, 0), 5)), "fades over many pixels"),
+    "pages": (pages(GREY * np.uint8(255), GREY * np.uint8(255)), "holds several pictures"),
     "inverted": (encoded(255 - GREY * 255), "seems to be inverted: 96%"),
     "everything": (encoded(np.full(SHAPE, 255, np.uint8)), "seems to be inverted: 100%"),
     "opaque ground, transparent crack": (rgba((0, 0, 0, 0), (0, 0, 0, 255)), "seems to be inverted"),

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edge.cracks.plausible import judged
 from edge.masks import ReportRule
 from edge.masks.card import Card
 from edge.support import config
 from models import DataError, report_rule
+from models.logistic import logistic
 from models.sites import Tile
 
 UInt8 = npt.NDArray[np.uint8]
@@ -53,7 +55,7 @@ def test_weights_are_the_odds_that_made_the_data_and_never_negative() -> None:
     rng = np.random.default_rng(1)
     signs = rng.normal(size=(40_000, 5))
     true = rng.random(40_000) < 1 / (1 + np.exp(-(0.5 + signs @ [1.0, 2.0, 0.5, 0.0, -1.0])))
-    constant, weights, typical = report_rule.logistic(signs, true, np.ones(40_000))
+    constant, weights, typical = logistic(signs, true, np.ones(40_000))
     assert weights[-1] == 0
     assert weights[1] / weights[0] == pytest.approx(2, rel=0.1)
     assert weights[2] / weights[0] == pytest.approx(0.5, rel=0.1)
@@ -71,9 +73,13 @@ def test_what_tells_joints_from_cracks_is_found_and_holds_on_the_other_half(tile
     assert fitted.sites["sound"]["fires"]["value"] == 0
     assert fitted.rule.bend.weight > 0
 
-    (strict,) = report_rule.fit(Shade(), tiles, [0.5], stricter=50.0)
+    (strict,) = report_rule.fit(Shade(), tiles, [0.5], stricter=[50.0])
     assert strict.halves["report"]["by_rule"]["f1_2px"]["cracked"] == 0
     assert strict.rule.constant == pytest.approx(fitted.rule.constant - 50)
+    # Of several, one that loses the cracks is never taken, and one that asks for next to nothing more always is.
+    (taken,) = report_rule.fit(Shade(), tiles, [0.5], stricter=[50.0, 0.0, 0.001])
+    assert taken.stricter == 0.001
+    assert taken.halves["report"]["by_rule"] == after
 
     record = tmp_path / "w.json"
     record.write_text('{"score_threshold": 0.75, "steps": 3}')
@@ -83,6 +89,16 @@ def test_what_tells_joints_from_cracks_is_found_and_holds_on_the_other_half(tile
     assert config.build(ReportRule, told["report_rules"]["crack"], "rule") == fitted.rule
     with pytest.raises(DataError, match="no record of a training"):
         report_rule.record(tmp_path / "none.json", "crack", fitted)
+
+
+def test_the_rule_of_length_can_stand_on_a_card() -> None:
+    rng = np.random.default_rng(3)
+    length, doubt = np.exp(rng.uniform(2, 7, 5000)), rng.random(5000) ** 3
+    signs = np.column_stack((np.log(length), -np.log(doubt + 0.004), rng.normal(size=(5000, 3))))
+    for limit_px in (0.0, 340.0, 1200.0):
+        told = np.array([reason is None for reason in judged(signs, report_rule.by_length(limit_px))])
+        assert not told[length < limit_px * doubt].any()
+        assert told[length >= limit_px * (doubt + 0.004) + 0.1].all()
 
 
 def test_too_few_pieces_fit_nothing(tiles: list[Tile]) -> None:

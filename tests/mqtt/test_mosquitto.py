@@ -1,48 +1,18 @@
-"""Against a real broker: refusals, limits, death, silence, encryption, and what a hostile asker sends."""
+"""Against a real broker: refusals, limits, death and silence."""
 
 import contextlib
-import json
-import logging
-import random
 import socket
-import string
 import threading
 
 import pytest
 
 from edge.delivery import Delivery
-from edge.mqtt.commands import CommandError, parse, reply
 from edge.mqtt.paho import Options, open_publisher
-from edge.mqtt.topics import commands_topic, detections_topic, replies_topic, status_topic
+from edge.mqtt.topics import commands_topic, replies_topic
 from edge.outbox import Letter, memory
 from edge.support.clock import SystemClock
-from tests.mqtt.broker import PATIENCE_S, Ear, mosquitto
-from tests.mqtt.certificates import authority, signed
-
-DETECTIONS, STATUS = detections_topic("drone"), status_topic("drone")
-
-
-@contextlib.contextmanager
-def publisher_at(broker, **given):
-    options = Options(**({"url": broker.url, "keepalive_s": 2} | given))
-    with open_publisher(options, SystemClock(), vehicle="drone", last_will=b"offline") as publisher:
-        yield publisher
-
-
-def wait(publisher, condition, patience_s=PATIENCE_S):
-    """Wait for a condition that changes with the publisher's news."""
-    clock = SystemClock()
-    until_ns = clock.monotonic_ns() + patience_s * 1e9
-    while not (met := condition()) and clock.monotonic_ns() < until_ns:
-        clock.wait(publisher.wake, 0.05)
-        publisher.wake.clear()
-    return met
-
-
-def receipts(publisher, count):
-    got = []
-    assert wait(publisher, lambda: got.extend(publisher.receipts()) or len(got) >= count)
-    return {receipt.id: receipt.refused for receipt in got}
+from tests.mqtt.broker import Ear, mosquitto
+from tests.mqtt.publishing import DETECTIONS, STATUS, publisher_at, receipts, wait
 
 
 def test_the_last_will_when_the_process_dies(tmp_path):
@@ -260,143 +230,3 @@ def test_something_that_is_no_broker():
         with open_publisher(options, SystemClock(), vehicle="drone", last_will=b"") as publisher:
             assert wait(publisher, lambda: "is it an MQTT broker" in str(publisher.health()))
         server.shutdown(socket.SHUT_RDWR)
-
-
-def junk(chance):
-    """One of many things that are no command."""
-    kind = chance.randrange(8)
-    return [
-        lambda: chance.randbytes(chance.randrange(60)),
-        lambda: b"[" * chance.randrange(1, 4096),
-        lambda: b'{"command":' * chance.randrange(1, 300),
-        lambda: b'{"command":"ping","id":NaN}',
-        lambda: b'{"command":"ping","command":"stop"}',
-        lambda: b"x" * chance.choice([4095, 4096, 4097, 50_000]),
-        lambda: json.dumps({"command": "".join(chance.choices(string.printable, k=9))}).encode(),
-        lambda: b'{"command":"ping","expires_at":"2001-01-01T00:00:00Z"}',
-    ][kind]()
-
-
-def test_200_malformed_commands_and_the_thread_lives(tmp_path):
-    chance, answered = random.Random(11), 0
-    with mosquitto(tmp_path) as broker, Ear(broker, "ear/#") as ear, publisher_at(broker) as publisher:
-        assert wait(publisher, lambda: publisher.connected)
-        assert broker.wait_log("Sending SUBACK to spanhawk")
-        for n in range(200):
-            ear.say(commands_topic("drone"), junk(chance), reply_to="ear/replies", correlation=b"%d" % n)
-            for request in publisher.requests():
-                answered += 1
-                with pytest.raises(CommandError) as refusal:
-                    parse(request.payload, ("ping", "stop"), SystemClock().utc())
-                publisher.reply(request, replies_topic("drone"), reply(refusal.value))
-
-        def answer_the_rest():
-            nonlocal answered
-            for request in publisher.requests():
-                answered += 1
-                publisher.reply(request, replies_topic("drone"), reply(None, error="late"))
-            return answered + publisher.dropped_requests == 200
-
-        assert wait(publisher, answer_the_rest)
-        assert ear.wait(lambda: len(ear.heard) == 200)
-        assert {properties.CorrelationData for _, _, _, properties in ear.heard} == {b"%d" % n for n in range(200)}
-        assert all(json.loads(payload)["ok"] is False for _, payload, _, _ in ear.heard)
-        assert publisher.send("a", DETECTIONS, b"x")
-        assert receipts(publisher, 1) == {"a": None}
-        assert publisher.sessions == 1
-
-
-def test_a_retained_command_is_not_carried_out(tmp_path, caplog):
-    with mosquitto(tmp_path) as broker, Ear(broker, "none") as ear:
-        ear.say(commands_topic("drone"), b'{"command":"start"}', retain=True)
-        for protocol in ("5", "3.1.1"):
-            with publisher_at(broker, protocol=protocol) as publisher:
-                assert wait(publisher, lambda p=publisher: p.connected)
-                assert broker.wait_log("Sending SUBACK to spanhawk", count=1 if protocol == "5" else 2)
-                ear.say(commands_topic("drone"), b'{"command":"stop"}')
-                got = []
-                assert wait(publisher, lambda p=publisher, got=got: got.extend(p.requests()) or got)
-                assert [request.payload for request in got] == [b'{"command":"stop"}']
-    assert "a retained command is ignored" in caplog.text  # 3.1.1 cannot ask the broker to keep it
-
-
-# --- encryption --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("certificates")
-    authority(folder, "ca")
-    authority(folder, "stranger")
-    signed(folder, "broker", "ca")
-    signed(folder, "drone", "ca")
-    signed(folder, "foreign", "stranger")
-    signed(folder, "old", "ca", days=-1)
-    return folder
-
-
-def encrypted(folder, certificate="broker"):
-    return (
-        f"cafile {folder / 'ca.pem'}", f"certfile {folder / certificate}.pem", f"keyfile {folder / certificate}.key",
-        "require_certificate true",
-    )  # fmt: skip
-
-
-def own(folder, name="drone", ca="ca"):
-    return {"ca_file": folder / f"{ca}.pem", "cert_file": folder / f"{name}.pem", "key_file": folder / f"{name}.key"}
-
-
-def test_encrypted_with_certificates_on_both_sides(tmp_path, certificates):
-    with (
-        mosquitto(tmp_path, listener_lines=encrypted(certificates)) as broker,
-        publisher_at(broker, **own(certificates)) as publisher,
-    ):
-        assert wait(publisher, lambda: publisher.connected)
-        for n in range(20):
-            assert wait(publisher, lambda n=n: publisher.send(str(n), DETECTIONS, random.Random(n).randbytes(30_000)))
-        got = []
-        assert wait(publisher, lambda: got.extend(publisher.receipts()) or len(got) == 20)
-        assert [receipt for receipt in got if receipt.refused] == []
-
-
-@pytest.mark.parametrize(
-    ("given", "broker_certificate", "why"),
-    [
-        (
-            lambda folder: own(folder, ca="stranger"),
-            "broker",
-            "set mqtt.ca_file to the certificate of the authority that signed it",
-        ),
-        (lambda folder: {"ca_file": folder / "ca.pem"}, "broker", "does it ask for a certificate"),
-        (lambda folder: own(folder, "foreign"), "broker", "does it ask for a certificate"),
-        (own, "old", "check the clock of this computer"),
-    ],
-    ids=["wrong authority", "no certificate", "foreign certificate", "expired"],
-)
-def test_encryption_that_fails_says_why(tmp_path, certificates, given, broker_certificate, why):
-    with (
-        mosquitto(tmp_path, listener_lines=encrypted(certificates, broker_certificate)) as broker,
-        publisher_at(broker, **given(certificates)) as publisher,
-    ):
-        assert wait(publisher, lambda: why in str(publisher.health())), publisher.health()
-        assert not publisher.connected
-        assert publisher.sessions == 0
-
-
-def test_the_wrong_scheme_is_told(tmp_path, certificates, caplog):
-    caplog.set_level(logging.INFO)
-    with mosquitto(tmp_path) as plain, publisher_at(plain, url=plain.url.replace("mqtt", "mqtts")) as publisher:
-        assert wait(publisher, lambda: "is this its mqtts" in str(publisher.health())), publisher.health()
-    with (
-        mosquitto(tmp_path, listener_lines=encrypted(certificates)) as broker,
-        publisher_at(broker, url=f"mqtt://localhost:{broker.port}") as publisher,
-    ):
-        assert wait(publisher, lambda: "does it require mqtts://" in str(publisher.health())), publisher.health()
-
-
-def test_a_certificate_for_another_name(tmp_path, certificates):
-    with (
-        mosquitto(tmp_path, listener_lines=encrypted(certificates)) as broker,
-        publisher_at(broker, url=f"mqtts://127.0.0.1:{broker.port}", **own(certificates)) as publisher,
-    ):
-        assert wait(publisher, lambda: "as it is in the certificate" in str(publisher.health())), publisher.health()

@@ -165,7 +165,7 @@ ROW = "0,48.0,11.0,500,1,2,3,5.0,0.5"
         (f"{HEADER}\n", "has a header but no rows"),
         ("", "is empty"),
         ("\n\n  \n", "is empty"),
-        (f"{HEADER}\n{ROW}\n".encode("utf-16"), "is UTF-16 text; save it as CSV in UTF-8"),
+        (f"{HEADER}\n{ROW}\n".encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
         (f"{HEADER}\n{ROW}\n".encode("utf-16-be"), "binary"),
         (f"{HEADER}\n{ROW}\n".encode() + b"1,48\xff,11,,,,,,\n", "row 3: is not UTF-8"),
         ('t_s,lat_deg,lon_deg\n0,"48,11\n', "row 2: not CSV"),
@@ -188,3 +188,11 @@ def test_garbage_is_refused_not_raised_through(tmp_path_factory: pytest.TempPath
         except NavFileError:
             continue
         assert nav.at(0).at_ns == 0
+
+
+def test_radians_are_named(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    opened(path, "t_s,lat_deg,lon_deg\n0,0.8901179,0.0698132\n1,0.8901187,0.0698132\n")
+    assert "are they in radians?" in caplog.text
+    caplog.clear()
+    opened(path, "t_s,lat_deg,lon_deg\n0,0.8901179,0.0698132\n1,48.1,11.0\n")
+    assert "in radians?" not in caplog.text

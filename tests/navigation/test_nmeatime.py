@@ -275,3 +275,17 @@ def test_any_times_in_any_order_are_survived(
         fix = nav.at(0).fix
         assert fix is None or fix.lat_deg == 51.0
         assert nav.utc_at(-(10**15)) is None
+
+
+@pytest.mark.parametrize("late_s", [-2, 3])
+def test_a_date_that_changes_beside_midnight_is_no_other_day(tmp_path: Path, late_s: int) -> None:
+    start = datetime(2026, 5, 28, 23, 59, 48, tzinfo=timezone.utc)
+
+    def lines(t_s: float) -> str:
+        at, dated = start + timedelta(seconds=t_s), start + timedelta(seconds=t_s - late_s)
+        body = f"GNRMC,{clock(at)},A,{place(t_s)},9.7,0.0,{dated:%d%m%y},,,A,V"
+        return gga(t_s, start=start) + sentence(body)
+
+    with opened(tmp_path, "".join(lines(n / 5) for n in range(160))) as nav:
+        assert right_at(nav, 0.0, 11.0, 13.0, 20.0, 30.0)
+        assert nav.utc_at(20 * S) == start + timedelta(seconds=20)

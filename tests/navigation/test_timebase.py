@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from datetime import datetime, timedelta, timezone
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -123,3 +124,13 @@ def test_a_time_that_steps_must_repeat_itself_to_be_believed() -> None:
         utc.hear(second * S, wrong + timedelta(seconds=second))
     assert utc.at(1 * S) == NOON + timedelta(seconds=1)
     assert utc.at(5 * S) == wrong + timedelta(seconds=5)
+
+
+@pytest.mark.parametrize("per_s", [1, 10])
+def test_a_time_that_stands_still_is_not_believed(per_s: int) -> None:
+    """A receiver that hangs repeats its last time: from then on nothing is known beyond a minute of it."""
+    utc = UtcTrack(keep_s=None)
+    for n in range(200 * per_s):
+        utc.hear(n * S // per_s, NOON)
+    assert utc.at(150 * S) is None
+    assert utc.at(0) == NOON

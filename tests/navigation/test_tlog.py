@@ -232,3 +232,70 @@ def test_only_a_tlog_loads_pymavlink(tmp_path: Path) -> None:
         "assert not [name for name in sys.modules if name.startswith('pymavlink')]\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(("counted", "per_s"), [("nothing", 0), ("seconds", 1), ("microseconds", 1_000_000)])
+def test_a_count_in_another_unit_is_never_believed_in_a_log(path: Path, counted: str, per_s: int) -> None:
+    """In flight it takes some seconds to notice; a log is read whole, so its first frames are right too."""
+    pilot, log = Autopilot(), []
+    for step in range(300):
+        t_s = step / 10
+        boot = 60_000 + round(t_s * per_s)
+        log += [(t_s, pilot.heartbeat())] if step % 10 == 0 else []
+        log += [(t_s, pilot.gps(lat_deg=48.0 + t_s * 1e-5)), (t_s, pilot.place(boot, 48.0 + t_s * 1e-5))]
+    with opened(path, tlog(log)) as nav:
+        for t_s in (0.0, 1.0, 4.0, 20.0):
+            state = nav.at(round(t_s * S))
+            assert state.fix is not None, counted
+            assert state.fix.lat_deg == pytest.approx(48.0 + t_s * 1e-5, abs=2e-7)
+        assert any("does not count milliseconds" in sentence for sentence in warned(nav))
+
+
+def test_time_stamps_in_another_unit_and_frames_beyond_them_are_named(path: Path) -> None:
+    stamps_ms = [(t_s / 1000, frame) for t_s, frame in flight(30.0)]
+    with opened(path, tlog(stamps_ms)) as nav:
+        assert any("1e+03 times as fast as the log's time stamps" in sentence for sentence in warned(nav))
+        assert nav.at(0).fix is not None
+        assert nav.at(20 * S).fix is None
+        assert str(nav.health()).startswith(
+            f"1 frames stand outside of {path} and have no position: it covers 0 to 0.03"
+        )
+
+
+@pytest.mark.parametrize("filtered", [(214.7, 11.0), (0.0, 0.0), (-91.0, 11.0)])
+def test_a_filter_that_is_nowhere_leaves_the_word_to_the_receiver(path: Path, filtered: tuple[float, float]) -> None:
+    pilot, log = Autopilot(), []
+    for step in range(100):
+        log += [(step / 10, pilot.heartbeat())] if step % 10 == 0 else []
+        log += [(step / 10, pilot.gps()), (step / 10, pilot.place(1000 + step * 100, *filtered))]
+    with opened(path, tlog(log)) as nav:
+        state = nav.at(5 * S)
+        assert state.fix is not None
+        assert state.fix.lat_deg == 48.0
+
+
+def test_a_filter_far_from_its_receiver_is_no_place_and_named(path: Path) -> None:
+    pilot, log = Autopilot(), []
+    for step in range(100):
+        log += [(step / 10, pilot.heartbeat())] if step % 10 == 0 else []
+        log += [(step / 10, pilot.gps()), (step / 10, pilot.place(1000 + step * 100, 48.5, 11.0))]
+    with opened(path, tlog(log)) as nav:
+        assert nav.at(5 * S).fix is None
+        assert any("lies 56 km from its satellite receiver's" in sentence for sentence in warned(nav))
+
+
+def test_a_receiver_that_leaves_its_place_out_contradicts_nobody(path: Path) -> None:
+    pilot, log = Autopilot(), []
+    for step in range(100):
+        log += [(step / 10, pilot.heartbeat())] if step % 10 == 0 else []
+        log += [(step / 10, pilot.gps(lat_deg=0.0, lon_deg=0.0)), (step / 10, pilot.place(1000 + step * 100))]
+    with opened(path, tlog(log)) as nav:
+        state = nav.at(5 * S)
+        assert state.fix is not None
+        assert state.fix.lat_deg == 48.0
+        assert warned(nav) == ()
+
+
+def warned(nav: Navigator) -> tuple[str, ...]:
+    assert isinstance(nav, RecordedNavigator)
+    return nav.warnings()

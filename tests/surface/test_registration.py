@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from edge.surface.matching import project
-from edge.surface.registration import KEPT_KEYFRAMES, Prediction, Registrar
+from edge.surface.homography import project
+from edge.surface.keyframes import KEPT_KEYFRAMES
+from edge.surface.registration import Prediction, Registrar
 from tests.surface.wall import HEIGHT, WIDTH, to_wall_of, wall, window
 
 MIDDLE = np.array([[WIDTH / 2, HEIGHT / 2], [40.0, 40.0], [WIDTH - 40.0, HEIGHT - 40.0]])

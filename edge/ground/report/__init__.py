@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.ground.report import bands, cameras, findings, photos, review, tables
+from edge.flights.writer import keep_out
+from edge.ground.report import bands, cameras, columns, excerpts, findings, photos, review, tables
 from edge.ground.report.findings import Finding
 from edge.ground.report.flight import Flight, Source
 from edge.ground.report.walls import Float64, Wall
-from edge.ground.report.words import clean
+from edge.ground.report.words import clean, count
 from edge.support.disk import make_folder, write_whole
 from edge.support.errors import TryAgainError, UsageError
 
@@ -54,9 +55,13 @@ def write(job: Job) -> str:
     lost = sorted(set(reviews) - {one.crack_id for one in (*shown, *withdrawn)})
     if lost:
         flight.missing.append(
-            f"{len(lost)} reviews name findings that this flight does not have, as {clean(lost[0])[:60]}"
+            f"{count(len(lost), 'review')} of findings that this flight does not have, as {clean(lost[0])[:60]}"
         )
     originals = photos.locate(shown, flight.photos, flight.kept)
+    if gone := sum(one.photo is None and one.photo_doubt is not None for one in shown):
+        flight.missing.append(
+            f"photos: of {count(gone, 'finding')} none is in the flight's folder; --photos DIR names where they lie"
+        )
     try:
         make_folder(job.out)
         _files(job, flight, table, shown, withdrawn, walls, originals)
@@ -66,7 +71,7 @@ def write(job: Job) -> str:
         why = error.strerror or error
         raise UsageError(f"--out {job.out}: cannot write there ({why}); name another folder") from error
     without = sum(one.photo is None for one in shown)
-    said = [f"{job.out / 'index.html'}: {len(shown)} findings, {len(shown) - without} with a photo"]
+    said = [f"{job.out / 'index.html'}: {count(len(shown), 'finding')}, {len(shown) - without} with a photo"]
     return "\n".join([*said, *(f"  note: {one}" for one in flight.missing)])
 
 
@@ -80,6 +85,8 @@ def _libraries(job: Job) -> None:
 
 
 def _may_write(job: Job) -> None:
+    if job.source.folder is not None:
+        keep_out(job.source.folder, job.out)
     there = [name for name in FILES if (job.out / name).exists()]
     if there and not job.overwrite:
         raise UsageError(
@@ -100,12 +107,12 @@ def _files(
 
     out = job.out
     photos.copy(originals, out / "photos")
-    pictures = photos.show(shown, originals)
+    pictures = excerpts.show(shown, originals)
     of_photos = cameras.from_photos(originals)
     placed = cameras.from_frames(flight.frames) or of_photos
     if (geo := cameras.geo_txt(of_photos)) is not None:
         write_whole(out / "photos" / "geo.txt", geo.encode("utf-8"), durable=False)
-    rows = [_cleaned(findings.row(one, table)) for one in shown]
+    rows = [_cleaned(columns.row(one, table)) for one in shown]
     courses = [one.lonlat for one in shown]
     flat = _by_wall(shown, rows, walls)
     write_whole(out / "cracks.geojson", tables.geojson(rows, courses))

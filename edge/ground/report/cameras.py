@@ -66,8 +66,10 @@ def geo_txt(cameras: Sequence[Camera]) -> str | None:
     out of a line where one of them is unknown.
     """
     rows = []
+    # The file cannot say which height it means: one kind for all, above the ellipsoid where every camera knows that.
+    above_ellipsoid = all(one.alt_ellipsoid_m is not None for one in cameras)
     for one in sorted(cameras, key=lambda camera: camera.name):
-        altitude_m = one.alt_ellipsoid_m if one.alt_ellipsoid_m is not None else one.alt_amsl_m
+        altitude_m = one.alt_ellipsoid_m if above_ellipsoid else one.alt_amsl_m
         if altitude_m is None:
             continue
         row = [f"{one.name} {one.lon_deg:.8f} {one.lat_deg:.8f} {altitude_m:.3f}"]

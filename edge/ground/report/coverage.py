@@ -9,6 +9,7 @@ import numpy as np
 
 from edge.ground.report.flight import Flight, Json
 from edge.ground.report.walls import Float64
+from edge.ground.report.words import count
 
 ORDER = ("0.1", "0.2", "0.3", "0.5", "1.0", "2.0", "unscaled", "far", "oblique", "blurred", "dark", "bright", "unknown")
 """Classes of ``spanhawk/coverage/1``, best first; a number: cracks of so many millimetres and wider are found."""
@@ -118,23 +119,27 @@ def unseen(flight: Flight, wanted_mm: float) -> Unseen:
         "Whatever is not shaded in the drawings below was in no picture that could be placed: nothing is known of it."
         if placed
         else "No picture could be placed: nobody can tell which parts of the structure were looked at.",
-        f"A place counts as seen for cracks of a width that are found there {chance}; narrower ones may be there.",
     ]
+    unscaled = all(one.rank == ORDER.index("unscaled") for one in found)
+    if not unscaled:
+        told.append(
+            f"A place counts as seen for cracks of a width that are found there {chance}; narrower ones may be there."
+        )
     if left_out := flight.coverage_summary.get("left_out_frames"):
-        told.append(f"{left_out} pictures could not be joined to the others and count as not seen.")
+        told.append(f"{count(left_out, 'picture')} could not be joined to the others: counted as not seen.")
     bad = [one for one in found if one.rank > _best_enough(wanted_mm)]
     enough = f"well enough for cracks of {wanted_mm:g} mm"
     headline = "The surface outside the recorded patches was not seen"
-    if all(one.rank == ORDER.index("unscaled") for one in found):
+    if unscaled:
         headline = "How narrow a crack may be and still be found here is unknown: no range or lens gives millimetres"
     elif bad and all(area is not None for area in areas):
         total = sum(area for area in areas if area is not None)
         poor = sum(one.area_m2 for one in bad if one.area_m2 is not None)
         headline = f"Of {total:.1f} m² that were looked at, {poor:.1f} m² were not seen {enough}"
         if len(bad) == len(found):
-            headline = f"Nothing of the {total:.1f} m² that were looked at was seen {enough}"
+            headline = f"None of the {total:.1f} m² that were looked at were seen {enough}"
     elif bad:
-        headline = f"{'Nothing' if len(bad) == len(found) else 'Not all'} of what was looked at was seen {enough}"
+        headline = f"{'Nothing' if len(bad) == len(found) else 'Not all'} that was looked at was seen {enough}"
     return Unseen(headline, [*told, *also])
 
 
@@ -158,12 +163,12 @@ def _area_m2(properties: list[Json]) -> float | None:
 def _flown(flight: Flight) -> list[str]:
     """What the flight itself counted as lost."""
     summary, told = flight.summary, []
-    for key, what in (("dropped", "pictures were dropped unseen"), ("skipped", "pictures could not be read")):
-        if summary.get(key):
-            told.append(f"{summary[key]} {what}.")
+    for key, what in (("dropped", "dropped unseen"), ("skipped", "could not be read")):
+        if isinstance(lost := summary.get(key), int) and lost:
+            told.append(f"{count(lost, 'picture')} {what}.")
     suppressed = summary.get("suppressed")
     if isinstance(suppressed, dict) and suppressed:
         total = sum(value for value in suppressed.values() if isinstance(value, int))
         reasons = ", ".join(str(reason) for reason in suppressed)
-        told.append(f"{total} traces were not certain enough to be reported as findings ({reasons}).")
+        told.append(f"{count(total, 'trace')} not certain enough to be reported as findings ({reasons}).")
     return told

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,72 +10,9 @@ import numpy as np
 from edge.ground.report.coverage import Outline, grade
 from edge.ground.report.findings import Finding
 from edge.ground.report.flight import Json
+from edge.ground.report.sheets import Drawing, Sheet
 from edge.ground.report.walls import Wall
 from edge.surface import earth
-
-_WIDE = 1000.0
-_MOST_TALL = 560.0
-_LEAST_TALL = 120.0
-_TICKS = 8
-_TEXT = 13.0
-"""Height of a figure, and below it how wide one is, of the drawing's 15 px type."""
-_DIGIT = 9.5
-
-
-@dataclass(slots=True)
-class Line:
-    """One crack in a drawing."""
-
-    number: int
-    crack_id: str
-    band: int | None
-    points: str
-    x: float
-    """Of its middle."""
-    y: float
-    dot: bool
-    """True: too short to be seen as a line, or known as one point; drawn as a dot in its middle."""
-    area: bool
-    """True: a damaged area, drawn as a square."""
-    label: tuple[float, float] | None = None
-    """Where its number stands without touching another; None where there is no room."""
-
-
-@dataclass(frozen=True, slots=True)
-class Area:
-    """One patch of coverage."""
-
-    points: str
-    seen: str
-    """As ``coverage.grade``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A line of the grid."""
-
-    at: float
-    text: str
-
-
-@dataclass(slots=True)
-class Drawing:
-    """An SVG's contents; the view box is ``0 0 width height``."""
-
-    title: str
-    unit: str
-    width: float
-    height: float
-    lines: list[Line] = field(default_factory=list)
-    areas: list[Area] = field(default_factory=list)
-    track: list[str] = field(default_factory=list)
-    across: list[Tick] = field(default_factory=list)
-    upward: list[Tick] = field(default_factory=list)
-
-    @property
-    def unnamed(self) -> int:
-        """How many findings have no room for their number."""
-        return sum(line.label is None for line in self.lines)
 
 
 def overview(
@@ -95,7 +30,7 @@ def overview(
         return None
     middle = np.mean([[float(point[0]), float(point[1])] for point in everything], axis=0)
     scale = _metres_per_degree(float(middle[1]))
-    sheet = _Sheet([_flat(point, middle, scale) for point in everything], "Map, north up", "m")
+    sheet = Sheet([_flat(point, middle, scale) for point in everything], "Map, north up", "m")
     for ring, word in rings:
         sheet.area([_flat(point, middle, scale) for point in ring], word)
     if track:
@@ -118,7 +53,7 @@ def elevation(
     points = [point for _, path in on_it for point in path] + [point for ring, _ in rings for point in ring]
     if not points:
         return None
-    sheet = _Sheet(points, wall.name, "m")
+    sheet = Sheet(points, wall.name, "m")
     for ring, word in rings:
         sheet.area(ring, word)
     for one, path in on_it:
@@ -135,95 +70,10 @@ def charts(findings: Sequence[Finding]) -> Iterator[Drawing]:
     for number, group in sorted(groups.items(), key=lambda item: item[0] or 0):
         # Pictures count downwards.
         paths = [(one, [[x, -y] for x, y in one.chart_path.tolist()]) for one in group if one.chart_path is not None]
-        sheet = _Sheet([point for _, path in paths for point in path], f"Joined pictures, part {number}", "")
+        sheet = Sheet([point for _, path in paths for point in path], f"Joined pictures, part {number}", "")
         for one, path in paths:
             sheet.line(one, path)
         yield sheet.done()
-
-
-class _Sheet:
-    """Puts metres onto a sheet of fixed width, with y upwards."""
-
-    def __init__(self, points: Iterable[Sequence[float]], title: str, unit: str) -> None:
-        box = np.array([[float(point[0]), float(point[1])] for point in points])
-        low, high = box.min(axis=0), box.max(axis=0)
-        size = np.maximum(high - low, 0.5 if unit else 1.0)
-        pad = 0.06 * float(size.max())
-        middle = (low + high) / 2
-        size = size + 2 * pad
-        size[1] = max(size[1], size[0] * _LEAST_TALL / _WIDE)
-        size[0] = max(size[0], size[1] * _WIDE / _MOST_TALL)
-        self._low = middle - size / 2
-        self._high = middle + size / 2
-        self._scale = _WIDE / float(size[0])
-        self.drawing = Drawing(title, unit, _WIDE, round(float(size[1]) * self._scale, 1))
-        self._courses: list[list[tuple[float, float]]] = []
-        if unit:
-            self._grid()
-
-    def line(self, finding: Finding, path: Sequence[Sequence[float]]) -> None:
-        at = [self._at(point) for point in path]
-        middle = at[len(at) // 2]
-        long = max(math.dist(at[0], point) for point in at) if len(at) > 1 else 0.0
-        self.drawing.lines.append(
-            Line(finding.number, finding.crack_id, finding.band, _points(at), *middle, long < 5.0, finding.is_area)
-        )
-        self._courses.append(at)
-
-    def area(self, ring: Sequence[Sequence[float]], word: str) -> None:
-        self.drawing.areas.append(Area(_points([self._at(point) for point in ring]), word))
-
-    def track(self, path: Sequence[Sequence[float]]) -> None:
-        self.drawing.track.append(_points([self._at(point) for point in path]))
-
-    def done(self) -> Drawing:
-        """The drawing, with a number at each finding that has room for one; the worst, which come first, choose."""
-        taken: list[tuple[float, float, float, float]] = []
-        for line, course in zip(self.drawing.lines, self._courses, strict=True):
-            wide = _DIGIT * len(str(line.number))
-            for share in (0.5, 0.25, 0.75, 0.0, 1.0):
-                x, y = course[round(share * (len(course) - 1))]
-                for left, base in ((x + 8, y - 6), (x + 8, y + 16), (x - 8 - wide, y - 6), (x - 8 - wide, y + 16)):
-                    box = (left - 2, base - _TEXT, left + wide + 2, base + 3)
-                    if line.label is None and self._inside(box) and not any(_touch(box, other) for other in taken):
-                        line.label = (round(left, 1), round(base, 1))
-                        taken.append(box)
-        return self.drawing
-
-    def _inside(self, box: tuple[float, float, float, float]) -> bool:
-        return box[0] >= 0 and box[1] >= 0 and box[2] <= self.drawing.width and box[3] <= self.drawing.height
-
-    def _at(self, point: Sequence[float]) -> tuple[float, float]:
-        x = (float(point[0]) - self._low[0]) * self._scale
-        y = self.drawing.height - (float(point[1]) - self._low[1]) * self._scale
-        return round(float(x), 1), round(float(y), 1)
-
-    def _grid(self) -> None:
-        step = _step((self._high[0] - self._low[0]) / _TICKS)
-        digits = max(0, -math.floor(math.log10(step)))
-        for at in _multiples(self._low[0], self._high[0], step):
-            self.drawing.across.append(Tick(self._at((at, 0.0))[0], f"{at:.{digits}f}"))
-        for at in _multiples(self._low[1], self._high[1], step):
-            self.drawing.upward.append(Tick(self._at((0.0, at))[1], f"{at:.{digits}f}"))
-
-
-def _touch(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def _step(least: float) -> float:
-    """1, 2 or 5 times a power of ten, at least ``least``."""
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(power * digit for digit in (1, 2, 5, 10) if power * digit >= least * 0.999)
-
-
-def _multiples(low: float, high: float, step: float) -> Iterator[float]:
-    for number in range(math.ceil(low / step), math.floor(high / step) + 1):
-        yield number * step
-
-
-def _points(path: Sequence[Sequence[float]]) -> str:
-    return " ".join(f"{x:g},{y:g}" for x, y in path)
 
 
 def _metres_per_degree(lat_deg: float) -> tuple[float, float]:

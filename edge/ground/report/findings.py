@@ -1,4 +1,4 @@
-"""Findings: the cracks of a flight as rows of a report, with the fields that every file of it shares."""
+"""Findings: the cracks and damaged areas of a flight, each with its wall, place, band and best view, by severity."""
 
 from __future__ import annotations
 
@@ -12,21 +12,10 @@ import numpy as np
 from edge.ground.report import walls
 from edge.ground.report.bands import Bands
 from edge.ground.report.coverage import outlines
-from edge.ground.report.flight import Flight, Json, Past, View
+from edge.ground.report.flight import Flight, Json, Past, View, value
 from edge.ground.report.review import Review
 from edge.ground.report.walls import Float64, Wall
 
-FIELDS = (
-    "crack_id", "kind", "element", "face", "station_m", "offset_m", "height_m", "length_mm", "width_mean_mm",
-    "width_p95_mm", "width_sigma_mm", "width_at_most_mm", "band", "band_source", "orientation_deg", "score", "n_views",
-    "first_seen", "last_seen", "gsd_mm_px", "pos_method", "h_acc_m", "photo", "photo_sha256", "model_sha256", "review",
-    "remark", "area_cm2", "area_sigma_cm2", "extent_mm",
-)  # fmt: skip
-"""The columns of cracks.gpkg, .geojson, .csv, .kml and .dxf, in this order. None is unknown."""
-NUMBERS = frozenset(
-    ("station_m", "offset_m", "height_m", "length_mm", "width_mean_mm", "width_p95_mm", "width_sigma_mm",
-     "width_at_most_mm", "orientation_deg", "score", "gsd_mm_px", "h_acc_m", "area_cm2", "area_sigma_cm2", "extent_mm")
-)  # fmt: skip
 _STRUCTURE = "structure:"
 
 
@@ -95,7 +84,7 @@ class Finding:
     @property
     def worst_mm(self) -> float | None:
         """Its mean width, or the bound above it."""
-        return _value(self.width) if self.width is not None else self.at_most_mm
+        return value(self.width) if self.width is not None else self.at_most_mm
 
 
 def gather(
@@ -122,44 +111,6 @@ def gather(
         _finding(number, one, None, None, None, None, bands, reviews, {}) for number, one in enumerate(gone, 1)
     ]
     return findings, withdrawn, found
-
-
-def row(finding: Finding, bands: Bands) -> dict[str, Any]:
-    """The finding as the files have it: the keys of FIELDS."""
-    review, view = finding.review, finding.view
-    station_m, offset_m, height_m = finding.middle_m
-    return {
-        "crack_id": finding.crack_id,
-        "kind": finding.kind,
-        "element": finding.element,
-        "face": finding.face,
-        "station_m": _rounded(station_m, 3),
-        "offset_m": _rounded(offset_m, 3),
-        "height_m": _rounded(height_m, 3),
-        "length_mm": _value(finding.length),
-        "width_mean_mm": _value(finding.width),
-        "width_p95_mm": None if view is None or finding.width is None else view.width_p95_mm,
-        "width_sigma_mm": None if finding.width is None else finding.width.get("sigma"),
-        "width_at_most_mm": finding.at_most_mm,
-        "band": finding.band_words,
-        "band_source": None if finding.band is None else bands.source,
-        "orientation_deg": _rounded(finding.orientation_deg, 1),
-        "score": finding.score,
-        "n_views": finding.views,
-        "first_seen": finding.first_seen,
-        "last_seen": finding.last_seen,
-        "gsd_mm_px": finding.best.get("gsd_mm_per_px") or (None if view is None else view.gsd_mm_px),
-        "pos_method": None if view is None else view.pos_method,
-        "h_acc_m": None if view is None else view.h_acc_m,
-        "photo": None if finding.photo is None else f"photos/{finding.photo}",
-        "photo_sha256": finding.photo_sha256,
-        "model_sha256": None if view is None else view.model_sha256,
-        "review": "unreviewed" if review is None else review.verdict,
-        "remark": None if review is None else review.remark or (review.grade and f"grade {review.grade}"),
-        "area_cm2": _value(finding.area_cm2),
-        "area_sigma_cm2": None if finding.area_cm2 is None else finding.area_cm2.get("sigma"),
-        "extent_mm": _value(finding.extent_mm),
-    }
 
 
 def _finding(
@@ -224,14 +175,6 @@ def _part(feature: Json, name: str) -> Json:
     return part if isinstance(part, dict) else {}
 
 
-def _value(interval: Json | None) -> float | None:
-    return None if interval is None else interval.get("value")
-
-
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
-
-
 def _path(points: Any, columns: int, least: int) -> Float64 | None:
     """(N, columns) with N >= least and finite, or None."""
     try:
@@ -284,8 +227,8 @@ def _orientation(flat: Float64) -> float:
 
 def _band(width: Json | None, at_most_mm: float | None, bands: Bands) -> int | None:
     """By the mean width. An upper bound tells a band only where nothing is narrower than that band."""
-    if (value := _value(width)) is not None:
-        return bands.of(value)
+    if (mean := value(width)) is not None:
+        return bands.of(mean)
     return 0 if at_most_mm is not None and bands.of(at_most_mm) == 0 else None
 
 
@@ -306,7 +249,7 @@ def _severity(finding: Finding) -> tuple[bool, bool, bool, int, float, float, fl
     rejected = finding.review is not None and finding.review.verdict == "rejected"
     worst = finding.worst_mm
     sure = finding.several or (finding.review is not None and finding.review.verdict == "confirmed")
-    size = _value(finding.area_cm2) if finding.is_area else _value(finding.length)
-    px = _value(finding.width_px) or 0.0
+    size = value(finding.area_cm2) if finding.is_area else value(finding.length)
+    px = value(finding.width_px) or 0.0
     vague = 0 if finding.width is not None else 1 if worst is not None else 2
     return rejected, not sure, finding.is_area, vague, -(worst or 0.0), -(size or 0.0), -px

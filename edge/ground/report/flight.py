@@ -12,6 +12,11 @@ from edge.ground.report.review import Review
 Json = Mapping[str, Any]
 
 
+def value(interval: Json | None) -> float | None:
+    """The value of an interval; None where nothing is known."""
+    return None if interval is None else interval.get("value")
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """The picture that shows a crack best, and the crack in it."""
@@ -91,6 +96,10 @@ class Flight:
 
 class Source(Protocol):
     """Gives the flight that is reported."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Its own folder, which nothing is written to; None where it has none."""
 
     def flight(self) -> Flight:
         """Read it. Raises UsageError where there is no flight at all."""

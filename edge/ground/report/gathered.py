@@ -97,7 +97,9 @@ class Gathered:
         found, told = list(self._cracks), []
         if self._invent and self._kept:
             found = [self._invented(number, name) for number, name in enumerate(self._kept, 1)]
-            told.append("no crack has a name here: views of one crack may stand as several findings")
+            told.append(
+                "no list of cracks is here: each finding is what its best view says, and one crack may stand as several"
+            )
         if len(self._flights) > 1:
             names = ", ".join(one[:60] for one in list(self._flights)[:_NAMED])
             told.append(f"detections of {len(self._flights)} flights lie in one folder ({names}); all are shown as one")

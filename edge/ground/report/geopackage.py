@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from edge.ground.report.cameras import Camera
-from edge.ground.report.findings import FIELDS, NUMBERS
+from edge.ground.report.columns import FIELDS, NUMBERS
 from edge.ground.report.qml import crack_style, plain_style
 from edge.ground.report.walls import Float64
 from edge.support.errors import TryAgainError

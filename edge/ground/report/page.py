@@ -15,14 +15,13 @@ from edge.ground.report import drawings, saying
 from edge.ground.report.bands import WORDS, Bands
 from edge.ground.report.cameras import Camera
 from edge.ground.report.coverage import outlines, patches, unseen
+from edge.ground.report.excerpts import Shown
 from edge.ground.report.findings import Finding
-from edge.ground.report.flight import Flight
-from edge.ground.report.photos import Shown
+from edge.ground.report.flight import Flight, value
 from edge.ground.report.review import VERDICTS
-from edge.ground.report.saying import value
 from edge.ground.report.tables import COLOURS
 from edge.ground.report.walls import Wall
-from edge.ground.report.words import clean
+from edge.ground.report.words import clean, count
 
 _LONG_TEXT = 2000
 
@@ -102,6 +101,10 @@ def render(
         style_hash=_hash(style),
         script_hash=_hash(script),
         change=saying.change,
+        count=count,
+        period=saying.period,
+        known=_known(shown),
+        unset=all(one.view.clock_set is False for one in shown if one.view is not None),
         size=saying.size,
         sort_key=lambda one: "" if one.width is None else value(one.width),
         wanted_mm=f"{wanted_mm:g} mm",
@@ -126,8 +129,10 @@ def _facts(
     lengths = [length for one in shown if (length := value(one.length)) is not None]
     sure = [one for one in shown if one.state == "confirmed"]
     widths = [width for one in sure if (width := value(one.width)) is not None]
-    facts = [Fact(str(len(shown)), "findings")]
-    facts += [Fact(str(count), state) for state, count in states.most_common()]
+    once = sum(one.views == 1 for one in sure)
+    words = {"confirmed": f"confirmed, {once} by one view"} if once else {}
+    facts = [Fact(str(len(shown)), "finding" if len(shown) == 1 else "findings")]
+    facts += [Fact(str(number), words.get(state, state)) for state, number in states.most_common()]
     facts.append(Fact("unknown" if not lengths else f"{sum(lengths) / 1000:.1f} m", "length in all"))
     facts.append(Fact("not measured" if not widths else f"{max(widths):.2f} mm", "widest confirmed"))
     reviewed = sum(one.review is not None and one.review.verdict != "unreviewed" for one in shown)
@@ -153,6 +158,23 @@ def _band_rows(shown: Sequence[Finding], table: Bands) -> list[BandRow]:
             )
         )
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of at least one finding; what is known of none gets no column and no table."""
+
+    band: bool
+    length: bool
+    wall: bool
+
+
+def _known(shown: Sequence[Finding]) -> Known:
+    return Known(
+        band=any(one.band is not None for one in shown),
+        length=any(one.length is not None for one in shown),
+        wall=any(one.face is not None or one.middle_m[2] is not None for one in shown),
+    )
 
 
 def _area_rows(shown: Sequence[Finding]) -> list[AreaRow]:

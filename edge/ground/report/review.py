@@ -12,10 +12,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from edge.flights import REVIEW_SCHEMA
+from edge.ground.report.words import clean
 from edge.support.errors import UsageError
 
 VERDICTS = ("confirmed", "rejected", "unreviewed")
@@ -74,6 +76,17 @@ def one_of(entry: Any) -> Review | None:
     return Review(entry["crack_id"], entry["verdict"], **words)
 
 
+def moment(at: str | None) -> datetime | None:
+    """An RFC 3339 time in UTC; None for what is none, or lies before 1970."""
+    try:
+        found = datetime.fromisoformat((at or "").replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    if found.tzinfo is None or found.year < 1970:
+        return None
+    return found.astimezone(timezone.utc)
+
+
 def _review(entry: Any, number: int, path: Path) -> Review:
     found = one_of(entry)
     if found is None:
@@ -85,4 +98,4 @@ def _review(entry: Any, number: int, path: Path) -> Review:
 
 
 def _words(value: Any) -> str | None:
-    return str(value).strip() or None if value is not None else None
+    return clean(str(value)).strip() or None if value is not None else None

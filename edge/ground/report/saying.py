@@ -6,12 +6,7 @@ import math
 from typing import Any
 
 from edge.ground.report.findings import Finding
-from edge.ground.report.flight import Json
-
-
-def value(interval: Json | None) -> float | None:
-    """The value of an interval; None where nothing is known."""
-    return None if interval is None else interval.get("value")
+from edge.ground.report.flight import Json, value
 
 
 def mm(length: float | None, digits: int = 2) -> str:
@@ -60,6 +55,16 @@ def change(before: Json, now: Json) -> str:
 def day(moment: Any) -> str:
     """The day of an RFC 3339 time."""
     return str(moment)[:10] if moment else "date unknown"
+
+
+def period(first: Any, last: Any) -> str:
+    """From one RFC 3339 time to another, the day once where it is the same."""
+    begin, end = moment(first), moment(last)
+    if last is None or begin == end:
+        return begin
+    if begin[:10] == end[:10] and begin[19:] == end[19:]:
+        return f"{begin[:19]} to {end[11:]}"
+    return f"{begin} to {end}"
 
 
 def moment(at: Any) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edge.detections.wire import rfc3339
 from edge.ground import DetectionRow, FlightRow, Query, Reader, missing
 from edge.ground.report import earlier
 from edge.ground.report.flight import Flight, Json, Source
 from edge.ground.report.gathered import Gathered
+from edge.ground.report.review import Review, moment
 from edge.ground.report.source import named_folder, pictures_in
 from edge.ground.report.words import clean
 from edge.ground.stores import in_a_file, open_store, shown
@@ -32,6 +34,10 @@ class FlightInStore:
     """Needed only where two vehicles flew flights of the same name."""
     photos: Path | None = None
 
+    @property
+    def folder(self) -> None:
+        """A store's flight has none."""
+
     def flight(self) -> Flight:
         """Read what has arrived, name what has not. Raises UsageError for a store or flight that is not there."""
         with opened(self.url) as store:
@@ -46,12 +52,40 @@ class WithHistory:
     source: Source
     url: str
 
+    @property
+    def folder(self) -> Path | None:
+        """That of the source."""
+        return self.source.folder
+
     def flight(self) -> Flight:
         """Read both. Raises UsageError for a store that is not there."""
         with opened(self.url) as store:
             flight = self.source.flight()
             _add_history(store, flight)
+            if flight.vehicle is not None and flight.flight_id is not None:
+                flight.reviews = _later(flight.reviews, reviews_of(store, flight.vehicle, flight.flight_id))
             return flight
+
+
+def reviews_of(store: Reader, flown_by: str, flight_id: str) -> dict[str, Review]:
+    """By crack_id: what people said on the ground's page of a flight's findings."""
+    rows = store.reviews(flown_by, flight_id)
+    return {
+        one.crack_id: Review(one.crack_id, one.verdict, one.grade, one.remark, one.by, rfc3339(one.at)) for one in rows
+    }
+
+
+def _later(one: Mapping[str, Review], other: Mapping[str, Review]) -> dict[str, Review]:
+    """Of two reviews of a finding the later; one without a moment is the earlier."""
+
+    def when(name: str, said: Mapping[str, Review]) -> str:
+        at = moment(said[name].at) if name in said else None
+        return "" if at is None else rfc3339(at)
+
+    return {
+        name: other[name] if name in other and (name not in one or when(name, other) >= when(name, one)) else one[name]
+        for name in {**one, **other}
+    }
 
 
 def opened(url: str) -> Any:
@@ -109,6 +143,7 @@ def _read(store: Reader, flown: FlightRow, photos: Path | None, store_name: str)
         photos={} if photos is None else pictures_in(named_folder(photos)),
         detections=gathered.count,
         missing=told,
+        reviews=reviews_of(store, flown.vehicle, flown.flight_id),
         place_sigma_m=gathered.place_sigma_m,
     )
     _add_history(store, flight)

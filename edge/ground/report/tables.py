@@ -9,15 +9,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from edge.ground.report.findings import FIELDS
+from edge.ground.report.columns import FIELDS
 from edge.ground.report.words import cell, clean
 
 Row = Mapping[str, Any]
 Course = Sequence[Sequence[float]] | None
 """[longitude, latitude] or [.., height above the ellipsoid]."""
 
-COLOURS = ("#2f7f86", "#d9a404", "#dd7a1f", "#b3261e", "#7a1450", "#3d0a2c")
-"""Of the bands, narrowest first; bands beyond take the last."""
+COLOURS = ("#6baed6", "#ffd23f", "#e66101", "#a8093a", "#4a1486", "#0d0628")
+"""Of the bands, narrowest first; bands beyond take the last. They can be told apart with each kind of colour blindness
+(a test says by how much)."""
 UNKNOWN_COLOUR = "#6b7280"
 
 

@@ -1,4 +1,4 @@
-"""Texts that come from outside, made safe for files: XML, UTF-8 and spreadsheets each refuse something."""
+"""Words: counted things, and texts from outside made safe for files (XML, UTF-8 and spreadsheets refuse some)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import re
 # What XML 1.0 (section 2.2) does not allow, and lone surrogates, which UTF-8 cannot hold.
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def count(number: int, what: str) -> str:
+    """``1 finding``, ``2 findings``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def clean(text: str) -> str:

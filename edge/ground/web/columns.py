@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from edge.detections.wire import rfc3339
-from edge.ground import CoverageRow, CrackRow, DetectionRow
+from edge.ground import CoverageRow, CrackRow, DetectionRow, ReviewRow
 from edge.ground.report.bands import Bands
 
 Feature = dict[str, Any]
@@ -23,7 +23,8 @@ CRACK = {
     "state": "string", "kind": "string", "n_views": "integer", "score": "number", "first_seen": "date-time",
     "last_seen": "date-time", "length_mm": "number", "length_sigma_mm": "number", "width_mean_mm": "number",
     "width_sigma_mm": "number", "width_at_most_mm": "number", "band": "string", "gsd_mm_px": "number",
-    "photo_sha256": "string",
+    "photo_sha256": "string", "review": "string", "grade": "string", "remark": "string", "reviewed_by": "string",
+    "reviewed_at": "date-time",
 }  # fmt: skip
 DETECTION = {
     "id": "string", "vehicle": "string", "flight_id": "string", "seq": "integer", "seen_at": "date-time",
@@ -45,8 +46,8 @@ def band_of(width_mm: float | None, at_most_mm: float | None, bands: Bands) -> i
     return 0 if at_most_mm is not None and at_most_mm <= bands.edges_mm[0] else None
 
 
-def crack(row: CrackRow, bands: Bands) -> Feature:
-    """One Feature of the collection ``cracks``."""
+def crack(row: CrackRow, bands: Bands, said: ReviewRow | None) -> Feature:
+    """One Feature of the collection ``cracks``, with what a person said of it; None: nobody did."""
     document = json.loads(row.payload)
     properties = document["properties"]
     band = band_of(row.width_mm, row.width_at_most_mm, bands)
@@ -61,6 +62,8 @@ def crack(row: CrackRow, bands: Bands) -> Feature:
             "width_sigma_mm": _number(_part(properties, "width_mm").get("sigma")),
             "width_at_most_mm": row.width_at_most_mm, "band": None if band is None else bands.names[band],
             "gsd_mm_px": _number(_part(properties, "best").get("gsd_mm_per_px")), "photo_sha256": row.best_sha256,
+            "review": "unreviewed" if said is None else said.verdict, "grade": said and said.grade,
+            "remark": said and said.remark, "reviewed_by": said and said.by, "reviewed_at": said and rfc3339(said.at),
         },
     )  # fmt: skip
 

@@ -9,10 +9,10 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from aiohttp import web
 
-from edge.ground import Heads
 from edge.support.errors import TryAgainError
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ MOST_PAGES = 200
 class Events:
     """Lives in one event loop, from ``start`` to ``stop``."""
 
-    def __init__(self, heads: Callable[[], Heads]) -> None:
+    def __init__(self, heads: Callable[[], list[Any]]) -> None:
         """``heads`` is called in a worker thread, and only while somebody listens."""
         self._heads = heads
         self._now: str | None = None
@@ -86,8 +86,7 @@ class Events:
     async def _watch(self) -> None:
         while self._pages and not self._over:
             try:
-                heads = await asyncio.to_thread(self._heads)
-                now = json.dumps([heads.detections, heads.cracks, list(heads.coverage), heads.states_us])
+                now = json.dumps(await asyncio.to_thread(self._heads))
             except TryAgainError as error:
                 now = json.dumps({"trouble": str(error)})
             if now != self._now:

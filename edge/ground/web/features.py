@@ -13,7 +13,7 @@ from typing import Any, Literal
 from urllib.parse import urlencode
 
 from edge.detections.wire import rfc3339
-from edge.ground import Box, Query, Reader
+from edge.ground import Box, CrackRow, Query, Reader, ReviewRow
 from edge.ground.report.bands import Bands
 from edge.ground.web import columns, documents
 from edge.ground.web.asking import NotHereError, Pairs, form, query_of, single
@@ -66,7 +66,7 @@ class Features:
             feature = next((each for each in everything if each["id"] == id), None)
         elif one.id == "cracks":
             crack = self._reader.crack(id)
-            feature = None if crack is None else columns.crack(crack, self._bands)
+            feature = None if crack is None else columns.crack(crack, self._bands, self._review(crack))
         else:
             detection = self._reader.detection(id)
             feature = None if detection is None else columns.detection(detection)
@@ -110,11 +110,17 @@ class Features:
     def _found(self, one: Collection, query: Query) -> list[tuple[int, columns.Feature]]:
         """Rows and features of a page."""
         if one.id == "cracks":
-            return [(row.row or 0, columns.crack(row, self._bands)) for row in self._reader.cracks(query)]
+            said = {one.crack_id: one for one in self._reader.reviews(query.vehicle, query.flight_id)}
+            rows = self._reader.cracks(query)
+            return [(row.row or 0, columns.crack(row, self._bands, said.get(row.crack_id))) for row in rows]
         if one.id == "detections":
             return [(row.row or 0, columns.detection(row)) for row in self._reader.detections(query)]
         first = query.after or 0
         return list(itertools.islice(enumerate(self._patches(query), 1), first, first + query.limit))
+
+    def _review(self, crack: CrackRow) -> ReviewRow | None:
+        rows = self._reader.reviews(crack.vehicle, crack.flight_id)
+        return next((one for one in rows if one.crack_id == crack.crack_id), None)
 
     def _matched(self, one: Collection, query: Query) -> int:
         if one.id == "coverage":

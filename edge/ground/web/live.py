@@ -1,33 +1,42 @@
 """What the live page shows, in few bytes: the fleet, the newest cracks, what was seen, and walls in metres.
 
-Places on the earth are whole numbers of 1e-7 degrees (1 cm), each after the first as its difference from the one
-before: 500 cracks must reach a phone in a second.
+500 cracks must reach a phone in a second, so they go out column by column in at most ``MOST_BYTES`` of JSON: places on
+the earth as whole numbers of 1e-7 degrees (1 cm), each after the first as its difference from the one before; lines
+with the few points that say most of their course. The whole of a crack is asked for when somebody opens it.
 """
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import itertools
 import json
 import math
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from edge.detections.wire import rfc3339
+from edge.detections.wire import rfc3339, to_bytes
 from edge.ground import CrackRow, FlightRow, Query, Reader
 from edge.ground.pictures import Pictures
 from edge.ground.report import walls
 from edge.ground.report.bands import Bands
 from edge.ground.report.tables import COLOURS, UNKNOWN_COLOUR
-from edge.ground.web import columns
+from edge.ground.web import columns as columns_of
 from edge.ground.web.asking import Pairs, single, whole
 from edge.support.clock import Clock
 
 NEWEST = 500
 """Cracks of the first look, and of one step afterwards."""
 _FLIGHTS = 30
-_MOST_POINTS = 12
+MOST_BYTES = 60_000
+"""Of the first look, before it is packed for the way."""
+_POINTS = (6, 5, 4, 3, 2)
+# A bend that is smaller is not drawn at the first look: a crack's place is hardly ever known to 3 cm.
+_BEND_1E7_DEG = 3
 _SHOWN_STATES = ("tentative", "confirmed")
 _TELEMETRY = (
     "at",
@@ -48,11 +57,20 @@ _YAWS_FROM = 500
 class Live:
     """Each method reads the store and may raise TryAgainError, and AskedWronglyError for what it is asked."""
 
-    def __init__(self, reader: Reader, pictures: Pictures | None, bands: Bands, clock: Clock) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        pictures: Pictures | None,
+        bands: Bands,
+        clock: Clock,
+        lost: Callable[[str, str], bool] = lambda vehicle, sha256: False,
+    ) -> None:
+        """``lost``: whether a vehicle has said that it does not have a picture (any more)."""
         self._reader = reader
         self._pictures = pictures
         self._bands = bands
         self._clock = clock
+        self._lost = lost
 
     def legend(self) -> dict[str, Any]:
         """Width bands with their colours, narrowest first; the last one is for a width that is not known."""
@@ -97,15 +115,20 @@ class Live:
         if after is None:
             rows = rows[::-1]
         shown = [row for row in rows if row.state in _SHOWN_STATES]
-        vehicles = sorted({row.vehicle for row in shown})
-        flights = sorted({row.flight_id for row in shown})
-        return {
-            "vehicles": vehicles, "flights": flights, "columns": _COLUMNS,
-            "rows": [self._row(row, vehicles, flights) for row in shown],
+        told = {
             "gone": [row.crack_id for row in rows if row.state not in _SHOWN_STATES],
             "newest": max([row.row or 0 for row in rows], default=after or 0),
             "more": after is not None and len(rows) == NEWEST,
-        }  # fmt: skip
+            **self._table(shown),
+        }
+        lines = [_whole_numbers(json.loads(row.payload).get("geometry")) for row in shown]
+        corner = [min([int(line[:, axis].min()) for line in lines if line is not None], default=0) for axis in (0, 1)]
+        told["corner"] = corner
+        for most in _POINTS:
+            told["columns"]["line"] = [None if one is None else _packed(_few(one, most), corner) for one in lines]
+            if len(to_bytes(told)) <= MOST_BYTES:
+                break
+        return told
 
     def coverage(self) -> dict[str, Any]:
         """Patches of the newest flights, as many as fit into a megabyte; ``left_out`` counts the other flights."""
@@ -116,13 +139,13 @@ class Live:
             if size_bytes > _MOST_COVERAGE_BYTES:
                 left_out += len(rows)
                 continue
-            for one in columns.coverage(rows):
+            for one in columns_of.coverage(rows):
                 if one["geometry"] is not None:
                     rings = [ring for polygon in one["geometry"]["coordinates"] for ring in polygon]
                     properties = one["properties"]
                     patches.append([
                         properties["seen"], properties["narrowest_crack_mm"], properties["reason"],
-                        [_packed(ring) for ring in rings],
+                        [_packed(_scaled(ring)) for ring in rings],
                     ])  # fmt: skip
         return {"columns": ["seen", "narrowest_crack_mm", "reason", "rings"], "rows": patches, "left_out": left_out}
 
@@ -169,31 +192,44 @@ class Live:
                 yaws.setdefault(row.crack_id, float(yaw))
         return yaws
 
-    def _row(self, row: CrackRow, vehicles: Sequence[str], flights: Sequence[str]) -> list[Any]:
-        band = columns.band_of(row.width_mm, row.width_at_most_mm, self._bands)
-        geometry = json.loads(row.payload).get("geometry")
-        line = None
-        if geometry is not None:
-            points = geometry["coordinates"]
-            line = _packed([points] if geometry["type"] == "Point" else _few(points))
-        return [
-            row.crack_id, vehicles.index(row.vehicle), flights.index(row.flight_id), row.number, row.kind,
-            int(row.state == "confirmed"), band, _rounded(row.width_mm, 2), _rounded(row.width_at_most_mm, 2),
-            None if row.length_mm is None else round(row.length_mm), row.views, round(row.last_seen.timestamp()),
-            self._picture(row.best_sha256), line,
-        ]  # fmt: skip
+    def _table(self, rows: Sequence[CrackRow]) -> dict[str, Any]:
+        """The cracks by columns; a column with one value throughout is that value alone."""
+        names = {
+            "vehicles": sorted({row.vehicle for row in rows}),
+            "flights": sorted({row.flight_id for row in rows}),
+            "kinds": sorted({row.kind for row in rows}),
+        }
+        places = {key: {name: at for at, name in enumerate(found)} for key, found in names.items()}
+        begun_s = min([round(row.last_seen.timestamp()) for row in rows], default=0)
+        columns: dict[str, list[Any]] = {
+            "vehicle": [places["vehicles"][row.vehicle] for row in rows],
+            "flight": [places["flights"][row.flight_id] for row in rows],
+            "kind": [places["kinds"][row.kind] for row in rows],
+            "number": [row.number for row in rows],
+            "confirmed": [int(row.state == "confirmed") for row in rows],
+            "band": [columns_of.band_of(row.width_mm, row.width_at_most_mm, self._bands) for row in rows],
+            "width": [_hundredths(row.width_mm) for row in rows],
+            "width_at_most": [_hundredths(row.width_at_most_mm) for row in rows],
+            "length_mm": [None if row.length_mm is None else round(row.length_mm) for row in rows],
+            "views": [row.views for row in rows],
+            "seen_s": [round(row.last_seen.timestamp()) - begun_s for row in rows],
+            "picture": [self._picture(row) for row in rows],
+        }
+        ids = b"".join(uuid.UUID(row.crack_id).bytes for row in rows)
+        return {
+            **names, "begun_s": begun_s, "count": len(rows),
+            # 16 bytes each: a third of them written out.
+            "ids": base64.b64encode(ids).decode(),
+            "columns": {key: found[0] if len(set(found)) == 1 else found for key, found in columns.items()},
+        }  # fmt: skip
 
-    def _picture(self, sha256: str | None) -> int:
-        """0: none was kept; 1: it is not here (yet); 2: it is here."""
-        if sha256 is None:
+    def _picture(self, row: CrackRow) -> int:
+        """0: none was kept; 1: it is not here (yet); 2: it is here; 3: the drone does not have it (any more)."""
+        if row.best_sha256 is None:
             return 0
-        return 1 if self._pictures is None or self._pictures.find(sha256) is None else 2
-
-
-_COLUMNS = (
-    "crack_id", "vehicle", "flight", "number", "kind", "confirmed", "band", "width_mm", "width_at_most_mm", "length_mm",
-    "views", "last_seen_s", "picture", "line",
-)  # fmt: skip
+        if self._pictures is not None and self._pictures.find(row.best_sha256) is not None:
+            return 2
+        return 3 if self._lost(row.vehicle, row.best_sha256) else 1
 
 
 def _flight(one: FlightRow) -> dict[str, Any]:
@@ -203,18 +239,53 @@ def _flight(one: FlightRow) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _packed(points: Sequence[Sequence[float]]) -> list[int]:
-    """Longitude and latitude of the first point, then of each its difference from the one before; 1e-7 degrees."""
-    whole_numbers = np.round(np.array([point[:2] for point in points], np.float64) * 1e7).astype(np.int64)
-    steps: list[int] = np.diff(whole_numbers, axis=0, prepend=np.zeros((1, 2), np.int64)).ravel().tolist()
+def _whole_numbers(geometry: Any) -> npt.NDArray[np.int64] | None:
+    """Longitude and latitude of each point of a crack's geometry, 1e-7 degrees; None where it has no place."""
+    if geometry is None:
+        return None
+    points = [geometry["coordinates"]] if geometry["type"] == "Point" else geometry["coordinates"]
+    return _scaled(points)
+
+
+def _scaled(points: Sequence[Sequence[float]]) -> npt.NDArray[np.int64]:
+    found: npt.NDArray[np.int64] = np.round(np.array([point[:2] for point in points], np.float64) * 1e7).astype(
+        np.int64
+    )
+    return found
+
+
+def _packed(points: npt.NDArray[np.int64], corner: Sequence[int] = (0, 0)) -> list[int]:
+    """The first point as its difference from ``corner``, each other from the one before; 1e-7 degrees."""
+    steps: list[int] = np.diff(points, axis=0, prepend=np.array([corner], np.int64)).ravel().tolist()
     return steps
 
 
-def _few(points: Sequence[Sequence[float]]) -> Sequence[Sequence[float]]:
-    """At most a dozen of them, both ends among them."""
-    if len(points) <= _MOST_POINTS:
-        return points
-    return [points[round(at)] for at in np.linspace(0, len(points) - 1, _MOST_POINTS)]
+def _few(points: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+    """Both ends and those that lie farthest from the line so far (Douglas and Peucker 1973), at most ``most``."""
+    kept = [0, len(points) - 1] if len(points) > 1 else [0]
+    # A degree of longitude is shorter; near enough for choosing points.
+    flat = points * np.array([math.cos(math.radians(points[0, 1] / 1e7)), 1.0])
+    while len(kept) < most:
+        worst, at = float(_BEND_1E7_DEG), None
+        for first, last in itertools.pairwise(kept):
+            far = _distances(flat[first : last + 1])
+            if far.size and far.max() > worst:
+                worst, at = float(far.max()), first + int(far.argmax())
+        if at is None:
+            break
+        kept = sorted([*kept, at])
+    return points[kept]
+
+
+def _distances(path: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Of each point from the stretch between the first and the last."""
+    along = path[-1] - path[0]
+    squared = float(along @ along)
+    off = path - path[0]
+    if squared > 0:
+        off = off - np.clip(off @ along / squared, 0, 1)[:, None] * along
+    found: npt.NDArray[np.float64] = np.hypot(off[:, 0], off[:, 1])
+    return found
 
 
 def _path(properties: dict[str, Any]) -> walls.Float64 | None:
@@ -231,5 +302,6 @@ def _named(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None or not math.isfinite(value) else round(value, digits)
+def _hundredths(mm: float | None) -> int | None:
+    """Of a millimetre; None where it is not known."""
+    return None if mm is None or not math.isfinite(mm) else round(mm * 100)

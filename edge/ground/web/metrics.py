@@ -10,6 +10,7 @@ from typing import Any
 from edge import __version__
 from edge.ground import Reader, StateRow
 from edge.ground.collector import Counts
+from edge.ground.pull import Fetched
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STATES = ("online", "flying", "degraded", "offline")
@@ -46,8 +47,8 @@ class Page:
         return "\n".join([*self._lines, ""])
 
 
-def metrics(reader: Reader, counts: Counts, *, connected: bool, troubles: int) -> str:
-    """The whole page. Raises TryAgainError while the store cannot be read."""
+def metrics(reader: Reader, counts: Counts, *, connected: bool, troubles: int, fetched: Mapping[str, Fetched]) -> str:
+    """The whole page; ``fetched``: what has become of each drone's pictures. Raises TryAgainError."""
     page = Page()
     page.add("ground_info", "gauge", "The version that runs.", [({"version": __version__}, 1)])
     page.add("ground_broker_connected", "gauge", "1 while the broker is there.", [({}, connected)])
@@ -65,6 +66,17 @@ def metrics(reader: Reader, counts: Counts, *, connected: bool, troubles: int) -
     page.add(
         "ground_rows", "gauge", "Rows of the store.", [({"table": name}, n) for name, n in reader.counts().items()]
     )
+    for name, kind, what in (
+        ("stored", "counter", "Pictures fetched from the vehicle."),
+        ("wrong", "counter", "Pictures whose bytes were not what was asked for."),
+        ("size_bytes", "counter", "Bytes of pictures received."),
+        ("waiting", "gauge", "Cracks whose picture is still to be fetched."),
+        ("away", "gauge", "1 while the vehicle cannot be reached for its pictures."),
+        ("missing", "gauge", "Cracks whose picture the vehicle does not have (any more)."),
+    ):
+        total = "_total" if kind == "counter" else ""
+        page.add(f"pictures_{name.removeprefix('size_')}{total}", kind, what,
+                 [({"vehicle": vehicle}, getattr(one, name)) for vehicle, one in fetched.items()])  # fmt: skip
     _vehicles(page, reader.states())
     return page.text()
 

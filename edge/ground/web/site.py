@@ -19,14 +19,15 @@ from aiohttp import web
 from edge.detections.wire import to_bytes
 from edge.ground import Reader
 from edge.ground.pictures import Pictures
-from edge.ground.settings import Listen
 from edge.ground.web import documents, files
-from edge.ground.web.access import ASK, HEADERS, Door
+from edge.ground.web.access import ASK, HEADERS
 from edge.ground.web.asking import AskedWronglyError, NotHereError, form, single
 from edge.ground.web.events import Events
 from edge.ground.web.features import Features
 from edge.ground.web.live import Live
 from edge.ground.web.metrics import CONTENT_TYPE
+from edge.ground.web.reviews import MOST_BYTES, Reviews
+from edge.support.access import Door, Guesses, Listen
 from edge.support.errors import ConfigError, TryAgainError
 
 log = logging.getLogger(__name__)
@@ -46,10 +47,13 @@ class Shown:
     reader: Reader
     features: Features
     live: Live
+    reviews: Reviews
     pictures: Pictures | None
     tiles: Path | None
     troubles: Callable[[], list[str]]
     """What is wrong with the ground now, one sentence each."""
+    heads: Callable[[], list[Any]]
+    """How far everything has come: a page asks for what is new when one of these has changed."""
     metrics: Callable[[], str]
 
 
@@ -59,9 +63,12 @@ class Site:
     Entering raises ConfigError or TryAgainError where the address cannot be listened to.
     """
 
-    def __init__(self, listen: Listen, door: Door, context: ssl.SSLContext | None, shown: Shown) -> None:
+    def __init__(
+        self, listen: Listen, door: Door, guesses: Guesses, context: ssl.SSLContext | None, shown: Shown
+    ) -> None:
         self._listen = listen
         self._door = door
+        self._guesses = guesses
         self._context = context
         self._shown = shown
         self._files = files.load()
@@ -124,11 +131,12 @@ class Site:
         return TryAgainError(f"{at}; name another port, or stop what listens there")
 
     def _application(self) -> web.Application:
-        events = Events(self._shown.reader.heads)
-        application = web.Application(middlewares=[self._guard], client_max_size=1024)
+        events = Events(self._shown.heads)
+        application = web.Application(middlewares=[self._guard], client_max_size=MOST_BYTES)
         routes = Routes(self._shown, self._files)
         for path, handler in routes.table().items():
             application.router.add_get(path, handler)
+        application.router.add_put("/reviews/{id}", routes.review)
         application.router.add_get("/live/events", events.serve)
 
         async def stop(_: web.Application) -> None:
@@ -149,10 +157,9 @@ class Site:
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if not self._door.answers_to(request.host):
             return refused(403, "the page is reached as localhost or 127.0.0.1 only; a token opens it to others")
-        if not self._door.admits(request.headers.get("Authorization")):
-            answer = refused(401, "a token is asked for here: as the password of any user, or as a bearer token")
-            answer.headers.update(ASK)
-            return answer
+        turned_away = await self._ask(request.headers.get("Authorization"), request.remote or "")
+        if turned_away is not None:
+            return turned_away
         try:
             return await handler(request)
         except AskedWronglyError as error:
@@ -172,6 +179,24 @@ class Site:
         except Exception:  # one question that cannot be answered must not end the others
             log.exception("cannot answer %s", request.path)
             return refused(500, "this could not be answered; the log of the ground says why")
+
+    async def _ask(self, authorization: str | None, address: str) -> web.StreamResponse | None:
+        """The answer to somebody who may not look; None for those who may."""
+        if authorization is not None and self._door.asks:
+            wait_s = self._guesses.wait_s(address)
+            if wait_s is None:
+                answer = refused(429, "too many wrong tokens came from your address; ask again in some seconds")
+                answer.headers["Retry-After"] = "5"
+                return answer
+            await asyncio.sleep(wait_s)
+        admitted = self._door.admits(authorization)
+        if authorization is not None and self._door.asks:  # a browser's first request brings none, and guesses nothing
+            self._guesses.told(address, right=admitted)
+        if admitted:
+            return None
+        answer = refused(401, "a token is asked for here: as the password of any user, or as a bearer token")
+        answer.headers.update(ASK)
+        return answer
 
 
 class Routes:
@@ -220,6 +245,8 @@ class Routes:
             "/live/fleet": asked(lambda _: live.fleet(self._shown.troubles())),
             "/live/cracks": asked(lambda request: live.cracks(_pairs(request))),
             "/live/coverage": asked(lambda _: live.coverage()),
+            "/live/reviews": asked(lambda _: self._shown.reviews.newest()),
+            "/reviews": self._reviews,
             "/live/walls": asked(lambda request: live.walls(_pairs(request))),
             "/live/cracks/{id}/picture": self._small,
             "/metrics": self._metrics,
@@ -240,6 +267,21 @@ class Routes:
     async def _api(self, request: web.Request) -> web.StreamResponse:
         form(single(_pairs(request), ("f",)))
         return _json(documents.openapi(_base(request)), documents.OPENAPI)
+
+    async def review(self, request: web.Request) -> web.StreamResponse:
+        """``PUT /reviews/ID``. A page of another origin cannot send it: browsers ask first, and nothing is answered."""
+        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            return refused(403, "a review is taken from this page only, not from one of another address")
+        if request.content_type != documents.JSON:
+            return refused(415, f"a review is {documents.JSON}")
+        body, id = await request.read(), request.match_info["id"]
+        return _json(await asyncio.to_thread(self._shown.reviews.put, id, body))
+
+    async def _reviews(self, request: web.Request) -> web.StreamResponse:
+        document = await asyncio.to_thread(self._shown.reviews.of_flight, _pairs(request))
+        answer = _json(document)
+        answer.headers["Content-Disposition"] = 'attachment; filename="review.json"'
+        return answer
 
     async def _message(self, request: web.Request) -> web.StreamResponse:
         payload = await asyncio.to_thread(self._shown.features.message, request.match_info["id"])
@@ -321,5 +363,5 @@ def _sentence(error: web.HTTPException, request: web.Request) -> str:
     if error.status == 404:
         return f"there is nothing at {unquote(request.path)[:100]!r}"
     if error.status == 405:
-        return f"{request.method} is not answered: this service only shows"
+        return f"{request.method} is not answered: here things are only shown"
     return error.text or error.reason

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.flights import PHOTOS
-from edge.flights.reader import Feature, FlightFolder, in_words
+from edge.flights import PHOTOS, in_words
+from edge.flights.reader import Feature, FlightFolder
+from edge.flights.writer import keep_out
 from edge.support.errors import UsageError
 
 Format = Literal["labelme", "coco", "cvat", "masks", "mcap"]
@@ -83,6 +84,7 @@ def export(job: Job) -> str:
     if job.format == "mcap" and importlib.util.find_spec("mcap") is None:
         raise UsageError("--mcap needs mcap, which is not installed; pip install 'spanhawk[mcap]'")
     flight = FlightFolder(job.flight)
+    keep_out(job.flight, job.out)
     prepare(job.out, overwrite=job.overwrite)
     found = pictures(flight)
     try:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.outcome import Outcome
-from edge.surface.matching import Matrix, project
+from edge.surface.homography import Matrix, project
 from edge.surface.registration import Registered
 from edge.surface.visibility import CLASSES
 

@@ -54,6 +54,8 @@ class Job:
     fps: float | None = None
     """Frames per second, before any time that the source itself gives; None: the source's own, else one image a
     second."""
+    reduce: int = 1
+    """Pictures are read at one so-many-th of their height and width: 1, 2, 4 or 8."""
     bundle: Path | None = None
     backend: str | None = None
     threads: int | None = None
@@ -105,7 +107,9 @@ def replay(job: Job) -> str:
     clock = ManualClock(recording.recorded_at(), synced=False)
     with ExitStack() as stack:
         heard = stack.enter_context(Heard())
-        camera = stack.enter_context(open_source(recording, job.fps, clock, timed=job.nav is not None))
+        camera = stack.enter_context(
+            open_source(recording, job.fps, clock, timed=job.nav is not None, reduce=job.reduce)
+        )
         photos = PhotoNavigator() if job.nav is None else None
         camera = camera if photos is None else photos.watch(camera)
         navigator = photos or stack.enter_context(open_navigator(job.nav, job.nav_offset_s, clock, tables.navigation))
@@ -203,6 +207,7 @@ def _flight_id(job: Job, recording: Recording, segmenter: Segmenter, tables: Tab
         mount,
         job.nav_offset_s,
         job.fps,
+        *([f"reduce {job.reduce}"] if job.reduce != 1 else []),
     )
     return flight_name(job.source.resolve().name, recording.content(), *ingredients)
 
@@ -220,6 +225,7 @@ def _as_flown(job: Job, tables: Tables, segmenter: Segmenter) -> dict[str, Any]:
         "nav": None if job.nav is None else str(job.nav),
         "nav_offset_s": job.nav_offset_s,
         "fps": job.fps,
+        "reduce": job.reduce,
         "config": None if job.config is None else str(job.config),
     }
     bundle = {"name": segmenter.model, "sha256": segmenter.sha256}

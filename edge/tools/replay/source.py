@@ -78,15 +78,20 @@ def find_recording(path: Path) -> Recording:
     return Recording(path, list_pictures(path), video=False)
 
 
-def open_source(recording: Recording, fps: float | None, clock: Clock, *, timed: bool = False) -> Camera:
+def open_source(
+    recording: Recording, fps: float | None, clock: Clock, *, timed: bool = False, reduce: int = 1
+) -> Camera:
     """The camera that plays ``recording`` back; ``fps`` None: its own times, or one image a second.
 
-    ``timed``: places will be looked up by time, so a time must not be made up. Raises UsageError when it is nothing we
-    can read.
+    ``timed``: places will be looked up by time, so a time must not be made up. ``reduce``: pictures are read at that
+    part of their size. Raises UsageError when it is nothing we can read, or a video that is to be reduced.
     """
     table: dict[str, Any] = {"path": str(recording.path)}
+    if recording.video and reduce != 1:
+        raise UsageError(f"--reduce {reduce}: {recording.path} is a video, which is read at its own size; leave it out")
     if recording.video:
         table = {"backend": "video", "source": str(recording.path)}
+    table |= {} if reduce == 1 else {"reduce": reduce}
     table |= {"timed": timed} | ({} if fps is None else {"fps": fps})
     camera: Camera = backends.open_backend("edge.frames", "open_camera", table, clock, where="camera", default="folder")
     return camera

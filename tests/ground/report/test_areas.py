@@ -117,7 +117,7 @@ def test_coverage_turns_a_wall_that_one_line_of_cracks_leaves_open():
         (
             "narrow",
             ["0.3", "0.5"],
-            "Nothing of the 12.0 m² that were looked at was seen well enough for cracks of 0.2 mm",
+            "None of the 12.0 m² that were looked at were seen well enough for cracks of 0.2 mm",
         ),
         ("ours", ["0.3", "0.5"], "The surface outside the recorded patches was not seen"),
         (None, ["unscaled"], "How narrow a crack may be and still be found here is unknown"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge.ground.report import bands
-from edge.ground.report.findings import FIELDS
+from edge.ground.report.columns import FIELDS
 from edge.support import config
 from tests.ground.report import made
 

@@ -35,7 +35,7 @@ class Client:
         self.store = store
         self.folder = folder
 
-    def get(self, path, method="GET", host=None, **headers):
+    def get(self, path, method="GET", host=None, body=None, **headers):
         secure = self.site.url.startswith("https")
         connection = (
             http.client.HTTPSConnection(
@@ -46,7 +46,9 @@ class Client:
         )
         with contextlib.closing(connection):
             named = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, quote(path, safe="/?&=%:,.+"), headers=named | ({"Host": host} if host else {}))
+            connection.request(
+                method, quote(path, safe="/?&=%:,.+"), body, headers=named | ({"Host": host} if host else {})
+            )
             answer = connection.getresponse()
             return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
 

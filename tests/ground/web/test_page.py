@@ -2,84 +2,15 @@
 
 import asyncio
 import json
-import os
-import shutil
-import subprocess
 
 import aiohttp
-import pytest
 
 from edge.ground import StateRow
+from tests.ground.browser import PATIENCE_S, Tab
 from tests.ground.letters import BEGIN, as_bytes, crack
 from tests.ground.test_store import batch_of
 
-PATIENCE_S = 60
 HOSTILE = '<img src=x onerror="document.title=666">'
-
-
-@pytest.fixture
-def browser(tmp_path):
-    """The address of the only tab of a headless Chromium."""
-    program = shutil.which("chromium")
-    if program is None:
-        what = "Chromium is not installed (apt install chromium)"
-        pytest.fail(f"{what}, and in CI it must be") if os.environ.get("CI") else pytest.skip(what)
-    options = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-port=0")
-    process = subprocess.Popen(
-        [program, *options, f"--user-data-dir={tmp_path / 'profile'}", "about:blank"],
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        for line in process.stderr:
-            if "DevTools listening on " in line:
-                yield line.split()[-1]
-                break
-        else:
-            pytest.fail("Chromium does not start")
-    finally:
-        process.kill()
-        process.communicate()
-
-
-class Tab:
-    def __init__(self, socket):
-        self._socket = socket
-        self._number = 0
-        self._session = {}
-        self.complaints = []
-
-    async def call(self, method, **parameters):
-        self._number += 1
-        await self._socket.send_json({"id": self._number, "method": method, "params": parameters, **self._session})
-        while True:
-            told = json.loads((await self._socket.receive(PATIENCE_S)).data)
-            if told.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
-                self.complaints.append(told["params"])
-            if told.get("id") == self._number:
-                assert "error" not in told, told
-                return told["result"]
-
-    async def attach(self):
-        targets = (await self.call("Target.getTargets"))["targetInfos"]
-        page = next(one["targetId"] for one in targets if one["type"] == "page")
-        attached = await self.call("Target.attachToTarget", targetId=page, flatten=True)
-        self._session = {"sessionId": attached["sessionId"]}
-        for room in ("Runtime", "Log", "Page"):
-            await self.call(f"{room}.enable")
-
-    async def until(self, condition):
-        """Wait in the page for what a person would wait for; returns its value."""
-        script = f"""new Promise((done, failed) => {{
-            const until = Date.now() + {PATIENCE_S * 1000};
-            (function look() {{
-                const found = (() => {{ {condition} }})();
-                if (found) done(found); else if (Date.now() > until) failed(document.body.innerText);
-                else setTimeout(look, 50);
-            }})();
-        }})"""
-        found = await self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in found, found
-        return found["result"]["value"]
 
 
 def hostile():
@@ -93,6 +24,12 @@ def hostile():
     batch = batch_of(one, crack(2, 1), crack(3, 1, path=None))
     batch.states += states
     return batch
+
+
+def wide(number, width_mm, state):
+    one = crack(number, 1, state=state)
+    one["properties"] |= {"width_mm": {"value": width_mm}, "width_at_most_mm": None}
+    return one
 
 
 def test_it_shows_what_arrives_and_executes_nothing_of_it(client, browser):
@@ -117,9 +54,26 @@ def test_it_shows_what_arrives_and_executes_nothing_of_it(client, browser):
             await tab.until("document.querySelector('#list button').click(); return true")
             shown = await tab.until(f"return document.getElementById('detail').open && {text.format('detail')}")
             assert "at most" in shown
+            form = "document.getElementById('review')"
+            said = "{verdict: 'rejected', grade: 'S2', remark: '<img src=x onerror=1>', by: 'A. Inspector'}"
+            await tab.until(f"""for (const [name, value] of Object.entries({said})) {form}.elements[name].value = value;
+                {form}.requestSubmit(); return true""")
+            await tab.until("return document.getElementById('review-told').innerText.startsWith('kept: rejected')")
+            assert "rejected, grade S2, by A. Inspector" in await tab.until(f"return {text.format('list')}")
+            (kept,) = client.store.reviews()
+            assert (kept.verdict, kept.remark) == ("rejected", "<img src=x onerror=1>")
             assert await tab.until(f"return {text.format('link')} === 'live'")
             assert await tab.until("return document.title") == "spanhawk ground"
             assert await tab.until("return String(document.querySelectorAll('img[src=x]').length)") == "0"
+            order = "document.getElementById('order').value = 'widest'; document.getElementById('order')"
+            await tab.until(f"{order}.dispatchEvent(new Event('change')); return true")
+            client.store.add(batch_of(wide(5, 9.0, "tentative"), wide(6, 0.3, "confirmed"), wide(7, 0.7, "confirmed")))
+            first = "document.querySelector('#list li').innerText"
+            assert "crack 7" in await tab.until(f"return {first}.includes('0.70 mm') && {first}")
+            numbers = "[...document.querySelectorAll('#list .small')].map((one) => one.innerText).join()"
+            words = await tab.until(f"return {numbers}.includes('crack 5') && {numbers}")
+            # A piece that is not confirmed comes last, however wide it looks.
+            assert words.index("crack 7") < words.index("crack 6") < words.index("crack 4") < words.index("crack 5")
             resources = "performance.getEntriesByType('resource').map((one) => new URL(one.name).host)"
             hosts = await tab.until(f"return {resources}")
             assert set(hosts) == {f"127.0.0.1:{client.site.port}"}  # no network beyond the ground

@@ -3,18 +3,24 @@
 import base64
 import hashlib
 import http.client
+import itertools
 import json
 import socket
 import subprocess
+import uuid
+from datetime import datetime, timezone
 
 import cv2
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from skimage.color import deltaE_ciede2000, rgb2lab
 
 from edge.cli import main
 from edge.ground import Batch, StateRow
-from edge.ground.settings import GroundOptions, listen
+from edge.ground.settings import GroundOptions
+from edge.support.access import Guesses, listen
+from edge.support.clock import ManualClock
 from edge.support.errors import ConfigError, TryAgainError
 from tests.ground.letters import BEGIN, as_bytes, crack, detection
 from tests.ground.test_store import batch_of
@@ -99,7 +105,7 @@ def test_other_machines_need_a_token_and_tls_or_a_word_on_plaintext(tmp_path):
     GroundOptions(http="[::1]:8080")
     for wrong in ("8080", "localhost", "localhost:99999", "a b:80", "[::1:80", "http://localhost:80"):
         with pytest.raises(ConfigError, match=r"HOST:PORT|other machines"):
-            listen(wrong)
+            listen(wrong, "ground.http")
 
 
 def test_what_stands_in_the_configuration_is_checked_before_anything_is_served(tmp_path, serving, capsys):
@@ -163,7 +169,7 @@ def test_a_picture_in_parts_and_small(client):
     assert cv2.imdecode(np.frombuffer(small.body, np.uint8), 1).shape == (142, 320, 3)
     assert client.get(f"/live/cracks/{crack(2, 1)['id']}/picture").status == 404
     shown = client.get("/live/cracks").json
-    assert [row[shown["columns"].index("picture")] for row in shown["rows"]] == [2, 1]
+    assert shown["columns"]["picture"] == [2, 1]
 
 
 def test_metrics_are_read_by_prometheus_own_parser(client):
@@ -199,7 +205,7 @@ def test_events_tell_how_far_the_store_is_and_end_with_the_site(client):
             assert line
         return json.loads(line[6:])
 
-    assert heads() == [0, 0, [0, 0], 0]
+    assert heads() == [0, 0, [0, 0], 0, 0, 0]
     client.store.add(batch_of(crack(1, 1), crack(2, 1)))
     assert heads()[1] == 2
     client.site.__exit__(None, None, None)
@@ -208,20 +214,137 @@ def test_events_tell_how_far_the_store_is_and_end_with_the_site(client):
     connection.close()
 
 
-def test_the_newest_cracks_in_few_bytes_and_then_what_is_new(client):
-    path = tuple((7 + n * 1e-6, 50 + n * 2e-6) for n in range(40))
-    client.store.add(batch_of(*(crack(n, 1, path=path) for n in range(1, 501))))
-    answer = client.get("/live/cracks", Accept_Encoding="gzip")
-    assert answer.headers["content-encoding"] == "gzip"
-    assert len(answer.body) < 60_000
+def wandering(chance, begin, points=60):
+    """A crack's course as it is measured: centimetres a step, with bends."""
+    turns = np.cumsum(chance.normal(0, 0.4, points)) + chance.uniform(0, 6.3)
+    steps = np.stack([np.cos(turns), np.sin(turns)], 1) * 3e-7
+    return tuple(map(tuple, (begin + np.cumsum(steps, 0)).tolist()))
+
+
+def fleet_of_cracks():
+    """500 cracks of three drones on a bridge of 300 m; no two are alike."""
+    chance = np.random.default_rng(4)
+    for n in range(1, 501):
+        begin = (3.7174 + chance.uniform(0, 43e-4), 51.0543 + chance.uniform(0, 3e-4))
+        one = crack(n, int(chance.integers(1, 4)), f"drone{n % 3}", f"20260501T1{n % 3}0000Z-{n % 7:06x}",
+                    path=wandering(chance, begin), state=("tentative", "confirmed")[n % 2])  # fmt: skip
+        told = one["properties"]
+        told |= {"views": int(chance.integers(1, 60)), "last_seen": f"2026-05-01T1{n % 10}:{n % 60:02}:00.000Z"}
+        told["length_mm"] = {"value": float(chance.uniform(30, 4000))}
+        if n % 3:
+            told["width_mm"] = {"value": float(chance.uniform(0.1, 2))}
+            told["width_at_most_mm"] = None
+        else:
+            told["width_at_most_mm"] = float(chance.uniform(0.1, 0.9))
+        yield one
+
+
+def test_the_first_look_at_500_cracks_is_small_and_says_where_they_are(client):
+    made = list(fleet_of_cracks())
+    client.store.add(batch_of(*made))
+    answer = client.get("/live/cracks")
+    assert len(answer.body) <= 60_000  # the bytes of the JSON itself, not of its packing
+    assert len(client.get("/live/cracks", Accept_Encoding="gzip").body) < 30_000
+    first = answer.json
+    assert first["count"] == 500
+    names = base64.b64decode(first["ids"])
+    for at in (0, 7, 499):
+        feature, told = made[at], made[at]["properties"]
+        assert str(uuid.UUID(bytes=names[16 * at : 16 * at + 16])) == told["crack_id"]
+        columns = first["columns"]
+        assert first["vehicles"][columns["vehicle"][at]] == told["vehicle"]
+        assert first["flights"][columns["flight"][at]] == told["flight_id"]
+        assert columns["number"][at] == told["number"]
+        width = told["width_mm"]
+        assert columns["width"][at] == (None if width is None else round(width["value"] * 100))
+        assert (columns["width_at_most"][at] is None) == (told["width_at_most_mm"] is None)
+        seen = datetime.fromtimestamp(first["begun_s"] + columns["seen_s"][at], tz=timezone.utc)
+        assert seen.strftime("%Y-%m-%dT%H:%M:%S.000Z") == told["last_seen"]
+        course = np.array(feature["geometry"]["coordinates"])
+        drawn = (np.cumsum(np.reshape(columns["line"][at], (-1, 2)), axis=0) + first["corner"]) / 1e7
+        np.testing.assert_allclose(drawn[[0, -1]], course[[0, -1]], atol=1.01e-7)
+        # No point of the crack lies farther than a hand from what is drawn.
+        metres = np.array([np.cos(np.radians(51)), 1]) * 111_320
+        for point in course:
+            assert min(distance(point * metres, *ends) for ends in itertools.pairwise(drawn * metres)) < 0.15
+    assert first["kinds"] == ["crack"]
+    assert first["columns"]["kind"] == 0  # one value for all is said once
+    whole = client.get(f"/collections/cracks/items/{made[0]['id']}").json
+    assert whole["geometry"] == made[0]["geometry"]
+
+
+def distance(point, begin, end):
+    along = end - begin
+    share = np.clip(np.dot(point - begin, along) / max(np.dot(along, along), 1e-12), 0, 1)
+    return np.hypot(*(point - begin - share * along))
+
+
+def test_then_only_what_is_new(client):
+    client.store.add(batch_of(*(crack(n, 1) for n in range(1, 6))))
     first = client.get("/live/cracks").json
-    assert len(first["rows"]) == 500
-    line = first["rows"][0][first["columns"].index("line")]
-    assert np.cumsum(np.reshape(line, (-1, 2)), axis=0)[-1].tolist() == [70000390, 500000780]
     client.store.add(batch_of(crack(3, 2), crack(4, 2, state="withdrawn"), crack(501, 1, path=None)))
     then = client.get(f"/live/cracks?after={first['newest']}").json
-    assert [row[3] for row in then["rows"]] == [3, 501]
+    assert then["columns"]["number"] == [3, 501]
+    assert then["columns"]["line"][1] is None
     assert then["gone"] == [crack(4, 2)["id"]]
     assert not then["more"]
-    assert client.get(f"/live/cracks?after={then['newest']}").json["rows"] == []
+    nothing = client.get(f"/live/cracks?after={then['newest']}").json
+    assert (nothing["count"], nothing["ids"], nothing["columns"]["line"]) == (0, "", [])
     assert client.get("/live/cracks?after=-1").status == 400
+
+
+# Machado, Oliveira and Fernandes 2009, severity 1, for linear light.
+BLIND = {
+    "nobody": np.eye(3),
+    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+def test_the_colours_of_the_bands_can_be_told_apart_by_everybody(client):
+    colours = [one["colour"] for one in client.get("/live/legend").json["bands"][:-1]]
+    assert len(colours) == 4
+    for who, matrix in BLIND.items():
+        codes = np.array([[int(one[at : at + 2], 16) for at in (1, 3, 5)] for one in colours]) / 255
+        light = np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4) @ np.transpose(matrix)
+        light = np.clip(light, 0, 1)
+        seen = rgb2lab(np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)[None])[0]
+        for a, b in itertools.combinations(seen, 2):
+            assert deltaE_ciede2000(a, b) > 15, who  # 2 is just noticeable side by side
+
+
+def test_wrong_tokens_are_held_up_and_the_right_one_never_for_good(serving, tmp_path):
+    time = ManualClock(BEGIN)
+    guesses = Guesses(time)
+    for _ in range(5):  # a person mistypes
+        assert guesses.wait_s("10.0.0.9") == 0
+        guesses.told("10.0.0.9", right=False)
+    begun_ns, tried, sent_away = time.monotonic_ns(), 0, 0
+    for _ in range(200):  # a program that asks again at once, in parallel: each try reserves its moment
+        wait_s = guesses.wait_s("10.0.0.9")
+        if wait_s is None:
+            sent_away += 1
+            time.advance(100_000_000)
+        else:
+            assert wait_s <= 4
+            guesses.told("10.0.0.9", right=False)
+            tried += 1
+    assert sent_away > 100
+    assert tried <= 12 + (time.monotonic_ns() - begun_ns) / 1e9  # one a second in the long run
+    assert guesses.wait_s("10.0.0.8") == 0  # nobody else waits
+    time.advance(5_000_000_000)
+    assert guesses.wait_s("10.0.0.9") <= 4
+    guesses.told("10.0.0.9", right=True)
+    assert guesses.wait_s("10.0.0.9") == 0
+    for n in range(5):
+        guesses.told(f"2001:db8::{n}", right=False)
+    guesses.wait_s("2001:db8::77")
+    assert guesses.wait_s("2001:db8::78") > 0  # one network is one guesser
+    time.advance(700_000_000_000)
+    assert guesses.wait_s("2001:db8::1") == 0
+    client = serving(http_token_file=token_file(tmp_path))
+    for _ in range(6):
+        assert client.get("/metrics", Authorization="Bearer wrong").status == 401
+    assert client.get("/metrics").status == 401  # no token is no guess
+    assert client.get("/metrics", Authorization=f"Bearer {TOKEN}").status == 200

@@ -76,7 +76,7 @@ def test_files_the_documents_link_to_are_there() -> None:
 def test_the_scripts_explain_themselves() -> None:
     import subprocess
 
-    for script in ("latency.py", "broker.py"):
+    for script in ("latency.py", "broker.py", "loop.py", "stills.py"):
         ran = subprocess.run(
             [sys.executable, str(ROOT / "benchmarks" / script), "--help"], capture_output=True, text=True, check=False
         )

@@ -136,3 +136,16 @@ def test_a_bare_stream_is_not_placed_by_a_guessed_rate(tmp_path: Path, capsys: p
     (tmp_path / "v.h264").write_bytes(b"\0\0\0\1")
     assert fly(tmp_path / "v.h264", tmp_path / "out", "--nav", str(nav(tmp_path / "nav.csv"))) == 2
     assert "its frames carry no times; say how many there are a second with --fps" in capsys.readouterr().err
+
+
+def test_pictures_read_smaller_are_another_flight_and_a_video_is_not_reduced(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, half = flight_id(photos, tmp_path / "whole"), flight_id(photos, tmp_path / "half", "--reduce", "2")
+    assert whole != half
+    settings = json.loads((tmp_path / "half" / "settings.json").read_text(encoding="utf-8"))
+    assert settings["command"]["reduce"] == 2
+    video = tmp_path / "wall.mp4"
+    video.write_bytes(b"any")
+    assert fly(video, tmp_path / "out", "--reduce", "4") == 2
+    assert "read at its own size; leave it out" in capsys.readouterr().err

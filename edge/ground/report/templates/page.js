@@ -30,7 +30,13 @@
   for (const control of [words, band, state]) control.addEventListener("input", filter);
   filter();
 
-  for (const button of all("#findings-table thead button")) {
+  // Not <button>: a table head that holds one is not repeated on the next printed page.
+  for (const button of all("#findings-table thead [role=button]")) {
+    button.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      button.click();
+    });
     button.addEventListener("click", () => {
       const head = button.closest("th");
       const up = head.getAttribute("aria-sort") === "descending";

@@ -1,12 +1,14 @@
 // The list of cracks, the drones, the flights, and one crack in full.
 
-import { ask, clock, element, lengthWords, widthWords } from "./data.js";
+import { ask, clock, element, lengthWords, lineOf, widthWords } from "./data.js";
+import { words as reviewWords } from "./review.js";
 
 const by = (id) => document.getElementById(id);
 const HINTS = {
   closer: "too far to see the cracks that are asked for: fly closer",
   slower: "the picture is smeared: fly slower", "more light": "the picture is dark: more light is needed",
 };
+const PICTURES = { 0: "no picture", 1: "picture is on the drone", 3: "picture is lost" };
 const FACTS = {
   state: "state", kind: "kind", width_mean_mm: "width, mm", width_sigma_mm: "its standard uncertainty, mm",
   width_at_most_mm: "width at most, mm", band: "band", length_mm: "length, mm", n_views: "views", score: "score",
@@ -20,12 +22,12 @@ export class List {
     this.items = new Map();
   }
 
-  draw(cracks, colourOf, most) {
+  draw(cracks, styleOf, most) {
     const shown = cracks.slice(0, most).map((crack) => {
-      const mark = JSON.stringify([crack.width_mm, crack.width_at_most_mm, crack.views, crack.picture, crack.confirmed, crack.last_seen_s]);
+      const mark = JSON.stringify([crack.width_mm, crack.width_at_most_mm, crack.views, crack.picture, crack.confirmed, crack.last_seen_s, crack.review]);
       const before = this.items.get(crack.crack_id);
       if (before && before.mark === mark) return before.item;
-      const item = this.item(crack, colourOf(crack));
+      const item = this.item(crack, styleOf(crack));
       if (before) {
         if (before.item.contains(document.activeElement)) queueMicrotask(() => item.firstChild.focus());
         before.item.replaceWith(item);
@@ -43,14 +45,15 @@ export class List {
     by("cracks-title").textContent = `Cracks (${cracks.length})`;
   }
 
-  item(crack, colour) {
+  item(crack, { colour, thick }) {
     const button = element("button", null, { type: "button" });
     button.style.setProperty("--band", colour);
+    button.style.setProperty("--thick", `${thick}px`);
     if (crack.picture === 2) {
       button.append(element("img", null, { className: "thumb", loading: "lazy", alt: "", width: 88, height: 62,
         src: `/live/cracks/${encodeURIComponent(crack.crack_id)}/picture` }));
     } else {
-      button.append(element("span", crack.picture === 1 ? "picture is on the drone" : "no picture", { className: "thumb" }));
+      button.append(element("span", PICTURES[crack.picture], { className: "thumb" }));
     }
     const words = element("span");
     words.append(
@@ -58,7 +61,9 @@ export class List {
       element("span", `${crack.kind} ${crack.number}, ${lengthWords(crack.length_mm)}, ${crack.views} ${crack.views === 1 ? "view" : "views"}${crack.confirmed ? "" : ", tentative"}`, { className: "small" }),
       element("span", `${crack.vehicle}, ${clock(crack.last_seen_s * 1000)}${crack.line === null ? ", place not known" : ""}`, { className: "small" }),
     );
+    if (crack.review) words.append(element("span", reviewWords(crack.review), { className: "small said" }));
     button.append(words);
+    button.dataset.review = crack.review ? crack.review.verdict : "";
     button.addEventListener("click", () => this.chosen(crack.crack_id, true));
     const item = element("li");
     item.append(button);
@@ -114,7 +119,8 @@ export function drawAlarm(fleet, trouble) {
   alarm.replaceChildren(...sentences.map((one) => element("p", one)));
 }
 
-export async function showCrack(id) {
+// Resolves to the crack's whole course; null where it has no place.
+export async function showCrack(id, reviews) {
   const dialog = by("detail");
   const feature = await ask(`/collections/cracks/items/${encodeURIComponent(id)}`);
   const facts = feature.properties;
@@ -130,5 +136,7 @@ export async function showCrack(id) {
     picture.removeAttribute("src");
   }
   by("detail-links").replaceChildren(element("a", "the message as the drone sent it", { href: `/messages/${encodeURIComponent(id)}` }));
+  reviews.show(id, `/reviews?${new URLSearchParams({ vehicle: facts.vehicle, flight_id: facts.flight_id })}`);
   if (!dialog.open) dialog.showModal();
+  return lineOf(feature.geometry);
 }

@@ -3,8 +3,9 @@
 import { element, widthWords } from "./data.js";
 
 const L = window.L;
-const SEEN = { seen: "#2f7f86", poor: "#d9a404", unknown: "#6b7280" };
-const DOTS_BELOW_ZOOM = 21;
+export const SEEN = { seen: "#3f8f5f", poor: "#a1887f", unknown: "#6b7280" };
+// Farther away a crack is a dot, nearer a line, between them both.
+const LINES_FROM_ZOOM = 18, DOTS_BELOW_ZOOM = 21;
 const SHORT_M = 0.1;
 const STEPS_M = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500];
 
@@ -23,16 +24,16 @@ class Sheet {
   }
 
   // `crack.points`: of this sheet, [up or north, along or east].
-  draw(cracks, colourOf) {
+  draw(cracks, styleOf) {
     const here = new Set();
     for (const crack of cracks) {
       if (crack.points === null || crack.points.length === 0) continue;
       here.add(crack.crack_id);
-      const mark = JSON.stringify([crack.points, colourOf(crack), crack.confirmed]);
+      const mark = JSON.stringify([crack.points, styleOf(crack), crack.confirmed, crack.review]);
       const before = this.lines.get(crack.crack_id);
       if (before && before.mark === mark) continue;
       if (before) this.group.removeLayer(before.layer);
-      this.lines.set(crack.crack_id, { mark, layer: this.layer(crack, colourOf(crack)).addTo(this.group) });
+      this.lines.set(crack.crack_id, { mark, layer: this.layer(crack, styleOf(crack)).addTo(this.group) });
     }
     for (const [id, one] of this.lines) {
       if (!here.has(id)) {
@@ -42,13 +43,20 @@ class Sheet {
     }
   }
 
-  layer(crack, color) {
-    const middle = crack.points[Math.floor(crack.points.length / 2)];
-    const line = L.polyline(crack.points, { color, weight: 5, opacity: 1, dashArray: crack.confirmed ? null : "2 7" });
-    const dot = L.circleMarker(middle, { radius: 6, color, weight: 2, fillColor: color, fillOpacity: crack.confirmed ? 0.9 : 0.15 });
-    const both = L.featureGroup(this.withDots(crack) ? [line, dot] : [line]);
+  // The wider the band, the thicker; an edge around it keeps light colours visible on light ground, dark ones on dark.
+  layer(crack, { colour: color, thick: weight, edge }) {
+    const middle = crack.points[Math.floor(crack.points.length / 2)], solid = crack.confirmed;
+    const faint = crack.review && crack.review.verdict === "rejected" ? 0.3 : 1, parts = [];
+    if (this.withLines() && solid) parts.push(L.polyline(crack.points, { color: edge, weight: weight + 2, opacity: 0.75 * faint }));
+    if (this.withLines()) parts.push(L.polyline(crack.points, { color, weight, opacity: faint, dashArray: solid ? null : "2 7" }));
+    if (this.withDots(crack)) parts.push(L.circleMarker(middle, { radius: 4 + weight / 2, color: edge, weight: 1.5, opacity: 0.75 * faint, fillColor: color, fillOpacity: (solid ? 0.95 : 0.3) * faint, dashArray: solid ? null : "2 3" }));
+    const both = L.featureGroup(parts);
     both.bindTooltip(() => element("span", `${crack.kind} ${crack.number}: ${widthWords(crack)}`), { sticky: true });
     return both.on("click", () => this.chosen(crack.crack_id));
+  }
+
+  withLines() {
+    return true;
   }
 
   withDots() {
@@ -74,19 +82,22 @@ export class Plan extends Sheet {
     this.map.setView([20, 0], 2);
     if (tiles) L.tileLayer("/tiles/{z}/{x}/{y}.png", { maxZoom: 25, maxNativeZoom: 19 }).addTo(this.map);
     this.patches = L.layerGroup().addTo(this.map);
-    this.near = false;
+    this.nearness = 0;
     this.map.on("zoomend", () => this.dots());
   }
 
-  withDots() {
-    return !this.near;
+  withLines() {
+    return this.nearness > 0;
   }
 
-  // From afar a crack is a dot; near by its line tells more.
+  withDots() {
+    return this.nearness < 2;
+  }
+
   dots() {
-    const near = this.map.getZoom() >= DOTS_BELOW_ZOOM;
-    if (near === this.near) return;
-    this.near = near;
+    const zoom = this.map.getZoom(), nearness = zoom < LINES_FROM_ZOOM ? 0 : zoom < DOTS_BELOW_ZOOM ? 1 : 2;
+    if (nearness === this.nearness) return;
+    this.nearness = nearness;
     for (const one of this.lines.values()) one.mark = null;
     this.redraw?.();
   }

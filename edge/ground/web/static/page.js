@@ -2,24 +2,38 @@
 
 import { ask, coverageOf, cracksOf } from "./data.js";
 import { List, drawAlarm, drawFleet, showCrack } from "./lists.js";
-import { Plan, Wall } from "./map.js";
+import { Plan, SEEN, Wall } from "./map.js";
+import { Reviews } from "./review.js";
 
 const by = (id) => document.getElementById(id);
 const MOST = 2000; // cracks that are kept; the oldest go first
-const LIST_STEP = 100;
+const LIST_STEP = 50;
 const FLEET_EVERY_MS = 2000, COVERAGE_EVERY_MS = 5000, AGAIN_MS = 5000;
 
 const cracks = new Map();
-let legend, plan, wall, list, fleet = null, patches = [], walls = [], newest = null, heads = [0, 0, [0, 0], 0];
+let legend, plan, wall, list, reviews, fleet = null, patches = [], walls = [], newest = null, heads = [0, 0, [0, 0], 0, 0, 0];
 let most = LIST_STEP, trouble = null, fitted = false, drawing = false;
 
-const colourOf = (crack) => legend.bands[crack.band === null ? legend.bands.length - 1 : crack.band].colour;
+const THICK = [4, 5.5, 7, 8.5, 10, 11], THICK_UNKNOWN = 4;
+let edge = "";
+
+function styleOf(crack) {
+  const known = crack.band !== null;
+  return { colour: legend.bands[known ? crack.band : legend.bands.length - 1].colour, thick: known ? thickOf(crack.band) : THICK_UNKNOWN, edge };
+}
+
+const thickOf = (band) => THICK[Math.min(band, THICK.length - 1)];
 
 function shown() {
   const flight = by("flight").value, tentative = by("show-tentative").checked;
   const found = [...cracks.values()].filter((one) => (flight === "" || flightKey(one.vehicle, one.flight) === flight) && (tentative || one.confirmed));
-  const worst = (one) => one.width_mm ?? one.width_at_most_mm ?? -1;
-  return found.sort(by("order").value === "widest" ? (a, b) => worst(b) - worst(a) : (a, b) => b.last_seen_s - a.last_seen_s);
+  for (const one of found) one.review = reviews.of(one.crack_id);
+  if (by("order").value !== "widest") return found.sort((a, b) => b.last_seen_s - a.last_seen_s);
+  // A measured width before a bound, and what is confirmed before what may be nothing: a short piece seen once is often wide.
+  const rank = (one) => [one.confirmed, one.width_mm ?? -1, one.width_at_most_mm ?? -1];
+  const ranked = found.map((one) => [rank(one), one]);
+  ranked.sort(([a], [b]) => b[0] - a[0] || b[1] - a[1] || b[2] - a[2]);
+  return ranked.map(([, one]) => one);
 }
 
 const flightKey = (vehicle, flight) => JSON.stringify([vehicle, flight]);
@@ -30,8 +44,8 @@ function draw() {
   requestAnimationFrame(() => {
     drawing = false;
     const visible = shown();
-    list.draw(visible, colourOf, most);
-    plan.draw(visible.map((one) => ({ ...one, points: one.line })), colourOf);
+    list.draw(visible, styleOf, most);
+    plan.draw(visible.map((one) => ({ ...one, points: one.line })), styleOf);
     drawWall();
     const placed = visible.some((one) => one.line !== null), wallShown = by("view").value !== "";
     by("nowhere").hidden = placed || wallShown;
@@ -50,14 +64,21 @@ function drawWall() {
   if (by("view").value === "" || !chosen) return;
   wall.map.invalidateSize();
   const lines = chosen.cracks.map(([id, path]) => ({ id, path })).filter(({ id }) => cracks.has(id));
-  wall.draw(lines.map(({ id, path }) => ({ ...cracks.get(id), points: path.map(([along, up]) => [up, along]) })), colourOf);
+  wall.draw(lines.map(({ id, path }) => ({ ...cracks.get(id), review: reviews.of(id), points: path.map(([along, up]) => [up, along]) })), styleOf);
   wall.rule();
 }
+
+// Asked for at once, not after one another: a radio link takes its time for each.
+let firstCracks = ask("/live/cracks");
+const firstLegend = ask("/live/legend");
+firstCracks.catch(() => {}); // who waits for it later is told
 
 async function loadCracks() {
   let more = true;
   while (more) {
-    const answer = await ask(newest === null ? "/live/cracks" : `/live/cracks?after=${newest}`);
+    const asked = newest === null ? firstCracks || ask("/live/cracks") : ask(`/live/cracks?after=${newest}`);
+    firstCracks = null;
+    const answer = await asked;
     for (const one of cracksOf(answer)) {
       cracks.delete(one.crack_id); // so that the newest stand at the end
       cracks.set(one.crack_id, one);
@@ -68,6 +89,13 @@ async function loadCracks() {
   }
   for (const id of [...cracks.keys()].slice(0, Math.max(0, cracks.size - MOST))) cracks.delete(id);
   draw();
+}
+
+// Pictures have come: the cracks say which of them are here now.
+async function loadPictures() {
+  if ([...cracks.values()].every((one) => one.picture !== 1)) return;
+  newest = null;
+  asCracks();
 }
 
 async function loadFleet() {
@@ -125,6 +153,7 @@ function paced(task, everyMs) {
 }
 
 const asCracks = paced(loadCracks, 500), asFleet = paced(loadFleet, FLEET_EVERY_MS), asCoverage = paced(loadCoverage, COVERAGE_EVERY_MS), asWalls = paced(loadWalls, COVERAGE_EVERY_MS);
+const asReviews = paced(() => reviews.load(), 500), asPictures = paced(loadPictures, COVERAGE_EVERY_MS);
 
 function say(state, words) {
   const link = by("link");
@@ -142,6 +171,8 @@ function listen() {
     say("live", "live");
     if (told[1] !== heads[1]) { asCracks(); asWalls(); }
     if (String(told[2]) !== String(heads[2])) asCoverage();
+    if (told[4] !== heads[4]) asReviews();
+    if (told[5] !== heads[5]) asPictures();
     asFleet();
     heads = told;
   });
@@ -154,7 +185,10 @@ function listen() {
 function choose(id, fromList = false) {
   const crack = cracks.get(id);
   if (fromList && crack && crack.line !== null && by("view").value === "") plan.map.setView(plan.lines.get(id).layer.getBounds().getCenter(), Math.max(plan.map.getZoom(), 20));
-  showCrack(id).catch((error) => say("lost", error.message));
+  showCrack(id, reviews).then((line) => {
+    const now = cracks.get(id);
+    if (now && line !== null) { now.line = line; draw(); } // the first look had its course in a few points
+  }).catch((error) => say("lost", error.message));
 }
 
 function drawLegend() {
@@ -162,15 +196,16 @@ function drawLegend() {
     const item = document.createElement("li");
     const swatch = Object.assign(document.createElement("span"), { className: `swatch ${style.kind || ""}` });
     swatch.style.background = style.colour;
-    swatch.style.borderColor = style.colour;
+    swatch.style.borderColor = style.kind ? style.colour : "var(--edge)";
+    if (style.thick) swatch.style.height = `${style.thick + 2}px`;
     item.append(swatch, words);
     item.title = title || "";
     return item;
   };
   by("legend").replaceChildren(
-    ...legend.bands.map((one) => entry({ colour: one.colour }, one.name, one.meaning)),
+    ...legend.bands.map((one, band) => entry({ colour: one.colour, thick: band === legend.bands.length - 1 ? THICK_UNKNOWN : thickOf(band) }, one.name, one.meaning)),
     entry({ colour: "#6b7280", kind: "dashed" }, "tentative"),
-    entry({ colour: "#2f7f86", kind: "patch" }, "seen well"), entry({ colour: "#d9a404", kind: "patch" }, "seen poorly"), entry({ colour: "#6b7280", kind: "patch" }, "not known how well"),
+    entry({ colour: SEEN.seen, kind: "patch" }, "seen well"), entry({ colour: SEEN.poor, kind: "patch" }, "seen poorly"), entry({ colour: SEEN.unknown, kind: "patch" }, "not known how well"),
   );
   by("source").textContent = `Bands: ${legend.source}. Context, not a verdict.`;
 }
@@ -178,7 +213,11 @@ function drawLegend() {
 function themes() {
   const root = document.documentElement, button = by("theme");
   const dark = () => root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  const show = () => { button.setAttribute("aria-pressed", String(dark())); if (wall) wall.rule(); };
+  const show = () => {
+    button.setAttribute("aria-pressed", String(dark()));
+    edge = getComputedStyle(root).getPropertyValue("--edge").trim();
+    if (wall) { wall.rule(); draw(); }
+  };
   const kept = localStorage.getItem("theme");
   if (kept) root.dataset.theme = kept;
   button.addEventListener("click", () => {
@@ -191,7 +230,7 @@ function themes() {
 
 async function begin() {
   themes();
-  legend = await ask("/live/legend");
+  legend = await firstLegend;
   drawLegend();
   plan = new Plan(by("plan"), choose, legend.tiles);
   plan.redraw = draw;
@@ -199,6 +238,7 @@ async function begin() {
   wall = new Wall(by("wall"), choose);
   by("wall").hidden = true;
   list = new List(choose);
+  reviews = new Reviews(draw);
   for (const id of ["order", "show-tentative"]) by(id).addEventListener("change", draw);
   by("flight").addEventListener("change", () => { fitted = false; by("view").value = ""; draw(); asWalls(); });
   by("view").addEventListener("change", () => { drawWall(); if (by("view").value !== "") wall.fit(); draw(); });

@@ -18,11 +18,16 @@ from torch import Tensor
 
 from models import augment, batches, render
 from models.gpu.nets import FastUNet
+from models.metrics import EDGE_TOLERANCE_PX, grow
 
 UInt8 = npt.NDArray[np.uint8]
 
 COUNT = 400
 """Crops made beforehand; each is used again in turns and mirrored."""
+HELD = 60
+"""Further ones that nothing is learned from: they say how much has changed."""
+KINDS = 5
+"""Of made pictures, in turn."""
 ASKED = 8
 """Crops that the network is asked about at a time."""
 
@@ -46,20 +51,47 @@ class Replay:
         return to_tensor(images), torch.from_numpy(answers.copy()).float().div_(255)[:, None]
 
 
-def make_replay(net: FastUNet, own: batches.Mix, seed: int, count: int = COUNT) -> Replay:
-    """Make `count` crops of the size of `own`, a fifth of each kind, and ask `net` about all of them."""
+def make_replay(net: FastUNet, own: batches.Mix, seed: int, count: int | None = None, series: int = 0) -> Replay:
+    """Make `count` crops (None: `COUNT`) of the size of `own`, a fifth of each kind, and ask `net` about all of them.
+
+    Each `series` of a seed is other crops.
+    """
+    count = COUNT if count is None else count
     size = own.crop_px
     images = np.empty((count, size, size, 3), np.uint8)
     for i in range(count):
-        rng = np.random.default_rng([seed, 2**31, i])
-        images[i] = _strange(own, rng) if i % 5 == 4 else _made(size, rng, kind=i % 5)
+        rng = np.random.default_rng([seed, 2**31 + series, i])
+        images[i] = _strange(own, rng) if i % KINDS == KINDS - 1 else _made(size, rng, kind=i % KINDS)
+    return Replay(images=images, answers=_answers(net, images))
+
+
+def agreement(net: FastUNet, held: Replay, threshold: float) -> float:
+    """How far the masks of `net` are those of `held.answers`: F1 at 2 px, pooled over each kind, the kinds' mean."""
+    new, old = (scores >= threshold * 255 for scores in (_answers(net, held.images), held.answers))
+    found: list[float] = []
+    for kind in range(KINDS):
+        counts = np.zeros(4)
+        for one, other in zip(new[kind::KINDS], old[kind::KINDS], strict=True):
+            counts += [one.sum(), (one & _near(other)).sum(), other.sum(), (other & _near(one)).sum()]
+        said, right, known, kept = counts
+        if said or known:
+            precision, recall = right / max(said, 1), kept / max(known, 1)
+            found.append(float(2 * precision * recall / max(precision + recall, 1e-9)))
+    return float(np.mean(found or [1.0]))
+
+
+def _near(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    return grow(mask, EDGE_TOLERANCE_PX) if mask.any() else mask
+
+
+def _answers(net: FastUNet, images: UInt8) -> UInt8:
     net.eval()
     answers = np.empty(images.shape[:3], np.uint8)
     with torch.inference_mode():
-        for first in range(0, count, ASKED):
+        for first in range(0, len(images), ASKED):
             scores = torch.sigmoid(net(to_tensor(images[first : first + ASKED])))[:, 0]
             answers[first : first + ASKED] = torch.round(scores * 255).to(torch.uint8).numpy()
-    return Replay(images=images, answers=answers)
+    return answers
 
 
 def to_tensor(images: UInt8) -> Tensor:

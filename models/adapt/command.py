@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
     adapt = commands.add_parser(
         "adapt", help="teach a bundle one structure from 5 to 50 labelled photos of it",
         description="Fine-tunes the float weights of a bundle on labelled photos of one structure, keeps a third of "
-        "the photos apart to choose threshold and reporting limit and to report, quantises, passes the gate, and "
+        "the photos apart to choose threshold and rule of reporting and to report, quantises, passes the gate, and "
         "writes a page of before and after. Where it is not better on the photos kept apart, it is refused.",
         epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
@@ -33,6 +33,9 @@ def add(commands: Any) -> None:
                        )  # fmt: skip
     adapt.add_argument("-o", "--out", type=Path, required=True, metavar="BUNDLE")
     adapt.add_argument("--minutes", type=float, default=15.0, help="of learning; a few more for the rest (default 15)")
+    adapt.add_argument("--may-change", type=float, default=0.02, metavar="SHARE",
+                       help="how much its masks of other things may change: less forgets less, more learns more "
+                       "(default %(default)s; see docs/adapt.md)")  # fmt: skip
     adapt.add_argument("--steps", type=int, help="end after so many steps, to repeat a run exactly (default: by time)")
     adapt.add_argument("--held", type=Path, metavar="DIR",
                        help="photos to choose on and to report, like --data, all of which is then learned from",
@@ -45,12 +48,12 @@ def add(commands: Any) -> None:
 
 
 def _adapt(arguments: argparse.Namespace) -> int:
-    from models.adapt import Request, adapt
+    from models.adapt.run import Request, adapt
 
     found = adapt(Request(
         bundle=arguments.bundle, data=arguments.data, out=arguments.out, minutes=arguments.minutes,
-        steps=arguments.steps, held=arguments.held, weights=arguments.weights, key=arguments.key,
-        password_file=arguments.password_file, seed=arguments.seed,
+        may_change=arguments.may_change, steps=arguments.steps, held=arguments.held, weights=arguments.weights,
+        key=arguments.key, password_file=arguments.password_file, seed=arguments.seed,
     ))  # fmt: skip
     print(json.dumps(found))
     return EXIT_DONE

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.masks.bundle import load_bundle
-from models import DataError
+from models import DataError, sites
 from models.gpu.transfer import Arrays, from_keras, to_keras
 from models.unet import SIZES, FastSize, fast_size, fast_unet, open_saved, resized, size_of
 
@@ -41,6 +41,11 @@ class Base:
     def threshold(self) -> float:
         """The bundle's own."""
         return self.card.damage[0].threshold
+
+    @property
+    def setting(self) -> sites.Setting:
+        """Threshold and rule of reporting, as they stand on the card."""
+        return sites.Setting(threshold=self.threshold, rule=self.card.damage[0].rule)
 
 
 def open_base(bundle: Path, given: Path | None) -> Base:

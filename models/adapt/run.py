@@ -14,29 +14,24 @@ import logging
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edge.cracks.plausible import SURE_LENGTH_PX
 from edge.support.errors import TryAgainError
 from models import (
     DataError,
-    adapt_base,
-    adapt_bundle,
-    adapt_judge,
-    adapt_page,
-    adapt_photos,
     batches,
     checkpoint,
     native_torch,
     sites,
 )
-from models.adapt_base import Base
-from models.adapt_bundle import Made
-from models.adapt_photos import Parts, Photo
+from models.adapt import conversion, intake, judge, page, start
+from models.adapt.conversion import Learned, Made
+from models.adapt.intake import Parts, Photo
+from models.adapt.start import Base
 from models.checkpoint import replacing
 from models.memory import check_memory
 from models.scoring import open_scorer
@@ -63,6 +58,9 @@ class Request:
     """Folder of photographs to choose on and to report, like `data`; None keeps a third of `data` apart."""
     steps: int | None = None
     """Learning ends after so many steps if the minutes have not ended it; None: the minutes alone."""
+    may_change: float = 0.02
+    """How much the masks of made pictures, which are no pictures of the structure, may change: 1 less their F1 at 2 px
+    against the old ones. The new weights go as far as this allows."""
     weights: Path | None = None
     key: Path | None = None
     password_file: Path | None = None
@@ -95,55 +93,55 @@ def adapt(request: Request) -> dict[str, Any]:
 
 
 def _adapt(request: Request) -> dict[str, Any]:
-    base = adapt_base.open_base(request.bundle, request.weights)
+    base = start.open_base(request.bundle, request.weights)
     work = request.beside(".work")
     _begin(request, base, work)
     parts = _read(request, work)
     old = open_scorer(request.bundle)
     some = parts.learn[:: max(1, len(parts.learn) // CHECKED)]
-    adapt_photos.check_masks(some, [old.score(photo.rgb) for photo in some])
+    intake.check_masks(some, [old.score(photo.rgb) for photo in some])
     name = request.out.name
     bundle = work / name
-    made = adapt_bundle.finished(bundle)
+    made = conversion.finished(bundle)
     if made is None:
         made = _make(request, base, parts, bundle)
     setting = made.setting
-    own = sites.Setting(threshold=base.threshold, sure_length_px=SURE_LENGTH_PX)
     new = open_scorer(bundle)
-    before = adapt_judge.side(old, parts.report, own)
-    after = adapt_judge.side(new, parts.report, setting)
-    found = adapt_judge.verdict(before, after)
-    page = request.beside(".html")
-    adapt_page.write(page, base.card.name, name, parts, (old, before), (new, after), found)
+    before = judge.side(old, parts.report, base.setting)
+    after = judge.side(new, parts.report, setting)
+    found = judge.verdict(before, after)
+    shown = request.beside(".html")
+    page.write(shown, base.card.name, name, parts, (old, before), (new, after), found, made.learned)
     if not found.taken:
-        raise RefusedError(f"{request.bundle} stays as it is: {found.sentence}. The page {page} shows where.")
+        raise RefusedError(f"{request.bundle} stays as it is: {found.sentence}. The page {shown} shows where.")
     if request.key is not None:
         word = [] if request.password_file is None else ["--password-file", str(request.password_file.resolve())]
-        adapt_bundle.run(work, "sign", name, "--key", str(request.key.resolve()), *word)
+        conversion.run(work, "sign", name, "--key", str(request.key.resolve()), *word)
     for ending in (".weights.h5", ".json"):
         (work / f"{name}{ending}").replace(request.beside(ending))
     bundle.rename(request.out)
     shutil.rmtree(work)
     log.info("%s", found.sentence)
     return {
-        "bundle": str(request.out), "page": str(page), "signed": request.key is not None, "steps": made.steps,
+        "bundle": str(request.out), "page": str(shown), "signed": request.key is not None,
+        "steps": made.learned.steps, "share": made.learned.share,
         "f1_2px": {"before": round(before.f1, 4), "after": round(after.f1, 4)}, "less_error": found.less_error,
         "fires": {"before": before.fires, "after": after.fires},
         "rendered": {"before": round(before.kept, 4), "after": round(after.kept, 4)},
-        "score_threshold": setting.threshold, "report": {"sure_length_px": setting.sure_length_px},
+        "score_threshold": setting.threshold, "report_rule": None if setting.rule is None else asdict(setting.rule),
         "damaged": list(parts.damaged),
     }  # fmt: skip
 
 
 def _make(request: Request, base: Base, parts: Parts, bundle: Path) -> Made:
     """Learn, choose and convert."""
-    steps = _learn(request, base, parts, bundle.parent)
+    learned = _learn(request, base, parts, bundle.parent)
     setting = _choose(base, parts, bundle.parent)
     command = f"python -m models adapt {request.bundle.name} --minutes {request.minutes:g}"
     facts = {"command": command, "seed": request.seed, "minutes": request.minutes}
-    made = Made(setting=setting, steps=steps)
-    adapt_bundle.write_weights(base, parts, bundle, made, facts)
-    adapt_bundle.convert(base, parts, bundle, made, request.seed)
+    made = Made(setting=setting, learned=learned)
+    conversion.write_weights(base, parts, bundle, made, facts)
+    conversion.convert(base, parts, bundle, made, request.seed)
     return made
 
 
@@ -154,6 +152,8 @@ def _check(request: Request) -> None:
         raise DataError(f"{request.out} exists; choose another name with -o, or move it away.")
     if not 0 < request.minutes <= 600:
         raise DataError(f"--minutes is above 0 and at most 600, not {request.minutes:g}.")
+    if not 0 <= request.may_change <= 1:
+        raise DataError(f"--may-change is from 0 to 1, not {request.may_change:g}.")
     if request.key is not None and not request.key.is_file():
         raise DataError(f"The key {request.key} does not exist; make one with python -m convert keys.")
 
@@ -164,7 +164,7 @@ def _begin(request: Request, base: Base, work: Path) -> None:
     files = sorted(path for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_file())
     listed = [f"{path}\t{path.stat().st_size}\t{path.stat().st_mtime_ns}" for path in files]
     weights = hashlib.sha256(base.weights.read_bytes()).hexdigest()
-    plan = [weights, str(request.minutes), str(request.steps), str(request.seed), *listed]
+    plan = [weights, str(request.minutes), str(request.steps), str(request.seed), str(request.may_change), *listed]
     mark = hashlib.sha256("\n".join(plan).encode()).hexdigest()
     told = work / "plan"
     try:
@@ -181,14 +181,14 @@ def _begin(request: Request, base: Base, work: Path) -> None:
 
 
 def _read(request: Request, work: Path) -> Parts:
-    examples = adapt_photos.find(request.data, work / "labels")
-    others = [] if request.held is None else adapt_photos.find(request.held, work / "held-labels")
+    examples = intake.find(request.data, work / "labels")
+    others = [] if request.held is None else intake.find(request.held, work / "held-labels")
     check_memory({str(request.data): examples, str(request.held): others})
-    photos, damaged = adapt_photos.read(examples)
-    held, lost = adapt_photos.read(others)
-    parts = adapt_photos.share_out(request.data, photos, [*damaged, *lost], held)
+    photos, damaged = intake.read(examples)
+    held, lost = intake.read(others)
+    parts = intake.share_out(request.data, photos, [*damaged, *lost], held)
     log.info(
-        "%d pictures to learn from, %d to choose threshold and limit on, %d to report%s", len(parts.learn),
+        "%d pictures to learn from, %d to choose threshold and rule on, %d to report%s", len(parts.learn),
         len(parts.choose), len(parts.report), f"; left out, damaged: {', '.join(parts.damaged)}" * bool(parts.damaged),
     )  # fmt: skip
     return parts
@@ -208,17 +208,18 @@ def mix_of(photos: Sequence[Photo]) -> batches.Mix:
     )  # fmt: skip
 
 
-def _learn(request: Request, base: Base, parts: Parts, work: Path) -> int:
-    """Learn for the minutes that are asked for, less those before an interruption; returns the number of steps."""
+def _learn(request: Request, base: Base, parts: Parts, work: Path) -> Learned:
+    """Learn for the minutes that are asked for, less those before an interruption, and go part of the way."""
     from tqdm import tqdm
 
-    from models import adapt_learn, adapt_replay
+    from models.adapt import learn, replay
 
     threads = native_torch.use_free_cores()
     mix = mix_of(parts.learn)
     log.info("rendering what must not be forgotten, and what %s says of it", base.card.name)
-    replay = adapt_replay.make_replay(adapt_learn.build(base.size, base.arrays), mix, request.seed)
-    learner = adapt_learn.Learner(base.size, base.arrays, mix, replay, request.seed)
+    first_net = learn.build(base.size, base.arrays)
+    kept_to = replay.make_replay(first_net, mix, request.seed)
+    learner = learn.Learner(base.size, base.arrays, mix, kept_to, request.seed)
     saved, done = work / "checkpoint.npz", 0.0
     if saved.is_file():
         state = checkpoint.load(saved)
@@ -234,7 +235,7 @@ def _learn(request: Request, base: Base, parts: Parts, work: Path) -> int:
     try:
         while (progress := _progress(request, learner.step, time.perf_counter() - begun)) < 1:
             loss = learner.learn(next(feed), progress)
-            crops = adapt_learn.OWN * (learner.step - first) / max(time.perf_counter() - begun - done, 1e-9)
+            crops = learn.OWN * (learner.step - first) / max(time.perf_counter() - begun - done, 1e-9)
             bar.set_postfix_str(f"step {learner.step}, loss {loss:.2f}, {crops:.1f} own crops/s", refresh=False)
             bar.update(min(round(time.perf_counter() - begun), bar.total) - bar.n)
             if time.perf_counter() - kept > SAVE_EVERY_S:
@@ -250,10 +251,13 @@ def _learn(request: Request, base: Base, parts: Parts, work: Path) -> int:
         bar.close()
         feed.close()
     checkpoint.save(saved, learner.state(time.perf_counter() - begun))
-    model = adapt_base.to_model(base, learner.result())
+    held = replay.make_replay(first_net, mix, request.seed, replay.HELD, series=1)
+    arrays, share, changed = learner.result(held, base.threshold, request.may_change)
+    log.info("%g of the way is gone: masks of made pictures change by %.1f %%", share, 100 * changed)
+    model = start.to_model(base, arrays)
     with replacing(work / "candidate.keras", checkpoint.room_for(model.get_weights())) as part:
         model.save(part)
-    return learner.step
+    return Learned(steps=learner.step, share=share, changed=round(changed, 4))
 
 
 def _progress(request: Request, step: int, seconds: float) -> float:
@@ -264,6 +268,6 @@ def _progress(request: Request, step: int, seconds: float) -> float:
 
 
 def _choose(base: Base, parts: Parts, work: Path) -> sites.Setting:
-    log.info("choosing threshold and reporting limit on %d photos", len(parts.choose))
+    log.info("choosing threshold and rule of reporting on %d photos", len(parts.choose))
     scorer = open_scorer(work / "candidate.keras", threshold=base.threshold)
-    return adapt_judge.choose(scorer, parts.choose, base.threshold)
+    return judge.choose(scorer, parts.choose, base.setting)

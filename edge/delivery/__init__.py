@@ -2,12 +2,11 @@
 
 * A letter leaves SENT only by somebody's word. Refused by the broker, it is parked with the reason. Acknowledged by the
   broker, it is confirmed; or, where the ground confirms, it waits for the ground's receipt and is sent again when none
-  comes (``_Owed``).
+  comes (``owed``).
 * When a connection is lost, everything handed over is pending again and goes out again under the same id.
 * A letter handed over late (from an earlier run, or old) is marked so.
-* A letter at which the broker closes the connection each time would block all others: when connections end soon and
-  nothing is acknowledged, letters go out one by one until the culprit is known, and it is parked. Where it was the
-  largest so far, letters of its size are parked without another try (a broker's limit is learnt once), for a while.
+* A letter at which the broker closes the connection each time would block all others: it is found and parked
+  (``culprits``).
 """
 
 from __future__ import annotations
@@ -15,8 +14,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
+from edge.delivery.culprits import STRIKES, STRIKES_KNOWN, Sizes, Stumbling
+from edge.delivery.owed import Owed
 from edge.mqtt import Publisher, Receipt
 from edge.outbox import Letter, LetterState, Outbox
 from edge.support.clock import Clock
@@ -31,19 +32,6 @@ LATE_NS = 10_000_000_000
 """A letter older than this when it is handed over is late."""
 # Without news, look for new letters this often.
 _IDLE_S = 0.5
-STRIKES = 5
-"""So often the broker must close the connection at a letter sent alone before the letter is parked."""
-STRIKES_KNOWN = 2
-"""So often where this broker is known to close it at large letters, and none as large as this one has arrived."""
-# A broker that closes the connection does so at once; a network that fell silent takes longer to be noticed.
-_SOON_NS = 5_000_000_000
-_BARREN_CONNECTIONS = 2
-_SIZE_LEARNT_NS = 600_000_000_000
-# Letters whose receipts are awaited: enough for 1,000 a second of a ground that is two seconds away; fewer until it is
-# heard, so that a ground that is not there costs little.
-_MOST_OWED, _LEAST_OWED = 2000, 50
-# A receipt follows within a second; a letter without one is sent again, later each time until one comes.
-_OWED_FIRST_S, _OWED_CAP_S = 15.0, 120.0
 # A disk that failed is tried again after this long.
 _DISK_PAUSE_S = 1.0
 
@@ -76,10 +64,10 @@ class Delivery:
         self._sent_bytes: dict[str, int] = {}
         self._receipts: list[Receipt] = []
         self._read_receipt = receipts
-        self._owed = _Owed(clock)
+        self._owed = Owed(clock)
         self._early: set[str] = set()  # receipts that were quicker than the broker's own word
-        self._stumbling = _Stumbling(publisher.window)
-        self._sizes = _Sizes()
+        self._stumbling = Stumbling(publisher.window)
+        self._sizes = Sizes()
         self._delivered = 0
         self._refused = 0
         self._refusal: str | None = None
@@ -252,157 +240,3 @@ class Delivery:
         self._refused += 1
         self._refusal = reason
         self._complaints.warn("parked", f"letter {id} is parked: {reason}")
-
-
-class _Owed:
-    """Letters that the broker has taken and the ground has not confirmed; knows when to stop waiting for it.
-
-    An outstanding receipt may be lost, and so may the letter, in a broker that was killed: neither is known, so the
-    letter is sent again, and the ground recognises the repeat. While no receipts come, few letters are risked.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._since_ns: dict[str, int] = {}  # in the order in which they were acknowledged
-        self._pause_s = _OWED_FIRST_S
-        self._silent_since_ns: int | None = None
-        self.most = _MOST_OWED
-        """So many may be owed at one time."""
-
-    @property
-    def count(self) -> int:
-        """Receipts that are owed."""
-        return len(self._since_ns)
-
-    def add(self, ids: Iterable[str]) -> None:
-        """The broker has taken these."""
-        now_ns = self._clock.monotonic_ns()
-        for id in ids:
-            self._since_ns[id] = now_ns
-            if self._silent_since_ns is None:
-                self._silent_since_ns = now_ns
-
-    def settled(self, ids: Iterable[str]) -> int:
-        """The ground has these; returns how many of them were owed."""
-        settled = sum(self._since_ns.pop(id, None) is not None for id in ids)
-        if settled:
-            self._pause_s, self.most = _OWED_FIRST_S, min(_MOST_OWED, 2 * self.most)
-            self._silent_since_ns = self._clock.monotonic_ns() if self._since_ns else None
-        return settled
-
-    def overdue(self) -> list[str]:
-        """Those whose receipt has not come in time."""
-        oldest_ns = self._clock.monotonic_ns() - round(self._pause_s * 1e9)
-        return [id for id, since_ns in self._since_ns.items() if since_ns <= oldest_ns]
-
-    def give_up(self, ids: Iterable[str]) -> None:
-        """These will be sent again: wait longer the next time, and risk fewer."""
-        for id in ids:
-            del self._since_ns[id]
-        self._pause_s, self.most = min(_OWED_CAP_S, 2 * self._pause_s), max(_LEAST_OWED, self.most // 8)
-
-    def forget(self) -> None:
-        """The connection was lost: all of them are sent again anyway."""
-        self._since_ns.clear()
-
-    def trouble(self) -> str | None:
-        """That the ground is silent; None while it is not, or while it owes nothing."""
-        if self._silent_since_ns is None:
-            return None
-        silent_s = (self._clock.monotonic_ns() - self._silent_since_ns) / 1e9
-        if silent_s < _OWED_FIRST_S:
-            return None
-        return (
-            f"no receipt from the ground for {silent_s:.0f} s: letters reach the broker, and nobody says that they are "
-            'stored; start spanhawk ground there, or set outbox.confirm = "broker"'
-        )
-
-
-class _Sizes:
-    """The size from which a broker closes the connection, learnt from one letter for all that are as large."""
-
-    def __init__(self) -> None:
-        self._largest_taken = 0
-        self._refused_from: int | None = None
-        self._learnt_ns = 0
-
-    def took(self, sizes: Iterable[int]) -> None:
-        """These were acknowledged."""
-        self._largest_taken = max((self._largest_taken, *sizes))
-        if self._refused_from is not None and self._largest_taken >= self._refused_from:
-            self.forget()  # it was not the size
-
-    def closed_at(self, size: int, now_ns: int) -> None:
-        """A letter of this size, sent alone, ended the connection each time."""
-        if size > self._largest_taken:
-            self._refused_from, self._learnt_ns = min(size, self._refused_from or size), now_ns
-
-    def unfit(self, size: int, now_ns: int) -> str | None:
-        """Why a letter of this size need not be tried; None when it should be. After ten minutes, one is."""
-        if self._refused_from is None or size < self._refused_from:
-            return None
-        if now_ns - self._learnt_ns > _SIZE_LEARNT_NS:
-            self.forget()
-            return None
-        return (
-            f"{size} bytes, and the broker closed the connection at a letter of {self._refused_from}: "
-            "raise its message_size_limit"
-        )
-
-    def doubts(self, size: int | None) -> bool:
-        """Whether a size was learnt, and this one lies above all that have arrived: it may be what is refused, too."""
-        return size is not None and self._refused_from is not None and size > self._largest_taken
-
-    def forget(self) -> None:
-        """Start afresh: the broker may have been set up anew."""
-        self._refused_from = None
-
-
-class _Stumbling:
-    """Distinguishes a letter at which the broker closes the connection from a connection that is merely bad."""
-
-    def __init__(self, window: int) -> None:
-        self._full_window = window
-        self._acknowledged = False
-        self._barren = 0
-        self._one_by_one = 0
-        self._strikes: dict[str, int] = {}
-
-    @property
-    def window(self) -> int:
-        """How many letters may be on their way: all, or one while the culprit is sought."""
-        return 1 if self._one_by_one else self._full_window
-
-    def settled(self, ids: list[str]) -> None:
-        """The broker answered for these: they are innocent."""
-        if not ids:
-            return
-        self._acknowledged = True
-        self._barren = 0
-        self._one_by_one = max(0, self._one_by_one - len(ids))
-        for id in ids:
-            self._strikes.pop(id, None)
-
-    def lost(self, sent_ns: Mapping[str, int], now_ns: int, strikes: int) -> str | None:
-        """A connection ended with these on their way; returns the letter that is to blame once that is clear.
-
-        ``strikes``: so often a letter that was alone must have been there.
-        """
-        acknowledged, self._acknowledged = self._acknowledged, False
-        if not sent_ns or now_ns - max(sent_ns.values()) > _SOON_NS:
-            return None
-        if len(sent_ns) == 1:
-            return self._strike(next(iter(sent_ns)), strikes)
-        self._barren = 0 if acknowledged else self._barren + 1
-        if self._barren >= _BARREN_CONNECTIONS:
-            self._one_by_one = 2 * self._full_window
-        return None
-
-    def _strike(self, id: str, strikes: int) -> str | None:
-        self._strikes[id] = self._strikes.get(id, 0) + 1
-        if self._strikes[id] < strikes:
-            self._one_by_one = 2 * self._full_window
-            return None
-        self._strikes.clear()
-        self._one_by_one = self._barren = 0
-        return id

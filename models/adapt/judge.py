@@ -1,9 +1,13 @@
-"""Before and after an adaptation: some of the kept photographs choose threshold and limit, the others judge."""
+"""Before and after an adaptation: some of the kept photographs choose threshold and rule of reporting, others judge.
+
+Few photographs cannot teach a rule of five signs anew. So the old card's rule is kept, and what they choose is how much
+evidence it asks for; of a card without one, the limit of length. Either way the new card carries what was chosen.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +15,18 @@ import numpy as np
 
 from edge.cracks.plausible import SURE_LENGTH_PX
 from models import UNKNOWN, rendered, sites
-from models.adapt_photos import Photo, UInt8
+from models.adapt.intake import Photo, UInt8
 from models.metrics import RESAMPLES, interval
+from models.report_rule import by_length
 from models.scoring import Scorer
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9)
-LIMITS_PX = (0.0, 340.0, 700.0, 1200.0, 2000.0)
+EVIDENCE = (2.0, 1.0, 0.5, 0.0, -0.5, -1.0)
+"""What may be added to the old rule's constant, natural logarithm of odds: above 0 more is reported."""
+LIMITS_PX = (0.0, 340.0, 700.0, SURE_LENGTH_PX, 2000.0)
+"""Where the old card has no rule."""
 WORTH = 0.01
-"""A new threshold or limit must be better by this: few photographs choose, and the old ones were chosen by many."""
+"""A new threshold or rule must be better by this: few photographs choose, and the old ones were chosen by many."""
 LESS_ERROR = 0.05
 """A bundle is taken where at least this share of the error is gone, of the photographs that are reported."""
 MAY_FORGET = 0.03
@@ -28,7 +36,7 @@ RENDERED, RENDERED_PX = 32, 384
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Side:
-    """One bundle, before or after, with its own threshold and limit."""
+    """One bundle, before or after, with its own threshold and rule."""
 
     table: sites.Table
     kept: float
@@ -79,14 +87,17 @@ def tiles_of(photos: Sequence[Photo], part: str) -> list[sites.Tile]:
     ]  # fmt: skip
 
 
-def choose(scorer: Scorer, photos: Sequence[Photo], threshold: float) -> sites.Setting:
-    """Choose threshold and reporting limit on photographs; `threshold` is the old bundle's.
+def choose(scorer: Scorer, photos: Sequence[Photo], own: sites.Setting) -> sites.Setting:
+    """Choose threshold and rule of reporting on photographs; `own` is the old bundle's.
 
-    The old threshold and the default limit stay unless another pair scores better by `WORTH` (`models.sites.sweep`).
+    That one stays unless another scores better by `WORTH` (`models.sites.sweep`).
     """
-    levels = sorted({*THRESHOLDS, threshold})
-    own = sites.Setting(threshold=threshold, sure_length_px=SURE_LENGTH_PX)
-    table = sites.measure(scorer, tiles_of(photos, "choose"), levels, sorted({*LIMITS_PX, own.sure_length_px}))
+    levels = sorted({*THRESHOLDS, own.threshold})
+    if own.rule is None:
+        limits, rules = [own.sure_length_px], [by_length(limit) for limit in LIMITS_PX if limit != own.sure_length_px]
+    else:
+        limits, rules = [], [replace(own.rule, constant=round(own.rule.constant + more, 4)) for more in EVIDENCE]
+    table = sites.measure(scorer, tiles_of(photos, "choose"), levels, limits, rules)
     rows = sites.sweep(table, None)
     best, stays = sites.choose(rows), table.settings.index(own)
     return table.settings[best] if rows[best]["score"] >= rows[stays]["score"] + WORTH else own
@@ -94,9 +105,10 @@ def choose(scorer: Scorer, photos: Sequence[Photo], threshold: float) -> sites.S
 
 def side(scorer: Scorer, photos: Sequence[Photo], setting: sites.Setting) -> Side:
     """Measure one bundle on the photographs that are reported, and on rendered pictures."""
-    at, limit = [setting.threshold], [setting.sure_length_px]
-    table = sites.measure(scorer, tiles_of(photos, "report"), at, limit)
-    made = sites.sweep(sites.measure(scorer, _rendered(), at, limit), None)[0]
+    at = [setting.threshold]
+    limits, rules = ([setting.sure_length_px], []) if setting.rule is None else ([], [setting.rule])
+    table = sites.measure(scorer, tiles_of(photos, "report"), at, limits, rules)
+    made = sites.sweep(sites.measure(scorer, _rendered(), at, limits, rules), None)[0]
     return Side(table=table, kept=made["f1_2px"]["rendered"] - sites.FIRES_COST * made["fires"]["rendered, sound"])
 
 

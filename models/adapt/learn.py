@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from models import DataError, batches, checkpoint
-from models.adapt_replay import Replay
+from models.adapt.replay import Replay, agreement
 from models.gpu.losses import label_loss, teacher_loss, thin_weight
 from models.gpu.nets import FastUNet
 from models.gpu.scenes import Batch
@@ -32,9 +32,9 @@ WARMUP_STEPS = 40
 PULL = 2e-2
 """Share of the distance to the first weights that is taken back at each step, times the learning rate."""
 EMA = 0.99
-SHARE = 0.6
-"""How far the result goes from the first weights to the learned ones: most is gained on the first half of the way, most
-is forgotten on the second (Wortsman et al. 2022, CVPR: WiSE-FT; measured in docs/adapt.md)."""
+SHARES = (0.2, 0.3, 0.4, 0.5, 0.6)
+"""How far the result may go from the first weights to the learned ones: most is gained on the first half of the way,
+most is forgotten on the second (Wortsman et al. 2022, CVPR: WiSE-FT; measured in docs/adapt.md)."""
 KEEP = 2.0
 """Weight of the old answers on replay crops, beside the labels on own crops."""
 
@@ -98,13 +98,26 @@ class Learner:
         self._move(loss, progress)
         return value
 
-    def result(self) -> Arrays:
-        """Return the weights `SHARE` of the way from the first ones to the average of the last ones."""
+    def part_way(self, share: float) -> Arrays:
+        """Return the weights `share` of the way from the first ones to the average of the last ones."""
         arrays = arrays_of(self.average)
         with torch.no_grad():
             for (name, value), first in zip(self.average.named_parameters(), self._first, strict=True):
-                arrays[name] = torch.lerp(first, value, SHARE).numpy()
+                arrays[name] = torch.lerp(first, value, share).numpy()
         return arrays
+
+    def result(self, held: Replay, threshold: float, may_change: float) -> tuple[Arrays, float, float]:
+        """Go as far as `may_change` allows: weights, share of the way, and how much the masks of `held` change.
+
+        `held` are made pictures that nothing was learned from, with the first answers; `threshold` is of the mask. The
+        smallest share is taken even where it changes more. Change is 1 less `agreement`.
+        """
+        for share in sorted(SHARES, reverse=True):
+            arrays = self.part_way(share)
+            changed = 1 - agreement(build(self.net.size, arrays), held, threshold)
+            if changed <= may_change:
+                break
+        return arrays, share, changed
 
     def state(self, seconds: float) -> checkpoint.Checkpoint:
         """Return what is needed to go on after a kill."""

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from edge.cracks.plausible import ReportOptions, reported_mask
 from edge.masks import preprocess
 from models import UNKNOWN, overlay, report, sites
-from models.adapt_judge import Side, Verdict
-from models.adapt_photos import Parts, Photo
+from models.adapt.conversion import Learned
+from models.adapt.intake import Parts, Photo
+from models.adapt.judge import Side, Verdict
 from models.checkpoint import replacing
 from models.scoring import Scorer
 
@@ -28,7 +29,14 @@ STYLE = "<style>.pair figure{max-width:38rem;flex:1 1 20rem}.pair{margin-bottom:
 
 
 def write(
-    path: Path, base: str, name: str, parts: Parts, old: tuple[Scorer, Side], new: tuple[Scorer, Side], found: Verdict
+    path: Path,
+    base: str,
+    name: str,
+    parts: Parts,
+    old: tuple[Scorer, Side],
+    new: tuple[Scorer, Side],
+    found: Verdict,
+    learned: Learned,
 ) -> None:
     """Write the page; `old` and `new` are each bundle with what was measured of it. Raises TryAgainError."""
     sides = (old[1], new[1])
@@ -37,9 +45,11 @@ def write(
     parts_ = [
         f"<h1>{html.escape(title)}</h1>{STYLE}<p><b>{head}</b> {html.escape(found.sentence[0].upper())}"
         f"{html.escape(found.sentence[1:])}.</p>",
-        f"<p>{_count(parts.learn)} were learned from, {_count(parts.choose)} chose threshold and reporting limit, and "
-        f"{_count(parts.report)} did neither: every number and picture here is of those. All is counted after the "
+        f"<p>{_count(parts.learn)} were learned from, {_count(parts.choose)} chose threshold and rule of reporting, "
+        f"and {_count(parts.report)} did neither: every number and picture here is of those. All is counted after the "
         "reporting filter, as a drone would report it, and in brackets stands the 95 % interval over photographs.</p>",
+        f"<p>Of the way from the old weights to the learned ones {learned.share:g} was gone. Of made pictures, which "
+        f"show other things, {100 * learned.changed:.1f} % of the mask changed (1 less F1 at 2 px, new to old).</p>",
         _damaged(parts.damaged),
         report.table("Before and after", ["", "before", "after"], _rows(sides)),
         "<h2>Pictures</h2>" + report.colour_key() + "".join(_pictures(parts.report, old, new)),
@@ -72,8 +82,14 @@ def _rows(sides: tuple[Side, Side]) -> list[str]:
     rows.append(_row("crack-free photos that fire", fires))
     rows.append(_row("rendered pictures, F1 at 2 px less half of what fires", [f"{side.kept:.3f}" for side in sides]))
     rows.append(_row("score threshold", [f"{side.setting.threshold:g}" for side in sides]))
-    rows.append(_row("[report] sure_length_px", [f"{side.setting.sure_length_px:g}" for side in sides]))
+    rows.append(_row("what is reported", [_rule(side.setting) for side in sides]))
     return rows
+
+
+def _rule(setting: sites.Setting) -> str:
+    if setting.rule is None:
+        return f"by length, {setting.sure_length_px:g} px"
+    return f"the card's rule, constant {setting.rule.constant:g}"
 
 
 def _row(name: str, cells: Sequence[str]) -> str:
@@ -95,8 +111,9 @@ def _pictures(photos: Sequence[Photo], old: tuple[Scorer, Side], new: tuple[Scor
 
 def _reported(scorer: Scorer, side: Side, photo: Photo) -> Bool:
     level = preprocess.threshold_code(side.setting.threshold)
-    options = ReportOptions(sure_length_px=side.setting.sure_length_px)
-    found = reported_mask(scorer.score(photo.rgb), photo.rgb, level, options)
+    setting = side.setting
+    options = ReportOptions(sure_length_px=setting.sure_length_px if setting.rule is None else None)
+    found = reported_mask(scorer.score(photo.rgb), photo.rgb, level, options, rule=setting.rule)
     return np.asarray(found & ((photo.mask & UNKNOWN) == 0), np.bool_)
 
 

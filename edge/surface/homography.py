@@ -1,0 +1,73 @@
+"""Homographies between pictures and charts: where points go, how far two placements lie apart, what is shared."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float64]
+"""float64 (3, 3)."""
+Points = npt.NDArray[np.float64]
+"""float64 (N, 2)."""
+
+MAX_SCALE_STEP = 1.35
+"""Between a keyframe and a frame the distance to the surface does not change by more than this."""
+
+
+def project(matrix: Matrix, points: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Points (N, 2) through a homography (3, 3)."""
+    mapped = points @ matrix[:, :2].T + matrix[:, 2]
+    return np.asarray(mapped[:, :2] / mapped[:, 2:], np.float64)
+
+
+def frame_corners(shape: tuple[int, ...]) -> Points:
+    """(4, 2): the corners of a picture of that many rows and columns, from the top left clockwise."""
+    height, width = shape[:2]
+    return np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)
+
+
+def overlap(to_key: Matrix, shape: tuple[int, ...]) -> float:
+    """Share of the keyframe that the frame shows."""
+    height, width = shape[:2]
+    corners = project(to_key, frame_corners(shape)).astype(np.float32)
+    area, _ = cv2.intersectConvexConvex(corners, frame_corners(shape).astype(np.float32))
+    return float(area) / max(1.0, (width - 1) * (height - 1))
+
+
+def too_far(to_key: Matrix, shape: tuple[int, ...]) -> bool:
+    """Whether so little is shared that phase correlation would be asked for nothing."""
+    return overlap(to_key, shape) < 0.3
+
+
+def shift(a: Matrix, b: Matrix, shape: tuple[int, ...]) -> float:
+    """How far the middle of a frame lies apart under two placements, in their units."""
+    (ax, ay), (bx, by) = middle_of(a, shape), middle_of(b, shape)
+    return math.hypot(ax - bx, ay - by)
+
+
+def middle_of(matrix: Matrix, shape: tuple[int, ...]) -> tuple[float, float]:
+    """Where a placement puts the middle of a frame."""
+    return _put(matrix.tolist(), shape[1] / 2, shape[0] / 2)
+
+
+def scale_at(matrix: Matrix, shape: tuple[int, ...]) -> float:
+    """Units per pixel at the middle of the frame."""
+    rows, x, y = matrix.tolist(), shape[1] / 2, shape[0] / 2
+    (ox, oy), (rx, ry), (dx, dy) = _put(rows, x, y), _put(rows, x + 1, y), _put(rows, x, y + 1)
+    return math.sqrt(abs((rx - ox) * (dy - oy) - (ry - oy) * (dx - ox))) or 1e-9
+
+
+def _put(rows: list[list[float]], x: float, y: float) -> tuple[float, float]:
+    """One point through a homography: numpy needs ten times as long for a single one."""
+    (a, b, c), (d, e, f), (g, h, i) = rows
+    w = g * x + h * y + i
+    return (a * x + b * y + c) / w, (d * x + e * y + f) / w
+
+
+def sane(matrix: Matrix) -> bool:
+    """Whether a frame may lie like that in its keyframe."""
+    scale = math.sqrt(abs(float(np.linalg.det(matrix[:2, :2]))))
+    return bool(np.isfinite(matrix).all()) and 1 / MAX_SCALE_STEP < scale < MAX_SCALE_STEP

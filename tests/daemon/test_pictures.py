@@ -1,0 +1,42 @@
+"""The daemon hands out its pictures to the ground's own puller, after it was told to stop looking for cracks."""
+
+import hashlib
+import socket
+
+from edge.ground.pictures import Pictures
+from edge.ground.pull import Puller
+from edge.ground.settings import Drone, PictureOptions
+from edge.ground.stores import open_store
+from edge.support.clock import SystemClock
+from tests.daemon.test_run import PATIENCE_S, Ground, daemon, written
+from tests.ground.letters import crack
+from tests.ground.test_store import batch_of
+from tests.mqtt.broker import mosquitto
+
+
+def test_the_ground_fetches_the_pictures_of_a_flight_that_was_stopped(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with mosquitto(tmp_path) as broker:
+        config = written(tmp_path, broker.url)
+        config.write_text(f'{config.read_text()}\n[pictures]\nlisten = "127.0.0.1:{port}"\n')
+        ear, clock = Ground(broker), SystemClock()
+        with daemon(config) as process, open_store(str(tmp_path / "ground.db"), clock) as store:
+            named = ear.find("spanhawk/drone1/detections", lambda one: one["properties"]["evidence"] is not None)
+            sha256 = named["properties"]["evidence"]["sha256"]
+            feature = crack(1, 1)
+            feature["properties"]["best"]["evidence_sha256"] = sha256
+            store.add(batch_of(feature))
+            pictures = Pictures(tmp_path / "pictures")
+            options = PictureOptions(drones={"drone1": Drone(url=f"http://127.0.0.1:{port}")}, min_free_mb=0)
+            puller = Puller(options, store, pictures, clock)
+            assert puller.step()
+            assert pictures.find(sha256) is None  # it still looks for cracks
+            assert ear.ask(b'{"command": "stop"}', b"1")["ok"]
+            puller = Puller(options, store, pictures, clock)
+            assert puller.step()
+            assert hashlib.sha256(pictures.find(sha256).read_bytes()).hexdigest() == sha256
+            process.terminate()
+            assert process.wait(PATIENCE_S) == 0
+        ear.close()

@@ -1,0 +1,138 @@
+"""The files beside the page, read by the programs that they are for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.detections import coverage, wire
+from edge.ground.report import cameras
+from edge.ground.report.columns import FIELDS
+from tests.ground.report import made
+from tests.ground.report.reading import change, copied, rows, told
+
+pytest.importorskip("pyogrio", reason="the extra [report] is not installed")
+pytest.importorskip("jinja2", reason="the extra [report] is not installed")
+
+
+def test_the_fields_are_the_agreed_ones_and_hold_what_the_flight_measured(out: Path) -> None:
+    found = rows(out)
+    one = found[made.name(3)]
+    assert tuple(one) == FIELDS
+    assert len(found) == 6
+    assert (one["width_mean_mm"], one["width_sigma_mm"], one["length_mm"]) == ("0.3", "0.02", "1000.0")
+    assert (one["band"], one["band_source"][:11]) == (
+        "0.2 to 0.3 mm (the interval reaches 0.3 to 0.4 mm)",
+        "EN 1992-1-1",
+    )
+    assert float(one["width_p95_mm"]) == 1.5
+    assert float(one["orientation_deg"]) == pytest.approx(90, abs=0.5)
+    assert (float(one["station_m"]), float(one["height_m"])) == (
+        pytest.approx(2.0, abs=0.01),
+        pytest.approx(1.0, abs=0.01),
+    )
+    assert one["face"] == "Wall 1, facing SE"
+    assert one["offset_m"] == "", "unknown is empty"
+    assert one["photo_sha256"] == hashlib.sha256((out / one["photo"]).read_bytes()).hexdigest()
+    assert (one["review"], one["n_views"], one["pos_method"], one["model_sha256"]) == (
+        "unreviewed",
+        "4",
+        "surface",
+        "ab" * 32,
+    )
+
+
+@pytest.mark.skipif(shutil.which("ogrinfo") is None, reason="gdal-bin is not installed")
+@pytest.mark.parametrize("name", ["cracks.gpkg", "cracks.geojson", "cracks.csv", "cracks.kml", "cracks.dxf"])
+def test_gdal_reads_it_without_a_complaint(out: Path, name: str) -> None:
+    done = subprocess.run(["ogrinfo", "-ro", "-al", out / name], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert "Feature Count: " in done.stdout
+    assert name == "cracks.dxf" or made.name(3) in done.stdout
+
+
+def test_the_geopackage_has_heights_walls_styles_and_no_write_ahead_log(out: Path) -> None:
+    database = sqlite3.connect(f"file:{out / 'cracks.gpkg'}?mode=ro", uri=True)
+    layers = dict(database.execute("SELECT table_name, geometry_type_name FROM gpkg_geometry_columns"))
+    assert layers == {
+        "cracks": "LINESTRING",
+        "cameras": "POINT",
+        "footprints": "POLYGON",
+        "track": "LINESTRING",
+        "wall_1": "LINESTRING",
+    }
+    columns = dict(database.execute("SELECT table_name, z FROM gpkg_geometry_columns"))
+    assert (columns["cracks"], columns["wall_1"]) == (1, 0), "heights above the ellipsoid are known here"
+    srs = dict(database.execute("SELECT table_name, srs_id FROM gpkg_geometry_columns"))
+    assert (srs["cracks"], srs["wall_1"]) == (4979, -1)
+    assert {name for (name,) in database.execute("SELECT f_table_name FROM layer_styles")} >= {"cracks", "wall_1"}
+    assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert database.execute("PRAGMA foreign_key_check").fetchall() == []
+    assert database.execute("SELECT count(*) FROM cracks WHERE offset_m IS NULL").fetchone() == (6,)
+    assert database.execute("SELECT count(*) FROM footprints").fetchone() == (30,)
+    pitch_yaw = database.execute("SELECT DISTINCT pitch_deg, yaw_deg FROM cameras").fetchall()
+    assert pitch_yaw == [(-1.0, made.HEADING_DEG)]
+    database.close()
+
+
+def test_without_an_ellipsoid_height_lines_stay_flat(flight: Path, tmp_path: Path) -> None:
+    copy = copied(flight, tmp_path)
+    document = json.loads((copy / "cracks.geojson").read_text())
+    for one in document["features"][:1]:
+        one["geometry"]["coordinates"] = [point[:2] for point in one["geometry"]["coordinates"]]
+    (copy / "cracks.geojson").write_text(json.dumps(document))
+    told(copy, tmp_path / "out")
+    with sqlite3.connect(tmp_path / "out" / "cracks.gpkg") as database:
+        assert database.execute("SELECT z FROM gpkg_geometry_columns WHERE table_name = 'cracks'").fetchone() == (0,)
+
+
+def test_photos_with_a_place_get_a_geo_txt_as_opendronemap_reads_it(tmp_path: Path) -> None:
+    from datetime import datetime, timezone
+
+    from edge import evidence
+    from edge.frames import Frame, Moment
+    from edge.navigation import Attitude, Fix, FixKind, NavState
+
+    flight = made.write(tmp_path / "flight", 1)
+    photo = next((flight / "photos").glob("*.jpg"))
+    photo = photo.rename(photo.with_name("DJI (1) of 2.jpg"))
+    change(flight, 1, best={"frame_seq": 1, "frame_name": photo.stem})
+    frame = Frame(1, 0, 500, np.full((480, 640, 3), 90, np.uint8))
+    nav = NavState(0, Fix(FixKind.RTK_FIXED, 51.05, 3.72, 12.5, 0.02, 0.04, 3), Attitude(1.5, -80.0, 275.5), 2.0)
+    evidence.save(frame, nav, Moment(datetime(2026, 5, 1, tzinfo=timezone.utc), synced=True), photo.parent, photo.name)
+    told(flight, tmp_path / "out")
+    lines = (tmp_path / "out" / "photos" / "geo.txt").read_text().splitlines()
+    assert lines[0] == "EPSG:4326"
+    file, *numbers = lines[1].split()
+    assert (tmp_path / "out" / "photos" / file).is_file()
+    lon, lat, alt, yaw, pitch, roll = (float(number) for number in numbers)
+    assert (lon, lat, alt) == (pytest.approx(3.72), pytest.approx(51.05), 12.5)
+    assert (yaw, pitch, roll) == (275.5, 10.0, 1.5), "pitch 0 looks straight down there"
+
+
+def test_geo_txt_has_heights_of_one_kind() -> None:
+    def camera(name: str, ellipsoid_m: float | None) -> cameras.Camera:
+        return cameras.Camera(name, 3.7, 51.0, ellipsoid_m, 12.0, None, None, None, None, None, None, None)
+
+    def heights(*all_of_them: cameras.Camera) -> list[str]:
+        text = cameras.geo_txt(all_of_them)
+        assert text is not None
+        return [line.split()[3] for line in text.splitlines()[1:]]
+
+    assert heights(camera("a", 57.0), camera("b", 58.0)) == ["57.000", "58.000"]
+    assert heights(camera("a", 57.0), camera("b", None)) == ["12.000", "12.000"]
+
+
+def test_the_made_flight_has_the_keys_of_a_real_one(flight: Path) -> None:
+    frames = [json.loads(line) for line in (flight / "frames.jsonl").read_text().splitlines()]
+    views = [json.loads(line)["properties"] for line in (flight / "detections.jsonl").read_text().splitlines()]
+    assert all(set(one) <= set(coverage.schema("frame-1")["properties"]) for one in frames)
+    assert all(set(one) <= set(wire.schema()["properties"]["properties"]["properties"]) for one in views)
