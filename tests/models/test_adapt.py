@@ -211,7 +211,8 @@ def test_a_structure_is_learned_after_an_interruption_or_the_old_bundle_stays(sm
     base = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (small / "base").iterdir()}
 
     def ask(steps: int) -> int:
-        words = ["--data", str(data), "--steps", str(steps), "-o", str(small / "mine")]
+        # the steps alone decide, on a busy machine too
+        words = ["--data", str(data), "--steps", str(steps), "--minutes", "600", "-o", str(small / "mine")]
         return main(["adapt", str(small / "base"), *words])
 
     one_step = learn.Learner.learn
