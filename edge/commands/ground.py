@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from getpass import getpass
 from pathlib import Path
 
 from edge.commands.common import Commands
-from edge.support.errors import EXIT_DONE
+from edge.support.errors import EXIT_DONE, UsageError
 
 
 def add(commands: Commands) -> None:
@@ -26,6 +27,13 @@ def add(commands: Commands) -> None:
     bring.add_argument("flight", type=Path, metavar="FLIGHT", help="as the daemon, a replay or the demo writes it")
     _options(bring)
     bring.set_defaults(verb=bring_in)
+    keep = actions.add_parser(
+        "password",
+        help="the line that [ground] http_token_file holds in place of a password",
+        description="Ask for a password (without a terminal read one line), and print a hash of it that is slow to try.",
+        epilog="example: (umask 077; spanhawk ground password > ground.token)",
+    )
+    keep.set_defaults(verb=password)
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +55,20 @@ def serve(arguments: argparse.Namespace) -> int:
 
     config, store = getattr(arguments, "config", None), getattr(arguments, "store", None)
     return serve(config, broker=arguments.broker, store=store, http=arguments.http)
+
+
+def password(arguments: argparse.Namespace) -> int:
+    """Print the hash of a password; returns the exit code."""
+    from edge.support.password import line_of
+
+    if sys.stdin.isatty():
+        given = getpass("password: ")
+        if getpass("the same again: ") != given:
+            raise UsageError("the two passwords differ; nothing was made")
+    else:
+        given = sys.stdin.readline().rstrip("\r\n")
+    print(line_of(given))
+    return EXIT_DONE
 
 
 def bring_in(arguments: argparse.Namespace) -> int:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from edge.support.clock import Clock
 from edge.support.errors import ConfigError
+from edge.support.password import PREFIX, Hashed
 from edge.support.secret import read_secret
 
 LEAST_TOKEN = 16
@@ -111,7 +112,7 @@ class Guard:
     def door(self) -> Door:
         """Raises ConfigError for a token that cannot be."""
         key = f"{self._table}.{self.prefix}token_file"
-        return Door(None if self.token_file is None else read_token(self.token_file, key))
+        return Door(None if self.token_file is None else read_token(self.token_file, key), key)
 
     @property
     def _table(self) -> str:
@@ -119,13 +120,16 @@ class Guard:
 
 
 def read_token(path: Path, key: str) -> str:
-    """The token in ``path``, which the configuration names as ``key``. Raises ConfigError."""
+    """The token in ``path``, or the line of a hashed password; ``key`` is its name in the configuration.
+
+    Raises ConfigError.
+    """
     secret = read_secret(path, key)
     token = secret.text.strip()
     if len(token) < LEAST_TOKEN:
         raise ConfigError(
             f"{key}: the first line of {path} has {len(token)} characters, a token has {LEAST_TOKEN} or more; make one "
-            "with: openssl rand -hex 16"
+            "with: openssl rand -hex 16, or keep a password with: spanhawk ground password"
         )
     if secret.open_to_all:
         raise ConfigError(f"{key}: every user of this machine can read {path}; chmod 600 it")
@@ -135,8 +139,10 @@ def read_token(path: Path, key: str) -> str:
 class Door:
     """``token`` None: none is asked for, and only names of the loopback are answered to."""
 
-    def __init__(self, token: str | None) -> None:
+    def __init__(self, token: str | None, key: str = "token") -> None:
+        """``token``: itself, or a line of ``edge.support.password``, in a file named ``key``. Raises ConfigError."""
         self._mark = None if token is None else _digest(token.encode())
+        self._hashed = Hashed(token, key) if token is not None and token.startswith(PREFIX) else None
 
     @property
     def asks(self) -> bool:
@@ -145,6 +151,8 @@ class Door:
 
     def admits(self, authorization: str | None) -> bool:
         """Whether this header (Bearer, or Basic with any user) brings the token; True where none is asked for."""
+        if self._hashed is not None:
+            return self._hashed.admits(_brought(authorization))
         return self._mark is None or hmac.compare_digest(self._mark, _digest(_brought(authorization)))
 
     def answers_to(self, host: str) -> bool:
