@@ -30,7 +30,7 @@ def add(commands: Commands) -> None:
     keep = actions.add_parser(
         "password",
         help="the line that [ground] http_token_file holds in place of a password",
-        description="Ask for a password (without a terminal read one line), and print a hash of it that is slow to try.",
+        description="Ask for a password (without a terminal: read a line), and print a hash of it that is slow to try.",
         epilog="example: (umask 077; spanhawk ground password > ground.token)",
     )
     keep.set_defaults(verb=password)
