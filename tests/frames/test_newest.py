@@ -152,7 +152,7 @@ def test_a_recording_ends(tmp_path):
 def test_a_slow_recording_is_not_begun_again(tmp_path, clock, monkeypatch):
     steps, decoding = threading.Semaphore(0), threading.Semaphore(0)
 
-    def decode(data, orientation):
+    def decode(data, orientation, reduce):
         decoding.release()
         assert steps.acquire(timeout=PATIENCE_S)
         return np.zeros((6, 8, 3), np.uint8)
