@@ -78,7 +78,10 @@ def packed(data: Path) -> tuple[Recipe, list[Packed]]:
     return recipe, read_packs(sorted((data / "packs").iterdir()))
 
 
-@pytest.mark.parametrize("name", [f"gpu-{of}.toml" for of in ("research", "open", "research-2", "open-2"), "rule-open.toml"])
+RECIPES = [*(f"gpu-{of}.toml" for of in ("research", "open", "research-2", "open-2")), "rule-open.toml"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_the_recipes_that_ship_can_be_read(name: str) -> None:
     recipe = load_recipe(ROOT / "models" / "configs" / name)
     assert all(source.licence != "unknown" for source in recipe.sources)
