@@ -51,6 +51,7 @@ EXAMPLES: dict[str, Callable[[Path], dict[str, object]]] = {
     "video": lambda folder: {"source": film(folder)},
     # What a camera on this machine needs, as JSON: a Raspberry Pi's own needs nothing.
     "picamera": lambda folder: json.loads(os.environ.get("SPANHAWK_PICAMERA", "{}")),
+    "v4l2": lambda folder: json.loads(os.environ.get("SPANHAWK_V4L2", "{}")),
     "synthetic": lambda folder: {"width_px": 320, "height_px": 180, "fps": 50.0},
 }
 
