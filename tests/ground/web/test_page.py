@@ -80,3 +80,23 @@ def test_it_shows_what_arrives_and_executes_nothing_of_it(client, browser):
             assert [one for one in tab.complaints if "404" not in json.dumps(one)] == []
 
     asyncio.run(asyncio.wait_for(look(), 3 * PATIENCE_S))
+
+
+def test_a_page_that_is_kept_for_back_gives_its_stream_up_and_takes_it_up_again(client, browser):
+    kept = """window.streams = []; window.EventSource = class extends EventSource {
+        constructor(url) { super(url); window.streams.push(this); } };"""
+
+    async def look():
+        async with aiohttp.ClientSession() as session, session.ws_connect(browser, max_msg_size=0) as socket:
+            tab = Tab(socket)
+            await tab.attach()
+            await tab.call("Page.addScriptToEvaluateOnNewDocument", source=kept)
+            await tab.call("Page.navigate", url=client.site.url)
+            await tab.until("return window.streams.length === 1 && window.streams[0].readyState === 1")
+            await tab.until("window.dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true})); return true")
+            await tab.until("return window.streams[0].readyState === 2")
+            await tab.until("window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true})); return true")
+            await tab.until("return window.streams.length === 2 && window.streams[1].readyState === 1")
+            assert tab.complaints == []
+
+    asyncio.run(asyncio.wait_for(look(), 3 * PATIENCE_S))

@@ -161,8 +161,13 @@ function say(state, words) {
   link.dataset.state = state;
 }
 
+// A page that a browser keeps for "back" would keep its stream too, and a browser opens six connections to one address:
+// after six such pages the next one waits a minute for its first byte.
+let events = null;
+
 function listen() {
-  const events = new EventSource("/live/events");
+  if (events !== null) events.close();
+  events = new EventSource("/live/events");
   events.onopen = () => say("live", "live");
   events.addEventListener("heads", (event) => {
     const told = JSON.parse(event.data);
@@ -178,7 +183,7 @@ function listen() {
   });
   events.onerror = () => {
     say("lost", "no link, trying again");
-    if (events.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN_MS);
+    if (events !== null && events.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN_MS);
   };
 }
 
@@ -249,6 +254,8 @@ async function begin() {
   asFleet();
   asCoverage();
   listen();
+  window.addEventListener("pagehide", () => { events.close(); events = null; });
+  window.addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
 }
 
 begin().catch((error) => { say("lost", error.message); setTimeout(() => location.reload(), AGAIN_MS); });
