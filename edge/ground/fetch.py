@@ -87,7 +87,7 @@ class Link:
         except OSError as error:
             raise _no_room(part, error) from error
         connection = self._connection()
-        # The library's own limit begins anew with every byte: who drips headers would hold us for ever.
+        # The library's own limit begins anew with every byte: who drips headers would hold us indefinitely.
         limit = threading.Timer(AT_MOST_S, _cut, (connection,))
         limit.daemon = True
         limit.start()

@@ -24,7 +24,7 @@ from edge.support.strict_json import no_constant, single_keys
 try:
     import orjson
 except ImportError:  # it comes with the extra `ground`; without it the same is read more slowly
-    orjson = None  # type: ignore[assignment]
+    orjson = None  # type: ignore[assignment]  # a module or None
 
 MAX_PAYLOAD_BYTES = 1 << 20
 """Nothing that a drone sends is larger; coverage included."""

@@ -110,7 +110,8 @@ def site_of(
     if options.http is None:
         raise ConfigError("ground.http: nothing is given, needs HOST:PORT")
     try:
-        from edge.ground.web.site import Shown, Site
+        from edge.ground.web.routes import Shown
+        from edge.ground.web.site import Site
     except ImportError as error:
         raise ConfigError(
             f"ground.http: the live page needs aiohttp ({error}); install it: pip install 'spanhawk[ground]'"

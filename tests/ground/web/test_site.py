@@ -268,7 +268,7 @@ def test_the_first_look_at_500_cracks_is_small_and_says_where_they_are(client):
         for point in course:
             assert min(distance(point * metres, *ends) for ends in itertools.pairwise(drawn * metres)) < 0.15
     assert first["kinds"] == ["crack"]
-    assert first["columns"]["kind"] == 0  # one value for all is said once
+    assert first["columns"]["kind"] == 0  # where all have one value it stands alone
     whole = client.get(f"/collections/cracks/items/{made[0]['id']}").json
     assert whole["geometry"] == made[0]["geometry"]
 
