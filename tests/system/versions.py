@@ -111,8 +111,9 @@ def debian_package(flight: Flight) -> str:
     took = time.monotonic() - begun
     assert flight.active(), said
     flight.wait_detection()
+    box.run("dpkg --verify spanhawk && test ! -e /opt/spanhawk/current/venv/bin/pip")
     box.run("dpkg -r spanhawk 2>&1")
-    box.run("test ! -e /opt/spanhawk && test -s /var/lib/spanhawk/outbox.db")
+    box.run("test ! -e /opt/spanhawk && test ! -e /usr/share/spanhawk && test -s /var/lib/spanhawk/outbox.db")
     return f"{payload.deb.name} ({payload.deb.stat().st_size // 1_000_000} MB), {took:.0f} s"
 
 
@@ -122,9 +123,10 @@ def card_first_boot(flight: Flight) -> str:
     box.run("rm -rf /etc/spanhawk")
     box.copy(payload.checkout.parent / "first-boot.sh", f"{here}/first-boot.sh")
     box.copy(payload.deb, f"{here}/spanhawk.deb")
+    box.copy(payload.checkout / "systemd/host/sysusers-spanhawk.conf", f"{here}/sysusers-spanhawk.conf")
     box.write(f"{here}/spanhawk.toml", CONFIG)
     box.write(f"{here}/credentials/mqtt-password", "s3cret\n")
-    box.run(f"cd {here} && sha256sum first-boot.sh spanhawk.deb spanhawk.toml credentials/* >SHA256SUMS")
+    box.run(f"cd {here} && sha256sum first-boot.sh *.deb *.conf *.toml credentials/* >SHA256SUMS")
 
     box.write(f"{here}/spanhawk.toml", CONFIG + "# a bit fell over\n")
     box.run(f"sh {here}/first-boot.sh install", 78)
@@ -134,9 +136,17 @@ def card_first_boot(flight: Flight) -> str:
     assert box.try_run("test -e /etc/spanhawk/spanhawk.toml").returncode != 0
     box.write(f"{here}/spanhawk.toml", CONFIG)
 
+    box.run("mkdir /usr/share/spanhawk && mount -t tmpfs -o size=20m full /usr/share/spanhawk")
+    box.run(f"sh {here}/first-boot.sh install", 75)
+    report = box.run("cat /boot/firmware/spanhawk-first-boot.txt")
+    assert report.startswith("spanhawk first boot: FAILED\n"), report
+    assert "No space left on device" in report.split("What the installer said")[0], report
+    assert not flight.active()
+    box.run("umount /usr/share/spanhawk")
+
     begun = time.monotonic()
     box.run(f"sh {here}/first-boot.sh prepare")
-    box.wait("a half install", lambda: box.try_run("test -e /opt/spanhawk/packages/*.part").returncode == 0, 120)
+    box.wait("half a package", lambda: box.try_run("test -e /usr/share/spanhawk/packages").returncode == 0, 120)
     box.run("systemctl kill --signal=KILL spanhawk-card; systemctl stop spanhawk-card")
     assert not flight.active()
     report = box.run("cat /boot/firmware/spanhawk-first-boot.txt")
