@@ -47,7 +47,7 @@ def warn(source: Source, pictures: Sequence[UInt8]) -> None:
             answer = answer[1:] - answer[0]  # sound comes first, and what decides is how far a class is above it
         low, high = np.minimum(low, answer), np.maximum(high, answer)
     if len(pictures) > 1:
-        _check_answers(source, np.asarray(high - low), high)
+        _check_answers(source, np.asarray(high - low), np.asarray(high))
     for doubt in doubts(len(pictures), cracked if source.kind == SEGMENTER else None):
         log.warning("calibration: %s", doubt)
 
