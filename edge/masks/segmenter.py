@@ -17,6 +17,7 @@ from edge.masks import Area, ClassMask, DamageClass, Mask, Runtime, preprocess, 
 from edge.masks.bundle import Bundle, default_bundle_path, load_bundle
 from edge.masks.golden import Network
 from edge.masks.schedule import Rounds
+from edge.masks.second import SecondLook
 from edge.masks.trust import KEYS, Unsigned, check_trust
 from edge.support.clock import stopwatch_ns
 from edge.support.errors import BundleError, ConfigError, DeviceError
@@ -49,6 +50,9 @@ class NetworkOptions:
     every tile of every frame is looked at."""
     revisit_frames: int = 8
     """With a budget: every tile is looked at once in so many frames, even where that breaks the budget."""
+    second_look: int = 0
+    """Runs of the network that a frame may take beside its tiles, to look again, enlarged, where the first look leaves
+    doubt (edge/masks/second.py); 0 = none."""
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -61,6 +65,10 @@ class NetworkOptions:
             raise ValueError("budget_ms shares out the tiles of the full picture; it needs source to be main")
         if self.revisit_frames < 1:
             raise ValueError(f"revisit_frames is at least 1, got {self.revisit_frames}")
+        if self.second_look < 0:
+            raise ValueError(f"second_look is 0 (none) or a number of runs for each frame, got {self.second_look}")
+        if self.second_look and (self.budget_ms is not None or self.source != "main"):
+            raise ValueError("second_look needs all tiles of the full picture: leave out budget_ms, and source is main")
 
 
 def open_bundle(options: NetworkOptions) -> Bundle:
@@ -110,6 +118,10 @@ class NetworkSegmenter:
         self._mosaics: list[tiles.Mosaic] = []  # one per class, all of one plan
         self._budget_ms, self._revisit_frames = options.budget_ms, options.revisit_frames
         self._rounds: Rounds | None = None
+        self._second: SecondLook | None = None
+        if options.second_look:
+            lines = [kind.measure == "line" for kind in self._classes]
+            self._second = SecondLook(card.input.height, card.input.width, self._table, lines, options.second_look)
 
     @property
     def model(self) -> str:
@@ -156,11 +168,15 @@ class NetworkSegmenter:
         self._fit_mosaics(rgb)
         if self._rounds is not None and not self._rounds.all_fit:
             return self._in_part(frame, rgb, scores, self._rounds, begun_ns)
-        for index, codes in enumerate(self._score_codes(rgb, scores)):
+        found, again = self._score_codes(rgb, scores), 0
+        if self._second is not None:
+            found = [codes.copy() for codes in found] if len(self._mosaics[0].tiles) == 1 else found
+            again = self._second.improve(rgb, found, self._run)
+        for index, codes in enumerate(found):
             if codes.shape != frame.rgb.shape[:2]:
                 codes = scores[index] = preprocess.upsample(codes, frame.height_px, frame.width_px)
             cv2.LUT(codes, self._table, dst=scores[index])
-        return self._mask(frame, scores)
+        return self._mask(frame, scores, second_looks=again)
 
     def __enter__(self) -> NetworkSegmenter:
         return self
@@ -180,12 +196,18 @@ class NetworkSegmenter:
             )
         return frame.lores
 
-    def _mask(self, frame: Frame, scores: list[preprocess.UInt8], looked: tuple[Area, ...] | None = None) -> Mask:
+    def _mask(
+        self,
+        frame: Frame,
+        scores: list[preprocess.UInt8],
+        looked: tuple[Area, ...] | None = None,
+        second_looks: int = 0,
+    ) -> Mask:
         classes = [
             ClassMask(frame, kind, score, score >= level)
             for kind, score, level in zip(self._classes, scores, self._levels, strict=True)
         ]
-        return Mask(frame, tuple(classes), self.model, looked)
+        return Mask(frame, tuple(classes), self.model, looked, second_looks)
 
     def _score_codes(self, rgb: RGB, out: list[preprocess.UInt8]) -> list[preprocess.UInt8]:
         """Logit codes of all of ``rgb``, per class: in ``out`` when it took several tiles, else views of the tile."""
