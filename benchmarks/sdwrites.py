@@ -1,8 +1,8 @@
 """What the outbox makes a card write: detections put and confirmed one by one, and the sectors that reached the disk.
 
 The disk is an ext4 image on a loop device (root; mkfs.ext4, losetup, tracefs), mounted as the card is. The kernel tells
-the sector of each write; whose it is, the extents of the files and of the file system's own journal say. Five a second in
-real time takes minutes; ``--fast`` lets the clock run by itself and syncs the file system every five seconds of it,
+the sector of each write; whose it is, the extents of the files and of the file system's own journal say. Five a second
+in real time takes minutes; ``--fast`` lets the clock run by itself and syncs the file system every five seconds of it,
 because ext4 would otherwise not have come to write its journal (that counts a little too much).
 
     python benchmarks/sdwrites.py --seconds 180 --json out/sdwrites.json
@@ -39,6 +39,7 @@ from edge.outbox import Letter, Outbox  # noqa: E402
 from edge.outbox.sqlite import Options, open_outbox  # noqa: E402
 from edge.support.clock import ManualClock, SystemClock  # noqa: E402
 
+FILES = {"file of SQLite": "", "journal of SQLite": "-wal", "index of that journal": "-shm"}
 TRACING = Path("/sys/kernel/tracing")
 _SECTOR = 512
 _BLOCK = 4096
@@ -84,7 +85,7 @@ def measure(folder: Path, how: argparse.Namespace, payloads: Sequence[bytes]) ->
                 sync(disk)
                 written = sectors_written(device) - before
                 seen = Counter(trace.read_text(encoding="ascii").splitlines())
-            whose = owners(device, {"journal of SQLite": Path(f"{path}-wal"), "file of SQLite": path})
+            whose = owners(device, {name: Path(f"{path}{end}") for name, end in FILES.items()})
         kept = path.stat().st_size
     seconds = put / how.per_s
     parts = split(seen, whose)
