@@ -45,7 +45,7 @@ class NetworkOptions:
     largest_tile: float = 2.0
     """Where tiles of another size cover a frame with fewer pixels computed twice, they are used, up to so many times
     the area of the network's own input (more: faster, and more memory); 0 = always the network's own size, as it is
-    with a ``budget_ms`` and on accelerators."""
+    with a ``budget_ms`` or a ``second_look``, and on accelerators."""
     source: Literal["main", "lores"] = "main"
     """``main``: the full picture at native scale; ``lores``: the camera's second stream, then enlarged to the frame."""
     unsigned: Unsigned = "refuse"
@@ -133,7 +133,8 @@ class NetworkSegmenter:
         self._table = preprocess.score_table(card.output.scale, card.output.zero_point)
         self._classes = card.damage
         self._levels = [preprocess.threshold_code(kind.threshold) for kind in self._classes]
-        self._others = others if options.budget_ms is None else None  # a budget is shared out among many small tiles
+        # A budget is shared out among many small tiles, and a second look's windows are of the network's own size.
+        self._others = others if options.budget_ms is None and not options.second_look else None
         self._largest_tile = options.largest_tile
         self._fit_buffers(card.input.height, card.input.width)
         self._mosaics: list[tiles.Mosaic] = []  # one per class, all of one plan
