@@ -320,7 +320,7 @@ link_units() {
   ln -sfn "$ROOT/current/venv/bin/spanhawk" /usr/local/bin/spanhawk
   ln -sfn "$ROOT/current/systemd/install.sh" /usr/local/sbin/spanhawk-install
   older_systemd
-  systemctl enable --quiet spanhawk.service spanhawk-prune.timer
+  systemctl enable --quiet --no-reload spanhawk.service spanhawk-prune.timer
   live || return 0
   systemctl daemon-reload
   systemctl start spanhawk-prune.timer
