@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Protocol
 
 import cv2
 import numpy as np
@@ -25,6 +25,9 @@ from edge.support.errors import BundleError, ConfigError, DeviceError
 # What lies beyond a tile's edge is missed as far in as the network looks: with the fast U-Net at 512 px a sixth of the
 # crack pixels change within 16 px of the edge, a fourteenth at 32 to 48 px, one in fifty from 64 px on.
 DEFAULT_OVERLAP_PX = 96
+# Fitted tiles have fewer edges. On real pictures laid side by side, against the same without tiles, 1.5 % of the crack
+# pixels differ with theirs at this overlap, 1.7 % with the network's own at 96 px; F1 is the same within 0.001.
+FITTED_OVERLAP_PX = 64
 _MAX_THREADS = 4
 
 
@@ -37,8 +40,12 @@ class NetworkOptions:
     threads: int = field(default_factory=lambda: min(_MAX_THREADS, os.cpu_count() or 1))
     """CPU threads of the interpreter; the default is every core, at most 4."""
     overlap_px: int | None = None
-    """Smallest overlap of neighbouring tiles where a frame is larger than the network's input, pixels; None = 96, or a
-    quarter of the input where that is less."""
+    """Smallest overlap of neighbouring tiles where a frame is larger than the network's input, pixels; None = 96 (64
+    for tiles of another size, see ``largest_tile``), or a quarter of the input where that is less."""
+    largest_tile: float = 2.0
+    """Where tiles of another size cover a frame with fewer pixels computed twice, they are used, up to so many times
+    the area of the network's own input (more: faster, and more memory); 0 = always the network's own size, as it is
+    with a ``budget_ms`` or a ``second_look``, and on accelerators."""
     source: Literal["main", "lores"] = "main"
     """``main``: the full picture at native scale; ``lores``: the camera's second stream, then enlarged to the frame."""
     unsigned: Unsigned = "refuse"
@@ -59,6 +66,8 @@ class NetworkOptions:
             raise ValueError(f"threads is at least 1, got {self.threads}")
         if self.overlap_px is not None and self.overlap_px < 0:
             raise ValueError(f"overlap_px is at least 0, got {self.overlap_px}")
+        if not 0 <= self.largest_tile <= 64:
+            raise ValueError(f"largest_tile is 0 to 64, got {self.largest_tile}")
         if self.budget_ms is not None and self.budget_ms <= 0:
             raise ValueError(f"budget_ms is above 0, got {self.budget_ms}; leave it out to look at everything")
         if self.budget_ms is not None and self.source != "main":
@@ -89,6 +98,16 @@ def open_bundle(options: NetworkOptions) -> Bundle:
     return bundle
 
 
+class OtherSizes(Protocol):
+    """How a network is opened at other sizes than the card's."""
+
+    step_px: tuple[int, int]
+    """Heights and widths are multiples of these."""
+
+    def open(self, height_px: int, width_px: int) -> Network:
+        """Open it for an input of this size. Raises BundleError when that does not work."""
+
+
 class NetworkSegmenter:
     """A Segmenter over one network: frames of any size, tiled where they are larger than its input."""
 
@@ -99,22 +118,25 @@ class NetworkSegmenter:
         options: NetworkOptions,
         runtime: Runtime,
         degraded: str | None = None,
+        others: OtherSizes | None = None,
     ) -> None:
+        """``others`` None: the network has one size."""
         card = bundle.card
         most = _most_overlap_px(bundle)
         self._network: Network | None = network
         self._bundle = bundle
         self._source = options.source
         self._overlap_px = min(DEFAULT_OVERLAP_PX, most) if options.overlap_px is None else options.overlap_px
+        self._fitted_overlap_px = min(FITTED_OVERLAP_PX, most) if options.overlap_px is None else options.overlap_px
         self._runtime = runtime
         self._degraded = degraded
         self._table = preprocess.score_table(card.output.scale, card.output.zero_point)
         self._classes = card.damage
         self._levels = [preprocess.threshold_code(kind.threshold) for kind in self._classes]
-        factor = card.output.pixel_shuffle
-        cells = (len(self._classes), card.output.height * factor, card.output.width * factor)
-        self._cells = np.empty(cells, np.uint8)
-        self._codes = np.empty((len(self._classes), card.input.height, card.input.width), np.uint8)
+        # A budget is shared out among many small tiles, and a second look's windows are of the network's own size.
+        self._others = others if options.budget_ms is None and not options.second_look else None
+        self._largest_tile = options.largest_tile
+        self._fit_buffers(card.input.height, card.input.width)
         self._mosaics: list[tiles.Mosaic] = []  # one per class, all of one plan
         self._budget_ms, self._revisit_frames = options.budget_ms, options.revisit_frames
         self._rounds: Rounds | None = None
@@ -152,8 +174,13 @@ class NetworkSegmenter:
         return "; ".join(filter(None, sentences)) or None
 
     @property
+    def plan(self) -> list[tiles.Tile]:
+        """The tiles of the newest frame; empty before the first."""
+        return self._mosaics[0].tiles if self._mosaics else []
+
+    @property
     def network(self) -> Network:
-        """What runs one tile, for benchmarks. Raises DeviceError when the segmenter is closed."""
+        """What runs one tile of the newest frame, for benchmarks. Raises DeviceError when the segmenter is closed."""
         if self._network is None:
             raise DeviceError("the segmenter is closed; open it again")
         return self._network
@@ -240,11 +267,33 @@ class NetworkSegmenter:
         height, width = rgb.shape[:2]
         if self._mosaics and (self._mosaics[0].height_px, self._mosaics[0].width_px) == (height, width):
             return
-        source = self._bundle.card.input
-        plan = tiles.plan(height, width, source.height, source.width, self._overlap_px)
+        overlap_px = self._fit_network(height, width)
+        plan = tiles.plan(height, width, *self._tile_px, overlap_px)
         self._mosaics = [tiles.Mosaic(plan) for _ in self._classes]
         shared = self._budget_ms is not None and len(plan) > 1
         self._rounds = Rounds(plan, self._budget_ms or 0.0, self._revisit_frames) if shared else None
+
+    def _fit_network(self, height: int, width: int) -> int:
+        """Open the network at the size whose tiles cover this frame with the fewest pixels; returns their overlap."""
+        others, source = self._others, self._bundle.card.input
+        if others is None:
+            return self._overlap_px
+        own_px, overlap_px = (source.height, source.width), self._fitted_overlap_px
+        size = tiles.fitted((height, width), own_px, others.step_px, overlap_px, self._largest_tile)
+        if size != self._tile_px:
+            self._network = None  # first: two at a time take twice the memory
+            self._network = others.open(*size)
+            self._fit_buffers(*size)
+        return self._overlap_px if size == own_px else overlap_px
+
+    def _fit_buffers(self, height: int, width: int) -> None:
+        """Room for the answer of one tile of this size."""
+        card = self._bundle.card
+        factor = card.output.pixel_shuffle
+        cells = (card.output.height * height // card.input.height, card.output.width * width // card.input.width)
+        self._tile_px = height, width
+        self._cells = np.empty((len(self._classes), cells[0] * factor, cells[1] * factor), np.uint8)
+        self._codes = np.empty((len(self._classes), height, width), np.uint8)
 
     def _run(self, rgb: RGB) -> list[preprocess.UInt8]:
         """Logit codes of one tile at the network's full input size, per class; overwritten by the next call."""
