@@ -2,8 +2,10 @@
 
 Hairlines are lost by scale more than by contrast: a line of two pixels is half a cell of the network's finest map, and
 three are one. So the frame is laid out in windows that fill the network's input when they are enlarged by ``SCALE``;
-those with most pixels in doubt are looked at, as many as the budget has, and the mean of both logits stands. Nothing
-depends on the time that it takes: the same frame gets the same mask on every machine.
+those with most pixels in doubt are looked at, as many as the budget has. What the first look called damage stays so,
+for its edges are drawn at native scale, but it is surer or less sure by ``SURER``; what it did not becomes damage where
+the mean of both logits says so. Nothing depends on the time that it takes: the same frame always gets the same mask.
+What was measured before these numbers were chosen stands in docs/accuracy.md.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ Look = Callable[[RGB], list[UInt8]]
 """Logit codes (H, W) of one picture of the network's input size or less, per class; overwritten by the next call."""
 
 SCALE = 1.5
+SURER = 0.85
+"""Weight of the surer of both logits where the first look sees damage; the other one has the rest."""
 OVERLAP_PART = 5
 """Neighbouring windows overlap by their side divided by this."""
 FADE_PART = 4
@@ -36,14 +40,18 @@ LEAST_PX = 20
 class SecondLook:
     """Spends ``budget`` runs of a network on each frame; used by one thread."""
 
-    def __init__(self, height_px: int, width_px: int, table: UInt8, lines: Sequence[bool], budget: int) -> None:
+    def __init__(self, height_px: int, width_px: int, table: UInt8, levels: Sequence[int | None], budget: int) -> None:
         """``height_px`` and ``width_px``: of the network's input; ``table``, uint8 (256,): the score of each code.
 
-        ``lines``: for each class whether it is measured as lines; only those are looked at again.
+        ``levels``: for each class the lowest score, 0 to 255, that is damage; None where it is not measured as lines:
+        only lines are looked at again.
         """
         self._side = (round(height_px / SCALE), round(width_px / SCALE))
         self._input = (height_px, width_px)
-        self._lines = [index for index, long in enumerate(lines) if long]
+        self._edges = {
+            index: int(np.searchsorted(table, level)) for index, level in enumerate(levels) if level is not None
+        }
+        """The lowest code that is damage, for each class of lines."""
         self._doubt = _codes_in_doubt(table)
         self._budget = budget
         self._plan: list[tiles.Tile] = []
@@ -51,17 +59,17 @@ class SecondLook:
         self._size = (0, 0)
 
     def improve(self, rgb: RGB, codes: Sequence[UInt8], look: Look) -> int:
-        """Average a second answer into ``codes``, uint8 (H, W) of each class of ``rgb`` (H, W, 3), in place.
+        """Put a second answer into ``codes``, uint8 (H, W) of each class of ``rgb`` (H, W, 3), in place.
 
         Returns how many windows were looked at, 0 to the budget.
         """
         self._lay_out(*rgb.shape[:2])
         chosen = self._in_doubt(codes)
-        first = {index: codes[index].copy() for index in self._lines} if chosen else {}
+        first = {index: codes[index].copy() for index in self._edges} if chosen else {}
         for at in chosen:
             answers = look(self._enlarged(rgb, self._plan[at]))
-            for index in self._lines:
-                self._blend(codes[index], first[index], answers[index], at)
+            for index, edge in self._edges.items():
+                self._blend(codes[index], first[index], answers[index], edge, at)
         return len(chosen)
 
     def _lay_out(self, height_px: int, width_px: int) -> None:
@@ -74,7 +82,7 @@ class SecondLook:
     def _in_doubt(self, codes: Sequence[UInt8]) -> list[int]:
         """The windows to look at, those with most pixels in doubt first; of equal ones the first in the plan."""
         count = np.zeros(len(self._areas), np.intp)
-        for index in self._lines:
+        for index in self._edges:
             found = np.asarray(cv2.inRange(codes[index], *self._doubt))
             for at, area in enumerate(self._areas):
                 inside = found[area.top_px : area.bottom_px, area.left_px : area.right_px]
@@ -91,7 +99,7 @@ class SecondLook:
         ]
         return np.asarray(cv2.resize(seen, size, interpolation=cv2.INTER_CUBIC), np.uint8)
 
-    def _blend(self, codes: UInt8, first: UInt8, answer: UInt8, at: int) -> None:
+    def _blend(self, codes: UInt8, first: UInt8, answer: UInt8, edge: int, at: int) -> None:
         tile, area = self._plan[at], self._areas[at]
         fade = min(self._side) // OVERLAP_PART // FADE_PART
         height_px, width_px = self._size
@@ -99,13 +107,16 @@ class SecondLook:
         across, left, right = _fading(area.left_px, area.right_px, width_px, fade)
         big = answer[: self._enlarged_px(tile.rows, 0), : self._enlarged_px(tile.columns, 1)]
         small = cv2.resize(big, (tile.columns.size_px, tile.rows.size_px), interpolation=cv2.INTER_AREA)
-        seen = np.asarray(small)[
+        seen = np.asarray(small, np.float32)[
             top - tile.rows.start_px : bottom - tile.rows.start_px,
             left - tile.columns.start_px : right - tile.columns.start_px,
         ]
+        old = first[top:bottom, left:right].astype(np.float32)
+        surer = SURER * np.maximum(old, seen) + (1 - SURER) * np.minimum(old, seen)
+        both = np.where(old >= edge, np.maximum(surer, edge), np.maximum(old, (old + seen) / 2))
         weight = down[:, None] * across[None, :]
-        # Neighbours' weights add up to 1: together they make the mean of both looks, and one alone fades out.
-        adds = np.rint(weight * (seen - first[top:bottom, left:right].astype(np.float32)) / 2)
+        # Neighbours' weights add up to 1: together they change what both look at once, and one alone fades out.
+        adds = np.rint(weight * (both - old))
         into = codes[top:bottom, left:right]
         into[:] = np.clip(into + adds, 0, 255)
 

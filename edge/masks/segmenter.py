@@ -142,8 +142,9 @@ class NetworkSegmenter:
         self._rounds: Rounds | None = None
         self._second: SecondLook | None = None
         if options.second_look:
-            lines = [kind.measure == "line" for kind in self._classes]
-            self._second = SecondLook(card.input.height, card.input.width, self._table, lines, options.second_look)
+            pairs = zip(self._classes, self._levels, strict=True)
+            levels = [level if kind.measure == "line" else None for kind, level in pairs]
+            self._second = SecondLook(card.input.height, card.input.width, self._table, levels, options.second_look)
 
     @property
     def model(self) -> str:

@@ -66,6 +66,18 @@ def test_one_image_and_a_second_run_agree_to_the_byte(photos: Path, tmp_path: Pa
     assert first == second
 
 
+def test_a_second_look_is_counted_and_repeats_to_the_byte(photos: Path, tmp_path: Path) -> None:
+    config = tmp_path / "again.toml"
+    config.write_text('[masks]\nunsigned = "allow"\nsecond_look = 2\n', encoding="utf-8")
+    bundle = str(ROOT / "tests" / "masks" / "fixtures" / "pixel")
+    for name, more in (("none", []), ("one", ["--config", str(config)]), ("two", ["--config", str(config)])):
+        assert main(["replay", str(photos), "--out", str(tmp_path / name), "--bundle", bundle, *more]) == 0
+    assert [summary(tmp_path / name)["second_looks"] for name in ("none", "one", "two")] == [0, 6, 6]
+    first, second = ((tmp_path / name / "detections.jsonl").read_bytes() for name in ("one", "two"))
+    assert first
+    assert first == second
+
+
 def test_video(tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (320, 240))
