@@ -39,6 +39,14 @@ def test_a_disk_holds_what_the_folders_hold(tmp_path: Path) -> None:
     assert run(["debugfs", "-R", "cat /etc/hostname", f"{disk}?offset={41 * MB}"]) == "drone1\n"
 
 
+def test_the_boot_partition_has_clusters_enough_for_fat32(tmp_path: Path) -> None:
+    (tmp_path / "esp").mkdir()
+    (tmp_path / "esp/vmlinuz").write_bytes(bytes(1000))
+    disk = tmp_path / "disk.img"
+    write_disk(disk, "label: gpt", (Slice(debian.ESP_MB * MB, tmp_path / "esp", "type=U", "ESP", fat=True),), MB, MB)
+    assert "vmlinuz" in run(["mdir", "-b", "-i", f"{disk}@@{MB}", "::"])
+
+
 def test_a_disk_that_is_too_small_for_its_files_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
     (tmp_path / "root/large").write_bytes(os.urandom(9 * MB))

@@ -41,8 +41,7 @@ def doctor(bench: Bench) -> str:
         "systemctl start spanhawk; modprobe -r vivid || true",
         timeout_s=900,
     )
-    rows = re.findall(r"^\s*(ok|warn|fail|FAIL|n/a)\s+(\S.*?)(?:  |:)", text, re.MULTILINE | re.IGNORECASE)
-    found = {name: level.lower() for level, name in rows}
+    found = dict(re.findall(r"^([a-z]+) +(ok|warn|fail|n/a) ", text, re.MULTILINE))
     assert found.get("camera") == "ok", text
     assert found.get("model") == "ok", text
     bad = sorted({name for name, level in found.items() if level == "fail"} - DEVICES)
