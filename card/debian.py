@@ -32,7 +32,7 @@ PACKAGES = (
     "libnss-mdns",
 )  # fmt: skip
 ESP_MB, DATA_MB, ROOM_MB = 512, 256, 128
-"""Sizes: the boot partition (at 256 MB FAT32 has too few clusters to be read as such), data before it grows, root's air."""
+"""Sizes: the boot partition (256 MB have too few clusters to be read as FAT32), data before it grows, root's air."""
 GROUPS = ("sudo", "adm", "dialout", "video", "render", "plugdev", "netdev")
 _ESP_TYPE, _LINUX_TYPE = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "0fc63daf-8483-4772-8e79-3d69d8477de4"
 NEEDED = TOOLS | {
