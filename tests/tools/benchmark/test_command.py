@@ -50,7 +50,7 @@ def test_table_and_json(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     loops = first["loops"]
     assert (loops["tile"]["width_px"], loops["tile"]["tiles"]) == (96, 1)
     assert (loops["frame"]["width_px"], loops["frame"]["height_px"], loops["frame"]["tiles"]) == (200, 120, 3)
-    assert set(loops["frame"]["stage_p50_ms"]) == {"segment", "trace", "locate", "encode", "store"}
+    assert set(loops["frame"]["stage_p50_ms"]) == {"segment", "trace", "locate", "encode", "store", "judge"}
     assert document["rooflines"][first["bundle"]]["share"] > 0
     told = capsys.readouterr().out
     assert "whole loop, 200x120, 3 tiles" in told
