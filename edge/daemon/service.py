@@ -181,6 +181,7 @@ class Service:
             outcome.left_out,
             outcome.mask.looked_share,
             outcome.suppressed,
+            outcome.mask.second_looks,
         )
         if self._record is not None:
             self._record.see(outcome, pipeline)

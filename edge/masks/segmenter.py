@@ -17,6 +17,7 @@ from edge.masks import Area, ClassMask, DamageClass, Mask, Runtime, preprocess, 
 from edge.masks.bundle import Bundle, default_bundle_path, load_bundle
 from edge.masks.golden import Network
 from edge.masks.schedule import Rounds
+from edge.masks.second import SecondLook
 from edge.masks.trust import KEYS, Unsigned, check_trust
 from edge.support.clock import stopwatch_ns
 from edge.support.errors import BundleError, ConfigError, DeviceError
@@ -44,7 +45,7 @@ class NetworkOptions:
     largest_tile: float = 2.0
     """Where tiles of another size cover a frame with fewer pixels computed twice, they are used, up to so many times
     the area of the network's own input (more: faster, and more memory); 0 = always the network's own size, as it is
-    with a ``budget_ms`` and on accelerators."""
+    with a ``budget_ms`` or a ``second_look``, and on accelerators."""
     source: Literal["main", "lores"] = "main"
     """``main``: the full picture at native scale; ``lores``: the camera's second stream, then enlarged to the frame."""
     unsigned: Unsigned = "refuse"
@@ -56,6 +57,9 @@ class NetworkOptions:
     every tile of every frame is looked at."""
     revisit_frames: int = 8
     """With a budget: every tile is looked at once in so many frames, even where that breaks the budget."""
+    second_look: int = 0
+    """Runs of the network that a frame may take beside its tiles, to look again, enlarged, where the first look leaves
+    doubt (edge/masks/second.py); 0 = none."""
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -70,6 +74,10 @@ class NetworkOptions:
             raise ValueError("budget_ms shares out the tiles of the full picture; it needs source to be main")
         if self.revisit_frames < 1:
             raise ValueError(f"revisit_frames is at least 1, got {self.revisit_frames}")
+        if self.second_look < 0:
+            raise ValueError(f"second_look is 0 (none) or a number of runs for each frame, got {self.second_look}")
+        if self.second_look and (self.budget_ms is not None or self.source != "main"):
+            raise ValueError("second_look needs all tiles of the full picture: leave out budget_ms, and source is main")
 
 
 def open_bundle(options: NetworkOptions) -> Bundle:
@@ -125,12 +133,18 @@ class NetworkSegmenter:
         self._table = preprocess.score_table(card.output.scale, card.output.zero_point)
         self._classes = card.damage
         self._levels = [preprocess.threshold_code(kind.threshold) for kind in self._classes]
-        self._others = others if options.budget_ms is None else None  # a budget is shared out among many small tiles
+        # A budget is shared out among many small tiles, and a second look's windows are of the network's own size.
+        self._others = others if options.budget_ms is None and not options.second_look else None
         self._largest_tile = options.largest_tile
         self._fit_buffers(card.input.height, card.input.width)
         self._mosaics: list[tiles.Mosaic] = []  # one per class, all of one plan
         self._budget_ms, self._revisit_frames = options.budget_ms, options.revisit_frames
         self._rounds: Rounds | None = None
+        self._second: SecondLook | None = None
+        if options.second_look:
+            pairs = zip(self._classes, self._levels, strict=True)
+            levels = [level if kind.measure == "line" else None for kind, level in pairs]
+            self._second = SecondLook(card.input.height, card.input.width, self._table, levels, options.second_look)
 
     @property
     def model(self) -> str:
@@ -182,11 +196,15 @@ class NetworkSegmenter:
         self._fit_mosaics(rgb)
         if self._rounds is not None and not self._rounds.all_fit:
             return self._in_part(frame, rgb, scores, self._rounds, begun_ns)
-        for index, codes in enumerate(self._score_codes(rgb, scores)):
+        found, again = self._score_codes(rgb, scores), 0
+        if self._second is not None:
+            found = [codes.copy() for codes in found] if len(self._mosaics[0].tiles) == 1 else found
+            again = self._second.improve(rgb, found, self._run)
+        for index, codes in enumerate(found):
             if codes.shape != frame.rgb.shape[:2]:
                 codes = scores[index] = preprocess.upsample(codes, frame.height_px, frame.width_px)
             cv2.LUT(codes, self._table, dst=scores[index])
-        return self._mask(frame, scores)
+        return self._mask(frame, scores, second_looks=again)
 
     def __enter__(self) -> NetworkSegmenter:
         return self
@@ -206,12 +224,18 @@ class NetworkSegmenter:
             )
         return frame.lores
 
-    def _mask(self, frame: Frame, scores: list[preprocess.UInt8], looked: tuple[Area, ...] | None = None) -> Mask:
+    def _mask(
+        self,
+        frame: Frame,
+        scores: list[preprocess.UInt8],
+        looked: tuple[Area, ...] | None = None,
+        second_looks: int = 0,
+    ) -> Mask:
         classes = [
             ClassMask(frame, kind, score, score >= level)
             for kind, score, level in zip(self._classes, scores, self._levels, strict=True)
         ]
-        return Mask(frame, tuple(classes), self.model, looked)
+        return Mask(frame, tuple(classes), self.model, looked, second_looks)
 
     def _score_codes(self, rgb: RGB, out: list[preprocess.UInt8]) -> list[preprocess.UInt8]:
         """Logit codes of all of ``rgb``, per class: in ``out`` when it took several tiles, else views of the tile."""

@@ -24,6 +24,7 @@ from edge.surface.merging import append, gaps
 from edge.surface.nearby import Nearby
 from edge.surface.overlay import SPACING_PX, Overlay, Shared, View
 from edge.surface.registration import Registered
+from edge.surface.straightening import Bend
 from edge.surface.votes import GAP_PX, JOIN_VOTES, Votes
 
 REBASED_PX = 1280.0
@@ -128,6 +129,14 @@ class CrackMap:
                 line.step = SPACING_PX * unit_per_px
                 line.tidy()
                 near.put(line.number, line.box)
+
+    def bend(self, bend: Bend) -> None:
+        """Move the lines of a chart that was straightened."""
+        for line in self.lines.values():
+            if line.chart == bend.chart:
+                line.xy = bend(line.xy)
+                line.tidy()
+                self._near[line.chart].put(line.number, line.box)
 
     def put(self, line: Line) -> None:
         """Take in a line of an earlier run, under its number."""

@@ -63,6 +63,7 @@ def test_a_record_that_cannot_be_written_is_told_and_costs_no_frame(tmp_path: Pa
     outcome.frame.seq, outcome.moment.at, outcome.record = 0, clock.utc(), {"range_m": float("nan")}
     outcome.mask.classes, outcome.mask.frame = (), frame()
     outcome.stage_ms, outcome.left_out, outcome.mask.looked_share, outcome.suppressed = {}, 0, 1.0, {}
+    outcome.mask.second_looks = 0
     service._process(frame(), pipeline)
     assert service._bad_frames.trouble() is None
     assert "is not complete (ValueError: Out of range float values" in str(service._record.health())

@@ -52,9 +52,7 @@ class Flight:
         box.copy(payload.checkout, "/root/checkout")
         box.copy(payload.wheel, f"/root/{payload.wheel.name}")
         box.copy(payload.deb, "/root/spanhawk.deb")
-        box.run(
-            "dpkg-deb -x /root/spanhawk.deb /root/deb && mv /root/deb/usr/share/spanhawk/wheelhouse /root/wheelhouse"
-        )
+        box.copy(payload.wheelhouse(), "/root/wheelhouse")
         box.write("/etc/hosts", "127.0.0.1 localhost\n")  # as Debian's installer leaves it
         box.write("/etc/mosquitto/conf.d/test.conf", BROKER)
         box.run(
