@@ -13,6 +13,8 @@ vehicle = "drone1"
 [camera]
 backend = "synthetic"
 fps = 5.0
+width_px = 640
+height_px = 480
 [masks]
 threads = 1
 [navigation]

@@ -25,7 +25,7 @@ INSTALL_S = 2400  # no goal, only an end
 ROOT = Path(__file__).parents[3]
 TEST_TOOLS = ("pytest>=8.3", "hypothesis>=6.110")
 # A frame takes the emulator some seconds.
-SLOW_CONFIG = CONFIG.replace("fps = 5.0", "fps = 0.2\nwidth_px = 512\nheight_px = 384")
+SLOW_CONFIG = CONFIG.replace("fps = 5.0\nwidth_px = 640\nheight_px = 480", "fps = 0.2\nwidth_px = 512\nheight_px = 384")
 CARD = """
 [card]
 hostname = "drone1"
