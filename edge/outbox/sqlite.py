@@ -42,6 +42,7 @@ T = TypeVar("T")
 
 _MIB = 1 << 20
 _PURGED_AT_ONCE = 256
+_SHRUNK_BYTES = 256 << 10
 
 _SAVE_NS = 1_000_000_000
 
@@ -244,7 +245,7 @@ def _delete(db: sqlite3.Connection, state: LetterState) -> int:
 
 def _shrink(db: sqlite3.Connection) -> bool:
     """Give some free pages back to the disk; returns whether there are more."""
-    before = pragma(db, "freelist_count")
-    db.execute(f"PRAGMA incremental_vacuum({_PURGED_AT_ONCE})").fetchall()
+    before, pages = pragma(db, "freelist_count"), _SHRUNK_BYTES // pragma(db, "page_size")
+    db.executescript(f"PRAGMA incremental_vacuum({pages})")  # execute() would stop after the first page
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return 0 < pragma(db, "freelist_count") < before
