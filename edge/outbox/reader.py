@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from edge.outbox import LetterState, StoredLetter
 from edge.outbox.packing import unpack
-from edge.outbox.schema import BUSY_S, check_owner, count, counted, journal, listing, saved, stored
+from edge.outbox.schema import BUSY_S, STATES, check_owner, count, counted, journal, listing, saved, stored
 from edge.support.errors import ConfigError, TryAgainError
 
 T = TypeVar("T")
@@ -74,7 +74,9 @@ class Reader:
 
         Raises TryAgainError at one that cannot be read.
         """
-        wanted = "SELECT packed, payload FROM {} WHERE state != 'confirmed'"
+        wanted = (
+            f"SELECT packed, payload FROM {{}} WHERE state NOT IN ('confirmed', {STATES.index(LetterState.CONFIRMED)})"
+        )
         cursor = self._read(lambda db: db.execute(wanted.format(saved(db))))
         while row := self._read(lambda db: cursor.fetchone()):
             try:

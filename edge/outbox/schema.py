@@ -33,13 +33,17 @@ APPLICATION_ID = 0x53484F42
 # Another process (`spanhawk outbox list`) may hold the file for a moment.
 BUSY_S = 5.0
 _PAGE_BYTES = 512
+_MEMORY_PAGE_BYTES = 4096
 # Between checkpoints: fits into the ballast's room with some to spare.
 JOURNAL_BYTES = 2 << 20
 _FRAME_HEADER_BYTES = 24
 
+STATES = (LetterState.PENDING, LetterState.SENT, LetterState.CONFIRMED, LetterState.PARKED)
+"""By their numbers in the file and in memory; version 1 wrote their names."""
+
 _STANDING = """CREATE TABLE standing (
     seq INTEGER PRIMARY KEY,
-    state TEXT NOT NULL,
+    state INTEGER NOT NULL,
     attempts INTEGER NOT NULL,
     reason TEXT
 )"""
@@ -66,13 +70,15 @@ _FROM_1 = (
     "UPDATE store SET last_seq = coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'letter'), 0)",
     "ALTER TABLE letter ADD COLUMN packed INTEGER NOT NULL DEFAULT 0",
     _STANDING,
-    """INSERT INTO standing SELECT seq, state, attempts, reason FROM letter WHERE state != 'pending' OR attempts > 0""",
+    f"""INSERT INTO standing
+        SELECT seq, CASE state {" ".join(f"WHEN '{one.value}' THEN {number}" for number, one in enumerate(STATES))} END,
+        attempts, reason FROM letter WHERE state != 'pending' OR attempts > 0""",
     f"PRAGMA user_version = {VERSION}",
 )
 
 _SAVED = {
     1: "(SELECT *, 0 AS packed FROM letter)",
-    2: """(SELECT letter.seq, id, topic, packed, payload, put_ns, coalesce(standing.state, 'pending') AS state,
+    2: """(SELECT letter.seq, id, topic, packed, payload, put_ns, coalesce(standing.state, 0) AS state,
         coalesce(standing.attempts, 0) AS attempts, standing.reason AS reason
         FROM main.letter LEFT JOIN main.standing USING (seq))""",
 }
@@ -99,7 +105,7 @@ def listing(source: str) -> str:
 
 def counted(rows: Sequence[Sequence[Any]]) -> dict[LetterState, int]:
     """Every state with its count, from the rows of ``count``."""
-    return dict.fromkeys(LetterState, 0) | {LetterState(state): number for state, number in rows}
+    return dict.fromkeys(LetterState, 0) | {_state(state): number for state, number in rows}
 
 
 def stored(row: Sequence[Any], run_start: int) -> StoredLetter:
@@ -113,7 +119,11 @@ def stored(row: Sequence[Any], run_start: int) -> StoredLetter:
     except ValueError as error:
         payload, reason = b"", reason or str(error)
     letter = Letter(id, topic, payload, put_ns if seq > run_start else None)
-    return StoredLetter(letter, LetterState(state), attempts, reason)
+    return StoredLetter(letter, _state(state), attempts, reason)
+
+
+def _state(kept: int | str) -> LetterState:
+    return LetterState(kept) if isinstance(kept, str) else STATES[kept]
 
 
 def open_file(path: Path, *, thorough: bool = False) -> sqlite3.Connection:
@@ -145,9 +155,11 @@ def _claim(db: sqlite3.Connection, path: Path) -> None:
         raise ConfigError(f"{path}: this file system cannot hold the outbox (no shared memory); use a local disk")
     frame_bytes = pragma(db, "page_size") + _FRAME_HEADER_BYTES
     db.execute(f"PRAGMA wal_autocheckpoint = {JOURNAL_BYTES // frame_bytes}")
-    db.execute("PRAGMA temp_store = MEMORY")
     if not tables:
         _transact(db, _TABLES)
+    # For the tables in memory, not the file's: small pages would take half as much memory again.
+    db.execute("PRAGMA temp_store = MEMORY")
+    db.execute(f"PRAGMA page_size = {_MEMORY_PAGE_BYTES}")
 
 
 def _check(db: sqlite3.Connection, depth: str) -> None:

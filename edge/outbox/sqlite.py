@@ -29,7 +29,7 @@ from typing import Literal, TypeVar
 
 from edge.outbox import BothEnds, Letter, LetterState, Outbox, StoredLetter, standing
 from edge.outbox.packing import pack, unpack
-from edge.outbox.schema import LIVE, count, counted, listing, pragma, stored
+from edge.outbox.schema import LIVE, STATES, count, counted, listing, pragma, stored
 from edge.outbox.space import Ballast, FullError, Room
 from edge.outbox.store import Store
 from edge.support.clock import Clock
@@ -47,8 +47,8 @@ _SHRUNK_BYTES = 256 << 10
 _SAVE_NS = 1_000_000_000
 
 _PUT = "INSERT INTO letter (seq, id, topic, packed, payload, put_ns) VALUES (?, ?, ?, ?, ?, ?)"
-_PENDING = """SELECT seq, id, topic, packed, payload, put_ns FROM live JOIN letter USING (seq)
-    WHERE live.state = 'pending' AND seq > ? ORDER BY seq"""
+_PENDING = f"""SELECT seq, id, topic, packed, payload, put_ns FROM live JOIN letter USING (seq)
+    WHERE live.state = {STATES.index(LetterState.PENDING)} AND seq > ? ORDER BY seq"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,19 +15,24 @@ import sqlite3
 from collections.abc import Sequence
 
 from edge.outbox import LetterState
+from edge.outbox.schema import STATES
 
-# One value per letter rather than the id itself: half the memory. Letters of one mark are told apart by their ids.
+_PENDING, _SENT, _CONFIRMED, _PARKED = (
+    STATES.index(state) for state in (LetterState.PENDING, LetterState.SENT, LetterState.CONFIRMED, LetterState.PARKED)
+)
+
+# For a hundred thousand letters these are 5 MB. Small marks: those few of one mark are told apart by their ids.
 _TABLES = (
     """CREATE TEMP TABLE live (
         seq INTEGER PRIMARY KEY,
         mark INTEGER NOT NULL,
-        state TEXT NOT NULL DEFAULT 'pending',
+        state INTEGER NOT NULL DEFAULT 0,
         attempts INTEGER NOT NULL DEFAULT 0,
         reason TEXT,
         unsaved INTEGER NOT NULL DEFAULT 0
     )""",
     """INSERT INTO live (seq, mark, state, attempts, reason)
-        SELECT l.seq, mark(l.id), coalesce(s.state, 'pending'), coalesce(s.attempts, 0), s.reason
+        SELECT l.seq, mark(l.id), coalesce(s.state, 0), coalesce(s.attempts, 0), s.reason
         FROM main.letter l LEFT JOIN main.standing s USING (seq)""",
     "CREATE INDEX temp.live_by_state ON live (state, seq)",
     "CREATE INDEX temp.live_by_mark ON live (mark)",
@@ -35,12 +40,12 @@ _TABLES = (
 )
 _FIND = "(SELECT seq FROM live JOIN main.letter USING (seq) WHERE mark = ? AND id = ?)"
 _ADD = "INSERT INTO live (seq, mark) VALUES (?, ?)"
-_SENT = "UPDATE live SET state = 'sent', attempts = attempts + 1, unsaved = 1 WHERE seq = ?"
-_DONE = f"""UPDATE live SET state = 'confirmed', reason = NULL, unsaved = 1
-    WHERE seq = {_FIND} AND state != 'confirmed' AND attempts >= ?"""
-_PARK = "UPDATE live SET state = 'parked', reason = ?, unsaved = 1 WHERE state != 'confirmed' AND seq = "
-_AGAIN = f"UPDATE live SET state = 'pending', reason = NULL, unsaved = 1 WHERE seq = {_FIND}"
-_TURN = "UPDATE live SET state = 'pending', reason = NULL, unsaved = 1 WHERE state = ?"
+_HAND_OVER = f"UPDATE live SET state = {_SENT}, attempts = attempts + 1, unsaved = 1 WHERE seq = ?"
+_DONE = f"""UPDATE live SET state = {_CONFIRMED}, reason = NULL, unsaved = 1
+    WHERE seq = {_FIND} AND state != {_CONFIRMED} AND attempts >= ?"""
+_PARK = f"UPDATE live SET state = {_PARKED}, reason = ?, unsaved = 1 WHERE state != {_CONFIRMED} AND seq = "
+_AGAIN = f"UPDATE live SET state = {_PENDING}, reason = NULL, unsaved = 1 WHERE seq = {_FIND}"
+_TURN = f"UPDATE live SET state = {_PENDING}, reason = NULL, unsaved = 1 WHERE state = ?"
 _SAVE = (
     """INSERT OR REPLACE INTO main.standing (seq, state, attempts, reason)
         SELECT seq, state, attempts, reason FROM live WHERE unsaved""",
@@ -48,9 +53,14 @@ _SAVE = (
 )
 
 
+def _mark(id: str) -> int:
+    """31 bits of an id; another value in each process."""
+    return hash(id) & 0x7FFFFFFF
+
+
 def read(db: sqlite3.Connection) -> None:
     """Make the table in memory from what was saved; once per connection, before all else."""
-    db.create_function("mark", 1, hash, deterministic=True)
+    db.create_function("mark", 1, _mark, deterministic=True)
     for command in _TABLES:
         db.execute(command)
 
@@ -69,27 +79,27 @@ def next_seq(db: sqlite3.Connection) -> int:
 
 def has(db: sqlite3.Connection, id: str) -> bool:
     """Whether a letter of this id is kept."""
-    return db.execute(f"SELECT {_FIND}", (hash(id), id)).fetchone()[0] is not None
+    return db.execute(f"SELECT {_FIND}", (_mark(id), id)).fetchone()[0] is not None
 
 
 def add(db: sqlite3.Connection, seq: int, id: str) -> None:
     """A letter that was just put: pending."""
-    db.execute(_ADD, (seq, hash(id)))
+    db.execute(_ADD, (seq, _mark(id)))
 
 
 def sent(db: sqlite3.Connection, seq: int) -> None:
     """It is handed over, once more."""
-    db.execute(_SENT, (seq,))
+    db.execute(_HAND_OVER, (seq,))
 
 
 def done(db: sqlite3.Connection, ids: Sequence[str], attempts: int) -> int:
     """Confirm those that were handed over so often or more; returns of how many it was news."""
-    return db.executemany(_DONE, [(hash(id), id, attempts) for id in ids]).rowcount
+    return db.executemany(_DONE, [(_mark(id), id, attempts) for id in ids]).rowcount
 
 
 def park(db: sqlite3.Connection, id: str, reason: str) -> None:
     """Set aside with the reason; a confirmed letter stays confirmed."""
-    db.execute(_PARK + _FIND, (reason, hash(id), id))
+    db.execute(_PARK + _FIND, (reason, _mark(id), id))
 
 
 def park_unreadable(db: sqlite3.Connection, seq: int, reason: str) -> None:
@@ -99,17 +109,17 @@ def park_unreadable(db: sqlite3.Connection, seq: int, reason: str) -> None:
 
 def again(db: sqlite3.Connection, ids: Sequence[str]) -> int:
     """Make those of ``ids`` that are kept pending; returns how many."""
-    return db.executemany(_AGAIN, [(hash(id), id) for id in ids]).rowcount
+    return db.executemany(_AGAIN, [(_mark(id), id) for id in ids]).rowcount
 
 
 def turn(db: sqlite3.Connection, *states: LetterState) -> int:
     """Make every letter of these states pending; returns how many."""
-    return db.executemany(_TURN, [(state.value,) for state in states]).rowcount
+    return db.executemany(_TURN, [(STATES.index(state),) for state in states]).rowcount
 
 
 def oldest(db: sqlite3.Connection, state: LetterState, count: int) -> list[int]:
     """The numbers of the oldest ``count`` letters of a state."""
-    rows = db.execute("SELECT seq FROM live WHERE state = ? ORDER BY seq LIMIT ?", (state.value, count))
+    rows = db.execute("SELECT seq FROM live WHERE state = ? ORDER BY seq LIMIT ?", (STATES.index(state), count))
     return [seq for (seq,) in rows]
 
 

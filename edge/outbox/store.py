@@ -194,8 +194,9 @@ class Store:
             ) from error
         aside = set_aside(self._path)
         self._damaged = (
-            f"the outbox {self._path} was damaged ({error}) and renamed to {aside.name}: letters in it that were "
-            f"not delivered stay there (sqlite3 {aside} .recover shows them); new ones go to a new file"
+            f"the outbox {self._path} was damaged ({error}) and renamed to {aside.name}: letters in it that were not "
+            f"delivered stay there (sqlite3 {aside} .recover | sqlite3 {aside}.db gives what can be read, for "
+            f"spanhawk outbox list and flush --outbox {aside}.db); new ones go to a new file"
         )
         log.error("%s", self._damaged)
 

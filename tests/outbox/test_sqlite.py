@@ -273,3 +273,62 @@ def test_a_disk_that_takes_its_time_holds_up_nobody_but_the_one_who_puts(path, m
         box.put(letters("third"))
         assert box.health() is None
         assert ids(box.take(9)) == ["first", "second", "third"]
+
+
+def test_what_became_of_letters_is_saved_with_the_next_put_a_second_later_and_at_the_end(path):
+    """A kill in between repeats them; nothing of what was put is lost by it."""
+    clock = clock_at(1)
+    saved = "SELECT count(*) FROM standing"
+    with open_outbox(Options(path=path, ballast_bytes=0, min_free_bytes=0), clock) as box:
+        box.put(letters("a", "b"))
+        box.done(ids(box.take(1)))
+        box.put(letters("c"))
+        assert ask(path, saved) == [(0,)]
+        clock.advance(10**9)
+        box.put(letters("d"))
+        assert ask(path, saved) == [(1,)]
+        box.done(["b"])
+        assert ask(path, saved) == [(1,)]
+    assert ask(path, "SELECT seq, state FROM standing") == [(1, 2), (2, 2)]
+    with open_at(path) as box:
+        assert ids(box.take(9)) == ["c", "d"]
+
+
+def test_ids_of_one_mark_are_two_letters(path, monkeypatch):
+    monkeypatch.setattr("edge.outbox.standing._mark", lambda id: 7)
+    with open_at(path) as box:
+        box.put(letters("a", "b", "a"))
+        box.done(["b"])
+        box.put(letters("b"))
+        assert ids(box.take(9)) == ["a"]
+    with open_at(path) as box:
+        assert box.again(["b", "nobody"]) == 1
+        assert ids(box.take(9)) == ["a", "b"]
+
+
+def test_a_letter_that_rotted_is_parked_and_holds_up_no_other(path):
+    with open_at(path) as box:
+        box.put(letters("a", "b", "c"))
+    ask(path, "UPDATE letter SET payload = x'ffff' WHERE id = 'b'")
+    with open_reader(path) as reader:
+        assert [s.letter.payload for s in reader.list(9)] == [letters("a")[0].payload, b"", letters("c")[0].payload]
+        assert "cannot be unpacked" in str(reader.list(9)[1].reason)
+        with pytest.raises(TryAgainError, match="cannot be unpacked"):
+            list(reader.undelivered())
+    with open_at(path) as box:
+        assert ids(box.take(9)) == ["a", "c"]
+        assert box.counts()[LetterState.PARKED] == 1
+        assert "cannot be unpacked" in str(box.list(9)[1].reason)
+
+
+def test_the_journal_is_laid_out_before_it_is_needed(path):
+    journal = path.with_name("outbox.db-wal")
+    with open_at(path) as box:
+        assert (journal.stat().st_size, journal.stat().st_blocks * 512) == (2 << 20, 2 << 20)
+        for n in range(300):
+            box.put([Letter(f"{n}", "t", os.urandom(2000), None)])
+        assert journal.stat().st_size == 2 << 20, "it is written over, and does not grow"
+        with path.open("rb") as file:
+            assert file.read(18)[16:] == (512).to_bytes(2, "big")
+    with open_at(path) as box:
+        assert len(box.list(999)) == 300
