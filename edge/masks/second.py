@@ -3,7 +3,7 @@
 Hairlines are lost by scale more than by contrast: a line of two pixels is half a cell of the network's finest map, and
 three are one. So the frame is laid out in windows that fill the network's input when they are enlarged by ``SCALE``;
 those with most pixels in doubt are looked at, as many as the budget has. What the first look called damage stays so,
-for its edges are drawn at native scale, but it is surer or less sure by ``SURER``; what it did not becomes damage where
+for its edges are drawn at native scale, and both say how sure it is (``SURER``); what it did not becomes damage where
 the mean of both logits says so. Nothing depends on the time that it takes: the same frame always gets the same mask.
 What was measured before these numbers were chosen stands in docs/accuracy.md.
 """
@@ -93,10 +93,7 @@ class SecondLook:
     def _enlarged(self, rgb: RGB, tile: tiles.Tile) -> RGB:
         rows, columns = tile.rows, tile.columns
         seen = rgb[rows.start_px :, columns.start_px :][: rows.size_px, : columns.size_px]
-        size = [
-            max(1, round(span.size_px * whole / side))
-            for span, whole, side in zip((columns, rows), self._input[::-1], self._side[::-1], strict=True)
-        ]
+        size = self._enlarged_px(columns, 1), self._enlarged_px(rows, 0)
         return np.asarray(cv2.resize(seen, size, interpolation=cv2.INTER_CUBIC), np.uint8)
 
     def _blend(self, codes: UInt8, first: UInt8, answer: UInt8, edge: int, at: int) -> None:
@@ -118,7 +115,7 @@ class SecondLook:
         # Neighbours' weights add up to 1: together they change what both look at once, and one alone fades out.
         adds = np.rint(weight * (both - old))
         into = codes[top:bottom, left:right]
-        into[:] = np.clip(into + adds, 0, 255)
+        into[:] = np.clip(into + adds, np.where(old >= edge, edge, 0), 255)  # rounding takes no damage away
 
     def _enlarged_px(self, span: tiles.Span, axis: int) -> int:
         return max(1, round(span.size_px * self._input[axis] / self._side[axis]))
