@@ -122,6 +122,9 @@ def _write(
         (root / name).write_text(text, encoding="utf-8")
     for name, mode in _MODES:
         (root / name).chmod(mode)
+    names = root / "etc/resolv.conf"
+    names.unlink(missing_ok=True)  # the making machine's
+    names.symlink_to("../run/systemd/resolve/stub-resolv.conf")
     _users(root, card.options)
     _keys(root)
     _install(root, card, deb)

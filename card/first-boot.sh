@@ -67,8 +67,8 @@ RestartPreventExitStatus=2 69 78
 WantedBy=multi-user.target
 END
   mv "$UNIT.new" "$UNIT"
+  systemctl enable --quiet --no-reload spanhawk-card.service
   systemctl daemon-reload
-  systemctl enable --quiet spanhawk-card.service
   systemctl start --no-block spanhawk-card.service
 }
 

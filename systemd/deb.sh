@@ -48,6 +48,9 @@ for glibc in 17 24 26 27 28 31 34 35; do platforms+=(--platform "manylinux_2_${g
 "${PYTHON:-python3}" -m pip install -qq --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
   --no-compile --python-version "$python" "${platforms[@]}" --target "$packages" -r "$pinned"
 rm -rf "$packages/bin" # its programs name this machine's Python
+# A quarter of all bytes: what generates MAVLink for other languages, and every dialect but the one that is spoken.
+rm -rf "$packages"/pymavlink/{generator,tools,message_definitions}
+find "$packages/pymavlink/dialects" -type f ! -path '*/v20/common.*' ! -name __init__.py -delete
 "${PYTHON:-python3}" -m zipfile -e "$wheel" "$own"
 if compiler=$(compiler_of "$python"); then
   # Unchecked: a file's time may change on its way to the board, and would then make its byte code void in silence.

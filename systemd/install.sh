@@ -320,7 +320,7 @@ link_units() {
   ln -sfn "$ROOT/current/venv/bin/spanhawk" /usr/local/bin/spanhawk
   ln -sfn "$ROOT/current/systemd/install.sh" /usr/local/sbin/spanhawk-install
   older_systemd
-  systemctl enable --quiet spanhawk.service spanhawk-prune.timer
+  systemctl enable --quiet --no-reload spanhawk.service spanhawk-prune.timer
   live || return 0
   systemctl daemon-reload
   systemctl start spanhawk-prune.timer
@@ -340,10 +340,10 @@ older_systemd() {
   } >"$drop_in"
 }
 
-# Type=notify: start returns when the daemon says READY or gave up.
+# Type=notify: it returns when the daemon says READY, ends, or has taken the unit's TimeoutStartSec.
 comes_up() {
   systemctl reset-failed spanhawk 2>/dev/null || true
-  timeout 90 systemctl restart spanhawk || return 1
+  systemctl restart spanhawk || return 1
   local restarts
   restarts=$(systemctl show -p NRestarts --value spanhawk)
   sleep "$HOLD_S"

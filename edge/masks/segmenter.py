@@ -25,8 +25,8 @@ from edge.support.errors import BundleError, ConfigError, DeviceError
 # What lies beyond a tile's edge is missed as far in as the network looks: with the fast U-Net at 512 px a sixth of the
 # crack pixels change within 16 px of the edge, a fourteenth at 32 to 48 px, one in fifty from 64 px on.
 DEFAULT_OVERLAP_PX = 96
-# Fitted tiles have fewer edges. On real pictures laid side by side, against the same without tiles, 1.5 % of the crack
-# pixels differ with theirs at this overlap, 1.7 % with the network's own at 96 px; F1 is the same within 0.001.
+# Fitted tiles have fewer edges. On real pictures laid side by side, against the same in one piece, 0.9 to 1.5 % of the
+# crack pixels differ with theirs at this overlap, 1.2 to 1.7 % with the network's own at 96 px (docs/benchmarks.md).
 FITTED_OVERLAP_PX = 64
 _MAX_THREADS = 4
 

@@ -14,7 +14,6 @@ away. Where the broker has access rules, use protocol 5.
 from __future__ import annotations
 
 import logging
-import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ from edge.mqtt.abilities import Abilities
 from edge.mqtt.address import Address, parse_url
 from edge.mqtt.advice import loss, refusal, silence
 from edge.mqtt.commands import MAX_COMMAND_BYTES
-from edge.mqtt.connection import Arrived, Complaint, Disconnected, Ended, News, Noticed, Up, dialling
+from edge.mqtt.connection import Arrived, Complaint, Disconnected, Ended, News, Noticed, Up, dialling, without_delay
 from edge.mqtt.options import Options
 from edge.mqtt.reconnecting import ReconnectingPublisher
 from edge.mqtt.tls import Context, read_password, tls_context
@@ -120,11 +119,7 @@ class PahoConnection:
         special: dict[str, Any] = {"clean_start": True, "properties": self._connect_properties()} if self._is_5 else {}
         with dialling(self._address):
             self._client.connect(self._address.host, self._address.port, self._options.keepalive_s, **special)
-        line: Any = self._client.socket()  # a real one, whatever paho's types say
-        if line is not None:
-            # Without this the kernel holds back a frame's second letter until the first is acknowledged (RFC 896):
-            # a whole round trip of the radio.
-            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        without_delay(self._client.socket())
 
     def work(self) -> None:
         """One turn of the library's loop."""

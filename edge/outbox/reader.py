@@ -1,4 +1,7 @@
-"""Looking into an outbox that a running daemon owns: reads only, takes no lock, delays no one."""
+"""Looking into an outbox that a running daemon owns: reads only, takes no lock, delays no one.
+
+Sees every letter whose put has returned; what became of it, as it was saved last (a second ago or so: ``standing``).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from edge.outbox import LetterState, StoredLetter
-from edge.outbox.schema import BUSY_S, COUNT, LIST, check_owner, counted, journal, stored
+from edge.outbox.packing import unpack
+from edge.outbox.schema import BUSY_S, STATES, check_owner, count, counted, journal, listing, saved, stored
 from edge.support.errors import ConfigError, TryAgainError
 
 T = TypeVar("T")
@@ -58,17 +62,27 @@ class Reader:
 
     def counts(self) -> Mapping[LetterState, int]:
         """How many letters stand in each state."""
-        return counted(self._read(lambda db: db.execute(COUNT).fetchall()))
+        return counted(self._read(lambda db: db.execute(count(saved(db))).fetchall()))
 
     def list(self, limit: int) -> list[StoredLetter]:
         """The oldest ``limit`` letters in any state, in the order they were put; ``put_ns`` is always None."""
-        return [stored(row, _NO_RUN) for row in self._read(lambda db: db.execute(LIST, (limit,)).fetchall())]
+        rows = self._read(lambda db: db.execute(listing(saved(db)), (limit,)).fetchall())
+        return [stored(row, _NO_RUN) for row in rows]
 
     def undelivered(self) -> Iterator[bytes]:
-        """The payloads of letters that are not confirmed, one at a time."""
-        cursor = self._read(lambda db: db.execute("SELECT payload FROM letter WHERE state != 'confirmed'"))
+        """The payloads of letters that are not confirmed, one at a time.
+
+        Raises TryAgainError at one that cannot be read.
+        """
+        wanted = (
+            f"SELECT packed, payload FROM {{}} WHERE state NOT IN ('confirmed', {STATES.index(LetterState.CONFIRMED)})"
+        )
+        cursor = self._read(lambda db: db.execute(wanted.format(saved(db))))
         while row := self._read(lambda db: cursor.fetchone()):
-            yield bytes(row[0])
+            try:
+                yield unpack(*row)
+            except ValueError as error:
+                raise TryAgainError(f"{self._path}: {error}; copy the file before anything else") from error
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge.outbox import LetterState, standing
 from edge.outbox.schema import pragma
 from edge.support.disk import free_bytes
 from edge.support.errors import TryAgainError
@@ -22,12 +23,9 @@ _RECYCLED_AT_ONCE = 64
 # Headers of a row and of its page, its index entries.
 _ROW_OVERHEAD_BYTES = 200
 # The inner pages of table and indexes that one transaction may add.
-_SPARE_PAGES = 6
+_SPARE_PAGES = 16
 # So that taking the ballast back does not at once fill the disk again.
 _MARGIN_BYTES = 1 << 20
-
-_RECYCLE = """DELETE FROM letter WHERE seq IN
-    (SELECT seq FROM letter WHERE state = 'confirmed' ORDER BY seq LIMIT ?)"""
 
 
 class FullError(TryAgainError):
@@ -93,8 +91,10 @@ class Room:
         # Twice the bytes: a letter of just over half a page takes a whole one.
         need = _SPARE_PAGES + 2 * sum(size + _ROW_OVERHEAD_BYTES for size in sizes_bytes) // page_bytes
         while (shortage := self._shortage(db, need, page_bytes)) is not None:
-            if not db.execute(_RECYCLE, (_RECYCLED_AT_ONCE,)).rowcount:
+            gone = standing.oldest(db, LetterState.CONFIRMED, _RECYCLED_AT_ONCE)
+            if not gone:
                 raise FullError(shortage)
+            standing.delete(db, gone)
 
     def disk_shortage(self, growth_bytes: int) -> str | None:
         """Why the file must not grow by so much on this disk; None when it may."""

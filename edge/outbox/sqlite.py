@@ -1,7 +1,9 @@
 """The outbox as one SQLite file: a letter that was put survives kill -9, a power cut and a full disk.
 
 * Write-ahead log; ``put`` commits with ``synchronous=FULL``, so it is on the disk when it returns. Everything else
-  commits without waiting for the disk: losing a "sent" or a "confirmed" in a power cut only means a repeat.
+  commits without waiting for the disk, and "sent" and "confirmed" are only saved once a second, with the next put where
+  there is one (``standing``): losing them in a power cut, or a kill, only means a repeat.
+* Letters lie packed (``packing``); what is taken is what was put, byte for byte.
 * One transaction per ``put``: all letters of a frame or none.
 * Letters that were on their way when the last run ended are pending again at the next opening.
 * Confirmed letters stay until their room is needed, then the oldest go first. Others are never deleted for room:
@@ -15,16 +17,19 @@ ground the letter stays SENT after the PUBACK, and ``done(ids)`` follows when a 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, TypeVar
 
-from edge.outbox import BothEnds, Letter, LetterState, Outbox, StoredLetter
-from edge.outbox.schema import COUNT, LIST, counted, pragma, stored
+from edge.outbox import BothEnds, Letter, LetterState, Outbox, StoredLetter, standing
+from edge.outbox.packing import pack, unpack
+from edge.outbox.schema import LIVE, STATES, count, counted, listing, pragma, stored
 from edge.outbox.space import Ballast, FullError, Room
 from edge.outbox.store import Store
 from edge.support.clock import Clock
@@ -33,19 +38,17 @@ from edge.support.errors import ConfigError, TryAgainError
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _MIB = 1 << 20
 _PURGED_AT_ONCE = 256
+_SHRUNK_BYTES = 256 << 10
 
-_PUT = "INSERT INTO letter (id, topic, payload, put_ns) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
-_PENDING = "SELECT seq, id, topic, payload, put_ns FROM letter WHERE state = 'pending' AND seq > ? ORDER BY seq"
-_SENT = "UPDATE letter SET state = 'sent', attempts = attempts + 1 WHERE seq = ?"
-_DONE = "UPDATE letter SET state = 'confirmed', reason = NULL WHERE id = ? AND state != 'confirmed' AND attempts >= ?"
-_PARK = "UPDATE letter SET state = 'parked', reason = ? WHERE id = ? AND state != 'confirmed'"
-_RELEASE = "UPDATE letter SET state = 'pending' WHERE state = 'sent'"
-_AGAIN = "UPDATE letter SET state = 'pending', reason = NULL WHERE id = ?"
-_RETRY = "UPDATE letter SET state = 'pending', reason = NULL WHERE state IN (?, ?)"
-_PURGE = "DELETE FROM letter WHERE seq IN (SELECT seq FROM letter WHERE state = 'confirmed' LIMIT ?)"
-_PURGE_ALL = "DELETE FROM letter WHERE seq IN (SELECT seq FROM letter LIMIT ?)"
+_SAVE_NS = 1_000_000_000
+
+_PUT = "INSERT INTO letter (seq, id, topic, packed, payload, put_ns) VALUES (?, ?, ?, ?, ?, ?)"
+_PENDING = f"""SELECT seq, id, topic, packed, payload, put_ns FROM live JOIN letter USING (seq)
+    WHERE live.state = {STATES.index(LetterState.PENDING)} AND seq > ? ORDER BY seq"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +58,7 @@ class Options:
     path: Path = Path("/var/lib/spanhawk/outbox.db")
     """The file; its folder is created. Beside it stand NAME-wal, NAME-shm, NAME.lock and NAME.ballast."""
     max_bytes: int = 256 * _MIB
-    """How large the file may grow, bytes; some 100,000 detections by default."""
+    """How large the file may grow, bytes; some 200,000 detections by default."""
     ballast_bytes: int = 4 * _MIB
     """Room kept free for draining a full disk, bytes; 0 keeps none."""
     min_free_bytes: int = 64 * _MIB
@@ -90,6 +93,7 @@ class SqliteOutbox:
         self._confirmed_then = 0
         self._complaints = Complaints(log, clock)
         self._run_start = 0
+        self._saved_ns = clock.monotonic_ns()
         ballast = Ballast(options.path.with_name(f"{options.path.name}.ballast"), options.ballast_bytes)
         self._room = Room(options.path.parent, options.max_bytes, options.min_free_bytes, ballast)
         self._store = Store(options.path, ballast, options.min_free_bytes, clock, self._begin)
@@ -99,7 +103,7 @@ class SqliteOutbox:
         if not letters:
             return
         try:
-            self._store.write(lambda db: self._insert(db, letters), durable=True)
+            self._note(lambda db: self._insert(db, letters), durable=True)
         except FullError as full:
             self._complaints.warn("full", str(full))
             self._refused = str(full)
@@ -112,38 +116,36 @@ class SqliteOutbox:
         if count <= 0:
             return []
         oldest, newest = self._ends.share(count)
-        return self._store.write(lambda db: _take(db, oldest, newest, self._run_start))
+        return self._note(lambda db: _take(db, oldest, newest, self._run_start))
 
     def done(self, ids: Sequence[str], *, handed_over: bool = False) -> int:
         """Confirm, whatever the state was: a letter released or parked in the meantime did arrive."""
-        rows = [(id, int(handed_over)) for id in ids]
-        return self._store.write(lambda db: db.executemany(_DONE, rows).rowcount) if rows else 0
+        return self._note(lambda db: standing.done(db, ids, int(handed_over))) if ids else 0
 
     def again(self, ids: Sequence[str]) -> int:
         """Make those of ``ids`` that are kept PENDING, whatever the state was."""
-        rows = [(id,) for id in ids]
-        return self._store.write(lambda db: db.executemany(_AGAIN, rows).rowcount) if rows else 0
+        return self._note(lambda db: standing.again(db, ids), at_once=True) if ids else 0
 
     def park(self, id: str, reason: str) -> None:
         """Set aside with the reason; a confirmed letter stays confirmed."""
-        self._store.write(lambda db: db.execute(_PARK, (reason, id)))
+        self._note(lambda db: standing.park(db, id, reason), at_once=True)
 
     def release(self) -> int:
         """Make every SENT letter PENDING again."""
-        return self._store.write(lambda db: db.execute(_RELEASE).rowcount)
+        return self._note(lambda db: standing.turn(db, LetterState.SENT))
 
     def retry(self, *, confirmed: bool = False) -> int:
         """Make every PARKED letter, and with ``confirmed`` every CONFIRMED one, PENDING again."""
-        states = ("parked", "confirmed" if confirmed else "parked")
-        return self._store.write(lambda db: db.execute(_RETRY, states).rowcount)
+        states = [LetterState.PARKED, *([LetterState.CONFIRMED] if confirmed else [])]
+        return self._note(lambda db: standing.turn(db, *states), at_once=True)
 
     def counts(self) -> Mapping[LetterState, int]:
         """How many letters stand in each state."""
-        return counted(self._store.read(lambda db: db.execute(COUNT).fetchall()))
+        return counted(self._store.read(lambda db: db.execute(count("live")).fetchall()))
 
     def list(self, limit: int) -> list[StoredLetter]:
         """The oldest ``limit`` letters in any state, in the order they were put."""
-        rows = self._store.read(lambda db: db.execute(LIST, (limit,)).fetchall())
+        rows = self._store.read(lambda db: db.execute(listing(LIVE), (limit,)).fetchall())
         return [stored(row, self._run_start) for row in rows]
 
     def purge(self, *, everything: bool = False) -> int:
@@ -151,9 +153,10 @@ class SqliteOutbox:
 
         In small transactions, so that it works on a full disk too.
         """
-        command, deleted = _PURGE_ALL if everything else _PURGE, 0
-        while gone := self._store.write(lambda db: db.execute(command, (_PURGED_AT_ONCE,)).rowcount):
-            deleted += gone
+        deleted = 0
+        for state in LetterState if everything else [LetterState.CONFIRMED]:
+            while gone := self._note(partial(_delete, state=state), at_once=True):
+                deleted += gone
         while self._store.read(_shrink):
             continue
         self._refused = None
@@ -180,31 +183,69 @@ class SqliteOutbox:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with contextlib.suppress(TryAgainError):  # told already, and only repeats are lost by it
+            self._note(lambda db: None, at_once=True)
         self._store.close()
 
     def _begin(self, db: sqlite3.Connection) -> None:
         """A new run on this file: what was on its way may be lost, and older times mean nothing now."""
-        db.execute(_RELEASE)
-        last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'letter'").fetchone()
-        self._run_start = last[0] if last else 0
+        standing.read(db)
+        standing.turn(db, LetterState.SENT)
+        self._run_start = standing.next_seq(db) - 1
 
     def _insert(self, db: sqlite3.Connection, letters: Sequence[Letter]) -> None:
-        self._room.make(db, [len(letter.payload) + len(letter.topic) + len(letter.id) for letter in letters])
-        now_ns = self._clock.monotonic_ns()
-        db.executemany(_PUT, [(letter.id, letter.topic, letter.payload, now_ns) for letter in letters])
+        packed = [(letter, *pack(letter.payload)) for letter in letters]
+        self._room.make(db, [len(payload) + len(letter.topic) + len(letter.id) for letter, _, payload in packed])
+        now_ns, seq = self._clock.monotonic_ns(), standing.next_seq(db)
+        for letter, form, payload in packed:
+            if not standing.has(db, letter.id):
+                db.execute(_PUT, (seq, letter.id, letter.topic, form, payload, now_ns))
+                standing.add(db, seq, letter.id)
+                seq += 1
+
+    def _note(self, work: Callable[[sqlite3.Connection], T], *, at_once: bool = False, durable: bool = False) -> T:
+        """Do ``work`` in a transaction that also saves where letters stand, ``at_once`` or once a second."""
+        due = at_once or self._clock.monotonic_ns() - self._saved_ns >= _SAVE_NS
+
+        def noted(db: sqlite3.Connection) -> T:
+            result = work(db)
+            if due:
+                standing.save(db)
+            return result
+
+        result = self._store.write(noted, durable=durable)
+        if due:
+            self._saved_ns = self._clock.monotonic_ns()
+        return result
 
 
 def _take(db: sqlite3.Connection, oldest: int, newest: int, run_start: int) -> list[Letter]:
     rows = db.execute(f"{_PENDING} LIMIT ?", (0, oldest)).fetchall()
     after = rows[-1][0] if rows else 0
     rows += reversed(db.execute(f"{_PENDING} DESC LIMIT ?", (after, newest)).fetchall())
-    db.executemany(_SENT, [row[:1] for row in rows])
-    return [Letter(id, topic, payload, put_ns if seq > run_start else None) for seq, id, topic, payload, put_ns in rows]
+    letters = []
+    for seq, id, topic, form, packed, put_ns in rows:
+        try:
+            payload = unpack(form, packed)
+        except ValueError as error:
+            log.error("letter %s is parked: %s", id, error)
+            standing.park_unreadable(db, seq, str(error))
+            continue
+        standing.sent(db, seq)
+        letters.append(Letter(id, topic, payload, put_ns if seq > run_start else None))
+    return letters
+
+
+def _delete(db: sqlite3.Connection, state: LetterState) -> int:
+    gone = standing.oldest(db, state, _PURGED_AT_ONCE)
+    if gone:
+        standing.delete(db, gone)
+    return len(gone)
 
 
 def _shrink(db: sqlite3.Connection) -> bool:
     """Give some free pages back to the disk; returns whether there are more."""
-    before = pragma(db, "freelist_count")
-    db.execute(f"PRAGMA incremental_vacuum({_PURGED_AT_ONCE})").fetchall()
+    before, pages = pragma(db, "freelist_count"), _SHRUNK_BYTES // pragma(db, "page_size")
+    db.executescript(f"PRAGMA incremental_vacuum({pages})")  # execute() would stop after the first page
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return 0 < pragma(db, "freelist_count") < before

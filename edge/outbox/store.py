@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge.outbox.lock import Lock
-from edge.outbox.schema import is_damage, open_file, set_aside
+from edge.outbox.schema import JOURNAL_BYTES, is_damage, lay_out_journal, open_file, set_aside
 from edge.outbox.space import Ballast, free_bytes_of, megabytes
 from edge.support.clock import Clock
 from edge.support.disk import make_folder
@@ -149,7 +149,16 @@ class Store:
                 db.close()
                 raise
             self._db, self._ours = db, True
+            self._lay_out_journal()
         return self._db
+
+    def _lay_out_journal(self) -> None:
+        """Where there is room; without it all works the same, and writes more until the journal has grown."""
+        try:
+            if free_bytes_of(self._path.parent) >= self._keep_free_bytes + self._ballast.missing_bytes + JOURNAL_BYTES:
+                lay_out_journal(self._path)
+        except (OSError, TryAgainError) as error:
+            log.warning("%s: its journal cannot be laid out (%s)", self._path, error)
 
     def _close(self) -> None:
         if self._db is not None:
@@ -185,8 +194,9 @@ class Store:
             ) from error
         aside = set_aside(self._path)
         self._damaged = (
-            f"the outbox {self._path} was damaged ({error}) and renamed to {aside.name}: letters in it that were "
-            f"not delivered stay there (sqlite3 {aside} .recover shows them); new ones go to a new file"
+            f"the outbox {self._path} was damaged ({error}) and renamed to {aside.name}: letters in it that were not "
+            f"delivered stay there (sqlite3 {aside} .recover | sqlite3 {aside}.db gives what can be read, for "
+            f"spanhawk outbox list and flush --outbox {aside}.db); new ones go to a new file"
         )
         log.error("%s", self._damaged)
 

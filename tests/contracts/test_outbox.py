@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import os
 from datetime import datetime
 
 import pytest
@@ -191,7 +192,7 @@ def full_box(name, folder, confirmed):
     taken = []
     try:
         for n in range(450):
-            box.put([letter(n, b"x" * 4000)])
+            box.put([letter(n, os.urandom(4000))])
             taken.append(str(n))
             if confirmed:
                 box.done([str(n)])
@@ -209,11 +210,11 @@ def test_full_of_unconfirmed_letters_it_refuses_and_loses_none(name, tmp_path):
     with box:
         assert box.health().startswith("storage is full")
         with pytest.raises(TryAgainError, match="storage is full"):
-            box.put([letter("x", b"x" * 4000), letter("y", b"x" * 4000)])
+            box.put([letter("x", os.urandom(4000)), letter("y", os.urandom(4000))])
         assert box.counts() == EMPTY | {LetterState.PENDING: len(put)}
         assert sorted(ids(box.take(len(put)))) == sorted(put)
         box.done(put[:10])
-        box.put([letter("x", b"x" * 4000)])
+        box.put([letter("x", os.urandom(4000))])
         assert box.health() is None
         assert box.counts()[LetterState.SENT] == len(put) - 10
         assert ids(box.take(9)) == ["x"]

@@ -1,5 +1,6 @@
 """What happens on a disk of a few megabytes; each function runs alone in a process that has such a disk."""
 
+import random
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from edge.outbox.sqlite import Options, open_outbox
 from edge.support.clock import UTC, ManualClock
 from edge.support.errors import ConfigError, TryAgainError
 
-PAYLOAD = b"x" * 1500
+PAYLOAD = random.Random(1).randbytes(1500)
 
 
 def options(disk, **given):

@@ -19,7 +19,7 @@ from tests.outbox.boxes import ROOT, ids, letters, open_at
 def damaged_box(path, offset, junk):
     with open_at(path) as box:
         for n in range(100):
-            box.put(letters(f"{n}", f"{n}+"))
+            box.put([Letter(f"{n}{end}", "t", os.urandom(200), None) for end in ("", "+")])
     with path.open("r+b") as file:
         file.seek(offset)
         file.write(junk)

@@ -81,11 +81,11 @@ def test_folders_are_created(tmp_path):
 
 def test_room_comes_back_to_the_disk_after_purge(path):
     with open_at(path) as box:
-        box.put([Letter(f"{n}", "t", os.urandom(3000), None) for n in range(400)])
-        box.done([f"{n}" for n in range(400)])
+        box.put([Letter(f"{n}", "t", os.urandom(3000), None) for n in range(900)])
+        box.done([f"{n}" for n in range(900)])
         before = path.stat().st_size
         assert before > 1_000_000
-        assert box.purge() == 400
+        assert box.purge() == 900
         assert path.stat().st_size < before / 10
         assert (path.parent / "outbox.db-wal").stat().st_size == 0
 
@@ -144,7 +144,7 @@ def test_a_newer_schema_is_refused(path):
     with open_at(path) as box:
         box.put(letters("a"))
     ask(path, "PRAGMA user_version = 7")
-    with pytest.raises(ConfigError, match=r"newer spanhawk \(schema 7, this one knows 1\)"):
+    with pytest.raises(ConfigError, match=r"newer spanhawk \(schema 7, this one knows 2\)"):
         open_at(path)
 
 
@@ -170,15 +170,21 @@ def test_impossible_options(path, wrong):
 
 
 def test_a_reader_sees_a_running_outbox_without_hindering_it(path):
-    with open_at(path) as box:
+    """What was put at once, what became of it a second later."""
+    clock = clock_at(1)
+    with open_outbox(Options(path=path, ballast_bytes=0, min_free_bytes=0), clock) as box:
         box.put(letters("a", "b"))
         box.take(1)
         with open_reader(path) as reader:
-            assert reader.counts()[LetterState.PENDING] == 1
+            assert reader.counts()[LetterState.PENDING] == 2
+            clock.advance(10**9)
             box.put(letters("c"))
             assert [(s.letter.id, s.state.value, s.letter.put_ns) for s in reader.list(9)] == [
                 ("a", "sent", None), ("b", "pending", None), ("c", "pending", None),
             ]  # fmt: skip
+            assert reader.list(1)[0].letter.payload == letters("a")[0].payload
+            box.park("b", "no")
+            assert reader.counts()[LetterState.PARKED] == 1, "what an operator waits for is saved at once"
 
 
 def test_a_reader_of_a_closed_outbox(path):
@@ -221,7 +227,7 @@ def test_a_reader_who_may_only_read():
 def test_a_full_outbox_complains_once_a_minute_and_stays_full_until_there_is_room(tmp_path, caplog):
     """Confirmed letters that are too few to make room used to hide the trouble, for one second at a time."""
     clock = clock_at(1)
-    large = [Letter(f"{n}", "t", bytes(200_000), None) for n in range(20)]
+    large = [Letter(f"{n}", "t", os.urandom(200_000), None) for n in range(20)]
     options = Options(path=tmp_path / "o.db", ballast_bytes=0, min_free_bytes=0, max_bytes=1 << 20)
     with open_outbox(options, clock) as box:
         box.put(large[:1])
@@ -267,3 +273,62 @@ def test_a_disk_that_takes_its_time_holds_up_nobody_but_the_one_who_puts(path, m
         box.put(letters("third"))
         assert box.health() is None
         assert ids(box.take(9)) == ["first", "second", "third"]
+
+
+def test_what_became_of_letters_is_saved_with_the_next_put_a_second_later_and_at_the_end(path):
+    """A kill in between repeats them; nothing of what was put is lost by it."""
+    clock = clock_at(1)
+    saved = "SELECT count(*) FROM standing"
+    with open_outbox(Options(path=path, ballast_bytes=0, min_free_bytes=0), clock) as box:
+        box.put(letters("a", "b"))
+        box.done(ids(box.take(1)))
+        box.put(letters("c"))
+        assert ask(path, saved) == [(0,)]
+        clock.advance(10**9)
+        box.put(letters("d"))
+        assert ask(path, saved) == [(1,)]
+        box.done(["b"])
+        assert ask(path, saved) == [(1,)]
+    assert ask(path, "SELECT seq, state FROM standing") == [(1, 2), (2, 2)]
+    with open_at(path) as box:
+        assert ids(box.take(9)) == ["c", "d"]
+
+
+def test_ids_of_one_mark_are_two_letters(path, monkeypatch):
+    monkeypatch.setattr("edge.outbox.standing._mark", lambda id: 7)
+    with open_at(path) as box:
+        box.put(letters("a", "b", "a"))
+        box.done(["b"])
+        box.put(letters("b"))
+        assert ids(box.take(9)) == ["a"]
+    with open_at(path) as box:
+        assert box.again(["b", "nobody"]) == 1
+        assert ids(box.take(9)) == ["a", "b"]
+
+
+def test_a_letter_that_rotted_is_parked_and_holds_up_no_other(path):
+    with open_at(path) as box:
+        box.put(letters("a", "b", "c"))
+    ask(path, "UPDATE letter SET payload = x'ffff' WHERE id = 'b'")
+    with open_reader(path) as reader:
+        assert [s.letter.payload for s in reader.list(9)] == [letters("a")[0].payload, b"", letters("c")[0].payload]
+        assert "cannot be unpacked" in str(reader.list(9)[1].reason)
+        with pytest.raises(TryAgainError, match="cannot be unpacked"):
+            list(reader.undelivered())
+    with open_at(path) as box:
+        assert ids(box.take(9)) == ["a", "c"]
+        assert box.counts()[LetterState.PARKED] == 1
+        assert "cannot be unpacked" in str(box.list(9)[1].reason)
+
+
+def test_the_journal_is_laid_out_before_it_is_needed(path):
+    journal = path.with_name("outbox.db-wal")
+    with open_at(path) as box:
+        assert (journal.stat().st_size, journal.stat().st_blocks * 512) == (2 << 20, 2 << 20)
+        for n in range(300):
+            box.put([Letter(f"{n}", "t", os.urandom(2000), None)])
+        assert journal.stat().st_size == 2 << 20, "it is written over, and does not grow"
+        with path.open("rb") as file:
+            assert file.read(18)[16:] == (512).to_bytes(2, "big")
+    with open_at(path) as box:
+        assert len(box.list(999)) == 300

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -108,10 +109,12 @@ def test_a_real_flight_against_a_real_broker(tmp_path: Path, monkeypatch: pytest
     mosquitto_path()
     monkeypatch.chdir(tmp_path)
     masks = masks_table(default_bundle_path(), "litert", 1, {"overlap_px": 32})
+    begun_s = time.monotonic()
     found = end_to_end(masks, 1, (256, 320), fps=2.0, seconds=4.0)
+    beats = 2.0 * (time.monotonic() - begun_s)  # at most: on a busy machine the daemon is slow to start and to end
     assert found.broker == "mosquitto"
     assert found.detections >= found.frames >= 1
-    assert 5 <= found.frames + found.missed <= 10, "two beats a second, without the first two seconds and the last"
+    assert 5 <= found.frames + found.missed <= beats, "two beats a second, without the first two seconds and the last"
     assert min(p50 for p50, _ in found.parts_ms.values()) > 0
     assert 0 < found.stored_p50_ms < found.p50_ms <= found.p90_ms <= found.p99_ms <= found.max_ms
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"
