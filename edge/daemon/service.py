@@ -134,7 +134,7 @@ class Service:
 
     def _fly(self, stop: threading.Event, camera: NewestFrame, pipeline: Pipeline, ground: Ground) -> None:
         """The inference loop; a recording given as camera ends it."""
-        # What is here now stays until the end. Searched for garbage it would hold up a frame for 20 ms now and then.
+        # What is here now stays until the end; to search it for garbage takes some 15 ms, and may fall into a frame.
         gc.collect()
         gc.freeze()
         try:
