@@ -7,6 +7,7 @@
 # make wheel  the wheel that goes on the drone
 # make deb    the Debian package for a board: BOARD=arm64-python3.11 (Raspberry Pi OS Bookworm), arm64-python3.13, …
 # make card   an image that installs spanhawk at the first boot: IMAGE=raspios-arm64.img.xz CONFIG=card.toml OUT=drone1.img
+# make image  a whole system of Debian for an arm64 board that starts by UEFI: CONFIG=card.toml OUT=drone1.img; as root
 # make test-picamera  the Raspberry Pi camera's source on real picamera2 and libcamera, in a container; as root
 # make test-arm64  the wheel on an emulated arm64 processor: int8 answers to the bit, a flight, the outbox; as root, 10 minutes
 # make test-arm64-system  a card on a whole emulated arm64 board: first boot, limits, watchdog, power cuts; as root, 2 hours
@@ -16,7 +17,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= spanhawk-demo
 
-.PHONY: demo ground-demo leaflet test faults card test-system test-picamera test-arm64 test-arm64-system lint bench wheel deb clean system-packages container-packages board-packages
+.PHONY: demo ground-demo leaflet test faults card image test-system test-picamera test-arm64 test-arm64-system lint bench wheel deb clean system-packages container-packages board-packages
 
 demo: $(VENV)/.flies
 	$(BIN)/spanhawk demo --out $(OUT)
@@ -73,6 +74,12 @@ card: system-packages $(VENV)/.builds
 	@[ -n "$(IMAGE)" ] || { echo "make card: IMAGE= is missing: Raspberry Pi OS Lite (64-bit), .img or .img.xz" >&2; exit 2; }
 	$(if $(DEB),,$(MAKE) --no-print-directory deb BOARD=arm64-python3.13)
 	$(BIN)/python -m card "$(IMAGE)" "$(OUT)" --config "$(CONFIG)" \
+	  --deb "$(or $(DEB),$$(ls -t dist/spanhawk_*_arm64-python3.13.deb | head -n 1))"
+
+image: OUT = spanhawk.img
+image: system-packages container-packages board-packages $(VENV)/.builds
+	$(if $(DEB),,$(MAKE) --no-print-directory deb BOARD=arm64-python3.13)
+	$(BIN)/python -m card.debian "$(OUT)" --config "$(CONFIG)" \
 	  --deb "$(or $(DEB),$$(ls -t dist/spanhawk_*_arm64-python3.13.deb | head -n 1))"
 
 test-system: $(VENV)/.builds container-packages
@@ -136,7 +143,7 @@ container-packages:
 	fi
 
 # What emulates a board: the machine, its disk, and user-mode emulation for the making of its system.
-EMULATOR := qemu-system-arm qemu-user-static binfmt-support nbdkit nbdkit-plugin-python openssh-client dosfstools fdisk
+EMULATOR := qemu-system-arm qemu-efi-aarch64 qemu-user-static binfmt-support nbdkit nbdkit-plugin-python openssh-client dosfstools fdisk
 board-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  dpkg -s $(EMULATOR) >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(EMULATOR) >/dev/null; }; \

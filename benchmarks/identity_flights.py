@@ -186,10 +186,14 @@ def inventoried(flight: Flown, variant: str, folder: Path) -> Flight:
         at = told.placed
         if at.rebased is not None:
             placed[at.chart] = [(through(at.rebased, chart), wall) for chart, wall in placed.get(at.chart, [])]
+        if at.bent is not None:
+            placed[at.chart] = [(at.bent(chart), wall) for chart, wall in placed.get(at.chart, [])]
         pair = through(at.to_chart, grid), through(np.linalg.inv(shot.to_frame), grid)
         placed.setdefault(at.chart, []).append(pair)
         shots.append(shot)
     last |= {state.number: state for state in inventory.finish()}
+    for bend in inventory.bends:
+        placed[bend.chart] = [(bend(chart), wall) for chart, wall in placed.get(bend.chart, [])]
     to_wall = {}
     for chart, pairs in placed.items():
         ours, walls = (np.concatenate([pair[i] for pair in pairs]) for i in (0, 1))

@@ -4,10 +4,9 @@ One thread; per frame the process's CPU time over five frames in a row, minimum 
 not count.
 Tracing and measuring alone, of the same mask, stand beside each loop, and so does the decoder's own time for the same
 JPEG: no replay can do without it.
-The model's input covers the whole frame (one tile) when ``--bundle`` says so; otherwise the bare time is that of
-all the tiles the frame takes.
+The bare time is that of all the tiles the frame takes, at their size; ``--largest-tile 4`` makes the frame one tile.
 
-    python benchmarks/loop.py --bundle models/bundles/fast-unet-720p --rounds 20 --json out/loop.json
+    python benchmarks/loop.py --rounds 20 --json out/loop.json
 """
 
 from __future__ import annotations
@@ -33,11 +32,8 @@ import numpy as np
 from benchmarks import tables
 from edge.frames import Camera, Frame, synthetic
 from edge.frames.decode import decode
-from edge.masks import tiles
-from edge.masks.artifacts import TFLITE
 from edge.masks.bundle import default_bundle_path, load_bundle
-from edge.masks.interpreter import open_network
-from edge.masks.segmenter import DEFAULT_OVERLAP_PX
+from edge.masks.golden import Network
 from edge.measurers import LineMeasurer, Measures
 from edge.outcome import Flight, Outcome
 from edge.pipeline import Pipeline
@@ -61,15 +57,15 @@ def main() -> None:
     before = board.state()
     cv2.setNumThreads(1)
     bundle = load_bundle(arguments.bundle or default_bundle_path())
-    network = open_network(bundle, TFLITE, 1)
-    tile = bundle.card.input
-    count = len(tiles.plan(HEIGHT_PX, WIDTH_PX, tile.height, tile.width, DEFAULT_OVERLAP_PX))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         loops = {
-            name: stack.enter_context(_Loop(source, arguments.bundle, folder / name.replace(" ", "-").replace(",", "")))
+            name: stack.enter_context(_Loop(source, arguments, folder / name.replace(" ", "-").replace(",", "")))
             for name, source in _sources(arguments.picture, folder).items()
         }
+        for loop in loops.values():
+            loop.step()
+        network, count = next(iter(loops.values())).network
         bare: list[float] = []
         photo = (folder / "photos" / "0.jpg").read_bytes()
         decoding: list[float] = []
@@ -95,6 +91,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bundle", type=Path, help="default: the one that ships")
     parser.add_argument("--picture", type=Path, help="a 1280x720 photo to fly over; default: a rendered frame")
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--largest-tile", type=float, default=2.0, help="as in the [masks] table (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE")
     return parser.parse_args()
 
@@ -149,8 +146,8 @@ def _clock() -> ManualClock:
 class _Loop:
     """A replay without an end, one frame per ``step``: what ``spanhawk replay`` does for each."""
 
-    def __init__(self, source: dict[str, object], bundle: Path | None, out: Path) -> None:
-        self._source, self._bundle, self._out = source, bundle, out
+    def __init__(self, source: dict[str, object], arguments: argparse.Namespace, out: Path) -> None:
+        self._source, self._arguments, self._out = source, arguments, out
         self.detections = 0
         self._measurer = LineMeasurer(Measures())
 
@@ -160,7 +157,8 @@ class _Loop:
             table = {
                 "threads": 1,
                 "unsigned": "allow",
-                **({} if self._bundle is None else {"bundle": str(self._bundle)}),
+                "largest_tile": self._arguments.largest_tile,
+                **({} if self._arguments.bundle is None else {"bundle": str(self._arguments.bundle)}),
             }
             segmenter, navigator, outbox = (
                 stack.enter_context(backends.open_backend(room, opener, settings, clock, where=room, default=default))
@@ -170,6 +168,7 @@ class _Loop:
                     ("edge.outbox", "open_outbox", {}, "memory"),
                 )
             )
+            self._segmenter: Any = segmenter
             self._recorder = stack.enter_context(Recorder(self._out, masks=False, overlays=False))
             flight = Flight.of("bench", "bench")
             self._pipeline = Pipeline(segmenter, navigator, outbox, flight, Measures(), clock)
@@ -189,6 +188,11 @@ class _Loop:
         self._recorder.write(outcome, self._pipeline)
         self.detections = len(outcome.features)
         self._mask = outcome.mask
+
+    @property
+    def network(self) -> tuple[Network, int]:
+        """What runs one tile of the newest frame, and how many tiles that is."""
+        return self._segmenter.network, len(self._segmenter.plan)
 
     def trace(self) -> None:
         """Trace and measure the last frame's mask once more: what that is of a ``step``."""

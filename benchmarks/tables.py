@@ -58,6 +58,10 @@ def latency(result: dict[str, Any]) -> str:
             f"{flown['broker']} on loopback, {flown['detections']} detections: p50 {flown['p50_ms']:.0f} ms, "
             f"p99 {flown['p99_ms']:.0f} ms, {flown['periods']:.2f} frame periods; {flown['missed']} frames missed.",
         ]
+        parts = flown.get("parts_ms", {})  # results of earlier versions have none
+        if parts:
+            words = ", ".join(f"{name} {p50:.1f} and {p99:.1f}" for name, (p50, p99) in parts.items())
+            lines[-1] += f" Of that, p50 and p99 in ms: {words}."
     return "\n".join(lines)
 
 

@@ -74,7 +74,9 @@ def make(source: Path, out: Path, config_file: Path, deb: Path) -> None:
 
 def _files(folder: Path, card: settings.CardFile, opened: image.Image, deb: Path) -> Mapping[str, Path]:
     """Everything that is written, by its name in the boot partition."""
-    payload = {"first-boot.sh": Path(__file__).with_name("first-boot.sh"), "spanhawk.deb": deb}
+    here = Path(__file__).parent
+    payload = {"first-boot.sh": here / "first-boot.sh", "spanhawk.deb": deb}
+    payload["sysusers-spanhawk.conf"] = here.parent / "systemd/host/sysusers-spanhawk.conf"
     payload |= {f"packages/{path.name}": path for path in card.options.packages}
     payload["spanhawk.toml"] = _put(folder / "spanhawk.toml", card.configuration.encode())
     for name, secret in card.secrets.items():

@@ -54,7 +54,7 @@ def _user_data(options: CardOptions) -> dict[str, Any]:
         "lock_passwd": options.password is None,
     }
     if options.password is not None:
-        user["passwd"] = _crypt(options.password)
+        user["passwd"] = crypt(options.password)
     if options.ssh_keys:
         user["ssh_authorized_keys"] = list(options.ssh_keys)
     return {
@@ -65,6 +65,11 @@ def _user_data(options: CardOptions) -> dict[str, Any]:
         "bootcmd": [["/bin/sh", FIRST_BOOT, "prepare"]],
         "runcmd": [["systemctl", "enable", "--now", "ssh"]],
     }
+
+
+def netplan(options: CardOptions) -> str:
+    """The network as netplan reads it itself."""
+    return _yaml({"network": _network(options)})
 
 
 def _network(options: CardOptions) -> dict[str, Any]:
@@ -91,7 +96,7 @@ def wpa_key(ssid: str, password: str) -> str:
     return hashlib.pbkdf2_hmac("sha1", password.encode(), ssid.encode(), 4096, 32).hex()
 
 
-def _crypt(password: str) -> str:
+def crypt(password: str) -> str:
     """The password as /etc/shadow has it (SHA-512). Raises DeviceError without openssl."""
     if shutil.which("openssl") is None:
         raise DeviceError("openssl is not installed, and a password is to be hashed; apt install openssl")

@@ -67,8 +67,8 @@ RestartPreventExitStatus=2 69 78
 WantedBy=multi-user.target
 END
   mv "$UNIT.new" "$UNIT"
+  systemctl enable --quiet --no-reload spanhawk-card.service
   systemctl daemon-reload
-  systemctl enable --quiet spanhawk-card.service
   systemctl start --no-block spanhawk-card.service
 }
 
@@ -84,8 +84,7 @@ install_all() {
 
   tell "GOING ON" "putting the configuration in place"
   # The service reads its configuration as a member of its group, which the package would make later.
-  dpkg-deb --fsys-tarfile "$HERE/spanhawk.deb" |
-    tar -xO ./usr/share/spanhawk/host/sysusers-spanhawk.conf | systemd-sysusers - ||
+  systemd-sysusers "$HERE/sysusers-spanhawk.conf" ||
     fail 75 "the user spanhawk cannot be made; see journalctl -u spanhawk-card"
   install -d -o root -g spanhawk -m 0750 "$ETC"
   install -d -o root -g root -m 0700 "$ETC/credentials"
@@ -99,9 +98,12 @@ install_all() {
   for further in "$HERE"/packages/*.deb; do
     [ ! -e "$further" ] || set -- "$further" "$@"
   done
-  DEBIAN_FRONTEND=noninteractive dpkg --install "$@" >"$STATE/installer" 2>&1 ||
-    fail 75 "the package cannot be installed: $(grep -aE '^(spanhawk|dpkg):' "$STATE/installer" | head -n 1)"
+  # Not each file by itself goes to the card at once: all do when the installer ends a version, and a cut before that
+  # begins anew.
+  DEBIAN_FRONTEND=noninteractive dpkg --force-unsafe-io --install "$@" >"$STATE/installer" 2>&1 ||
+    fail 75 "the package cannot be installed: $(grep -aE -A 1 '^(spanhawk|dpkg):' "$STATE/installer" | head -n 2 | tr -s '\n ' ' ')"
 
+  sync
   payload >"$STATE/done.new" && sync -f "$STATE" && mv "$STATE/done.new" "$STATE/done" && sync -f "$STATE"
   if systemctl is-active --quiet spanhawk; then
     tell DONE "spanhawk runs"
@@ -120,7 +122,9 @@ put() {
 # Secrets do not stay where each laptop reads them, and the boot partition needs its room for kernels.
 tidy() {
   is_done || return 0
-  rm -rf "$HERE/credentials" "$HERE/packages" "$HERE/spanhawk.deb" "$HERE/spanhawk.toml"
+  for file in credentials packages spanhawk.deb spanhawk.toml sysusers-spanhawk.conf; do
+    rm -rf "${HERE:?}/$file"
+  done
   systemctl disable --quiet spanhawk-card.service 2>/dev/null || true
 }
 

@@ -14,22 +14,10 @@ from edge.support.errors import DeviceError, UsageError
 
 def check(deb: Path, further: Sequence[Path], system: System, camera: str) -> None:
     """Raise UsageError where the packages do not fit the image's system; ``camera`` is the configuration's backend."""
+    check_kind(deb, system.architecture, system.python, system.name)
     fields = {path: _fields(path) for path in (deb, *further)}
-    mine = fields[deb]
-    if mine["Package"] != "spanhawk":
-        raise UsageError(f"{deb}: is the package {mine['Package']}, not spanhawk; make it with make deb")
     for path, field in fields.items():
-        if field["Architecture"] not in (system.architecture, "all"):
-            raise UsageError(
-                f"{path}: is for {field['Architecture']} and the image for {system.architecture}; "
-                f"make deb BOARD={system.architecture}-python{system.python}"
-            )
-    wanted = re.search(r"python3 \(>= ([\d.]+)\)", mine["Depends"])
-    if wanted is not None and wanted[1] != system.python:
-        raise UsageError(
-            f"{deb}: is for Python {wanted[1]} and {system.name} has {system.python}; "
-            f"make deb BOARD={system.architecture}-python{system.python}"
-        )
+        _check_architecture(path, field, system.architecture, system.python)
     there = system.packages | {field["Package"] for field in fields.values()}
     needed = [name for field in fields.values() for name in _names(field["Depends"], there)]
     needed += ["python3-picamera2"] if camera == "picamera" and "python3-picamera2" not in there else []
@@ -37,6 +25,27 @@ def check(deb: Path, further: Sequence[Path], system: System, camera: str) -> No
         raise UsageError(
             f"{system.name} lacks {', '.join(sorted(set(needed)))}, and the board may have no network; take an image "
             "that has it, or name its .deb (and what that needs) in [card] packages"
+        )
+
+
+def check_kind(deb: Path, architecture: str, python: str, system: str = "the image") -> None:
+    """Raise UsageError unless it is spanhawk's package for this processor and Python."""
+    field = _fields(deb)
+    if field["Package"] != "spanhawk":
+        raise UsageError(f"{deb}: is the package {field['Package']}, not spanhawk; make it with make deb")
+    _check_architecture(deb, field, architecture, python)
+    wanted = re.search(r"python3 \(>= ([\d.]+)\)", field["Depends"])
+    if wanted is not None and wanted[1] != python:
+        raise UsageError(
+            f"{deb}: is for Python {wanted[1]} and {system} has {python}; make deb BOARD={architecture}-python{python}"
+        )
+
+
+def _check_architecture(path: Path, field: dict[str, str], architecture: str, python: str) -> None:
+    if field["Architecture"] not in (architecture, "all"):
+        raise UsageError(
+            f"{path}: is for {field['Architecture']} and the image for {architecture}; "
+            f"make deb BOARD={architecture}-python{python}"
         )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
-from convert import finetune
+from convert import ConversionError, finetune
 from convert.frames import Float, UInt8, doubts, to_float
 from convert.pixels import check_statistics
 from convert.quantize import Quantized, open_interpreter, quantize, run
@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 FRAMES = 24
 """Frames set aside, beside those that set the ranges."""
+SAME_LOGITS = 0.01
+"""A class whose logits for all pictures lie this close together answers none of them: a third of the smallest step that
+int8 has for logits of -4 to 4."""
 
 
 def set_aside(pictures: Sequence[UInt8]) -> tuple[list[UInt8], list[UInt8]]:
@@ -31,16 +34,40 @@ def set_aside(pictures: Sequence[UInt8]) -> tuple[list[UInt8], list[UInt8]]:
 def warn(source: Source, pictures: Sequence[UInt8]) -> None:
     """Warn about frames that will not set sound ranges; which hold a crack, the float network says itself.
 
-    Raises ConversionError where the network was plainly trained on other pixels (`convert.pixels`).
+    Raises ConversionError where the network was plainly trained on other pixels (`convert.pixels`), and where what it
+    answers does not depend on the picture.
     """
     check_statistics(source.path, source.model, pictures)
-    cracked = None
-    if source.kind == SEGMENTER:
-        edge = _edges(source)
-        bar = tqdm(pictures, desc="looking at the frames", unit="frame", mininterval=1)
-        cracked = sum(bool((np.asarray(source.model.predict_on_batch(to_float(one))) >= edge).any()) for one in bar)
-    for doubt in doubts(len(pictures), cracked):
+    edge, cracked = _edges(source), 0
+    low, high = np.float32(np.inf), np.float32(-np.inf)
+    for one in tqdm(pictures, desc="looking at the frames", unit="frame", mininterval=1):
+        answer = np.asarray(source.model.predict_on_batch(to_float(one)))[0]
+        cracked += source.kind == SEGMENTER and bool((answer >= edge).any())
+        if source.kind == CLASSIFIER:
+            answer = answer[1:] - answer[0]  # sound comes first, and what decides is how far a class is above it
+        low, high = np.minimum(low, answer), np.maximum(high, answer)
+    if len(pictures) > 1:
+        _check_answers(source, np.asarray(high - low), np.asarray(high))
+    for doubt in doubts(len(pictures), cracked if source.kind == SEGMENTER else None):
         log.warning("calibration: %s", doubt)
+
+
+def _check_answers(source: Source, spread: Float, highest: Float) -> None:
+    """Refuse a network that answers the same for a kind of damage whatever it sees.
+
+    `spread`: highest less lowest logit over all pictures, for each output that is damage, (h, w, c) or (c,); `highest`
+    likewise.
+    """
+    count = len(source.damage)
+    # From picture to picture, not from pixel to pixel: zeros around a picture make even a dead network's rim differ.
+    most = spread.reshape(-1, count, spread.shape[-1] // count).max(axis=(0, 2))
+    same = [name for name, logits in zip(source.damage, most, strict=True) if logits <= SAME_LOGITS]
+    if same:
+        raise ConversionError(
+            f"{source.path}: the answer for {', '.join(same)} is the same for every picture (logits up to "
+            f"{float(highest.max()):.3g}, whatever is shown), so it finds nothing; "
+            "give weights that were trained."
+        )
 
 
 def round_weights(

@@ -112,7 +112,10 @@ class FlightMap:
 
     def finish(self) -> list[Letter]:
         """Letters for all that is not yet reported of the flight's cracks; no frame follows."""
-        return [self.letter(state) for state in self.inventory.finish()]
+        told = self.inventory.finish()
+        for bend in self.inventory.bends:
+            self._coverage.bend(bend)
+        return [self.letter(state) for state in told]
 
     def cracks(self) -> list[dict[str, Any]]:
         """The last revision of each of the flight's cracks, as it was published: Features of ``spanhawk/crack/1``.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -48,8 +49,10 @@ class Pipeline:
         clock: Clock,
         proof: Proof | None = None,
         inventory: Inventory | None = None,
+        stored: Callable[[], object] = lambda: None,
     ) -> None:
-        """``proof`` None: no evidence is kept; ``inventory``: what an earlier run of this flight knew of its cracks."""
+        """``proof`` None: no evidence is kept; ``inventory``: what an earlier run of this flight knew of its cracks;
+        ``stored`` is called as soon as new letters are in the outbox."""
         self._segmenter = segmenter
         self._navigator = navigator
         self._outbox = outbox
@@ -63,6 +66,7 @@ class Pipeline:
         self._focal_mm = measures.scale.focal_length_mm
         self._proof = proof
         self._clock = clock
+        self._stored = stored
         # Names are for what has a course: the first class that is measured as lines.
         lines = [kind.name for kind in segmenter.classes if kind.measure == "line"]
         named = lines[0] if lines and flight.cracks_topic is not None else None
@@ -106,15 +110,17 @@ class Pipeline:
         recognised = self._recognise(frame, measured, moment, view, picture)
         described, places = self._describe(frame, mask, measured, nav, moment, view, picture, recognised)
         features = tuple(one for one in described if one["properties"]["seq"] > 0)
-        seen = self.map.judge(frame, mask, view, recognised.placed)
-        record = frame_record(frame, nav, moment, seen)
         letters = [self._letter(found) for found in features]
         letters += [self.map.letter(state) for state in recognised.revisions]
         self._seq += len(features)  # only now: a frame that cannot be described or encoded leaves no gap
         times.append(stopwatch_ns())
         self._store(letters)
         times.append(stopwatch_ns())
-        stages = ("segment", "trace", "locate", "encode", "store")
+        # Only now: no letter needs it, and each is the sooner on its way.
+        seen = self.map.judge(frame, mask, view, recognised.placed)
+        record = frame_record(frame, nav, moment, seen)
+        times.append(stopwatch_ns())
+        stages = ("segment", "trace", "locate", "encode", "store", "judge")
         took = {stage: (after - before) / 1e6 for stage, before, after in zip(stages, times, times[1:], strict=False)}
         payloads = tuple(letter.payload for letter in letters[: len(features)])
         return Outcome(
@@ -240,6 +246,7 @@ class Pipeline:
             while self._unstored:
                 self._outbox.put(self._unstored[0])
                 self._unstored.popleft()
+                self._stored()
         except TryAgainError as error:
             while sum(map(len, self._unstored)) > MAX_UNSTORED:
                 self._lost += len(self._unstored.popleft())

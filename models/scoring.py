@@ -49,14 +49,22 @@ def rule_of(scorer: Scorer) -> ReportRule | None:
     return scorer.rule if isinstance(scorer, _Bundle) else None
 
 
+def second_looks_of(scorer: Scorer) -> int:
+    """How many runs of the network looked again at a part of the pictures scored so far."""
+    return scorer.second_looks if isinstance(scorer, _Bundle) else 0
+
+
 def open_scorer(
     path: Path,
     size: tuple[int, int] = (512, 512),
     threshold: float | None = None,
     name: str | None = None,
     stride_px: int = STRIDE_PX,
+    second_look: int = 0,
 ) -> Scorer:
     """Open a bundle folder, or a `.keras` file.
+
+    `second_look`: runs that a bundle may take for a picture beside its tiles, as `[masks] second_look`.
 
     A U-Net works in tiles of `size` = (height, width) px, the windows of a patch classifier slide by `stride_px`.
 
@@ -67,7 +75,9 @@ def open_scorer(
     if path.is_dir():
         if threshold is not None:
             raise DataError(f"{path} is a bundle: its threshold stands on its card; --threshold is for .keras files.")
-        return _Bundle(path, name)
+        return _Bundle(path, name, second_look)
+    if second_look:
+        raise DataError(f"{path} is no bundle folder: --second-look is for bundles.")
     if path.suffix == ".keras" and path.is_file():
         return _open_keras(path, size, threshold, name, stride_px)
     raise DataError(f"{path} is neither a bundle folder (with card.json) nor a .keras file.")
@@ -153,10 +163,11 @@ class _Windows:
 
 
 class _Bundle:
-    def __init__(self, path: Path, name: str | None) -> None:
+    def __init__(self, path: Path, name: str | None, second_look: int) -> None:
         from edge.masks import litert
 
-        options = litert.Options(bundle=path, unsigned="allow")  # scoring one's own work before it is signed
+        # One's own work is scored before it is signed.
+        options = litert.Options(bundle=path, unsigned="allow", second_look=second_look)
         self._segmenter: Segmenter = litert.open_segmenter(options, SystemClock())
         names = [kind.name for kind in self._segmenter.classes]
         if name is not None and name not in names:
@@ -164,7 +175,9 @@ class _Bundle:
         self._index = 0 if name is None else names.index(name)
         kind = self._segmenter.classes[self._index]
         self.name, self.threshold, self.rule = self._segmenter.model, kind.threshold, kind.rule
+        self.second_looks = 0
 
     def score(self, rgb: UInt8) -> UInt8:
         mask = self._segmenter.segment(Frame(seq=0, exposed_ns=0, exposure_us=None, rgb=rgb))
+        self.second_looks += mask.second_looks
         return mask.classes[self._index].score

@@ -117,8 +117,9 @@ def measure(
     thresholds: Sequence[float],
     limits_px: Sequence[float],
     rules: Sequence[ReportRule] = (),
+    stricter: float = 0.0,
 ) -> Table:
-    """Score every tile once and count at every threshold under every limit and rule.
+    """Score every tile once and count at every threshold under every limit and rule, each `stricter` by as much.
 
     No threshold: the scorer's own. Neither limits nor rules: the rule on the bundle's card, where it has none the limit
     of length that then holds.
@@ -141,7 +142,7 @@ def measure(
         for j, level in enumerate(levels):
             found = traced(score, tile.rgb, preprocess.threshold_code(level))
             for k, (limit, rule) in enumerate(ways):
-                kept = sift(found, ReportOptions(sure_length_px=limit), rule).traced
+                kept = sift(found, ReportOptions(sure_length_px=limit, stricter=stricter), rule).traced
                 counts[i, j * len(ways) + k] = counted(kept.reported(), len(kept.cracks), tile, near, hairline)
     return Table(tiles=tiles, settings=settings, counts=counts)
 

@@ -11,7 +11,8 @@
 #
 # /opt/spanhawk/versions/NAME holds a version: its venv and its units. /opt/spanhawk/current is the one that runs; it is
 # switched by one rename, so that a power cut leaves the old or the new. A version that does not start is rolled back.
-# /opt/spanhawk/packages/NAME holds the pinned packages, shared by versions that pin the same.
+# /opt/spanhawk/packages/NAME holds the pinned packages, shared by versions that pin the same. The Debian package brings
+# both unpacked; they are linked from there, and stay when dpkg replaces its own files.
 set -euo pipefail
 
 ROOT=/opt/spanhawk
@@ -30,7 +31,7 @@ die() { # CODE SENTENCE
 main() {
   local verb=${1:-}
   [ $# -gt 0 ] && shift
-  WHEEL='' WHEELHOUSE='' CONFIG='' APT=yes START=yes
+  WHEEL='' WHEELHOUSE='' CONFIG='' APT=yes START=yes SCRATCH=''
   while [ $# -gt 0 ]; do
     case $1 in
       --wheel | --wheelhouse | --config)
@@ -96,11 +97,17 @@ put_on() {
 
 check_machine() {
   command -v systemctl >/dev/null || die 69 "there is no systemd here; spanhawk's service needs it"
-  [ -d /run/systemd/system ] || die 69 "systemd is not running here (a chroot, a container?); install on the board itself"
+  if ! live; then
+    START=no
+    say "systemd does not run here, so this root is for a board that is not on: the service starts when it boots"
+  fi
   local free
   free=$(df --output=avail -m "$ROOT" | tail -1)
   [ "$free" -ge "$KEEP_FREE_MB" ] || die 75 "$free MB free for $ROOT, $KEEP_FREE_MB are needed; make room, then again"
 }
+
+# Whether this root is what runs; else it is an image in the making (mmdebstrap, rpi-image-gen).
+live() { [ -d /run/systemd/system ]; }
 
 requirements_file() {
   local arch python file
@@ -135,12 +142,16 @@ find_wheel() {
   fi
   [ -e "$HERE/../pyproject.toml" ] || die 2 "no wheel beside $HERE/install.sh and no checkout above it; give --wheel FILE"
   say "building the wheel"
-  BUILD=$(mktemp -d)
-  trap 'rm -rf "$BUILD"' EXIT
-  python3 -m venv "$BUILD/venv"
-  "$BUILD/venv/bin/pip" wheel --quiet --no-deps --wheel-dir "$BUILD" "$HERE/.." ||
+  pip wheel --quiet --no-deps --wheel-dir "$SCRATCH" "$HERE/.." ||
     die 75 "the wheel could not be built (see above); check the network, then again"
-  WHEEL=$(echo "$BUILD"/spanhawk-*.whl)
+  WHEEL=$(echo "$SCRATCH"/spanhawk-*.whl)
+}
+
+# In an environment that is gone when this ends; WORDS of pip
+pip() {
+  [ -n "$SCRATCH" ] || { SCRATCH=$(mktemp -d) && trap 'rm -rf "$SCRATCH"' EXIT; }
+  [ -x "$SCRATCH/venv/bin/pip" ] || python3 -m venv "$SCRATCH/venv"
+  "$SCRATCH/venv/bin/pip" "$@"
 }
 
 # The version and what the wheel is made of: two builds of one version number lie side by side.
@@ -151,19 +162,27 @@ version_name() {
 }
 
 build_version() { # NAME REQUIREMENTS
-  local home=$ROOT/versions/$1 site=() packages
+  local home=$ROOT/versions/$1 site=() packages lib
   say "building version $1"
   rm -rf "$home" # what a power cut left
   mkdir -p "$home/systemd"
   # picamera2 and libcamera are apt's; the venv's own packages come before them.
   has_picamera2 && site=(--system-site-packages)
-  python3 -m venv "${site[@]}" "$home/venv"
+  python3 -m venv --without-pip "${site[@]}" "$home/venv"
+  lib=$(echo "$home"/venv/lib/python3*/site-packages)
   packages=$ROOT/packages/$(basename "$2" .txt)-$(sha256sum "$2" | cut -c1-8)
-  [ -d "$packages" ] || build_packages "$home/venv/bin/pip" "$2" "$packages"
+  [ -d "$packages" ] || build_packages "$2" "$packages"
   # Read after the venv's own folder and before the system's.
-  echo "$packages" >"$(echo "$home"/venv/lib/python3*/site-packages)/spanhawk-packages.pth"
+  echo "$packages" >"$lib/spanhawk-packages.pth"
   echo "${packages##*/}" >"$home/packages"
-  "$home/venv/bin/pip" install --quiet --disable-pip-version-check --no-index --no-deps "$WHEEL"
+  if [ -d "$HERE/versions/$1" ]; then
+    link_tree "$HERE/versions/$1" "$lib"
+  else # a wheel of Python alone is installed when it is unpacked
+    python3 -m zipfile -e "$WHEEL" "$lib" || die 2 "$WHEEL is damaged; build it again"
+  fi
+  byte_code "$lib"
+  printf '#!%s\nimport sys\n\nfrom edge.cli import main\n\nsys.exit(main())\n' "$home/venv/bin/python" >"$home/venv/bin/spanhawk"
+  chmod 0755 "$home/venv/bin/spanhawk"
   if [ ${#site[@]} -gt 0 ] && ! "$home/venv/bin/python" -c 'import picamera2' 2>"$home/why"; then
     die 69 "picamera2 does not work beside the pinned packages ($(tail -1 "$home/why")); report this with your OS version"
   fi
@@ -175,16 +194,36 @@ build_version() { # NAME REQUIREMENTS
   sync -f "$home"
 }
 
-build_packages() { # PIP REQUIREMENTS FOLDER
+build_packages() { # REQUIREMENTS FOLDER
   local index=()
-  rm -rf "$3.part"
-  [ -z "$WHEELHOUSE" ] && [ -d "$HERE/wheelhouse" ] && WHEELHOUSE=$HERE/wheelhouse
-  [ -z "$WHEELHOUSE" ] || index=(--no-index --find-links "$WHEELHOUSE")
-  say "installing the pinned packages of $(basename "$2")"
-  "$1" install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --no-deps "${index[@]}" \
-    --target "$3.part" -r "$2" || die 75 "the packages could not be installed (see above); nothing was changed"
+  rm -rf "$2.part"
+  mkdir -p "${2%/*}"
+  if [ -z "$WHEELHOUSE" ] && [ -d "$HERE/packages/${2##*/}" ]; then
+    link_tree "$HERE/packages/${2##*/}" "$2.part"
+  else
+    [ -z "$WHEELHOUSE" ] || index=(--no-index --find-links "$WHEELHOUSE")
+    say "installing the pinned packages of $(basename "$1")"
+    pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --no-deps --no-compile \
+      "${index[@]}" --target "$2.part" -r "$1" ||
+      die 75 "the packages could not be installed (see above); nothing was changed"
+  fi
+  byte_code "$2.part"
   sync -f "$ROOT"
-  mv "$3.part" "$3"
+  mv "$2.part" "$2"
+}
+
+# FROM TO: the same files under a second name where that is possible, else a copy
+link_tree() {
+  mkdir -p "$2"
+  cp -al "$1/." "$2" 2>/dev/null || cp -a --remove-destination "$1/." "$2"
+}
+
+# The service may not write, so byte code that is not there now is made again at each start.
+byte_code() { # FOLDER
+  [ -z "$(find "$1" -name '*.pyc' -print -quit)" ] || return 0
+  say "compiling ${1##*/}"
+  # A file that does not compile is not Python of this version (templates are among them).
+  python3 -W ignore -m compileall -qq "$1" || true
 }
 
 host_files() { # NAME
@@ -281,8 +320,9 @@ link_units() {
   ln -sfn "$ROOT/current/venv/bin/spanhawk" /usr/local/bin/spanhawk
   ln -sfn "$ROOT/current/systemd/install.sh" /usr/local/sbin/spanhawk-install
   older_systemd
+  systemctl enable --quiet --no-reload spanhawk.service spanhawk-prune.timer
+  live || return 0
   systemctl daemon-reload
-  systemctl enable --quiet spanhawk.service spanhawk-prune.timer
   systemctl start spanhawk-prune.timer
 }
 
@@ -300,10 +340,10 @@ older_systemd() {
   } >"$drop_in"
 }
 
-# Type=notify: start returns when the daemon says READY or gave up.
+# Type=notify: it returns when the daemon says READY, ends, or has taken the unit's TimeoutStartSec.
 comes_up() {
   systemctl reset-failed spanhawk 2>/dev/null || true
-  timeout 90 systemctl restart spanhawk || return 1
+  systemctl restart spanhawk || return 1
   local restarts
   restarts=$(systemctl show -p NRestarts --value spanhawk)
   sleep "$HOLD_S"
@@ -389,7 +429,7 @@ uninstall() {
     /etc/udev/rules.d/60-spanhawk.rules /etc/systemd/journald.conf.d/spanhawk.conf
   # What its owner added there stays.
   [ ! -d "$UNITS/spanhawk.service.d" ] || rmdir --ignore-fail-on-non-empty "$UNITS/spanhawk.service.d"
-  systemctl daemon-reload
+  ! live || systemctl daemon-reload
   rm -rf "$ROOT"
   say "taken off; $ETC (configuration) and /var/lib/spanhawk (flights) stay, delete them yourself if you mean it"
 }

@@ -109,7 +109,7 @@ def test_a_cracked_frame_becomes_letters_on_disk(clock: ManualClock, outbox: Out
     assert properties["crack"]["width_px"]["mean"] == pytest.approx(width_px, abs=0.3)
     # 2 m behind a 60 degree lens of 320 px: 7.2 mm a pixel.
     assert properties["size"]["width_mm"] == pytest.approx(width_px * 7.217, rel=0.05)
-    assert set(outcome.stage_ms) == {"segment", "trace", "locate", "encode", "store"}
+    assert set(outcome.stage_ms) == {"segment", "trace", "locate", "encode", "store", "judge"}
 
 
 def test_a_clean_frame_makes_nothing(clock: ManualClock, outbox: Outbox) -> None:

@@ -29,7 +29,24 @@ def add(commands: Commands) -> None:
         metavar="S",
         help="watch the gimbal while you turn the aircraft by 90 degrees",
     )
+    verb.add_argument(
+        "--slower",
+        type=_factor,
+        default=1.0,
+        metavar="N",
+        help="on an emulated board: the network may take N times as long (1); the report says so",
+    )
     verb.set_defaults(verb=_doctor)
+
+
+def _factor(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"got {text!r}, needs a number from 1 to 1000")
+    return value
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
@@ -39,7 +56,11 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
     clock, results = SystemClock(), []
     for name, result in examine(
-        arguments.config or DEFAULT_CONFIG, clock, software_only=arguments.software, turn_s=arguments.turn
+        arguments.config or DEFAULT_CONFIG,
+        clock,
+        software_only=arguments.software,
+        turn_s=arguments.turn,
+        slower=arguments.slower,
     ):
         results.append((name, result))
         if not arguments.json:

@@ -49,6 +49,7 @@ LONG_PX = 300.0
 LEAST_DOUBT = 0.004
 """A score of 255 of 255 is not certainty: one code of doubt is left."""
 LEAST_BEND_PX = 0.3
+MOST_STRICTER = 5.0
 STEP_PX = 2.0
 """The course of a branch is read at points so far apart."""
 COMPANY_PX = 60.0
@@ -62,6 +63,9 @@ class ReportOptions:
     """A piece shorter than this, all its branches together, is reported only where their mean score is at least
     1 - length / sure_length_px: at 1200, 20 px need 0.98, 100 px 0.92. 0: everything is reported. Left out: the rule on
     the bundle's card, and where it has none 1200 px. A number here overrules the card."""
+    stricter: float = 0.0
+    """So much more evidence is asked for than card or limit do, in natural logarithms of odds: at 1 fewer false pieces
+    are reported and more hairlines missed, at -1 the other way round. The limit in px is multiplied by e to this."""
     detections: Literal["all", "new", "none"] = "all"
     """Which detections of cracks are sent; ``all``: each; ``new``: those whose frame makes or changes a revision of
     their crack, for a thin radio link; ``none``: none, the flight's cracks alone. Findings of a class that is not
@@ -70,6 +74,8 @@ class ReportOptions:
     def __post_init__(self) -> None:
         if self.sure_length_px is not None and not self.sure_length_px >= 0:
             raise ValueError(f"sure_length_px is {self.sure_length_px}, must be 0 or more")
+        if not abs(self.stricter) <= MOST_STRICTER:
+            raise ValueError(f"stricter is {self.stricter}, must be from -{MOST_STRICTER:g} to {MOST_STRICTER:g}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,8 +99,10 @@ def sift(found: Traced, options: ReportOptions, rule: ReportRule | None = None) 
     listed = list(pieces.values())
     if rule is None or options.sure_length_px is not None:
         limit = SURE_LENGTH_PX if options.sure_length_px is None else options.sure_length_px
+        limit *= math.exp(options.stricter)
         reasons, known = [_too_short(branches, limit) for branches in listed], BY_LENGTH
     else:
+        rule = replace(rule, constant=rule.constant - options.stricter)
         reasons, known = judged(signs_of(listed), rule), REASONS
     suppressed: dict[str, int] = dict.fromkeys(known, 0)
     number: dict[int, int] = {}

@@ -84,10 +84,6 @@ class Ground:
         if self._died is not None:
             raise self._died
 
-    def poke(self) -> None:
-        """There is something new to deliver: do it now."""
-        self._publisher.wake.set()
-
     def _guarded(self) -> None:
         try:
             self._run()

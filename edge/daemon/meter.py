@@ -47,6 +47,8 @@ class Reading:
     """The part of the frames the network looked at, mean of the last seconds, 0 to 1; None before the first."""
     suppressed: Mapping[str, int]
     """Traced cracks that were not reported, by reason; empty before the first frame."""
+    second_looks: int
+    """Runs of the network that looked at a part of a frame again, since the start."""
 
 
 class InHand:
@@ -132,7 +134,7 @@ class Meter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._frames = self._detections = self._left_out = 0
+        self._frames = self._detections = self._left_out = self._second_looks = 0
         self._finished_ns: deque[int] = deque(maxlen=WINDOW)
         self._stages: deque[Mapping[str, float]] = deque(maxlen=WINDOW)
         self._looked: deque[float] = deque(maxlen=WINDOW)
@@ -146,6 +148,7 @@ class Meter:
         left_out: int = 0,
         looked_share: float = 1.0,
         suppressed: Mapping[str, int] | None = None,
+        second_looks: int = 0,
     ) -> None:
         """Count one processed frame."""
         with self._lock:
@@ -156,17 +159,19 @@ class Meter:
             self._stages.append(stage_ms)
             self._looked.append(looked_share)
             self._suppressed.update(suppressed or {})  # keeps the reasons that count 0
+            self._second_looks += second_looks
 
     def read(self, now_ns: int) -> Reading:
         """The state at ``now_ns``, monotonic."""
         with self._lock:
             finished, stages, looked = list(self._finished_ns), list(self._stages), list(self._looked)
             counts, suppressed = (self._frames, self._detections, self._left_out), dict(self._suppressed)
+            again = self._second_looks
         last = finished[-1] if finished else None
         fresh: Sequence[int] = [at_ns for at_ns in finished if now_ns - at_ns <= FRESH_NS]
         fresh = fresh if len(fresh) > 1 else _slow(finished, now_ns)
         share = sum(looked) / len(looked) if looked else None
-        return Reading(*counts, _rate(fresh), percentiles(columns(stages)), last, share, suppressed)
+        return Reading(*counts, _rate(fresh), percentiles(columns(stages)), last, share, suppressed, again)
 
 
 def _slow(finished_ns: Sequence[int], now_ns: int) -> Sequence[int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,17 +43,20 @@ class Earlier:
 
 
 class Names:
-    """Writes and reads the file; used by one thread."""
+    """Writes and reads the file; used by one thread. What is written now and then is written by another: the disk may
+    take longer for it than there is between two frames."""
 
     def __init__(self, path: Path | None, vehicle: str, clock: Clock, boot_id: str | None = None) -> None:
         """``path`` None: nothing is kept, as with an outbox in memory; ``boot_id`` None: this computer's."""
         self._path, self._vehicle, self._clock = path, vehicle, clock
         self._boot_id = _this_boot() if boot_id is None else boot_id
         self._saved_ns: int | None = None
+        self._writing: threading.Thread | None = None
         self._complaints = Complaints(log, clock)
 
     def read(self) -> Earlier | None:
         """What the earlier run of this flight left; None, and a word in the log, where this is a new flight."""
+        self._settle()
         if self._path is None or not self._path.exists():
             return None
         try:
@@ -78,6 +82,10 @@ class Names:
         due = self._saved_ns is None or at_ns - self._saved_ns >= SAVE_S * 1e9
         if self._path is None or not (now or due):
             return
+        if now:
+            self._settle()
+        elif self._writing is not None and self._writing.is_alive():
+            return  # a disk that is still at the last one
         self._saved_ns = at_ns
         body = resume.to_bytes(inventory)
         head = {
@@ -87,10 +95,24 @@ class Names:
             "saved_ns": at_ns,
             "sha256": hashlib.sha256(body).hexdigest(),
         }
+        content = json.dumps(head).encode() + b"\n" + body
+        if now:
+            self._write(self._path, content)
+            return
+        self._writing = threading.Thread(target=self._write, args=(self._path, content), name="names", daemon=True)
+        self._writing.start()
+
+    def _write(self, path: Path, content: bytes) -> None:
         try:
-            write_whole(self._path, json.dumps(head).encode() + b"\n" + body)
+            write_whole(path, content)
         except OSError as error:
-            self._complaints.warn("names", f"{self._path}: crack names are not kept ({error.strerror or error})")
+            self._complaints.warn("names", f"{path}: crack names are not kept ({error.strerror or error})")
+
+    def _settle(self) -> None:
+        """Wait until what is being written is written."""
+        if self._writing is not None:
+            self._writing.join()
+            self._writing = None
 
 
 def _this_boot() -> str:

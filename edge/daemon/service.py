@@ -7,6 +7,7 @@ cross.
 
 from __future__ import annotations
 
+import gc
 import logging
 import secrets
 import signal
@@ -108,7 +109,7 @@ class Service:
                 self._opening.tell_why(publisher, error)
                 raise
             self._record = FlightRecord(self._settings, self._flight, segmenter, self._clock)
-            pipeline = self._pipeline(segmenter, navigator, outbox, self._record)
+            pipeline = self._pipeline(segmenter, navigator, outbox, self._record, publisher)
             self._pilot = pilot_of(navigator, self._clock)
             camera = stack.enter_context(self._camera())
             self._seen = SeenSoFar(self._settings.vehicle, publisher, self._clock)
@@ -133,17 +134,21 @@ class Service:
 
     def _fly(self, stop: threading.Event, camera: NewestFrame, pipeline: Pipeline, ground: Ground) -> None:
         """The inference loop; a recording given as camera ends it."""
+        # What is here now stays until the end. Searched for garbage it would hold up a frame for 20 ms now and then.
+        gc.collect()
+        gc.freeze()
         try:
             while not stop.is_set() and not camera.ended:
                 frame = camera.take(FRAME_WAIT_S)
                 if frame is None or not self._switch.flying:
                     pipeline.store_again()
                 else:
-                    self._process(frame, pipeline, ground)
+                    self._process(frame, pipeline)
                     self._names.save(pipeline.map.inventory, self._flight.named_in or self._flight.flight_id)
                 ground.check()
                 self._hold_off_watchdog(camera, ground)
         finally:
+            gc.unfreeze()
             pipeline.finish()
             if self._record is not None:
                 self._record.finish(pipeline)
@@ -153,11 +158,11 @@ class Service:
             if not pipeline.store_again():
                 log.error("stopped with detections that a full disk did not take: %s", pipeline.storage_trouble)
 
-    def _process(self, frame: Frame, pipeline: Pipeline, ground: Ground) -> None:
+    def _process(self, frame: Frame, pipeline: Pipeline) -> None:
         try:
             with self._in_hand:
                 outcome = pipeline.process(frame)
-            self._told(outcome, pipeline, ground)
+            self._told(outcome, pipeline)
         except SpanhawkError:  # some are ValueErrors too, and mean the configuration, not the frame
             raise
         except Exception as error:  # noqa: BLE001 - whatever one picture does to OpenCV or us, the next is another
@@ -165,10 +170,8 @@ class Service:
             return
         self._bad_frames.well()
 
-    def _told(self, outcome: Outcome, pipeline: Pipeline, ground: Ground) -> None:
-        """What a frame has shown, to all that follow the flight; its letters are in the outbox already."""
-        if outcome.features or outcome.revisions:
-            ground.poke()
+    def _told(self, outcome: Outcome, pipeline: Pipeline) -> None:
+        """What a frame has shown, to all that follow the flight; its letters are on their way already."""
         self._newest = outcome
         self._noise.see(outcome.mask)
         self._meter.add(
@@ -178,6 +181,7 @@ class Service:
             outcome.left_out,
             outcome.mask.looked_share,
             outcome.suppressed,
+            outcome.mask.second_looks,
         )
         if self._record is not None:
             self._record.see(outcome, pipeline)
@@ -198,7 +202,14 @@ class Service:
             self._systemd.alive()
             self._beat_ns = now_ns
 
-    def _pipeline(self, segmenter: Segmenter, navigator: Navigator, outbox: Outbox, record: FlightRecord) -> Pipeline:
+    def _pipeline(
+        self,
+        segmenter: Segmenter,
+        navigator: Navigator,
+        outbox: Outbox,
+        record: FlightRecord,
+        publisher: Publisher,
+    ) -> Pipeline:
         earlier = self._names.read()
         if earlier is not None:
             self._flight = replace(self._flight, named_in=earlier.flight_id)
@@ -206,7 +217,9 @@ class Service:
         if inventory is not None:
             inventory.begin_pictures()
         measures, proof = self._settings.measures, record.proof()
-        return Pipeline(segmenter, navigator, outbox, self._flight, measures, self._clock, proof, inventory)
+        return Pipeline(
+            segmenter, navigator, outbox, self._flight, measures, self._clock, proof, inventory, publisher.wake.set
+        )
 
     def _ground(
         self,

@@ -122,6 +122,7 @@ class Reporter:
             "detections": reading.detections,
             "left_out": reading.left_out,
             "suppressed": reading.suppressed,
+            "second_looks": reading.second_looks,
             "looked_share": None if reading.looked_share is None else round(reading.looked_share, 3),
             "fps": None if reading.fps is None else round(reading.fps, 2),
             "stage_ms": reading.stage_ms,

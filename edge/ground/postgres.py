@@ -9,12 +9,9 @@ A connection that is lost is opened again at the next use; until then each use r
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import secrets
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 from types import TracebackType
 from typing import Any
@@ -24,56 +21,13 @@ import psycopg
 from edge.ground import Added, Batch, Box, CrackRow, DetectionRow
 from edge.ground import rows as of
 from edge.ground.content import digest
+from edge.ground.postgres_server import MAKING, SCHEMA, Server
 from edge.ground.reading import Reading
 from edge.support.clock import Clock
-from edge.support.errors import ConfigError, TryAgainError
 
-log = logging.getLogger(__name__)
-
-VERSION = 1
-"""Kept in the table ``store``."""
 MOST_REFUSED = 10_000
 """Refused messages that are kept; the oldest go first."""
-_CONNECT_S = 5
-# All of ours lie in one schema of the database, so that they stand in nobody's way.
-_SCHEMA = "spanhawk"
-# Held while tables and partitions are made: two collectors may begin at one moment.
-_MAKING = 0x53484752
 
-_PLACE = "west float8, south float8, east float8, north float8"
-_TABLES = (
-    "CREATE TABLE store (id text NOT NULL, version int NOT NULL)",
-    """CREATE TABLE flight (number serial PRIMARY KEY, vehicle text NOT NULL, flight_id text NOT NULL,
-        received_us bigint NOT NULL, day date NOT NULL, UNIQUE (vehicle, flight_id))""",
-    f"""CREATE TABLE detection (row bigserial, day date NOT NULL, flight int NOT NULL, seq bigint NOT NULL,
-        id text NOT NULL, kind text NOT NULL, crack_id text, seen_us bigint NOT NULL, score float8 NOT NULL, {_PLACE},
-        geom geometry(Geometry, 4326), payload bytea NOT NULL, digest bytea NOT NULL, PRIMARY KEY (day, flight, seq))
-        PARTITION BY RANGE (day)""",
-    "CREATE INDEX detection_by_id ON detection (id)",
-    "CREATE INDEX detection_by_time ON detection (seen_us)",
-    "CREATE INDEX detection_by_place ON detection USING gist (geom)",
-    f"""CREATE TABLE crack (row bigserial, flight int NOT NULL, crack_id text NOT NULL, number int NOT NULL,
-        revision int NOT NULL, state text NOT NULL, kind text NOT NULL, first_seen_us bigint NOT NULL,
-        seen_us bigint NOT NULL, views int NOT NULL, length_mm float8, width_mm float8, width_at_most_mm float8,
-        best_sha256 text, {_PLACE}, geom geometry(Geometry, 4326), payload bytea NOT NULL, digest bytea NOT NULL,
-        PRIMARY KEY (crack_id, revision))""",
-    "CREATE INDEX crack_by_flight ON crack (flight)",
-    "CREATE INDEX crack_by_place ON crack USING gist (geom)",
-    """CREATE TABLE coverage (vehicle text NOT NULL, flight_id text NOT NULL, payload bytea NOT NULL,
-        PRIMARY KEY (vehicle, flight_id))""",
-    """CREATE TABLE state (vehicle text NOT NULL, flight_id text NOT NULL, what text NOT NULL,
-        received_us bigint NOT NULL, payload bytea NOT NULL, PRIMARY KEY (vehicle, what, flight_id))""",
-    """CREATE TABLE refused (row bigserial PRIMARY KEY, topic text NOT NULL, reason text NOT NULL,
-        received_us bigint NOT NULL, payload bytea NOT NULL)""",
-)
-# Made where they are missing: a store of an earlier day has none of them.
-_LATER = (
-    """CREATE TABLE IF NOT EXISTS review (row bigserial PRIMARY KEY, flight int NOT NULL, crack_id text NOT NULL,
-        verdict text NOT NULL, grade text, remark text, said_by text, said_us bigint NOT NULL,
-        UNIQUE (flight, crack_id, said_us))""",
-    "CREATE INDEX IF NOT EXISTS detection_by_row ON detection (row)",
-    "CREATE INDEX IF NOT EXISTS crack_by_row ON crack (row)",
-)
 _DETECTION_COLUMNS = (
     "day, flight, seq, id, kind, crack_id, seen_us, score, west, south, east, north, payload, digest, geom"
 )
@@ -117,9 +71,8 @@ class PostgresStore(Reading):
     _dialect = of.Dialect("%s", " AND d.day = f.day", "d.geom && ST_MakeEnvelope(?, ?, ?, ?, 4326)")
 
     def __init__(self, url: str, clock: Clock) -> None:
-        self._url = url
+        self._server = Server(url)
         self._clock = clock
-        self._name = _without_password(url)
         self._lock = threading.Lock()
         self._read_lock = threading.Lock()
         self._db: psycopg.Connection[Any] | None = None
@@ -127,8 +80,8 @@ class PostgresStore(Reading):
         self._flights: dict[tuple[str, str], tuple[int, date]] = {}
         self._days: set[date] = set()
         try:
-            with self._lock, self._sentences():
-                self._id = self._prepare(self._writer())
+            with self._lock, self._server.sentences():
+                self._id = self._server.prepare(self._writer())
         except BaseException:
             self._close()
             raise
@@ -140,7 +93,7 @@ class PostgresStore(Reading):
 
     def add(self, batch: Batch) -> Added:
         """Write all of ``batch`` in one transaction, on the disk on return."""
-        with self._lock, self._sentences():
+        with self._lock, self._server.sentences():
             db = self._writer()
             try:
                 with db.transaction():
@@ -239,8 +192,8 @@ class PostgresStore(Reading):
         if day in self._days:
             return
         name = f"detection_{day:%Y%m%d}"
-        if db.execute("SELECT to_regclass(%s)", (f"{_SCHEMA}.{name}",)).fetchone() == (None,):
-            db.execute("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
+        if db.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.{name}",)).fetchone() == (None,):
+            db.execute("SELECT pg_advisory_xact_lock(%s)", (MAKING,))
             db.execute(
                 f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF detection "
                 f"FOR VALUES FROM ('{day}') TO ('{date.fromordinal(day.toordinal() + 1)}')"
@@ -261,80 +214,15 @@ class PostgresStore(Reading):
                 db.close()
 
     def _ask(self, text: str, values: Sequence[Any] = ()) -> list[Any]:
-        with self._read_lock, self._sentences():
+        with self._read_lock, self._server.sentences():
             if self._reading is None or self._reading.closed:
-                self._reading = self._connect()
+                self._reading = self._server.connect()
             return self._reading.execute(text, values or None).fetchall()
 
     def _writer(self) -> psycopg.Connection[Any]:
         if self._db is None or self._db.closed:
-            self._db = self._connect()
+            self._db = self._server.connect()
         return self._db
-
-    def _connect(self) -> psycopg.Connection[Any]:
-        db = psycopg.connect(self._url, autocommit=True, connect_timeout=_CONNECT_S, application_name="spanhawk ground")
-        db.execute(f"SET search_path = {_SCHEMA}, public")
-        # A server set up for speed must not make receipts out of what is only in its memory.
-        db.execute("SET synchronous_commit = on")
-        db.execute("SET client_encoding = 'UTF8'")
-        # Payloads are packed by the server; its older way takes longer than all the rest of storing them.
-        db.execute(
-            "SELECT set_config(name, 'lz4', false) FROM pg_settings "
-            "WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)"
-        )
-        return db
-
-    def _prepare(self, db: psycopg.Connection[Any]) -> str:
-        """Make the tables where there are none; returns the store's id."""
-        with db.transaction():
-            db.execute("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
-            if db.execute("SELECT to_regclass(%s)", (f"{_SCHEMA}.store",)).fetchone() == (None,):
-                self._make(db)
-            found = db.execute("SELECT id, version FROM store").fetchone()
-            if found is not None and found[1] == VERSION:
-                for statement in _LATER:
-                    db.execute(statement)
-        if found is None:
-            raise ConfigError(f"{self._name}: the schema {_SCHEMA} is no store of the ground; drop it, or name another")
-        if found[1] > VERSION:
-            raise ConfigError(
-                f"{self._name} was written by a newer spanhawk (schema {found[1]}, this one knows {VERSION}); update "
-                "spanhawk, or name another database"
-            )
-        return str(found[0])
-
-    def _make(self, db: psycopg.Connection[Any]) -> None:
-        try:
-            db.execute("CREATE EXTENSION IF NOT EXISTS postgis")
-        except psycopg.Error as error:
-            raise ConfigError(
-                f"{self._name} has no PostGIS ({str(error).splitlines()[0]}); install it (postgresql-15-postgis-3) and "
-                "run CREATE EXTENSION postgis in that database as its administrator"
-            ) from error
-        db.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
-        for statement in _TABLES:
-            db.execute(statement)
-        db.execute("INSERT INTO store VALUES (%s, %s)", (secrets.token_hex(4), VERSION))
-
-    @contextlib.contextmanager
-    def _sentences(self) -> Iterator[None]:
-        try:
-            yield
-        except (psycopg.errors.InvalidAuthorizationSpecification, psycopg.errors.InvalidCatalogName) as error:
-            raise ConfigError(f"{self._name} refuses: {_first_line(error)}; correct the address in --store") from error
-        except psycopg.ProgrammingError as error:
-            if self._db is None:  # the address itself
-                raise ConfigError(f"--store: got {self._name} ({_first_line(error)})") from error
-            raise
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            if "password" in str(error) or "does not exist" in str(error):
-                raise ConfigError(
-                    f"{self._name} refuses: {_first_line(error)}; correct the address in --store, or ~/.pgpass"
-                ) from error
-            raise TryAgainError(
-                f"the store {self._name} cannot be used now ({_first_line(error)}); what arrives is not confirmed "
-                "until it can be written down"
-            ) from error
 
 
 def _ewkb(box: Box | None) -> bytes | None:
@@ -346,15 +234,3 @@ def _ewkb(box: Box | None) -> bytes | None:
         return struct.pack("<BIIdd", 1, 0x20000001, 4326, west, south)
     ring = (west, south, east, south, east, north, west, north, west, south)
     return struct.pack("<BIIII10d", 1, 0x20000003, 4326, 1, 5, *ring)
-
-
-def _without_password(url: str) -> str:
-    """The address as it may be shown and logged."""
-    scheme, _, rest = url.partition("://")
-    user, at, host = rest.rpartition("@")
-    shown = host.partition("?")[0]
-    return f"{scheme}://{user.partition(':')[0]}{at}{shown}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).strip().splitlines()[0]

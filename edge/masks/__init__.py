@@ -108,6 +108,8 @@ class Mask:
     looked: tuple[Area, ...] | None = None
     """What the network looked at, disjoint; elsewhere scores are 0, nothing is damage, and nothing is known. None:
     all."""
+    second_looks: int = 0
+    """Runs of the network that looked at a part of the frame again."""
 
     def __post_init__(self) -> None:
         if not self.classes:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from edge.masks.anysize import AnySize, any_size
 from edge.masks.bundle import Bundle
 from edge.masks.golden import check_golden
 from edge.masks.preprocess import Int8
@@ -122,6 +123,38 @@ def open_network(
     network = TfliteNetwork(interpreter, library, accelerator)
     check_golden(bundle, artifact, network)
     return network
+
+
+class OtherSizes:
+    """The network of a bundle at sizes other than the card's, on the CPU."""
+
+    def __init__(self, sizes: AnySize, path: Path, threads: int) -> None:
+        self._sizes, self._path, self._threads = sizes, path, threads
+        self.step_px = sizes.step
+        """Heights and widths are multiples of these, pixels."""
+
+    def open(self, height_px: int, width_px: int) -> TfliteNetwork:
+        """Open it for an input of this size. Raises BundleError when the interpreter does not take it."""
+        module, library = _vendor()
+        try:
+            content = self._sizes.at(height_px, width_px)
+            interpreter = module.Interpreter(model_content=content, num_threads=self._threads)
+            number = interpreter.get_input_details()[0]["index"]
+            interpreter.resize_tensor_input(number, (1, height_px, width_px, 3))
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise BundleError(
+                f"{self._path}: {library} does not open it for {width_px} x {height_px} pixels ({_words(error)}); "
+                "set masks.largest_tile to 0, which keeps the size that the bundle was made for"
+            ) from error
+        return TfliteNetwork(interpreter, library, "cpu")
+
+
+def other_sizes(bundle: Bundle, artifact: str, threads: int) -> OtherSizes | None:
+    """How ``bundle``'s artefact can be opened at other sizes; None where its answer would depend on the size."""
+    path = bundle.path(artifact)
+    sizes = any_size(path.read_bytes())
+    return None if sizes is None else OtherSizes(sizes, path, threads)
 
 
 def open_model(content: bytes, threads: int) -> TfliteNetwork:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edge.masks import Runtime, Segmenter
 from edge.masks.artifacts import TFLITE
-from edge.masks.interpreter import open_network
+from edge.masks.interpreter import open_network, other_sizes
 from edge.masks.segmenter import NetworkOptions, NetworkSegmenter, open_bundle
 from edge.masks.traits import Traits
 from edge.support.clock import Clock
@@ -27,4 +27,5 @@ def open_segmenter(options: Options, clock: Clock) -> Segmenter:
     bundle = open_bundle(options)
     network = open_network(bundle, TFLITE, options.threads)
     runtime = Runtime(backend="litert", library=network.library, accelerator="cpu", threads=options.threads)
-    return NetworkSegmenter(network, bundle, options, runtime)
+    others = other_sizes(bundle, TFLITE, options.threads) if options.largest_tile > 0 else None
+    return NetworkSegmenter(network, bundle, options, runtime, others=others)

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Protocol
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from edge.masks import Area, ClassMask, DamageClass, Mask, Runtime, preprocess, 
 from edge.masks.bundle import Bundle, default_bundle_path, load_bundle
 from edge.masks.golden import Network
 from edge.masks.schedule import Rounds
+from edge.masks.second import SecondLook
 from edge.masks.trust import KEYS, Unsigned, check_trust
 from edge.support.clock import stopwatch_ns
 from edge.support.errors import BundleError, ConfigError, DeviceError
@@ -24,6 +25,9 @@ from edge.support.errors import BundleError, ConfigError, DeviceError
 # What lies beyond a tile's edge is missed as far in as the network looks: with the fast U-Net at 512 px a sixth of the
 # crack pixels change within 16 px of the edge, a fourteenth at 32 to 48 px, one in fifty from 64 px on.
 DEFAULT_OVERLAP_PX = 96
+# Fitted tiles have fewer edges. On real pictures laid side by side, against the same in one piece, 0.9 to 1.5 % of the
+# crack pixels differ with theirs at this overlap, 1.2 to 1.7 % with the network's own at 96 px (docs/benchmarks.md).
+FITTED_OVERLAP_PX = 64
 _MAX_THREADS = 4
 
 
@@ -36,8 +40,12 @@ class NetworkOptions:
     threads: int = field(default_factory=lambda: min(_MAX_THREADS, os.cpu_count() or 1))
     """CPU threads of the interpreter; the default is every core, at most 4."""
     overlap_px: int | None = None
-    """Smallest overlap of neighbouring tiles where a frame is larger than the network's input, pixels; None = 96, or a
-    quarter of the input where that is less."""
+    """Smallest overlap of neighbouring tiles where a frame is larger than the network's input, pixels; None = 96 (64
+    for tiles of another size, see ``largest_tile``), or a quarter of the input where that is less."""
+    largest_tile: float = 2.0
+    """Where tiles of another size cover a frame with fewer pixels computed twice, they are used, up to so many times
+    the area of the network's own input (more: faster, and more memory); 0 = always the network's own size, as it is
+    with a ``budget_ms`` or a ``second_look``, and on accelerators."""
     source: Literal["main", "lores"] = "main"
     """``main``: the full picture at native scale; ``lores``: the camera's second stream, then enlarged to the frame."""
     unsigned: Unsigned = "refuse"
@@ -49,18 +57,27 @@ class NetworkOptions:
     every tile of every frame is looked at."""
     revisit_frames: int = 8
     """With a budget: every tile is looked at once in so many frames, even where that breaks the budget."""
+    second_look: int = 0
+    """Runs of the network that a frame may take beside its tiles, to look again, enlarged, where the first look leaves
+    doubt (edge/masks/second.py); 0 = none."""
 
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise ValueError(f"threads is at least 1, got {self.threads}")
         if self.overlap_px is not None and self.overlap_px < 0:
             raise ValueError(f"overlap_px is at least 0, got {self.overlap_px}")
+        if not 0 <= self.largest_tile <= 64:
+            raise ValueError(f"largest_tile is 0 to 64, got {self.largest_tile}")
         if self.budget_ms is not None and self.budget_ms <= 0:
             raise ValueError(f"budget_ms is above 0, got {self.budget_ms}; leave it out to look at everything")
         if self.budget_ms is not None and self.source != "main":
             raise ValueError("budget_ms shares out the tiles of the full picture; it needs source to be main")
         if self.revisit_frames < 1:
             raise ValueError(f"revisit_frames is at least 1, got {self.revisit_frames}")
+        if self.second_look < 0:
+            raise ValueError(f"second_look is 0 (none) or a number of runs for each frame, got {self.second_look}")
+        if self.second_look and (self.budget_ms is not None or self.source != "main"):
+            raise ValueError("second_look needs all tiles of the full picture: leave out budget_ms, and source is main")
 
 
 def open_bundle(options: NetworkOptions) -> Bundle:
@@ -81,6 +98,16 @@ def open_bundle(options: NetworkOptions) -> Bundle:
     return bundle
 
 
+class OtherSizes(Protocol):
+    """How a network is opened at other sizes than the card's."""
+
+    step_px: tuple[int, int]
+    """Heights and widths are multiples of these."""
+
+    def open(self, height_px: int, width_px: int) -> Network:
+        """Open it for an input of this size. Raises BundleError when that does not work."""
+
+
 class NetworkSegmenter:
     """A Segmenter over one network: frames of any size, tiled where they are larger than its input."""
 
@@ -91,25 +118,33 @@ class NetworkSegmenter:
         options: NetworkOptions,
         runtime: Runtime,
         degraded: str | None = None,
+        others: OtherSizes | None = None,
     ) -> None:
+        """``others`` None: the network has one size."""
         card = bundle.card
         most = _most_overlap_px(bundle)
         self._network: Network | None = network
         self._bundle = bundle
         self._source = options.source
         self._overlap_px = min(DEFAULT_OVERLAP_PX, most) if options.overlap_px is None else options.overlap_px
+        self._fitted_overlap_px = min(FITTED_OVERLAP_PX, most) if options.overlap_px is None else options.overlap_px
         self._runtime = runtime
         self._degraded = degraded
         self._table = preprocess.score_table(card.output.scale, card.output.zero_point)
         self._classes = card.damage
         self._levels = [preprocess.threshold_code(kind.threshold) for kind in self._classes]
-        factor = card.output.pixel_shuffle
-        cells = (len(self._classes), card.output.height * factor, card.output.width * factor)
-        self._cells = np.empty(cells, np.uint8)
-        self._codes = np.empty((len(self._classes), card.input.height, card.input.width), np.uint8)
+        # A budget is shared out among many small tiles, and a second look's windows are of the network's own size.
+        self._others = others if options.budget_ms is None and not options.second_look else None
+        self._largest_tile = options.largest_tile
+        self._fit_buffers(card.input.height, card.input.width)
         self._mosaics: list[tiles.Mosaic] = []  # one per class, all of one plan
         self._budget_ms, self._revisit_frames = options.budget_ms, options.revisit_frames
         self._rounds: Rounds | None = None
+        self._second: SecondLook | None = None
+        if options.second_look:
+            pairs = zip(self._classes, self._levels, strict=True)
+            levels = [level if kind.measure == "line" else None for kind, level in pairs]
+            self._second = SecondLook(card.input.height, card.input.width, self._table, levels, options.second_look)
 
     @property
     def model(self) -> str:
@@ -139,8 +174,13 @@ class NetworkSegmenter:
         return "; ".join(filter(None, sentences)) or None
 
     @property
+    def plan(self) -> list[tiles.Tile]:
+        """The tiles of the newest frame; empty before the first."""
+        return self._mosaics[0].tiles if self._mosaics else []
+
+    @property
     def network(self) -> Network:
-        """What runs one tile, for benchmarks. Raises DeviceError when the segmenter is closed."""
+        """What runs one tile of the newest frame, for benchmarks. Raises DeviceError when the segmenter is closed."""
         if self._network is None:
             raise DeviceError("the segmenter is closed; open it again")
         return self._network
@@ -156,11 +196,15 @@ class NetworkSegmenter:
         self._fit_mosaics(rgb)
         if self._rounds is not None and not self._rounds.all_fit:
             return self._in_part(frame, rgb, scores, self._rounds, begun_ns)
-        for index, codes in enumerate(self._score_codes(rgb, scores)):
+        found, again = self._score_codes(rgb, scores), 0
+        if self._second is not None:
+            found = [codes.copy() for codes in found] if len(self._mosaics[0].tiles) == 1 else found
+            again = self._second.improve(rgb, found, self._run)
+        for index, codes in enumerate(found):
             if codes.shape != frame.rgb.shape[:2]:
                 codes = scores[index] = preprocess.upsample(codes, frame.height_px, frame.width_px)
             cv2.LUT(codes, self._table, dst=scores[index])
-        return self._mask(frame, scores)
+        return self._mask(frame, scores, second_looks=again)
 
     def __enter__(self) -> NetworkSegmenter:
         return self
@@ -180,12 +224,18 @@ class NetworkSegmenter:
             )
         return frame.lores
 
-    def _mask(self, frame: Frame, scores: list[preprocess.UInt8], looked: tuple[Area, ...] | None = None) -> Mask:
+    def _mask(
+        self,
+        frame: Frame,
+        scores: list[preprocess.UInt8],
+        looked: tuple[Area, ...] | None = None,
+        second_looks: int = 0,
+    ) -> Mask:
         classes = [
             ClassMask(frame, kind, score, score >= level)
             for kind, score, level in zip(self._classes, scores, self._levels, strict=True)
         ]
-        return Mask(frame, tuple(classes), self.model, looked)
+        return Mask(frame, tuple(classes), self.model, looked, second_looks)
 
     def _score_codes(self, rgb: RGB, out: list[preprocess.UInt8]) -> list[preprocess.UInt8]:
         """Logit codes of all of ``rgb``, per class: in ``out`` when it took several tiles, else views of the tile."""
@@ -217,11 +267,33 @@ class NetworkSegmenter:
         height, width = rgb.shape[:2]
         if self._mosaics and (self._mosaics[0].height_px, self._mosaics[0].width_px) == (height, width):
             return
-        source = self._bundle.card.input
-        plan = tiles.plan(height, width, source.height, source.width, self._overlap_px)
+        overlap_px = self._fit_network(height, width)
+        plan = tiles.plan(height, width, *self._tile_px, overlap_px)
         self._mosaics = [tiles.Mosaic(plan) for _ in self._classes]
         shared = self._budget_ms is not None and len(plan) > 1
         self._rounds = Rounds(plan, self._budget_ms or 0.0, self._revisit_frames) if shared else None
+
+    def _fit_network(self, height: int, width: int) -> int:
+        """Open the network at the size whose tiles cover this frame with the fewest pixels; returns their overlap."""
+        others, source = self._others, self._bundle.card.input
+        if others is None:
+            return self._overlap_px
+        own_px, overlap_px = (source.height, source.width), self._fitted_overlap_px
+        size = tiles.fitted((height, width), own_px, others.step_px, overlap_px, self._largest_tile)
+        if size != self._tile_px:
+            self._network = None  # first: two at a time take twice the memory
+            self._network = others.open(*size)
+            self._fit_buffers(*size)
+        return self._overlap_px if size == own_px else overlap_px
+
+    def _fit_buffers(self, height: int, width: int) -> None:
+        """Room for the answer of one tile of this size."""
+        card = self._bundle.card
+        factor = card.output.pixel_shuffle
+        cells = (card.output.height * height // card.input.height, card.output.width * width // card.input.width)
+        self._tile_px = height, width
+        self._cells = np.empty((len(self._classes), cells[0] * factor, cells[1] * factor), np.uint8)
+        self._codes = np.empty((len(self._classes), height, width), np.uint8)
 
     def _run(self, rgb: RGB) -> list[preprocess.UInt8]:
         """Logit codes of one tile at the network's full input size, per class; overwritten by the next call."""

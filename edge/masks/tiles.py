@@ -52,6 +52,42 @@ def plan(height_px: int, width_px: int, tile_h_px: int, tile_w_px: int, overlap_
     return [Tile(row, column) for row in _spans(height_px, tile_h_px, overlap_px) for column in columns]
 
 
+def fitted(
+    frame_px: tuple[int, int], own_px: tuple[int, int], step_px: tuple[int, int], overlap_px: int, largest: float
+) -> tuple[int, int]:
+    """The tile (height, width) that covers a frame with the fewest pixels computed, for a network of any size.
+
+    Tiles of the network's ``own_px`` rarely fit a frame: they overlap by more than they have to. Others are multiples
+    of ``step_px``, no smaller than three quarters of ``own_px`` either way, and of at most ``largest`` times its area.
+    Its own size stays where that is as good within a twentieth, and where the frame fits into it.
+    """
+    if all(extent <= own for extent, own in zip(frame_px, own_px, strict=True)):
+        return own_px
+    heights, widths = (_lengths(*axis, overlap_px) for axis in zip(frame_px, own_px, step_px, strict=True))
+    most = largest * own_px[0] * own_px[1]
+    usual = [len(_spans(extent, own, overlap_px)) for extent, own in zip(frame_px, own_px, strict=True)]
+    best, least = own_px, int(0.95 * usual[0] * own_px[0] * usual[1] * own_px[1])
+    for height, rows in heights.items():
+        for width, columns in widths.items():
+            computed = rows * height * columns * width
+            if height * width <= most and (computed, height * width) < (least, best[0] * best[1]):
+                best, least = (height, width), computed
+    return best
+
+
+def _lengths(frame_px: int, own_px: int, step_px: int, overlap_px: int) -> dict[int, int]:
+    """Tile lengths worth a thought along one axis, and how many such tiles it takes."""
+    shortest = max(3 * own_px // 4, MAX_OVERLAP_PART * overlap_px)
+    found: dict[int, int] = {}
+    for count in range(1, frame_px + 1):
+        needed = -(-(frame_px + overlap_px * (count - 1)) // count)
+        length = -(-max(needed, shortest) // step_px) * step_px
+        found.setdefault(length, count)
+        if needed <= shortest:
+            break
+    return found
+
+
 def fill_reflected(array: npt.NDArray[np.int8], height_px: int, width_px: int) -> None:
     """Fill ``array`` (H, W, 3) below and to the right of its first ``height_px`` x ``width_px`` pixels, in place.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.mqtt.address import Address
 from edge.mqtt.advice import loss, refusal, silence
-from edge.mqtt.connection import Disconnected, dialling
+from edge.mqtt.connection import Disconnected, dialling, without_delay
 from edge.mqtt.tls import Context
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ class Line:
         special: dict[str, Any] = {"clean_start": False, "properties": self._properties()} if self._who.is_5 else {}
         with dialling(self._address):
             self._client.connect(self._address.host, self._address.port, self._who.keepalive_s, **special)
+        without_delay(self._client.socket())
 
     def hear(self, most: int, patience_s: float) -> list[Heard]:
         """Wait for news and return it: at most ``most`` messages, empty when none came. Raises Disconnected."""

@@ -22,7 +22,7 @@ from edge.mqtt.abilities import Abilities
 from edge.mqtt.address import Address, parse_url
 from edge.mqtt.advice import loss, refusal, silence
 from edge.mqtt.commands import MAX_COMMAND_BYTES
-from edge.mqtt.connection import Arrived, Complaint, Disconnected, Ended, News, Noticed, Up, dialling
+from edge.mqtt.connection import Arrived, Complaint, Disconnected, Ended, News, Noticed, Up, dialling, without_delay
 from edge.mqtt.options import Options
 from edge.mqtt.reconnecting import ReconnectingPublisher
 from edge.mqtt.tls import Context, read_password, tls_context
@@ -119,6 +119,7 @@ class PahoConnection:
         special: dict[str, Any] = {"clean_start": True, "properties": self._connect_properties()} if self._is_5 else {}
         with dialling(self._address):
             self._client.connect(self._address.host, self._address.port, self._options.keepalive_s, **special)
+        without_delay(self._client.socket())
 
     def work(self) -> None:
         """One turn of the library's loop."""
@@ -148,9 +149,9 @@ class PahoConnection:
             for _ in range(_LEAVE_TURNS):
                 if self._ended is None and client.loop(_TURN_S) != 0:
                     break
-        socket = client.socket()
-        if socket is not None:
-            socket.close()
+        line = client.socket()
+        if line is not None:
+            line.close()
         if self._context is not None:
             self._context.close_last()
         client.on_connect = client.on_disconnect = client.on_publish = None
@@ -289,5 +290,5 @@ class PahoConnection:
         return [(topic, how) for topic in self._topics]
 
 
-def _nothing(client: object, userdata: object, socket: object) -> None:
+def _nothing(client: object, userdata: object, line: object) -> None:
     """For a callback that only has to be there."""

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from edge.surface.homography import Matrix, project
 from edge.surface.outlines import Polygon, outlines
 from edge.surface.registration import Registered
+from edge.surface.straightening import Bend
 from edge.surface.visibility import CLASSES, UNSEEN, Kind
 
 UInt8 = npt.NDArray[np.uint8]
@@ -85,6 +86,17 @@ class _Grid:
             tile = self.tiles.setdefault((y // TILE, x // TILE), np.full((TILE, TILE), UNSEEN, np.uint8))
             tile[y % TILE, x % TILE] = min(tile[y % TILE, x % TILE], code)
 
+    def look_up(self, index: npt.NDArray[np.int_]) -> UInt8:
+        """Codes (N,) of the cells with these indices (N, 2), column first; UNSEEN where nothing was seen."""
+        codes = np.full(len(index), UNSEEN, np.uint8)
+        keys = index[:, ::-1] // TILE
+        for row, column in {(row, column) for row, column in keys.tolist()}:
+            tile = self.tiles.get((row, column))
+            if tile is not None:
+                here = np.flatnonzero((keys == (row, column)).all(axis=1))
+                codes[here] = tile[index[here, 1] % TILE, index[here, 0] % TILE]
+        return codes
+
     def cells(self) -> tuple[Points, UInt8]:
         """Centres (N, 2), chart units, and codes (N,) of all that was seen."""
         places: list[Points] = [np.zeros((0, 2))]
@@ -126,6 +138,8 @@ class Coverage:
         """Take in one frame of ``size`` (height, width): what it looked at, corners (4, 2) in pixels, and how well."""
         if placed.rebased is not None and placed.chart in self._grids:
             self._grids[placed.chart] = _rebased(self._grids[placed.chart], placed.rebased)
+        if placed.bent is not None:
+            self.bend(placed.bent)
         grid = self._grids.get(placed.chart)
         if grid is None:
             if self.tiles >= MAX_TILES and not self._shrink():
@@ -142,6 +156,11 @@ class Coverage:
         self.changes += 1
         while self.tiles > MAX_TILES and self._shrink():
             pass
+
+    def bend(self, bend: Bend) -> None:
+        """Move what was seen of a chart that was straightened."""
+        if bend.chart in self._grids:
+            self._grids[bend.chart] = _bent(self._grids[bend.chart], bend)
 
     @property
     def tiles(self) -> int:
@@ -226,6 +245,29 @@ def _rebased(grid: _Grid, onto: Matrix) -> _Grid:
     (a, b), (c, d) = steps[1] - steps[0], steps[2] - steps[0]
     moved = _Grid(_round(1.4 * math.sqrt(abs(a * d - b * c))))
     moved.put(project(onto, centres), codes)
+    return moved
+
+
+def _bent(grid: _Grid, bend: Bend) -> _Grid:
+    """The grid of a chart that was straightened, with cells of the same size.
+
+    Each new cell asks the old one that it came from, so that none is left empty between two.
+    """
+    moved = _Grid(grid.cell)
+    around = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    near = {(row + down, column + right) for row, column in grid.tiles for down, right in around}
+    y, x = np.mgrid[:TILE, :TILE]
+    inner = np.column_stack([x.ravel(), y.ravel()]) + 0.5
+    middles = (np.arange(8) + 0.5) * (TILE / 8)
+    knots = np.array([(right, down) for down in middles for right in middles])
+    for row, column in sorted(near):
+        corner = np.array([column, row]) * TILE
+        # A bend is smooth: asked at 64 places of a tile and filled in between; its way back is the way there, turned.
+        shift = (bend((knots + corner) * grid.cell) / grid.cell - knots - corner).reshape(8, 8, 2).astype(np.float32)
+        whole = cv2.resize(shift, (TILE, TILE), interpolation=cv2.INTER_LINEAR).reshape(-1, 2)
+        codes = grid.look_up(np.floor(inner + corner - whole).astype(int))
+        if (codes != UNSEEN).any():
+            moved.tiles[row, column] = codes.reshape(TILE, TILE)
     return moved
 
 

@@ -16,14 +16,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.cracks import Crack
+from edge.surface.forks import straighten
 from edge.surface.homography import Matrix, project
 from edge.surface.joining import GAP_PX as WIDEST_PX
-from edge.surface.joining import doubled, fragments, straighten
-from edge.surface.lines import Line, Points, evenly, mark
+from edge.surface.joining import doubled, fragments
+from edge.surface.lines import Line, Points, Widths, evenly, mark
 from edge.surface.merging import append, gaps
 from edge.surface.nearby import Nearby
 from edge.surface.overlay import SPACING_PX, Overlay, Shared, View
 from edge.surface.registration import Registered
+from edge.surface.straightening import Bend
 from edge.surface.votes import GAP_PX, JOIN_VOTES, Votes
 
 REBASED_PX = 1280.0
@@ -57,6 +59,14 @@ class Matched:
     """(younger, older): numbers that are given up because the two lines proved to be one crack."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Piece:
+    """A part of a centreline: points (N, 2) and widths (N,), chart units."""
+
+    xy: Points
+    wide: Widths
+
+
 class CrackMap:
     """The lines of one flight; used by one thread. Its memory grows with the length of cracks, never with frames."""
 
@@ -78,11 +88,12 @@ class CrackMap:
         covered: Counter[int] = Counter()
         best: dict[int, tuple[float, int]] = {}
         begun: list[tuple[int, float, int]] = []
-        grown: dict[tuple[int, int], Points] = {}
+        grown: dict[tuple[int, int], _Piece] = {}
         for index, crack in enumerate(cracks):
             seen = evenly(crack.path_px, SPACING_PX)
             shared = overlay.match(seen)
-            name = self._absorb(seen, shared, view, begun, grown, index)
+            wide = _widths(crack, len(seen)) * np.float32(placed.unit_per_px)
+            name = self._absorb(seen, wide, shared, view, begun, grown, index)
             for run in shared:
                 length = len(run.samples) * SPACING_PX
                 covered[run.line.number] += round(length)
@@ -98,7 +109,7 @@ class CrackMap:
             if (visible := float(overlay.visible(line).sum()) * overlay.step_px(line)) > 0
         ]
         for (number, side), piece in grown.items():
-            self.lines[number].extend(side, piece)
+            self.lines[number].extend(side, piece.xy, wide=piece.wide)
         for line in known:
             if covered[line.number]:
                 line.tidy()
@@ -125,9 +136,17 @@ class CrackMap:
         for line in self.lines.values() if before is not None else ():
             if line.chart == chart:
                 line.xy = project(onto, line.xy)
-                line.step = SPACING_PX * unit_per_px
+                line.step, line.wide = SPACING_PX * unit_per_px, line.wide * np.float32(unit_per_px)
                 line.tidy()
                 near.put(line.number, line.box)
+
+    def bend(self, bend: Bend) -> None:
+        """Move the lines of a chart that was straightened."""
+        for line in self.lines.values():
+            if line.chart == bend.chart:
+                line.xy = bend(line.xy)
+                line.tidy()
+                self._near[line.chart].put(line.number, line.box)
 
     def put(self, line: Line) -> None:
         """Take in a line of an earlier run, under its number."""
@@ -170,34 +189,39 @@ class CrackMap:
     def _absorb(
         self,
         seen: Points,
+        wide: Widths,
         shared: list[Shared],
         view: View,
         begun: list[tuple[int, float, int]],
-        grown: dict[tuple[int, int], Points],
+        grown: dict[tuple[int, int], _Piece],
         index: int,
     ) -> int | None:
         """Give one centreline to the lines that it runs along, and make lines of what is left of it."""
         on_chart = project(view.placed.to_chart, seen)
         taken = np.zeros(len(seen), np.bool_)
         for run in shared:
-            run.line.see(run.nodes, on_chart[run.nearest], mark(self._frames, index))
+            run.line.see(run.nodes, on_chart[run.nearest], mark(self._frames, index), wide[run.nearest])
             taken[run.samples] = True
         self._votes.chain(shared)
         name = max(shared, key=lambda run: len(run.samples)).line.number if shared else None
         for first, last in gaps(taken):
             length = (last - first) * SPACING_PX
-            if _goes_on(shared, first, last, on_chart, grown) or length < NEW_PX:
+            piece = _Piece(on_chart[first:last], wide[first:last])
+            if _goes_on(shared, first, last, len(seen), piece, grown) or length < NEW_PX:
                 continue
-            line = self._begin(on_chart[first:last], view, mark(self._frames, index))
+            line = self._begin(piece, view, mark(self._frames, index))
             begun.append((line.number, length, index))
             name = name or line.number
         return name
 
-    def _begin(self, xy: Points, view: View, shown_by: int) -> Line:
-        ones = np.ones(len(xy), np.int32)
+    def _begin(self, piece: _Piece, view: View, shown_by: int) -> Line:
+        ones = np.ones(len(piece.xy), np.int32)
         step = SPACING_PX * view.placed.unit_per_px
-        last = np.full(len(xy), shown_by, np.int64)
-        line = Line(self.next_number, view.placed.chart, step, xy.copy(), ones, ones.copy(), ones.copy(), last)
+        last = np.full(len(piece.xy), shown_by, np.int64)
+        line = Line(
+            self.next_number, view.placed.chart, step, piece.xy.copy(), ones, ones.copy(), ones.copy(), last,
+            piece.wide.copy(),
+        )  # fmt: skip
         self.lines[line.number] = line
         self.next_number += 1
         return line
@@ -270,23 +294,29 @@ class CrackMap:
 
 
 def _goes_on(
-    shared: list[Shared], first: int, last: int, on_chart: Points, grown: dict[tuple[int, int], Points]
+    shared: list[Shared], first: int, last: int, count: int, piece: _Piece, grown: dict[tuple[int, int], _Piece]
 ) -> bool:
-    """Whether the points first to last of a centreline lead on from a line's end; then ``grown`` gets them."""
+    """Whether points first to last of a centreline of ``count`` lead on from a line's end; then ``grown`` gets them."""
     for run in shared:
-        if last == len(on_chart) and first > 0 and run.samples[-1] == first - 1:
-            node, piece = int(run.node_of[-1]), on_chart[first:last]
+        if last == count and first > 0 and run.samples[-1] == first - 1:
+            node, outward = int(run.node_of[-1]), piece
         elif first == 0 and run.samples[0] == last:
-            node, piece = int(run.node_of[0]), on_chart[first:last][::-1]
+            node, outward = int(run.node_of[0]), _Piece(piece.xy[::-1], piece.wide[::-1])
         else:
             continue
         from_end = len(run.line.xy) - 1 - node
         if min(node, from_end) <= 3:
             end = run.line.number, 0 if node < from_end else 1
-            if len(piece) > len(grown.get(end, ())):
-                grown[end] = piece
+            if end not in grown or len(piece.xy) > len(grown[end].xy):
+                grown[end] = outward
             return True
     return False
+
+
+def _widths(crack: Crack, count: int) -> Widths:
+    """The widths of a crack at ``count`` even places, pixels: float32 (count,)."""
+    places = np.linspace(0, len(crack.width_px) - 1, count)
+    return np.interp(places, np.arange(len(crack.width_px)), crack.width_px).astype(np.float32)
 
 
 def _second(pair: tuple[float, int] | None) -> int | None:

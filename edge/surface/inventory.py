@@ -25,6 +25,7 @@ from edge.surface.judgement import first
 from edge.surface.place import View
 from edge.surface.record import CrackState, Entry, Told, gone, measure, state_of
 from edge.surface.registration import VIEW_SHIFT, Registered, Registrar
+from edge.surface.straightening import Bend
 
 Points = npt.NDArray[np.float64]
 
@@ -89,6 +90,8 @@ class Inventory:
         self.frame_name: str | None = None
         """The frame that places of this flight are in (``Place.frame``); None before the first place."""
         self.frames = 0
+        self.bends: list[Bend] = []
+        """How ``finish`` straightened the charts."""
         self._trim_at = KEPT_MARKS + KEPT_MARKS // 4
         self._in_sight: deque[set[int]] = deque(maxlen=LEFT_FRAMES + 1)
         """By frame, newest last: the cracks that it shows."""
@@ -110,7 +113,9 @@ class Inventory:
         predicted = None
         if points_m is not None and self.axes is not None:
             predicted = prediction(self.axes, corners, points_m, _sigma_m(look.view))
-        placed = self.registrar.register(look.rgb, predicted)
+        placed = self.registrar.register(look.rgb, predicted, placed=points_m is not None)
+        if placed.bent is not None:
+            self.map.bend(placed.bent)
         if placed.rebased is not None:
             self.map.rebase(placed.chart, placed.rebased, placed.unit_per_px)
             self.anchors.pop(placed.chart, None)
@@ -142,6 +147,9 @@ class Inventory:
 
     def finish(self) -> tuple[CrackState, ...]:
         """At the end of the flight: a revision of every crack that is not as it was told of last."""
+        self.bends = self.registrar.straighten([chart for chart, anchor in self.anchors.items() if not anchor.views])
+        for bend in self.bends:
+            self.map.bend(bend)
         no_cracks = {number for number, entry in self.entries.items() if entry.judgement.state == "withdrawn"}
         joined = self._give_up(self.map.finish(no_cracks))
         changed = [number for number, entry in self.entries.items() if self._differs(number, entry)]

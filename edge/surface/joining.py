@@ -28,19 +28,15 @@ PASSING_SHARE = 0.6
 """So much of the shorter line at most runs along the other one."""
 DOUBLED = 0.7
 """A line is a part of another one that it runs along with this share of its points."""
-FORK_PX = 20.0
-"""An end so near to the middle of another line leads to a fork there."""
-FORK_POINTS = 10
-"""The middle of a line begins so many points from its ends; an arm of a fork is longer than that."""
-ARM_POINTS = 20
-"""An arm's course is read over so many points."""
-STRAIGHTER = 0.12
-"""Of two ways through a fork one is straighter only where the cosines of their turns differ by more."""
+INNER_POINTS = 10
+"""A third line that runs between two ends does so more than so many points before its own ends."""
+CROSSED_POINTS = 6
+"""Whether a third line runs between two ends is asked so many points before them."""
 
 Pair = tuple[int, int]
 
 
-class _Boxes:
+class Boxes:
     """Which lines may touch: of ten thousand, comparing each with each point by point takes hours."""
 
     def __init__(self, lines: list[Line]) -> None:
@@ -66,13 +62,14 @@ def fragments(lines: list[Line], px: dict[int, float]) -> list[Pair]:
     ``px`` is chart units per pixel of the frame by line number. Lines of different charts are never a pair.
     """
     found: list[tuple[float, tuple[int, int], tuple[int, int]]] = []
-    boxes = _Boxes(lines)
+    boxes = Boxes(lines)
     for i, a in enumerate(lines):
-        for b in (lines[j] for j in boxes.around(i, GAP_PX * px[a.number], i + 1)):
+        near = boxes.around(i, GAP_PX * px[a.number])
+        for b in (lines[j] for j in near if j > i):
             for side in (0, 1):
                 for other in (0, 1):
                     cost = _cost(a, side, b, other, px[a.number])
-                    if cost is not None:
+                    if cost is not None and not _across(lines, near, a, side, b, other):
                         found.append((cost, (a.number, side), (b.number, other)))
     taken: set[tuple[int, int]] = set()
     pairs: list[Pair] = []
@@ -91,7 +88,7 @@ def doubled(lines: list[Line], px: dict[int, float]) -> list[Pair]:
     pairs: list[Pair] = []
     gone: set[int] = set()
     by_length = sorted(lines, key=lambda line: -len(line.xy))
-    boxes = _Boxes(by_length)
+    boxes = Boxes(by_length)
     for i, longer in enumerate(by_length):
         if longer.number in gone:
             continue
@@ -141,6 +138,31 @@ def _cost(a: Line, side: int, b: Line, other: int, px: float) -> float | None:
     return across / px + 40 * (1 - opposed)
 
 
+def _across(lines: list[Line], around: list[int], a: Line, side: int, b: Line, other: int) -> bool:
+    """Whether a third line runs between two ends: each ends at it, and what goes on behind it is another crack."""
+    start, end = (
+        line.xy[min(CROSSED_POINTS, len(line.xy) - 1)]
+        if at == 0
+        else line.xy[-1 - min(CROSSED_POINTS, len(line.xy) - 1)]
+        for line, at in ((a, side), (b, other))
+    )
+    for third in (lines[j] for j in around):
+        if third is a or third is b or len(third.xy) <= 2 * INNER_POINTS:
+            continue
+        inner = third.xy[INNER_POINTS:-INNER_POINTS]
+        beyond = _side(start, end, inner) > 0
+        for at in np.flatnonzero(beyond[:-1] != beyond[1:]):
+            if _side(inner[at], inner[at + 1], start) * _side(inner[at], inner[at + 1], end) < 0:
+                return True
+    return False
+
+
+def _side(start: Points, end: Points, of: Points) -> Points:
+    """On which side of the way from ``start`` to ``end`` points lie, by sign; each (2,) or (N, 2)."""
+    way, to = end - start, of - start
+    return np.asarray(way[..., 0] * to[..., 1] - way[..., 1] * to[..., 0], np.float64)
+
+
 def _apart(a: Line, side: int, b: Line, overlap: float) -> Points:
     """How far the last stretch of ``a`` before its end ``side`` lies from ``b``, by point."""
     count = max(2, round(overlap / a.step))
@@ -152,61 +174,4 @@ def course(line: Line, side: int) -> Points:
     """Unit vector out of a line at its start (0) or end (1)."""
     reach = min(COURSE_POINTS, len(line.xy) - 1)
     along = line.xy[0] - line.xy[reach] if side == 0 else line.xy[-1] - line.xy[-1 - reach]
-    return np.asarray(along / (np.hypot(*along) or 1.0), np.float64)
-
-
-def straighten(lines: list[Line], px: dict[int, float]) -> list[int]:
-    """At a fork the two arms that go straight on are one crack, the third its branch; returns the numbers changed.
-
-    A single frame takes the arm that it sees best, so the first view decides which arm a line has. The lines are
-    changed in place; no number is new.
-    """
-    changed: list[int] = []
-    boxes = _Boxes(lines)
-    for i, branch in enumerate(lines):
-        reach = FORK_PX * px[branch.number]
-        for side in (0, 1):
-            for j in boxes.around(i, reach):
-                trunk = lines[j]
-                at = _fork(trunk, branch.xy[-side], reach)
-                if at is not None and _swap(trunk, at, branch, side):
-                    boxes.moved(i, branch)
-                    boxes.moved(j, trunk)
-                    changed += [trunk.number, branch.number]
-    return changed
-
-
-def _fork(trunk: Line, end: Points, reach: float) -> int | None:
-    """The point of a line's middle that an end of another one lies at; None where there is none."""
-    if len(trunk.xy) <= 2 * FORK_POINTS:
-        return None
-    inner = trunk.xy[FORK_POINTS:-FORK_POINTS]
-    apart = np.hypot(*(inner - end).T)
-    nearest = int(apart.argmin())
-    return nearest + FORK_POINTS if apart[nearest] <= reach else None
-
-
-def _swap(trunk: Line, at: int, branch: Line, side: int) -> bool:
-    """Give the branch's arm to the trunk where it goes on straighter than the trunk's own; says whether it did."""
-    if len(branch.xy) <= FORK_POINTS:
-        return False
-    here = trunk.xy[at]
-    arms = [_arm(trunk.xy[: at + 1][::-1], here), _arm(trunk.xy[at:], here)]
-    mine = _arm(branch.xy if side == 0 else branch.xy[::-1], here)
-    own = -float(arms[0] @ arms[1])
-    straight = [-float(mine @ arm) for arm in arms]
-    kept = int(np.argmax(straight))
-    if straight[kept] < own + STRAIGHTER or straight[kept] < np.cos(np.radians(TURN_DEG)):
-        return False
-    other = trunk.part(slice(0, at + 1) if kept == 1 else slice(at + 1, len(trunk.xy)), branch.number)
-    arm = trunk.part(slice(at, len(trunk.xy)) if kept == 1 else slice(0, at + 1), trunk.number)
-    arm.append(branch, 0 if kept == 1 else 1, side)
-    trunk.take(arm)
-    branch.take(other)
-    return True
-
-
-def _arm(xy: Points, here: Points) -> Points:
-    """Unit vector from a fork out along an arm, whose points lead away from it."""
-    along = xy[min(ARM_POINTS, len(xy) - 1)] - here
     return np.asarray(along / (np.hypot(*along) or 1.0), np.float64)

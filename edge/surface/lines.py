@@ -10,6 +10,7 @@ import numpy.typing as npt
 Points = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int32]
 Marks = npt.NDArray[np.int64]
+Widths = npt.NDArray[np.float32]
 
 UNMARKED = -1
 _PER_FRAME = 1 << 16
@@ -46,10 +47,15 @@ class Line:
     """(M,): views in which one detection ran from the point to the next; the last one's is of no meaning."""
     last: Marks = field(default_factory=lambda: np.zeros(0, np.int64))
     """(M,): the detection that lay on the point last, as ``mark`` writes it; UNMARKED where none is known."""
+    wide: Widths = field(default_factory=lambda: np.zeros(0, np.float32))
+    """(M,): mean width of the detections that lay on the point, chart units; 0 where none is known. It tells a trunk
+    from its branch; what is told of a crack's width comes from `record`."""
 
     def __post_init__(self) -> None:
         if len(self.last) != len(self.xy):
             self.last = np.full(len(self.xy), UNMARKED, np.int64)
+        if len(self.wide) != len(self.xy):
+            self.wide = np.zeros(len(self.xy), np.float32)
 
     @property
     def length(self) -> float:
@@ -62,8 +68,11 @@ class Line:
         low, high = self.xy.min(axis=0), self.xy.max(axis=0)
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
-    def see(self, nodes: npt.NDArray[np.intp], at: Points, mark: int = UNMARKED) -> None:
-        """Draw the points ``nodes`` towards where this view has them, ``at`` (len(nodes), 2) in chart units."""
+    def see(self, nodes: npt.NDArray[np.intp], at: Points, mark: int = UNMARKED, wide: Widths | None = None) -> None:
+        """Draw the points ``nodes`` towards where this view has them, ``at`` (len(nodes), 2) in chart units.
+
+        ``wide`` (len(nodes),): how wide this view has them, chart units; None: it does not say.
+        """
         self.hits[nodes] += 1
         self.last[nodes] = mark
         # Where a crack bends sharply a few points agree in place but not in direction; that is no end.
@@ -74,14 +83,19 @@ class Line:
         self.passes += begins.cumsum(dtype=np.int32)
         weight = 1.0 / np.minimum(self.hits[nodes], SETTLED)
         self.xy[nodes] += (at - self.xy[nodes]) * weight[:, None]
+        if wide is not None:
+            before = self.wide[nodes]
+            self.wide[nodes] = np.where(before > 0, before + (wide - before) * weight, wide)
 
-    def extend(self, side: int, xy: Points, last: Marks | None = None) -> None:
+    def extend(self, side: int, xy: Points, last: Marks | None = None, wide: Widths | None = None) -> None:
         """Add points (N, 2) beyond its start (``side`` 0, nearest to the start first) or beyond its end (1)."""
         if not len(xy):
             return
         ones = np.ones(len(xy), np.int32)
         last = np.full(len(xy), UNMARKED, np.int64) if last is None else last
         self.last = np.concatenate([last[::-1], self.last] if side == 0 else [self.last, last])
+        wide = np.zeros(len(xy), np.float32) if wide is None else wide
+        self.wide = np.concatenate([wide[::-1], self.wide] if side == 0 else [self.wide, wide])
         if side == 0:
             self.xy = np.concatenate([xy[::-1], self.xy])
             self.hits, self.looks = np.concatenate([ones, self.hits]), np.concatenate([ones, self.looks])
@@ -106,7 +120,7 @@ class Line:
         nearest = np.searchsorted(along, where).clip(0, len(xy) - 1)
         self.xy = np.column_stack([np.interp(where, along, xy[:, axis]) for axis in (0, 1)])
         self.hits, self.looks, self.passes = self.hits[nearest], self.looks[nearest], self.passes[nearest]
-        self.last = self.last[nearest]
+        self.last, self.wide = self.last[nearest], self.wide[nearest]
 
     def broken(self) -> int | None:
         """Where the line is none: the point after which no detection goes on, though both sides were seen often.
@@ -136,12 +150,13 @@ class Line:
         return Line(
             number, self.chart, self.step, self.xy[which].copy(), self.hits[which].copy(),
             self.looks[which].copy(), self.passes[which].copy(), self.last[which].copy(),
+            self.wide[which].copy(),
         )  # fmt: skip
 
     def take(self, other: Line) -> None:
         """Be where ``other`` is, under the own number."""
         self.xy, self.hits, self.looks, self.passes = other.xy, other.hits, other.looks, other.passes
-        self.last = other.last
+        self.last, self.wide = other.last, other.wide
 
     def append(self, other: Line, side: int, others: int) -> None:
         """Put all of ``other`` beyond the start (``side`` 0) or end (1), its own end ``others`` first."""
@@ -152,13 +167,13 @@ class Line:
         self.looks = np.concatenate([a.looks, b.looks])
         joint = np.array([min(a.hits[-1], b.hits[0])], np.int32)
         self.passes = np.concatenate([a.passes[:-1], joint, b.passes])
-        self.last = np.concatenate([a.last, b.last])
+        self.last, self.wide = np.concatenate([a.last, b.last]), np.concatenate([a.wide, b.wide])
 
     def reversed(self) -> Line:
         """The same line from its other end."""
         passes = np.concatenate([self.passes[:-1][::-1], self.passes[-1:]])
         turned = self.xy[::-1], self.hits[::-1], self.looks[::-1]
-        return Line(self.number, self.chart, self.step, *turned, passes, self.last[::-1])
+        return Line(self.number, self.chart, self.step, *turned, passes, self.last[::-1], self.wide[::-1])
 
 
 def mark(frame: int, place: int) -> int:

@@ -27,6 +27,7 @@ def append(older: Line, younger: Line, gap_px: float) -> bool:
     _, side, other = min(ends)
     away = younger.xy if other == 0 else younger.xy[::-1]
     marks = younger.last if other == 0 else younger.last[::-1]
+    wide = younger.wide if other == 0 else younger.wide[::-1]
     apart = np.hypot(*np.moveaxis(away[:, None] - older.xy[None], 2, 0))
     distance, nearest = apart.min(axis=1), apart.argmin(axis=1)
     # What runs along the older line is it once more, and would fold it back on itself; its ends' points run past it.
@@ -45,12 +46,13 @@ def append(older: Line, younger: Line, gap_px: float) -> bool:
         return left <= most  # it leaves the older line somewhere in the middle: nothing that belongs to its end
     if left - (last - first) > most:
         return False
-    marks = marks[first:last]
+    marks, wide = marks[first:last], wide[first:last]
     if far > 1.5 * older.step:  # a faint stretch between the two: a straight line over it
         bridge = evenly(np.array([end, piece[0]]), older.step)[1:-1]
         piece = np.concatenate([bridge, piece])
         marks = np.concatenate([np.full(len(bridge), UNMARKED), marks])
-    older.extend(side, piece, marks)
+        wide = np.concatenate([np.zeros(len(bridge), np.float32), wide])
+    older.extend(side, piece, marks, wide)
     older.tidy()
     return True
 

@@ -10,6 +10,7 @@ nothing in common with the others, and begins a chart of its own. A place that a
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,8 +18,9 @@ import numpy as np
 
 from edge.frames import RGB
 from edge.surface.homography import Matrix, overlap, project, scale_at, shift, too_far
-from edge.surface.keyframes import PIXEL_DRIFT, Key, Keyframes
+from edge.surface.keyframes import LINKED, PIXEL_DRIFT, Key, Keyframes
 from edge.surface.matching import Grey, Picture, by_blocks, by_phase, small
+from edge.surface.straightening import Bend
 
 Method = Literal["first", "measured", "predicted"]
 
@@ -62,6 +64,8 @@ class Registered:
     of the flight turned pixels into metres; None on every other frame."""
     moved: float
     """How far the view moved since the last one that counted as another view, in frame widths; 1.0 for the first."""
+    bent: Bend | None = None
+    """How the chart was straightened before this frame was laid on it; None on most frames."""
 
 
 class Registrar:
@@ -75,6 +79,7 @@ class Registrar:
         self._motion = np.eye(3)  # from the last frame to the one before it, small pixels
         self._last: Matrix | None = None  # the last frame in its keyframe, small pixels
         self._counted: tuple[int, Matrix] | None = None
+        self._counted_shape: tuple[int, ...] = (1, 1)
         self._charts = 0
         self._frames = 0
         self._unit: Literal["px", "m"] = "px"
@@ -112,8 +117,12 @@ class Registrar:
             self._keys.all.append(key)
             self._current, self._last = key, np.eye(3)
 
-    def register(self, rgb: RGB, prediction: Prediction | None = None) -> Registered:
-        """Register the next frame, uint8 (H, W, 3); ``prediction`` None: no pose or no surface is known."""
+    def register(self, rgb: RGB, prediction: Prediction | None = None, *, placed: bool = False) -> Registered:
+        """Register the next frame, uint8 (H, W, 3); ``prediction`` None: no pose or no surface is known.
+
+        ``placed``: places outside of the chart depend on its coordinates, so that it is not straightened.
+        """
+        bent = None if placed or prediction is not None or self._current is None else self._straighten(self._current)
         look, shrink = small(rgb)
         up = np.diag([1 / shrink, 1 / shrink, 1.0])
         predicted = None if prediction is None else prediction.to_chart @ up
@@ -125,7 +134,25 @@ class Registrar:
         if predicted is not None and self._unit == "px":
             rebased = self._rebase(chart, predicted @ np.linalg.inv(to_chart))
             to_chart = predicted
-        return self._answer(chart, to_chart @ np.linalg.inv(up), rgb.shape, method, sigma / shrink, rebased)
+        return self._answer(chart, to_chart @ np.linalg.inv(up), rgb.shape, method, sigma / shrink, rebased, bent)
+
+    def straighten(self, charts: Iterable[int]) -> list[Bend]:
+        """At the end of the flight: how each of ``charts`` is straightened. Charts in metres are not."""
+        if self._unit == "m":
+            return []
+        bends = (self._keys.straighten(chart, self._loose(), all_of_it=True) for chart in charts)
+        return [bend for bend in bends if bend is not None]
+
+    def _straighten(self, key: Key) -> Bend | None:
+        if self._unit == "m":
+            return None
+        bend = self._keys.straighten(key.chart, self._loose())
+        if bend is not None and self._counted is not None and self._counted[0] == bend.chart:
+            self._counted = bend.chart, bend.matrix(self._counted[1], self._counted_shape)
+        return bend
+
+    def _loose(self) -> list[Key]:
+        return [key for key in (self._current, self._before, self._resumable) if key is not None]
 
     def _place(
         self, look: Picture, predicted: Matrix | None, prediction: Prediction | None, shrink: float
@@ -147,12 +174,16 @@ class Registrar:
             to_chart = key.to_chart @ to_key
             self._motion = np.eye(3) if self._last is None else np.linalg.inv(self._last) @ to_key
             self._last = to_key
-            self._before = Key(look, to_chart, key.chart, self._frames, math.hypot(key.sigma_px, link), predicted)
+            self._before = Key(
+                look, to_chart, key.chart, self._frames, math.hypot(key.sigma_px, link), predicted, (key.number, to_key)
+            )
             if overlap(to_key, look.shape) < KEY_OVERLAP:
                 sigma = math.hypot(key.sigma_px, link)
                 if predicted is not None and prediction is not None and self._unit == "m":
                     to_chart, sigma = _pulled(to_chart, sigma, predicted, prediction, look.shape)
-                to_chart = self._new_key(look, to_chart, key.chart, sigma, predicted).to_chart
+                to_chart = self._new_key(
+                    look, to_chart, key.chart, sigma, predicted, beside=(key.number, to_key)
+                ).to_chart
             return (key.chart, to_chart), "measured", PIXEL_DRIFT
         if predicted is not None and self._current is not None and self._unit == "m":
             scale = scale_at(predicted, look.shape)
@@ -179,11 +210,20 @@ class Registrar:
         start = np.diag([1 / shrink, 1 / shrink, 1.0]) if predicted is None else predicted
         return self._new_key(look, start, self._charts, 0.0, predicted)
 
-    def _new_key(self, look: Picture, to_chart: Matrix, chart: int, sigma_px: float, predicted: Matrix | None) -> Key:
-        recognised = self._keys.recognise(look, to_chart, chart, sigma_px)
+    def _new_key(
+        self,
+        look: Picture,
+        to_chart: Matrix,
+        chart: int,
+        sigma_px: float,
+        predicted: Matrix | None,
+        beside: tuple[int, Matrix] | None = None,
+    ) -> Key:
+        linked = LINKED if self._unit == "px" else 1
+        recognised = self._keys.recognise(look, to_chart, chart, sigma_px, self._frames, linked)
         if recognised is not None:
             to_chart, sigma_px = recognised
-        key = Key(look, to_chart, chart, self._frames, sigma_px, predicted)
+        key = Key(look, to_chart, chart, self._frames, sigma_px, predicted, beside)
         self._keys.keep(key)
         self._current, self._last, self._before = key, np.eye(3), None
         return key
@@ -222,6 +262,7 @@ class Registrar:
         method: Method,
         sigma_px: float,
         rebased: Matrix | None,
+        bent: Bend | None,
     ) -> Registered:
         to_chart = to_chart / to_chart[2, 2]
         moved = 1.0
@@ -229,8 +270,10 @@ class Registrar:
             back = np.linalg.inv(self._counted[1]) @ to_chart
             moved = shift(back, np.eye(3), shape) / shape[1]
         if moved >= VIEW_SHIFT:
-            self._counted = (chart, to_chart)
-        return Registered(chart, to_chart, self._unit, scale_at(to_chart, shape), sigma_px, method, rebased, moved)
+            self._counted, self._counted_shape = (chart, to_chart), shape
+        return Registered(
+            chart, to_chart, self._unit, scale_at(to_chart, shape), sigma_px, method, rebased, moved, bent
+        )
 
 
 def _centred(matrix: Matrix, other: Matrix, shape: tuple[int, ...]) -> Matrix:

@@ -28,7 +28,7 @@ from edge.surface.judgement import Judgement
 from edge.surface.lines import Line
 from edge.surface.record import Entry, Told, Widths
 
-VERSION = 1
+VERSION = 2
 KEYFRAMES = 4
 NUMBERS_MARGIN = 1000
 """So many numbers are passed over: lines that began after the writing had them."""
@@ -41,6 +41,7 @@ def to_bytes(inventory: Inventory) -> bytes:
     arrays: dict[str, Any] = {
         "ends": np.cumsum([len(line.xy) for line in lines], dtype=np.int64),
         "xy": np.concatenate([line.xy for line in lines]) if lines else np.zeros((0, 2)),
+        "wide": np.concatenate([line.wide for line in lines]) if lines else np.zeros(0, np.float32),
         "counts": np.concatenate([np.stack([line.hits, line.looks, line.passes], 1) for line in lines])
         if lines
         else np.zeros((0, 3), np.int32),
@@ -83,12 +84,15 @@ def _inventory(arrays: dict[str, npt.NDArray[Any]]) -> Inventory:
         raise ValueError(f"version {head['version']}, this is {VERSION}")
     inventory = Inventory()
     xy, counts = np.asarray(arrays["xy"], np.float64), np.asarray(arrays["counts"], np.int32)
-    if not (np.isfinite(xy).all() and len(xy) == len(counts)):
+    wide = np.asarray(arrays["wide"], np.float32)
+    if not (np.isfinite(xy).all() and len(xy) == len(counts) == len(wide)):
         raise ValueError("points and counts do not fit")
     ends = arrays["ends"].tolist()
     for (number, chart, step), first, last in zip(head["lines"], [0, *ends], ends, strict=False):
         hits, looks, passes = (counts[first:last, i].copy() for i in range(3))
-        inventory.map.put(Line(int(number), int(chart), float(step), xy[first:last].copy(), hits, looks, passes))
+        line = Line(int(number), int(chart), float(step), xy[first:last].copy(), hits, looks, passes)
+        line.wide = wide[first:last].copy()
+        inventory.map.put(line)
     inventory.map.next_number = int(head["next"]) + NUMBERS_MARGIN
     inventory.frames, inventory.frame_name = int(head["frames"]), head["frame_name"]
     inventory.entries = {

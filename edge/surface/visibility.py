@@ -110,7 +110,7 @@ class Motion:
             self._past.clear()
             return None
         middle = project(placed.to_chart, np.array([[(size[1] - 1) / 2, (size[0] - 1) / 2]]))[0]
-        if placed.rebased is not None:
+        if placed.rebased is not None or placed.bent is not None:
             self._past.clear()
         past = [one for one in self._past if one[1] == placed.chart and 0 < at_ns - one[0] <= 500_000_000]
         self._past.append((at_ns, placed.chart, middle))

@@ -126,7 +126,8 @@ def share_out(folder: Path, photos: Sequence[Photo], damaged: Sequence[str], hel
         told = f", and {bad}" if damaged else ""
         advice = "label more" if count < LEAST else "take out some, or train on them all with python -m models train"
         raise DataError(
-            f"{folder} holds {count} sound photos{told}; adapting takes {LEAST} to {MOST} of one structure: {advice}."
+            f"{folder} holds {count} photo{'s' * (count != 1)} that can be read{told}; adapting takes {LEAST} to "
+            f"{MOST} of one structure: {advice}."
         )
     _check_cracked(folder, photos, 1 if held else LEAST_CRACKED)
     if held:

@@ -39,6 +39,8 @@ from models.scoring import open_scorer
 log = logging.getLogger(__name__)
 
 SAVE_EVERY_S = 60.0
+CHECKPOINT = "checkpoint.npz"
+"""In the work folder."""
 CROP_PX = 256
 """Side of what the network sees while it learns."""
 CHECKED = 6
@@ -167,6 +169,8 @@ def _begin(request: Request, base: Base, work: Path) -> None:
     plan = [weights, str(request.minutes), str(request.steps), str(request.seed), str(request.may_change), *listed]
     mark = hashlib.sha256("\n".join(plan).encode()).hexdigest()
     told = work / "plan"
+    if told.is_file() and told.read_text(encoding="ascii") != mark and not (work / CHECKPOINT).is_file():
+        shutil.rmtree(work)  # an attempt that was refused before it learned anything
     try:
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -220,7 +224,7 @@ def _learn(request: Request, base: Base, parts: Parts, work: Path) -> Learned:
     first_net = learn.build(base.size, base.arrays)
     kept_to = replay.make_replay(first_net, mix, request.seed)
     learner = learn.Learner(base.size, base.arrays, mix, kept_to, request.seed)
-    saved, done = work / "checkpoint.npz", 0.0
+    saved, done = work / CHECKPOINT, 0.0
     if saved.is_file():
         state = checkpoint.load(saved)
         learner.restore(state)

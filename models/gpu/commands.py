@@ -45,6 +45,10 @@ def add(commands: Any) -> None:
     sites.add_argument("--thresholds", type=float, nargs="+", default=list(THRESHOLDS))
     sites.add_argument("--px", type=float, nargs="+", default=list(LIMITS_PX), metavar="LIMIT")
     sites.add_argument("--most", type=int, help="at most about this many pictures of each source")
+    sites.add_argument("--second-look", type=int, default=0, metavar="RUNS",
+                       help="let a bundle look again at what it doubts, as [masks] second_look does")  # fmt: skip
+    sites.add_argument("--stricter", type=float, default=0.0, metavar="LN",
+                       help="ask for so much more evidence, as [report] stricter does")  # fmt: skip
     sites.add_argument("--counts", type=Path, metavar="FILE.json", help="also write the counts of every picture")
     sites.set_defaults(run=_sites)
 
@@ -134,17 +138,19 @@ def _take(arguments: argparse.Namespace) -> int:
 def _sites(arguments: argparse.Namespace) -> int:
     from models import sites
     from models.gpu.recipe import load_recipe
-    from models.scoring import open_scorer
+    from models.scoring import open_scorer, second_looks_of
 
-    scorer = open_scorer(arguments.model)
+    scorer = open_scorer(arguments.model, second_look=arguments.second_look)
     tiles = list(sites.held_tiles(load_recipe(arguments.recipe), arguments.data, arguments.most))
     if not tiles:
         raise DataError(f"{arguments.recipe} holds no picture out: give some source hold or hold_photos.")
     levels, limits = ([], []) if arguments.own else (arguments.thresholds, arguments.px)
-    table = sites.measure(scorer, tiles, levels, limits)
+    table = sites.measure(scorer, tiles, levels, limits, stricter=arguments.stricter)
     rows = sites.sweep(table, "choose")
     best = sites.choose(rows)
-    facts = {"model": scorer.name, "settings": rows, "chosen": rows[best],
+    facts = {"model": scorer.name, "pictures": len(tiles), "second_looks": second_looks_of(scorer),
+             "stricter": arguments.stricter,
+             "settings": rows, "chosen": rows[best],
              "report": sites.report(table, best, "report"), "both_halves": sites.report(table, best, None)}  # fmt: skip
     if arguments.counts is not None:
         sites.write(arguments.counts, table, facts)

@@ -17,7 +17,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.system.container import CACHE, NotAllowedError, extracted_root
+from card.root import CACHE, extracted_root
+from tests.system.container import NotAllowedError
 
 ROOT = Path(__file__).parents[2]
 BOARD = "arm64-python3.11"

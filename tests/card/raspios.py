@@ -17,7 +17,6 @@ CMDLINE = "console=serial0,115200 console=tty1 root=PARTUUID=5d0bc1ec-02 rootfst
 INSTALLED = {
     "dpkg": "1.22.21",
     "python3": "3.13.5-1",
-    "python3-venv": "3.13.5-1",
     "systemd": "257.7-1",
     "udev": "257.7",
     "cloud-init": "25.2-1+rpt5",
@@ -68,7 +67,7 @@ def make_deb(folder: Path, *, architecture: str = "arm64", python: str = "3.13",
     (tree / "DEBIAN").mkdir(parents=True)
     (tree / "DEBIAN/control").write_text(
         f"Package: {name}\nVersion: 0.1.0\nArchitecture: {architecture}\nMaintainer: test <t@localhost>\n"
-        f"Depends: python3 (>= {python}), python3 (<< 3.99), python3-venv, systemd (>= 249), udev\nDescription: test\n"
+        f"Depends: python3 (>= {python}), python3 (<< 3.99), systemd (>= 249), udev\nDescription: test\n"
     )
     (tree / "payload").write_bytes(bytes(range(256)) * 1000)
     deb = folder / f"{tree.name}.deb"

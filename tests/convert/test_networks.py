@@ -297,6 +297,27 @@ def test_weights_that_are_no_numbers_are_named(tmp_path: Path) -> None:
         load_source(saved(model, tmp_path))
 
 
+@pytest.mark.parametrize("dead", [("crack",), ("crack", "spalling"), ()])
+def test_a_class_whose_answer_is_the_same_for_every_picture_is_named(
+    dead: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["crack", "spalling"]
+    model = net(lambda x: head(unet(x), activation=None, filters=2))
+    kernel, bias = model.layers[-1].get_weights()
+    for name in dead:
+        kernel[..., names.index(name)] = 0
+    model.layers[-1].set_weights([kernel, bias])
+    path = saved(model, tmp_path, classes=names, score_thresholds={"crack": 0.5, "spalling": 0.5})
+    write_set(tmp_path / "data", 6, SIDE, seed=3)
+    code = main(["quantize", str(path), "--data", str(tmp_path / "data"), "-o", str(tmp_path / "b"), "--frames", "8",
+                 "--finetune", "0"])  # fmt: skip
+    said = capsys.readouterr().err
+    assert (tmp_path / "b").exists() is not bool(dead)
+    if dead:
+        assert code == 2
+        assert f"the answer for {', '.join(dead)} is the same for every picture" in said
+
+
 def test_one_row_of_numbers_is_no_map(tmp_path: Path) -> None:
     path = saved(net(lambda x: layers.Flatten()(head(x))), tmp_path)
     (tmp_path / "run.json").unlink()

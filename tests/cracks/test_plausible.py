@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -208,6 +210,28 @@ def test_a_limit_in_the_settings_overrules_the_card() -> None:
     assert sifted(scores, rgb, ReportOptions()).suppressed == {"weak": 0}
 
 
+def test_more_evidence_or_less_can_be_asked_for_than_the_card_or_the_limit_does() -> None:
+    """There is one evidence that a piece has: asked for more, it is held back, by card and by limit alike."""
+    scores, rgb = scored(JOINT, 0.9), picture(JOINT, blur=0.7)
+    frame = Frame(seq=1, exposed_ns=0, exposure_us=None, rgb=np.array(rgb, order="C"))
+    found = trace(ClassMask(frame, DamageClass("crack", 0.5, "line"), np.array(scores), scores >= 128), TraceOptions())
+
+    def held(rule: ReportRule | None, limit_px: float | None, stricter: float) -> int:
+        return len(sift(found, ReportOptions(sure_length_px=limit_px, stricter=stricter), rule).held_back)
+
+    for rule, limit_px in ((RULE, None), (None, 220.0)):
+        asked = np.arange(-5, 5, 0.05)
+        kept = [held(rule, limit_px, more) == 0 for more in asked]
+        assert kept == sorted(kept, reverse=True)
+        assert 0 < sum(kept) < len(asked)
+        edge = float(asked[sum(kept)])
+        if rule is not None:
+            less = replace(rule, constant=rule.constant - edge)
+            assert (held(less, None, -0.1), held(less, None, 0.05)) == (0, 1)
+        else:
+            assert (held(None, 220 * np.exp(edge - 0.1), 0.0), held(None, 220 * np.exp(edge), 0.0)) == (0, 1)
+
+
 @pytest.mark.parametrize(("weight", "typical"), [(-0.1, 0.0), (float("nan"), 0.0), (1.0, float("inf"))])
 def test_a_sign_only_speaks_for_a_crack(weight: float, typical: float) -> None:
     with pytest.raises(ValueError, match="finite weight of 0 or more"):
@@ -225,6 +249,7 @@ def test_options_come_from_the_table_report() -> None:
         ({"sure_length": 5}, "did you mean sure_length_px"),
         ({"sure_length_px": -1}, "report: sure_length_px is -1.0, must be 0 or more"),
         ({"sure_length_px": float("nan")}, "sure_length_px: got nan"),
+        ({"stricter": 6}, "report: stricter is 6.0, must be from -5 to 5"),
     ],
 )
 def test_impossible_options_are_refused_by_name(table: dict[str, object], words: str) -> None:

@@ -127,3 +127,11 @@ def test_a_camera_that_delivers_noise_is_told_and_a_dull_wall_is_not() -> None:
     assert wall.trouble() is None
     noise.see(mask(10, np.zeros((60, 80, 3), np.uint8)))
     assert noise.trouble() is None, "black and even is another trouble"
+
+
+def test_second_looks_are_counted_since_the_start() -> None:
+    meter = Meter()
+    assert meter.read(0).second_looks == 0
+    for looks in (3, 0, 2):
+        meter.add(0, {}, 0, second_looks=looks)
+    assert meter.read(0).second_looks == 5

@@ -61,12 +61,13 @@ def test_it_is_written_now_and_then_and_a_disk_that_takes_nothing_ends_no_flight
     path = tmp_path / "outbox.cracks"
     names = Names(path, "drone1", clock, "boot")
     names.save(Inventory(), "flight")
+    assert names.read() is not None, "what is being written is waited for"
     path.unlink()
     names.save(Inventory(), "flight")
     assert not path.exists()
     clock.advance(round(SAVE_S * 1e9))
     names.save(Inventory(), "flight")
-    assert path.exists()
+    assert names.read() is not None
     nowhere = Names(tmp_path / "missing" / "outbox.cracks", "drone1", clock, "boot")
     with caplog.at_level(logging.WARNING):
         nowhere.save(Inventory(), "flight", now=True)

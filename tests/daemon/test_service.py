@@ -39,15 +39,15 @@ def test_any_error_in_a_frame_counts_as_a_bad_frame_and_is_reported_for_a_minute
     """The documents promise twenty in a row; an IndexError used to end the daemon at the first."""
     clock = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc))
     service = Service(settings.read(written(tmp_path, "mqtt://127.0.0.1:1")), clock, Systemd("", ""))
-    pipeline, ground = Mock(), Mock()
+    pipeline = Mock()
     pipeline.process.side_effect = IndexError("index 4 is out of bounds")
-    service._process(frame(), pipeline, ground)
+    service._process(frame(), pipeline)
     assert service._bad_frames.trouble() == "frame 0 could not be processed (IndexError: index 4 is out of bounds)"
     clock.advance(61 * 10**9)
     assert service._bad_frames.trouble() is None, "long over: the flight is not degraded for ever"
     pipeline.process.side_effect = DeviceError("the accelerator is gone")
     with pytest.raises(DeviceError):
-        service._process(frame(), pipeline, ground)
+        service._process(frame(), pipeline)
 
 
 def test_a_record_that_cannot_be_written_is_told_and_costs_no_frame(tmp_path: Path) -> None:
@@ -63,7 +63,8 @@ def test_a_record_that_cannot_be_written_is_told_and_costs_no_frame(tmp_path: Pa
     outcome.frame.seq, outcome.moment.at, outcome.record = 0, clock.utc(), {"range_m": float("nan")}
     outcome.mask.classes, outcome.mask.frame = (), frame()
     outcome.stage_ms, outcome.left_out, outcome.mask.looked_share, outcome.suppressed = {}, 0, 1.0, {}
-    service._process(frame(), pipeline, Mock())
+    outcome.mask.second_looks = 0
+    service._process(frame(), pipeline)
     assert service._bad_frames.trouble() is None
     assert "is not complete (ValueError: Out of range float values" in str(service._record.health())
     service._record.finish(pipeline)  # seals, and closes its files

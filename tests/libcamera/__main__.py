@@ -20,9 +20,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from card.root import CACHE, debian_root
 from edge.frames.synthetic import Options, open_camera
 from edge.support.clock import SystemClock
-from tests.system.container import CACHE, NotAllowedError, check_allowed, debian_root
+from tests.system.container import NotAllowedError, check_allowed
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent

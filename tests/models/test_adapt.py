@@ -7,6 +7,7 @@ import importlib.util
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -72,9 +73,15 @@ def test_pictures_of_one_photograph_stay_together(tmp_path):
 
 
 def test_too_few_too_many_and_none_with_a_crack_are_told(tmp_path):
-    with pytest.raises(DataError, match="holds 4 sound photos; adapting takes 5 to 50 of one structure: label more"):
+    with pytest.raises(
+        DataError, match="holds 4 photos that can be read; adapting takes 5 to 50 of one structure: label"
+    ):
         parts(write(tmp_path / "few", 4, 4))
-    with pytest.raises(DataError, match=r"holds 51 sound photos; .* or train on them all with python -m models train"):
+    with pytest.raises(DataError, match="holds 1 photo that can be read; adapting takes 5 to 50"):
+        parts(write(tmp_path / "one", 1, 1))
+    with pytest.raises(
+        DataError, match=r"holds 51 photos that can be read; .* or train on them all with python -m models train"
+    ):
         parts(write(tmp_path / "many", 51, 3))
     with pytest.raises(DataError, match="6 photos, but no crack is drawn in any of them; at least 3 must"):
         parts(write(tmp_path / "sound", 6, 0))
@@ -93,7 +100,7 @@ def test_damaged_photos_are_named_and_the_rest_goes_on_where_it_is_enough(tmp_pa
     for name in ("00", "06"):
         (folder / f"images/{name}.png").unlink()
         (folder / f"masks/{name}.png").unlink()
-    with pytest.raises(DataError, match=r"holds 3 sound photos, and 2 damaged \(02.png, 05.png\)"):
+    with pytest.raises(DataError, match=r"holds 3 photos that can be read, and 2 damaged \(02.png, 05.png\)"):
         parts(folder)
 
 
@@ -250,6 +257,26 @@ def test_a_structure_is_learned_after_an_interruption_or_the_old_bundle_stays(sm
     assert {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (small / "base").iterdir()} == base
     assert ask(90) == 2
     assert "mine exists; choose another name with -o" in capsys.readouterr().err
+
+
+@needs_torch
+def test_a_refused_attempt_does_not_stand_in_the_way_of_the_next(tmp_path):
+    from models.adapt import run
+
+    (tmp_path / "base.weights.h5").write_bytes(b"weights")
+    base, work = Mock(weights=tmp_path / "base.weights.h5"), tmp_path / "mine.work"
+    asked = run.Request(bundle=tmp_path / "base", data=write(tmp_path / "a", 4, 4), out=tmp_path / "mine")
+    run._begin(asked, base, work)
+    (work / "labels").mkdir()
+    cv2.imwrite(str(tmp_path / "a/images/04.png"), photo(4, cracked=True)[0])
+    run._begin(asked, base, work)
+    assert not (work / "labels").exists()
+    (work / run.CHECKPOINT).write_bytes(b"minutes of learning")
+    run._begin(asked, base, work)
+    (tmp_path / "a/images/04.png").unlink()
+    with pytest.raises(DataError, match=r"mine\.work is of another adaptation"):
+        run._begin(asked, base, work)
+    assert (work / run.CHECKPOINT).exists()
 
 
 @needs_torch

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from models import sites
+from models import DataError, sites
 from models.gpu.recipe import load_recipe
+from models.scoring import open_scorer, second_looks_of
 
 RECIPE = """
 [[students]]
@@ -86,3 +87,15 @@ def test_of_equal_scores_the_one_that_finds_most_hairlines_is_taken() -> None:
     rows = [{"score": 0.90, "hairline_recall": 0.6}, {"score": 0.897, "hairline_recall": 0.7},
             {"score": 0.88, "hairline_recall": 0.9}]  # fmt: skip
     assert sites.choose(rows) == 1
+
+
+def test_a_bundle_looks_again_where_that_is_asked_for_and_nothing_else_does(tmp_path: Path) -> None:
+    pixel = Path(__file__).parents[1] / "masks/fixtures/pixel"
+    doubtful = np.full((60, 60, 3), 128, np.uint8)
+    for runs, looked in ((0, 0), (1, 1), (9, 2)):
+        scorer = open_scorer(pixel, second_look=runs)
+        scorer.score(doubtful)
+        assert second_looks_of(scorer) == looked
+    assert second_looks_of(Ink()) == 0
+    with pytest.raises(DataError, match="no bundle folder: --second-look is for bundles"):
+        open_scorer(tmp_path / "model.keras", second_look=4)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge.surface.joining import doubled, fragments, straighten
+from edge.surface.forks import straighten
+from edge.surface.joining import doubled, fragments
 from edge.surface.lines import Line
 
 STEP = 4.0
@@ -13,8 +14,8 @@ STEP = 4.0
 def line(number: int, x: float, y: float, points: int = 20, chart: int = 0) -> Line:
     """A level line from (x, y) to the right."""
     xy = np.column_stack([x + STEP * np.arange(points), np.full(points, y)])
-    counts = [np.full(points, 5, np.int32) for _ in range(3)]
-    return Line(number, chart, STEP, xy, *counts)
+    hits, looks, passes = (np.full(points, 5, np.int32) for _ in range(3))
+    return Line(number, chart, STEP, xy, hits, looks, passes)
 
 
 def many(count: int) -> list[Line]:
@@ -56,3 +57,37 @@ def test_at_a_fork_the_straight_arms_become_one_line() -> None:
     assert straighten(lines, px) == [1, 2]
     assert float(trunk.xy[:, 1].max()) < STEP, "the first line is straight now"
     assert float(branch.xy[:, 1].max()) > 10 * STEP, "and the branch has the arm that turns"
+
+
+def fork(stem: float, upper: float, lower: float) -> tuple[Line, Line]:
+    """A line that bends up by 25 degrees and a branch that leaves its bend downwards by as much, of these widths."""
+    steps = STEP * np.arange(1, 41)
+    rise, run = steps * np.sin(np.radians(25)), steps * np.cos(np.radians(25))
+    trunk, branch = line(1, -STEP * 40, 0.0, points=81), line(2, 0.0, 0.0, points=40)
+    trunk.xy[41:] = np.column_stack([run, rise])
+    branch.xy[:] = np.column_stack([run, -rise])
+    trunk.wide = np.repeat(np.array([stem, upper], np.float32), [41, 40])
+    branch.wide = np.full(40, lower, np.float32)
+    return trunk, branch
+
+
+def test_of_two_arms_that_turn_alike_the_wider_one_is_the_trunk() -> None:
+    px = {1: 1.0, 2: 1.0}
+    trunk, branch = fork(4.0, 2.0, 4.0)
+    assert straighten([trunk, branch], px) == [1, 2]
+    assert trunk.xy[-1, 1] < -50, "it goes on into the wide arm"
+    assert branch.xy[:, 1].max() > 50
+    assert float(np.median(branch.wide)) == 2.0
+    for widths in ((4.0, 4.0, 2.0), (4.0, 3.0, 3.0), (0.0, 0.0, 0.0)):  # it is wide itself; no difference; not known
+        trunk, branch = fork(*widths)
+        assert straighten([trunk, branch], px) == []
+        assert trunk.xy[-1, 1] > 50
+
+
+def test_two_cracks_that_end_at_a_third_from_both_sides_stay_two() -> None:
+    left, right = line(1, 0.0, 0.0, points=40), line(2, STEP * 40 + 12.0, 0.0, points=40)
+    third = line(3, 0.0, 0.0, points=60)
+    third.xy[:] = np.column_stack([np.full(60, STEP * 39 + 8.0), STEP * np.arange(-30, 30)])
+    px = {1: 1.0, 2: 1.0, 3: 1.0}
+    assert fragments([left, right], px) == [(1, 2)]
+    assert fragments([left, right, third], px) == []

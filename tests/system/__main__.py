@@ -15,7 +15,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.system.container import Container, FailedError, NotAllowedError, check_allowed, debian_root
+from card.root import debian_root
+from tests.system.container import PACKAGES, SUITE, Container, FailedError, NotAllowedError, check_allowed
 from tests.system.flight import Flight
 from tests.system.payload import Payload
 from tests.system.proofs import PROOFS
@@ -39,7 +40,7 @@ def main() -> int:
     proofs = [known[name] for name in sys.argv[1:]] or list(PROOFS)
     try:
         check_allowed()
-        root = debian_root(say)
+        root = debian_root(say, SUITE, PACKAGES)
     except NotAllowedError as error:
         say(f"NOT PROVED: this machine cannot run a container with its own systemd: {error}")
         return NOT_ALLOWED

@@ -5,7 +5,6 @@ The network inside is a loopback of its own. Nothing of the host is changed but 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 import shutil
@@ -16,18 +15,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-CACHE = Path(os.environ.get("SPANHAWK_ROOTS", "/var/cache/spanhawk-test"))
+from edge.support.errors import DeviceError
+
 SUITE = "bookworm"
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "udev", "procps", "python3", "python3-venv", "ca-certificates",
     "mosquitto", "mosquitto-clients", "faketime", "git", "sudo",
 )  # fmt: skip
+NotAllowedError = DeviceError  # this machine lacks something: 69, as everywhere
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TOOLS = ("mmdebstrap", "systemd-nspawn", "nsenter")
-
-
-class NotAllowedError(Exception):
-    """This machine cannot run a container with its own systemd; the message says why."""
 
 
 class FailedError(Exception):
@@ -48,67 +45,6 @@ def check_allowed() -> None:
     )  # fmt: skip
     if tried.returncode != 0:
         raise NotAllowedError(f"namespaces or mounts are not allowed here ({tried.stderr.strip()})")
-
-
-def debian_root(
-    say: Callable[[str], None], suite: str = SUITE, packages: tuple[str, ...] = PACKAGES, processor: str = ""
-) -> Path:
-    """The pristine root, made where it is not in the cache. Raises NotAllowedError when it cannot be made.
-
-    ``processor``: Debian's name of it; empty: this machine's. Another one takes qemu-user-static and binfmt-support.
-    """
-    name = hashlib.sha256(" ".join((suite, *packages)).encode()).hexdigest()[:12]
-    folder = CACHE / "-".join(filter(None, (suite, processor, name)))
-    words = ("--mode=root", f"--architectures={processor}") if processor else ()
-    return _made(say, folder, suite, packages, ("--variant=minbase", *words))
-
-
-def extracted_root(say: Callable[[str], None], suite: str, packages: tuple[str, ...], processor: str = "") -> Path:
-    """The files of packages, none of which is set up: also for another processor, in half a minute.
-
-    Raises NotAllowedError when it cannot be made. ``processor``: Debian's name of it; empty: this machine's.
-    """
-    name = hashlib.sha256(" ".join((suite, processor, *packages)).encode()).hexdigest()[:12]
-    words = ("--variant=extract", *((f"--architectures={processor}",) if processor else ()))
-    return _made(say, CACHE / f"{suite}-{processor or 'native'}-{name}", suite, packages, words)
-
-
-def _made(
-    say: Callable[[str], None], root: Path, suite: str, packages: tuple[str, ...], words: tuple[str, ...]
-) -> Path:
-    if root.is_dir():
-        return root
-    say(f"making a Debian {suite} root in {root} (once; up to three minutes)")
-    CACHE.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=".part-", dir=CACHE))
-    try:
-        made = subprocess.run(
-            ["mmdebstrap", *words, f"--include={','.join(packages)}", *_apt_options(), suite, str(part), mirror()],
-            capture_output=True, text=True,
-        )  # fmt: skip
-        if made.returncode != 0:
-            raise NotAllowedError(f"mmdebstrap cannot make a root: {' '.join(made.stderr.split()[-40:])}")
-        part.rename(root)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return root
-
-
-def mirror() -> str:
-    """Debian's mirror as this host names it, or Debian's own."""
-    for path in (Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")):
-        for word in path.read_text(encoding="utf-8", errors="replace").split() if path.is_file() else ():
-            if word.startswith("http") and word.rstrip("/").endswith("/debian"):
-                return word
-    return "http://deb.debian.org/debian"
-
-
-def _apt_options() -> list[str]:
-    """The host's own words to apt (proxies and the like), for the time of the making only."""
-    dumped = subprocess.run(["apt-config", "dump", "--format", "%f=%v%n"], capture_output=True, text=True).stdout
-    wanted = ("Acquire::http::", "Acquire::https::", "Acquire::Check-")
-    lines = [line.partition("=") for line in dumped.splitlines() if line.startswith(wanted) and not line.endswith("=")]
-    return [f'--aptopt={name} "{value}"' for name, _, value in lines]
 
 
 class Container:

@@ -13,6 +13,8 @@ vehicle = "drone1"
 [camera]
 backend = "synthetic"
 fps = 5.0
+width_px = 640
+height_px = 480
 [masks]
 threads = 1
 [navigation]
@@ -52,9 +54,7 @@ class Flight:
         box.copy(payload.checkout, "/root/checkout")
         box.copy(payload.wheel, f"/root/{payload.wheel.name}")
         box.copy(payload.deb, "/root/spanhawk.deb")
-        box.run(
-            "dpkg-deb -x /root/spanhawk.deb /root/deb && mv /root/deb/usr/share/spanhawk/wheelhouse /root/wheelhouse"
-        )
+        box.copy(payload.wheelhouse(), "/root/wheelhouse")
         box.write("/etc/hosts", "127.0.0.1 localhost\n")  # as Debian's installer leaves it
         box.write("/etc/mosquitto/conf.d/test.conf", BROKER)
         box.run(

@@ -39,6 +39,14 @@ class Payload:
         )  # fmt: skip
         self.deb = ROOT / made.stdout.strip().splitlines()[-1]
 
+    def wheelhouse(self) -> Path:
+        """The wheels of the pinned packages: what a checkout installs from where there is no index."""
+        folder = self.folder / "wheelhouse"
+        fetch = [sys.executable, "-m", "pip", "download", "-qq", "--only-binary", ":all:", "--dest", str(folder)]
+        pinned = ROOT / "systemd/requirements" / f"{BOARD}.txt"
+        subprocess.run([*fetch, "--python-version", "3.11", "--no-deps", "--require-hashes", "-r", pinned], check=True)
+        return folder
+
     def builders(self) -> Path:
         """The wheels that building a wheel takes, as the package index has them."""
         folder = self.folder / "builders"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tests.system.first_boot import card_first_boot, card_first_boot_killed
 from tests.system.flight import Flight
 from tests.system.running import (
     as_fast_within,
@@ -18,7 +19,6 @@ from tests.system.trouble import clock_in_1970, full_disk, no_camera, no_network
 from tests.system.versions import (
     altered_version,
     as_documented,
-    card_first_boot,
     crashing_version,
     debian_package,
     power_cut,
@@ -31,5 +31,5 @@ PROOFS: tuple[Callable[[Flight], str], ...] = (
     one_command, units_are_sound, ready_and_first_detection, killed, frozen, walls, as_fast_within,
     wrong_configuration, wrong_bundle, no_camera, no_network, clock_in_1970, full_disk,
     upgraded, rolled_back, altered_version, crashing_version, power_cut, taken_off, debian_package,
-    card_first_boot, as_documented,
+    card_first_boot, card_first_boot_killed, as_documented,
 )  # fmt: skip

@@ -7,7 +7,7 @@ import re
 import time
 from pathlib import Path
 
-from tests.system.flight import CONF, CONFIG, INSTALL_S, Flight, recorded
+from tests.system.flight import CONF, INSTALL_S, Flight, recorded
 from tests.system.payload import ROOT
 
 PAGE = ROOT / "docs" / "install.md"
@@ -111,55 +111,10 @@ def debian_package(flight: Flight) -> str:
     took = time.monotonic() - begun
     assert flight.active(), said
     flight.wait_detection()
+    box.run("dpkg --verify spanhawk && test ! -e /opt/spanhawk/current/venv/bin/pip")
     box.run("dpkg -r spanhawk 2>&1")
-    box.run("test ! -e /opt/spanhawk && test -s /var/lib/spanhawk/outbox.db")
+    box.run("test ! -e /opt/spanhawk && test ! -e /usr/share/spanhawk && test -s /var/lib/spanhawk/outbox.db")
     return f"{payload.deb.name} ({payload.deb.stat().st_size // 1_000_000} MB), {took:.0f} s"
-
-
-def card_first_boot(flight: Flight) -> str:
-    """A card's first boot needs no network, goes on after a power cut, says why it fails, leaves no secret."""
-    box, payload, here = flight.box, flight.payload, "/boot/firmware/spanhawk"
-    box.run("rm -rf /etc/spanhawk")
-    box.copy(payload.checkout.parent / "first-boot.sh", f"{here}/first-boot.sh")
-    box.copy(payload.deb, f"{here}/spanhawk.deb")
-    box.write(f"{here}/spanhawk.toml", CONFIG)
-    box.write(f"{here}/credentials/mqtt-password", "s3cret\n")
-    box.run(f"cd {here} && sha256sum first-boot.sh spanhawk.deb spanhawk.toml credentials/* >SHA256SUMS")
-
-    box.write(f"{here}/spanhawk.toml", CONFIG + "# a bit fell over\n")
-    box.run(f"sh {here}/first-boot.sh install", 78)
-    report = box.run("cat /boot/firmware/spanhawk-first-boot.txt")
-    assert report.startswith("spanhawk first boot: FAILED\n"), report
-    assert "spanhawk.toml on the boot partition is damaged or missing; write the card again" in report, report
-    assert box.try_run("test -e /etc/spanhawk/spanhawk.toml").returncode != 0
-    box.write(f"{here}/spanhawk.toml", CONFIG)
-
-    begun = time.monotonic()
-    box.run(f"sh {here}/first-boot.sh prepare")
-    box.wait("a half install", lambda: box.try_run("test -e /opt/spanhawk/packages/*.part").returncode == 0, 120)
-    box.run("systemctl kill --signal=KILL spanhawk-card; systemctl stop spanhawk-card")
-    assert not flight.active()
-    report = box.run("cat /boot/firmware/spanhawk-first-boot.txt")
-    assert report.startswith("spanhawk first boot: GOING ON\n"), report
-    box.run(f"sh {here}/first-boot.sh prepare")  # as cloud-init does on the next boot
-    box.wait("the end", lambda: box.try_run("test -e /var/lib/spanhawk-card/done").returncode == 0, INSTALL_S)
-    box.wait("rest", lambda: box.show("ActiveState", "spanhawk-card") == "inactive", 60)
-    took = time.monotonic() - begun
-    report = box.run("cat /boot/firmware/spanhawk-first-boot.txt")
-    assert report.startswith("spanhawk first boot: DONE\n"), report
-    assert "spanhawk runs" in report, report
-    assert flight.active()
-    flight.wait_detection()
-    assert "spanhawk runs" in box.run("spanhawk-install status")
-    assert box.run(f"ls {here}").split() == ["SHA256SUMS", "first-boot.sh"]
-    assert box.run("stat -c '%a %U' /etc/spanhawk/credentials/mqtt-password").split() == ["600", "root"]
-
-    since = box.show("InactiveEnterTimestampMonotonic", "spanhawk-card")
-    box.run(f"sh {here}/first-boot.sh prepare")  # every boot from now on
-    assert box.show("InactiveEnterTimestampMonotonic", "spanhawk-card") == since
-    box.run("dpkg -r spanhawk 2>&1; rm -rf /boot/firmware/spanhawk* /var/lib/spanhawk-card")
-    box.run("rm -f /etc/systemd/system/spanhawk-card.service && systemctl daemon-reload")
-    return f"cut and gone on, {took:.0f} s"
 
 
 def as_documented(flight: Flight) -> str:

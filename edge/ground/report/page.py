@@ -19,7 +19,7 @@ from edge.ground.report.excerpts import Shown
 from edge.ground.report.findings import Finding
 from edge.ground.report.flight import Flight, value
 from edge.ground.report.review import VERDICTS
-from edge.ground.report.tables import COLOURS
+from edge.ground.report.tables import COLOURS, UNKNOWN_COLOUR
 from edge.ground.report.walls import Wall
 from edge.ground.report.words import clean, count
 
@@ -74,7 +74,7 @@ def render(
     environment.filters.update(
         mm=saying.mm, interval=saying.interval, day=saying.day, moment=saying.moment, numbers=Markup
     )
-    style, script = _asset("style.css"), _asset("page.js")
+    style, script = _asset("style.css") + _band_classes(), _asset("page.js")
     track = [[one.lon_deg, one.lat_deg] for one in cameras]
     wanted_mm, seen = table.headline_mm, outlines(flight.coverage)
     elevations = [drawings.elevation(wall, number, shown, seen, wanted_mm) for number, wall in enumerate(walls)]
@@ -200,6 +200,12 @@ def _shortened(text: str) -> str:
     if len(text) <= _LONG_TEXT:
         return text
     return f"{text[:_LONG_TEXT]}… (shortened from {len(text)} characters; whole in cracks.csv)"
+
+
+def _band_classes() -> str:
+    """The bands' colours as styles, so that report, live page and GIS files show one band alike."""
+    classes = [f".b{number}{{--c:{one}}}" for number, one in enumerate(COLOURS)]
+    return "".join(classes) + f".bn{{--c:{UNKNOWN_COLOUR}}}\n"
 
 
 def _asset(name: str) -> str:

@@ -33,10 +33,12 @@ class Loop:
     height_px: int
     tiles: int
     """That the frame is cut into; each is a run of the network, unless a frame budget leaves some out."""
+    bare_cpu_min_ms: float
+    """CPU time of the bare network's runs on these tiles."""
     detections: int
     timing: Timing
     stage_p50_ms: dict[str, float] = field(default_factory=dict)
-    """Median by stage: segment, trace, locate, encode, store."""
+    """Median by stage: segment, trace, locate, encode, store, judge."""
 
 
 @dataclass(frozen=True, slots=True)

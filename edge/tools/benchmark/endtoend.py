@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,10 @@ class EndToEnd:
     max_ms: float
     periods: float
     """p99 in periods of the camera."""
+    parts_ms: dict[str, tuple[float, float]]
+    """Where the time goes, p50 and p99 of each: ``ready`` (exposed, captured, segmented, measured, encoded), ``disk``
+    (written down, with fsync), ``handed over`` (the other thread woken, the letter read) and ``broker`` (on the wire,
+    its answer read)."""
 
     def lines(self) -> list[str]:
         """For a terminal."""
@@ -88,6 +92,8 @@ class EndToEnd:
             f"p99 {self.p99_ms:.1f} ({self.periods:.2f} frame periods), largest {self.max_ms:.1f}",
             f"  {self.detections} detections in {self.frames} frames, {self.missed} frames missed; on disk after "
             f"p50 {self.stored_p50_ms:.1f} ms, p99 {self.stored_p99_ms:.1f}",
+            "  of that, p50 and p99: "
+            + ", ".join(f"{name} {p50:.1f} and {p99:.1f}" for name, (p50, p99) in self.parts_ms.items()),
         ]
 
 
@@ -147,8 +153,21 @@ def evaluate(
     height, width = size_px
     return EndToEnd(
         broker, fps, width, height, threads, seen, beats - seen, len(answered), stored_p50, stored_p99,
-        p50, p90, p99, round(float(acknowledged.max()), 2), round(p99 * fps / 1000, 3),
+        p50, p90, p99, round(float(acknowledged.max()), 2), round(p99 * fps / 1000, 3), _parts(answered, frames),
     )  # fmt: skip
+
+
+def _parts(letters: Sequence[Mapping[str, int]], exposed_ns: Mapping[int, int]) -> dict[str, tuple[float, float]]:
+    stations = [
+        [exposed_ns[one["frame_seq"]], *(one[key] for key in ("ready_ns", "stored_ns", "taken_ns", "acknowledged_ns"))]
+        for one in letters
+    ]
+    took_ms = np.diff(np.array(stations, np.int64), axis=1) / 1e6
+    found = {}
+    for name, column in zip(("ready", "disk", "handed over", "broker"), took_ms.T, strict=True):
+        p50, p99 = np.percentile(column, (50, 99))
+        found[name] = round(float(p50), 2), round(float(p99), 2)
+    return found
 
 
 def _fly(folder: Path, seconds: float) -> None:

@@ -105,11 +105,11 @@ class FrameLoop:
         """Take the letters out again, so that memory does not grow with the number of runs."""
         self._outbox.purge(everything=True)
 
-    def result(self, timing: Timing, tiles: int) -> Loop:
-        """What ``timing`` of ``step`` was about."""
+    def result(self, timing: Timing, tiles: int, bare_cpu_min_ms: float) -> Loop:
+        """What ``timing`` of ``step`` was about; ``bare_cpu_min_ms``: of the bare network on one tile."""
         height, width = self.size_px
         stages = {stage: round(float(np.median(took)), 3) for stage, took in self._stages.items()}
-        return Loop(width, height, tiles, self.detections, timing, stages)
+        return Loop(width, height, tiles, round(tiles * bare_cpu_min_ms, 3), self.detections, timing, stages)
 
 
 def _clock() -> ManualClock:

@@ -102,10 +102,9 @@ def _beside_rival(one: Measured, measured: Sequence[Measured]) -> list[str]:
 
 def _against(one: Measured, loop: Loop) -> str:
     """The loop over its runs of the bare network; CPU times of several threads, or of an accelerator, say nothing."""
-    bare_ms = one.invoke.cpu_min_ms * loop.tiles
-    if one.accelerator != "cpu" or one.threads != 1 or not bare_ms:
+    if one.accelerator != "cpu" or one.threads != 1 or not loop.bare_cpu_min_ms:
         return ""
-    return f"; {loop.timing.cpu_min_ms / bare_ms:.2f} x the bare network"
+    return f"; {loop.timing.cpu_min_ms / loop.bare_cpu_min_ms:.2f} x the bare network"
 
 
 def _title(name: str, loop: Loop) -> str:

@@ -1,4 +1,4 @@
-"""The SQLite outbox with a stamp on each letter: when it was on disk, and when the broker's word for it was read.
+"""The SQLite outbox with stamps on each letter: ready, on the disk, on its way, and the broker's word for it read.
 
 Configuration ``[outbox] backend = "edge.tools.benchmark.stamped"``: the daemon's exposure-to-ground benchmark.
 """
@@ -34,7 +34,7 @@ def open_outbox(options: Options, clock: Clock) -> Outbox:
 
 
 class Stamped:
-    """Everything but ``put`` and ``done`` is the inner outbox's."""
+    """Everything but ``put``, ``take`` and ``done`` is the inner outbox's."""
 
     def __init__(self, inner: Outbox, options: Options, clock: Clock) -> None:
         self._inner = inner
@@ -46,14 +46,24 @@ class Stamped:
         return getattr(self._inner, name)
 
     def put(self, letters: Sequence[Letter]) -> None:
-        """As the inner outbox; then note the frame of each letter and the time."""
+        """As the inner outbox; note the frame of each letter, and the time before and after."""
+        ready_ns = self._clock.monotonic_ns()
         self._inner.put(letters)
         now_ns = self._clock.monotonic_ns()
         for letter in letters:
             frame_seq = json.loads(letter.payload)["properties"].get("frame_seq")
             if frame_seq is None:
                 continue  # a crack of many frames has no exposure of its own
-            self._stamps[letter.id] = {"frame_seq": frame_seq, "stored_ns": now_ns}
+            self._stamps[letter.id] = {"frame_seq": frame_seq, "ready_ns": ready_ns, "stored_ns": now_ns}
+
+    def take(self, count: int) -> list[Letter]:
+        """As the inner outbox; then note the time: these go to the broker now."""
+        letters = self._inner.take(count)
+        now_ns = self._clock.monotonic_ns()
+        for letter in letters:
+            if letter.id in self._stamps:
+                self._stamps[letter.id]["taken_ns"] = now_ns
+        return letters
 
     def done(self, ids: Sequence[str], *, handed_over: bool = False) -> int:
         """The broker's word has been read: note the time, then as the inner outbox."""

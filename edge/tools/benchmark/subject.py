@@ -16,15 +16,14 @@ import cv2
 import numpy as np
 
 from edge.frames import RGB
-from edge.masks import Segmenter, tiles
+from edge.masks import Segmenter
 from edge.masks.artifacts import TFLITE
 from edge.masks.bundle import Bundle, load_bundle
-from edge.masks.segmenter import DEFAULT_OVERLAP_PX
 from edge.masks.traits import Traits, traits_of
 from edge.support import backends
 from edge.support.clock import SystemClock, stopwatch_ns
 from edge.support.errors import BundleError, SpanhawkError
-from edge.tools.benchmark import Measured, Refused
+from edge.tools.benchmark import Loop, Measured, Refused
 from edge.tools.benchmark.accuracy import card_accuracy
 from edge.tools.benchmark.board import peak_mb
 from edge.tools.benchmark.delegation import delegation, refusal
@@ -128,20 +127,24 @@ def _timed(subject: Subject, bundle: Bundle, traits: Traits, segmenter: Any, ope
         loops = {
             name: stack.enter_context(FrameLoop(segmenter, rgb)) for name, rgb in _pictures(subject, bundle).items()
         }
-        works: dict[str, Callable[[], object]] = {"invoke": segmenter.network.run}
-        works |= {name: loop.step for name, loop in loops.items()}
 
         def after_round() -> None:
             watts.ask()
             for loop in loops.values():
                 loop.empty()
 
-        taken = interleaved(works, subject.runs, subject.warm_up, after_round)
-        overlap_px = subject.options.get("overlap_px")
-        found = {
-            name: loop.result(taken[name], tiles_of(bundle, *loop.size_px, overlap_px)) for name, loop in loops.items()
-        }
-    runtime, nodes = segmenter.runtime, _operators(segmenter.network)
+        nodes, found, bare = _operators(segmenter.network), dict[str, Loop](), []
+        # The network may be opened anew for the size of a frame: those of one size are measured side by side.
+        for names in (("tile",), ("frame", "clean")):
+            for name in names:
+                loops[name].step()
+            works: dict[str, Callable[[], object]] = {"invoke": segmenter.network.run}
+            works |= {name: loops[name].step for name in names}
+            taken = interleaved(works, subject.runs, subject.warm_up, after_round)
+            bare.append(taken["invoke"])
+            count = len(segmenter.plan)
+            found |= {name: loops[name].result(taken[name], count, bare[-1].cpu_min_ms) for name in names}
+    runtime = segmenter.runtime
     return Measured(
         bundle=bundle.model,
         backend=subject.backend,
@@ -153,7 +156,7 @@ def _timed(subject: Subject, bundle: Bundle, traits: Traits, segmenter: Any, ope
         accuracy=card_accuracy(bundle.card.metrics, traits.scores),
         delegation=None if nodes is None else delegation(nodes),
         open_ms=round(open_ms, 1),
-        invoke=taken["invoke"],
+        invoke=bare[0],
         loops=found,
         peak_mb=peak_mb(),
         power_w=watts.mean(),
@@ -164,14 +167,6 @@ def _pictures(subject: Subject, bundle: Bundle) -> dict[str, RGB]:
     source = bundle.card.input
     frame = np.load(subject.picture, allow_pickle=False)
     return {"tile": cut(frame, source.height, source.width), "frame": frame, "clean": clean(*frame.shape[:2])}
-
-
-def tiles_of(bundle: Bundle, height_px: int, width_px: int, overlap_px: int | None = None) -> int:
-    """How many tiles a frame is cut into; ``overlap_px`` as in the [masks] table."""
-    source = bundle.card.input
-    usual = min(DEFAULT_OVERLAP_PX, min(source.height, source.width) // tiles.MAX_OVERLAP_PART)
-    overlap = usual if overlap_px is None else overlap_px
-    return len(tiles.plan(height_px, width_px, source.height, source.width, overlap))
 
 
 class _Watts:

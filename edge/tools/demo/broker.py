@@ -116,6 +116,7 @@ class Mosquitto:
         lines = [
             f"listener {self._port} 127.0.0.1",
             "allow_anonymous true",
+            "set_tcp_nodelay true",
             "persistence false",
             "max_queued_messages 0",
         ]

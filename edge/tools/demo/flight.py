@@ -128,7 +128,7 @@ def fly_demo(job: Job) -> str:
         cracks, coverage = pipeline.map.cracks(), pipeline.map.coverage()
         recorder.cracks(cracks)
         recorder.coverage(coverage)
-        recorder.mosaic(kept.mosaic.draw(cracks, coverage))
+        recorder.mosaic(kept.mosaic.draw(cracks, coverage, pipeline.map.inventory.bends))
         told = ground.finish()
         received = _received(witness, 0 if told.trouble else tally.detections)
         judged = score(kept.features, camera.scene.cracks, kept.views)

@@ -93,5 +93,7 @@ class Bench:
     """The newest state of the navigator; None when it could not be opened."""
     turn_s: float = 0.0
     """Seconds to wait for the aircraft to be turned by hand; 0: it is not turned."""
+    slower: float = 1.0
+    """How many times slower than a board this computer is known to be (an emulator); the limits of time follow."""
     held: bool = False
     """True when another process (the daemon) has the outbox, and so the devices."""

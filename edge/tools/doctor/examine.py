@@ -66,11 +66,12 @@ CHECKS = (
 
 
 def examine(
-    path: Path, clock: Clock, *, software_only: bool = False, turn_s: float = 0.0
+    path: Path, clock: Clock, *, software_only: bool = False, turn_s: float = 0.0, slower: float = 1.0
 ) -> Iterator[tuple[str, Result]]:
     """Look at everything with the configuration at ``path``; yields each check's name and result as it is done.
 
     ``software_only``: only what an upgrade can break. ``turn_s``: seconds in which the aircraft is turned by hand.
+    ``slower``: how many times slower than a board this computer is; the network may take so much longer.
     """
     try:
         read, usable = settings.read(path), True
@@ -78,7 +79,7 @@ def examine(
     except ConfigError as error:
         read, usable = settings.from_table({}, "built-in defaults"), False
         yield "configuration", failed(error, _EDIT)
-    bench = Bench(read, clock, turn_s=turn_s)
+    bench = Bench(read, clock, turn_s=turn_s, slower=slower)
     for check in CHECKS:
         if check.software or not software_only:
             unknown = not_applicable("not checked: the configuration cannot be used")

@@ -43,14 +43,21 @@ def model(bench: Bench) -> Result:
         return warn(f"{told}: a fake without a golden answer", 'set [masks] backend = "litert" to fly')
     told += f": golden answer right, {bench.tile_s * 1e3:.0f} ms a tile"
     told += "" if frame_s is None else f", {frame_s * 1e3:.0f} ms a frame of the camera"
+    told += "" if bench.slower == 1 else f"; judged as on a computer that is {bench.slower:g} times slower than a board"
     if segmenter.degraded is not None:
         return warn(f"{told}; {segmenter.degraded}", "make the accelerator work, or ask for litert in [masks]")
     gmac = bundle.card.made.get("gmac")
-    if runtime.accelerator == "cpu" and isinstance(gmac, float) and bench.tile_s > _NO_KERNELS_S_PER_GMAC * gmac:
+    if (
+        runtime.accelerator == "cpu"
+        and isinstance(gmac, float)
+        and bench.tile_s > bench.slower * _NO_KERNELS_S_PER_GMAC * gmac
+    ):
         advice = "let it read /proc/cpuinfo (no ProcSubset=pid in the unit), and install ai-edge-litert"
         return fail(f"{told}: the optimised int8 kernels are not in use", advice, EXIT_CONFIG)
-    if frame_s is not None and frame_s > _SLOW_FRAME_S:
-        return fail(f"{told}: above {_SLOW_FRAME_S} s", "choose a smaller picture in [camera]", EXIT_CONFIG)
+    if frame_s is not None and frame_s > bench.slower * _SLOW_FRAME_S:
+        return fail(
+            f"{told}: above {bench.slower * _SLOW_FRAME_S:g} s", "choose a smaller picture in [camera]", EXIT_CONFIG
+        )
     return ok(told)
 
 

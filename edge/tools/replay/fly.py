@@ -31,6 +31,8 @@ class Tally:
     """Findings that were not reported, by reason."""
     left_out: int = 0
     """Pieces and branches of masks that were not measured, because a frame held more than its cap."""
+    second_looks: int = 0
+    """Runs of the network that looked at a part of a frame again."""
     unplaced: Counter[str] = field(default_factory=Counter)
     """Detections whose place on the surface is not known, by reason."""
     skipped: tuple[SkippedFrame, ...] = ()
@@ -70,6 +72,7 @@ def _count(tally: Tally, outcome: Outcome, around_ns: Mapping[str, int]) -> None
     tally.detections += len(outcome.features)
     tally.suppressed.update(outcome.suppressed)
     tally.left_out += outcome.left_out
+    tally.second_looks += outcome.mask.second_looks
     tally.unplaced.update(place.reason for place in outcome.places if place.reason is not None)
     tally.dropped += outcome.dropped_before
     for stage, took_ms in {**outcome.stage_ms, **{stage: took / 1e6 for stage, took in around_ns.items()}}.items():
@@ -92,6 +95,7 @@ def summary(tally: Tally, segmenter: Segmenter, flight: Flight, source: str) -> 
         "skipped_files": [{"name": bad.name, "reason": bad.reason} for bad in tally.skipped],
         "detections": tally.detections,
         "left_out": tally.left_out,
+        "second_looks": tally.second_looks,
         "suppressed": dict(tally.suppressed),
         "unplaced": dict(tally.unplaced.most_common()),
         "stage_ms": percentiles(tally.stage_ms),

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from edge.outcome import Outcome
 from edge.surface.homography import Matrix, project
 from edge.surface.registration import Registered
+from edge.surface.straightening import Bend
 from edge.surface.visibility import CLASSES
 
 Picture = npt.NDArray[np.uint8]
@@ -71,6 +72,8 @@ class Mosaic:
                 if view.chart == placed.chart:
                     view.to_chart = placed.rebased @ view.to_chart
             self._last = None
+        if placed.bent is not None:
+            self.bend(placed.bent)
         size = outcome.frame.height_px, outcome.frame.width_px
         if self._last is not None and self._last.chart == placed.chart:
             middle = np.array([[size[1] / 2, size[0] / 2]])
@@ -89,8 +92,22 @@ class Mosaic:
             self._views = self._views[::2]
             self._apart = min(0.8, 1.4 * self._apart)
 
-    def draw(self, cracks: Sequence[Mapping[str, Any]], coverage: Mapping[str, Any]) -> Picture | None:
-        """BGR picture of the charts with most coverage, one below the other; None where no frame was laid down."""
+    def bend(self, bend: Bend) -> None:
+        """Move the views of a chart that was straightened."""
+        for view in self._views:
+            if view.chart == bend.chart:
+                view.to_chart = bend.matrix(view.to_chart, view.size)
+        self._last = None
+
+    def draw(
+        self, cracks: Sequence[Mapping[str, Any]], coverage: Mapping[str, Any], bends: Sequence[Bend] = ()
+    ) -> Picture | None:
+        """BGR picture of the charts with most coverage, one below the other; None where no frame was laid down.
+
+        ``bends``: how the end of the flight straightened the charts (``Inventory.bends``).
+        """
+        for bend in bends:
+            self.bend(bend)
         areas: dict[int, float] = {}
         for feature in coverage["features"]:
             chart = feature["properties"]["chart"]

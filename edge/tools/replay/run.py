@@ -134,7 +134,7 @@ def replay(job: Job) -> str:
         cracks, coverage = pipeline.map.cracks(), pipeline.map.coverage()
         recorder.cracks(cracks)
         recorder.coverage(coverage)
-        recorder.mosaic(None if mosaic is None else mosaic.draw(cracks, coverage))
+        recorder.mosaic(None if mosaic is None else mosaic.draw(cracks, coverage, pipeline.map.inventory.bends))
         told = ground.finish()
         if (trouble := navigator.health()) is not None:
             log.warning("%s", trouble)

@@ -24,12 +24,13 @@ from tests.arm64.board.cuts import power_cuts
 from tests.arm64.board.first_boot import first_boot, first_boot_cut
 from tests.arm64.board.flying import detection, doctor, golden, limits, panic, virtual_camera, writes
 from tests.arm64.board.machine import check_tools
+from tests.arm64.board.own_image import image
 from tests.system.container import FailedError, NotAllowedError
 
 ROOT = Path(__file__).parents[3]
 BOARD = "arm64-python3.13"
 PROOFS: tuple[Callable[[Bench], str], ...] = (
-    first_boot, doctor, detection, golden, limits, virtual_camera, writes, panic, power_cuts, first_boot_cut,
+    first_boot, doctor, detection, golden, limits, virtual_camera, writes, panic, power_cuts, first_boot_cut, image,
 )  # fmt: skip
 
 

@@ -8,11 +8,12 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from card import __main__ as card
-from tests.arm64.board.machine import Board, Start
+from tests.arm64.board.machine import Board
 from tests.system.container import FailedError
 from tests.system.flight import CONFIG
 
@@ -24,7 +25,7 @@ INSTALL_S = 2400  # no goal, only an end
 ROOT = Path(__file__).parents[3]
 TEST_TOOLS = ("pytest>=8.3", "hypothesis>=6.110")
 # A frame takes the emulator some seconds.
-SLOW_CONFIG = CONFIG.replace("fps = 5.0", "fps = 0.2\nwidth_px = 512\nheight_px = 384")
+SLOW_CONFIG = CONFIG.replace("fps = 5.0\nwidth_px = 640\nheight_px = 480", "fps = 0.2\nwidth_px = 512\nheight_px = 384")
 CARD = """
 [card]
 hostname = "drone1"
@@ -37,7 +38,7 @@ mqtt_password = "s3cret"
 class Bench:
     """The folder with the card's image and the board that runs from it."""
 
-    def __init__(self, folder: Path, base: Path, start: Start, deb: Path, cuts: int) -> None:
+    def __init__(self, folder: Path, base: Path, start: Sequence[str], deb: Path, cuts: int) -> None:
         self.folder, self.base, self.deb, self.cuts = folder, base, deb, cuts
         self._start = start
         self.key = folder / "key"
@@ -49,11 +50,15 @@ class Bench:
         """A board with the disk of this name; not powered."""
         return Board(self.folder / f"{name}.img", self._start, self.key, self.folder)
 
-    def make_card(self, name: str = "card", damage: bool = False) -> Path:
-        """``make card`` on the base image; the image it wrote. ``damage`` spoils a byte of the package on it."""
-        toml, image = self.folder / f"{name}.toml", self.folder / f"{name}.img"
-        key = self.key.with_suffix(".pub").read_text().strip()
+    def card_toml(self, name: str) -> Path:
+        """The file that a person edits, as ``name``.toml."""
+        toml, key = self.folder / f"{name}.toml", self.key.with_suffix(".pub").read_text().strip()
         toml.write_text(SLOW_CONFIG + CARD.format(key=key))
+        return toml
+
+    def make_card(self, name: str = "card") -> Path:
+        """``make card`` on the base image; the image it wrote."""
+        toml, image = self.card_toml(name), self.folder / f"{name}.img"
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             code = card.main([str(self.base), str(image), "--config", str(toml), "--deb", str(self.deb)])

@@ -13,7 +13,6 @@ import struct
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from tests.system.container import FailedError, NotAllowedError
@@ -29,20 +28,19 @@ MEMORY_MB = 2048
 BOOT_S = 900  # no goal, only an end
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What the emulator loads: a board's own loader does this from the boot partition."""
+def by_loader(kernel: Path, initrd: Path, words: str) -> tuple[str, ...]:
+    """A board whose own loader takes kernel and initrd from the boot partition; ``words``: the kernel's."""
+    return ("-kernel", str(kernel), "-initrd", str(initrd), "-append", words)
 
-    kernel: Path
-    initrd: Path
-    words: str
-    """The kernel's command line."""
+
+BY_UEFI = ("-bios", "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd")
+"""A board that starts what it finds on the disk by itself."""
 
 
 class Board:
     """One board with a disk; powered by ``boot``, without power after ``cut``, ``off`` or the end of ``with``."""
 
-    def __init__(self, disk: Path, start: Start, key: Path, folder: Path) -> None:
+    def __init__(self, disk: Path, start: Sequence[str], key: Path, folder: Path) -> None:
         self.disk = disk
         self.console_log = folder / f"{disk.stem}.console"
         self._start, self._key, self._folder = start, key, folder
@@ -70,7 +68,7 @@ class Board:
         self._begin([
             "qemu-system-aarch64", "-machine", "virt,gic-version=3", "-cpu", PROCESSOR, "-smp", "2",
             "-m", str(MEMORY_MB), "-accel", "tcg,thread=multi", "-display", "none", "-monitor", "none",
-            "-kernel", str(self._start.kernel), "-initrd", str(self._start.initrd), "-append", self._start.words,
+            *self._start,
             "-blockdev", f"driver=nbd,node-name=card,server.type=unix,server.path={nbd}",
             "-device", "virtio-blk-pci,drive=card", "-device", "virtio-rng-pci",
             "-device", "i6300esb", "-action", "watchdog=reset",
@@ -207,6 +205,7 @@ def check_tools() -> None:
     """Raise NotAllowedError where a program is missing."""
     path = "/usr/sbin:/sbin:/usr/bin:/bin"
     missing = sorted({package for tool, package in TOOLS.items() if shutil.which(tool, path=path) is None})
+    missing += [] if Path(BY_UEFI[1]).exists() else ["qemu-efi-aarch64"]
     if missing:
         raise NotAllowedError(f"not installed: apt install {' '.join(missing)}")
 

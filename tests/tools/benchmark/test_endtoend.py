@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -28,7 +29,9 @@ def flight(seconds: int = 10, took_ms: float = 50.0) -> tuple[dict[str, int], di
     stamps = {
         f"id{seq}": {
             "frame_seq": int(seq),
+            "ready_ns": at_ns + 27 * MS,
             "stored_ns": at_ns + 30 * MS,
+            "taken_ns": at_ns + 31 * MS,
             "acknowledged_ns": at_ns + round(took_ms * MS) + int(seq) * 1000,
         }
         for seq, at_ns in exposed.items()
@@ -47,6 +50,9 @@ def test_percentiles_from_the_exposure_without_the_first_and_the_last_seconds() 
     assert found.p99_ms == pytest.approx(np.percentile(counted, 99), abs=0.01)
     assert found.periods == pytest.approx(found.p99_ms / 100, abs=1e-3)
     assert found.stored_p50_ms == 30.0
+    assert found.parts_ms["ready"] == (27.0, 27.0)
+    assert (found.parts_ms["disk"], found.parts_ms["handed over"]) == ((3.0, 3.0), (1.0, 1.0))
+    assert sum(p50 for p50, _ in found.parts_ms.values()) == pytest.approx(found.p50_ms, abs=0.05)
 
 
 def test_beats_without_a_detection_are_counted_as_missed() -> None:
@@ -103,9 +109,12 @@ def test_a_real_flight_against_a_real_broker(tmp_path: Path, monkeypatch: pytest
     mosquitto_path()
     monkeypatch.chdir(tmp_path)
     masks = masks_table(default_bundle_path(), "litert", 1, {"overlap_px": 32})
+    begun_s = time.monotonic()
     found = end_to_end(masks, 1, (256, 320), fps=2.0, seconds=4.0)
+    beats = 2.0 * (time.monotonic() - begun_s)  # at most: on a busy machine the daemon is slow to start and to end
     assert found.broker == "mosquitto"
     assert found.detections >= found.frames >= 1
-    assert 5 <= found.frames + found.missed <= 10, "two beats a second, without the first two seconds and the last"
+    assert 5 <= found.frames + found.missed <= beats, "two beats a second, without the first two seconds and the last"
+    assert min(p50 for p50, _ in found.parts_ms.values()) > 0
     assert 0 < found.stored_p50_ms < found.p50_ms <= found.p90_ms <= found.p99_ms <= found.max_ms
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"

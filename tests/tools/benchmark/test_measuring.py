@@ -76,7 +76,8 @@ def measured(threads: int | None = 1, accelerator: str = "cpu", cpu_min_ms: floa
     one = Timing(200, 20.0, 9.0, 10.0, 12.0, cpu_min_ms)
     return Measured(
         "fast-unet-0123abcd", "litert", None, threads, "lib 1", accelerator, 1, {"walls": 0.9}, Delegation(3, 3, 1),
-        50.0, one, {"frame": Loop(1280, 720, 6, 2, dataclasses.replace(one, cpu_min_ms=6 * cpu_min_ms))}, None, None,
+        50.0, one, {"frame": Loop(1280, 720, 6, 48.0, 2, dataclasses.replace(one, cpu_min_ms=6 * cpu_min_ms))},
+        None, None,
     )  # fmt: skip
 
 

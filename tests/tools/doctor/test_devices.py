@@ -64,6 +64,11 @@ def test_slow_kernels_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     result = model.model(bench(tmp_path, masks={"backend": "litert"}))
     assert (result.level, result.exit_code) == (Level.FAIL, EXIT_CONFIG)
     assert "/proc/cpuinfo" in str(result.fix)
+    emulated = bench(tmp_path, masks={"backend": "litert"})
+    emulated.slower = 50.0
+    result = model.model(emulated)
+    assert result.level is Level.OK
+    assert "judged as on a computer that is 50 times slower than a board" in result.found
 
 
 def test_a_wrong_bundle_does_not_fly(tmp_path: Path) -> None:

@@ -10,37 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge.cli import main
 from tests.pictures import concrete
-
-
-def save(path: Path, rgb: np.ndarray) -> Path:
-    assert cv2.imwrite(str(path), rgb[..., ::-1])
-    return path
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """Two cracked photos and a clean one, of different sizes and kinds."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    save(folder / "a.png", concrete())
-    save(folder / "b.jpg", concrete(300, 400, cracked=False))
-    save(folder / "c.tif", concrete(240, 360, seed=2))
-    return folder
-
-
-def fly(source: Path, out: Path, *more: str) -> int:
-    return main(["replay", str(source), "--out", str(out), "--backend", "dark", *more])
-
-
-def lines(out: Path) -> list[dict[str, dict[str, object]]]:
-    return [json.loads(line) for line in (out / "detections.jsonl").read_text(encoding="utf-8").splitlines()]
-
-
-def summary(out: Path) -> dict[str, object]:
-    read: dict[str, object] = json.loads((out / "summary.json").read_text(encoding="utf-8"))
-    return read
+from tests.tools.replay.running import fly, lines, save, summary
 
 
 def nav(path: Path) -> Path:

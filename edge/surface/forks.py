@@ -1,0 +1,110 @@
+"""Forks: of three arms that meet, two are one crack and the third is its branch.
+
+A single frame takes the way that it sees best, so the first view decides which arm a line has; after all views course
+and width decide. Course alone does not, because a trunk zigzags about as much as its branch turns off: of 1,200 forks
+of the renderer (truth alone, seeds 100 to 219) the straightest pair is the trunk in 78 % where arms are read over
+65 mm, in 82 % over 130 mm, and in 95 % together with widths that have an error of 15 %.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.surface.joining import TURN_DEG, Boxes
+from edge.surface.lines import Line, Points, Widths
+
+FORK_PX = 20.0
+"""An end so near to the middle of another line leads to a fork there."""
+FORK_POINTS = 10
+"""The middle of a line begins so many points from its ends; an arm of a fork is longer than that."""
+ARM_POINTS = 40
+"""An arm's course and width are read over so many points."""
+WIDE = 0.35
+"""A crack's trunk is wider than its branch: of three arms two are one crack the surer, the more their widths exceed the
+third's. Weight of the logarithm of that ratio beside the cosine of their turn."""
+BETTER = 0.1
+"""Of two ways through a fork one is better only where it leads by more."""
+
+
+def straighten(lines: list[Line], px: dict[int, float]) -> list[int]:
+    """At a fork the two arms that go straight on are one crack, the third its branch; returns the numbers changed.
+
+    A single frame takes the arm that it sees best, so the first view decides which arm a line has. The lines are
+    changed in place; no number is new.
+    """
+    changed: list[int] = []
+    boxes = Boxes(lines)
+    for i, branch in enumerate(lines):
+        reach = FORK_PX * px[branch.number]
+        for side in (0, 1):
+            for j in boxes.around(i, reach):
+                trunk = lines[j]
+                at = _fork(trunk, branch.xy[-side], reach)
+                if at is not None and _swap(trunk, at, branch, side):
+                    boxes.moved(i, branch)
+                    boxes.moved(j, trunk)
+                    changed += [trunk.number, branch.number]
+    return changed
+
+
+def _fork(trunk: Line, end: Points, reach: float) -> int | None:
+    """The point of a line's middle that an end of another one lies at; None where there is none."""
+    if len(trunk.xy) <= 2 * FORK_POINTS:
+        return None
+    inner = trunk.xy[FORK_POINTS:-FORK_POINTS]
+    apart = np.hypot(*(inner - end).T)
+    nearest = int(apart.argmin())
+    return nearest + FORK_POINTS if apart[nearest] <= reach else None
+
+
+def _swap(trunk: Line, at: int, branch: Line, side: int) -> bool:
+    """Give the branch's arm to the trunk where it goes on straighter than the trunk's own; says whether it did."""
+    if len(branch.xy) <= FORK_POINTS:
+        return False
+    here = trunk.xy[at]
+    wide = trunk.wide[at + 1 :], branch.wide if side == 0 else branch.wide[::-1]
+    arms = [
+        _Arm.of(trunk.xy[at::-1], trunk.wide[at::-1], here),
+        _Arm.of(trunk.xy[at:], wide[0], here),
+        _Arm.of(branch.xy if side == 0 else branch.xy[::-1], wide[1], here),
+    ]
+    own = _as_one(arms[0], arms[1], arms[2])
+    others = [_as_one(arms[2], arms[0], arms[1]), _as_one(arms[2], arms[1], arms[0])]
+    kept = int(np.argmax(others))
+    straight = -float(arms[2].course @ arms[kept].course)
+    if others[kept] < own + BETTER or straight < np.cos(np.radians(TURN_DEG)):
+        return False
+    other = trunk.part(slice(0, at + 1) if kept == 1 else slice(at + 1, len(trunk.xy)), branch.number)
+    arm = trunk.part(slice(at, len(trunk.xy)) if kept == 1 else slice(0, at + 1), trunk.number)
+    arm.append(branch, 0 if kept == 1 else 1, side)
+    trunk.take(arm)
+    branch.take(other)
+    return True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Arm:
+    """One of the three ways out of a fork."""
+
+    course: Points
+    """Unit vector from the fork out along it."""
+    wide: float | None
+    """Logarithm of its median width; None where no view measured one."""
+
+    @classmethod
+    def of(cls, xy: Points, wide: Widths, here: Points) -> _Arm:
+        """The arm whose points (N, 2) with widths (N,) lead away from ``here``."""
+        along = xy[1 : ARM_POINTS + 1].mean(axis=0) - here
+        known = wide[:ARM_POINTS][wide[:ARM_POINTS] > 0]
+        middle = None if not known.size else float(np.log(np.median(known)))
+        return cls(np.asarray(along / (np.hypot(*along) or 1.0), np.float64), middle)
+
+
+def _as_one(a: _Arm, b: _Arm, third: _Arm) -> float:
+    """How well two arms of a fork go as one crack with the third as its branch; only the order means something."""
+    straight = -float(a.course @ b.course)
+    if a.wide is None or b.wide is None or third.wide is None:
+        return straight
+    return straight + WIDE * ((a.wide + b.wide) / 2 - third.wide)
