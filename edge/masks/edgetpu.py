@@ -14,7 +14,8 @@ from edge.masks import Runtime, Segmenter
 from edge.masks.artifacts import TFLITE
 from edge.masks.bundle import Bundle, MissingArtifactError
 from edge.masks.interpreter import load_delegate, open_network
-from edge.masks.segmenter import NetworkOptions, NetworkSegmenter, open_bundle
+from edge.masks.options import NetworkOptions
+from edge.masks.segmenter import NetworkSegmenter, open_bundle
 from edge.masks.traits import Device, Traits
 from edge.support.clock import Clock
 from edge.support.errors import BundleError, DeviceError

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from edge.masks import Runtime, Segmenter
 from edge.masks.artifacts import TFLITE
 from edge.masks.interpreter import open_network, other_sizes
-from edge.masks.segmenter import NetworkOptions, NetworkSegmenter, open_bundle
+from edge.masks.options import NetworkOptions
+from edge.masks.segmenter import NetworkSegmenter, open_bundle
 from edge.masks.traits import Traits
 from edge.support.clock import Clock
 

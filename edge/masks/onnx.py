@@ -17,8 +17,9 @@ import numpy as np
 from edge.masks import Runtime, Segmenter
 from edge.masks.bundle import Bundle
 from edge.masks.golden import check_golden
+from edge.masks.options import NetworkOptions
 from edge.masks.preprocess import INPUT_SCALE, Int8
-from edge.masks.segmenter import NetworkOptions, NetworkSegmenter, open_bundle
+from edge.masks.segmenter import NetworkSegmenter, open_bundle
 from edge.masks.traits import Device, Traits
 from edge.support.clock import Clock
 from edge.support.errors import BundleError, ConfigError, DeviceError

@@ -25,8 +25,8 @@ import edge.masks
 from edge.frames import Frame
 from edge.masks import Segmenter
 from edge.masks.bundle import load_bundle, load_golden
+from edge.masks.options import NetworkOptions
 from edge.masks.preprocess import threshold_code
-from edge.masks.segmenter import NetworkOptions
 from edge.masks.traits import Device, traits_of
 from edge.support import backends as finder
 from edge.support.clock import ManualClock

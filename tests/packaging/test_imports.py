@@ -64,7 +64,8 @@ def test_the_wheel_flies_by_itself(wheel: Path, tmp_path: Path) -> None:
         archive.extractall(tmp_path / "site")
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from edge.masks.segmenter import NetworkOptions, open_bundle\n"
+        "from edge.masks.options import NetworkOptions\n"
+        "from edge.masks.segmenter import open_bundle\n"
         "print(open_bundle(NetworkOptions()).folder)"
     )
     ran = subprocess.run(
