@@ -31,6 +31,10 @@ def add(commands: Commands) -> None:
     _box_options(purge)
     purge.add_argument("--all", action="store_true", help="delete every letter, also those that have not arrived")
     purge.set_defaults(verb=_outbox_purge)
+    recover = actions.add_parser("recover", help="take out of a damaged outbox what can still be read of it")
+    recover.add_argument("damaged", type=Path, metavar="FILE", help="NAME.corrupt-N, beside the outbox; stays as it is")
+    recover.add_argument("--out", type=Path, metavar="NEW", required=True, help="a new outbox for its letters")
+    recover.set_defaults(verb=_outbox_recover)
     prune = actions.add_parser(
         "prune",
         help="on a disk that fills up, delete the oldest pictures of detections that the ground has, and where "
@@ -70,6 +74,13 @@ def _outbox_purge(arguments: argparse.Namespace) -> int:
     from edge.tools import letters
 
     print(letters.purge(_box(arguments), everything=arguments.all), file=sys.stderr)
+    return EXIT_DONE
+
+
+def _outbox_recover(arguments: argparse.Namespace) -> int:
+    from edge.tools import letters
+
+    print(letters.recover(arguments.damaged, arguments.out), file=sys.stderr)
     return EXIT_DONE
 
 

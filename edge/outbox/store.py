@@ -195,8 +195,8 @@ class Store:
         aside = set_aside(self._path)
         self._damaged = (
             f"the outbox {self._path} was damaged ({error}) and renamed to {aside.name}: letters in it that were not "
-            f"delivered stay there (sqlite3 {aside} .recover | sqlite3 {aside}.db gives what can be read, for "
-            f"spanhawk outbox list and flush --outbox {aside}.db); new ones go to a new file"
+            f"delivered stay there (spanhawk outbox recover {aside} --out {aside}.db takes out what can be read); new "
+            f"ones go to a new file"
         )
         log.error("%s", self._damaged)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Iterator, Mapping
@@ -11,12 +12,17 @@ from pathlib import Path
 from edge.delivery import PATIENCE_S, Delivery
 from edge.detections.wire import mark_historical
 from edge.mqtt.status import status_payload
-from edge.outbox import LetterState, Outbox
+from edge.outbox import LetterState, Outbox, sqlite
 from edge.outbox.reader import open_reader
+from edge.outbox.salvage import Salvage, undelivered
 from edge.settings import Settings, from_table
 from edge.support import config
 from edge.support.clock import SystemClock
 from edge.support.errors import TryAgainError, UsageError
+
+_AT_ONCE = 200
+# A file of the earlier form with its index, beside its own size.
+_ROOM = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,33 @@ def purge(box: Box, *, everything: bool) -> str:
     with _open(box.settings()) as outbox:
         gone, counts = outbox.purge(everything=everything), outbox.counts()
     return f"{gone} letters deleted, {sum(counts.values())} kept"
+
+
+def recover(damaged: Path, out: Path) -> str:
+    """Put what can be read of the outbox ``damaged`` and was not confirmed into a new outbox ``out``; says how much.
+
+    Raises UsageError where ``damaged`` is not there or ``out`` is, TryAgainError where nothing can be read or written.
+    """
+    if not damaged.is_file():
+        raise UsageError(
+            f"{damaged}: there is no such file; a damaged outbox lies beside the new one as NAME.corrupt-N"
+        )
+    if out.exists():
+        raise UsageError(f"--out {out}: it is there already; name a new file")
+    count = 0
+    with Salvage(damaged) as salvage:
+        room = sqlite.Options(path=out, max_bytes=_ROOM * damaged.stat().st_size + (16 << 20), ballast_bytes=0)
+        with sqlite.open_outbox(room, SystemClock()) as outbox:
+            letters = undelivered(salvage)
+            while some := list(itertools.islice(letters, _AT_ONCE)):
+                outbox.put(some)
+                count += len(some)
+        lost = salvage.lost
+    missing = f", {lost} could not be read" if lost else ""
+    return (
+        f"{count} letters that nobody has confirmed are in {out}{missing}; "
+        f"spanhawk outbox flush --outbox {out} sends them"
+    )
 
 
 def flush(box: Box, *, again: bool = False) -> str:
