@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from tests.system.flight import CONF, CONFIG, INSTALL_S, Flight, recorded
 
 READY_S, FIRST_DETECTION_S, BACK_S, EXPOSURE = 5.0, 10.0, 10.0, 1.3
+
+_TRIES = 5
 
 
 def one_command(flight: Flight) -> str:
@@ -122,17 +125,21 @@ def as_fast_within(flight: Flight) -> str:
     """Inference within the walls is as fast as without; doctor finds the drone fit."""
     box = flight.box
     box.run("systemctl stop spanhawk")
-    since = flight.now()
-    box.run("systemctl start spanhawk-doctor")
-    within = _tile_ms(box.journal("spanhawk-doctor", since))
     box.write(
         "/root/without.toml", CONFIG.replace("credential:mqtt-password", "/etc/spanhawk/credentials/mqtt-password")
     )
-    without = _tile_ms(box.run("spanhawk doctor --config /root/without.toml"))
+    within, without = math.inf, math.inf
+    for _ in range(_TRIES):  # in turn, the smallest of each: other programs slow one or the other, walls slow every one
+        since = flight.now()
+        box.run("systemctl start spanhawk-doctor")
+        within = min(within, _tile_ms(box.journal("spanhawk-doctor", since)))
+        without = min(without, _tile_ms(box.run("spanhawk doctor --config /root/without.toml")))
+        if within <= 1.5 * without + 2:  # milliseconds, whole ones
+            break
     assert box.run("find /var/lib/spanhawk -not -user spanhawk").strip() == ""
     document = json.loads(box.run("spanhawk doctor --config /root/without.toml --json 2>/dev/null"))
     assert document["fit"] is True
-    assert within <= 1.5 * without + 2, (within, without)  # milliseconds, whole ones, on a busy machine
+    assert within <= 1.5 * without + 2, (within, without)
     box.run("systemctl start spanhawk")
     held = box.run(f"spanhawk doctor --config {CONF}", code=78)
     assert "systemctl stop spanhawk" in held
