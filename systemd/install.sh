@@ -142,14 +142,22 @@ find_wheel() {
   fi
   [ -e "$HERE/../pyproject.toml" ] || die 2 "no wheel beside $HERE/install.sh and no checkout above it; give --wheel FILE"
   say "building the wheel"
+  scratch # before its name is used
   pip wheel --quiet --no-deps --wheel-dir "$SCRATCH" "$HERE/.." ||
     die 75 "the wheel could not be built (see above); check the network, then again"
   WHEEL=$(echo "$SCRATCH"/spanhawk-*.whl)
 }
 
-# In an environment that is gone when this ends; WORDS of pip
+# A folder that is gone when this ends
+scratch() {
+  [ -z "$SCRATCH" ] || return 0
+  SCRATCH=$(mktemp -d)
+  trap 'rm -rf "$SCRATCH"' EXIT
+}
+
+# In an environment of that folder; WORDS of pip
 pip() {
-  [ -n "$SCRATCH" ] || { SCRATCH=$(mktemp -d) && trap 'rm -rf "$SCRATCH"' EXIT; }
+  scratch
   [ -x "$SCRATCH/venv/bin/pip" ] || python3 -m venv "$SCRATCH/venv"
   "$SCRATCH/venv/bin/pip" "$@"
 }
