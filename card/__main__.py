@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from card import cloud, image, manifest, package, settings
+from card.making import made_whole
 from edge.support import config
 from edge.support.clock import SystemClock
-from edge.support.errors import EXIT_DONE, SpanhawkError, TryAgainError, UsageError
+from edge.support.errors import EXIT_DONE, SpanhawkError, UsageError
 
 _FOLDER = "spanhawk"
 # The pins of the header as a second way in, for an autopilot: Pi 3 and 4 have Bluetooth on the good port, Pi 5 has not.
@@ -47,11 +47,8 @@ def make(source: Path, out: Path, config_file: Path, deb: Path) -> None:
     card = settings.read(config_file)
     if out.exists() and out.samefile(source):
         raise UsageError(f"{out}: is the image itself; give OUT= another name")
-    part = out.with_name(f".{out.name}.part")
     listing = out.with_name(out.name + manifest.SUFFIX)
-    try:
-        # The image holds secrets: for its owner's eyes.
-        os.close(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
+    with made_whole(out) as part:
         image.unpack(source, part)
         opened = image.open_image(part)
         camera = config.loads(card.configuration, str(config_file)).get("camera", {}).get("backend", "")
@@ -61,13 +58,6 @@ def make(source: Path, out: Path, config_file: Path, deb: Path) -> None:
         text = manifest.text(part, card.vehicle, opened.system.name, SystemClock().utc().date())
         text = text.replace(part.resolve().as_uri(), out.resolve().as_uri())
         listing.write_text(text, encoding="utf-8")
-        part.replace(out)
-    except OSError as error:
-        if isinstance(error, SpanhawkError):
-            raise
-        raise TryAgainError(f"{error.filename or out}: {error.strerror}; make room or give another OUT=") from error
-    finally:
-        part.unlink(missing_ok=True)
     print(f"card: {out} is for {card.vehicle} on {opened.system.name}; it holds secrets, keep it as such")
     print(f"card: write it with Raspberry Pi Imager ({listing.name}), or: rpi-imager --cli {out} /dev/sdX")
 

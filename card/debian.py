@@ -21,8 +21,9 @@ from pathlib import Path
 
 from card import cloud, package, settings
 from card.disk import MB, TOOLS, Slice, run, write_disk
+from card.making import made_whole
 from card.root import CACHE, debian_root
-from edge.support.errors import EXIT_DONE, DeviceError, SpanhawkError, TryAgainError, UsageError
+from edge.support.errors import EXIT_DONE, DeviceError, SpanhawkError, UsageError
 
 SUITE, ARCHITECTURE, PYTHON = "trixie", "arm64", "3.13"
 PACKAGES = (
@@ -95,19 +96,9 @@ def make(
             raise DeviceError(f"{tool} is not installed; apt install {where}")
     package.check_kind(deb, ARCHITECTURE, PYTHON)
     pristine = debian_root(say, SUITE, PACKAGES, ARCHITECTURE)
-    part = out.with_name(f".{out.name}.part")
-    try:
-        with tempfile.TemporaryDirectory(dir=CACHE, prefix=".part-image-") as folder:
-            say("putting spanhawk into the root")
-            _write(part, Path(folder), pristine, card, deb, further or {})
-        part.chmod(0o600)  # it holds secrets
-        part.replace(out)
-    except OSError as error:
-        if isinstance(error, SpanhawkError):
-            raise
-        raise TryAgainError(f"{error.filename or out}: {error.strerror}; make room or give another OUT=") from error
-    finally:
-        part.unlink(missing_ok=True)
+    with made_whole(out) as part, tempfile.TemporaryDirectory(dir=CACHE, prefix=".part-image-") as folder:
+        say("putting spanhawk into the root")
+        _write(part, Path(folder), pristine, card, deb, further or {})
     say(f"{out} is for {card.vehicle}; it holds secrets, keep it as such")
 
 
