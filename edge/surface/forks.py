@@ -24,6 +24,8 @@ ARM_POINTS = 40
 WIDE = 0.35
 """A crack's trunk is wider than its branch: of three arms two are one crack the surer, the more their widths exceed the
 third's. Weight of the logarithm of that ratio beside the cosine of their turn."""
+ROUNDS = 5
+"""So often, at most, the forks of the arms that changed hands are asked again."""
 BETTER = 0.1
 """Of two ways through a fork one is better only where it leads by more."""
 
@@ -36,16 +38,25 @@ def straighten(lines: list[Line], px: dict[int, float]) -> list[int]:
     """
     changed: list[int] = []
     boxes = Boxes(lines)
-    for i, branch in enumerate(lines):
-        reach = FORK_PX * px[branch.number]
-        for side in (0, 1):
-            for j in boxes.around(i, reach):
-                trunk = lines[j]
-                at = _fork(trunk, branch.xy[-side], reach)
-                if at is not None and _swap(trunk, at, branch, side):
-                    boxes.moved(i, branch)
-                    boxes.moved(j, trunk)
-                    changed += [trunk.number, branch.number]
+    due = set(range(len(lines)))
+    for _ in range(ROUNDS):
+        # An arm that changed hands ends at other forks than before: these are asked once more.
+        due, asked = set(), due
+        for i, branch in enumerate(lines):
+            reach = FORK_PX * px[branch.number]
+            for side in (0, 1):
+                for j in boxes.around(i, reach):
+                    if i not in asked and j not in asked:
+                        continue
+                    trunk = lines[j]
+                    at = _fork(trunk, branch.xy[-side], reach)
+                    if at is not None and _swap(trunk, at, branch, side):
+                        boxes.moved(i, branch)
+                        boxes.moved(j, trunk)
+                        due |= {i, j}
+                        changed += [trunk.number, branch.number]
+        if not due:
+            break
     return changed
 
 

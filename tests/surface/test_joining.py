@@ -91,3 +91,24 @@ def test_two_cracks_that_end_at_a_third_from_both_sides_stay_two() -> None:
     px = {1: 1.0, 2: 1.0, 3: 1.0}
     assert fragments([left, right], px) == [(1, 2)]
     assert fragments([left, right, third], px) == []
+
+
+def test_of_two_forks_in_a_row_the_second_is_asked_again_when_the_first_gave_its_arm_away() -> None:
+    """A crack of 4 px straight down with a branch of 2 px at 160 and at 240; two lines took the branches first."""
+    down = STEP * np.arange(1, 41)
+    aside = np.column_stack([down * np.sin(np.radians(50)), down * np.cos(np.radians(50))])
+    upper, lower = line(1, 0.0, 0.0, points=80), line(2, 0.0, 0.0, points=80)
+    stem = line(3, 0.0, 0.0, points=21)
+    stem.xy[:] = np.column_stack([np.zeros(21), 160 + STEP * np.arange(21)])
+    upper.xy[:] = np.concatenate([np.column_stack([np.zeros(40), STEP * np.arange(1, 41)]), aside + np.array([0, 160])])
+    lower.xy[:] = np.concatenate([(aside + np.array([0, 240]))[::-1], np.column_stack([np.zeros(40), 240 + down])])
+    upper.wide = np.repeat(np.array([4, 2], np.float32), 40)
+    lower.wide, stem.wide = upper.wide[::-1].copy(), np.full(21, 4, np.float32)
+    lines = [upper, lower, stem]
+    straighten(lines, {1: 1.0, 2: 1.0, 3: 1.0})
+    trunk = max(lines, key=lambda one: float(np.ptp(one.xy[:, 1])))
+    assert float(np.abs(trunk.xy[:, 0]).max()) < 2 * STEP
+    assert float(np.ptp(trunk.xy[:, 1])) > 380.0
+    for other in (one for one in lines if one is not trunk):
+        assert float(np.median(other.wide)) == 2.0
+        assert float(np.abs(other.xy[:, 0]).max()) > 100.0
