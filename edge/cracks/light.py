@@ -10,56 +10,78 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.cracks.path import Reals, sample
+from edge.cracks.blocks import Blocks
+from edge.cracks.path import REMAP_LIMIT, Reals, sample
 from edge.frames import RGB, Tone
 from edge.frames.tone import light_of
 
-WHOLE_PX = 2_000_000
+WHOLE_PX = 250_000
 """A picture of so many pixels or fewer is made as a whole: then the blocks would cost more than they save."""
+GREY_PX = 2_000_000
+"""Of one of so many pixels or fewer the luma is made as a whole, in codes."""
 
-_BLOCK_PX = 64
+_BLOCK_PX = 32
 _SIDE_PX = _BLOCK_PX + 1  # reading between pixels takes the first of the next block
 _PER_ROW = 64
+_PARTS = 32  # of a pixel: so fine OpenCV reads between two
 
 
 class Light:
     """Luma of a picture in linear light, 0 to 1."""
 
-    def __init__(self, rgb: RGB, tone: Tone, whole_px: int = WHOLE_PX) -> None:
+    def __init__(self, rgb: RGB, tone: Tone, whole_px: int = WHOLE_PX, grey_px: int = GREY_PX) -> None:
         """``rgb`` (H, W, 3): the picture, in codes that ``tone`` says."""
         self.shape: tuple[int, int] = rgb.shape[0], rgb.shape[1]
         self._rgb = rgb
         self._curve = light_of(tone)
         self._whole: Reals | None = None
+        self._grey: npt.NDArray[np.uint8] | None = None
         if rgb.shape[0] * rgb.shape[1] <= whole_px:
             self._whole = self._of(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
+        elif rgb.shape[0] * rgb.shape[1] <= grey_px:
+            grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+            beyond = (-rgb.shape[0] % _BLOCK_PX + 1, -rgb.shape[1] % _BLOCK_PX + 1)
+            framed = cv2.copyMakeBorder(grey, 0, beyond[0], 0, beyond[1], cv2.BORDER_CONSTANT, value=0)
+            self._grey = np.asarray(framed, np.uint8)
 
     def sample(self, x: Reals, y: Reals) -> Reals:
         """Read linearly between pixels at ``x`` and ``y`` (N, M); outside, the picture goes on as it ends."""
         if self._whole is not None:
             return sample(self._whole, x, y, cv2.BORDER_REPLICATE)
-        x, y = (np.clip(v, 0, size - 1) for v, size in ((x, self.shape[1]), (y, self.shape[0])))
-        across = -(-self.shape[1] // _BLOCK_PX)
-        block = (y.astype(np.int32) // _BLOCK_PX) * across + x.astype(np.int32) // _BLOCK_PX
-        asked = np.zeros(across * -(-self.shape[0] // _BLOCK_PX), np.bool_)
-        asked[block] = True
-        blocks = np.flatnonzero(asked)
-        left, top = blocks % across * _BLOCK_PX, blocks // across * _BLOCK_PX
-        column, row = (np.arange(len(blocks)) % _PER_ROW * _SIDE_PX, np.arange(len(blocks)) // _PER_ROW * _SIDE_PX)
-        place = np.cumsum(asked)[block] - 1
-        light = self._of(self._side_by_side(left.tolist(), top.tolist(), column.tolist(), row.tolist()))
-        shift_x, shift_y = (column - left).astype(np.float32), (row - top).astype(np.float32)
-        return sample(light, x + shift_x[place], y + shift_y[place], cv2.BORDER_REPLICATE)
+        # In whole parts of a pixel, as OpenCV reads: shifting these to where a block is put changes no reading.
+        parts_x, parts_y = (
+            np.rint(np.minimum(np.maximum(v, 0), size - 1) * np.float32(_PARTS)).astype(np.int32)
+            for v, size in ((x, self.shape[1]), (y, self.shape[0]))
+        )
+        at_x, at_y = parts_x // _PARTS, parts_y // _PARTS
+        blocks = Blocks(at_x, at_y, self.shape[1], _BLOCK_PX)
+        light = self._of(self._side_by_side(blocks))
+        number = np.arange(blocks.count)
+        shift_x = (number % _PER_ROW * _SIDE_PX - blocks.left).astype(np.int32)
+        shift_y = (number // _PER_ROW * _SIDE_PX - blocks.top).astype(np.int32)
+        at = np.empty((*x.shape, 2), np.int16)
+        np.add(at_x, shift_x.take(blocks.place), out=at[..., 0], casting="unsafe")
+        np.add(at_y, shift_y.take(blocks.place), out=at[..., 1], casting="unsafe")
+        between = (parts_y % _PARTS * _PARTS + parts_x % _PARTS).astype(np.uint16)
+        found = np.empty(x.shape, np.float32)
+        for begin in range(0, len(x), REMAP_LIMIT - 1):
+            some = np.s_[begin : begin + REMAP_LIMIT - 1]
+            found[some] = cv2.remap(light, at[some], between[some], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return found
 
-    def _side_by_side(
-        self, left: list[int], top: list[int], column: list[int], row: list[int]
-    ) -> npt.NDArray[np.uint8]:
-        """Luma codes of the blocks at ``left``, ``top`` of the picture, put at ``column``, ``row``."""
-        grey = np.zeros((row[-1] + _SIDE_PX, max(column) + _SIDE_PX), np.uint8)
-        for x, y, to_x, to_y in zip(left, top, column, row, strict=True):
-            codes = cv2.cvtColor(self._rgb[y : y + _SIDE_PX, x : x + _SIDE_PX], cv2.COLOR_RGB2GRAY)
-            grey[to_y : to_y + codes.shape[0], to_x : to_x + codes.shape[1]] = codes
-        return grey
+    def _side_by_side(self, blocks: Blocks) -> npt.NDArray[np.uint8]:
+        """Luma codes of blocks, ``_PER_ROW`` in a row, each with the first pixels of its neighbours."""
+        rows, columns = -(-blocks.count // _PER_ROW), min(blocks.count, _PER_ROW)
+        codes = np.zeros((rows * columns, _SIDE_PX, _SIDE_PX), np.uint8)
+        if self._grey is not None:
+            view = np.lib.stride_tricks.sliding_window_view(self._grey, (_SIDE_PX, _SIDE_PX))
+            codes[: blocks.count] = view[blocks.top, blocks.left]
+        else:
+            for into, x, y in zip(codes, blocks.left.tolist(), blocks.top.tolist(), strict=False):
+                own = cv2.cvtColor(self._rgb[y : y + _SIDE_PX, x : x + _SIDE_PX], cv2.COLOR_RGB2GRAY)
+                into[: own.shape[0], : own.shape[1]] = own
+        side_by_side = codes.reshape(rows, columns, _SIDE_PX, _SIDE_PX).transpose(0, 2, 1, 3)
+        return side_by_side.reshape(rows * _SIDE_PX, columns * _SIDE_PX)
 
     def _of(self, codes: cv2.typing.MatLike) -> Reals:
         return np.asarray(cv2.LUT(codes, self._curve), np.float32)
