@@ -12,8 +12,8 @@ from edge.cracks.skeleton import Bits
 
 WHOLE_PX = 100_000
 """A window of so many pixels or fewer is one pass."""
-STEPS = ((32, 12), (128, 48))
-"""Sides of blocks, and how much around each is looked at as well, pixels: first the small ones, and the large ones where
+STEPS = ((5, 12), (7, 48))
+"""Sides of blocks as powers of 2, and how much around each is looked at as well, pixels: first the small ones, and the large ones where
 these do not hold enough to tell."""
 LEAST_STEP = 0.95
 """From pixel to pixel is no less than this, so what is nearer than so much of the rim does not lie beyond it."""
@@ -42,9 +42,9 @@ class Distances:
     def _near(self, x: Index, y: Index, step: int) -> Reals:
         if step == len(STEPS):  # so large a mark may end beyond any rim
             return self._read(x, y)
-        side, rim = STEPS[step]
-        blocks = Blocks(x, y, self._bits.shape[1], side)
-        around = side + 2 * rim
+        power, rim = STEPS[step]
+        blocks = Blocks(x, y, self._bits.shape[1], power)
+        around = 2**power + 2 * rim
         found = np.empty(len(x), np.float32)
         most = max(1, MOST_BLOCKS_PX // around**2)
         for begin in range(0, blocks.count, most):
@@ -65,7 +65,7 @@ class Distances:
         """``bits`` around blocks at ``left`` and ``top`` (K,), 0 outside: (K, around, around)."""
         widest = STEPS[-1][1]
         if self._framed is None:
-            beyond = widest + STEPS[-1][0]
+            beyond = widest + 2 ** STEPS[-1][0]
             self._framed = np.asarray(
                 cv2.copyMakeBorder(self._bits, widest, beyond, widest, beyond, cv2.BORDER_CONSTANT, value=0), np.uint8
             )

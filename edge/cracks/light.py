@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.cracks.blocks import Blocks
-from edge.cracks.path import REMAP_LIMIT, Reals, sample
+from edge.cracks.path import Reals, sample
 from edge.frames import RGB, Tone
 from edge.frames.tone import light_of
 
@@ -20,10 +20,10 @@ WHOLE_PX = 250_000
 GREY_PX = 2_000_000
 """Of one of so many pixels or fewer the luma is made as a whole, in codes."""
 
-_BLOCK_PX = 32
+_BLOCK_BITS = 5
+_BLOCK_PX = 2**_BLOCK_BITS
 _SIDE_PX = _BLOCK_PX + 1  # reading between pixels takes the first of the next block
 _PER_ROW = 64
-_PARTS = 32  # of a pixel: so fine OpenCV reads between two
 
 
 class Light:
@@ -48,26 +48,13 @@ class Light:
         """Read linearly between pixels at ``x`` and ``y`` (N, M); outside, the picture goes on as it ends."""
         if self._whole is not None:
             return sample(self._whole, x, y, cv2.BORDER_REPLICATE)
-        # In whole parts of a pixel, as OpenCV reads: shifting these to where a block is put changes no reading.
-        parts_x, parts_y = (
-            np.rint(np.minimum(np.maximum(v, 0), size - 1) * np.float32(_PARTS)).astype(np.int32)
-            for v, size in ((x, self.shape[1]), (y, self.shape[0]))
-        )
-        at_x, at_y = parts_x // _PARTS, parts_y // _PARTS
-        blocks = Blocks(at_x, at_y, self.shape[1], _BLOCK_PX)
+        x, y = (np.minimum(np.maximum(v, 0), size - 1) for v, size in ((x, self.shape[1]), (y, self.shape[0])))
+        blocks = Blocks(x.astype(np.int32), y.astype(np.int32), self.shape[1], _BLOCK_BITS)
         light = self._of(self._side_by_side(blocks))
         number = np.arange(blocks.count)
-        shift_x = (number % _PER_ROW * _SIDE_PX - blocks.left).astype(np.int32)
-        shift_y = (number // _PER_ROW * _SIDE_PX - blocks.top).astype(np.int32)
-        at = np.empty((*x.shape, 2), np.int16)
-        np.add(at_x, shift_x.take(blocks.place), out=at[..., 0], casting="unsafe")
-        np.add(at_y, shift_y.take(blocks.place), out=at[..., 1], casting="unsafe")
-        between = (parts_y % _PARTS * _PARTS + parts_x % _PARTS).astype(np.uint16)
-        found = np.empty(x.shape, np.float32)
-        for begin in range(0, len(x), REMAP_LIMIT - 1):
-            some = np.s_[begin : begin + REMAP_LIMIT - 1]
-            found[some] = cv2.remap(light, at[some], between[some], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return found
+        x += (number % _PER_ROW * _SIDE_PX - blocks.left).astype(np.float32).take(blocks.place)
+        y += (number // _PER_ROW * _SIDE_PX - blocks.top).astype(np.float32).take(blocks.place)
+        return sample(light, x, y, cv2.BORDER_REPLICATE)
 
     def _side_by_side(self, blocks: Blocks) -> npt.NDArray[np.uint8]:
         """Luma codes of blocks, ``_PER_ROW`` in a row, each with the first pixels of its neighbours."""

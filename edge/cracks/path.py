@@ -19,8 +19,7 @@ Image = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 SPACING_PX = 3.0
 """Distance between the points that a crack is measured at."""
 
-REMAP_LIMIT = 32767
-"""cv2.remap keeps coordinates in 16 bits."""
+_REMAP_LIMIT = 32767  # cv2.remap keeps coordinates in 16 bits
 _RAY_PX = 0.25
 
 
@@ -212,7 +211,7 @@ def _stretch_means(paths: Paths, values: Floats, kept: Paths, at: Floats) -> Flo
 
 def sample(image: Image, x: Reals, y: Reals, border: int) -> Reals:
     """Read ``image`` (H, W) linearly between its pixels at ``x`` and ``y`` (N, M); float32 (N, M)."""
-    if max(*image.shape, len(x)) < REMAP_LIMIT:
+    if max(*image.shape, len(x)) < _REMAP_LIMIT:
         return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=border).astype(np.float32, copy=False)
     if len(x) > 1:
         half = len(x) // 2

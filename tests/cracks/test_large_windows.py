@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edge.cracks.distance import RIM_PX, Distances
+from edge.cracks.distance import STEPS, Distances
 from edge.cracks.light import Light
 from edge.cracks.pieces import cut_out
 from edge.cracks.runs import numbered
@@ -66,9 +66,9 @@ def test_light_read_in_blocks_is_the_light_of_the_picture(tone: Tone) -> None:
     a, b = inside_x - left, inside_y - top
     wanted = (1 - b) * ((1 - a) * light[top, left] + a * light[top, left + 1])
     wanted += b * ((1 - a) * light[top + 1, left] + a * light[top + 1, left + 1])
-    for whole_px in (0, 1_000_000):
+    for sizes in ((0, 0), (0, 1_000_000), (1_000_000, 0)):
         # OpenCV before 5 places readings to a 32nd of a pixel.
-        off = np.abs(Light(rgb, tone, whole_px).sample(x, y) - wanted)
+        off = np.abs(Light(rgb, tone, *sizes).sample(x, y) - wanted)
         assert off.max() <= 1 / 32
         assert np.median(off) < 0.01
 
@@ -83,10 +83,10 @@ def test_distances_in_blocks_are_those_of_one_pass() -> None:
 
 def test_a_mark_that_ends_beyond_the_rim_of_its_block_is_measured_whole() -> None:
     mask = np.zeros((1200, 500), np.uint8)
-    cv2.circle(mask, (250, 600), 3 * RIM_PX, 1, cv2.FILLED)
+    cv2.circle(mask, (250, 600), 3 * STEPS[-1][1], 1, cv2.FILLED)
     y, x = np.nonzero(mask)
     found = Distances(mask, 0).at(x, y)
-    assert found.max() == pytest.approx(3 * RIM_PX, rel=0.05)
+    assert found.max() == pytest.approx(3 * STEPS[-1][1], rel=0.05)
     assert found == pytest.approx(Distances(mask).at(x, y), rel=1e-6)
 
 
