@@ -1,4 +1,4 @@
-"""Which square blocks of a picture are asked for: cracks are a few thousandths of it, and the rest costs as much to make."""
+"""Which square blocks of a picture are asked for: cracks are a few thousandths of it."""
 
 from __future__ import annotations
 

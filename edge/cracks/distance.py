@@ -1,4 +1,4 @@
-"""How far the pixels of a mask are from its outside: in one pass over a small window, around what is asked in a large one."""
+"""How far the pixels of a mask are from its outside: in one pass over a small window, in blocks of a large one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from edge.cracks.blocks import Blocks
 from edge.cracks.lines import Index
 from edge.cracks.skeleton import Bits
 
-WHOLE_PX = 100_000
-"""A window of so many pixels or fewer is one pass."""
+WHOLE_PX = 2_000_000
+"""A window of so many pixels or fewer is one pass; as float32, 12 megapixels are 48 MB."""
 STEPS = ((5, 12), (7, 48))
-"""Sides of blocks as powers of 2, and how much around each is looked at as well, pixels: first the small ones, and the large ones where
-these do not hold enough to tell."""
+"""Sides of blocks as powers of 2, and how much around each is looked at as well, pixels: first the small ones, then the
+large ones where these do not hold enough to tell."""
 LEAST_STEP = 0.95
 """From pixel to pixel is no less than this, so what is nearer than so much of the rim does not lie beyond it."""
 MOST_BLOCKS_PX = 2_000_000

@@ -15,10 +15,8 @@ from edge.cracks.path import Reals, sample
 from edge.frames import RGB, Tone
 from edge.frames.tone import light_of
 
-WHOLE_PX = 250_000
+WHOLE_PX = 2_000_000
 """A picture of so many pixels or fewer is made as a whole: then the blocks would cost more than they save."""
-GREY_PX = 2_000_000
-"""Of one of so many pixels or fewer the luma is made as a whole, in codes."""
 
 _BLOCK_BITS = 5
 _BLOCK_PX = 2**_BLOCK_BITS
@@ -29,20 +27,14 @@ _PER_ROW = 64
 class Light:
     """Luma of a picture in linear light, 0 to 1."""
 
-    def __init__(self, rgb: RGB, tone: Tone, whole_px: int = WHOLE_PX, grey_px: int = GREY_PX) -> None:
+    def __init__(self, rgb: RGB, tone: Tone, whole_px: int = WHOLE_PX) -> None:
         """``rgb`` (H, W, 3): the picture, in codes that ``tone`` says."""
         self.shape: tuple[int, int] = rgb.shape[0], rgb.shape[1]
         self._rgb = rgb
         self._curve = light_of(tone)
         self._whole: Reals | None = None
-        self._grey: npt.NDArray[np.uint8] | None = None
         if rgb.shape[0] * rgb.shape[1] <= whole_px:
             self._whole = self._of(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
-        elif rgb.shape[0] * rgb.shape[1] <= grey_px:
-            grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-            beyond = (-rgb.shape[0] % _BLOCK_PX + 1, -rgb.shape[1] % _BLOCK_PX + 1)
-            framed = cv2.copyMakeBorder(grey, 0, beyond[0], 0, beyond[1], cv2.BORDER_CONSTANT, value=0)
-            self._grey = np.asarray(framed, np.uint8)
 
     def sample(self, x: Reals, y: Reals) -> Reals:
         """Read linearly between pixels at ``x`` and ``y`` (N, M); outside, the picture goes on as it ends."""
@@ -60,13 +52,9 @@ class Light:
         """Luma codes of blocks, ``_PER_ROW`` in a row, each with the first pixels of its neighbours."""
         rows, columns = -(-blocks.count // _PER_ROW), min(blocks.count, _PER_ROW)
         codes = np.zeros((rows * columns, _SIDE_PX, _SIDE_PX), np.uint8)
-        if self._grey is not None:
-            view = np.lib.stride_tricks.sliding_window_view(self._grey, (_SIDE_PX, _SIDE_PX))
-            codes[: blocks.count] = view[blocks.top, blocks.left]
-        else:
-            for into, x, y in zip(codes, blocks.left.tolist(), blocks.top.tolist(), strict=False):
-                own = cv2.cvtColor(self._rgb[y : y + _SIDE_PX, x : x + _SIDE_PX], cv2.COLOR_RGB2GRAY)
-                into[: own.shape[0], : own.shape[1]] = own
+        for into, x, y in zip(codes, blocks.left.tolist(), blocks.top.tolist(), strict=False):
+            own = cv2.cvtColor(self._rgb[y : y + _SIDE_PX, x : x + _SIDE_PX], cv2.COLOR_RGB2GRAY)
+            into[: own.shape[0], : own.shape[1]] = own
         side_by_side = codes.reshape(rows, columns, _SIDE_PX, _SIDE_PX).transpose(0, 2, 1, 3)
         return side_by_side.reshape(rows * _SIDE_PX, columns * _SIDE_PX)
 

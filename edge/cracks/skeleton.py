@@ -77,9 +77,10 @@ class Canvas:
         else:
             self.set = pixels + 2 * (pixels // mask.shape[1]) + self.columns + 1
         self.code: Bits = np.zeros(self.pixels.size, np.uint8)
-        self.code[self.set] = np.packbits(self.pixels.take(self.set[:, None] + self.steps), axis=1, bitorder="little")[
-            :, 0
-        ]
+        code = np.zeros(self.set.size, np.uint8)
+        for k, step in enumerate(self.steps.tolist()):
+            code |= self.pixels.take(self.set + step) << k
+        self.code[self.set] = code
         self._seen_from = np.tile(_SEEN_FROM, self.set.size)
         self._stamp = np.empty(self.pixels.size, np.int32)  # touched only where used
 

@@ -1,8 +1,8 @@
 """The pixels of a skeleton walked line by line, all lines at once.
 
-Walked one after the other in Python, a crack's thousand pixels take longer than thinning them. So every step from a pixel
-to a neighbour looks at where it leads, then at where that leads, twice as far each time, until it knows the end of its
-line and how far that is (pointer jumping; J. C. Wyllie, The complexity of parallel computations, 1979).
+Walked one after the other in Python, a crack's thousand pixels take nearly as long as it takes to thin them. So every
+step from a pixel to a neighbour looks at where it leads, then at where that leads, twice as far each time, until it knows
+the end of its line and how far that is (pointer jumping; J. C. Wyllie, The complexity of parallel computations, 1979).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ def walked(degree: Index, owner: Index, neighbours: Index, cluster: Index) -> li
     """Every line of N pixels as their numbers, and whether it is a closed loop, which repeats its first one at its end.
 
     ``degree`` (N,): how many neighbours a pixel has: 2 within a line. Step e of all (E,) leads from the pixel
-    ``owner[e]`` to ``neighbours[e]``; steps are in the order of their owners. Two pixels of one ``cluster`` (N,) have no
-    line between them.
+    ``owner[e]`` to ``neighbours[e]``; steps are in the order of their owners. Two pixels of one ``cluster`` (N,) have
+    no line between them.
     """
     first = np.cumsum(degree) - degree
     goes_on = degree.take(neighbours) == 2
@@ -60,7 +60,9 @@ def _begins(
     kept: list[int] = []
     seen: set[tuple[int, int]] = set()
     columns = (steps, begin, second, owner[last], neighbours[last])
-    for (step, a, b, before, end), nothing in zip(zip(*(v.tolist() for v in columns), strict=True), joined, strict=True):
+    for (step, a, b, before, end), nothing in zip(
+        zip(*(v.tolist() for v in columns), strict=True), joined, strict=True
+    ):
         if not nothing and (a, b) not in seen:
             seen.add((end, before))
             kept.append(step)
@@ -69,7 +71,9 @@ def _begins(
 
 def _rings(owner: Index, neighbours: Index) -> list[list[int]]:
     """Closed lines, each from its smallest pixel number on; every owner has two steps, one after the other."""
-    both = dict(zip(owner[::2].tolist(), zip(neighbours[::2].tolist(), neighbours[1::2].tolist(), strict=True), strict=True))
+    both = dict(
+        zip(owner[::2].tolist(), zip(neighbours[::2].tolist(), neighbours[1::2].tolist(), strict=True), strict=True)
+    )
     rings = []
     for start in list(both):
         if start not in both:
