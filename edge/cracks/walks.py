@@ -1,8 +1,9 @@
 """The pixels of a skeleton walked line by line, all lines at once.
 
 Walked one after the other in Python, a crack's thousand pixels take nearly as long as it takes to thin them. So every
-step from a pixel to a neighbour looks at where it leads, then at where that leads, twice as far each time, until it knows
-the end of its line and how far that is (pointer jumping; J. C. Wyllie, The complexity of parallel computations, 1979).
+step from a pixel to a neighbour looks at where it leads, then at where that leads, twice as far each time, until it
+knows the end of its line and how far that is (pointer jumping: J. C. Wyllie, The complexity of parallel computations,
+1979).
 """
 
 from __future__ import annotations
