@@ -24,7 +24,8 @@ from typing import NamedTuple
 import numpy as np
 
 from edge.cracks.lines import Floats, Index
-from edge.cracks.profile import Across, borders
+from edge.cracks.profile import Across
+from edge.cracks.valleys import borders
 
 DARKNESS = (0.85, 0.12)
 """Share of the light missing in the middle of a crack wide enough to show it: mean and deviation. In labelled photos,
