@@ -2,11 +2,11 @@
 
 Latency, roofline and exposure to PUBACK; side by side; the whole loop; large stills. Under ten minutes on two slow
 cores that do nothing else; the first time some minutes more, while the networks to compare with are built. Needs
-mosquitto and the extras workstation and bench. A step that fails is named, the others go on, and what was measured is
-published; the exit status is 1 then.
+mosquitto and the extras workstation and bench. A step that fails is named, the others go on, and what was measured
+until then is published; the exit status is 1 then.
 
     python benchmarks/renew.py
-    python benchmarks/renew.py --runs 5 --rounds 1 --passes 1 --seconds 5 --trial    # does it work: some minutes
+    python benchmarks/renew.py --runs 20 --rounds 1 --passes 1 --seconds 5 --trial    # does it work: some minutes
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import tables
+from benchmarks import tables  # noqa: E402
 
 TOLD_EVERY_S = 20.0
 SETTLING_S = 90.0
@@ -53,7 +53,7 @@ def main() -> int:
     where = f"in {arguments.out} alone, not published" if arguments.trial else "published"
     print(f"{', '.join(done) or 'nothing'}: {where}, after {time.monotonic() - begun:.0f} s", flush=True)
     if failed:
-        print(f"failed, so its old results stay: {'; '.join(failed)}", file=sys.stderr)
+        print(f"failed: {'; '.join(failed)}; what a failed step did not measure stays as it was", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -121,8 +121,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, metavar="DIR", help="built networks, see compare.py")
     parser.add_argument("--trial", action="store_true", help="publish nothing")
     arguments = parser.parse_args()
-    if min(arguments.runs, arguments.rounds, arguments.passes, arguments.seconds) < 1 or arguments.fps <= 0:
-        parser.error("--runs, --rounds, --passes and --seconds are 1 or more, --fps is above 0")
+    if (
+        arguments.runs < 20
+        or arguments.seconds < 5
+        or min(arguments.rounds, arguments.passes) < 1
+        or arguments.fps < 0.1
+    ):
+        parser.error("--runs is 20 or more, --seconds 5, --rounds and --passes 1, --fps 0.1")
     arguments.out = arguments.out.resolve()
     return arguments
 
