@@ -121,12 +121,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, metavar="DIR", help="built networks, see compare.py")
     parser.add_argument("--trial", action="store_true", help="publish nothing")
     arguments = parser.parse_args()
-    if (
-        arguments.runs < 20
-        or arguments.seconds < 5
-        or min(arguments.rounds, arguments.passes) < 1
-        or arguments.fps < 0.1
-    ):
+    least = {"runs": 20, "rounds": 1, "passes": 1, "seconds": 5, "fps": 0.1}
+    if any(getattr(arguments, name) < bound for name, bound in least.items()):
         parser.error("--runs is 20 or more, --seconds 5, --rounds and --passes 1, --fps 0.1")
     arguments.out = arguments.out.resolve()
     return arguments

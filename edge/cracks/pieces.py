@@ -150,5 +150,5 @@ def skeleton_of(pieces: Pieces, max_crossings: int) -> tuple[Skeleton, int]:
     worst = np.argsort(-crossings, kind="stable")
     noise = worst[np.cumsum(crossings[worst][::-1])[::-1] > max_crossings]
     canvas.clear(canvas.set[np.isin(piece, noise)])
-    canvas.set = canvas.alive(canvas.set)
+    canvas.set = canvas.still_set(canvas.set)
     return Skeleton(canvas), len(noise)

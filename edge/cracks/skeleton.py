@@ -92,17 +92,21 @@ class Canvas:
 
     def alive(self, pixels: Index) -> Index:
         """Those of ``pixels`` that are still set, each once."""
-        kept = pixels[self.pixels.take(pixels).view(bool)]
+        kept = self.still_set(pixels)
         order = np.arange(kept.size, dtype=np.int32)
         self._stamp[kept] = order
         unique: Index = kept[self._stamp.take(kept) == order]
         return unique
 
+    def still_set(self, pixels: Index) -> Index:
+        """Those of ``pixels`` that are still set."""
+        return np.asarray(pixels[self.pixels.take(pixels).view(bool)])
+
     def thin(self) -> None:
         """Leave nothing but the skeleton."""
         _peel(self)
+        self.set = self.still_set(self.set)
         _round_corners(self)
-        self.set = self.alive(self.set)
 
     @property
     def pieces_less_holes(self) -> int:
@@ -152,7 +156,7 @@ def _peel(canvas: Canvas) -> None:
 
 def _round_corners(canvas: Canvas) -> None:
     corner = _tables().corner
-    left: Index = canvas.alive(canvas.set)
+    left = canvas.set
     changed = True
     while changed:
         changed = False
@@ -162,7 +166,8 @@ def _round_corners(canvas: Canvas) -> None:
             gone: Index = candidates[corner[canvas.code[candidates]]]
             canvas.clear(gone)
             changed |= gone.size > 0
-        left = canvas.alive(left)
+        left = canvas.still_set(left)
+    canvas.set = left
 
 
 class Skeleton:
