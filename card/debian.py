@@ -148,10 +148,10 @@ def _texts(options: settings.CardOptions, ids: Mapping[str, str]) -> dict[str, s
     grow = _GROW_UNIT.format(device=f"dev-disk-by\\x2dpartuuid-{escaped}")
     after_data = "[Unit]\nRequiresMountsFor=/etc/spanhawk /var/lib/spanhawk\n"
     return {
+        # Not the root: systemd would mount it again with other options, which an overlay refuses.
         # nofail: a board whose data cannot be mounted still answers over SSH. spanhawk then does not start: its
         # detections would go into memory, and be lost in silence.
         "etc/fstab": (
-            f"PARTUUID={ids['root']} / ext4 ro 0 0\n"
             f"PARTUUID={ids['data']} /data ext4 noatime,nofail,x-systemd.growfs 0 2\n"
             "/data/etc /etc/spanhawk none bind,nofail,x-systemd.requires-mounts-for=/data 0 0\n"
             "/data/lib /var/lib/spanhawk none bind,nofail,x-systemd.requires-mounts-for=/data 0 0\n"
@@ -227,9 +227,10 @@ def _boot_files(esp: Path, root: Path, root_id: str) -> None:
         (found,) = (root / "boot").glob(pattern)
         shutil.copy2(found, esp / name)
     (esp / "loader/loader.conf").write_text("timeout 0\n")
+    # Not "ro": the initramfs mounts the root so by itself, and with that word overlayroot makes its overlay so, too.
     (esp / "loader/entries/debian.conf").write_text(
         "title spanhawk\nlinux /vmlinuz\ninitrd /initrd.img\n"
-        f"options root=PARTUUID={root_id} ro rootfstype=ext4 rootwait panic=10 net.ifnames=0 {_OVERLAY}\n"
+        f"options root=PARTUUID={root_id} rootfstype=ext4 rootwait panic=10 net.ifnames=0 {_OVERLAY}\n"
     )
 
 
