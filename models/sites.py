@@ -73,6 +73,8 @@ class Setting:
     sure_length_px: float = SURE_LENGTH_PX
     rule: ReportRule | None = None
     """Decides what is reported; None: the limit `sure_length_px` does."""
+    stricter: float = 0.0
+    """So much more evidence is asked for than rule or limit do, as `[report] stricter`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,9 +119,9 @@ def measure(
     thresholds: Sequence[float],
     limits_px: Sequence[float],
     rules: Sequence[ReportRule] = (),
-    stricter: float = 0.0,
+    stricter: Sequence[float] = (0.0,),
 ) -> Table:
-    """Score every tile once and count at every threshold under every limit and rule, each `stricter` by as much.
+    """Score every tile once and count at every threshold under every limit and rule, `stricter` by each of these.
 
     No threshold: the scorer's own. Neither limits nor rules: the rule on the bundle's card, where it has none the limit
     of length that then holds.
@@ -129,10 +131,11 @@ def measure(
     levels = list(thresholds) or [scorer.threshold]
     ways: list[tuple[float | None, ReportRule | None]] = [(limit, None) for limit in limits_px]
     ways = [*ways, *((None, rule) for rule in rules)] or [(None, rule_of(scorer))]
+    asked = [(limit, rule, more) for limit, rule in ways for more in stricter]
     settings = [
-        Setting(threshold=level, sure_length_px=SURE_LENGTH_PX if limit is None else limit, rule=rule)
+        Setting(threshold=level, sure_length_px=SURE_LENGTH_PX if limit is None else limit, rule=rule, stricter=more)
         for level in levels
-        for limit, rule in ways
+        for limit, rule, more in asked
     ]
     counts = np.zeros((len(tiles), len(settings), len(COUNTS)), np.int64)
     for i, tile in enumerate(tqdm(tiles, unit="image", mininterval=5)):
@@ -141,9 +144,9 @@ def measure(
         hairline = hairlines(tile.truth)
         for j, level in enumerate(levels):
             found = traced(score, tile.rgb, preprocess.threshold_code(level))
-            for k, (limit, rule) in enumerate(ways):
-                kept = sift(found, ReportOptions(sure_length_px=limit, stricter=stricter), rule).traced
-                counts[i, j * len(ways) + k] = counted(kept.reported(), len(kept.cracks), tile, near, hairline)
+            for k, (limit, rule, more) in enumerate(asked):
+                kept = sift(found, ReportOptions(sure_length_px=limit, stricter=more), rule).traced
+                counts[i, j * len(asked) + k] = counted(kept.reported(), len(kept.cracks), tile, near, hairline)
     return Table(tiles=tiles, settings=settings, counts=counts)
 
 
@@ -157,7 +160,7 @@ def sweep(table: Table, part: str | None) -> list[dict[str, Any]]:
         sizes = {name: len(members) for name, members in _sites(table.tiles, rows).items()}
         by = {} if setting.rule is None else {"by_rule": True}
         found.append({"threshold": setting.threshold, "sure_length_px": setting.sure_length_px, **by,
-                      **_score(sites, clean, sizes)})  # fmt: skip
+                      "stricter": setting.stricter, **_score(sites, clean, sizes)})  # fmt: skip
     return found
 
 
@@ -233,13 +236,15 @@ def _sites(tiles: Sequence[Tile], rows: Sequence[int]) -> dict[str, list[int]]:
 
 
 def _score(sites: Mapping[str, Any], clean: set[str], sizes: Mapping[str, int]) -> dict[str, Any]:
-    f1 = {name: float(_f1_2px(counts[None])[0]) for name, counts in sites.items() if name not in clean}
+    cracked = {name: counts[None] for name, counts in sites.items() if name not in clean}
+    f1 = {name: float(_f1_2px(counts)[0]) for name, counts in cracked.items()}
     fires = {name: int(counts[-1]) / sizes[name] for name, counts in sites.items() if name in clean}
-    lines = np.sum([counts for name, counts in sites.items() if name not in clean], axis=0)
-    recall = float(_hairlines(lines[None])[0]) if len(f1) else 0.0
+    recall = float(_hairlines(np.sum(list(cracked.values()), axis=0))[0]) if cracked else 0.0
     score = float(np.mean(list(f1.values()) or [0.0])) - FIRES_COST * float(np.mean(list(fires.values()) or [0.0]))
     return {
         "score": round(score + HAIRLINES_GAIN * recall, 4), "hairline_recall": round(recall, 4),
+        "hairlines": {name: round(float(_hairlines(counts)[0]), 4) for name, counts in cracked.items()},
+        "f1": {name: round(float(_f1(counts)[0]), 4) for name, counts in cracked.items()},
         "f1_2px": {name: round(value, 4) for name, value in f1.items()},
         "fires": {name: round(value, 4) for name, value in fires.items()},
     }  # fmt: skip

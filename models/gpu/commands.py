@@ -47,8 +47,10 @@ def add(commands: Any) -> None:
     sites.add_argument("--most", type=int, help="at most about this many pictures of each source")
     sites.add_argument("--second-look", type=int, default=0, metavar="RUNS",
                        help="let a bundle look again at what it doubts, as [masks] second_look does")  # fmt: skip
-    sites.add_argument("--stricter", type=float, default=0.0, metavar="LN",
-                       help="ask for so much more evidence, as [report] stricter does")  # fmt: skip
+    sites.add_argument("--stricter", type=float, nargs="+", default=[0.0], metavar="LN",
+                       help="ask for so much more evidence, as [report] stricter does; compares several")  # fmt: skip
+    sites.add_argument("--table", action="store_true",
+                       help="print a table of every setting on either half and on both, instead of JSON")  # fmt: skip
     sites.add_argument("--counts", type=Path, metavar="FILE.json", help="also write the counts of every picture")
     sites.set_defaults(run=_sites)
 
@@ -136,7 +138,7 @@ def _take(arguments: argparse.Namespace) -> int:
 
 
 def _sites(arguments: argparse.Namespace) -> int:
-    from models import sites
+    from models import site_table, sites
     from models.gpu.recipe import load_recipe
     from models.scoring import open_scorer, second_looks_of
 
@@ -149,10 +151,9 @@ def _sites(arguments: argparse.Namespace) -> int:
     rows = sites.sweep(table, "choose")
     best = sites.choose(rows)
     facts = {"model": scorer.name, "pictures": len(tiles), "second_looks": second_looks_of(scorer),
-             "stricter": arguments.stricter,
              "settings": rows, "chosen": rows[best],
              "report": sites.report(table, best, "report"), "both_halves": sites.report(table, best, None)}  # fmt: skip
     if arguments.counts is not None:
         sites.write(arguments.counts, table, facts)
-    print(json.dumps(facts, indent=1))
+    print(site_table.markdown(table, second_looks_of(scorer)) if arguments.table else json.dumps(facts, indent=1))
     return EXIT_DONE

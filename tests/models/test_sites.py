@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models import DataError, sites
+from models import DataError, site_table, sites
 from models.gpu.recipe import load_recipe
 from models.scoring import open_scorer, second_looks_of
 
@@ -99,3 +99,30 @@ def test_a_bundle_looks_again_where_that_is_asked_for_and_nothing_else_does(tmp_
     assert second_looks_of(Ink()) == 0
     with pytest.raises(DataError, match="no bundle folder: --second-look is for bundles"):
         open_scorer(tmp_path / "model.keras", second_look=4)
+
+
+def test_a_table_compares_several_demands_for_evidence_on_either_half(folder: Path) -> None:
+    class Doubtful(Ink):
+        def score(self, rgb: np.ndarray) -> np.ndarray:
+            return np.where(rgb[..., 0] < 60, np.uint8(250), np.uint8(0))  # 85 px at 250 need a limit below 4,300 px
+
+    tiles = list(sites.held_tiles(load_recipe(folder / "recipe.toml"), folder))
+    table = sites.measure(Doubtful(), tiles, [0.5], [1200.0], stricter=[-1.0, 0.0, 3.0])
+    head, _, _, _, *rows = site_table.markdown(table, second_looks=7).splitlines()
+    assert head == "8 pictures, 7 second looks; cracked: cracked; crack-free: sound"
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    assert [(cell[0], cell[1]) for cell in cells] == [
+        (f"0.5, 1200 px, {more}", part) for more in ("-1", "0", "3") for part in ("choose", "report", "both")
+    ]
+    assert [cell[-1] for cell in cells] == ["50 %", "0 %", "25 %"] * 2 + ["0 %"] * 3
+    assert float(cells[0][5]) > 0.98
+    assert float(cells[-1][5]) == 0 == float(cells[-1][2])
+    assert cells[2][4] == cells[2][5] == "1.000"
+
+
+def test_a_half_without_a_picture_of_a_site_has_no_value_for_it(folder: Path) -> None:
+    tiles = [one for one in sites.held_tiles(load_recipe(folder / "recipe.toml"), folder) if one.part == "choose"]
+    sound = [one for one in sites.held_tiles(load_recipe(folder / "recipe.toml"), folder) if one.clean]
+    table = sites.measure(Ink(), [tiles[0], *sound], [0.5], [0.0])
+    rows = site_table.markdown(table).splitlines()[-3:]
+    assert [row.split("|")[6].strip() == "–" for row in rows] == [False, True, False]
