@@ -28,10 +28,11 @@ from edge.support.errors import EXIT_DONE, DeviceError, SpanhawkError, UsageErro
 SUITE, ARCHITECTURE, PYTHON = "trixie", "arm64", "3.13"
 PACKAGES = (
     "systemd", "systemd-sysv", "systemd-boot-efi", "systemd-timesyncd", "dbus", "udev", "kmod", "linux-image-arm64",
-    "overlayroot", "python3", "libstdc++6", "cloud-guest-utils", "fdisk", "e2fsprogs", "netplan.io", "wpasupplicant",
-    "iproute2", "procps", "sudo", "ca-certificates", "openssh-server", "systemd-resolved", "avahi-daemon",
-    "libnss-mdns",
+    "overlayroot", "busybox", "python3", "libstdc++6", "cloud-guest-utils", "fdisk", "e2fsprogs", "netplan.io",
+    "wpasupplicant", "iproute2", "procps", "sudo", "ca-certificates", "openssh-server", "systemd-resolved",
+    "avahi-daemon", "libnss-mdns",
 )  # fmt: skip
+"""busybox: overlayroot's script in the initramfs calls grep, and without it leaves the root without its overlay."""
 ESP_MB, DATA_MB, ROOM_MB = 512, 256, 128
 """Sizes: the boot partition (256 MB have too few clusters to be read as FAT32), data before it grows, root's air."""
 GROUPS = ("sudo", "adm", "dialout", "video", "render", "plugdev", "netdev")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,8 +37,8 @@ class Crack:
             raise ValueError(f"path_px is (N, 2) with N >= 2, got {self.path_px.shape}")
         if self.width_px.shape != (len(self.path_px),):
             raise ValueError(f"width_px is ({len(self.path_px)},), got {self.width_px.shape}")
-        known = (self.path_px, self.width_px, self.length_px, self.score, self.width_sigma_px or 0.0)
-        if not all(np.isfinite(value).all() for value in known):
+        numbers = (self.length_px, self.score, self.width_sigma_px or 0.0)
+        if not (all(map(math.isfinite, numbers)) and all(np.isfinite(v).all() for v in (self.path_px, self.width_px))):
             raise ValueError(f"a crack's numbers are finite, got {self}")
         self.path_px.setflags(write=False)
         self.width_px.setflags(write=False)

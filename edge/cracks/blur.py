@@ -24,7 +24,8 @@ from typing import NamedTuple
 import numpy as np
 
 from edge.cracks.lines import Floats, Index
-from edge.cracks.profile import Across, borders
+from edge.cracks.profile import Across
+from edge.cracks.valleys import borders
 
 DARKNESS = (0.85, 0.12)
 """Share of the light missing in the middle of a crack wide enough to show it: mean and deviation. In labelled photos,
@@ -113,7 +114,47 @@ def _fwhm(width: float) -> float:
     return 2 * low
 
 
+class Weighed(NamedTuple):
+    """Every shape's weight for each of N profiles."""
+
+    weight: Floats
+    """(N, K): they add up to 1."""
+    blur: Floats
+    """(N, K): the blur that a shape stands for ..."""
+    darkness: Floats
+    """... and the darkness."""
+    mean: Floats
+    """(N,): width, in full widths at half depth."""
+    fwhm: Floats
+    """(N,): full width at half depth, pixels."""
+    evidence: Floats
+    """(N,): as of ``Fit``."""
+
+    @property
+    def width_px(self) -> Floats:
+        """(N,): width of each profile."""
+        return self.mean * self.fwhm
+
+    def first(self, count: int) -> Fit:
+        """What the first ``count`` of the profiles tell."""
+        table = shapes()
+        weight, blur, darkness, mean, fwhm, evidence = (v[:count] for v in self)
+        width = table.ratio / table.fwhm
+        # The root mean square about the stated width, so it holds what that is off from the plain mean as well.
+        doubt = np.sqrt(np.maximum(0.0, weight @ width**2 - mean**2)) / mean
+        below = np.cumsum(weight, axis=1)
+        most = width[np.argmax(below >= MOST, axis=1)] / mean
+        # Means of logarithms: width is area over darkness, and neither is symmetrical about its mean.
+        dark = np.exp((weight * np.log(darkness)).sum(axis=1))
+        return Fit((weight * blur).sum(axis=1), dark, doubt, most, mean * fwhm, evidence)
+
+
 def fit(pooled: Across, noise: Floats, usual_middle: Floats, usual_fwhm: Floats) -> Fit:
+    """What each crack's ``pooled`` profile (L, M) tells; arguments as of ``weigh``."""
+    return weigh(pooled, noise, usual_middle, usual_fwhm).first(len(noise))
+
+
+def weigh(pooled: Across, noise: Floats, usual_middle: Floats, usual_fwhm: Floats) -> Weighed:
     """Weigh every shape by how well it fits each crack's ``pooled`` profile (L, M) and how usual it would be.
 
     ``noise`` (L,): standard error of a pooled profile. ``usual_middle`` and ``usual_fwhm`` (L,): means over the points
@@ -141,13 +182,7 @@ def fit(pooled: Across, noise: Floats, usual_middle: Floats, usual_fwhm: Floats)
     weight /= weight.sum(axis=1, keepdims=True)
     width = table.ratio / table.fwhm
     mean = np.exp(weight @ np.log(width))
-    # The root mean square about the stated width, so it holds what that is off from the plain mean as well.
-    doubt = np.sqrt(np.maximum(0.0, weight @ width**2 - mean**2)) / mean
-    below = np.cumsum(weight, axis=1)
-    most = width[np.argmax(below >= MOST, axis=1)] / mean
-    # Means of logarithms: width is area over darkness, and neither is symmetrical about its mean.
-    dark = np.exp((weight * np.log(darkness)).sum(axis=1))
-    return Fit((weight * blur).sum(axis=1), dark, doubt, most, mean * fwhm, evidence)
+    return Weighed(weight, blur, darkness, mean, fwhm, evidence)
 
 
 def _usual(darkness: Floats) -> Floats:

@@ -93,10 +93,13 @@ class Graph:
             if not {a, b} & {*into, *into.values()}:
                 into[b], self.nodes[a] = a, _between(self.nodes[a], self.nodes.pop(b))
                 gone.add(i)
-        kept = [line for i, line in enumerate(self.lines) if i not in gone]
-        moved = [
-            self._line(x.xy, (into.get(x.ends[0], x.ends[0]), into.get(x.ends[1], x.ends[1])), x.closed) for x in kept
-        ]
+        moved = self.lines
+        if gone:
+            kept = [line for i, line in enumerate(self.lines) if i not in gone]
+            moved = [
+                self._line(x.xy, (into.get(x.ends[0], x.ends[0]), into.get(x.ends[1], x.ends[1])), x.closed)
+                for x in kept
+            ]
         self.lines = [line for line in moved if not self._is_coil(line)]
 
     def join_straight(self, max_turn_deg: float) -> None:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.cracks.blocks import Blocks
 from edge.cracks.path import Reals, sample
 from edge.frames import RGB, Tone
 from edge.frames.tone import light_of
@@ -17,7 +18,8 @@ from edge.frames.tone import light_of
 WHOLE_PX = 2_000_000
 """A picture of so many pixels or fewer is made as a whole: then the blocks would cost more than they save."""
 
-_BLOCK_PX = 64
+_BLOCK_BITS = 5
+_BLOCK_PX = 2**_BLOCK_BITS
 _SIDE_PX = _BLOCK_PX + 1  # reading between pixels takes the first of the next block
 _PER_ROW = 64
 
@@ -38,28 +40,23 @@ class Light:
         """Read linearly between pixels at ``x`` and ``y`` (N, M); outside, the picture goes on as it ends."""
         if self._whole is not None:
             return sample(self._whole, x, y, cv2.BORDER_REPLICATE)
-        x, y = (np.clip(v, 0, size - 1) for v, size in ((x, self.shape[1]), (y, self.shape[0])))
-        across = -(-self.shape[1] // _BLOCK_PX)
-        block = (y.astype(np.int32) // _BLOCK_PX) * across + x.astype(np.int32) // _BLOCK_PX
-        asked = np.zeros(across * -(-self.shape[0] // _BLOCK_PX), np.bool_)
-        asked[block] = True
-        blocks = np.flatnonzero(asked)
-        left, top = blocks % across * _BLOCK_PX, blocks // across * _BLOCK_PX
-        column, row = (np.arange(len(blocks)) % _PER_ROW * _SIDE_PX, np.arange(len(blocks)) // _PER_ROW * _SIDE_PX)
-        place = np.cumsum(asked)[block] - 1
-        light = self._of(self._side_by_side(left.tolist(), top.tolist(), column.tolist(), row.tolist()))
-        shift_x, shift_y = (column - left).astype(np.float32), (row - top).astype(np.float32)
-        return sample(light, x + shift_x[place], y + shift_y[place], cv2.BORDER_REPLICATE)
+        x, y = (np.minimum(np.maximum(v, 0), size - 1) for v, size in ((x, self.shape[1]), (y, self.shape[0])))
+        blocks = Blocks(x.astype(np.int32), y.astype(np.int32), self.shape[1], _BLOCK_BITS)
+        light = self._of(self._side_by_side(blocks))
+        number = np.arange(blocks.count)
+        x += (number % _PER_ROW * _SIDE_PX - blocks.left).astype(np.float32).take(blocks.place)
+        y += (number // _PER_ROW * _SIDE_PX - blocks.top).astype(np.float32).take(blocks.place)
+        return sample(light, x, y, cv2.BORDER_REPLICATE)
 
-    def _side_by_side(
-        self, left: list[int], top: list[int], column: list[int], row: list[int]
-    ) -> npt.NDArray[np.uint8]:
-        """Luma codes of the blocks at ``left``, ``top`` of the picture, put at ``column``, ``row``."""
-        grey = np.zeros((row[-1] + _SIDE_PX, max(column) + _SIDE_PX), np.uint8)
-        for x, y, to_x, to_y in zip(left, top, column, row, strict=True):
-            codes = cv2.cvtColor(self._rgb[y : y + _SIDE_PX, x : x + _SIDE_PX], cv2.COLOR_RGB2GRAY)
-            grey[to_y : to_y + codes.shape[0], to_x : to_x + codes.shape[1]] = codes
-        return grey
+    def _side_by_side(self, blocks: Blocks) -> npt.NDArray[np.uint8]:
+        """Luma codes of blocks, ``_PER_ROW`` in a row, each with the first pixels of its neighbours."""
+        rows, columns = -(-blocks.count // _PER_ROW), min(blocks.count, _PER_ROW)
+        codes = np.zeros((rows * columns, _SIDE_PX, _SIDE_PX), np.uint8)
+        for into, x, y in zip(codes, blocks.left.tolist(), blocks.top.tolist(), strict=False):
+            own = cv2.cvtColor(self._rgb[y : y + _SIDE_PX, x : x + _SIDE_PX], cv2.COLOR_RGB2GRAY)
+            into[: own.shape[0], : own.shape[1]] = own
+        side_by_side = codes.reshape(rows, columns, _SIDE_PX, _SIDE_PX).transpose(0, 2, 1, 3)
+        return side_by_side.reshape(rows * _SIDE_PX, columns * _SIDE_PX)
 
     def _of(self, codes: cv2.typing.MatLike) -> Reals:
         return np.asarray(cv2.LUT(codes, self._curve), np.float32)

@@ -50,21 +50,35 @@ def lengths(paths: Paths) -> Floats:
     """Distance along its line from the first point to each point, float64 (N,), pixels."""
     along = np.zeros(len(paths.xy))
     steps = paths.xy[1:] - paths.xy[:-1]
-    np.cumsum(np.sqrt((steps * steps).sum(axis=1)), out=along[1:])
-    return along - along[paths.rows.first][paths.rows.owner]
+    np.add.accumulate(sizes(steps), out=along[1:])
+    return along if len(paths.closed) == 1 else along - along.take(paths.rows.first).take(paths.rows.owner)
+
+
+def sizes(vectors: Points) -> Floats:
+    """Length of each of ``vectors`` (N, 2)."""
+    x, y = vectors.T
+    return np.asarray(np.sqrt(x * x + y * y))
+
+
+def interpolated(at: Floats | Index, along: Floats | Index, xy: Points) -> Points:
+    """The points at ``at`` (M,) of the line whose points ``xy`` (N, 2) lie at ``along`` (N,): (M, 2)."""
+    found = np.empty((len(at), 2))
+    found[:, 0] = np.interp(at, along, xy[:, 0])
+    found[:, 1] = np.interp(at, along, xy[:, 1])
+    return found
 
 
 def evenly(paths: Paths, spacing_px: float) -> Paths:
     """Put points at equal distances along each line, as near to ``spacing_px`` as its length allows, ends kept."""
     rows, along = paths.rows, lengths(paths)
-    total = along[rows.last]
+    total = along.take(rows.last)
     steps = np.maximum(1, np.rint(total / spacing_px)).astype(np.intp)
     spread = Lines(steps + 1)
-    at = np.minimum(spread.at * (total / steps)[spread.owner], total[spread.owner])
-    before = np.cumsum(total + 1) - total - 1  # the lines laid end to end, a pixel apart, are one line to np.interp
-    at, along = at + before[spread.owner], along + before[rows.owner]
-    xy = np.column_stack((np.interp(at, along, paths.xy[:, 0]), np.interp(at, along, paths.xy[:, 1])))
-    return Paths(xy, spread, paths.closed)
+    at = np.minimum(spread.at * (total / steps).take(spread.owner), total.take(spread.owner))
+    if len(total) > 1:
+        before = (total + 1).cumsum() - total - 1  # the lines laid end to end, a pixel apart, are one to np.interp
+        at, along = at + before.take(spread.owner), along + before.take(rows.owner)
+    return Paths(interpolated(at, along, paths.xy), spread, paths.closed)
 
 
 @functools.lru_cache(maxsize=64)
@@ -85,27 +99,33 @@ def smooth(values: Floats, rows: Lines, closed: Flags, sigma: float, *, hold_end
     kernel = _gauss(sigma)
     reach = len(kernel) // 2
     longer = _continued(values, rows, closed, reach, hold_ends)
-    at = np.arange(len(values)) + 2 * reach * rows.owner
-    return np.column_stack([np.convolve(column, kernel, "valid")[at] for column in longer.T])
+    found = np.empty((len(longer) - 2 * reach, longer.shape[1]))
+    for column in range(longer.shape[1]):
+        found[:, column] = np.convolve(longer[:, column], kernel, "valid")
+    return np.asarray(rows.without(found, reach))
 
 
 def _continued(values: Floats, rows: Lines, closed: Flags, reach: int, hold_ends: bool) -> Floats:
     """The lines with ``reach`` more samples at either end, as ``smooth`` says: (N + 2 * reach * L, K)."""
+    rings = closed.any()
+    if not (hold_ends or rings):
+        return values.take(rows.held(reach), axis=0)
     owner, place = rows.longer(reach)
-    last = (rows.count - 1)[owner]
-    first = rows.first[owner]
+    last = (rows.count - 1).take(owner)
+    first = rows.first.take(owner)
     if not hold_ends:
-        at = np.clip(place, 0, last)
-        if closed.any():
-            at = np.where(closed[owner], place % last, at)
-        return np.asarray(values[first + at])
-    turn, within = np.divmod(place, last)
-    odd = (turn & 1).astype(np.bool_) & ~closed[owner]
-    begin, end = values[rows.first], values[rows.last]
+        at = np.where(closed[owner], place % last, np.minimum(np.maximum(place, 0), last))
+        return values.take(first + at, axis=0)
+    turn = place // last
+    within = place - turn * last
+    odd = (turn & 1).astype(np.bool_)
+    if rings:
+        odd &= ~closed[owner]
+    begin, end = values.take(rows.first, axis=0), values.take(rows.last, axis=0)
     # Reflected about an end as often as it takes, a line goes on rising from one end to the other as it did before.
-    folded = values[first + np.where(odd, last - within, within)]
-    folded = np.where(odd[:, None], (begin + end)[owner] - folded, folded)
-    return np.asarray(folded + turn[:, None] * (end - begin)[owner])
+    folded = values.take(first + np.where(odd, last - within, within), axis=0)
+    folded = np.where(odd[:, None], (begin + end).take(owner, axis=0) - folded, folded)
+    return np.asarray(folded + turn[:, None] * (end - begin).take(owner, axis=0))
 
 
 def trimmed(paths: Paths, start_px: Floats, end_px: Floats) -> Paths:
@@ -150,7 +170,7 @@ def _tips(ends: Points, inner: Points, mask: Bits, reach_px: Floats) -> tuple[Po
     if not len(ends):
         return ends, np.zeros(0, np.bool_)
     ahead = ends - inner
-    size = np.sqrt((ahead * ahead).sum(axis=1))
+    size = sizes(ahead)
     ahead /= np.maximum(size, 1e-9)[:, None]
     count = np.ceil((reach_px + _RAY_PX) / _RAY_PX).astype(np.intp)
     step = np.arange(int(count.max())) * _RAY_PX
@@ -173,15 +193,14 @@ def simplified(paths: Paths, values: Floats, tolerance_px: float) -> tuple[Paths
     the line.
     """
     step = np.full(len(paths.closed), 4)
+    kept, at = _spread(paths, step)
     for finer in (2, 1):
-        kept, at = _spread(paths, step)
-        index = np.arange(len(paths.xy))
-        back = np.column_stack([np.interp(index, at, kept.xy[:, k]) for k in (0, 1)]) - paths.xy
-        far = np.logical_or.reduceat((back * back).sum(axis=1) > tolerance_px**2, paths.rows.first)
+        x, y = (interpolated(np.arange(len(paths.xy)), at, kept.xy) - paths.xy).T
+        far = np.logical_or.reduceat(x * x + y * y > tolerance_px**2, paths.rows.first)
         if not far.any():
             break
         step[far] = finer
-    kept, at = _spread(paths, step)
+        kept, at = _spread(paths, step)
     return kept, _stretch_means(paths, values, kept, at)
 
 
@@ -190,11 +209,9 @@ def _spread(paths: Paths, step: Index) -> tuple[Paths, Floats]:
     rows = paths.rows
     steps = np.maximum(1, np.rint((rows.count - 1) / step)).astype(np.intp)
     spread = Lines(steps + 1)
-    at = spread.at * ((rows.count - 1) / steps)[spread.owner] + rows.first[spread.owner]
-    at = np.minimum(at, rows.last[spread.owner])
-    index = np.arange(len(paths.xy))
-    xy = np.column_stack([np.interp(at, index, paths.xy[:, k]) for k in (0, 1)])
-    return Paths(xy, spread, paths.closed), at
+    at = spread.at * ((rows.count - 1) / steps).take(spread.owner) + rows.first.take(spread.owner)
+    at = np.minimum(at, rows.last.take(spread.owner))
+    return Paths(interpolated(at, np.arange(len(paths.xy)), paths.xy), spread, paths.closed), at
 
 
 def _stretch_means(paths: Paths, values: Floats, kept: Paths, at: Floats) -> Floats:

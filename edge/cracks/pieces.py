@@ -63,8 +63,7 @@ def cut_out(mask: npt.NDArray[np.bool_], min_area_px: int, max_pieces: int, fill
     frame = np.ascontiguousarray(mask).view(np.uint8)
     if cv2.countNonZero(frame) == 0:
         return None
-    left, top, window = _window(frame)
-    pixels = np.flatnonzero(window.view(np.bool_))
+    left, top, window, pixels = _window(frame)
     piece = numbered(pixels, window.shape[1]) if pixels.size <= MANY_PX else _labelled(window, pixels)
     area = np.bincount(piece)
     large = np.flatnonzero((area >= min_area_px) & (area <= MAX_COVER * frame.size))
@@ -77,7 +76,7 @@ def cut_out(mask: npt.NDArray[np.bool_], min_area_px: int, max_pieces: int, fill
         kept = keep[piece]
         bits.reshape(-1)[pixels[~kept]] = 0
         pixels, piece = pixels[kept], piece[kept]
-    pieces = Pieces(left, top, bits, pixels, piece, none, none, left_out, Canvas(bits))
+    pieces = Pieces(left, top, bits, pixels, piece, none, none, left_out, Canvas(bits, pixels))
     if fill_holes_px and pieces.canvas.pieces_less_holes < len(taken):
         return _without_holes(pieces, fill_holes_px)
     return pieces
@@ -89,11 +88,16 @@ def _labelled(window: Bits, pixels: Index) -> Index:
     return np.asarray(labels.reshape(-1)[pixels] - 1, np.intp)
 
 
-def _window(frame: Bits) -> tuple[int, int, Bits]:
-    """A copy of what lies around the mask, and its top-left pixel."""
-    x, y, width, height = cv2.boundingRect(frame)
-    left, top = max(0, x - MARGIN_PX), max(0, y - MARGIN_PX)
-    return left, top, frame[top : y + height + MARGIN_PX, left : x + width + MARGIN_PX].copy()
+def _window(frame: Bits) -> tuple[int, int, Bits, Index]:
+    """Top-left pixel of what lies around the mask, a copy of that, and flat indices into it of the mask's pixels."""
+    columns = frame.shape[1]
+    found = np.flatnonzero(frame.view(np.bool_))
+    rows = found // columns
+    x = found - rows * columns
+    left, top = max(0, int(x.min()) - MARGIN_PX), max(0, int(rows[0]) - MARGIN_PX)
+    right, bottom = int(x.max()) + 1 + MARGIN_PX, int(rows[-1]) + 1 + MARGIN_PX
+    window = frame[top:bottom, left:right].copy()
+    return left, top, window, (rows - top) * window.shape[1] + x - left
 
 
 def _without_holes(pieces: Pieces, up_to_px: int) -> Pieces:
@@ -146,5 +150,5 @@ def skeleton_of(pieces: Pieces, max_crossings: int) -> tuple[Skeleton, int]:
     worst = np.argsort(-crossings, kind="stable")
     noise = worst[np.cumsum(crossings[worst][::-1])[::-1] > max_crossings]
     canvas.clear(canvas.set[np.isin(piece, noise)])
-    canvas.set = canvas.alive(canvas.set)
+    canvas.set = canvas.still_set(canvas.set)
     return Skeleton(canvas), len(noise)

@@ -11,7 +11,8 @@ import numpy as np
 
 from edge.cracks.lines import Flags, Floats, filled
 from edge.cracks.path import Paths, Reals, smooth
-from edge.cracks.profile import Across, Valleys
+from edge.cracks.profile import Across
+from edge.cracks.valleys import Valleys
 
 WIDE = 0.75
 """Points at least this share as wide as the widest tenth of a crack tell its shape: narrower ones only show blur."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from edge.cracks.blur import Fit, fit
+from edge.cracks.blur import Fit, weigh
 from edge.cracks.lines import Floats
 from edge.cracks.path import Reals
 from edge.cracks.pooled import Pooled
@@ -77,7 +77,7 @@ def guess(pooled: Pooled, tone: Tone) -> Guessed:
     values = np.concatenate((pooled.missing.values[None], blunt)).reshape(-1, codes.shape[1])
     line = np.arange(len(values)) % count
     tried = pooled.missing.only(line)._replace(values=values)
-    found = fit(tried, pooled.error[line], pooled.middle_px[line], pooled.fwhm_px[line])
+    found = weigh(tried, pooled.error[line], pooled.middle_px[line], pooled.fwhm_px[line])
     evidence, width = (v.reshape(-1, count) for v in (found.evidence, found.width_px))
     total = np.clip(evidence - evidence[0], -MOST, MOST).sum(axis=1)
     total[0] += math.log(ODDS)
@@ -86,7 +86,7 @@ def guess(pooled: Pooled, tone: Tone) -> Guessed:
     mean = weight @ width
     spread = np.sqrt(np.maximum(0.0, weight @ width**2 - mean**2))
     likely = 0 if weight[0] > UNSURE else int(np.argmax(total))
-    return Guessed(GUESSES[likely], mean, spread / mean, Fit(*(v[:count] for v in found)))
+    return Guessed(GUESSES[likely], mean, spread / mean, found.first(count))
 
 
 def undone(across: Across, sharpening: Sharpening, tone: Tone) -> Across:

@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.cracks.walks import walked
+
 Bits = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.intp]
 Points = npt.NDArray[np.float64]
@@ -64,16 +66,21 @@ def _count(flags: Iterable[npt.NDArray[np.bool_]]) -> npt.NDArray[np.int64]:
 class Canvas:
     """A mask with a frame of zeros around it, as a flat array, and every set pixel's neighbour code kept up to date."""
 
-    def __init__(self, mask: Bits) -> None:
+    def __init__(self, mask: Bits, pixels: Index | None = None) -> None:
+        """``pixels``: flat indices of what is set in ``mask``, in rising order; None: they are looked for."""
         padded = np.asarray(cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0), np.uint8)
         self.columns = padded.shape[1]
         self.pixels: Bits = padded.ravel()
         self.steps = np.array([row * self.columns + column for row, column in NEIGHBOURS], np.intp)
-        self.set: Index = np.flatnonzero(self.pixels.view(bool))
+        if pixels is None:
+            self.set: Index = np.flatnonzero(self.pixels.view(bool))
+        else:
+            self.set = pixels + 2 * (pixels // mask.shape[1]) + self.columns + 1
         self.code: Bits = np.zeros(self.pixels.size, np.uint8)
-        self.code[self.set] = np.packbits(self.pixels.take(self.set[:, None] + self.steps), axis=1, bitorder="little")[
-            :, 0
-        ]
+        code = np.zeros(self.set.size, np.uint8)
+        for k, step in enumerate(self.steps.tolist()):
+            code |= self.pixels.take(self.set + step) << k
+        self.code[self.set] = code
         self._seen_from = np.tile(_SEEN_FROM, self.set.size)
         self._stamp = np.empty(self.pixels.size, np.int32)  # touched only where used
 
@@ -85,17 +92,21 @@ class Canvas:
 
     def alive(self, pixels: Index) -> Index:
         """Those of ``pixels`` that are still set, each once."""
-        kept = pixels[self.pixels.take(pixels).view(bool)]
+        kept = self.still_set(pixels)
         order = np.arange(kept.size, dtype=np.int32)
         self._stamp[kept] = order
         unique: Index = kept[self._stamp.take(kept) == order]
         return unique
 
+    def still_set(self, pixels: Index) -> Index:
+        """Those of ``pixels`` that are still set."""
+        return np.asarray(pixels[self.pixels.take(pixels).view(bool)])
+
     def thin(self) -> None:
         """Leave nothing but the skeleton."""
         _peel(self)
+        self.set = self.still_set(self.set)
         _round_corners(self)
-        self.set = self.alive(self.set)
 
     @property
     def pieces_less_holes(self) -> int:
@@ -106,6 +117,11 @@ class Canvas:
     def degree(self) -> Index:
         """How many neighbours each set pixel has."""
         return np.asarray(_DEGREE.take(self.code.take(self.set)))
+
+    def numbers(self, pixels: Index) -> Index:
+        """The place in ``set`` of each of ``pixels``, which are all in it."""
+        self._stamp[self.set] = np.arange(self.set.size, dtype=np.int32)
+        return self._stamp.take(pixels).astype(np.intp)
 
     def window_index(self) -> Index:
         """Flat indices of the set pixels in the mask without its frame of zeros."""
@@ -140,7 +156,7 @@ def _peel(canvas: Canvas) -> None:
 
 def _round_corners(canvas: Canvas) -> None:
     corner = _tables().corner
-    left: Index = canvas.alive(canvas.set)
+    left = canvas.set
     changed = True
     while changed:
         changed = False
@@ -150,7 +166,8 @@ def _round_corners(canvas: Canvas) -> None:
             gone: Index = candidates[corner[canvas.code[candidates]]]
             canvas.clear(gone)
             changed |= gone.size > 0
-        left = canvas.alive(left)
+        left = canvas.still_set(left)
+    canvas.set = left
 
 
 class Skeleton:
@@ -161,19 +178,19 @@ class Skeleton:
 
     def __init__(self, canvas: Canvas) -> None:
         """``canvas``: thinned."""
-        owner, which = np.nonzero(_BITS[canvas.code.take(canvas.set)])
+        step = np.flatnonzero(_BITS.take(canvas.code.take(canvas.set), axis=0))
         rows, columns = np.divmod(canvas.set, canvas.columns)
         self.xy: Points = np.column_stack((columns - 1, rows - 1)).astype(np.float64)
         """float64 (N, 2): x right, y down, of every pixel."""
         self.degree: Index = canvas.degree
         """How many neighbours each pixel has."""
-        self._neighbours: Index = np.searchsorted(canvas.set, canvas.set[owner] + canvas.steps[which])
-        self._first: Index = np.concatenate((np.zeros(1, np.intp), np.cumsum(self.degree)))
-        self.cluster: Index = self._clusters(owner)
+        self._owner: Index = step >> 3
+        self._neighbours: Index = canvas.numbers(canvas.set.take(self._owner) + canvas.steps.take(step & 7))
+        self.cluster: Index = self._clusters()
         """The junction a pixel belongs to, named by its smallest pixel number; any other pixel's own number."""
 
-    def _clusters(self, owner: Index) -> Index:
-        cluster = np.arange(len(self.degree))
+    def _clusters(self) -> Index:
+        owner, cluster = self._owner, np.arange(len(self.degree))
         junction = self.degree > 2
         touching = junction[owner] & junction[self._neighbours]
         a, b = owner[touching], self._neighbours[touching]
@@ -181,48 +198,9 @@ class Skeleton:
             np.minimum.at(cluster, a, cluster[b])
         return cluster
 
-    def lines(self) -> list[tuple[list[int], bool]]:
+    def lines(self) -> list[tuple[Index, bool]]:
         """Every line as pixel numbers, its ends or junction pixels included, and whether it is a closed loop.
 
         A loop repeats its first pixel at the end. A single pixel is a line of one.
         """
-        walk = _Walk(self.degree, self._first, self._neighbours)
-        cluster = self.cluster.tolist()
-        found: list[tuple[list[int], bool]] = []
-        for start in np.flatnonzero(self.degree != 2).tolist():
-            if walk.degree[start] == 0:
-                found.append(([start], False))
-            for step in walk.neighbours[walk.first[start] : walk.first[start + 1]]:
-                if walk.degree[step] == 2:
-                    found += [] if walk.seen[step] else [(walk.follow(start, step), False)]
-                elif start < step and cluster[start] != cluster[step]:
-                    found.append(([start, step], False))
-        for start in np.flatnonzero(self.degree == 2).tolist():
-            if not walk.seen[start]:
-                found.append((walk.follow(start, walk.neighbours[walk.first[start]]), True))
-        return found
-
-
-class _Walk:
-    """The skeleton as plain lists: a step costs a tenth of what it costs on arrays."""
-
-    def __init__(self, degree: Index, first: Index, neighbours: Index) -> None:
-        self.degree, self.first, self.neighbours = degree.tolist(), first.tolist(), neighbours.tolist()
-        self.seen = bytearray(len(self.degree))
-        line = degree == 2
-        both = np.full(len(degree), -1)
-        both[line] = neighbours[first[:-1][line]] + neighbours[first[:-1][line] + 1]
-        self.both: list[int] = both.tolist()
-        """Sum of the numbers of a pixel's two neighbours: less one of them it is the other; -1 elsewhere."""
-
-    def follow(self, start: int, step: int) -> list[int]:
-        """From ``start`` over ``step`` along pixels of two neighbours to the next other pixel, or back to ``start``."""
-        both, seen = self.both, self.seen
-        path, before, here = [start], start, step
-        while (sum_of_both := both[here]) >= 0 and here != start:
-            path.append(here)
-            seen[here] = 1
-            before, here = here, sum_of_both - before
-        seen[here] = 1
-        path.append(here)
-        return path
+        return walked(self.degree, self._owner, self._neighbours, self.cluster)

@@ -71,7 +71,9 @@ class TraceOptions:
 
     def for_frame(self, shape: tuple[int, int]) -> TraceOptions:
         """The same with the caps of a frame of ``shape`` (rows, columns): a wall seen whole has more cracks."""
-        times = max(1.0, shape[0] * shape[1] / CAPS_PER_PX)
+        times = shape[0] * shape[1] / CAPS_PER_PX
+        if times <= 1:
+            return self
         caps = (math.ceil(self.max_pieces * times), math.ceil(self.max_branches * times))
         return dataclasses.replace(self, max_pieces=caps[0], max_branches=caps[1])
 
@@ -197,9 +199,9 @@ class _Tracer:
         bent = np.maximum(0.0, 1.5 * (half_width - 1))
         paths = evenly(trimmed(pixels, bent * starts, bent * ends), 1.0)
         sigma = np.maximum(2.0, np.rint(half_width) / 2)
-        for value in np.unique(sigma).tolist():
+        for value in set(sigma.tolist()):
             some = paths.only(sigma == value)
-            paths.xy[(sigma == value)[paths.rows.owner]] = smooth(some.xy, some.rows, some.closed, value)
+            paths.xy[(sigma == value).take(paths.rows.owner)] = smooth(some.xy, some.rows, some.closed, value)
         return evenly(extended(paths, self.picture.mask, starts, ends, 3 * half_width + 2), SPACING_PX)
 
     def _usable(self, paths: Paths, lines: list[Line], half_width: Floats) -> Flags:

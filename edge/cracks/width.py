@@ -21,20 +21,10 @@ from edge.cracks.blur import Fit, fit
 from edge.cracks.lines import Flags, Floats, Lines, filled
 from edge.cracks.path import Paths, Reals, smooth
 from edge.cracks.pooled import SLOW, missing_light, pool
-from edge.cracks.profile import (
-    GAP_PX,
-    SPAN_PX,
-    Across,
-    Picture,
-    Valleys,
-    borders,
-    noise_of,
-    normals,
-    read,
-    valleys,
-)
+from edge.cracks.profile import Across, Picture, noise_of, normals, read
 from edge.cracks.sharpening import Guessed, guess, undone
 from edge.cracks.skeleton import Points
+from edge.cracks.valleys import GAP_PX, SPAN_PX, Valleys, borders, valleys
 
 STEADY = 1.5
 """The centreline's distance from the skeleton is averaged with a Gaussian of this many points."""
@@ -117,8 +107,7 @@ class _Guide(NamedTuple):
 def _guide(paths: Paths, picture: Picture, half_width: Floats) -> _Guide:
     normal = normals(paths)
     across = read(picture.mask, paths, normal, 2 * half_width + 2, np.maximum(0.5, half_width / 24))
-    start = np.full(len(paths.xy), across.centre)
-    left, right = borders(across, np.full(len(start), 127.5, np.float32), start)
+    left, right = borders(across, np.full(len(normal), 127.5, np.float32), None)
     found = np.isfinite(left) & np.isfinite(right)
     half = half_width[paths.rows.owner]
     left, right = np.where(found, left, -half), np.where(found, right, half)
@@ -147,7 +136,7 @@ def _measure_profile(guide: _Guide, picture: Picture, usable: Flags) -> tuple[Me
     raw = read(picture.light, paths, normals(paths), reach, step)
     noise = noise_of(raw, paths.rows) / math.sqrt(INDEPENDENT)
     across = raw.averaged(ALONG, paths.rows)
-    valley = valleys(across, -half, half, np.full(len(half), across.centre), noise[paths.rows.owner])
+    valley = valleys(across, -half, half, None, noise[paths.rows.owner])
     clear = _enough(valley.found, usable, paths.rows)
     if not clear.any():
         return None, None
@@ -161,7 +150,7 @@ def _measure_profile(guide: _Guide, picture: Picture, usable: Flags) -> tuple[Me
     found = told.plain
     if told.sharpening.amount:
         blunt = undone(across, told.sharpening, picture.tone)
-        again = valleys(blunt, -half, half, np.full(len(half), across.centre), noise[paths.rows.owner])
+        again = valleys(blunt, -half, half, None, noise[paths.rows.owner])
         lost = ~_enough(again.found, usable, paths.rows)[paths.rows.owner]  # too faint without it: left as it was
         valley = Valleys(*(np.where(lost, old, new) for old, new in zip(valley, again, strict=True)))
         across = across._replace(values=np.where(lost[:, None], across.values, blunt.values))

@@ -55,9 +55,12 @@ class Sharpness:
 
 def measure(rgb: RGB, tone: Tone) -> Sharpness:
     """Measure one picture, uint8 (H, W, 3); about half a millisecond whatever its size."""
-    sampled = rgb[::_EVERY_PX, ::_EVERY_PX, 1]
-    light = float(light_of(tone)[int(np.median(sampled))])
-    dark, bright = float((sampled <= _DARK_CODE).mean()), float((sampled >= _BRIGHT_CODE).mean())
+    # As a histogram: all that is asked follows from how often each code is there.
+    below = np.bincount(rgb[::_EVERY_PX, ::_EVERY_PX, 1].ravel(), minlength=256).cumsum()
+    count = int(below[-1])
+    middle = (below.searchsorted((count - 1) // 2, side="right") + below.searchsorted(count // 2, side="right")) / 2
+    light = float(light_of(tone)[int(middle)])
+    dark, bright = float(below[_DARK_CODE] / count), float((count - below[_BRIGHT_CODE - 1]) / count)
     patches = _patches(rgb)
     noise = _noise(patches)
     return Sharpness(_blur_px(patches, noise), noise, light, dark, bright)

@@ -8,23 +8,25 @@ of the renderer (truth alone, seeds 100 to 219) the straightest pair is the trun
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 
 import numpy as np
 
-from edge.surface.joining import TURN_DEG, Boxes
-from edge.surface.lines import Line, Points, Widths
+from edge.surface.joining import TURN_DEG, Arm, Boxes, course
+from edge.surface.lines import Line
 
 FORK_PX = 20.0
-"""An end so near to the middle of another line leads to a fork there."""
+"""An end so near to the middle of another line leads to a fork there,"""
+AIMED_PX = 40.0
+"""and an end so near that its course leads to."""
 FORK_POINTS = 10
 """The middle of a line begins so many points from its ends; an arm of a fork is longer than that."""
-ARM_POINTS = 40
-"""An arm's course and width are read over so many points."""
 WIDE = 0.35
 """A crack's trunk is wider than its branch: of three arms two are one crack the surer, the more their widths exceed the
 third's. Weight of the logarithm of that ratio beside the cosine of their turn."""
-BETTER = 0.1
+ROUNDS = 5
+"""So often, at most, the forks of the arms that changed hands are asked again."""
+BETTER = 0.02
 """Of two ways through a fork one is better only where it leads by more."""
 
 
@@ -36,27 +38,39 @@ def straighten(lines: list[Line], px: dict[int, float]) -> list[int]:
     """
     changed: list[int] = []
     boxes = Boxes(lines)
-    for i, branch in enumerate(lines):
-        reach = FORK_PX * px[branch.number]
-        for side in (0, 1):
-            for j in boxes.around(i, reach):
-                trunk = lines[j]
-                at = _fork(trunk, branch.xy[-side], reach)
-                if at is not None and _swap(trunk, at, branch, side):
-                    boxes.moved(i, branch)
-                    boxes.moved(j, trunk)
-                    changed += [trunk.number, branch.number]
+    due = set(range(len(lines)))
+    for _ in range(ROUNDS):
+        # An arm that changed hands ends at other forks than before: these are asked once more.
+        due, asked = set(), due
+        for i, branch in enumerate(lines):
+            for side in (0, 1):
+                for j in boxes.around(i, AIMED_PX * px[branch.number]):
+                    if i not in asked and j not in asked:
+                        continue
+                    trunk = lines[j]
+                    at = _fork(trunk, branch, side, px[branch.number])
+                    if at is not None and _swap(trunk, at, branch, side):
+                        boxes.moved(i, branch)
+                        boxes.moved(j, trunk)
+                        due |= {i, j}
+                        changed += [trunk.number, branch.number]
+        if not due:
+            break
     return changed
 
 
-def _fork(trunk: Line, end: Points, reach: float) -> int | None:
-    """The point of a line's middle that an end of another one lies at; None where there is none."""
+def _fork(trunk: Line, branch: Line, side: int, px: float) -> int | None:
+    """The point of a line's middle that an end of another one lies at or leads to; None where there is none."""
     if len(trunk.xy) <= 2 * FORK_POINTS:
         return None
-    inner = trunk.xy[FORK_POINTS:-FORK_POINTS]
-    apart = np.hypot(*(inner - end).T)
+    end, inner = branch.xy[-side], trunk.xy[FORK_POINTS:-FORK_POINTS]
+    away = inner - end
+    apart = np.hypot(*away.T)
+    if apart.min() > FORK_PX * px:
+        aside = away @ course(branch, side) < np.cos(np.radians(TURN_DEG)) * apart
+        apart[aside | (apart > AIMED_PX * px)] = np.inf
     nearest = int(apart.argmin())
-    return nearest + FORK_POINTS if apart[nearest] <= reach else None
+    return nearest + FORK_POINTS if np.isfinite(apart[nearest]) else None
 
 
 def _swap(trunk: Line, at: int, branch: Line, side: int) -> bool:
@@ -66,9 +80,9 @@ def _swap(trunk: Line, at: int, branch: Line, side: int) -> bool:
     here = trunk.xy[at]
     wide = trunk.wide[at + 1 :], branch.wide if side == 0 else branch.wide[::-1]
     arms = [
-        _Arm.of(trunk.xy[at::-1], trunk.wide[at::-1], here),
-        _Arm.of(trunk.xy[at:], wide[0], here),
-        _Arm.of(branch.xy if side == 0 else branch.xy[::-1], wide[1], here),
+        Arm.of(trunk.xy[at::-1], trunk.wide[at::-1], here),
+        Arm.of(trunk.xy[at:], wide[0], here),
+        Arm.of(branch.xy if side == 0 else branch.xy[::-1], wide[1], here),
     ]
     own = _as_one(arms[0], arms[1], arms[2])
     others = [_as_one(arms[2], arms[0], arms[1]), _as_one(arms[2], arms[1], arms[0])]
@@ -84,27 +98,9 @@ def _swap(trunk: Line, at: int, branch: Line, side: int) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Arm:
-    """One of the three ways out of a fork."""
-
-    course: Points
-    """Unit vector from the fork out along it."""
-    wide: float | None
-    """Logarithm of its median width; None where no view measured one."""
-
-    @classmethod
-    def of(cls, xy: Points, wide: Widths, here: Points) -> _Arm:
-        """The arm whose points (N, 2) with widths (N,) lead away from ``here``."""
-        along = xy[1 : ARM_POINTS + 1].mean(axis=0) - here
-        known = wide[:ARM_POINTS][wide[:ARM_POINTS] > 0]
-        middle = None if not known.size else float(np.log(np.median(known)))
-        return cls(np.asarray(along / (np.hypot(*along) or 1.0), np.float64), middle)
-
-
-def _as_one(a: _Arm, b: _Arm, third: _Arm) -> float:
+def _as_one(a: Arm, b: Arm, third: Arm) -> float:
     """How well two arms of a fork go as one crack with the third as its branch; only the order means something."""
     straight = -float(a.course @ b.course)
     if a.wide is None or b.wide is None or third.wide is None:
         return straight
-    return straight + WIDE * ((a.wide + b.wide) / 2 - third.wide)
+    return straight + WIDE * math.log(math.sqrt(a.wide * b.wide) / third.wide)

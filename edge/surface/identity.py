@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.cracks import Crack
-from edge.surface.forks import straighten
+from edge.surface.forks import ROUNDS, straighten
 from edge.surface.homography import Matrix, project
 from edge.surface.joining import GAP_PX as WIDEST_PX
 from edge.surface.joining import doubled, fragments
@@ -234,13 +234,15 @@ class CrackMap:
         """
         given_up = self._join(1, charts)
         self._settle(apart, charts, given_up)
-        lines = self._candidates(apart, charts)
-        changed = straighten(lines, {line.number: line.step / SPACING_PX for line in lines})
-        for number in changed:
-            line = self.lines[number]
-            line.tidy()
-            self._near[line.chart].put(number, line.box)
-        if changed:
+        for _ in range(ROUNDS):
+            lines = self._candidates(apart, charts)
+            changed = straighten(lines, {line.number: line.step / SPACING_PX for line in lines})
+            for number in changed:
+                line = self.lines[number]
+                line.tidy()
+                self._near[line.chart].put(number, line.box)
+            if not changed:
+                break
             self._settle(apart, charts, given_up)
         return given_up
 

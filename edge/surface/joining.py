@@ -7,9 +7,11 @@ because now no view is left that would fill it; how wide depends on how long the
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from edge.surface.lines import Line, Points, directions, seen_apart
+from edge.surface.lines import Line, Points, Widths, directions, seen_apart
 
 GAP_PX = 90.0
 """The widest gap between two fragments, pixels of the frame."""
@@ -30,10 +32,38 @@ DOUBLED = 0.7
 """A line is a part of another one that it runs along with this share of its points."""
 INNER_POINTS = 10
 """A third line that runs between two ends does so more than so many points before its own ends."""
+THROUGH_TURN_DEG = 25.0
+THROUGH_WIDER = 1.5
+"""What goes through a third line turns by no more there, and its widths on both sides differ by no greater factor."""
+ARM_POINTS = 40
+"""An arm's course and width are read over so many points,"""
+NEAR_POINTS = 8
+"""the width from so many on: nearer to a fork a detection on one arm lies on the other arms too."""
+LEVEL_PX = 10.0
+"""Ends that pass each other no farther aside are one crack also where a frame showed both: it broke off there."""
 CROSSED_POINTS = 6
 """Whether a third line runs between two ends is asked so many points before them."""
 
 Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arm:
+    """What leads away from a fork or a gap."""
+
+    course: Points
+    """Unit vector out along it."""
+    wide: float | None
+    """Its median width, chart units; None where no view measured one."""
+
+    @classmethod
+    def of(cls, xy: Points, wide: Widths, here: Points | None = None) -> Arm:
+        """The arm whose points (N, 2) with widths (N,) lead away from ``here``; None: from the first of them."""
+        along = xy[1 : ARM_POINTS + 1].mean(axis=0) - (xy[0] if here is None else here)
+        apart = wide[NEAR_POINTS : NEAR_POINTS + ARM_POINTS] if len(wide) >= 3 * NEAR_POINTS else wide
+        known = apart[apart > 0]
+        course = np.asarray(along / (np.hypot(*along) or 1.0), np.float64)
+        return cls(course, float(np.median(known)) if known.size else None)
 
 
 class Boxes:
@@ -69,7 +99,9 @@ def fragments(lines: list[Line], px: dict[int, float]) -> list[Pair]:
             for side in (0, 1):
                 for other in (0, 1):
                     cost = _cost(a, side, b, other, px[a.number])
-                    if cost is not None and not _across(lines, near, a, side, b, other):
+                    if cost is not None and (
+                        not _across(lines, near, a, side, b, other) or _goes_through(a, side, b, other)
+                    ):
                         found.append((cost, (a.number, side), (b.number, other)))
     taken: set[tuple[int, int]] = set()
     pairs: list[Pair] = []
@@ -133,9 +165,18 @@ def _cost(a: Line, side: int, b: Line, other: int, px: float) -> float | None:
         return None
     if overlap > ASIDE_PX * px:  # a long stretch is judged point by point: a course does not say where it bends
         across = float(np.percentile(_apart(a, side, b, overlap), 80))
-    if across > aside or seen_apart(a, b, aside):
+    if across > aside or (across > LEVEL_PX * px and seen_apart(a, b, aside)):
         return None
     return across / px + 40 * (1 - opposed)
+
+
+def _goes_through(a: Line, side: int, b: Line, other: int) -> bool:
+    """Whether two lines that end at a third one from both sides go on as one: straight, and as wide as before."""
+    one, two = (Arm.of(line.xy[::way], line.wide[::way]) for line, way in ((a, 1 - 2 * side), (b, 1 - 2 * other)))
+    if one.wide is None or two.wide is None:
+        return False
+    straight = -float(one.course @ two.course) >= float(np.cos(np.radians(THROUGH_TURN_DEG)))
+    return straight and max(one.wide, two.wide) <= THROUGH_WIDER * min(one.wide, two.wide)
 
 
 def _across(lines: list[Line], around: list[int], a: Line, side: int, b: Line, other: int) -> bool:

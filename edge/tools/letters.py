@@ -76,7 +76,8 @@ def purge(box: Box, *, everything: bool) -> str:
 def recover(damaged: Path, out: Path) -> str:
     """Put what can be read of the outbox ``damaged`` and was not confirmed into a new outbox ``out``; says how much.
 
-    Raises UsageError where ``damaged`` is not there or ``out`` is, TryAgainError where nothing can be read or written.
+    Raises UsageError where ``damaged`` is not there or ``out`` is, TryAgainError where nothing can be read or written:
+    then ``out`` is not there, and ``damaged`` is as it was.
     """
     if not damaged.is_file():
         raise UsageError(
@@ -84,20 +85,32 @@ def recover(damaged: Path, out: Path) -> str:
         )
     if out.exists():
         raise UsageError(f"--out {out}: it is there already; name a new file")
-    count = 0
     with Salvage(damaged) as salvage:
-        room = sqlite.Options(path=out, max_bytes=_ROOM * damaged.stat().st_size + (16 << 20), ballast_bytes=0)
-        with sqlite.open_outbox(room, SystemClock()) as outbox:
-            letters = undelivered(salvage)
-            while some := list(itertools.islice(letters, _AT_ONCE)):
-                outbox.put(some)
-                count += len(some)
+        try:
+            count = _moved(salvage, out, _ROOM * damaged.stat().st_size + (16 << 20))
+        except TryAgainError as error:
+            for end in ("", "-wal", "-shm", ".lock"):
+                out.with_name(out.name + end).unlink(missing_ok=True)
+            raise TryAgainError(
+                f"{error}; {damaged} is as it was: free some room, or name an --out elsewhere"
+            ) from error
         lost = salvage.lost
     missing = f", {lost} could not be read" if lost else ""
     return (
         f"{count} letters that nobody has confirmed are in {out}{missing}; "
         f"spanhawk outbox flush --outbox {out} sends them"
     )
+
+
+def _moved(salvage: Salvage, out: Path, max_bytes: int) -> int:
+    """Put every letter that nobody has confirmed into a new outbox; how many. Raises TryAgainError."""
+    count = 0
+    with sqlite.open_outbox(sqlite.Options(path=out, max_bytes=max_bytes, ballast_bytes=0), SystemClock()) as outbox:
+        letters = undelivered(salvage)
+        while some := list(itertools.islice(letters, _AT_ONCE)):
+            outbox.put(some)
+            count += len(some)
+    return count
 
 
 def flush(box: Box, *, again: bool = False) -> str:

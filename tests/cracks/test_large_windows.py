@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edge.cracks.distance import RIM_PX, Distances
+from edge.cracks.distance import STEPS, Distances
 from edge.cracks.light import Light
 from edge.cracks.pieces import cut_out
 from edge.cracks.runs import numbered
@@ -83,10 +83,10 @@ def test_distances_in_blocks_are_those_of_one_pass() -> None:
 
 def test_a_mark_that_ends_beyond_the_rim_of_its_block_is_measured_whole() -> None:
     mask = np.zeros((1200, 500), np.uint8)
-    cv2.circle(mask, (250, 600), 3 * RIM_PX, 1, cv2.FILLED)
+    cv2.circle(mask, (250, 600), 3 * STEPS[-1][1], 1, cv2.FILLED)
     y, x = np.nonzero(mask)
     found = Distances(mask, 0).at(x, y)
-    assert found.max() == pytest.approx(3 * RIM_PX, rel=0.05)
+    assert found.max() == pytest.approx(3 * STEPS[-1][1], rel=0.05)
     assert found == pytest.approx(Distances(mask).at(x, y), rel=1e-6)
 
 

@@ -4,6 +4,7 @@ import random
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from edge.outbox.reader import open_reader
 from edge.outbox.sqlite import Options, open_outbox
 from edge.support.clock import UTC, ManualClock
 from edge.support.errors import ConfigError, TryAgainError
+from edge.tools.letters import recover
 
 PAYLOAD = random.Random(1).randbytes(1500)
 
@@ -102,6 +104,18 @@ def reports_a_start_on_a_full_disk(disk):
     (disk / "filler").unlink()
     with open_outbox(options(disk), clock()) as box:
         box.put([Letter("x", "t", PAYLOAD, None)])
+
+
+def recovers_nothing_onto_a_full_disk_and_leaves_nothing(disk):
+    damaged = disk / "damaged.db"
+    with open_outbox(replace(options(disk), path=damaged), clock()) as box:
+        box.put([Letter(f"{n}", "t", PAYLOAD, None) for n in range(500)])
+    damaged.with_name("damaged.db.ballast").unlink()
+    before = damaged.read_bytes()
+    with pytest.raises(TryAgainError, match=r"damaged\.db is as it was"):  # less is free than an outbox leaves
+        recover(damaged, disk / "new.db")
+    assert damaged.read_bytes() == before
+    assert not list(disk.glob("new.db*"))
 
 
 def refuses_a_disk_that_is_read_only(disk):

@@ -28,6 +28,7 @@ def may_mount(tmp_path):
         ("reports_a_start_on_a_full_disk", "size=10m"),
         ("is_listed_on_a_card_that_has_become_read_only", "size=10m"),
         ("is_not_read_without_its_journal_where_that_cannot_be_opened", "size=10m"),
+        ("recovers_nothing_onto_a_full_disk_and_leaves_nothing", "size=10m"),
         ("refuses_a_disk_that_is_read_only", "size=10m,ro"),
     ],
 )

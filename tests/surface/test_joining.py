@@ -6,7 +6,7 @@ import numpy as np
 
 from edge.surface.forks import straighten
 from edge.surface.joining import doubled, fragments
-from edge.surface.lines import Line
+from edge.surface.lines import Line, mark
 
 STEP = 4.0
 
@@ -91,3 +91,56 @@ def test_two_cracks_that_end_at_a_third_from_both_sides_stay_two() -> None:
     px = {1: 1.0, 2: 1.0, 3: 1.0}
     assert fragments([left, right], px) == [(1, 2)]
     assert fragments([left, right, third], px) == []
+
+
+def test_of_two_forks_in_a_row_the_second_is_asked_again_when_the_first_gave_its_arm_away() -> None:
+    """A crack of 4 px straight down with a branch of 2 px at 160 and at 240; two lines took the branches first."""
+    down = STEP * np.arange(1, 41)
+    aside = np.column_stack([down * np.sin(np.radians(50)), down * np.cos(np.radians(50))])
+    upper, lower = line(1, 0.0, 0.0, points=80), line(2, 0.0, 0.0, points=80)
+    stem = line(3, 0.0, 0.0, points=21)
+    stem.xy[:] = np.column_stack([np.zeros(21), 160 + STEP * np.arange(21)])
+    upper.xy[:] = np.concatenate([np.column_stack([np.zeros(40), STEP * np.arange(1, 41)]), aside + np.array([0, 160])])
+    lower.xy[:] = np.concatenate([(aside + np.array([0, 240]))[::-1], np.column_stack([np.zeros(40), 240 + down])])
+    upper.wide = np.repeat(np.array([4, 2], np.float32), 40)
+    lower.wide, stem.wide = upper.wide[::-1].copy(), np.full(21, 4, np.float32)
+    lines = [upper, lower, stem]
+    straighten(lines, {1: 1.0, 2: 1.0, 3: 1.0})
+    trunk = max(lines, key=lambda one: float(np.ptp(one.xy[:, 1])))
+    assert float(np.abs(trunk.xy[:, 0]).max()) < 2 * STEP
+    assert float(np.ptp(trunk.xy[:, 1])) > 380.0
+    for other in (one for one in lines if one is not trunk):
+        assert float(np.median(other.wide)) == 2.0
+        assert float(np.abs(other.xy[:, 0]).max()) > 100.0
+
+
+def test_what_goes_straight_through_a_third_line_as_wide_as_before_is_one_crack() -> None:
+    third = line(3, 0.0, 0.0, points=60)
+    third.xy[:] = np.column_stack([np.full(60, STEP * 39 + 8.0), STEP * np.arange(-30, 30)])
+    px = {1: 1.0, 2: 1.0, 3: 1.0}
+    for widths, pairs in (((2.0, 2.4), [(1, 2)]), ((2.0, 4.0), []), ((2.0, 0.0), [])):
+        left, right = line(1, 0.0, 0.0, points=40), line(2, STEP * 40 + 12.0, 0.0, points=40)
+        left.wide[:], right.wide[:] = widths
+        assert fragments([left, right, third], px) == pairs, widths
+        right.xy[:] = right.xy[0] + (right.xy - right.xy[0]) @ np.array([[0.8, 0.6], [-0.6, 0.8]])
+        assert fragments([left, right, third], px) == [], "it turns by 37 degrees: two cracks that end there"
+
+
+def test_a_branch_that_ends_short_of_a_trunk_and_aims_at_it_meets_it_there() -> None:
+    for gap, meets in ((30.0, True), (50.0, False)):
+        trunk, branch = fork(4.0, 2.0, 4.0)
+        off = gap / np.hypot(*(branch.xy[-1] - branch.xy[0])) * (branch.xy[-1] - branch.xy[0])
+        branch.xy += off
+        assert bool(straighten([trunk, branch], {1: 1.0, 2: 1.0})) is meets
+    trunk, branch = fork(4.0, 2.0, 4.0)
+    branch.xy += (0.0, -30.0)
+    branch.xy[:, 1] = branch.xy[0, 1]  # as near, but it runs past the trunk
+    assert straighten([trunk, branch], {1: 1.0, 2: 1.0}) == []
+
+
+def test_ends_that_pass_each_other_level_are_one_crack_although_one_frame_showed_both() -> None:
+    px = {1: 1.0, 2: 1.0}
+    for aside, pairs in ((4.0, [(1, 2)]), (20.0, [])):
+        left, right = line(1, 0.0, 0.0, points=40), line(2, STEP * 34, aside, points=40)
+        left.last[:], right.last[:] = mark(7, 0), mark(7, 1)
+        assert fragments([left, right], px) == pairs

@@ -78,7 +78,7 @@ class Flight:
         before, begun = len(self.heard()), time.time()
         self.box.run("systemctl start spanhawk")
         ready = self.ready_s()
-        self.box.wait("a detection at the broker", lambda: len(self.heard()) > before, 30)
+        self.box.wait("a detection at the broker", lambda: len(self.heard()) > before, 90)
         return ready, self.heard()[before][0] - begun
 
     def ready_s(self) -> float:
@@ -107,7 +107,7 @@ class Flight:
         )
         return self.box.run(command, code, INSTALL_S)
 
-    def wait_detection(self, seconds: float = 30) -> None:
+    def wait_detection(self, seconds: float = 90) -> None:
         """Wait for one more detection at the broker."""
         before = len(self.heard())
         self.box.wait("another detection at the broker", lambda: len(self.heard()) > before, seconds)

@@ -70,7 +70,7 @@ def killed(flight: Flight) -> str:
     assert before
     begun = time.monotonic()
     box.run("kill -9 $(systemctl show -p MainPID --value spanhawk)")
-    box.wait("up again after SIGKILL", lambda: int(box.show("NRestarts")) >= 1 and flight.active(), 20)
+    box.wait("up again after SIGKILL", lambda: int(box.show("NRestarts")) >= 1 and flight.active(), 60)
     took = time.monotonic() - begun
     flight.wait_detection()
     lost = before - {body["id"] for _, body in recorded(flight)}
@@ -85,9 +85,9 @@ def frozen(flight: Flight) -> str:
     restarts = int(box.show("NRestarts"))
     begun = time.monotonic()
     box.run("kill -STOP $(systemctl show -p MainPID --value spanhawk)")
-    box.wait("the watchdog to notice", lambda: box.show("Result") == "watchdog" or not flight.active(), 25)
+    box.wait("the watchdog to notice", lambda: box.show("Result") == "watchdog" or not flight.active(), 60)
     noticed = time.monotonic() - begun
-    box.wait("up again", lambda: int(box.show("NRestarts")) > restarts and flight.active(), 25)
+    box.wait("up again", lambda: int(box.show("NRestarts")) > restarts and flight.active(), 60)
     back = time.monotonic() - begun - noticed
     said = box.journal(since=since)
     assert "Watchdog timeout" in box.run(f"journalctl -u spanhawk --no-pager --since=@{since}"), said

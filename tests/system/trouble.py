@@ -75,7 +75,7 @@ def no_network(flight: Flight) -> str:
     box = flight.box
     box.run("systemctl stop spanhawk mosquitto")
     box.run("systemctl start spanhawk")
-    box.wait("letters that wait", lambda: any(b["state"] == "pending" for _, b in recorded(flight)), 20)
+    box.wait("letters that wait", lambda: any(b["state"] == "pending" for _, b in recorded(flight)), 90)
     # Of a crack several messages may wait, each under an id of its own; detections are told apart by theirs.
     pending = [body for _, body in recorded(flight) if body["state"] == "pending"]
     waiting = {body["id"] for body in pending if str(body["topic"]).endswith("/detections")}
@@ -84,7 +84,7 @@ def no_network(flight: Flight) -> str:
     assert "nothing listens there" in told
     assert "start the broker" in told
     box.run("systemctl start mosquitto spanhawk")
-    box.wait("what waited", lambda: waiting <= {body.get("id") for _, body in flight.heard()}, 30)
+    box.wait("what waited", lambda: waiting <= {body.get("id") for _, body in flight.heard()}, 90)
     return f"{len(waiting)} detections waited and arrived"
 
 
@@ -130,7 +130,7 @@ def full_disk(flight: Flight) -> str:
     )
     box.try_run("systemctl start spanhawk")
     box.run("rm /var/lib/spanhawk/filler")
-    box.wait("up once there is room", flight.active, 20)
+    box.wait("up once there is room", flight.active, 90)
     box.run("systemctl stop spanhawk && umount /var/lib/spanhawk")
     flight.set_config(CONFIG)
     box.run("systemctl start spanhawk")
@@ -147,7 +147,7 @@ def _degraded(flight: Flight, word: str, code: int) -> str:
     def told_so() -> bool:
         return any(word in " ".join(map(str, body["reasons"])) for _, body in flight.heard("status")[before:])  # type: ignore[call-overload]
 
-    box.wait(f"{word!r} on status", told_so, 20)
+    box.wait(f"{word!r} on status", told_so, 90)
     assert flight.active()
     box.run("systemctl stop spanhawk")
     told = " ".join(box.run(f"spanhawk doctor --config {CONF}", code=code).split())

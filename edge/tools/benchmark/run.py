@@ -105,6 +105,8 @@ def benchmark(job: Job) -> Report:
             _add(report, measure(subject), asked=bool(job.backends))
     for bundle in bundles:
         _extras(job, report, bundle)
+    if job.json_path is not None:
+        _write(job.json_path, report)  # what follows takes longest and needs more: where it fails, the rest is kept
     _last(job, report, bundles[0])
     report.after = state()
     if job.json_path is not None:
