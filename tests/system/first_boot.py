@@ -11,7 +11,8 @@ from tests.system.flight import CONFIG, INSTALL_S, Flight
 
 HERE = "/boot/firmware/spanhawk"
 REPORT = "/boot/firmware/spanhawk-first-boot.txt"
-KILLS = 3 if os.environ.get("CI") else 10  # each costs half an installation, and CI has half an hour for everything
+KILLS = 3 if os.environ.get("CI") else 10
+"""How often the first boot is killed: each costs half an installation, and CI has half an hour for all it does."""
 
 
 def card_first_boot(flight: Flight) -> str:

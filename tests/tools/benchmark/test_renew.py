@@ -43,6 +43,7 @@ def test_a_step_that_fails_is_named_and_the_others_go_on(
 def test_a_step_that_hangs_is_ended_with_all_that_it_started(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    # A stand-in that never ends by itself: it is killed after --limit, so nothing waits for these seconds.
     hangs = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])"
     assert _ends(monkeypatch, tmp_path, "--limit", "0.5", only=hangs) == 1
     told = capfd.readouterr()
