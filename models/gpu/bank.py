@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from models import UNKNOWN, DataError, paste
-from models.gpu.pack import Packed
+from models.gpu.packed import Packed
 from models.gpu.recipe import Recipe
 
 UInt8 = npt.NDArray[np.uint8]

@@ -31,7 +31,7 @@ from models.gpu import judge
 from models.gpu.bank import Bank, load_bank
 from models.gpu.losses import label_loss, peak_loss, teacher_loss, thin_weight
 from models.gpu.nets import Teacher, read_state, student, take_over
-from models.gpu.pack import read_packs
+from models.gpu.packed import read_packs
 from models.gpu.recipe import Recipe
 from models.gpu.rendered import rendered_once
 from models.gpu.scenes import Batch, Scenes

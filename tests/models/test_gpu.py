@@ -19,7 +19,8 @@ import pytest
 
 from models import DataError
 from models.gpu import rendered
-from models.gpu.pack import Packed, held_photos, read_packs, write_packs
+from models.gpu.pack import held_photos, write_packs
+from models.gpu.packed import Packed, read_packs
 from models.gpu.recipe import Recipe, SourceRecipe, load_recipe, replace_numbers
 from models.rendered import write_set
 from tests.models.sets import ROOT
@@ -203,7 +204,7 @@ RUN = """
     import numpy as np, torch
     from pathlib import Path
     from models.gpu.bank import load_bank
-    from models.gpu.pack import read_packs
+    from models.gpu.packed import read_packs
     from models.gpu.recipe import load_recipe
     from models.gpu.rendered import rendered_once
     from models.gpu.run import Inputs, Journal, Training
@@ -225,6 +226,26 @@ RUN = """
     training.half("all", 20.0, first=False)
 """
 
+# A GPU is lent for minutes, on a machine that has PyTorch, NumPy and OpenCV and no network.
+BARE = """
+    import builtins, sys
+    there, take = sys.stdlib_module_names | {"numpy", "torch", "cv2", "edge", "models"}, builtins.__import__
+
+    def only(name, globals=None, locals=None, fromlist=(), level=0):
+        by = str((globals or {}).get("__name__"))
+        if level == 0 and by.split(".")[0] in ("edge", "models") and name.split(".")[0] not in there:
+            raise ModuleNotFoundError(f"{by} wants {name}")
+        return take(name, globals, locals, fromlist, level)
+
+    builtins.__import__ = only
+    import models.gpu.__main__, models.gpu.run
+    try:
+        import models.gpu.take
+    except ModuleNotFoundError:
+        pass
+    else:
+        raise AssertionError("the import that needs more was not refused, so this shows nothing")
+"""
 
 PIECES = """
     import numpy as np, torch
@@ -276,6 +297,11 @@ def _python(code: str, *arguments: str) -> None:
 @needs_torch
 def test_networks_answer_alike_in_both_frameworks() -> None:
     _python(PARITY)
+
+
+@needs_torch
+def test_a_run_needs_pytorch_numpy_and_opencv_alone() -> None:
+    _python(BARE)
 
 
 @needs_torch
