@@ -29,8 +29,9 @@ _WORDS = (
     "systemd.show_status=1 ds=nocloud"
 )
 SLOWER = {
-    # 30 s on a board; on a busy host the emulator takes longer than that for systemd's own start.
-    "etc/systemd/system.conf.d/watchdog.conf": "[Manager]\nRuntimeWatchdogSec=120s\n",
+    # 30 and 90 s on a board; on a busy host the emulator takes longer than that for systemd's own start, and for udev
+    # to name a partition: with 90 s one boot after a power cut ended in an emergency shell.
+    "etc/systemd/system.conf.d/watchdog.conf": "[Manager]\nRuntimeWatchdogSec=120s\nDefaultDeviceTimeoutSec=1800s\n",
     "etc/systemd/system/spanhawk.service.d/emulator.conf": "[Service]\nTimeoutStartSec=600\nWatchdogSec=150\n",
 }
 """What the emulator takes longer for than a board: files of the root."""
