@@ -207,7 +207,8 @@ def by_phase(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None:
         return None
     height, width = look.shape
     moved = cv2.warpPerspective(look.detail, guess, (width, height))
-    (dx, dy), response = cv2.phaseCorrelate(moved, reference.detail, _window(width, height))
+    # OpenCV multiplies both pictures by the window in place: without a copy the keyframe would fade towards its rim.
+    (dx, dy), response = cv2.phaseCorrelate(moved, reference.detail.copy(), _window(width, height))
     if response < PHASE_RESPONSE:
         return None
     found = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy], [0.0, 0.0, 1.0]]) @ guess

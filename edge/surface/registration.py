@@ -3,7 +3,8 @@
 A chart is a flat local map: pixels of its first frame where no pose is known, metres along and up the surface where
 poses are. Blocks of the picture are looked for in the newest keyframe (`matching`), starting from the predicted motion;
 where that fails, phase correlation of the whole picture is asked, and else the prediction stands. A fit counts only
-where it lies within the prediction's own uncertainty. Where there is no prediction either, the frame is a view of
+where it lies within the prediction's own uncertainty. Where there is no prediction either, the picture is looked for
+larger and smaller, because a camera sways towards the wall and away from it; what is not found then is a view of
 nothing in common with the others, and begins a chart of its own. A place that an earlier pass saw is recognised.
 """
 
@@ -19,7 +20,7 @@ import numpy as np
 from edge.frames import RGB
 from edge.surface.homography import Matrix, overlap, project, scale_at, shift, too_far
 from edge.surface.keyframes import LINKED, PIXEL_DRIFT, Key, Keyframes
-from edge.surface.matching import Grey, Picture, by_blocks, by_phase, small
+from edge.surface.matching import MIN_DETAIL, Grey, Picture, by_blocks, by_phase, small
 from edge.surface.straightening import Bend
 
 Method = Literal["first", "measured", "predicted"]
@@ -28,6 +29,9 @@ VIEW_SHIFT = 0.04
 """A frame that moved by less than this share of its width since the last view is the same view: a hover is one look."""
 KEY_OVERLAP = 0.6
 """A frame that shares less than this of its keyframe's area becomes the next keyframe."""
+SIZES = tuple(1.05**step for step in (-1, 1, -2, 2, -3, 3))
+"""At so many times its size a lost frame is looked for once more. Blocks bear an error of 3 % in size, phase
+correlation hardly more; between the ends of a sway of 7 % to both sides lies a factor of 1.15."""
 
 CHAIN_DRIFT = 1.6
 """The same where the chain is weighed against the pose: errors of its links add up in one direction, which noise alone
@@ -159,10 +163,11 @@ class Registrar:
     ) -> tuple[Key | tuple[int, Matrix], Method, float]:
         # Without a pose nothing holds a wide uncertainty back: places far away would be asked for, and some look alike.
         link = CHAIN_DRIFT if predicted is not None and self._unit == "m" else PIXEL_DRIFT
-        for key, resumed in ((self._current, False), (self._before, False), (self._resumable, True)):
-            if key is None:
-                continue
-            to_key = self._follow(key, look, predicted, prediction, resumed=resumed)
+        for key, resumed, resized in self._asked(look, posed=predicted is not None and self._unit == "m"):
+            if resized:
+                to_key = self._resized(key, look, resumed=resumed)
+            else:
+                to_key = self._follow(key, look, predicted, prediction, resumed=resumed)
             if to_key is None:
                 continue
             if resumed:
@@ -170,6 +175,7 @@ class Registrar:
             if key is not self._current:
                 self._current, self._last = key, None if resumed else np.eye(3)
                 if not resumed:
+                    self._recognise(key)
                     self._keys.keep(key)
             to_chart = key.to_chart @ to_key
             self._motion = np.eye(3) if self._last is None else np.linalg.inv(self._last) @ to_key
@@ -191,6 +197,16 @@ class Registrar:
             key = self._new_key(look, predicted, self._current.chart, sigma, predicted)
             return (key.chart, key.to_chart), "predicted", key.sigma_px
         return self._new_chart(look, predicted, shrink), "first", 0.0
+
+    def _asked(self, look: Picture, *, posed: bool) -> list[tuple[Key, bool, bool]]:
+        """The keyframes in which a frame is looked for, in order: whether resumed, whether at other sizes.
+
+        A pose knows the size, and a picture without texture has none.
+        """
+        keys = ((self._current, False), (self._before, False), (self._resumable, True))
+        known = [(key, resumed) for key, resumed in keys if key is not None]
+        again = known if not posed and float(look.detail.std()) >= MIN_DETAIL else []
+        return [*((*one, False) for one in known), *((*one, True) for one in again)]
 
     def _rebase(self, chart: int, onto: Matrix) -> Matrix:
         """From here on the chart is in metres; other charts keep their pixels and are not gone on with."""
@@ -219,14 +235,18 @@ class Registrar:
         predicted: Matrix | None,
         beside: tuple[int, Matrix] | None = None,
     ) -> Key:
-        linked = LINKED if self._unit == "px" else 1
-        recognised = self._keys.recognise(look, to_chart, chart, sigma_px, self._frames, linked)
-        if recognised is not None:
-            to_chart, sigma_px = recognised
         key = Key(look, to_chart, chart, self._frames, sigma_px, predicted, beside)
+        self._recognise(key)
         self._keys.keep(key)
         self._current, self._last, self._before = key, np.eye(3), None
         return key
+
+    def _recognise(self, key: Key) -> None:
+        """Lay a new keyframe where an earlier pass, or an earlier sway, saw its place."""
+        linked = LINKED if self._unit == "px" else 1
+        recognised = self._keys.recognise(key.look, key.to_chart, key.chart, key.sigma_px, key.number, linked)
+        if recognised is not None:
+            key.to_chart, key.sigma_px = recognised
 
     def _follow(
         self, key: Key, look: Picture, predicted: Matrix | None, prediction: Prediction | None, *, resumed: bool
@@ -254,6 +274,15 @@ class Registrar:
             return found
         return None
 
+    def _resized(self, key: Key, look: Picture, *, resumed: bool) -> Matrix | None:
+        """The frame in its keyframe where it shows the wall larger or smaller than the frame before; else None."""
+        last = self._last if key is self._current and self._last is not None and not resumed else np.eye(3)
+        for size in SIZES:
+            found = by_phase(key.look, look, last @ _zoom(size, look.shape))
+            if found is not None:
+                return found
+        return None
+
     def _answer(
         self,
         chart: int,
@@ -274,6 +303,12 @@ class Registrar:
         return Registered(
             chart, to_chart, self._unit, scale_at(to_chart, shape), sigma_px, method, rebased, moved, bent
         )
+
+
+def _zoom(size: float, shape: tuple[int, ...]) -> Matrix:
+    """A picture of ``shape`` made ``size`` times as large around its middle."""
+    x, y = (1 - size) * shape[1] / 2, (1 - size) * shape[0] / 2
+    return np.array([[size, 0.0, x], [0.0, size, y], [0.0, 0.0, 1.0]])
 
 
 def _centred(matrix: Matrix, other: Matrix, shape: tuple[int, ...]) -> Matrix:

@@ -1,8 +1,10 @@
+import cv2
 import numpy as np
 import pytest
 
 from edge.surface.homography import project
 from edge.surface.keyframes import KEPT_KEYFRAMES
+from edge.surface.matching import by_phase, small
 from edge.surface.registration import Prediction, Registrar
 from tests.surface.wall import HEIGHT, WIDTH, to_wall_of, wall, window
 
@@ -90,3 +92,38 @@ def test_a_hover_is_one_view(concrete: np.ndarray) -> None:
     assert max(moved[1:]) < 0.04
     assert registrar.keyframes == 1
     assert KEPT_KEYFRAMES < 1000
+
+
+def _nearer(picture: np.ndarray, left: int, top: int, size: float) -> np.ndarray:
+    """A piece of the wall, cut at whole pixels, resized to a frame: what a camera sees that is nearer by ``size``."""
+    wide, high = round(WIDTH / size), round(HEIGHT / size)
+    return np.ascontiguousarray(cv2.resize(picture[top : top + high, left : left + wide], (WIDTH, HEIGHT)))
+
+
+def _on_wall(points: np.ndarray, left: int, top: int, size: float) -> np.ndarray:
+    """Where pixels of such a frame lie on the wall; ``cv2.resize`` keeps edges in place, not middles of pixels."""
+    step = np.array([round(WIDTH / size) / WIDTH, round(HEIGHT / size) / HEIGHT])
+    return np.asarray(np.array([left, top]) + (points + 0.5) * step - 0.5)
+
+
+def test_a_camera_that_sways_towards_the_wall_and_away_stays_on_one_chart(concrete: np.ndarray) -> None:
+    registrar = Registrar()
+    seen = [(300, 300, 1.0), (320, 290, 1.14), (296, 316, 0.99), (330, 310, 0.88), (301, 299, 1.01), (310, 330, 1.12)]
+    start = registrar.register(_nearer(concrete, *seen[0]))
+    for left, top, size in seen[1:]:
+        placed = registrar.register(_nearer(concrete, left, top, size))
+        assert placed.chart == start.chart
+        found = project(placed.to_chart, MIDDLE)
+        truth = _on_wall(MIDDLE, left, top, size)
+        assert np.hypot(*(_on_wall(found, *seen[0]) - truth).T).max() < 3
+    assert registrar.keyframes <= 2
+
+
+def test_looking_for_a_picture_leaves_both_as_they_were(concrete: np.ndarray) -> None:
+    reference, look = (small(window(concrete, left, 300))[0] for left in (300, 380))
+    before = reference.detail.copy(), look.detail.copy()
+    found = by_phase(reference, look, np.eye(3))
+    assert found is not None
+    assert np.hypot(*(project(found, MIDDLE / 2) - project(to_wall_of(40, 0), MIDDLE / 2)).T).max() < 1
+    assert np.array_equal(reference.detail, before[0])
+    assert np.array_equal(look.detail, before[1])
