@@ -5,12 +5,14 @@ poses are. Blocks of the picture are looked for in the newest keyframe (`matchin
 where that fails, phase correlation of the whole picture is asked, and else the prediction stands. A fit counts only
 where it lies within the prediction's own uncertainty. Where there is no prediction either, the picture is looked for
 larger and smaller, because a camera sways towards the wall and away from it; what is not found then is a view of
-nothing in common with the others, and begins a chart of its own. A place that an earlier pass saw is recognised.
+nothing in common with the others, and begins a chart of its own. A place that an earlier pass saw is recognised, and
+so are the last places of the charts that were left before: two frames of glare do not end a chart.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -30,9 +32,12 @@ VIEW_SHIFT = 0.04
 KEY_OVERLAP = 0.6
 """A frame that shares less than this of its keyframe's area becomes the next keyframe."""
 SIZES = tuple(1.05**step for step in (-1, 1, -2, 2, -3, 3))
-"""At so many times its size a lost frame is looked for once more. Blocks bear an error of 3 % in size, phase
-correlation hardly more; between the ends of a sway of 7 % to both sides lies a factor of 1.15."""
-
+"""At so many times its size a lost frame is looked for once more, in the first RESIZED_IN keyframes. Blocks bear an
+error of 3 % in size, phase correlation hardly more; between the ends of a sway of 7 % to both sides lies a factor of
+1.15."""
+RESIZED_IN = 3
+LEFT_CHARTS = 4
+"""So many charts that were left may be gone on with: where each was left is looked for in every lost frame."""
 CHAIN_DRIFT = 1.6
 """The same where the chain is weighed against the pose: errors of its links add up in one direction, which noise alone
 does not."""
@@ -79,7 +84,7 @@ class Registrar:
         self._keys = Keyframes()
         self._current: Key | None = None
         self._before: Key | None = None  # the last frame, where it is not a keyframe
-        self._resumable: Key | None = None
+        self._left: deque[Key] = deque(maxlen=LEFT_CHARTS)  # where earlier charts were left, the newest last
         self._motion = np.eye(3)  # from the last frame to the one before it, small pixels
         self._last: Matrix | None = None  # the last frame in its keyframe, small pixels
         self._counted: tuple[int, Matrix] | None = None
@@ -95,8 +100,8 @@ class Registrar:
 
     @property
     def open_charts(self) -> set[int]:
-        """The charts that a later frame may still lie on: the current one, and the one that may be found again."""
-        return {key.chart for key in (self._current, self._before, self._resumable) if key is not None}
+        """The charts that a later frame may still lie on: the current one, and those that may be found again."""
+        return {key.chart for key in self._loose()}
 
     def counters(self) -> list[Any]:
         """Charts, frames and unit so far, for ``go_on``."""
@@ -156,7 +161,7 @@ class Registrar:
         return bend
 
     def _loose(self) -> list[Key]:
-        return [key for key in (self._current, self._before, self._resumable) if key is not None]
+        return [key for key in (self._current, self._before, *self._left) if key is not None]
 
     def _place(
         self, look: Picture, predicted: Matrix | None, prediction: Prediction | None, shrink: float
@@ -171,7 +176,8 @@ class Registrar:
             if to_key is None:
                 continue
             if resumed:
-                self._resumable = None
+                self._left.remove(key)
+                self._leave()
             if key is not self._current:
                 self._current, self._last = key, None if resumed else np.eye(3)
                 if not resumed:
@@ -203,9 +209,9 @@ class Registrar:
 
         A pose knows the size, and a picture without texture has none.
         """
-        keys = ((self._current, False), (self._before, False), (self._resumable, True))
+        keys = ((self._current, False), (self._before, False), *((key, True) for key in reversed(self._left)))
         known = [(key, resumed) for key, resumed in keys if key is not None]
-        again = known if not posed and float(look.detail.std()) >= MIN_DETAIL else []
+        again = known[:RESIZED_IN] if not posed and float(look.detail.std()) >= MIN_DETAIL else []
         return [*((*one, False) for one in known), *((*one, True) for one in again)]
 
     def _rebase(self, chart: int, onto: Matrix) -> Matrix:
@@ -215,11 +221,16 @@ class Registrar:
             if key.chart == chart:
                 key.to_chart = onto @ key.to_chart
         self._counted = None
-        self._resumable = None
+        self._left.clear()
         return onto
 
+    def _leave(self) -> None:
+        """Keep where the current chart is left."""
+        if self._current is not None:
+            self._left.append(self._current)
+
     def _new_chart(self, look: Picture, predicted: Matrix | None, shrink: float) -> Key:
-        self._resumable = self._current
+        self._leave()
         self._charts += 1
         self._unit = "px" if predicted is None else "m"
         self._counted = None

@@ -10,6 +10,7 @@ is halved each round (graduated non-convexity), so that one gross error is found
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -85,6 +86,7 @@ class Links:
 
     def __init__(self) -> None:
         self._links: list[_Link] = []
+        self._beside: defaultdict[int, set[int]] = defaultdict(set)
 
     def __len__(self) -> int:
         """How many are kept."""
@@ -102,10 +104,25 @@ class Links:
         self._links.append(
             _Link(one, other, _complex(project(to_one, corners) - middle), _complex(corners - middle), weight)
         )
+        if weight == 1.0:
+            self._beside[one].add(other)
+            self._beside[other].add(one)
 
     def keep(self, numbers: set[int]) -> None:
         """Forget links of keyframes that are not kept."""
         self._links = [link for link in self._links if link.one in numbers and link.other in numbers]
+        kept = {one: others & numbers for one, others in self._beside.items() if one in numbers}
+        self._beside = defaultdict(set, kept)
+
+    def hops(self, one: int, other: int, most: int) -> int | None:
+        """How many sure links lead from one keyframe to another; None where it is more than ``most``."""
+        reached, rim = {one}, {one}
+        for count in range(most + 1):
+            if other in reached:
+                return count
+            rim = {far for near in rim for far in self._beside.get(near, ())} - reached
+            reached |= rim
+        return None
 
     def misfit(self, places: Mapping[int, Matrix], shape: tuple[int, ...]) -> float:
         """How far off the worst link between ``places`` is, pixels of the small picture; 0.0 without links."""

@@ -7,9 +7,11 @@ import pytest
 
 from edge.surface.coverage import Coverage
 from edge.surface.homography import Matrix, project
+from edge.surface.keyframes import Key, Keyframes
+from edge.surface.matching import small
 from edge.surface.registration import Registered, Registrar
 from edge.surface.straightening import Bend, Links, bend_of
-from tests.surface.wall import to_wall_of, wall, window
+from tests.surface.wall import HEIGHT, WIDTH, to_wall_of, wall, window
 
 SHAPE = (180, 320)
 MIDDLE = np.array([[160.0, 90.0]])
@@ -140,3 +142,30 @@ def test_what_was_seen_moves_with_its_chart_and_gets_no_holes() -> None:
     assert coverage.areas(1)["0.2"] == pytest.approx(before + 100 * 720, rel=0.06)
     assert points.max(axis=0) == pytest.approx([2380, 920], abs=30)
     assert points.min(axis=0) == pytest.approx([0, 0], abs=30)
+
+
+def test_a_lane_whose_end_hangs_loose_is_tied_to_the_lane_beside_it() -> None:
+    concrete = wall()
+    path = [*((60.0 + 200 * i, 200.0) for i in range(6)), *((1060.0 - 200 * i, 490.0) for i in range(6))]
+    shape, half = (HEIGHT // 2, WIDTH // 2), np.diag([2.0, 2.0, 1.0])
+    true = [to_wall_of(left, top) @ half for left, top in path]
+    turn = np.radians(0.35)  # each link is off by so much, to the same side: 1 px at the rim of a small picture
+    error = np.array([[np.cos(turn), -np.sin(turn), 0.0], [np.sin(turn), np.cos(turn), 0.0], [0.0, 0.0, 1.0]])
+    keys = Keyframes()
+    place = true[0]
+    for number, (left, top) in enumerate(path):
+        beside = None
+        if number:
+            to_last = np.linalg.inv(true[number - 1]) @ true[number] @ error
+            beside, place = (number - 1, to_last), place @ to_last
+        look = small(window(concrete, left, top))[0]
+        keys.keep(Key(look, place, 1, number, 1.0, None, beside))
+    middle = np.array([[shape[1] / 2, shape[0] / 2]])
+
+    def worst() -> float:
+        apart = [project(key.to_chart, middle) - project(true[key.number], middle) for key in keys.all]
+        return float(np.hypot(*np.concatenate(apart).T).max())
+
+    assert worst() > 25
+    assert keys.straighten(1, all_of_it=True) is not None
+    assert worst() < 9
