@@ -263,6 +263,7 @@ class Inventory:
                 self.entries[older] = entry
                 continue
             kept.judgement.ratio = max(kept.judgement.ratio, entry.judgement.ratio)
+            kept.judgement.beyond = max(kept.judgement.beyond, entry.judgement.beyond)
             kept.first_seen = min(kept.first_seen, entry.first_seen)
             kept.best = max(kept.best, entry.best, key=lambda best: (best.evidence_sha256 is not None, best.quality))
             for mine, other in ((kept.mm, entry.mm), (kept.px, entry.px)):

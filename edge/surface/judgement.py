@@ -21,7 +21,8 @@ FOUND_IF_FALSE = (0.8, 0.35)
 CONFIRMED = 1.2
 WITHDRAWN = -2.0
 LIMIT = 6.0
-"""Evidence is capped here, so that a crack that is repaired between two passes can still be withdrawn."""
+"""Evidence is capped here, so that a crack that is repaired between two passes can still be withdrawn: where all views
+together speak against it too, without that cap. One that 40 views found and 8 in a row missed stays a crack."""
 FIRST_GAIN = 4.0
 FIRST_LIMITS = (-2.5, 2.0)
 
@@ -37,11 +38,13 @@ class Judgement:
     missed: int = 0
     """Views that should have shown it and did not."""
     _was_confirmed: bool = False
+    beyond: float = 0.0
+    """What the cap took away: ``ratio + beyond`` is the evidence of all views together."""
 
     @property
     def state(self) -> State:
         """Between two limits a line keeps the state that it had: a state that flickers is of no use to anybody."""
-        if self.ratio <= WITHDRAWN:
+        if self.ratio <= WITHDRAWN and self.ratio + self.beyond <= 0:
             self._was_confirmed = False
             return "withdrawn"
         if self.ratio >= CONFIRMED:
@@ -54,7 +57,9 @@ class Judgement:
         self.missed += not found
         again = found_again_if_false(length_px, sure_length_px)
         gain = math.log(FOUND_IF_TRUE / again) if found else math.log((1 - FOUND_IF_TRUE) / (1 - again))
+        whole = self.ratio + self.beyond + gain
         self.ratio = max(-LIMIT, min(LIMIT, self.ratio + gain))
+        self.beyond = whole - self.ratio
 
 
 def found_again_if_false(length_px: float, sure_length_px: float) -> float:

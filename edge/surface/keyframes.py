@@ -38,13 +38,13 @@ TIE_OVERLAP = 0.12
 TIE_STEP_PX = 14.0
 TIE_TURN_DEG = 2.0
 TIE_SIZE = 1.04
-"""Such keyframes are looked for in each other where the chart has them and one step aside of it, small pixels: blocks
-reach 8 farther. At the end of the flight also turned and resized by one step: a loose end of two metres needed that."""
+"""At the end of the flight such keyframes are looked for in each other where the chart has them and one step aside,
+small pixels, turned and resized: a loose end of two metres needed that. Blocks reach 8 pixels farther. In flight it was
+tried and left: a tie that is found late moves lines that have names, and their cracks got second ones."""
 MOST_TIES = 8
-"""So many, at most, are asked each time a chart is straightened. One that is not found takes about 10 ms, at the end of
-the flight 100."""
+"""So many, at most, are asked in a round; one that is not found takes about 100 ms."""
 MOST_ROUNDS = 8
-"""So often, at most, ties are looked for at the end: what one moves may bring the next within reach."""
+"""So many rounds: what one tie moves may bring the next within reach."""
 SURE_REACH_PX = 10.0
 """A place that is recognised farther off than this, small pixels, needs blocks of grain to agree."""
 
@@ -140,8 +140,8 @@ class Keyframes:
         if not keys:
             return None
         before, shape = {key.number: key.to_chart for key in keys}, keys[0].look.shape
-        for _ in range(MOST_ROUNDS if all_of_it else 1):
-            if not self._tie(keys, wide=all_of_it) or not all_of_it:
+        for _ in range(MOST_ROUNDS if all_of_it else 0):
+            if not self._tie(keys):
                 break
             settled = self._links.settle({key.number: key.to_chart for key in keys}, shape) or {}
             for key in keys:
@@ -159,7 +159,7 @@ class Keyframes:
                 key.to_chart = bend.matrix(key.to_chart, shape)
         return bend
 
-    def _tie(self, keys: list[Key], *, wide: bool) -> bool:
+    def _tie(self, keys: list[Key]) -> bool:
         """Look for links between keyframes of one chart that share a part of the wall, and that no short way connects.
 
         Those that share most are asked first; each link that is found makes the ways around it short. Says whether any
@@ -182,23 +182,21 @@ class Keyframes:
             if self._links.hops(keys[one].number, keys[other].number, TIED_HOPS) is not None:
                 continue
             asked += 1
-            found = _around(keys[one].look, keys[other].look, guess, wide=wide)
+            found = _around(keys[one].look, keys[other].look, guess)
             if found is not None:
                 self._links.add(keys[one].number, keys[other].number, found, shape)
                 tied += 1
         return tied > 0
 
 
-def _around(reference: Picture, look: Picture, guess: Matrix, *, wide: bool) -> Matrix | None:
+def _around(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None:
     """Where a picture lies in another one, one step and the reach of blocks from ``guess``; None: not known.
 
-    ``wide``: also turned and resized by a step, around the middle of what both show.
+    It is turned and resized around the middle of what both show.
     """
     x, y = _middle_of_shared(guess, look.shape)
     steps = sorted(product((0, -1, 1), repeat=4), key=lambda step: sum(map(abs, step)))
     for right, down, turn, size in steps:
-        if not wide and (turn or size):
-            continue
         scale, angle = TIE_SIZE**size, math.radians(TIE_TURN_DEG * turn)
         a, b = scale * math.cos(angle), scale * math.sin(angle)
         shift_x, shift_y = right * TIE_STEP_PX + x - a * x + b * y, down * TIE_STEP_PX + y - b * x - a * y

@@ -35,9 +35,10 @@ SIZES = tuple(1.05**step for step in (-1, 1, -2, 2, -3, 3))
 """At so many times its size a lost frame is looked for once more, in the first RESIZED_IN keyframes. Blocks bear an
 error of 3 % in size, phase correlation hardly more; between the ends of a sway of 7 % to both sides lies a factor of
 1.15."""
-RESIZED_IN = 3
+RESIZED_IN = 2
 LEFT_CHARTS = 4
 """So many charts that were left may be gone on with: where each was left is looked for in every lost frame."""
+
 CHAIN_DRIFT = 1.6
 """The same where the chain is weighed against the pose: errors of its links add up in one direction, which noise alone
 does not."""

@@ -28,7 +28,7 @@ from edge.surface.judgement import Judgement
 from edge.surface.lines import Line
 from edge.surface.record import Entry, Told, Widths
 
-VERSION = 2
+VERSION = 3
 KEYFRAMES = 4
 NUMBERS_MARGIN = 1000
 """So many numbers are passed over: lines that began after the writing had them."""
@@ -116,7 +116,13 @@ def _inventory(arrays: dict[str, npt.NDArray[Any]]) -> Inventory:
 def _entry(entry: Entry) -> dict[str, Any]:
     best, judgement = entry.best, entry.judgement
     return {
-        "judgement": [judgement.ratio, judgement.views, judgement.missed, judgement.state == "confirmed"],
+        "judgement": [
+            judgement.ratio,
+            judgement.views,
+            judgement.missed,
+            judgement.state == "confirmed",
+            judgement.beyond,
+        ],
         "seen": [entry.first_seen.isoformat(), entry.last_seen.isoformat(), entry.last_frame],
         "best": [best.frame_seq, best.frame_name, best.evidence_sha256, best.quality, best.gsd_mm_per_px],
         "score": entry.score,
@@ -128,12 +134,12 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 
 def _from_entry(one: dict[str, Any]) -> Entry:
-    ratio, views, missed, confirmed = one["judgement"]
+    ratio, views, missed, confirmed, beyond = one["judgement"]
     first, last, frame = one["seen"]
     mm, px = (Widths(*values) for values in one["widths"])
     told = one["told"]
     return Entry(
-        judgement=Judgement(float(ratio), int(views), int(missed), bool(confirmed)),
+        judgement=Judgement(float(ratio), int(views), int(missed), bool(confirmed), float(beyond)),
         first_seen=datetime.fromisoformat(first),
         last_seen=datetime.fromisoformat(last),
         last_frame=int(frame),
