@@ -129,12 +129,11 @@ def test_looking_for_a_picture_leaves_both_as_they_were(concrete: np.ndarray) ->
     assert np.array_equal(look.detail, before[1])
 
 
-def test_glare_over_two_frames_does_not_end_a_chart_and_its_charts_are_known_to_be_open(concrete: np.ndarray) -> None:
+def test_a_frame_of_glare_does_not_end_a_chart_which_is_known_to_be_open(concrete: np.ndarray) -> None:
     registrar = Registrar()
     first = registrar.register(window(concrete, 100, 300))
     rng = np.random.default_rng(5)
-    for _ in range(2):
-        registrar.register(rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8))
+    registrar.register(rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8))
     assert first.chart in registrar.open_charts
     after = registrar.register(window(concrete, 150, 310))
     assert after.chart == first.chart
@@ -145,4 +144,4 @@ def test_charts_that_were_left_long_ago_are_not_kept_open(concrete: np.ndarray) 
     registrar = Registrar()
     charts = [registrar.register(window(wall(seed, (400, 700)), 20, 20)).chart for seed in range(1, 9)]
     assert charts == list(range(1, 9))
-    assert registrar.open_charts == {4, 5, 6, 7, 8}
+    assert registrar.open_charts == {7, 8}
