@@ -29,6 +29,11 @@ PHASE_RESPONSE = 0.12
 """Peak of a phase correlation from which on it is believed; pictures of nothing in common give 0.01 to 0.06."""
 MIN_CORRELATION = 0.45
 """Normalised correlation of the overlap, after the fit, from which on a fit is believed."""
+GRAIN_SIGMA_PX = 1.5
+"""Grain is what differs from its surroundings within so many small pixels."""
+MIN_GRAIN = 0.2
+"""The same of the grain alone. Of rendered flights 1 to 4, 227 matches of one place have 0.26 and more, 98 in 100 of
+them 0.44; four of other places, whose beams look alike, have 0.02 to 0.12."""
 SECOND_PEAK = 0.85
 """Another place that fits nearly as well: joints and tie holes at a regular pitch, so that neither is believed."""
 MIN_COMMON = 0.08
@@ -220,22 +225,40 @@ def _window(width: int, height: int) -> Detail:
     return np.asarray(cv2.createHanningWindow((width, height), cv2.CV_32F), np.float32)
 
 
+def same_grain(reference: Picture, look: Picture, to_reference: Matrix) -> bool:
+    """Whether the finest texture of what both show agrees too: beams and joints look alike, their grain does not."""
+    correlation, common = _correlation(_grain(reference), _grain(look), to_reference)
+    return common >= MIN_COMMON and correlation >= MIN_GRAIN
+
+
+def _grain(picture: Picture) -> Detail:
+    detail = picture.detail
+    return np.asarray(detail - cv2.GaussianBlur(detail, (0, 0), GRAIN_SIGMA_PX), np.float32)
+
+
 def _fits(reference: Picture, look: Picture, to_reference: Matrix) -> bool:
     """Whether what two pictures both show is alike: flow and phase correlation also find matches in plain grain."""
     if not sane(to_reference):
         return False
-    height, width = reference.shape
     # Every other pixel tells as much.
     half = np.diag([0.5, 0.5, 1.0])
-    size = (width // 2, height // 2)
-    placed = cv2.warpPerspective(look.detail, half @ to_reference, size, borderMode=cv2.BORDER_REPLICATE)
+    size = (reference.shape[1] // 2, reference.shape[0] // 2)
+    field = np.asarray(cv2.resize(reference.detail, size, interpolation=cv2.INTER_AREA), np.float32)
+    correlation, common = _correlation(field, look.detail, half @ to_reference)
+    return common >= MIN_COMMON and correlation >= MIN_CORRELATION
+
+
+def _correlation(field: Detail, look: Detail, to_field: Matrix) -> tuple[float, float]:
+    """Normalised correlation of ``look`` with ``field`` (H, W) where both show something, and how large a share."""
+    size = (field.shape[1], field.shape[0])
+    placed = cv2.warpPerspective(look, to_field, size, borderMode=cv2.BORDER_REPLICATE)
     ones = np.full(look.shape, 255, np.uint8)
-    covered = cv2.warpPerspective(ones, half @ to_reference, size, flags=cv2.INTER_NEAREST) == 255
-    if covered.mean() < MIN_COMMON:
-        return False
-    x, y = placed[covered], cv2.resize(reference.detail, size, interpolation=cv2.INTER_AREA)[covered]
+    covered = cv2.warpPerspective(ones, to_field, size, flags=cv2.INTER_NEAREST) == 255
+    if not covered.any():
+        return 0.0, 0.0
+    x, y = placed[covered], field[covered]
     correlation = float(((x - x.mean()) * (y - y.mean())).mean() / (x.std() * y.std() + 1e-6))
-    return correlation >= MIN_CORRELATION
+    return correlation, float(covered.mean())
 
 
 def by_template(reference: Picture, look: Picture, guess: Matrix, reach_px: float) -> Matrix | None:

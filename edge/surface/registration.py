@@ -22,7 +22,7 @@ import numpy as np
 from edge.frames import RGB
 from edge.surface.homography import Matrix, overlap, project, scale_at, shift, too_far
 from edge.surface.keyframes import LINKED, PIXEL_DRIFT, Key, Keyframes
-from edge.surface.matching import MIN_DETAIL, Grey, Picture, by_blocks, by_phase, small
+from edge.surface.matching import MIN_DETAIL, Grey, Picture, by_blocks, by_phase, same_grain, small
 from edge.surface.straightening import Bend
 
 Method = Literal["first", "measured", "predicted"]
@@ -38,7 +38,7 @@ error of 3 % in size, phase correlation hardly more; between the ends of a sway 
 RESIZED_IN = 2
 LEFT_CHARTS = 1
 """So many charts that were left may be gone on with: where each was left is looked for in every lost frame. With four,
-11 of 136 pictures were found in one that has nothing in common with them: beams look alike."""
+11 of 136 rendered pictures were found in one that has nothing in common with them."""
 
 CHAIN_DRIFT = 1.6
 """The same where the chain is weighed against the pose: errors of its links add up in one direction, which noise alone
@@ -288,11 +288,14 @@ class Registrar:
         return None
 
     def _resized(self, key: Key, look: Picture, *, resumed: bool) -> Matrix | None:
-        """The frame in its keyframe where it shows the wall larger or smaller than the frame before; else None."""
+        """The frame in its keyframe where it shows the wall larger or smaller than the frame before; else None.
+
+        Six sizes are six chances to find something that only looks alike, so the grain is asked too.
+        """
         last = self._last if key is self._current and self._last is not None and not resumed else np.eye(3)
         for size in SIZES:
             found = by_phase(key.look, look, last @ _zoom(size, look.shape))
-            if found is not None:
+            if found is not None and same_grain(key.look, look, found):
                 return found
         return None
 

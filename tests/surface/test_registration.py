@@ -119,6 +119,19 @@ def test_a_camera_that_sways_towards_the_wall_and_away_stays_on_one_chart(concre
     assert registrar.keyframes <= 2
 
 
+@pytest.mark.parametrize(("grain", "charts"), [(5, 1), (6, 2)])
+def test_what_looks_alike_from_nearer_is_the_same_place_by_its_grain_alone(grain: int, charts: int) -> None:
+    def place(seed: int) -> np.ndarray:
+        """A wall whose coarse look is that of every other, and whose grain is its own."""
+        coarse, own = (wall(of, (900, 1200)).astype(np.float32) for of in (7, seed))
+        picture = cv2.GaussianBlur(coarse, (0, 0), 4) + 0.6 * (own - cv2.GaussianBlur(own, (0, 0), 4))
+        return np.clip(picture, 0, 255).astype(np.uint8)
+
+    registrar = Registrar()
+    looks = _nearer(place(5), 200, 200, 1.0), _nearer(place(grain), 200, 200, 1.13)
+    assert len({registrar.register(look).chart for look in looks}) == charts
+
+
 def test_looking_for_a_picture_leaves_both_as_they_were(concrete: np.ndarray) -> None:
     reference, look = (small(window(concrete, left, 300))[0] for left in (300, 380))
     before = reference.detail.copy(), look.detail.copy()
