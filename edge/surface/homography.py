@@ -71,3 +71,33 @@ def sane(matrix: Matrix) -> bool:
     """Whether a frame may lie like that in its keyframe."""
     scale = math.sqrt(abs(float(np.linalg.det(matrix[:2, :2]))))
     return bool(np.isfinite(matrix).all()) and 1 / MAX_SCALE_STEP < scale < MAX_SCALE_STEP
+
+
+def zoom(size: float, shape: tuple[int, ...]) -> Matrix:
+    """A picture of ``shape`` made ``size`` times as large around its middle."""
+    x, y = (1 - size) * shape[1] / 2, (1 - size) * shape[0] / 2
+    return np.array([[size, 0.0, x], [0.0, size, y], [0.0, 0.0, 1.0]])
+
+
+def centred(matrix: Matrix, other: Matrix, shape: tuple[int, ...]) -> Matrix:
+    """``matrix`` shifted so that it puts the middle of a frame where ``other`` does."""
+    middle = np.array([[shape[1] / 2, shape[0] / 2]])
+    move = np.eye(3)
+    move[:2, 2] = (project(other, middle) - project(matrix, middle))[0]
+    return move @ matrix
+
+
+def pulled(
+    measured: Matrix, chain_sigma_px: float, predicted: Matrix, pose_sigma_m: float, shape: tuple[int, ...]
+) -> tuple[Matrix, float]:
+    """The measured place drawn towards the pose's, as a Kalman filter weighs the chain's drift against the pose.
+
+    Returns it with its standard uncertainty, in pixels of the small picture of ``shape``.
+    """
+    scale = scale_at(measured, shape)
+    chain, pose = chain_sigma_px * scale, pose_sigma_m
+    gain = chain**2 / (chain**2 + pose**2)
+    middle = np.array([[shape[1] / 2, shape[0] / 2]])
+    dx, dy = (project(predicted, middle) - project(measured, middle))[0] * gain
+    pull = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy], [0.0, 0.0, 1.0]])
+    return pull @ measured, math.sqrt(1 - gain) * chain_sigma_px

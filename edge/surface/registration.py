@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from edge.frames import RGB
-from edge.surface.homography import Matrix, overlap, project, scale_at, shift, too_far
+from edge.surface.homography import Matrix, centred, overlap, pulled, scale_at, shift, too_far, zoom
 from edge.surface.keyframes import LINKED, PIXEL_DRIFT, Key, Keyframes
 from edge.surface.matching import MIN_DETAIL, Grey, Picture, by_blocks, by_phase, same_grain, small
 from edge.surface.straightening import Bend
@@ -194,7 +194,7 @@ class Registrar:
             if overlap(to_key, look.shape) < KEY_OVERLAP:
                 sigma = math.hypot(key.sigma_px, link)
                 if predicted is not None and prediction is not None and self._unit == "m":
-                    to_chart, sigma = _pulled(to_chart, sigma, predicted, prediction, look.shape)
+                    to_chart, sigma = pulled(to_chart, sigma, predicted, prediction.sigma_m, look.shape)
                 to_chart = self._new_key(
                     look, to_chart, key.chart, sigma, predicted, beside=(key.number, to_key)
                 ).to_chart
@@ -273,7 +273,7 @@ class Registrar:
         if posed and predicted is not None and key.predicted is not None:
             # Turn, scale and perspective from the poses, which know them better; the shift from the pictures first.
             by_pose = np.linalg.inv(key.predicted) @ predicted
-            tries = [*(_centred(by_pose, one, look.shape) for one in tries[:1]), by_pose, *tries[1:]]
+            tries = [*(centred(by_pose, one, look.shape) for one in tries[:1]), by_pose, *tries[1:]]
         for start in tries:
             found = by_blocks(key.look, look, start)
             if found is None and not too_far(start, look.shape):
@@ -294,7 +294,7 @@ class Registrar:
         """
         last = self._last if key is self._current and self._last is not None and not resumed else np.eye(3)
         for size in SIZES:
-            found = by_phase(key.look, look, last @ _zoom(size, look.shape))
+            found = by_phase(key.look, look, last @ zoom(size, look.shape))
             if found is not None and same_grain(key.look, look, found):
                 return found
         return None
@@ -319,33 +319,3 @@ class Registrar:
         return Registered(
             chart, to_chart, self._unit, scale_at(to_chart, shape), sigma_px, method, rebased, moved, bent
         )
-
-
-def _zoom(size: float, shape: tuple[int, ...]) -> Matrix:
-    """A picture of ``shape`` made ``size`` times as large around its middle."""
-    x, y = (1 - size) * shape[1] / 2, (1 - size) * shape[0] / 2
-    return np.array([[size, 0.0, x], [0.0, size, y], [0.0, 0.0, 1.0]])
-
-
-def _centred(matrix: Matrix, other: Matrix, shape: tuple[int, ...]) -> Matrix:
-    """``matrix`` shifted so that it puts the middle of a frame where ``other`` does."""
-    middle = np.array([[shape[1] / 2, shape[0] / 2]])
-    shift = np.eye(3)
-    shift[:2, 2] = (project(other, middle) - project(matrix, middle))[0]
-    return shift @ matrix
-
-
-def _pulled(
-    measured: Matrix, chain_sigma_px: float, predicted: Matrix, prediction: Prediction, shape: tuple[int, ...]
-) -> tuple[Matrix, float]:
-    """The measured place drawn towards the pose's, as a Kalman filter weighs the chain's drift against the pose.
-
-    Returns it with its standard uncertainty, in pixels of the small picture of ``shape``.
-    """
-    scale = scale_at(measured, shape)
-    chain, pose = chain_sigma_px * scale, prediction.sigma_m
-    gain = chain**2 / (chain**2 + pose**2)
-    middle = np.array([[shape[1] / 2, shape[0] / 2]])
-    dx, dy = (project(predicted, middle) - project(measured, middle))[0] * gain
-    pull = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy], [0.0, 0.0, 1.0]])
-    return pull @ measured, math.sqrt(1 - gain) * chain_sigma_px
