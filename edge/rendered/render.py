@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
+from edge.rendered.cells import NEUTRAL, Cells
 from edge.rendered.cracks import SurfaceCrack
 from edge.rendered.scene import Chalk, Joint, Scene
 from edge.rendered.strokes import (
@@ -22,7 +25,7 @@ from edge.rendered.strokes import (
     runs_of,
     trace,
 )
-from edge.rendered.texture import BOARD_STRETCH, GRAIN_MM_PER_PX, NEUTRAL, TONE_MM_PER_PX, UInt8
+from edge.rendered.texture import BOARD_CELLS, BOARD_STRETCH, GRAIN_CELLS, GRAIN_MM_PER_PX, TONE_MM_PER_PX, UInt8
 
 EYE = 2.2
 """Power from how bright something looks, which is how it was painted, to its light."""
@@ -41,7 +44,7 @@ def colours(scene: Scene, surface_to_frame: Float64, shape: tuple[int, int]) -> 
 
 def gain(scene: Scene, surface_to_frame: Float64, shape: tuple[int, int]) -> Float32:
     """Return what their light is multiplied by, float32 ``shape``: grain, joints, pores, holes, chalk, cracks."""
-    out = _tile(scene.grain, 1, surface_to_frame, shape).astype(np.float32) * np.float32(1 / NEUTRAL)
+    out = 1 + _tile(scene, scene.grain, GRAIN_CELLS, 1, surface_to_frame, shape)
     _boards(out, scene, surface_to_frame)
     for joint in scene.joints:
         _joint(out, joint, surface_to_frame)
@@ -64,25 +67,34 @@ def px_per_mm(surface_to_frame: Float64, shape: tuple[int, int]) -> float:
     return math.sqrt(abs(a * d - b * c))
 
 
-def _warp(picture: UInt8, matrix: Float64, shape: tuple[int, int]) -> UInt8:
+def _warp(picture: UInt8 | Float32, matrix: Float64, shape: tuple[int, int]) -> npt.NDArray[Any]:
     size = (shape[1], shape[0])
-    warped = cv2.warpPerspective(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    return np.asarray(warped, np.uint8)
+    return cv2.warpPerspective(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def _tile(levels: tuple[UInt8, ...], stretch: int, surface_to_frame: Float64, shape: tuple[int, int]) -> UInt8:
-    """Warp the level of a repeating tile that is as fine as the frame; only the part in view is laid out."""
+def _tile(
+    scene: Scene,
+    levels: tuple[UInt8, ...],
+    cells: Cells,
+    stretch: int,
+    surface_to_frame: Float64,
+    shape: tuple[int, int],
+) -> Float32:
+    """Warp the level of a tile that is as fine as the frame, float32 shares of the tone; only what is in view is laid.
+
+    A column of the tile is ``stretch`` times as wide as a row is high.
+    """
     scale = px_per_mm(surface_to_frame, shape)
     level = min(len(levels) - 1, max(0, math.floor(math.log2(max(1.0, 1.3 / (scale * GRAIN_MM_PER_PX))))))
     tile, mm = levels[level], GRAIN_MM_PER_PX * 2**level
     size = np.array([mm * stretch, mm])
     corners = np.array([[0, 0], [shape[1], 0], [0, shape[0]], [shape[1], shape[0]]], np.float64)
     seen = project(np.linalg.inv(surface_to_frame), corners) / size
-    low = np.floor(seen.min(axis=0)).astype(int) - 2
-    high = np.ceil(seen.max(axis=0)).astype(int) + 3
-    part = tile.take(np.arange(low[1], high[1]), 0, mode="wrap").take(np.arange(low[0], high[0]), 1, mode="wrap")
+    low = (np.floor(seen.min(axis=0)).astype(int) - 2).tolist()
+    high = (np.ceil(seen.max(axis=0)).astype(int) + 3).tolist()
+    part = cells.lay(tile, level, scene.seed, (low[1], low[0]), (high[1], high[0]))
     place = np.array([[size[0], 0, low[0] * size[0]], [0, size[1], low[1] * size[1]], [0, 0, 1]])
-    return _warp(part, surface_to_frame @ place, shape)
+    return np.asarray(_warp(part, surface_to_frame @ place, shape) * np.float32(1 / NEUTRAL), np.float32)
 
 
 def _boards(out: Float32, scene: Scene, surface_to_frame: Float64) -> None:
@@ -93,8 +105,8 @@ def _boards(out: Float32, scene: Scene, surface_to_frame: Float64) -> None:
         seen = project(surface_to_frame, corners)
         cv2.fillConvexPoly(mask, np.rint(seen * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
     if mask.any():
-        boards = _tile(scene.board, BOARD_STRETCH, surface_to_frame, shape).astype(np.float32)
-        out *= 1 + (boards * np.float32(1 / NEUTRAL) - 1) * (mask * np.float32(1 / 255))
+        boards = _tile(scene, scene.board, BOARD_CELLS, BOARD_STRETCH, surface_to_frame, shape)
+        out *= 1 + boards * (mask * np.float32(1 / 255))
 
 
 def _region(out: Float32, points_px: Float64, margin_px: float) -> tuple[slice, slice] | None:

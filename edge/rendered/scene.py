@@ -1,8 +1,9 @@
 """A rendered bridge: one face of a cast concrete girder with cracks of known place, width and length.
 
 Everything follows from the seed. Surface coordinates are millimetres from the top left corner, x right, y down.
-Soft colour lies on a coarse map, grain on small repeating tiles; whatever has edges (cracks, joints, holes, pores)
-is kept as geometry and drawn into each frame at the frame's own scale, so no frame is an enlarged picture.
+Soft colour lies on a coarse map, grain on small tiles that are laid so that no place looks like another; whatever has
+edges (cracks, joints, holes, pores) is kept as geometry and drawn into each frame at the frame's own scale, so no frame
+is an enlarged picture.
 """
 
 from __future__ import annotations
@@ -105,8 +106,8 @@ def build_scene(seed: int, width_mm: float = WIDTH_MM, height_mm: float = HEIGHT
         pores_mm=_pores(rng, width_mm, height_mm),
         chalk=_chalk(rng, cracks),
         tone=weather.paint(rng, shape, panels, holes, cracks),
-        grain=texture.mips(texture.grain_tile(rng), 5),
-        board=texture.mips(texture.board_tile(rng), 5),
+        grain=texture.mips(texture.grain_tile(rng)),
+        board=texture.mips(texture.board_tile(rng)),
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from edge.rendered.cells import NEUTRAL, Cells
 
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
@@ -16,14 +17,18 @@ TONE_MM_PER_PX = 2.0
 """Scale of the colour map: everything on it is soft; all that has sharp edges is drawn into each frame."""
 GRAIN_MM_PER_PX = 0.35
 TILE_PX = 2048
-"""Fine tiles repeat after this many rows."""
+"""Rows and columns of the grain's tile."""
 BOARD_STRETCH = 8
 """A column of the board tile is this many times as wide as a row is high."""
+_BOARD_PX = 336
 _BOARDS_PER_TILE = 6
+_BOARD_TILE_PX = (_BOARDS_PER_TILE * _BOARD_PX, TILE_PX // BOARD_STRETCH)
+LEVELS = 5
+GRAIN_CELLS = Cells(stream=4, size=(512, 512), fade=(64, 64), step=(16, 16), turned=True)
+BOARD_CELLS = Cells(stream=5, size=(_BOARD_PX, 128), fade=(0, 32), step=(_BOARD_PX, 16), turned=False)
+"""Each board of the wall is one of the tile's, and passes into another one every 0.36 m."""
 _COARSE = 4
 """Broad blots of the grain are made this many times coarser: their blur would cost most of the time."""
-NEUTRAL = 128.0
-"""Tile value that leaves the tone as it is; a tile multiplies by value / NEUTRAL."""
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cell_px: tuple[float, float]) -> Float32:
@@ -60,24 +65,23 @@ def grain_tile(rng: np.random.Generator) -> UInt8:
 
 
 def board_tile(rng: np.random.Generator) -> UInt8:
-    """Imprint of sawn boards lying flat: uint8 (TILE_PX, TILE_PX // BOARD_STRETCH), repeats without a seam.
+    """Imprint of sawn boards lying flat: uint8 of _BOARD_TILE_PX, repeats without a seam.
 
     Its columns are BOARD_STRETCH times as wide as its rows are high: wood grain is long.
     """
-    tone = np.zeros((TILE_PX, TILE_PX // BOARD_STRETCH), np.float32)
+    tone = np.zeros(_BOARD_TILE_PX, np.float32)
     for sigma_px, stretch, strength in ((0.8, 9.0, 3.4), (2.5, 8.0, 3.8), (7.0, 5.0, 2.2)):
         tone += strength * _wrapped_blur(rng.standard_normal(tone.shape, dtype=np.float32), sigma_px, stretch)
-    edges = np.linspace(0, TILE_PX, _BOARDS_PER_TILE + 1).astype(int)
-    for top, bottom in itertools.pairwise(edges):
-        tone[top:bottom] += 3.0 * float(rng.standard_normal())
+    for top in range(0, len(tone), _BOARD_PX):
+        tone[top : top + _BOARD_PX] += 3.0 * float(rng.standard_normal())
         tone[top : top + 4] -= 26 * np.clip(0.6 + 0.5 * smooth_noise(rng, (1, tone.shape[1]), (1, 24)), 0, 1)
     return _as_tile(tone)
 
 
-def mips(tile: UInt8, levels: int) -> tuple[UInt8, ...]:
-    """The tile at full, half, quarter ... size, so that a distant view averages instead of flickering."""
+def mips(tile: UInt8) -> tuple[UInt8, ...]:
+    """The tile at full, half, quarter ... size, LEVELS of them: a distant view averages instead of flickering."""
     out = [tile]
-    for _ in range(levels - 1):
+    for _ in range(LEVELS - 1):
         half = (out[-1].shape[1] // 2, out[-1].shape[0] // 2)
         out.append(np.asarray(cv2.resize(out[-1], half, interpolation=cv2.INTER_AREA), np.uint8))
     return tuple(out)
