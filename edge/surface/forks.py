@@ -13,8 +13,12 @@ import math
 import numpy as np
 
 from edge.surface.joining import TURN_DEG, Arm, Boxes, course
-from edge.surface.lines import Line
+from edge.surface.lines import Line, directions
+from edge.surface.merging import ALONG_COSINE
 
+TOGETHER_PX = 8.0
+"""An end runs along another line where it is no farther from it, over TOGETHER_POINTS points or more."""
+TOGETHER_POINTS = 4
 FORK_PX = 20.0
 """An end so near to the middle of another line leads to a fork there,"""
 AIMED_PX = 40.0
@@ -30,13 +34,46 @@ BETTER = 0.02
 """Of two ways through a fork one is better only where it leads by more."""
 
 
+def trim(lines: list[Line], px: dict[int, float]) -> list[int]:
+    """Cut off the ends that run along the middle of another line, to where they leave it; returns the numbers changed.
+
+    A view that runs from one crack into another where they meet gives both of them the stretch behind it. What is left
+    ends at the other line, where its fork is. The lines are changed in place.
+    """
+    changed: list[int] = []
+    boxes = Boxes(lines)
+    for i, line in enumerate(lines):
+        for j in boxes.around(i, TOGETHER_PX * px[line.number]):
+            for side in (0, 1):
+                count = _together(line if side == 0 else line.reversed(), lines[j], TOGETHER_PX * px[line.number])
+                if count < TOGETHER_POINTS or len(line.xy) - count < FORK_POINTS:
+                    continue
+                kept = slice(count - 1, None) if side == 0 else slice(0, len(line.xy) - count + 1)
+                line.take(line.part(kept, line.number))
+                boxes.moved(i, line)
+                changed.append(line.number)
+    return changed
+
+
+def _together(line: Line, other: Line, reach: float) -> int:
+    """How many points from the start of a line lie on the middle of another one and lead along it."""
+    if len(other.xy) <= 2 * FORK_POINTS or np.hypot(*(other.xy - line.xy[0]).T).min() > reach:
+        return 0
+    apart = np.hypot(*np.moveaxis(line.xy[:, None] - other.xy[None], 2, 0))
+    nearest = apart.argmin(axis=1)
+    along = np.abs((directions(line.xy) * directions(other.xy)[nearest]).sum(axis=1)) >= ALONG_COSINE
+    inner = (nearest >= FORK_POINTS) & (nearest < len(other.xy) - FORK_POINTS)
+    on = inner & along & (apart.min(axis=1) <= reach)
+    return len(on) if on.all() else int(on.argmin())
+
+
 def straighten(lines: list[Line], px: dict[int, float]) -> list[int]:
     """At a fork the two arms that go straight on are one crack, the third its branch; returns the numbers changed.
 
     A single frame takes the arm that it sees best, so the first view decides which arm a line has. The lines are
     changed in place; no number is new.
     """
-    changed: list[int] = []
+    changed = trim(lines, px)
     boxes = Boxes(lines)
     due = set(range(len(lines)))
     for _ in range(ROUNDS):
@@ -92,9 +129,11 @@ def _swap(trunk: Line, at: int, branch: Line, side: int) -> bool:
         return False
     other = trunk.part(slice(0, at + 1) if kept == 1 else slice(at + 1, len(trunk.xy)), branch.number)
     arm = trunk.part(slice(at, len(trunk.xy)) if kept == 1 else slice(0, at + 1), trunk.number)
+    # A name stays with the longer part: a stub beside a trunk must not take the trunk's whole course from it.
+    into, rest = (branch, trunk) if len(branch.xy) > len(arm.xy) else (trunk, branch)
     arm.append(branch, 0 if kept == 1 else 1, side)
-    trunk.take(arm)
-    branch.take(other)
+    into.take(arm)
+    rest.take(other)
     return True
 
 

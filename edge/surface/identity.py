@@ -226,14 +226,20 @@ class CrackMap:
         self.next_number += 1
         return line
 
-    def finish(self, apart: Set[int] = frozenset(), charts: Set[int] | None = None) -> list[tuple[int, int]]:
+    def finish(
+        self, apart: Set[int] = frozenset(), charts: Set[int] | None = None, unsure: Set[int] = frozenset()
+    ) -> list[tuple[int, int]]:
         """At the end of the flight one view is enough: no other will come. Returns (younger, older) numbers joined.
 
-        Lines ``apart`` are no cracks by the judgement of all views, and are joined to none. ``charts``: those that no
-        frame comes to any more; None: all.
+        Lines ``apart`` are no cracks by the judgement of all views, and are joined to none. Lines ``unsure`` may be
+        none: a rim of a tie hole must not take the end of a crack that goes on behind it, so that the others are joined
+        first. ``charts``: those that no frame comes to any more; None: all.
         """
-        given_up = self._join(1, charts)
-        self._settle(apart, charts, given_up)
+        given_up: list[tuple[int, int]] = []
+        for left_out in (apart | unsure, apart):
+            among = {line.number for line in self._candidates(left_out, charts)}
+            given_up += self._join(1, among)
+            self._settle(left_out, charts, given_up)
         for _ in range(ROUNDS):
             lines = self._candidates(apart, charts)
             changed = straighten(lines, {line.number: line.step / SPACING_PX for line in lines})
@@ -283,10 +289,9 @@ class CrackMap:
         given_up.append((younger.number, older.number))
         return True
 
-    def _join(self, enough: int = JOIN_VOTES, charts: Set[int] | None = None) -> list[tuple[int, int]]:
-        """Join the pairs that enough views voted for; the younger number is given up."""
+    def _join(self, enough: int = JOIN_VOTES, among: Set[int] | None = None) -> list[tuple[int, int]]:
+        """Join the pairs that enough views voted for; the younger number is given up. ``among`` None: all lines."""
         given_up: list[tuple[int, int]] = []
-        among = None if charts is None else {line.number for line in self.lines.values() if line.chart in charts}
         for pair in self._votes.take(enough, among):
             older, younger = (self.lines.get(number) for number in pair)
             if older is None or younger is None or not self._merge(older, younger, given_up, GAP_PX):

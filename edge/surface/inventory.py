@@ -21,7 +21,7 @@ from edge.surface import CrackSize
 from edge.surface.anchor import Anchor, Axes, prediction
 from edge.surface.best import Best, sharpness
 from edge.surface.identity import CrackMap, Sighting
-from edge.surface.judgement import first
+from edge.surface.judgement import State, first
 from edge.surface.place import View
 from edge.surface.record import CrackState, Entry, Told, gone, measure, state_of
 from edge.surface.registration import VIEW_SHIFT, Registered, Registrar
@@ -150,8 +150,7 @@ class Inventory:
         self.bends = self.registrar.straighten([chart for chart, anchor in self.anchors.items() if not anchor.views])
         for bend in self.bends:
             self.map.bend(bend)
-        no_cracks = {number for number, entry in self.entries.items() if entry.judgement.state == "withdrawn"}
-        joined = self._give_up(self.map.finish(no_cracks))
+        joined = self._give_up(self.map.finish(self._of_state("withdrawn"), unsure=self._of_state("tentative")))
         changed = [number for number, entry in self.entries.items() if self._differs(number, entry)]
         return (*joined, *(self._tell(number) for number in changed))
 
@@ -222,8 +221,7 @@ class Inventory:
         charts = {self.map.lines[number].chart for number in told} - still_open
         if not charts:
             return []
-        no_cracks = {number for number, entry in self.entries.items() if entry.judgement.state == "withdrawn"}
-        last = self._give_up(self.map.finish(no_cracks, charts))
+        last = self._give_up(self.map.finish(self._of_state("withdrawn"), charts, self._of_state("tentative")))
         for number, line in list(self.map.lines.items()):
             entry = self.entries.get(number)
             if line.chart not in charts or (entry is not None and entry.told is None):
@@ -248,6 +246,9 @@ class Inventory:
         for chart in {*plain} - {*known[-MOST_CHARTS:]}:
             del self.anchors[chart]
         self.map.leave_charts(used)
+
+    def _of_state(self, state: State) -> set[int]:
+        return {number for number, entry in self.entries.items() if entry.judgement.state == state}
 
     def _give_up(self, pairs: Sequence[tuple[int, int]]) -> list[CrackState]:
         """The numbers that were given up because two lines proved to be one crack; what they knew goes over."""

@@ -117,6 +117,28 @@ def test_what_is_no_crack_is_joined_to_none() -> None:
     assert len(map_.lines) == 2
 
 
+def test_what_is_no_crack_is_not_joined_to_one_that_it_faces_in_one_view() -> None:
+    line = zigzag((40, 100), (1, 0), 140, seed=5)
+    for apart, joined in ((set[int](), [(2, 1)]), ({2}, [])):
+        map_ = CrackMap()
+        map_.add([crack(line[:60]), crack(line[63:])], placed(0, 0), SHAPE)
+        assert map_.finish(apart) == joined
+
+
+def test_a_mark_at_the_end_of_a_crack_does_not_keep_it_from_its_other_half() -> None:
+    line = zigzag((40, 100), (1, 0), 140, seed=5)
+    mark = zigzag((283, 100), (0.8, 0.62), 16, seed=6)  # nearer than the other half; it leads aside
+
+    def lines(unsure: set[int]) -> list[float]:
+        map_ = CrackMap()
+        map_.add([crack(line[:60]), crack(line[75:]), crack(mark)], placed(0, 0), SHAPE)
+        map_.finish(unsure=unsure)
+        return sorted(float(np.ptp(one.xy[:, 0])) for one in map_.lines.values())
+
+    assert lines({3})[-1] > 530, "both halves and what lies between them"
+    assert lines(set())[-1] < 350, "surely a crack: it may be what goes on"
+
+
 def test_at_a_fork_the_straight_arms_are_one_crack_whichever_came_first() -> None:
     trunk = zigzag((60, 180), (1, 0), 130, seed=8)
     arm = zigzag((320, 184), (1, 0.9), 45, seed=9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge.surface.forks import straighten
+from edge.surface.forks import straighten, trim
 from edge.surface.joining import doubled, fragments
 from edge.surface.lines import Line, mark
 
@@ -55,8 +55,8 @@ def test_at_a_fork_the_straight_arms_become_one_line() -> None:
     lines = [trunk, branch, *many(50)[1:]]
     px = {one.number: 1.0 for one in lines}
     assert straighten(lines, px) == [1, 2]
-    assert float(trunk.xy[:, 1].max()) < STEP, "the first line is straight now"
-    assert float(branch.xy[:, 1].max()) > 10 * STEP, "and the branch has the arm that turns"
+    assert float(branch.xy[:, 1].max()) < STEP, "the longer one goes straight through now"
+    assert float(trunk.xy[:, 1].max()) > 10 * STEP, "and the other has the arm that turns"
 
 
 def fork(stem: float, upper: float, lower: float) -> tuple[Line, Line]:
@@ -144,3 +144,34 @@ def test_ends_that_pass_each_other_level_are_one_crack_although_one_frame_showed
         left, right = line(1, 0.0, 0.0, points=40), line(2, STEP * 34, aside, points=40)
         left.last[:], right.last[:] = mark(7, 0), mark(7, 1)
         assert fragments([left, right], px) == pairs
+
+
+def test_the_name_stays_with_the_longer_part_where_an_arm_changes_hands() -> None:
+    """A crack of 121 points ends where a mark of 41 turns by 90 degrees, and goes straight on along one half of it."""
+    crack, mark_ = line(2, -121 * STEP, 0.0, points=121), line(1, 0.0, 0.0, points=41)
+    mark_.xy[:20] = np.column_stack([np.zeros(20), STEP * np.arange(20, 0, -1)])
+    mark_.xy[20:] = np.column_stack([STEP * np.arange(21), np.zeros(21)])
+    assert straighten([mark_, crack], {1: 1.0, 2: 1.0}) == [1, 2]
+    assert crack.length > 135 * STEP
+    assert mark_.length < 25 * STEP
+
+
+def test_an_end_that_runs_along_another_line_is_cut_off_where_it_leaves_it() -> None:
+    for turned in (False, True):
+        crack, other = line(1, 0.0, 0.0, points=80), line(2, 0.0, 0.0, points=40)
+        down = STEP * np.arange(20, 0, -1)
+        other.xy[:20] = np.column_stack([30 * STEP - down, -down])
+        other.xy[20:] = np.column_stack([30 * STEP + STEP * np.arange(20), np.full(20, 3.0)])
+        other = other.reversed() if turned else other
+        lines = [crack, other]
+        assert trim(lines, {1: 1.0, 2: 1.0}) == [2]
+        assert float(other.xy[:, 0].max()) < 34 * STEP
+        assert float(other.xy[:, 1].min()) == -20 * STEP, "the rest is as it was"
+        assert len(crack.xy) == 80
+        assert trim(lines, {1: 1.0, 2: 1.0}) == []
+
+
+def test_ends_that_pass_each_other_are_left_to_joining() -> None:
+    lines = [line(1, 0.0, 0.0, points=40), line(2, 30 * STEP, 4.0, points=40)]
+    assert trim(lines, {1: 1.0, 2: 1.0}) == []
+    assert fragments(lines, {1: 1.0, 2: 1.0}) == [(1, 2)]
