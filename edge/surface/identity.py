@@ -240,16 +240,16 @@ class CrackMap:
             among = {line.number for line in self._candidates(left_out, charts)}
             given_up += self._join(1, among)
             self._settle(left_out, charts, given_up)
-        for _ in range(ROUNDS):
-            lines = self._candidates(apart, charts)
-            changed = straighten(lines, {line.number: line.step / SPACING_PX for line in lines})
-            for number in changed:
-                line = self.lines[number]
-                line.tidy()
-                self._near[line.chart].put(number, line.box)
-            if not changed:
-                break
-            self._settle(apart, charts, given_up)
+            for _ in range(ROUNDS):
+                lines = self._candidates(left_out, charts)
+                changed = straighten(lines, {line.number: line.step / SPACING_PX for line in lines})
+                for number in changed:
+                    line = self.lines[number]
+                    line.tidy()
+                    self._near[line.chart].put(number, line.box)
+                if not changed:
+                    break
+                self._settle(left_out, charts, given_up)
         return given_up
 
     def _candidates(self, apart: Set[int], charts: Set[int] | None) -> list[Line]:
