@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.frames import RGB
-from edge.surface.homography import Matrix, Points, sane
+from edge.surface.homography import Matrix, Points, frame_corners, project, sane
 
 Grey = npt.NDArray[np.uint8]
 Detail = npt.NDArray[np.float32]
@@ -47,6 +47,8 @@ BLOCK_RIDGE = 0.9
 MIN_BLOCKS = 4
 ENOUGH_BLOCKS = 8
 """So many blocks that agree, and most of those that were looked at, need no further check."""
+HOPELESS = 0.2
+"""Where less than this share of the first blocks is found, the others are not looked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,39 +99,41 @@ def by_blocks(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None
     """
     if reference.shape != look.shape or not sane(guess):
         return None
-    height, width = look.shape
-    placed = np.asarray(
-        cv2.warpPerspective(look.detail, guess, (width, height), borderMode=cv2.BORDER_REPLICATE), np.float32
-    )
-    ones = np.full(look.shape, 255, np.uint8)
-    covered = np.asarray(cv2.warpPerspective(ones, guess, (width, height), flags=cv2.INTER_NEAREST), np.uint8)
-    shared = _rectangle(covered)
+    shared = _rectangle(guess, look.shape)
     if shared is None:
         return None
     (top_px, bottom_px), (left_px, right_px) = shared
+    height, width = look.shape
     # A strip that lies slightly turned has no full row at its rim: lower blocks, some of which fit into it.
     down = min(max(16, height // 4), max(16, (bottom_px - top_px) * 3 // 5))
     across = min(max(16, width // 7), max(16, (right_px - left_px) * 3 // 5))
-    fields: tuple[list[tuple[int, int]], ...] = [], [], []  # every other one of every other row, its black fields, all
-    for row, top in enumerate(_starts(top_px, bottom_px, down)):
-        for column, left in enumerate(_starts(left_px, right_px, across)):
-            if covered[top : top + down, left : left + across].all():
-                fields[2 if (row + column) % 2 else row % 2].append((top, left))
-    centres: list[tuple[float, float]] = []
-    moves: list[Points] = []
-    tried = 0
+    back = np.linalg.inv(guess)
+    tops, lefts = _starts(top_px, bottom_px, down), _starts(left_px, right_px, across)
+    fields = _places(tops, lefts, (down, across), back, look.shape)
+    # Only what blocks may be cut out of is moved, and what lies beyond the frame is left black: no block reaches it.
+    placed = cv2.warpPerspective(
+        look.detail, back @ np.array([[1.0, 0.0, left_px], [0.0, 1.0, top_px], [0.0, 0.0, 1.0]]),
+        (right_px - left_px, bottom_px - top_px), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+    )  # fmt: skip
     field = reference.detail
+    centres: list[complex] = []
+    moves: list[complex] = []
+    tried = 0
     for places in fields:
         tried += len(places)
         for top, left in places:
-            move = _best_move(field, placed[top : top + down, left : left + across], top, left)
+            y, x = top - top_px, left - left_px
+            move = _best_move(field, placed[y : y + down, x : x + across], top, left)
             if move is not None:
-                centres.append((left + across / 2, top + down / 2))
+                centres.append(complex(left + across / 2, top + down / 2))
                 moves.append(move)
+        # Where hardly any is found the guess is wrong, and more of them would not be found either.
+        if tried >= ENOUGH_BLOCKS and len(moves) < HOPELESS * tried:
+            return None
         # A few blocks say it all where most of them agree.
         if places is not fields[-1] and len(moves) < max(ENOUGH_BLOCKS, 0.7 * tried):
             continue
-        fit = _motion_of(np.array(centres), np.array(moves), look.shape) if len(moves) >= MIN_BLOCKS else None
+        fit = _motion_of(centres, moves, look.shape) if len(moves) >= MIN_BLOCKS else None
         if fit is None:
             continue
         turn, agreeing = fit
@@ -141,8 +145,8 @@ def by_blocks(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None
     return None
 
 
-def _motion_of(at: Points, by: Points, shape: tuple[int, int]) -> tuple[Matrix, int] | None:
-    """What moves the points ``at`` (N, 2) ``by`` (N, 2): a similarity, where they are few a shift; else None.
+def _motion_of(at: list[complex], by: list[complex], shape: tuple[int, int]) -> tuple[Matrix, int] | None:
+    """What moves the points ``at`` (x + iy) ``by``: a similarity, where they are few a shift; else None.
 
     Also how many of them agree.
 
@@ -152,31 +156,53 @@ def _motion_of(at: Points, by: Points, shape: tuple[int, int]) -> tuple[Matrix, 
     """
     matrix = np.eye(3)
     needed = max(MIN_BLOCKS, 0.5 * len(at))
-    spread = np.ptp(at, axis=0) / np.array(shape[::-1])
-    if len(at) >= 6 and (spread.min() > 0 or spread.max() > 0.5):
-        fit, inliers = cv2.estimateAffinePartial2D(
-            at, at + by, method=cv2.RANSAC, ransacReprojThreshold=2 * INLIER_PX, maxIters=100, confidence=0.99
+    x, y = [point.real for point in at], [point.imag for point in at]
+    spread = (max(x) - min(x)) / shape[1], (max(y) - min(y)) / shape[0]
+    if len(at) >= 6 and (min(spread) > 0 or max(spread) > 0.5):
+        if (fit := _similarity(at, by)) is not None:
+            return fit, len(at)
+        points, moves = np.array([at, by]).view(np.float64).reshape(2, -1, 2)
+        found, inliers = cv2.estimateAffinePartial2D(
+            points, points + moves, method=cv2.RANSAC, ransacReprojThreshold=2 * INLIER_PX, maxIters=100, confidence=0.99
         )
-        if fit is not None and inliers.sum() >= needed:
-            matrix[:2] = fit
+        if found is not None and inliers.sum() >= needed:
+            matrix[:2] = found
             return matrix, int(inliers.sum())
-    shift = np.median(by, axis=0)
-    agreeing = int((np.hypot(*(by - shift).T) < INLIER_PX).sum())
+    moves = np.array(by).view(np.float64).reshape(-1, 2)
+    shift = np.median(moves, axis=0)
+    agreeing = int((np.hypot(*(moves - shift).T) < INLIER_PX).sum())
     if agreeing < needed:
         return None
     matrix[:2, 2] = shift
     return matrix, agreeing
 
 
-def _rectangle(covered: npt.NDArray[np.uint8]) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """Rows and columns, each first and one past the last, in which blocks may lie; None where too little is shared."""
-    height, width = covered.shape
-    rows, columns = np.flatnonzero(covered.max(axis=1)), np.flatnonzero(covered.max(axis=0))
-    if not rows.size:
+def _similarity(at: list[complex], by: list[complex]) -> Matrix | None:
+    """The similarity by least squares over all points where each agrees with it, so that there is nothing to sort out.
+
+    With points as complex numbers it is a factor and a shift. None: some point lies INLIER_PX or more from it.
+    """
+    middle, shift = sum(at) / len(at), sum(by) / len(by)
+    off = [point - middle for point in at]
+    size = sum(abs(point) ** 2 for point in off)
+    turn = sum((move - shift) * point.conjugate() for point, move in zip(off, by, strict=True)) / size
+    if any(abs(shift + turn * point - move) >= INLIER_PX for point, move in zip(off, by, strict=True)):
         return None
+    whole, beyond = 1 + turn, shift - turn * middle
+    return np.array([[whole.real, -whole.imag, beyond.real], [whole.imag, whole.real, beyond.imag], [0.0, 0.0, 1.0]])
+
+
+def _rectangle(guess: Matrix, shape: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Rows and columns, each first and one past the last, in which blocks may lie; None where too little is shared."""
+    height, width = shape
+    corners = project(guess, frame_corners(shape)).astype(np.float32)
+    _, common = cv2.intersectConvexConvex(corners, frame_corners(shape).astype(np.float32))
+    if common is None:
+        return None
+    low, high = common.min(axis=(0, 1)).tolist(), common.max(axis=(0, 1)).tolist()
     reach = BLOCK_REACH_PX
-    top, bottom = max(reach, int(rows[0])), min(height - reach, int(rows[-1]) + 1)
-    left, right = max(reach, int(columns[0])), min(width - reach, int(columns[-1]) + 1)
+    top, bottom = max(reach, math.ceil(low[1])), min(height - reach, math.floor(high[1]) + 1)
+    left, right = max(reach, math.ceil(low[0])), min(width - reach, math.floor(high[0]) + 1)
     return None if min(bottom - top, right - left) < 16 else ((top, bottom), (left, right))
 
 
@@ -187,23 +213,44 @@ def _starts(first: int, last: int, size: int) -> list[int]:
     return [round(first + place * stride) for place in range(count)]
 
 
-def _best_move(field: npt.NDArray[np.float32], block: npt.NDArray[np.float32], top: int, left: int) -> Points | None:
-    """How far (x, y) from its place the block fits best; None where it is plain or fits badly."""
-    _, spread = cv2.meanStdDev(block)
-    if float(spread[0, 0]) < MIN_DETAIL:
+def _places(
+    tops: list[int], lefts: list[int], size: tuple[int, int], back: Matrix, shape: tuple[int, int]
+) -> tuple[list[tuple[int, int]], ...]:
+    """Where blocks (top, left) lie that the frame fills: every other one of every other row, its black fields, all."""
+    y = np.array([(top, top + size[0] - 1) for top in tops], np.float64).reshape(-1, 1)
+    x = np.array([(left, left + size[1] - 1) for left in lefts], np.float64).reshape(1, -1)
+    (a, b, c), (d, e, f), (g, h, i) = back.tolist()
+    w = g * x + (h * y + i)
+    column, row = (a * x + (b * y + c)) / w, (d * x + (e * y + f)) / w
+    last_x, last_y = shape[1] - 1, shape[0] - 1
+    inside = (column >= 0) & (column <= last_x) & (row >= 0) & (row <= last_y)
+    filled = inside.reshape(len(tops), 2, len(lefts), 2).all(axis=(1, 3)).tolist()
+    fields: tuple[list[tuple[int, int]], ...] = [], [], []
+    for i, top in enumerate(tops):
+        for j, left in enumerate(lefts):
+            if filled[i][j]:
+                fields[2 if (i + j) % 2 else i % 2].append((top, left))
+    return fields
+
+
+def _best_move(
+    field: npt.NDArray[np.float32], block: npt.NDArray[np.float32], top: int, left: int
+) -> complex | None:
+    """How far (x + iy) from its place the block fits best; None where it is plain or fits badly."""
+    if float(cv2.meanStdDev(block)[1][0, 0]) < MIN_DETAIL:
         return None
     reach = BLOCK_REACH_PX
     rows, columns = block.shape
     around = field[top - reach : top + rows + reach, left - reach : left + columns + reach]
-    fits = np.asarray(cv2.matchTemplate(around, block, cv2.TM_CCOEFF_NORMED), np.float32)
+    fits = cv2.matchTemplate(around, block, cv2.TM_CCOEFF_NORMED)
     _, peak, _, (x, y) = cv2.minMaxLoc(fits)
     if peak < MIN_CORRELATION or x in (0, 2 * reach) or y in (0, 2 * reach):
         return None  # at the rim of what was looked at the true place lies beyond it
-    offset = _vertex(fits[y], x), _vertex(fits[:, x], y)
+    found = complex(x - reach + _vertex(fits[y], x), y - reach + _vertex(fits[:, x], y))
     fits[max(0, y - 3) : y + 4, max(0, x - 3) : x + 4] = -1
-    if float(cv2.minMaxLoc(fits)[1]) > BLOCK_RIDGE * peak:
+    if cv2.minMaxLoc(fits)[1] > BLOCK_RIDGE * peak:
         return None  # a joint or the grain of boards: it fits as well anywhere along itself
-    return np.array([x - reach + offset[0], y - reach + offset[1]])
+    return found
 
 
 def by_phase(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None:
