@@ -95,20 +95,35 @@ def _blur_px(patches: npt.NDArray[np.float32], noise: float) -> float | None:
     floor = _OVER_NOISE * max(noise, 0.3) / (np.sqrt(8 * np.pi) * blunt)
     worst: float | None = None
     for x, y in ((1, 0), (0, 1)):
-        sharp = np.abs(_inner(cv2.Sobel(calm, cv2.CV_32F, x, y, ksize=3, scale=0.125), patches))
+        sharp = _inner(cv2.Sobel(calm, cv2.CV_32F, x, y, ksize=3, scale=0.125), patches)
         dull = np.abs(_inner(cv2.Sobel(again, cv2.CV_32F, x, y, ksize=3, scale=0.125), patches))
         count = max(1, round(_STRONGEST * dull.size))
-        least = max(float(np.partition(dull, -count)[-count]), float(floor))
-        strong = dull >= least
-        if int(strong.sum()) < count // 4:
+        strong = _strongest(dull, count, floor)
+        if strong.size < count // 4:
             continue
-        ratio = float(np.median(sharp[strong] / dull[strong]))
+        ratio = float(np.median(np.abs(sharp[strong]) / dull[strong]))
         if ratio <= 1.0:
             return None
         calmed = _AGAIN_PX / np.sqrt(ratio**2 - 1)
         blur = float(np.sqrt(max(0.0, calmed**2 - _CALM_PX**2)))
         worst = blur if worst is None else max(worst, blur)
     return worst if worst is None or worst <= _BLURRED_MOST_PX else None
+
+
+def _strongest(slopes: npt.NDArray[np.float32], count: int, floor: float) -> npt.NDArray[np.intp]:
+    """Places of the ``count`` largest of ``slopes`` (N,), and of what equals the least of them; none below ``floor``.
+
+    All that stand out are found in a sample's light of how many that will be: to sort a part is quicker than all.
+    """
+    sample = slopes[:: max(1, slopes.size // 512)]
+    guess = np.partition(sample, -(wanted := min(sample.size, 2 * count * sample.size // slopes.size + 8)))[-wanted]
+    found = np.flatnonzero(slopes >= max(floor, float(guess)))
+    if found.size < count and guess > floor:
+        found = np.flatnonzero(slopes >= floor)
+    if found.size <= count:
+        return found
+    values = slopes[found]
+    return found[values >= np.partition(values, -count)[-count]]
 
 
 def _stacked(patches: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -64,12 +64,14 @@ class _Grid:
         if (high - low).max() > 64 * CELLS_ACROSS:  # a view along the surface: it says nothing of what is far away
             return
         # A cell was seen where its centre was; OpenCV's polygons also take the cells that their border touches.
-        x, y = np.arange(low[0], high[0]) + 0.5, (np.arange(low[1], high[1]) + 0.5)[:, None]
-        sides = [
-            (b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])
-            for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)
-        ]
-        inside = (np.min(sides, axis=0) >= 0) | (np.max(sides, axis=0) <= 0)
+        x, y = np.arange(low[0], high[0]) + 0.5, np.arange(low[1], high[1]) + 0.5
+        along = corners[[1, 2, 3, 0]] - corners
+        across = along[:, 0, None] * (y - corners[:, 1, None])
+        up = along[:, 1, None] * (x - corners[:, 0, None])
+        # Of a convex quadrilateral all sides have the same hand.
+        turned = float(along[0, 0] * along[1, 1] - along[0, 1] * along[1, 0]) < 0
+        one, two, three, four = (across[:, :, None] <= up[:, None]) if turned else (across[:, :, None] >= up[:, None])
+        inside = one & two & three & four
         for key, (mine, theirs) in _tiles_of(low, high):
             part = inside[theirs]
             if not part.any():

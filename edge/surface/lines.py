@@ -24,6 +24,8 @@ SKIP = 3
 """A place is judged by the points so far before and behind it: at a crossing the nearest ones belong to both cracks."""
 SEEN_APART = 0.25
 """Two lines are two cracks where the last view of this share of their neighbouring points showed both."""
+REACH = 4
+"""The course of a line at a point is read over so many points on either side."""
 SETTLED = 12
 """From so many hits on a point moves only slowly: a running mean over about so many views."""
 
@@ -213,13 +215,12 @@ def evenly(xy: npt.NDArray[np.floating], step: float) -> Points:
     return np.column_stack([np.interp(where, along, points[:, axis]) for axis in (0, 1)])
 
 
-def directions(xy: Points, reach: int = 4, at: npt.NDArray[np.intp] | None = None) -> Points:
-    """Unit tangents (N, 2), read over ``reach`` points on either side: cracks zigzag, and their course does not.
-
-    ``at``: of these points alone; None: of all.
-    """
-    count = len(xy)
-    at = np.arange(count) if at is None else at
-    along = xy[(at + reach).clip(max=count - 1)] - xy[(at - reach).clip(min=0)]
-    size = np.hypot(*along.T)
+def directions(xy: Points) -> Points:
+    """Unit tangents (N, 2), read over REACH points on either side: cracks zigzag, and their course does not."""
+    if len(xy) > 2 * REACH:
+        along = np.concatenate([xy[REACH : 2 * REACH] - xy[0], xy[2 * REACH :] - xy[: -2 * REACH], xy[-1] - xy[-2 * REACH : -REACH]])
+    else:
+        at = np.arange(len(xy))
+        along = xy[np.minimum(at + REACH, len(xy) - 1)] - xy[np.maximum(at - REACH, 0)]
+    size = np.hypot(along[:, 0], along[:, 1])
     return np.asarray(along / np.where(size > 0, size, 1)[:, None], np.float64)

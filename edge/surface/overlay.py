@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.surface.homography import Matrix, project
-from edge.surface.lines import Line, Points, directions
+from edge.surface.lines import REACH, Line, Points, directions
 from edge.surface.registration import Registered
 
 SPACING_PX = 5.0
@@ -90,41 +90,59 @@ class Overlay:
         rows, columns = self._labels.shape
         at = (seen / self.SHRINK).round().astype(np.intp)
         label = self._labels[at[:, 1].clip(0, rows - 1), at[:, 0].clip(0, columns - 1)]
-        found = []
-        heading = directions(seen)
-        for place in np.unique(label[label > 0]).tolist():
-            line = self._lines[place - 1]
-            shared = self._shared(line, seen, heading)
-            if shared is not None:
-                found.append(shared)
+        places = sorted(set(label.tolist()) - {0})
+        if not places:
+            return []
+        one = _Seen(seen, self._view.buffer_px)
+        found = [shared for place in places if (shared := self._shared(self._lines[place - 1], one)) is not None]
         return sorted(found, key=lambda run: -len(run.samples))
 
-    def _shared(self, line: Line, seen: Points, heading: Points) -> Shared | None:
+    def _shared(self, line: Line, seen: _Seen) -> Shared | None:
         xy, inside, step_px = self._in_frame[line.number]
-        near = np.flatnonzero(_close_to(xy, seen, self._view.buffer_px))
+        near = seen.near(xy)
         if near.size < 2:
             return None
-        # Squared distances as |a|² + |b|² - 2 ab: one product of matrices; of what has another direction, infinite.
-        middle = seen.mean(axis=0)
-        here, there = (seen - middle).astype(np.float32), (xy[near] - middle).astype(np.float32)
-        square = here @ (-2 * there.T)
-        square += (here**2).sum(axis=1)[:, None]
-        square += (there**2).sum(axis=1)
+        first, last = int(near[0]), int(near[-1]) + 1
+        there = np.empty((len(near), 4), np.float32)
+        there[:, :2] = xy[near] - seen.middle
+        there[:, 3] = (there[:, :2] ** 2).sum(axis=1)
+        there[:, :2] *= -2
+        there[:, 2] = 1
+        square = seen.terms @ there.T
         limit = np.float32(self._view.buffer_px**2)
         if np.count_nonzero(square.min(axis=1) <= limit) * SPACING_PX < MIN_SHARED_PX:
             return None
-        along = heading.astype(np.float32) @ directions(xy, at=near).astype(np.float32).T
-        square[np.abs(along) < _LEAST_COSINE] = np.inf
+        course = directions(xy[max(0, first - REACH) : last + REACH])[near - max(0, first - REACH)]
+        along = seen.heading @ course.astype(np.float32).T
+        np.copyto(square, np.inf, where=np.abs(along) < _LEAST_COSINE)
         closest, nearest = square.argmin(axis=1), square.argmin(axis=0)
-        samples = np.flatnonzero(square[np.arange(len(seen)), closest] <= limit)
-        lies = square[nearest, np.arange(len(near))] <= limit
-        node_of, nodes, nearest = near[closest], near[lies], nearest[lies]
-        shorter = min(len(seen) * SPACING_PX, float(inside.sum()) * step_px)
+        samples = np.flatnonzero(square.min(axis=1) <= limit)
+        lies = square.min(axis=0) <= limit
+        nodes, nearest = near[lies], nearest[lies]
+        shorter = min(seen.count * SPACING_PX, float(np.count_nonzero(inside)) * step_px)
         if len(samples) * SPACING_PX < max(MIN_SHARED_PX, MIN_SHARE * shorter) or len(nodes) < 2:
             return None
-        return Shared(line, samples, node_of[samples], nodes, nearest)
+        return Shared(line, samples, near[closest[samples]], nodes, nearest)
 
 
-def _close_to(xy: Points, seen: Points, buffer_px: float) -> npt.NDArray[np.bool_]:
-    low, high = seen.min(axis=0) - buffer_px, seen.max(axis=0) + buffer_px
-    return np.asarray(((xy >= low) & (xy <= high)).all(axis=1))
+class _Seen:
+    """What each line is asked of one centreline."""
+
+    def __init__(self, seen: Points, buffer_px: float) -> None:
+        self.count = len(seen)
+        low, high = seen.min(axis=0), seen.max(axis=0)
+        self.middle = (low + high) / 2
+        self._reach_x, self._reach_y = ((high - low) / 2 + buffer_px).tolist()
+        self.heading = directions(seen).astype(np.float32)
+        # Squared distances as |a|² + |b|² - 2 ab in one product of matrices: (x, y, |a|², 1) with (-2x, -2y, 1, |b|²).
+        self.terms = np.empty((self.count, 4), np.float32)
+        self.terms[:, :2] = seen - self.middle
+        self.terms[:, 2] = (self.terms[:, :2] ** 2).sum(axis=1)
+        self.terms[:, 3] = 1
+
+    def near(self, xy: Points) -> npt.NDArray[np.intp]:
+        """Which of a line's points (M, 2) lie within the centreline's box and the buffer around it."""
+        x, y = self.middle.tolist()
+        inside = np.abs(xy[:, 0] - x) <= self._reach_x
+        inside &= np.abs(xy[:, 1] - y) <= self._reach_y
+        return np.flatnonzero(inside)
