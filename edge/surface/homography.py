@@ -69,8 +69,11 @@ def _put(rows: list[list[float]], x: float, y: float) -> tuple[float, float]:
 
 def sane(matrix: Matrix) -> bool:
     """Whether a frame may lie like that in its keyframe."""
-    scale = math.sqrt(abs(float(np.linalg.det(matrix[:2, :2]))))
-    return bool(np.isfinite(matrix).all()) and 1 / MAX_SCALE_STEP < scale < MAX_SCALE_STEP
+    rows = matrix.tolist()
+    (a, b, _), (c, d, _), _ = rows
+    if not all(math.isfinite(value) for row in rows for value in row):
+        return False
+    return 1 / MAX_SCALE_STEP < math.sqrt(abs(a * d - b * c)) < MAX_SCALE_STEP
 
 
 def zoom(size: float, shape: tuple[int, ...]) -> Matrix:

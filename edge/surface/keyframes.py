@@ -103,7 +103,8 @@ class Keyframes:
         earlier = [key for key in list(self.all)[:-RECENT] if key.chart == chart]
         if not earlier:
             return None
-        apart = np.hypot(*(np.array([key.middle for key in earlier]) - middle_of(to_chart, look.shape)).T)
+        placed_at = np.array([key.to_chart for key in earlier]) @ np.array([look.shape[1] / 2, look.shape[0] / 2, 1.0])
+        apart = np.hypot(*(placed_at[:, :2] / placed_at[:, 2:] - middle_of(to_chart, look.shape)).T)
         # Frames of the chain differ in scale by little: two so far apart share nothing.
         farthest = 2 * scale_at(to_chart, look.shape) * math.hypot(*look.shape)
         asked = linked = 0

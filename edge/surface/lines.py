@@ -62,7 +62,7 @@ class Line:
     @property
     def length(self) -> float:
         """Along its points, chart units."""
-        return float(np.hypot(*np.diff(self.xy, axis=0).T).sum())
+        return float(lengths(self.xy)[-1])
 
     @property
     def box(self) -> tuple[float, float, float, float]:
@@ -203,7 +203,8 @@ def seen_apart(one: Line, other: Line, reach: float) -> bool:
 def lengths(xy: Points) -> npt.NDArray[np.float64]:
     """Distance along a line (N, 2) or (N, 3) from its first point to each point, (N,)."""
     along = np.zeros(len(xy))
-    np.cumsum(np.linalg.norm(np.diff(xy, axis=0), axis=1), out=along[1:])
+    steps = xy[1:] - xy[:-1]
+    np.cumsum(np.hypot(steps[:, 0], steps[:, 1]) if xy.shape[1] == 2 else np.linalg.norm(steps, axis=1), out=along[1:])
     return along
 
 

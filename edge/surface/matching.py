@@ -216,7 +216,10 @@ def _starts(first: int, last: int, size: int) -> list[int]:
 def _places(
     tops: list[int], lefts: list[int], size: tuple[int, int], back: Matrix, shape: tuple[int, int]
 ) -> tuple[list[tuple[int, int]], ...]:
-    """Where blocks (top, left) lie that the frame fills: every other one of every other row, its black fields, all."""
+    """Where blocks (top, left) lie that the frame fills: every other one of every other row, its black fields, all.
+
+    Of the first ENOUGH_BLOCKS come alone, the outermost, which tell turn and size best.
+    """
     y = np.array([(top, top + size[0] - 1) for top in tops], np.float64).reshape(-1, 1)
     x = np.array([(left, left + size[1] - 1) for left in lefts], np.float64).reshape(1, -1)
     (a, b, c), (d, e, f), (g, h, i) = back.tolist()
@@ -230,7 +233,9 @@ def _places(
         for j, left in enumerate(lefts):
             if filled[i][j]:
                 fields[2 if (i + j) % 2 else i % 2].append((top, left))
-    return fields
+    y0, x0 = (tops[0] + tops[-1]) / 2, (lefts[0] + lefts[-1]) / 2
+    first = sorted(fields[0], key=lambda place: -math.hypot(place[0] - y0, place[1] - x0))
+    return first[:ENOUGH_BLOCKS], first[ENOUGH_BLOCKS:], fields[1], fields[2]
 
 
 def _best_move(

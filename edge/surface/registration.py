@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -206,15 +206,16 @@ class Registrar:
             return (key.chart, key.to_chart), "predicted", key.sigma_px
         return self._new_chart(look, predicted, shrink), "first", 0.0
 
-    def _asked(self, look: Picture, *, posed: bool) -> list[tuple[Key, bool, bool]]:
+    def _asked(self, look: Picture, *, posed: bool) -> Iterator[tuple[Key, bool, bool]]:
         """The keyframes in which a frame is looked for, in order: whether resumed, whether at other sizes.
 
         A pose knows the size, and a picture without texture has none.
         """
         keys = ((self._current, False), (self._before, False), *((key, True) for key in reversed(self._left)))
         known = [(key, resumed) for key, resumed in keys if key is not None]
-        again = known[:RESIZED_IN] if not posed and float(look.detail.std()) >= MIN_DETAIL else []
-        return [*((*one, False) for one in known), *((*one, True) for one in again)]
+        yield from ((*one, False) for one in known)
+        if not posed and float(look.detail.std()) >= MIN_DETAIL:
+            yield from ((*one, True) for one in known[:RESIZED_IN])
 
     def _rebase(self, chart: int, onto: Matrix) -> Matrix:
         """From here on the chart is in metres; other charts keep their pixels and are not gone on with."""
