@@ -111,19 +111,20 @@ def _blur_px(patches: npt.NDArray[np.float32], noise: float) -> float | None:
 
 
 def _strongest(slopes: npt.NDArray[np.float32], count: int, floor: float) -> npt.NDArray[np.intp]:
-    """Places of the ``count`` largest of ``slopes`` (N,), and of what equals the least of them; none below ``floor``.
+    """Places of the ``count`` largest of ``slopes`` (N,), in order, and of their equals; none below ``floor``.
 
-    All that stand out are found in a sample's light of how many that will be: to sort a part is quicker than all.
+    Every so many slopes tell about where the limit lies: what is above that is sorted, which is quicker than all.
     """
     sample = slopes[:: max(1, slopes.size // 512)]
-    guess = np.partition(sample, -(wanted := min(sample.size, 2 * count * sample.size // slopes.size + 8)))[-wanted]
-    found = np.flatnonzero(slopes >= max(floor, float(guess)))
-    if found.size < count and guess > floor:
+    wanted = min(sample.size, 2 * count * sample.size // slopes.size + 8)
+    about = float(np.partition(sample, -wanted)[-wanted])
+    found = np.flatnonzero(slopes >= max(floor, about))
+    if found.size < count and about > floor:  # the sample had more than its share of the strong ones
         found = np.flatnonzero(slopes >= floor)
     if found.size <= count:
         return found
     values = slopes[found]
-    return found[values >= np.partition(values, -count)[-count]]
+    return np.asarray(found[values >= np.partition(values, -count)[-count]], np.intp)
 
 
 def _stacked(patches: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

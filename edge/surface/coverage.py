@@ -92,11 +92,13 @@ class _Grid:
         """Codes (N,) of the cells with these indices (N, 2), column first; UNSEEN where nothing was seen."""
         codes = np.full(len(index), UNSEEN, np.uint8)
         keys = index[:, ::-1] // TILE
-        for row, column in {(row, column) for row, column in keys.tolist()}:
-            tile = self.tiles.get((row, column))
-            if tile is not None:
-                here = np.flatnonzero((keys == (row, column)).all(axis=1))
-                codes[here] = tile[index[here, 1] % TILE, index[here, 0] % TILE]
+        if not len(index):
+            return codes
+        (top, left), (bottom, right) = keys.min(axis=0).tolist(), keys.max(axis=0).tolist()
+        known = [key for key in self.tiles if top <= key[0] <= bottom and left <= key[1] <= right]
+        for row, column in known:
+            here = np.flatnonzero((keys[:, 0] == row) & (keys[:, 1] == column))
+            codes[here] = self.tiles[row, column][index[here, 1] % TILE, index[here, 0] % TILE]
         return codes
 
     def cells(self) -> tuple[Points, UInt8]:

@@ -10,8 +10,10 @@ from itertools import product
 
 import numpy as np
 
+from edge.surface.blocks import by_blocks
 from edge.surface.homography import Matrix, frame_corners, middle_of, overlap, project, scale_at, shift
-from edge.surface.matching import Picture, by_blocks, by_template
+from edge.surface.matching import by_template
+from edge.surface.pictures import Picture
 from edge.surface.straightening import Bend, Links, bend_of
 
 KEPT_KEYFRAMES = 400

@@ -219,7 +219,8 @@ def evenly(xy: npt.NDArray[np.floating], step: float) -> Points:
 def directions(xy: Points) -> Points:
     """Unit tangents (N, 2), read over REACH points on either side: cracks zigzag, and their course does not."""
     if len(xy) > 2 * REACH:
-        along = np.concatenate([xy[REACH : 2 * REACH] - xy[0], xy[2 * REACH :] - xy[: -2 * REACH], xy[-1] - xy[-2 * REACH : -REACH]])
+        inner = xy[2 * REACH :] - xy[: -2 * REACH]
+        along = np.concatenate([xy[REACH : 2 * REACH] - xy[0], inner, xy[-1] - xy[-2 * REACH : -REACH]])
     else:
         at = np.arange(len(xy))
         along = xy[np.minimum(at + REACH, len(xy) - 1)] - xy[np.maximum(at - REACH, 0)]

@@ -20,9 +20,11 @@ from typing import Any, Literal
 import numpy as np
 
 from edge.frames import RGB
+from edge.surface.blocks import by_blocks
 from edge.surface.homography import Matrix, centred, overlap, pulled, scale_at, shift, too_far, zoom
 from edge.surface.keyframes import LINKED, PIXEL_DRIFT, Key, Keyframes
-from edge.surface.matching import MIN_DETAIL, Grey, Picture, by_blocks, by_phase, same_grain, small
+from edge.surface.matching import by_phase
+from edge.surface.pictures import MIN_DETAIL, Grey, Picture, same_grain, small
 from edge.surface.straightening import Bend
 
 Method = Literal["first", "measured", "predicted"]

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.frames.sharpness import Sharpness
-from edge.surface.homography import project
+from edge.surface.homography import middle_of
 from edge.surface.place import OBLIQUE, View
 from edge.surface.registration import Registered
 
@@ -97,7 +97,7 @@ class Motion:
     """How fast the picture moves over the surface; used by one thread."""
 
     def __init__(self) -> None:
-        self._past: deque[tuple[int, int, Points]] = deque(maxlen=64)
+        self._past: deque[tuple[int, int, tuple[float, float]]] = deque(maxlen=64)
 
     def smear_px(
         self, placed: Registered | None, at_ns: int, exposure_us: int | None, size: tuple[int, int]
@@ -109,7 +109,7 @@ class Motion:
         if placed is None:
             self._past.clear()
             return None
-        middle = project(placed.to_chart, np.array([[(size[1] - 1) / 2, (size[0] - 1) / 2]]))[0]
+        middle = middle_of(placed.to_chart, (size[0] - 1, size[1] - 1))
         if placed.rebased is not None or placed.bent is not None:
             self._past.clear()
         past = [one for one in self._past if one[1] == placed.chart and 0 < at_ns - one[0] <= 500_000_000]
@@ -117,7 +117,7 @@ class Motion:
         if not past or exposure_us is None:
             return None
         began_ns, _, began = past[0]
-        speed = float(np.hypot(*(middle - began))) / placed.unit_per_px / ((at_ns - began_ns) / 1e9)
+        speed = math.dist(middle, began) / placed.unit_per_px / ((at_ns - began_ns) / 1e9)
         return speed * exposure_us / 1e6
 
 
@@ -131,7 +131,11 @@ def look(looks: Sharpness, view: View, smear_px: float | None, size: tuple[int, 
     gsd = worst = None
     if plane is not None:
         middle = np.array([[(width - 1) / 2, (height - 1) / 2]])
-        gsd, worst = _gsd_mm(view, middle), _gsd_mm(view, corners)
+        sizes = _gsd_mm(view, np.concatenate([middle, corners]))
+        if sizes is not None:
+            gsd, worst = sizes[0], max(sizes[1:])
+        elif (alone := _gsd_mm(view, middle)) is not None:  # a corner looks past the surface
+            gsd = alone[0]
     narrowest_mm = None if narrow_px is None or worst is None else narrow_px * worst
     why = "nothing in the picture tells how sharp it is" if narrow_px is None else view.why_no_plane or view.why
     kind = _kind(looks, view, narrow_px, narrowest_mm, worst)
@@ -177,16 +181,20 @@ def narrowest_px(blur_px: float, light: float) -> float:
     return math.exp((needed - rest) / WIDTH)
 
 
-def _gsd_mm(view: View, pixels: Points) -> float | None:
-    """The longest side of a pixel on the surface, over ``pixels`` (N, 2), millimetres; None where a ray misses."""
+def _gsd_mm(view: View, pixels: Points) -> list[float] | None:
+    """The longer way of each of ``pixels`` (N, 2) on the surface, millimetres; None where a ray misses."""
     assert view.plane is not None
     steps = np.concatenate([pixels, pixels + np.array([1.0, 0.0]), pixels + np.array([0.0, 1.0])])
     cut = view.plane.cut(steps)
     if cut is None:
         return None
-    here, right, down = np.split(1000 * cut, 3)
-    # The longer half-axis of the ellipse that a pixel becomes: the larger singular value of both steps.
-    return float(np.linalg.svd(np.stack([right - here, down - here], axis=1), compute_uv=False).max())
+    here, right, down = (1000 * cut).reshape(3, -1, 3)
+    right, down = right - here, down - here
+    # The longer half-axis of the ellipse that a pixel becomes: the larger singular value of both steps, the root of
+    # the larger eigenvalue of their 2x2 matrix of products.
+    along, across, between = (right * right).sum(axis=1), (down * down).sum(axis=1), (right * down).sum(axis=1)
+    largest: list[float] = np.sqrt((along + across) / 2 + np.hypot((along - across) / 2, between)).tolist()
+    return largest
 
 
 def _smeared(seen: Seen) -> bool:

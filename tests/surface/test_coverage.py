@@ -5,9 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.frames import sharpness
-from edge.frames.sharpness import Sharpness
+from edge.frames.sharpness import Sharpness, _strongest
 from edge.navigation import Attitude, NavState, nowhere
 from edge.surface import coverage as room
 from edge.surface.coverage import Coverage
@@ -183,3 +185,25 @@ def test_charts_in_metres_that_lie_on_each_other_count_once_and_charts_in_pixels
     for chart in (1, 2):
         apart.add(Registered(chart, np.eye(3), "px", 1.0, 0.3, "measured", None, 1.0), SIZE, WHOLE, "unscaled")
     assert [patch.chart for patch in apart.patches()] == [1, 2]
+
+
+@pytest.mark.parametrize("clockwise", [True, False])
+def test_cells_are_those_whose_middles_lie_within_the_outline(clockwise: bool) -> None:
+    coverage, rng = Coverage(), np.random.default_rng(3)
+    around = np.sort(rng.uniform(0, 2 * np.pi, 4))[:: 1 if clockwise else -1]
+    corners = np.column_stack([640 + 600 * np.cos(around), 360 + 340 * np.sin(around)])
+    coverage.add(placed(0, 0), (720, 1280), [corners], "0.2")
+    cell = 1280 / 48
+    y, x = np.mgrid[-4:40, -4:60]
+    middles = np.column_stack([x.ravel(), y.ravel()]) * cell + cell / 2
+    outline = corners.astype(np.float32)
+    inside = np.array([cv2.pointPolygonTest(outline, middle, False) >= 0 for middle in middles])
+    assert coverage.areas(1) == {"0.2": pytest.approx(inside.sum() * cell**2)}
+
+
+@given(st.lists(st.floats(0, 4, width=32), min_size=1, max_size=3000), st.integers(1, 60), st.floats(0, 4))
+def test_the_strongest_slopes_are_those_of_a_full_sort(slopes: list[float], count: int, floor: float) -> None:
+    values = np.array(slopes, np.float32)
+    count = min(count, len(values))
+    least = max(float(np.sort(values)[-count]), floor)
+    np.testing.assert_array_equal(_strongest(values, count, floor), np.flatnonzero(values >= least))

@@ -2,9 +2,11 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.surface.blocks import _motion_of, _places
 from edge.surface.homography import project
 from edge.surface.keyframes import KEPT_KEYFRAMES
-from edge.surface.matching import by_phase, small
+from edge.surface.matching import by_phase
+from edge.surface.pictures import small
 from edge.surface.registration import Prediction, Registrar
 from tests.surface.wall import HEIGHT, WIDTH, to_wall_of, wall, window
 
@@ -158,3 +160,36 @@ def test_charts_that_were_left_long_ago_are_not_kept_open(concrete: np.ndarray) 
     charts = [registrar.register(window(wall(seed, (400, 700)), 20, 20)).chart for seed in range(1, 9)]
     assert charts == list(range(1, 9))
     assert registrar.open_charts == {7, 8}
+
+
+@pytest.mark.parametrize("gross", [0, 3])
+def test_a_similarity_is_found_through_blocks_some_of_which_are_wrong(gross: int) -> None:
+    truth = np.array([[1.01, -0.02, 3.0], [0.02, 1.01, -2.0], [0.0, 0.0, 1.0]])
+    at = np.array([(x, y) for x in (30, 110, 190, 270) for y in (30, 90, 150)], np.float64)
+    by = project(truth, at) - at
+    by[:gross] += 40.0
+    found = _motion_of([complex(*one) for one in at], [complex(*one) for one in by], (180, 320))
+    assert found is not None
+    np.testing.assert_allclose(found[0], truth, atol=1e-4)
+    assert found[1] == len(at) - gross
+
+
+def test_blocks_lie_where_the_moved_frame_fills_every_pixel() -> None:
+    shape, size, rng = (180, 320), (45, 45), np.random.default_rng(0)
+    tops, lefts = [8, 41, 75, 108], [8, 60, 120, 180, 240]
+    for _ in range(40):
+        turn = rng.normal(0, 0.03, (2, 2))
+        guess = np.array([[1 + turn[0, 0], turn[0, 1], rng.uniform(-200, 200)],
+                          [turn[1, 0], 1 + turn[1, 1], rng.uniform(-100, 100)],
+                          [rng.normal(0, 1e-5), rng.normal(0, 1e-5), 1.0]])  # fmt: skip
+        ones = np.full(shape, 255, np.uint8)
+        covered = cv2.warpPerspective(ones, guess, shape[::-1], flags=cv2.INTER_NEAREST) == 255
+        want = {(y, x) for y in tops for x in lefts if covered[y : y + 45, x : x + 45].all()}
+        fields = _places(tops, lefts, size, np.linalg.inv(guess), shape)
+        found = {place for field in fields for place in field}
+        assert sum(map(len, fields)) == len(found)
+        # OpenCV moves by steps of a part of a pixel: a corner that lies on the very rim may be told otherwise.
+        nearly = cv2.dilate(covered.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        surely = cv2.erode(covered.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) > 0
+        assert {place for place in want if surely[place[0] : place[0] + 45, place[1] : place[1] + 45].all()} <= found
+        assert all(nearly[y : y + 45, x : x + 45].all() for y, x in found)

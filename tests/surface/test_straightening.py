@@ -8,7 +8,7 @@ import pytest
 from edge.surface.coverage import Coverage
 from edge.surface.homography import Matrix, project
 from edge.surface.keyframes import Key, Keyframes
-from edge.surface.matching import small
+from edge.surface.pictures import small
 from edge.surface.registration import Registered, Registrar
 from edge.surface.straightening import Bend, Links, bend_of
 from tests.surface.wall import HEIGHT, WIDTH, to_wall_of, wall, window
