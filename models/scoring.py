@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from edge.frames import Frame
 from edge.masks import ReportRule, Segmenter, preprocess, tiles
+from edge.masks.options import Half
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
 from edge.support.clock import SystemClock
 from models import DataError, Example, classifier, windows
@@ -61,10 +62,11 @@ def open_scorer(
     name: str | None = None,
     stride_px: int = STRIDE_PX,
     second_look: int = 0,
+    half_look: Half = "off",
 ) -> Scorer:
     """Open a bundle folder, or a `.keras` file.
 
-    `second_look`: runs that a bundle may take for a picture beside its tiles, as `[masks] second_look`.
+    `second_look` and `half_look`: how a bundle looks again at a picture, as in `[masks]`.
 
     A U-Net works in tiles of `size` = (height, width) px, the windows of a patch classifier slide by `stride_px`.
 
@@ -75,9 +77,9 @@ def open_scorer(
     if path.is_dir():
         if threshold is not None:
             raise DataError(f"{path} is a bundle: its threshold stands on its card; --threshold is for .keras files.")
-        return _Bundle(path, name, second_look)
-    if second_look:
-        raise DataError(f"{path} is no bundle folder: --second-look is for bundles.")
+        return _Bundle(path, name, second_look, half_look)
+    if second_look or half_look != "off":
+        raise DataError(f"{path} is no bundle folder: --second-look and --half-look are for bundles.")
     if path.suffix == ".keras" and path.is_file():
         return _open_keras(path, size, threshold, name, stride_px)
     raise DataError(f"{path} is neither a bundle folder (with card.json) nor a .keras file.")
@@ -163,12 +165,14 @@ class _Windows:
 
 
 class _Bundle:
-    def __init__(self, path: Path, name: str | None, second_look: int) -> None:
+    def __init__(self, path: Path, name: str | None, second_look: int, half_look: Half) -> None:
         from edge.masks import litert
 
         # One's own work is scored before it is signed; in tiles of its own size, as its float rivals are, so that what
         # differs is the network. Tiles that fit the frame move F1 by at most 0.002 (docs/benchmarks.md).
-        options = litert.Options(bundle=path, unsigned="allow", second_look=second_look, largest_tile=0)
+        options = litert.Options(
+            bundle=path, unsigned="allow", second_look=second_look, half_look=half_look, largest_tile=0
+        )
         self._segmenter: Segmenter = litert.open_segmenter(options, SystemClock())
         names = [kind.name for kind in self._segmenter.classes]
         if name is not None and name not in names:

@@ -109,7 +109,7 @@ class Mask:
     """What the network looked at, disjoint; elsewhere scores are 0, nothing is damage, and nothing is known. None:
     all."""
     second_looks: int = 0
-    """Runs of the network that looked at a part of the frame again."""
+    """Runs of the network that looked at the frame, or at a part of it, again."""
 
     def __post_init__(self) -> None:
         if not self.classes:

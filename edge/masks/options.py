@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from edge.masks.trust import KEYS, Unsigned
+
+Half = Literal["off", "blurred"]
 
 _MAX_THREADS = 4
 
@@ -26,7 +28,7 @@ class NetworkOptions:
     largest_tile: float = 2.0
     """Where tiles of another size cover a frame with fewer pixels computed twice, they are used, up to so many times
     the area of the network's own input (more: faster, and more memory); 0 = always the network's own size, as it is
-    with a ``budget_ms`` or a ``second_look``, and on accelerators."""
+    with a ``budget_ms``, a ``second_look`` or a ``half_look``, and on accelerators."""
     source: Literal["main", "lores"] = "main"
     """``main``: the full picture at native scale; ``lores``: the camera's second stream, then enlarged to the frame."""
     unsigned: Unsigned = "refuse"
@@ -41,6 +43,9 @@ class NetworkOptions:
     second_look: int = 0
     """Runs of the network that a frame may take beside its tiles, to look again, enlarged, where the first look leaves
     doubt (edge/masks/second.py); 0 = none."""
+    half_look: Half = "off"
+    """``blurred``: a frame that is measurably blurred is looked at once more, at half size, for a quarter more of the
+    network's time (edge/masks/half.py); ``off``: none is."""
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -59,3 +64,9 @@ class NetworkOptions:
             raise ValueError(f"second_look is 0 (none) or a number of runs for each frame, got {self.second_look}")
         if self.second_look and (self.budget_ms is not None or self.source != "main"):
             raise ValueError("second_look needs all tiles of the full picture: leave out budget_ms, and source is main")
+        if self.half_look not in get_args(Half):
+            raise ValueError(f"half_look is off or blurred, got {self.half_look!r}")
+        if self.half_look != "off" and (self.second_look or self.budget_ms is not None or self.source != "main"):
+            raise ValueError(
+                "half_look needs the full picture: leave out budget_ms and second_look, and source is main"
+            )

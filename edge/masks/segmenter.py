@@ -13,6 +13,7 @@ from edge.frames.tone import as_srgb
 from edge.masks import Area, ClassMask, DamageClass, Mask, Runtime, preprocess, tiles
 from edge.masks.bundle import Bundle, default_bundle_path, load_bundle
 from edge.masks.golden import Network
+from edge.masks.half import HalfLook
 from edge.masks.options import NetworkOptions
 from edge.masks.schedule import Rounds
 from edge.masks.second import SecondLook
@@ -81,18 +82,23 @@ class NetworkSegmenter:
         self._table = preprocess.score_table(card.output.scale, card.output.zero_point)
         self._classes = card.damage
         self._levels = [preprocess.threshold_code(kind.threshold) for kind in self._classes]
-        # A budget is shared out among many small tiles, and a second look's windows are of the network's own size.
-        self._others = others if options.budget_ms is None and not options.second_look else None
+        # A budget is shared out among many small tiles, and what is looked at again is of the network's own size.
+        again = options.second_look or options.half_look != "off"
+        self._others = others if options.budget_ms is None and not again else None
         self._largest_tile = options.largest_tile
         self._fit_buffers(card.input.height, card.input.width)
         self._mosaics: list[tiles.Mosaic] = []  # one per class, all of one plan
         self._budget_ms, self._revisit_frames = options.budget_ms, options.revisit_frames
         self._rounds: Rounds | None = None
-        self._second: SecondLook | None = None
+        self._again: SecondLook | HalfLook | None = None
+        if options.half_look != "off":
+            lines = [kind.measure == "line" for kind in self._classes]
+            size = (card.input.height, card.input.width)
+            self._again = HalfLook(*size, self._overlap_px, card.output.scale, lines)
         if options.second_look:
             pairs = zip(self._classes, self._levels, strict=True)
             levels = [level if kind.measure == "line" else None for kind, level in pairs]
-            self._second = SecondLook(card.input.height, card.input.width, self._table, levels, options.second_look)
+            self._again = SecondLook(card.input.height, card.input.width, self._table, levels, options.second_look)
 
     @property
     def model(self) -> str:
@@ -145,9 +151,9 @@ class NetworkSegmenter:
         if self._rounds is not None and not self._rounds.all_fit:
             return self._in_part(frame, rgb, scores, self._rounds, begun_ns)
         found, again = self._score_codes(rgb, scores), 0
-        if self._second is not None:
+        if self._again is not None:
             found = [codes.copy() for codes in found] if len(self._mosaics[0].tiles) == 1 else found
-            again = self._second.improve(rgb, found, self._run)
+            again = self._again.improve(rgb, found, self._run)
         for index, codes in enumerate(found):
             if codes.shape != frame.rgb.shape[:2]:
                 codes = scores[index] = preprocess.upsample(codes, frame.height_px, frame.width_px)

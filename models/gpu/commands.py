@@ -47,6 +47,12 @@ def add(commands: Any) -> None:
     sites.add_argument("--most", type=int, help="at most about this many pictures of each source")
     sites.add_argument("--second-look", type=int, default=0, metavar="RUNS",
                        help="let a bundle look again at what it doubts, as [masks] second_look does")  # fmt: skip
+    sites.add_argument("--half-look", action="store_const", const="blurred", default="off",
+                       help="let a bundle look again at blurred pictures, as [masks] half_look does")  # fmt: skip
+    sites.add_argument("--blur", type=float, default=0.0, metavar="PX",
+                       help="lay motion of so many pixels, and a camera's noise, on every picture")  # fmt: skip
+    sites.add_argument("--defocus", type=float, default=0.0, metavar="PX",
+                       help="the same with a Gaussian of this sigma")  # fmt: skip
     sites.add_argument("--stricter", type=float, nargs="+", default=[0.0], metavar="LN",
                        help="ask for so much more evidence, as [report] stricter does; compares several")  # fmt: skip
     sites.add_argument("--table", action="store_true",
@@ -139,13 +145,15 @@ def _take(arguments: argparse.Namespace) -> int:
 
 def _sites(arguments: argparse.Namespace) -> int:
     from models import site_table, sites
+    from models.blur import Blur, blurred_tiles
     from models.gpu.recipe import load_recipe
     from models.scoring import open_scorer, second_looks_of
 
-    scorer = open_scorer(arguments.model, second_look=arguments.second_look)
+    scorer = open_scorer(arguments.model, second_look=arguments.second_look, half_look=arguments.half_look)
     tiles = list(sites.held_tiles(load_recipe(arguments.recipe), arguments.data, arguments.most))
     if not tiles:
         raise DataError(f"{arguments.recipe} holds no picture out: give some source hold or hold_photos.")
+    tiles = blurred_tiles(tiles, Blur(motion_px=arguments.blur, defocus_px=arguments.defocus))
     levels, limits = ([], []) if arguments.own else (arguments.thresholds, arguments.px)
     table = sites.measure(scorer, tiles, levels, limits, stricter=arguments.stricter)
     rows = sites.sweep(table, "choose")

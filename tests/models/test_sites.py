@@ -97,7 +97,7 @@ def test_a_bundle_looks_again_where_that_is_asked_for_and_nothing_else_does(tmp_
         scorer.score(doubtful)
         assert second_looks_of(scorer) == looked
     assert second_looks_of(Ink()) == 0
-    with pytest.raises(DataError, match="no bundle folder: --second-look is for bundles"):
+    with pytest.raises(DataError, match="no bundle folder: --second-look and --half-look are"):
         open_scorer(tmp_path / "model.keras", second_look=4)
 
 

@@ -78,6 +78,24 @@ def test_a_second_look_is_counted_and_repeats_to_the_byte(photos: Path, tmp_path
     assert first == second
 
 
+def test_a_look_at_half_size_is_counted_and_repeats_to_the_byte(tmp_path: Path) -> None:
+    """The same wall sharp and blurred: one frame of two is looked at again."""
+    (tmp_path / "photos").mkdir()
+    for name, sigma in (("a", 0.5), ("b", 3.0)):
+        cv2.imwrite(str(tmp_path / "photos" / f"{name}.png"), cv2.GaussianBlur(concrete()[..., ::-1], (0, 0), sigma))
+    config = tmp_path / "half.toml"
+    config.write_text('[masks]\nunsigned = "allow"\nhalf_look = "blurred"\n', encoding="utf-8")
+    bundle = str(ROOT / "tests" / "masks" / "fixtures" / "pixel")
+    for name, more in (("none", []), ("one", ["--config", str(config)]), ("two", ["--config", str(config)])):
+        assert main(["replay", str(tmp_path / "photos"), "--out", str(tmp_path / name), "--bundle", bundle, *more]) == 0
+    looks = [summary(tmp_path / name)["second_looks"] for name in ("none", "one", "two")]
+    assert looks[0] == 0
+    assert looks[1] == looks[2] > 0
+    first, second = ((tmp_path / name / "detections.jsonl").read_bytes() for name in ("one", "two"))
+    assert first
+    assert first == second
+
+
 def test_video(tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (320, 240))

@@ -1,0 +1,68 @@
+"""A look at half size: a frame that is blurred is shown to the network once more, shrunk, and the surer answer counts.
+
+A crack that motion smears is at half size as sharp as the network's training had it. Only frames whose measured blur is
+``BLURRED_PX`` or more are looked at again; all others keep their mask. What was measured before these numbers were
+chosen stands in docs/accuracy.md. The same frame always gets the same mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from edge.frames import RGB, sharpness
+from edge.masks import tiles
+from edge.masks.preprocess import UInt8, upsample
+from edge.masks.second import Look
+
+BLURRED_PX = 1.5
+"""Gaussian sigma of the blur in the worse direction, as edge/frames/sharpness.py measures it."""
+MARGIN = 2.0
+"""The answer at half size counts this much less, logits: it fires on more of what is no crack."""
+
+
+class HalfLook:
+    """Looks at blurred frames again; used by one thread."""
+
+    def __init__(self, height_px: int, width_px: int, overlap_px: int, scale: float, lines: Sequence[bool]) -> None:
+        """``height_px`` and ``width_px``: of the network's input; tiles overlap by ``overlap_px``.
+
+        ``scale``: logits of one code; ``lines``: for each class whether it is measured as lines, others keep their
+        answer.
+        """
+        self._input = (height_px, width_px)
+        self._overlap_px = overlap_px
+        self._margin = round(MARGIN / scale)
+        self._lines = [index for index, line in enumerate(lines) if line]
+        self._mosaics: list[tiles.Mosaic] = []
+
+    def improve(self, rgb: RGB, codes: Sequence[UInt8], look: Look) -> int:
+        """Raise ``codes``, uint8 (H, W) of each class, in place, where half size sees more; ``rgb`` (H, W, 3) is sRGB.
+
+        Returns how many runs of the network it took; 0 for a frame that is sharp, or whose blur is unknown.
+        """
+        blur_px = sharpness.measure(rgb, "srgb").blur_px
+        if blur_px is None or blur_px < BLURRED_PX or not self._lines:
+            return 0
+        height_px, width_px = (max(1, round(size / 2)) for size in rgb.shape[:2])
+        small = np.asarray(cv2.resize(rgb, (width_px, height_px), interpolation=cv2.INTER_AREA), np.uint8)
+        for index, joined in zip(self._lines, self._answers(small, look), strict=True):
+            seen = upsample(joined, *rgb.shape[:2])
+            np.maximum(codes[index], cv2.subtract(seen, np.full_like(seen, self._margin)), out=codes[index])
+        return len(self._mosaics[0].tiles)
+
+    def _answers(self, small: RGB, look: Look) -> list[UInt8]:
+        """Codes of ``small`` (h, w, 3), for each class of lines."""
+        height_px, width_px = small.shape[:2]
+        if not self._mosaics or (self._mosaics[0].height_px, self._mosaics[0].width_px) != (height_px, width_px):
+            plan = tiles.plan(height_px, width_px, *self._input, self._overlap_px)
+            self._mosaics = [tiles.Mosaic(plan) for _ in self._lines]
+        found = [np.empty((height_px, width_px), np.uint8) for _ in self._lines]
+        for tile in self._mosaics[0].tiles:
+            rows, columns = tile.rows, tile.columns
+            answer = look(small[rows.start_px :, columns.start_px :][: rows.size_px, : columns.size_px])
+            for index, mosaic, joined in zip(self._lines, self._mosaics, found, strict=True):
+                mosaic.add(tile, answer[index], joined)
+        return found

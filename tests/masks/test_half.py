@@ -1,0 +1,105 @@
+"""The look at half size: which frames get one, what it may change, and that a frame always gets the same mask.
+
+The network here answers each pixel by its red, so that what a shrunk picture must say is known.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.frames import Frame
+from edge.masks.half import MARGIN, HalfLook
+from edge.masks.litert import Options, open_segmenter
+
+INPUT, OVERLAP = (96, 144), 24
+SCALE = 0.25
+LESS = 8
+"""MARGIN in codes of SCALE."""
+
+
+class Red:
+    """Answers each pixel by its red, for every class; keeps how large the pictures were."""
+
+    def __init__(self, classes: int = 1) -> None:
+        self.shown: list[tuple[int, int]] = []
+        self._codes = np.zeros((classes, *INPUT), np.uint8)
+
+    def __call__(self, rgb: np.ndarray) -> list[np.ndarray]:
+        self.shown.append(rgb.shape[:2])
+        self._codes[:] = 0
+        self._codes[:, : rgb.shape[0], : rgb.shape[1]] = rgb[..., 0]
+        return list(self._codes)
+
+
+def wall(height: int, width: int, sigma: float) -> np.ndarray:
+    """Grains of three pixels, blurred by a Gaussian."""
+    rng = np.random.default_rng(3)
+    grain = cv2.resize(rng.random((height // 3 + 1, width // 3 + 1)), (width, height), interpolation=cv2.INTER_NEAREST)
+    soft = cv2.GaussianBlur(80 + 90 * grain, (0, 0), sigma)
+    return np.rint(soft).astype(np.uint8)[..., None].repeat(3, axis=2)
+
+
+def half(classes: int = 1) -> HalfLook:
+    return HalfLook(*INPUT, OVERLAP, SCALE, [True] * classes)
+
+
+def test_a_sharp_frame_and_one_without_an_edge_keep_their_answer() -> None:
+    assert LESS * SCALE == MARGIN
+    for rgb in (wall(200, 300, 0.6), np.full((200, 300, 3), 90, np.uint8), wall(2, 3, 4.0)):
+        codes, red = np.full(rgb.shape[:2], 100, np.uint8), Red()
+        assert half().improve(rgb, [codes], red) == 0
+        assert red.shown == []
+        assert (codes == 100).all()
+
+
+@pytest.mark.parametrize(("height", "width", "runs"), [(180, 260, 1), (181, 263, 1), (400, 500, 6)])
+def test_a_blurred_frame_takes_the_surer_answer_and_half_size_counts_less(height: int, width: int, runs: int) -> None:
+    rgb, red = wall(height, width, 3.0), Red()
+    codes = np.where(np.arange(width) < width // 2, 0, 255).astype(np.uint8)[None].repeat(height, axis=0)
+    assert half().improve(rgb, [codes], red) == len(red.shown) == runs
+    assert all(high <= INPUT[0] and wide <= INPUT[1] for high, wide in red.shown)
+    # A picture blurred by 3 px loses next to nothing when it is shrunk and enlarged.
+    off = codes[:, : width // 2].astype(int) - (rgb[:, : width // 2, 0].astype(int) - LESS)
+    assert np.abs(off[4:-4, 4:-4]).max() <= 6
+    assert (codes[:, width // 2 :] == 255).all(), "what the first look sees is never taken away"
+
+
+def test_only_lines_are_looked_at_again() -> None:
+    areas, lines = np.zeros((2, 180, 260), np.uint8)
+    assert HalfLook(*INPUT, OVERLAP, SCALE, [False, True]).improve(wall(180, 260, 3.0), [areas, lines], Red(2)) == 1
+    assert not areas.any()
+    assert lines.any()
+    assert HalfLook(*INPUT, OVERLAP, SCALE, [False]).improve(wall(180, 260, 3.0), [areas], Red()) == 0
+
+
+@pytest.mark.parametrize("size", [(40, 60), (150, 222)])
+def test_a_segmenter_counts_it_and_repeats_itself(fixtures, clock, size: tuple[int, int]) -> None:
+    usual = Options(unsigned="allow", bundle=fixtures / "pixel", threads=1, largest_tile=0)
+    asked = Options(unsigned="allow", bundle=fixtures / "pixel", threads=1, half_look="blurred")
+    frames = [
+        Frame(seq=i, exposed_ns=0, exposure_us=None, rgb=wall(*size, sigma)) for i, sigma in enumerate((3.0, 3.0, 0.6))
+    ]
+    with open_segmenter(usual, clock) as one, open_segmenter(asked, clock) as other:
+        plain, sharp = one.segment(frames[0]), one.segment(frames[2])
+        first, again, kept = (other.segment(frame) for frame in frames)
+    assert plain.second_looks == kept.second_looks == 0
+    assert first.second_looks == again.second_looks >= 1
+    np.testing.assert_array_equal(first.classes[0].score, again.classes[0].score)
+    np.testing.assert_array_equal(kept.classes[0].score, sharp.classes[0].score)
+    assert (first.classes[0].score >= plain.classes[0].score).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"half_look": "always"}, "half_look is off or blurred"),
+        ({"half_look": "blurred", "budget_ms": 80.0}, "leave out budget_ms and second_look"),
+        ({"half_look": "blurred", "second_look": 4}, "leave out budget_ms and second_look"),
+        ({"half_look": "blurred", "source": "lores"}, "source is main"),
+    ],
+)
+def test_what_cannot_be_is_refused(options, words) -> None:
+    with pytest.raises(ValueError, match=words):
+        Options(**options)
