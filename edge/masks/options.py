@@ -44,8 +44,8 @@ class NetworkOptions:
     """Runs of the network that a frame may take beside its tiles, to look again, enlarged, where the first look leaves
     doubt (edge/masks/second.py); 0 = none."""
     half_look: Half = "off"
-    """``blurred``: a frame that is measurably blurred is looked at once more, at half size, for a quarter more of the
-    network's time (edge/masks/half.py); ``off``: none is."""
+    """``blurred``: a frame that is measurably blurred is looked at once more, at half size, for about a third more of
+    the network's time (edge/masks/half.py); ``off``: none is."""
 
     def __post_init__(self) -> None:
         if self.threads < 1:
