@@ -82,7 +82,7 @@ def _noise(patches: npt.NDArray[np.float32]) -> float:
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     found = np.abs(cv2.filter2D(_stacked(patches), -1, kernel)).reshape(patches.shape)
     inner = found[:, 1:-1, 1:-1].mean(axis=(1, 2)) * (np.sqrt(np.pi / 2) / 6)
-    return float(np.percentile(inner, 25))
+    return _quantile(inner, 0.25)
 
 
 def _blur_px(patches: npt.NDArray[np.float32], noise: float) -> float | None:
@@ -101,13 +101,21 @@ def _blur_px(patches: npt.NDArray[np.float32], noise: float) -> float | None:
         strong = _strongest(dull, count, floor)
         if strong.size < count // 4:
             continue
-        ratio = float(np.median(np.abs(sharp[strong]) / dull[strong]))
+        ratio = _quantile(np.abs(sharp[strong]) / dull[strong], 0.5)
         if ratio <= 1.0:
             return None
         calmed = _AGAIN_PX / np.sqrt(ratio**2 - 1)
         blur = float(np.sqrt(max(0.0, calmed**2 - _CALM_PX**2)))
         worst = blur if worst is None else max(worst, blur)
     return worst if worst is None or worst <= _BLURRED_MOST_PX else None
+
+
+def _quantile(values: npt.NDArray[np.floating], share: float) -> float:
+    """As ``np.quantile`` of some values (N,), which takes ten times as long for so few."""
+    ordered = np.sort(values)
+    place = share * (len(ordered) - 1)
+    low, high = float(ordered[int(place)]), float(ordered[min(int(place) + 1, len(ordered) - 1)])
+    return low + (high - low) * (place - int(place))
 
 
 def _strongest(slopes: npt.NDArray[np.float32], count: int, floor: float) -> npt.NDArray[np.intp]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.frames import sharpness
-from edge.frames.sharpness import Sharpness, _strongest
+from edge.frames.sharpness import Sharpness, _quantile, _strongest
 from edge.navigation import Attitude, NavState, nowhere
 from edge.surface import coverage as room
 from edge.surface.coverage import Coverage
@@ -207,3 +207,9 @@ def test_the_strongest_slopes_are_those_of_a_full_sort(slopes: list[float], coun
     count = min(count, len(values))
     least = max(float(np.sort(values)[-count]), floor)
     np.testing.assert_array_equal(_strongest(values, count, floor), np.flatnonzero(values >= least))
+
+
+@given(st.lists(st.floats(-4, 4, width=32), min_size=1, max_size=50), st.floats(0, 1))
+def test_a_quantile_is_numpys(values: list[float], share: float) -> None:
+    array = np.array(values, np.float32)
+    assert _quantile(array, share) == pytest.approx(float(np.quantile(array.astype(np.float64), share)), abs=1e-5)
