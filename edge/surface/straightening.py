@@ -64,10 +64,10 @@ class Bend:
 
     def _moves_at(self, points: Points) -> npt.NDArray[np.float64]:
         """(N, 2, 3): what moves each of the points (N, 2)."""
-        square = ((points[:, None] - self.middles) ** 2).sum(axis=2)
+        square = (points[:, :1] - self.middles[:, 0]) ** 2 + (points[:, 1:] - self.middles[:, 1]) ** 2
         weight = np.exp((square.min(axis=1)[:, None] - square) / (2 * self.reach**2))
         weight /= weight.sum(axis=1)[:, None]
-        return np.asarray(np.einsum("nk,kij->nij", weight, self.moves[:, :2]), np.float64)
+        return np.asarray(weight @ self.moves[:, :2].reshape(-1, 6), np.float64).reshape(-1, 2, 3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
