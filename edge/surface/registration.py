@@ -38,9 +38,9 @@ SIZES = tuple(1.05**step for step in (-1, 1, -2, 2, -3, 3))
 error of 3 % in size, phase correlation hardly more; between the ends of a sway of 7 % to both sides lies a factor of
 1.15."""
 RESIZED_IN = 2
-LEFT_CHARTS = 1
-"""So many charts that were left may be gone on with: where each was left is looked for in every lost frame. With four,
-11 of 136 rendered pictures were found in one that has nothing in common with them."""
+LEFT_CHARTS = 4
+"""So many charts that were left may be gone on with: where each was left is looked for in every lost frame, and found
+where the grain agrees. Of 208 rendered pictures that share nothing two were found without that, none with it."""
 
 CHAIN_DRIFT = 1.6
 """The same where the chain is weighed against the pose: errors of its links add up in one direction, which noise alone
@@ -177,6 +177,8 @@ class Registrar:
                 to_key = self._resized(key, look, resumed=resumed)
             else:
                 to_key = self._follow(key, look, predicted, prediction, resumed=resumed)
+                if to_key is not None and resumed and not same_grain(key.look, look, to_key):
+                    continue
             if to_key is None:
                 continue
             if resumed:
