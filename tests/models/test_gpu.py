@@ -80,7 +80,7 @@ def packed(data: Path) -> tuple[Recipe, list[Packed]]:
 
 
 GPU_RECIPES = [f"gpu-{of}.toml" for of in ("research", "open", "research-2", "open-2")]
-RECIPES = [*GPU_RECIPES, "cpu-open.toml", "rule-open.toml"]
+RECIPES = [*GPU_RECIPES, "cpu-open.toml", "cpu-small.toml", "rule-open.toml"]
 
 
 @pytest.mark.parametrize("name", RECIPES)
