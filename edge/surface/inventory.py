@@ -267,9 +267,8 @@ class Inventory:
             kept.judgement.beyond = max(kept.judgement.beyond, entry.judgement.beyond)
             kept.first_seen = min(kept.first_seen, entry.first_seen)
             kept.best = max(kept.best, entry.best, key=lambda best: (best.evidence_sha256 is not None, best.quality))
-            for mine, other in ((kept.mm, entry.mm), (kept.px, entry.px)):
-                mine.weight, mine.total = mine.weight + other.weight, mine.total + other.total
-                mine.best_sigma = min(mine.best_sigma, other.best_sigma)
+            kept.mm.take(entry.mm)
+            kept.px.take(entry.px)
         return told
 
     def _due(self, in_sight: set[int]) -> list[CrackState]:

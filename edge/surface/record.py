@@ -28,29 +28,55 @@ best one's standard uncertainty."""
 
 @dataclass(slots=True)
 class Widths:
-    """Inverse-variance mean over views."""
+    """What the views of one crack say of its mean width, each for the length of it that it shows.
+
+    Views that measured it are weighed by inverse variance times that length: what was measured on a short part of a
+    crack, a wide rim that proved to belong to it above all, says little of the rest.
+    """
 
     weight: float = 0.0
+    """Sum of length over variance, ..."""
     total: float = 0.0
+    """... of that times the width, ..."""
+    square: float = 0.0
+    """... and of length squared over variance: the variance of the weighted mean is this over ``weight`` squared."""
     best_sigma: float = math.inf
     at_most: float | None = None
+    stated_px: float = 0.0
+    """Length that views measured the width of, pixels of the views, all added up."""
+    bounded_px: float = 0.0
+    """The same of views that gave an upper bound."""
 
-    def add(self, value: float, sigma: float) -> None:
-        """One view's value and standard uncertainty."""
-        weight = 1 / max(sigma, 1e-6) ** 2
-        self.weight, self.total = self.weight + weight, self.total + weight * value
+    def add(self, value: float, sigma: float, length_px: float) -> None:
+        """One view's value and standard uncertainty; ``length_px`` is more than 0."""
+        precision = 1 / max(sigma, 1e-6) ** 2
+        self.weight, self.total = self.weight + length_px * precision, self.total + length_px * precision * value
+        self.square += length_px**2 * precision
         self.best_sigma = min(self.best_sigma, sigma)
+        self.stated_px += length_px
 
-    def bound(self, value: float) -> None:
+    def bound(self, value: float, length_px: float) -> None:
         """One view's upper bound."""
         self.at_most = value if self.at_most is None else min(self.at_most, value)
+        self.bounded_px += length_px
+
+    def take(self, other: Widths) -> None:
+        """Add what the views of another line said, that proved to be a part of this crack."""
+        self.weight, self.total, self.square = (
+            self.weight + other.weight, self.total + other.total, self.square + other.square,
+        )  # fmt: skip
+        self.best_sigma = min(self.best_sigma, other.best_sigma)
+        self.stated_px, self.bounded_px = self.stated_px + other.stated_px, self.bounded_px + other.bounded_px
+        if other.at_most is not None:
+            self.at_most = other.at_most if self.at_most is None else min(self.at_most, other.at_most)
 
     @property
     def mean(self) -> tuple[float, float] | None:
-        """Value and standard uncertainty; None where no view measured one."""
-        if not self.weight:
+        """Value and standard uncertainty; None where no view measured one, or where most of what was seen of the crack
+        was too narrow to be measured: then the bound is what is known."""
+        if not self.weight or self.bounded_px > self.stated_px:
             return None
-        return self.total / self.weight, max(1 / math.sqrt(self.weight), CORRELATED * self.best_sigma)
+        return self.total / self.weight, max(math.sqrt(self.square) / self.weight, CORRELATED * self.best_sigma)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,15 +166,17 @@ class Entry:
 
 def measure(entry: Entry, crack: Crack, size: CrackSize | None) -> None:
     """Weigh in what one view measured of the crack's width."""
-    sigma_px = crack.width_sigma_px if crack.width_sigma_px is not None else 1.0
+    sigma_px, length_px = crack.width_sigma_px if crack.width_sigma_px is not None else 1.0, max(1.0, crack.length_px)
     if crack.width_at_most_px is None:
-        entry.px.add(float(crack.width_px.mean()), sigma_px)
+        entry.px.add(float(crack.width_px.mean()), sigma_px, length_px)
+    else:
+        entry.px.bound(crack.width_at_most_px, length_px)
     if size is None:
         return
     if size.width_mm is not None and size.width_sigma_mm is not None:
-        entry.mm.add(size.width_mm, size.width_sigma_mm)
+        entry.mm.add(size.width_mm, size.width_sigma_mm, length_px)
     elif size.width_at_most_mm is not None:
-        entry.mm.bound(size.width_at_most_mm)
+        entry.mm.bound(size.width_at_most_mm, length_px)
 
 
 def length_sigma_mm(line: Line, length_mm: float) -> float:

@@ -28,7 +28,7 @@ from edge.surface.judgement import Judgement
 from edge.surface.lines import Line
 from edge.surface.record import Entry, Told, Widths
 
-VERSION = 3
+VERSION = 4
 KEYFRAMES = 4
 NUMBERS_MARGIN = 1000
 """So many numbers are passed over: lines that began after the writing had them."""
@@ -127,7 +127,10 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "best": [best.frame_seq, best.frame_name, best.evidence_sha256, best.quality, best.gsd_mm_per_px],
         "score": entry.score,
         "unit_per_px": entry.unit_per_px,
-        "widths": [[one.weight, one.total, min(one.best_sigma, 1e9), one.at_most] for one in (entry.mm, entry.px)],
+        "widths": [
+            [one.weight, one.total, one.square, min(one.best_sigma, 1e9), one.at_most, one.stated_px, one.bounded_px]
+            for one in (entry.mm, entry.px)
+        ],
         "revision": entry.revision,
         "told": None if entry.told is None else entry.told[:3],
     }
