@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("tensorflow")
 ROOT = Path(__file__).parents[2]
-# Said before TensorFlow reads any setting, by the library it logs with; of oneDNN on processors alone that it is on for.
+# Said before TensorFlow reads any setting, by the library it logs with; of oneDNN only where it is on.
 UNAVOIDABLE = (
     "WARNING: All log messages before absl::InitializeLog()", "cudart_stub.cc", "oneDNN custom operations are on",
 )  # fmt: skip
