@@ -31,6 +31,11 @@ def add(commands: Any) -> None:
     take.add_argument("weights", type=Path, help="NAME.npz or seen-NAME.npz, with log.jsonl beside it")
     take.add_argument("--data", type=Path, required=True, help="folder that image folders are relative to")
     take.add_argument("--out", type=Path, required=True, help="path without suffix")
+    take.add_argument(
+        "--mix",
+        metavar="FILE.npz=SHARE",
+        help="take the mean with other weights of this network, best those it started from",
+    )
     take.set_defaults(run=_take)
     sites = commands.add_parser(
         "sites",
@@ -138,7 +143,14 @@ def _take(arguments: argparse.Namespace) -> int:
 
     name = arguments.weights.stem.removeprefix("seen-")
     recipe = load_recipe(arguments.recipe)
-    record = take(recipe, arguments.recipe.name, arguments.data, arguments.weights, name, arguments.out)
+    mixed = None
+    if arguments.mix is not None:
+        path, _, share = arguments.mix.rpartition("=")
+        try:
+            mixed = Path(path), float(share)
+        except ValueError as error:
+            raise DataError(f"--mix {arguments.mix}: give FILE.npz=SHARE, such as start.npz=0.4.") from error
+    record = take(recipe, arguments.recipe.name, arguments.data, arguments.weights, name, arguments.out, mixed)
     print(json.dumps({key: record[key] for key in ("parameters", "gmac_512", "steps", "minutes")}))
     return EXIT_DONE
 

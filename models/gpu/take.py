@@ -15,7 +15,7 @@ from models.checkpoint import replacing
 from models.data import content_hash
 from models.gpu.pack import select
 from models.gpu.recipe import Recipe
-from models.gpu.transfer import to_keras
+from models.gpu.transfer import Arrays, to_keras
 from models.record import versions
 from models.unet import SIZES, fast_unet, gmac
 
@@ -23,11 +23,16 @@ SIDE_PX = 256
 """Weights fit any size; this one is only built to hold them."""
 
 
-def take(recipe: Recipe, recipe_name: str, root: Path, weights: Path, name: str, out: Path) -> dict[str, Any]:
+def take(
+    recipe: Recipe, recipe_name: str, root: Path, weights: Path, name: str, out: Path,
+    mixed: tuple[Path, float] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Write `out`.weights.h5 and `out`.json from `weights`, a `.npz` of the student `name`; returns the record.
 
     `root` is the folder of the data, which the record describes by counts and hashes. Where the weights are those of
     the first half (`seen-` before their name), the held-out pictures stand under `held`, else they count as trained on.
+    `mixed`: other weights of the same network, those that it started from above all, and their share, 0 to 1, of a mean
+    tensor by tensor; such a mean often keeps what the start knew beside what was learned (Wortsman et al. 2022).
     Raises DataError where the recipe has no such student or the weights are another's.
     """
     import keras
@@ -38,8 +43,10 @@ def take(recipe: Recipe, recipe_name: str, root: Path, weights: Path, name: str,
     size = SIZES[chosen[0].kind]
     model = fast_unet(SIDE_PX, SIDE_PX, size=size, dtype="float32")
     try:
-        with np.load(weights) as arrays:
-            to_keras({key: arrays[key] for key in arrays.files}, model)
+        arrays = _read(weights)
+        if mixed is not None:
+            arrays = _mean(arrays, _read(mixed[0]), mixed[1])
+        to_keras(arrays, model)
     except (OSError, ValueError) as error:
         raise DataError(f"{weights} cannot be read as weights of a student; copy it again.") from error
     small = fast_unet(SIDE_PX, SIDE_PX, size=size, dtype="float16")
@@ -48,9 +55,27 @@ def take(recipe: Recipe, recipe_name: str, root: Path, weights: Path, name: str,
     with replacing(out.with_name(f"{out.name}.weights.h5")) as part:
         small.save_weights(part)
     record = _record(recipe, recipe_name, root, weights, chosen[0].kind, model, keras.version())
+    if mixed is not None:
+        record["mixed"] = {"with": mixed[0].stem, "share": mixed[1]}
     with replacing(out.with_name(f"{out.name}.json")) as part:
         part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return record
+
+
+def _read(path: Path) -> Arrays:
+    with np.load(path) as arrays:
+        return {key: arrays[key] for key in arrays.files}
+
+
+def _mean(arrays: Arrays, others: Arrays, share: float) -> Arrays:
+    if not 0 <= share <= 1:
+        raise DataError(f"The share of the other weights is {share}; it is 0 to 1.")
+    if {key: value.shape for key, value in arrays.items()} != {key: value.shape for key, value in others.items()}:
+        raise DataError("The weights to mix with are another network's; give those that the student started from.")
+    return {
+        key: (1 - share) * value.astype(np.float32) + share * others[key].astype(np.float32)
+        for key, value in arrays.items()
+    }
 
 
 def _record(

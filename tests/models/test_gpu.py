@@ -249,6 +249,28 @@ FROZEN = """
     Training(recipe, inputs, bank, scenes, out, journal).half("seen", 15.0, first=True)
 """
 
+MIXED = """
+    import sys
+    import numpy as np
+    from pathlib import Path
+    from models.cli import main
+    data, a, b = map(Path, sys.argv[1:])
+    common = ["gpu-take", str(data / "recipe.toml"), str(a), "--data", str(data), "--out"]
+    assert main([*common, str(data / "mixed"), "--mix", f"{b}=0.25"]) == 0
+    from models.gpu.transfer import from_keras
+    from models.unet import SIZES, fast_unet
+    model = fast_unet(256, 256, size=SIZES["fast_unet_s"])
+    model.load_weights(data / "mixed.weights.h5")
+    with np.load(a) as one, np.load(b) as two:
+        assert any(np.abs(one[key].astype(float) - two[key]).max() > 0.01 for key in one.files)
+        for key, value in from_keras(model).items():
+            mean = 0.75 * one[key].astype(np.float64) + 0.25 * two[key].astype(np.float64)
+            np.testing.assert_allclose(value, mean, rtol=2e-3, atol=1e-3)
+    for wrong in (f"{b}=2", f"{b}", f"{data / 'things.npz'}=0.5"):
+        assert main([*common, str(data / "wrong"), "--mix", wrong]) == 2
+    assert not (data / "wrong.json").exists()
+"""
+
 # A GPU is lent for minutes, on a machine that has PyTorch, NumPy and OpenCV and no network.
 BARE = """
     import builtins, sys
@@ -401,6 +423,8 @@ def test_a_run_leaves_weights_that_keras_takes(data: Path) -> None:
             "gpu-take", str(data / "recipe.toml"), str(data / "out" / f"{name}.npz"), "--data", str(data),
             "--out", str(data / "taken" / name),
         )  # fmt: skip
+    halves = [data / "out" / f"{name}.npz" for name in ("seen-small", "small")]
+    _python(MIXED, str(data), *map(str, halves))
     seen, whole = (json.loads((data / "taken" / f"{name}.json").read_text()) for name in ("seen-small", "small"))
     assert seen["train"]["cracked"]["images"] + seen["held"]["cracked"]["images"] == 6
     assert whole["train"]["cracked"]["images"] == 6
