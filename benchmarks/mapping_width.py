@@ -1,14 +1,15 @@
 """How true stated widths are: cracks of known width through the tracing, in every way that a camera shows them.
 
 The pictures are made by benchmarks/width_scenes.py, which shares nothing with the package. Cracks are measured where
-the true mask says that they are, and where the network of a bundle says so. The seeds that constants were fitted on (0
-to 9) are not used here.
+the true mask says that they are, and where the network of a bundle says so; then on pictures in motion. The seeds that
+constants were fitted on (0 to 9) are not used here.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks import width_scenes as scenes
 from benchmarks.width_scenes import Look
@@ -35,6 +37,11 @@ QUALITIES = (None, 95, 80, 60)
 SHARPENINGS = (0.0, 0.5, 1.0, 1.5)
 FACTORS = ("contrast", "blur_px", "noise", "jpeg", "sharpen", "srgb", "shape")
 TEXTURE = 0.01
+MOTIONS_PX = (0, 4, 8, 12, 16)
+MOVED = ("straight", "wavy")
+ANGLES_DEG = (0, 30, 60, 90)
+GRAINS = (0.04, 0.08, 0.16)
+"""``texture`` of the pictures in motion. Read alike, the grain of real surfaces is 0.05 (one in ten) to 0.3."""
 FEW = 8
 NEAR_PX = 3.0
 """A centreline of the network's mask belongs to a crack where half of it lies this near to the true one."""
@@ -47,7 +54,7 @@ class Reading:
     """One measured crack beside its truth."""
 
     source: str
-    """``true mask`` or ``network``."""
+    """``true mask``, ``network``, or ``motion``: the true mask on a picture in motion."""
     clean: bool
     shape: str
     look: Look
@@ -58,6 +65,8 @@ class Reading:
     at_most_px: float | None
     ms: float
     """Time of the tracing, one thread, over the cracks of its picture."""
+    angle_deg: float | None = None
+    """Between the crack and the motion, of the pictures that are there to show it; None: any other picture."""
 
     @property
     def stated(self) -> bool:
@@ -89,6 +98,8 @@ def measure(seeds: int = 6, bundle: Path | None = None, looks: int = 12) -> list
     ]
     with ProcessPoolExecutor() as pool:
         found = [one for some in pool.map(alone, jobs, chunksize=4) for one in some]
+        moves = [(FIRST_SEED + 2000 + k, width, shape) for k in range(seeds) for width in WIDTHS_PX for shape in MOVED]
+        found += [one for some in pool.map(moving, moves, chunksize=2) for one in some]
     if bundle is not None:
         options = litert.Options(bundle=bundle, threads=1, unsigned="allow")
         with litert.open_segmenter(options, SystemClock()) as segmenter:
@@ -124,12 +135,34 @@ def alone(job: tuple[int, float, str, int]) -> list[Reading]:
     for k in range(looks):
         clean = k < looks // 3
         look = _look(rng, clean)
-        score = np.where(crack, 204, 10).astype(np.uint8)
-        mask = ClassMask(_frame(share, look, rng), DamageClass("crack", 0.5, "line"), score, crack)
-        for one, ms in _traced(mask):
+        for one, ms in _traced(_true(_frame(share, look, rng), crack)):
             true_px = scenes.true_width(lines, one.path_px.astype(float))[0]
             out.append(_reading("true mask", clean, shape, look, width, true_px, one, ms))
     return out
+
+
+def moving(job: tuple[int, float, str]) -> list[Reading]:
+    """One crack, drawn once, photographed in motion: every length and angle, each under a look of its own."""
+    cv2.setNumThreads(1)
+    seed, width, shape = job
+    rng = np.random.default_rng([seed, round(10 * width), scenes.SHAPES.index(shape)])
+    lines = scenes.strokes(shape, width, rng)
+    share = scenes.coverage(lines)
+    crack = scenes.true_mask(lines, share)
+    along = lines[0].xy[-1] - lines[0].xy[0]
+    out = []
+    for motion_px, angle in itertools.product(MOTIONS_PX, ANGLES_DEG):
+        turned = math.atan2(along[1], along[0]) + math.radians(angle)
+        look = replace(_look(rng, False), texture=float(rng.choice(GRAINS)), motion_px=motion_px, motion_rad=turned)
+        for one, ms in _traced(_true(_frame(share, look, rng), crack)):
+            true_px = scenes.true_width(lines, one.path_px.astype(float))[0]
+            reading = _reading("motion", False, shape, look, width, true_px, one, ms)
+            out.append(replace(reading, angle_deg=angle))
+    return out
+
+
+def _true(frame: Frame, crack: npt.NDArray[np.bool_]) -> ClassMask:
+    return ClassMask(frame, DamageClass("crack", 0.5, "line"), np.where(crack, 204, 10).astype(np.uint8), crack)
 
 
 def _wall(seed: int, looks: int, segmenter: Segmenter) -> Iterator[Reading]:
@@ -184,6 +217,7 @@ def rows(found: Sequence[Reading]) -> list[Row]:
             side = [one for one in some if (one.drawn_px < 3) == narrow]
             for level, cell in _cells(side, functools.partial(_level, factor=factor)):
                 out.append(_row(f"{kind}, {'below 3' if narrow else '3 and more'} px, {factor} {level}", cell))
+    out += motion_rows([one for one in found if one.source == "motion"])
     ms = [one.ms for one in found if one.source == "network"] or [one.ms for one in found]
     out.append(
         Row(
@@ -191,6 +225,19 @@ def rows(found: Sequence[Reading]) -> list[Row]:
         )
     )
     return out
+
+
+def motion_rows(found: Sequence[Reading]) -> list[Row]:
+    """One row for each length of motion and angle to the crack, then for each length and grain."""
+    out = []
+    for motion_px, some in _cells(found, lambda one: one.look.motion_px):
+        out += [_row(f"motion {motion_px} px, {angle} deg to the crack", c) for angle, c in _cells(some, _angle)]
+        out += [_row(f"motion {motion_px} px, grain {grain}", c) for grain, c in _cells(some, lambda o: o.look.texture)]
+    return out
+
+
+def _angle(one: Reading) -> object:
+    return one.angle_deg
 
 
 def _level(one: Reading, factor: str) -> object:

@@ -1,8 +1,8 @@
 """Pictures of cracks whose width is known, made without any code of the package.
 
 A crack is the set of points closer to its centreline than half its width. Every pixel takes the share of its area that
-lies in it, in linear light; the lens blurs that light, the sensor adds noise to it, and only then comes what a camera
-does to make a picture: the sRGB curve, sharpening by an unsharp mask, rounding to 8 bits, JPEG.
+lies in it, in linear light; the lens and a moving camera blur that light, the sensor adds noise to it, and only then
+comes what a camera does to make a picture: the sRGB curve, sharpening by an unsharp mask, rounding to 8 bits, JPEG.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
+
+from models.blur import motion_kernel
 
 Floats = npt.NDArray[np.float64]
 UInt8 = npt.NDArray[np.uint8]
@@ -49,6 +51,10 @@ class Look:
     """Light of the surface, 1 is white."""
     texture: float = 0.0
     """Deviation of the surface's own brightness, a share."""
+    motion_px: float = 0.0
+    """Straight way of the picture on the sensor during the exposure."""
+    motion_rad: float = 0.0
+    """Its direction, from x towards y."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,9 @@ def photograph(share: Floats, look: Look, rng: np.random.Generator) -> UInt8:
         grain = sum(_blurred(rng.standard_normal(share.shape), sigma, unit=True) for sigma in (0.8, 2.5, 8.0))
         light = light * (1 + look.texture * grain / np.sqrt(3))
     light = _blurred(light, look.blur_px)
+    if look.motion_px:
+        way = motion_kernel(look.motion_px, look.motion_rad).astype(np.float64)
+        light = np.asarray(cv2.filter2D(light, -1, way, borderType=cv2.BORDER_REFLECT_101), np.float64)
     if look.noise:
         slope = (
             1.0
