@@ -12,7 +12,7 @@ from models.config import load_config
 CONFIGS = Path(__file__).parents[2] / "models" / "configs"
 
 
-TRAININGS = sorted(path for path in CONFIGS.glob("*.toml") if not path.name.startswith(("gpu-", "rule-")))
+TRAININGS = sorted(path for path in CONFIGS.glob("*.toml") if not path.name.startswith(("gpu-", "cpu-", "rule-")))
 
 
 @pytest.mark.parametrize("path", TRAININGS, ids=lambda path: path.stem)
