@@ -20,7 +20,7 @@ LESS = 8
 
 
 class Red:
-    """Answers each pixel by its red, for every class; keeps how large the pictures were."""
+    """Its answer for each pixel, in every class, is the red of that pixel; it remembers the sizes of the pictures."""
 
     def __init__(self, classes: int = 1) -> None:
         self.shown: list[tuple[int, int]] = []

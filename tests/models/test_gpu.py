@@ -330,47 +330,8 @@ PIECES = """
             assert net(torch.zeros(1, 3, 64, 96)).shape == (1, 1, 64, 96)
 """
 
-POOL = """
-    import numpy as np, torch
-    from models.gpu import light
-    from models.gpu.pool import FIRST_BATCHES, Pool
-    from models.gpu.scenes import CLEAN_WEIGHT, Batch
-    light.change = lambda rng, rgb, gentle: rgb
-    made = []
 
-    class Numbered:  # crop number n: red says which it is, green where its crack is; odd ones lie on sound ground
-        def unlit(self, count, size):
-            which = torch.arange(len(made), len(made) + count, dtype=torch.float32).reshape(-1, 1, 1, 1)
-            made.extend(which.flatten().int().tolist())
-            crack = torch.zeros(count, 1, size, size)
-            crack[:, 0, 3, :20] = 1
-            rgb = torch.cat([which.expand(count, 1, size, size), crack * 255, crack], 1)
-            weight = torch.where(which % 2 == 1, CLEAN_WEIGHT, 1.0).expand_as(crack)
-            return Batch(rgb=rgb, crack=crack, weight=weight), np.zeros(count, bool)
-
-    batch_size, capacity, reuse, looked = 4, 100, 5, []
-    def answer(rgb):  # a teacher that sees a crack everywhere
-        looked.append(len(rgb))
-        return torch.ones_like(rgb[:, :1])
-    pool = Pool(Numbered(), answer, 32, capacity, reuse, seed=0)
-    used = {}
-    for _ in range(200):
-        batch, target = pool.draw(batch_size)
-        number = (batch.rgb[:, 0] * 255).round().amax((1, 2)).int().tolist()
-        assert torch.equal((batch.rgb[:, 1:2] > 0.5).float(), batch.crack)  # label and picture are turned alike
-        assert batch.crack.sum((1, 2, 3)).eq(20).all()
-        for i, n in enumerate(number):
-            used[n] = used.get(n, 0) + 1
-        sure = (batch.weight == CLEAN_WEIGHT).amax((1, 2, 3))
-        assert target[~sure].eq(1).all()  # where nobody is sure the teacher is believed
-        assert target[sure].sum((1, 2, 3)).eq(22 * 5).all()  # on sound ground only within 2 px of the crack laid there
-    assert sum(looked) == len(made) == FIRST_BATCHES * batch_size + 200 * batch_size // reuse == 240
-    past = [used.get(n, 0) for n in range(100, 140)]  # those that came after the first and have left again
-    assert abs(sum(past) / len(past) - reuse) < 1, sum(past) / len(past)
-"""
-
-
-def _python(code: str, *arguments: str) -> None:
+def run_python(code: str, *arguments: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), *arguments],
         cwd=ROOT, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, capture_output=True, text=True, check=False,
@@ -380,29 +341,24 @@ def _python(code: str, *arguments: str) -> None:
 
 @needs_torch
 def test_networks_answer_alike_in_both_frameworks() -> None:
-    _python(PARITY)
+    run_python(PARITY)
 
 
 @needs_torch
 def test_a_run_needs_pytorch_numpy_and_opencv_alone() -> None:
-    _python(BARE)
+    run_python(BARE)
 
 
 @needs_torch
 def test_edges_carry_their_labels_and_peaks_cost_on_sound_crops_alone() -> None:
-    _python(PIECES)
-
-
-@needs_torch
-def test_crops_are_used_as_often_as_asked_and_known_ground_is_believed_before_the_teacher() -> None:
-    _python(POOL)
+    run_python(PIECES)
 
 
 @needs_torch
 def test_a_frozen_teacher_is_there_from_the_first_step(data: Path) -> None:
     packed(data)
     code = RUN[: RUN.index("    inputs =")] + FROZEN
-    _python(code, str(data))
+    run_python(code, str(data))
     journal = [json.loads(line) for line in (data / "out" / "log.jsonl").read_text().splitlines()]
     assert {line["network"] for line in journal if line.get("event") == "judged"} == {"small"}
     assert (data / "out" / "seen-small.npz").exists()
@@ -412,19 +368,19 @@ def test_a_frozen_teacher_is_there_from_the_first_step(data: Path) -> None:
 @needs_torch
 def test_a_run_leaves_weights_that_keras_takes(data: Path) -> None:
     packed(data)
-    _python(RUN, str(data))
+    run_python(RUN, str(data))
     journal = [json.loads(line) for line in (data / "out" / "log.jsonl").read_text().splitlines()]
     judged = [line for line in journal if line.get("event") == "judged"]
     assert {line["network"] for line in judged} == {"teacher", "small"}
     assert all(0 <= value <= 1 for line in judged for key in ("cracked", "sound") for value in line[key])
     for name in ("seen-small", "small"):
-        _python(
+        run_python(
             "from models.cli import main; import sys; raise SystemExit(main(sys.argv[1:]))",
             "gpu-take", str(data / "recipe.toml"), str(data / "out" / f"{name}.npz"), "--data", str(data),
             "--out", str(data / "taken" / name),
         )  # fmt: skip
     halves = [data / "out" / f"{name}.npz" for name in ("seen-small", "small")]
-    _python(MIXED, str(data), *map(str, halves))
+    run_python(MIXED, str(data), *map(str, halves))
     seen, whole = (json.loads((data / "taken" / f"{name}.json").read_text()) for name in ("seen-small", "small"))
     assert seen["train"]["cracked"]["images"] + seen["held"]["cracked"]["images"] == 6
     assert whole["train"]["cracked"]["images"] == 6
