@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 PATIENCE_S = 60.0  # for events that are certain to come; never waited out
+_AGAIN_S = 1.0  # between two signals to a broker that is to end
 
 
 def mosquitto_path() -> str:
@@ -91,10 +92,17 @@ class Broker:
     def _end(self, number: int) -> None:
         if self._process is None:
             return
-        self._process.send_signal(number)
-        if number != signal.SIGKILL:
-            self._process.send_signal(signal.SIGCONT)  # a frozen one would not see it
-        self._process.wait(PATIENCE_S)
+        # mosquitto forgets a SIGTERM that comes between its line "running" and its main loop: it sets "run" only then.
+        # So the signal is sent until it ends.
+        for _ in range(round(PATIENCE_S / _AGAIN_S)):
+            self._process.send_signal(number)
+            if number != signal.SIGKILL:
+                self._process.send_signal(signal.SIGCONT)  # a frozen one would not see it
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_AGAIN_S)
+                break
+        else:
+            pytest.fail(f"mosquitto has not ended {PATIENCE_S:.0f} s after signal {number}")
         assert self._reader is not None
         self._reader.join(PATIENCE_S)
         self._process = None
