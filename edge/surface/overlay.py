@@ -23,6 +23,8 @@ MIN_SHARED_PX = 24.0
 MIN_SHARE = 0.4
 """A centreline is a line seen again when they share at least MIN_SHARED_PX and this share of the shorter one's part in
 the frame."""
+DRAWN = 4
+"""Of a line so many points go to one stroke where it is drawn into a frame."""
 EDGE_PX = 12.0
 """Points nearer to the frame's edge than this were not fairly looked at."""
 
@@ -67,13 +69,19 @@ class Overlay:
         self._in_frame: dict[int, tuple[Points, npt.NDArray[np.bool_], float]] = {}
         self._labels = np.zeros((height // self.SHRINK + 1, width // self.SHRINK + 1), np.int32)
         thickness = max(1, round(2 * view.buffer_px / self.SHRINK))
+        # All lines at once: a line alone takes about as long as all of them.
+        xy = project(view.to_frame, np.concatenate([line.xy for line in lines] or [np.zeros((0, 2))]))
+        x, y = xy[:, 0], xy[:, 1]
+        inside = (x >= EDGE_PX) & (x < width - EDGE_PX) & (y >= EDGE_PX) & (y < height - EDGE_PX)
+        drawn = np.round(xy.clip(-1e4, 1e5) / self.SHRINK).astype(np.int32)
+        begin = 0
         for place, line in enumerate(lines):
-            xy = project(view.to_frame, line.xy)
-            inside = np.asarray(((xy >= EDGE_PX) & (xy < np.array([width, height]) - EDGE_PX)).all(axis=1), np.bool_)
-            step_px = line.step / view.placed.unit_per_px
-            self._in_frame[line.number] = xy, inside, step_px
-            drawn = np.round(xy.clip(-1e4, 1e5) / self.SHRINK).astype(np.int32)
-            cv2.polylines(self._labels, [drawn], False, place + 1, thickness)
+            part = slice(begin, begin + len(line.xy))
+            begin = part.stop
+            self._in_frame[line.number] = xy[part], inside[part], line.step / view.placed.unit_per_px
+            # Every DRAWN_th point and the last one: what is drawn only tells which lines are worth a closer look.
+            course = np.concatenate([drawn[part][::DRAWN], drawn[part][-1:]])
+            cv2.polylines(self._labels, [course], False, place + 1, thickness)
 
     def visible(self, line: Line) -> npt.NDArray[np.bool_]:
         """Which of the line's points the frame shows."""
@@ -110,14 +118,15 @@ class Overlay:
         there[:, 2] = 1
         square = seen.terms @ there.T
         limit = np.float32(self._view.buffer_px**2)
-        if np.count_nonzero(square.min(axis=1) <= limit) * SPACING_PX < MIN_SHARED_PX:
+        if np.count_nonzero((square <= limit).any(axis=1)) * SPACING_PX < MIN_SHARED_PX:
             return None
         course = directions(xy[max(0, first - REACH) : last + REACH])[near - max(0, first - REACH)]
         along = seen.heading @ course.astype(np.float32).T
         np.copyto(square, np.inf, where=np.abs(along) < _LEAST_COSINE)
         closest, nearest = square.argmin(axis=1), square.argmin(axis=0)
-        samples = np.flatnonzero(square.min(axis=1) <= limit)
-        lies = square.min(axis=0) <= limit
+        # What lies at a place found is read there: looking for the least once more takes longer.
+        samples = np.flatnonzero(square[seen.places, closest] <= limit)
+        lies = square[nearest, np.arange(len(near))] <= limit
         nodes, nearest = near[lies], nearest[lies]
         shorter = min(seen.count * SPACING_PX, float(np.count_nonzero(inside)) * step_px)
         if len(samples) * SPACING_PX < max(MIN_SHARED_PX, MIN_SHARE * shorter) or len(nodes) < 2:
@@ -134,6 +143,7 @@ class _Seen:
         self.middle = (low + high) / 2
         self._reach_x, self._reach_y = ((high - low) / 2 + buffer_px).tolist()
         self.heading = directions(seen).astype(np.float32)
+        self.places = np.arange(self.count)
         # Squared distances as |a|² + |b|² - 2 ab in one product of matrices: (x, y, |a|², 1) with (-2x, -2y, 1, |b|²).
         self.terms = np.empty((self.count, 4), np.float32)
         self.terms[:, :2] = seen - self.middle

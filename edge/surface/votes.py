@@ -56,7 +56,7 @@ class Votes:
         for a, b in pairwise(order):
             if a.line is b.line:
                 continue
-            both = len(np.intersect1d(a.samples, b.samples))
+            both = len(set(a.samples.tolist()).intersection(b.samples.tolist()))
             beyond = min(len(a.samples), len(b.samples)) - both
             end_to_end = _near_end(a) and _near_end(b) and beyond >= MIN_BEYOND
             doubled = both >= 0.6 * min(len(a.samples), len(b.samples))
