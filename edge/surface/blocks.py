@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from edge.surface.homography import Matrix, frame_corners, project, sane
+from edge.surface.homography import Matrix, frame_corners, put, sane
 from edge.surface.pictures import MIN_CORRELATION, MIN_DETAIL, Detail, Picture, alike, vertex
 
 INLIER_PX = 1.5
@@ -17,11 +19,16 @@ BLOCK_REACH_PX = 8
 BLOCK_RIDGE = 0.9
 """A block that fits nearly as well 4 pixels aside has texture in one direction only and says nothing."""
 MIN_BLOCKS = 4
-ENOUGH_BLOCKS = 8
+ENOUGH_BLOCKS = 6
 """So many blocks that agree, and most of those that were looked at, need no further check."""
+FIRST_BLOCKS = 8
+"""So many are looked at before the others."""
 RIM_PX = 0.5
 """A block may reach so far beyond the frame, small pixels. Without it the rim of frames that lie slightly turned is
 lost, and with it earlier passes that share no more than a rim: two of four flights got worse places by that."""
+AS_IT_IS = 0.02
+"""A block is moved before it is looked for only where turn and size differ by more than this: at its corners that is
+half a small pixel, and 1,000 pairs of pictures were as near to the truth with that as without."""
 HOPELESS = 0.2
 """Where less than this share of the first blocks is found, the others are not looked for."""
 
@@ -45,12 +52,7 @@ def by_blocks(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None
     back: Matrix = np.asarray(np.linalg.inv(guess), np.float64)
     tops, lefts = _starts(top_px, bottom_px, down), _starts(left_px, right_px, across)
     fields = _places(tops, lefts, (down, across), back, look.shape)
-    # Only what blocks may be cut out of is moved; what lies beyond the frame is 0, the mean of detail.
-    corner = np.array([[1.0, 0.0, left_px], [0.0, 1.0, top_px], [0.0, 0.0, 1.0]])
-    size = (right_px - left_px, bottom_px - top_px)
-    placed: Detail = np.asarray(
-        cv2.warpPerspective(look.detail, back @ corner, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP), np.float32
-    )
+    cut = _Cut(look.detail, guess, back, (down, across))
     field = reference.detail
     centres: list[complex] = []
     moves: list[complex] = []
@@ -58,13 +60,13 @@ def by_blocks(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None
     for places in fields:
         tried += len(places)
         for top, left in places:
-            y, x = top - top_px, left - left_px
-            move = _best_move(field, placed[y : y + down, x : x + across], top, left)
+            block, off = cut(top, left)
+            move = _best_move(field, block, top, left)
             if move is not None:
-                centres.append(complex(left + across / 2, top + down / 2))
-                moves.append(move)
+                centres.append(complex(left + (across - 1) / 2, top + (down - 1) / 2) + off)
+                moves.append(move - off)
         # Where hardly any is found the guess is wrong, and more of them would not be found either.
-        if tried >= ENOUGH_BLOCKS and len(moves) < HOPELESS * tried:
+        if tried >= FIRST_BLOCKS and len(moves) < HOPELESS * tried:
             return None
         # A few blocks say it all where most of them agree.
         if places is not fields[-1] and len(moves) < max(ENOUGH_BLOCKS, 0.7 * tried):
@@ -79,6 +81,38 @@ def by_blocks(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None
         if places is fields[-1] and alike(reference, look, found):
             return found
     return None
+
+
+class _Cut:
+    """Cuts blocks out of a frame where the guess has places of the reference."""
+
+    def __init__(self, detail: Detail, guess: Matrix, back: Matrix, size: tuple[int, int]) -> None:
+        self._detail, self._size, self._back = detail, size, back
+        self._there, self._here = guess.tolist(), back.tolist()
+        self._as_it_is = _bend(self._here, detail.shape) <= AS_IT_IS
+
+    def __call__(self, top: int, left: int) -> tuple[Detail, complex]:
+        """The block of the frame, (rows, columns), and how far (x + iy) from the place the guess has its middle."""
+        rows, columns = self._size
+        if not self._as_it_is:
+            corner = np.array([[1.0, 0.0, left], [0.0, 1.0, top], [0.0, 0.0, 1.0]])
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            # What lies beyond the frame is 0, the mean of detail.
+            moved = cv2.warpPerspective(self._detail, self._back @ corner, (columns, rows), flags=flags)
+            return np.asarray(moved, np.float32), 0j
+        half_x, half_y = (columns - 1) / 2, (rows - 1) / 2
+        x, y = put(self._here, left + half_x, top + half_y)
+        column = min(max(round(x - half_x), 0), self._detail.shape[1] - columns)
+        row = min(max(round(y - half_y), 0), self._detail.shape[0] - rows)
+        x, y = put(self._there, column + half_x, row + half_y)
+        return self._detail[row : row + rows, column : column + columns], complex(x - left - half_x, y - top - half_y)
+
+
+def _bend(rows: list[list[float]], shape: tuple[int, ...]) -> float:
+    """By how much a step of one pixel comes to differ, at most about, by turn, size and perspective."""
+    (a, b, _), (d, e, _), (g, h, i) = rows
+    perspective = abs(g) * shape[1] + abs(h) * shape[0]
+    return (max(abs(a - i) + abs(b), abs(d) + abs(e - i)) + perspective) / abs(i)
 
 
 def _motion_of(at: list[complex], by: list[complex], shape: tuple[int, int]) -> tuple[Matrix, int] | None:
@@ -136,8 +170,9 @@ def _similarity(at: list[complex], by: list[complex]) -> Matrix | None:
 def _rectangle(guess: Matrix, shape: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """Rows and columns, each first and one past the last, in which blocks may lie; None where too little is shared."""
     height, width = shape
-    corners = project(guess, frame_corners(shape)).astype(np.float32)
-    area, common = cv2.intersectConvexConvex(corners, frame_corners(shape).astype(np.float32))
+    frame, rows = _corners(shape), guess.tolist()
+    corners = np.array([put(rows, x, y) for x, y in frame.tolist()], np.float32)
+    area, common = cv2.intersectConvexConvex(corners, frame)
     if area <= 0:
         return None
     low, high = common.min(axis=(0, 1)).tolist(), common.max(axis=(0, 1)).tolist()
@@ -145,6 +180,11 @@ def _rectangle(guess: Matrix, shape: tuple[int, int]) -> tuple[tuple[int, int], 
     top, bottom = max(reach, math.ceil(low[1] - RIM_PX)), min(height - reach, math.floor(high[1] + RIM_PX) + 1)
     left, right = max(reach, math.ceil(low[0] - RIM_PX)), min(width - reach, math.floor(high[0] + RIM_PX) + 1)
     return None if min(bottom - top, right - left) < 16 else ((top, bottom), (left, right))
+
+
+@cache
+def _corners(shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    return frame_corners(shape).astype(np.float32)
 
 
 def _starts(first: int, last: int, size: int) -> list[int]:
@@ -159,24 +199,26 @@ def _places(
 ) -> tuple[list[tuple[int, int]], ...]:
     """Where blocks (top, left) lie that the frame fills: every other one of every other row, its black fields, all.
 
-    Of the first ENOUGH_BLOCKS come alone, the outermost, which tell turn and size best.
+    Of the first FIRST_BLOCKS come alone, the outermost, which tell turn and size best.
     """
-    y = np.array([(top, top + size[0] - 1) for top in tops], np.float64).reshape(-1, 1)
-    x = np.array([(left, left + size[1] - 1) for left in lefts], np.float64).reshape(1, -1)
+    y = np.array([(*tops, *(top + size[0] - 1 for top in tops))], np.float64).T
+    x = np.array([(*lefts, *(left + size[1] - 1 for left in lefts))], np.float64)
     (a, b, c), (d, e, f), (g, h, i) = back.tolist()
     w = g * x + (h * y + i)
     column, row = (a * x + (b * y + c)) / w, (d * x + (e * y + f)) / w
     last_x, last_y = shape[1] - 1 + RIM_PX, shape[0] - 1 + RIM_PX
     inside = (column >= -RIM_PX) & (column <= last_x) & (row >= -RIM_PX) & (row <= last_y)
-    filled = inside.reshape(len(tops), 2, len(lefts), 2).all(axis=(1, 3)).tolist()
+    upper, lower = inside[: len(tops)], inside[len(tops) :]
+    n = len(lefts)
+    filled = (upper[:, :n] & upper[:, n:] & lower[:, :n] & lower[:, n:]).tolist()
     fields: tuple[list[tuple[int, int]], ...] = [], [], []
-    for i, top in enumerate(tops):
-        for j, left in enumerate(lefts):
-            if filled[i][j]:
-                fields[2 if (i + j) % 2 else i % 2].append((top, left))
+    for j, (top, row_filled) in enumerate(zip(tops, filled, strict=True)):
+        for k, (left, full) in enumerate(zip(lefts, row_filled, strict=True)):
+            if full:
+                fields[2 if (j + k) % 2 else j % 2].append((top, left))
     y0, x0 = (tops[0] + tops[-1]) / 2, (lefts[0] + lefts[-1]) / 2
     first = sorted(fields[0], key=lambda place: -math.hypot(place[0] - y0, place[1] - x0))
-    return first[:ENOUGH_BLOCKS], first[ENOUGH_BLOCKS:], fields[1], fields[2]
+    return first[:FIRST_BLOCKS], first[FIRST_BLOCKS:], fields[1], fields[2]
 
 
 def _best_move(field: Detail, block: Detail, top: int, left: int) -> complex | None:

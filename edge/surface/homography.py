@@ -50,18 +50,18 @@ def shift(a: Matrix, b: Matrix, shape: tuple[int, ...]) -> float:
 
 def middle_of(matrix: Matrix, shape: tuple[int, ...]) -> tuple[float, float]:
     """Where a placement puts the middle of a frame."""
-    return _put(matrix.tolist(), shape[1] / 2, shape[0] / 2)
+    return put(matrix.tolist(), shape[1] / 2, shape[0] / 2)
 
 
 def scale_at(matrix: Matrix, shape: tuple[int, ...]) -> float:
     """Units per pixel at the middle of the frame."""
     rows, x, y = matrix.tolist(), shape[1] / 2, shape[0] / 2
-    (ox, oy), (rx, ry), (dx, dy) = _put(rows, x, y), _put(rows, x + 1, y), _put(rows, x, y + 1)
+    (ox, oy), (rx, ry), (dx, dy) = put(rows, x, y), put(rows, x + 1, y), put(rows, x, y + 1)
     return math.sqrt(abs((rx - ox) * (dy - oy) - (ry - oy) * (dx - ox))) or 1e-9
 
 
-def _put(rows: list[list[float]], x: float, y: float) -> tuple[float, float]:
-    """One point through a homography: numpy needs ten times as long for a single one."""
+def put(rows: list[list[float]], x: float, y: float) -> tuple[float, float]:
+    """One point through a homography, as ``Matrix.tolist`` gives it: numpy needs ten times as long for a single one."""
     (a, b, c), (d, e, f), (g, h, i) = rows
     w = g * x + h * y + i
     return (a * x + b * y + c) / w, (d * x + e * y + f) / w
