@@ -18,6 +18,8 @@ from edge.surface.straightening import Bend, Links, bend_of
 
 KEPT_KEYFRAMES = 400
 """Keyframes of earlier passes that are kept for recognition, about 25 MB; the oldest go first."""
+KEPT_DETAILS = 16
+"""So many older keyframes that were asked last keep their detail: the next new one asks most of them again."""
 RECENT = 4
 """So many of the newest keyframes are neighbours in the chain, which know nothing that the chain does not."""
 PIXEL_DRIFT = 0.8
@@ -80,6 +82,8 @@ class Keyframes:
         """Oldest first."""
         self._links = Links()
         self._straightened: dict[int, int] = {}
+        self._asked: deque[Key] = deque()
+        """Older keyframes with their detail, the one asked last at the end."""
 
     def keep(self, key: Key) -> None:
         """Take in the newest one."""
@@ -119,6 +123,7 @@ class Keyframes:
             if not (anywhere and placed is None) and overlap(guess, look.shape) < 0.1:
                 continue
             asked += 1
+            self._unpack(key)
             found = _beside(key, look, guess, reach)
             if found is None:
                 continue
@@ -127,6 +132,17 @@ class Keyframes:
             linked += 1
             placed = placed or (key.to_chart @ to_key, math.hypot(key.sigma_px, PIXEL_DRIFT))
         return placed
+
+    def _unpack(self, key: Key) -> None:
+        """Make the detail of an older keyframe that is asked, and drop that of the one that was not for longest."""
+        if key in self._asked:
+            self._asked.remove(key)
+        else:
+            key.look = Picture.of(key.look.grey)
+        self._asked.append(key)
+        if len(self._asked) > KEPT_DETAILS:
+            oldest = self._asked.popleft()
+            oldest.look = oldest.look.packed()
 
     def straighten(self, chart: int, others: Iterable[Key] = (), *, all_of_it: bool = False) -> Bend | None:
         """Move the keyframes of a chart, and ``others`` with them, to where all links between them fit best.
@@ -185,7 +201,8 @@ class Keyframes:
             if self._links.hops(keys[one].number, keys[other].number, TIED_HOPS) is not None:
                 continue
             asked += 1
-            found = _around(keys[one].look, keys[other].look, guess)
+            # With their detail, which each try would make again.
+            found = _around(Picture.of(keys[one].look.grey), Picture.of(keys[other].look.grey), guess)
             if found is not None:
                 self._links.add(keys[one].number, keys[other].number, found, shape)
                 tied += 1

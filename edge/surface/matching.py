@@ -15,10 +15,12 @@ import numpy as np
 
 from edge.surface.blocks import by_blocks
 from edge.surface.homography import Matrix
-from edge.surface.pictures import MIN_CORRELATION, MIN_DETAIL, Detail, Picture, vertex
+from edge.surface.pictures import MIN_CORRELATION, MIN_DETAIL, Detail, Picture, halved, vertex
 
 PHASE_RESPONSE = 0.12
-"""Peak of a phase correlation from which on it is believed; pictures of nothing in common give 0.01 to 0.06."""
+"""Peak of a phase correlation from which on blocks are looked for there. Of flights 1 to 3 each of 310 pictures that
+blocks alone did not find had 0.24 and more and lay within 2 small pixels; 9 in 10 pairs of two flights have less than
+0.22, and the others are left to the blocks."""
 SECOND_PEAK = 0.85
 """Another place that fits nearly as well: joints and tie holes at a regular pitch, so that neither is believed."""
 
@@ -27,13 +29,16 @@ def by_phase(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None:
     """A shift of the whole picture beside ``guess``, verified by the correlation of what then overlaps."""
     if reference.shape != look.shape:
         return None
-    height, width = look.shape
-    moved = cv2.warpPerspective(look.detail, guess, (width, height))
-    # OpenCV multiplies both pictures by the window in place: without a copy the keyframe would fade towards its rim.
-    (dx, dy), response = cv2.phaseCorrelate(moved, reference.detail.copy(), _window(width, height))
+    # At half the size: a fourth of the time, and blocks search the rest. Middles of pixels are not corners.
+    half = np.array([[0.5, 0.0, -0.25], [0.0, 0.5, -0.25], [0.0, 0.0, 1.0]])
+    field = halved(reference.detail)
+    height, width = field.shape
+    moved = cv2.warpPerspective(halved(look.detail), half @ guess @ np.linalg.inv(half), (width, height))
+    # OpenCV multiplies both pictures by the window in place; these two are nobody else's.
+    (dx, dy), response = cv2.phaseCorrelate(moved, field, _window(width, height))
     if response < PHASE_RESPONSE:
         return None
-    found = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy], [0.0, 0.0, 1.0]]) @ guess
+    found = np.array([[1.0, 0.0, 2 * dx], [0.0, 1.0, 2 * dy], [0.0, 0.0, 1.0]]) @ guess
     return by_blocks(reference, look, found)
 
 

@@ -86,10 +86,14 @@ def alike(reference: Picture, look: Picture, to_reference: Matrix) -> bool:
         return False
     # Every other pixel tells as much.
     half = np.diag([0.5, 0.5, 1.0])
-    size = (reference.shape[1] // 2, reference.shape[0] // 2)
-    field = np.asarray(cv2.resize(reference.detail, size, interpolation=cv2.INTER_AREA), np.float32)
-    correlation, common = _correlation(field, look.detail, half @ to_reference)
+    correlation, common = _correlation(halved(reference.detail), look.detail, half @ to_reference)
     return common >= MIN_COMMON and correlation >= MIN_CORRELATION
+
+
+def halved(detail: Detail) -> Detail:
+    """Detail (H, W) at half the size, (H // 2, W // 2)."""
+    size = (detail.shape[1] // 2, detail.shape[0] // 2)
+    return np.asarray(cv2.resize(detail, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _correlation(field: Detail, look: Detail, to_field: Matrix) -> tuple[float, float]:
