@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.surface.homography import Matrix, frame_corners, put, sane
+from edge.surface.homography import Matrix, frame_corners, inverse, put, sane
 from edge.surface.pictures import MIN_CORRELATION, MIN_DETAIL, Detail, Picture, alike, vertex
 
 INLIER_PX = 1.5
@@ -30,7 +30,10 @@ AS_IT_IS = 0.02
 """A block is moved before it is looked for only where turn and size differ by more than this: at its corners that is
 half a small pixel, and 1,000 pairs of pictures were as near to the truth with that as without."""
 HOPELESS = 0.2
-"""Where less than this share of the first blocks is found, the others are not looked for."""
+"""Where less than this share of the first blocks is found, the others are not looked for;"""
+NONE_OF = 4
+"""and where none of the first four is, which lie in the corners of what is shared, not the rest of the first either: of
+1,300 pairs of pictures none was lost by that."""
 
 
 def by_blocks(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None:
@@ -49,7 +52,7 @@ def by_blocks(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None
     # A strip that lies slightly turned has no full row at its rim: lower blocks, some of which fit into it.
     down = min(max(16, height // 4), max(16, (bottom_px - top_px) * 3 // 5))
     across = min(max(16, width // 7), max(16, (right_px - left_px) * 3 // 5))
-    back: Matrix = np.asarray(np.linalg.inv(guess), np.float64)
+    back: Matrix = inverse(guess)
     tops, lefts = _starts(top_px, bottom_px, down), _starts(left_px, right_px, across)
     fields = _places(tops, lefts, (down, across), back, look.shape)
     cut = _Cut(look.detail, guess, back, (down, across))
@@ -59,7 +62,9 @@ def by_blocks(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None
     tried = 0
     for places in fields:
         tried += len(places)
-        for top, left in places:
+        for count, (top, left) in enumerate(places):
+            if count == NONE_OF and not moves and tried >= FIRST_BLOCKS:
+                return None
             block, off = cut(top, left)
             move = _best_move(field, block, top, left)
             if move is not None:

@@ -23,6 +23,11 @@ def project(matrix: Matrix, points: npt.NDArray[np.floating]) -> npt.NDArray[np.
     return np.asarray(mapped[:, :2] / mapped[:, 2:], np.float64)
 
 
+def inverse(matrix: Matrix) -> Matrix:
+    """Of a homography (3, 3); numpy needs six times as long for one so small."""
+    return np.asarray(cv2.invert(matrix)[1], np.float64)
+
+
 def frame_corners(shape: tuple[int, ...]) -> Points:
     """(4, 2): the corners of a picture of that many rows and columns, from the top left clockwise."""
     height, width = shape[:2]

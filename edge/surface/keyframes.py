@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 
 from edge.surface.blocks import by_blocks
-from edge.surface.homography import Matrix, frame_corners, middle_of, overlap, project, scale_at, shift
+from edge.surface.homography import Matrix, frame_corners, inverse, middle_of, overlap, project, scale_at, shift
 from edge.surface.matching import by_template
 from edge.surface.pictures import Picture
 from edge.surface.straightening import Bend, Links, bend_of
@@ -119,7 +119,7 @@ class Keyframes:
             if asked == 2 + most or linked == most or (apart[place] > farthest and not anywhere):
                 break
             key = earlier[place]
-            guess = np.linalg.inv(key.to_chart) @ (to_chart if placed is None else placed[0])
+            guess = inverse(key.to_chart) @ (to_chart if placed is None else placed[0])
             if not (anywhere and placed is None) and overlap(guess, look.shape) < 0.1:
                 continue
             asked += 1
@@ -190,7 +190,7 @@ class Keyframes:
         near = np.hypot(*np.moveaxis(middles[:, None] - middles, 2, 0)) < reach
         sharing = []
         for one, other in np.argwhere(np.triu(near, RECENT)).tolist():
-            to_one = np.linalg.inv(keys[one].to_chart) @ keys[other].to_chart
+            to_one = inverse(keys[one].to_chart) @ keys[other].to_chart
             shared = overlap(to_one, shape)
             if shared >= TIE_OVERLAP:
                 sharing.append((shared, one, other, to_one))

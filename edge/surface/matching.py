@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from edge.surface.blocks import by_blocks
-from edge.surface.homography import Matrix
+from edge.surface.homography import Matrix, inverse
 from edge.surface.pictures import MIN_CORRELATION, MIN_DETAIL, Detail, Picture, halved, vertex
 
 PHASE_RESPONSE = 0.12
@@ -33,7 +33,7 @@ def by_phase(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None:
     half = np.array([[0.5, 0.0, -0.25], [0.0, 0.5, -0.25], [0.0, 0.0, 1.0]])
     field = halved(reference.detail)
     height, width = field.shape
-    moved = cv2.warpPerspective(halved(look.detail), half @ guess @ np.linalg.inv(half), (width, height))
+    moved = cv2.warpPerspective(halved(look.detail), half @ guess @ inverse(half), (width, height))
     # OpenCV multiplies both pictures by the window in place; these two are nobody else's.
     (dx, dy), response = cv2.phaseCorrelate(moved, field, _window(width, height))
     if response < PHASE_RESPONSE:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.surface.homography import Matrix, project
+from edge.surface.homography import Matrix, inverse, project
 from edge.surface.lines import REACH, Line, Points, directions
 from edge.surface.registration import Registered
 
@@ -34,7 +34,7 @@ class View:
 
     def __init__(self, placed: Registered, shape: tuple[int, int]) -> None:
         self.placed, self.shape = placed, shape
-        self.to_frame: Matrix = np.asarray(np.linalg.inv(placed.to_chart), np.float64)
+        self.to_frame: Matrix = inverse(placed.to_chart)
         height, width = shape
         corners = project(placed.to_chart, np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64))
         low, high = corners.min(axis=0), corners.max(axis=0)
@@ -125,7 +125,7 @@ class Overlay:
         np.copyto(square, np.inf, where=np.abs(along) < _LEAST_COSINE)
         closest, nearest = square.argmin(axis=1), square.argmin(axis=0)
         # What lies at a place found is read there: looking for the least once more takes longer.
-        samples = np.flatnonzero(square[seen.places, closest] <= limit)
+        samples = (square[seen.places, closest] <= limit).nonzero()[0]
         lies = square[nearest, np.arange(len(near))] <= limit
         nodes, nearest = near[lies], nearest[lies]
         shorter = min(seen.count * SPACING_PX, float(np.count_nonzero(inside)) * step_px)
@@ -155,4 +155,4 @@ class _Seen:
         x, y = self.middle.tolist()
         inside = np.abs(xy[:, 0] - x) <= self._reach_x
         inside &= np.abs(xy[:, 1] - y) <= self._reach_y
-        return np.flatnonzero(inside)
+        return np.asarray(inside.nonzero()[0], np.intp)

@@ -21,7 +21,7 @@ import numpy as np
 
 from edge.frames import RGB
 from edge.surface.blocks import by_blocks
-from edge.surface.homography import Matrix, centred, overlap, pulled, scale_at, shift, too_far, zoom
+from edge.surface.homography import Matrix, centred, inverse, overlap, pulled, scale_at, shift, too_far, zoom
 from edge.surface.keyframes import LINKED, PIXEL_DRIFT, Key, Keyframes
 from edge.surface.matching import by_phase
 from edge.surface.pictures import MIN_DETAIL, Grey, Picture, same_grain, small
@@ -145,9 +145,9 @@ class Registrar:
         to_chart = found.to_chart if isinstance(found, Key) else found[1]
         rebased = None
         if predicted is not None and self._unit == "px":
-            rebased = self._rebase(chart, predicted @ np.linalg.inv(to_chart))
+            rebased = self._rebase(chart, predicted @ inverse(to_chart))
             to_chart = predicted
-        return self._answer(chart, to_chart @ np.linalg.inv(up), rgb.shape, method, sigma / shrink, rebased, bent)
+        return self._answer(chart, to_chart @ inverse(up), rgb.shape, method, sigma / shrink, rebased, bent)
 
     def straighten(self, charts: Iterable[int]) -> list[Bend]:
         """At the end of the flight: how each of ``charts`` is straightened. Charts in metres are not."""
@@ -190,7 +190,7 @@ class Registrar:
                     self._recognise(key)
                     self._keys.keep(key)
             to_chart = key.to_chart @ to_key
-            self._motion = np.eye(3) if self._last is None else np.linalg.inv(self._last) @ to_key
+            self._motion = np.eye(3) if self._last is None else inverse(self._last) @ to_key
             self._last = to_key
             self._before = Key(
                 look, to_chart, key.chart, self._frames, math.hypot(key.sigma_px, link), predicted, (key.number, to_key)
@@ -277,7 +277,7 @@ class Registrar:
             tries = [last @ self._motion, last]
         if posed and predicted is not None and key.predicted is not None:
             # Turn, scale and perspective from the poses, which know them better; the shift from the pictures first.
-            by_pose = np.linalg.inv(key.predicted) @ predicted
+            by_pose = inverse(key.predicted) @ predicted
             tries = [*(centred(by_pose, one, look.shape) for one in tries[:1]), by_pose, *tries[1:]]
         for start in tries:
             found = by_blocks(key.look, look, start)
@@ -317,7 +317,7 @@ class Registrar:
         to_chart = to_chart / to_chart[2, 2]
         moved = 1.0
         if self._counted is not None and self._counted[0] == chart:
-            back = np.linalg.inv(self._counted[1]) @ to_chart
+            back = inverse(self._counted[1]) @ to_chart
             moved = shift(back, np.eye(3), shape) / shape[1]
         if moved >= VIEW_SHIFT:
             self._counted, self._counted_shape = (chart, to_chart), shape
