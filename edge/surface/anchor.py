@@ -6,6 +6,8 @@ by least squares, so that the noise of single positions averages out while the c
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -44,13 +46,15 @@ class Axes:
 
     def flat(self, points_m: Points) -> Points:
         """Points (N, 3) of the structure as metres (N, 2) along the axes; their distance from the plane is dropped."""
-        return np.column_stack([(points_m - self.origin) @ self._x, (points_m - self.origin) @ self._y])
+        return np.asarray((points_m - self.origin) @ np.array([self._x, self._y]).T, np.float64)
 
     def faces(self, corners_m: Points) -> bool:
         """Whether a view's surface lies nearly in the plane of these axes."""
-        normal = np.cross(corners_m[1] - corners_m[0], corners_m[3] - corners_m[0])
-        size = float(np.linalg.norm(normal))
-        return size > 0 and abs(float(normal @ self._normal)) / size >= _MAX_TURN
+        (ax, ay, az), (bx, by, bz) = (corners_m[[1, 3]] - corners_m[0]).tolist()
+        normal = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+        size = math.hypot(*normal)
+        along = sum(one * other for one, other in zip(normal, self._normal.tolist(), strict=True))
+        return size > 0 and abs(along) / size >= _MAX_TURN
 
 
 class Anchor:
@@ -62,6 +66,7 @@ class Anchor:
         self.views = 0
         """How many views had a place."""
         self._mm: list[float] = [0.0, 0.0]
+        self._fit: Points | None = None  # (3, 3), of all views so far; None: not asked for yet
 
     def sums(self) -> Points:
         """(21,): all that was added, for ``of``."""
@@ -81,6 +86,7 @@ class Anchor:
         flat = np.column_stack([project(placed.to_chart, pixels), np.ones(len(pixels))])
         self._normal += flat.T @ flat
         self._right += flat.T @ points_m
+        self._fit = None
         self.views += 1
 
     def scale(self, placed: Registered, gsd_mm_per_px: float) -> None:
@@ -102,8 +108,9 @@ class Anchor:
         """Points (N, 2) of the chart in the structure's frame, metres (N, 3); None before two views had a place."""
         if self.views < _LEAST_VIEWS:
             return None
-        fit, *_ = np.linalg.lstsq(self._normal, self._right, rcond=1e-9)
-        return np.asarray(np.column_stack([chart, np.ones(len(chart))]) @ fit, np.float64)
+        if self._fit is None:
+            self._fit = np.asarray(np.linalg.lstsq(self._normal, self._right, rcond=1e-9)[0], np.float64)
+        return np.asarray(np.column_stack([chart, np.ones(len(chart))]) @ self._fit, np.float64)
 
 
 def prediction(axes: Axes, pixels: Points, points_m: Points, sigma_m: float) -> Prediction | None:
@@ -116,7 +123,7 @@ def prediction(axes: Axes, pixels: Points, points_m: Points, sigma_m: float) -> 
 def _homography(source: Points, target: Points) -> Matrix:
     """The homography (3, 3) through four pairs of points, by the direct linear transform with its last element 1."""
     rows, right = [], []
-    for (x, y), (u, v) in zip(source, target, strict=True):
+    for (x, y), (u, v) in zip(source.tolist(), target.tolist(), strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
         right += [u, v]
     solved = np.linalg.solve(np.array(rows, np.float64), np.array(right, np.float64))
