@@ -41,6 +41,11 @@ MOST = 0.985
 FREE = 4
 """Numbers that a fit is free to choose: middle, width, height and shape."""
 
+CLEAR = 0.25
+"""A crack wider than the way that it moved by this share of it has its true width at half depth."""
+AT = np.linspace(-1.25, 1.25, 51)
+"""Where profiles are compared with shapes, in full widths at half depth."""
+
 _BLOCK = 16
 
 
@@ -60,18 +65,27 @@ class Fit(NamedTuple):
     evidence: Floats
     """Logarithm of how well the family explains the profile, up to a constant."""
 
-    def widths(self, fwhm: Floats, area: Floats, owner: Index) -> Floats:
+    def put(self, line: int, other: Fit) -> None:
+        """Replace what is told of ``line`` by ``other``, which is of one line."""
+        for whole, part in zip(self, other, strict=True):
+            whole[line] = part[0]
+
+    def widths(self, fwhm: Floats, area: Floats, owner: Index, way: Floats | None = None) -> Floats:
         """Widths (N,) from full widths at half depth where these are resolved, from areas (light missing) where not.
 
-        ``owner`` (N,) is the crack of each. Between 1.5 and 3 sigmas of the blur the two are blended. Nothing is wider
-        than its full width at half depth.
+        ``owner`` (N,) is the crack of each; ``way`` (N,): how far the picture moved across it, None: not at all.
+        Between 1.5 and 3 sigmas of the blur the two are blended. Nothing is wider than its full width at half depth.
         """
         table, blur = shapes(), self.blur_px[owner]
+        if way is not None:
+            blur = np.hypot(blur, way / math.sqrt(12))
         over_blur = fwhm / blur
         ratio = np.interp(over_blur, table.fwhm, table.ratio)
         by_border = np.where(over_blur > table.fwhm[-1], fwhm, ratio * blur)
         by_area = np.clip(area / self.darkness[owner], 0.1, np.maximum(fwhm, 0.1))
         trust = np.clip((ratio - 1.5) / 1.5, 0.0, 1.0)
+        if way is not None:  # what moved farther than it is wide is as wide at half depth as the way is long
+            trust *= np.clip((by_area / np.maximum(way, 1e-9) - 1) / CLEAR, 0.0, 1.0)
         widths: Floats = trust * by_border + (1 - trust) * by_area
         return widths
 
@@ -95,11 +109,10 @@ class Shapes(NamedTuple):
 def shapes() -> Shapes:
     """The table of shapes, computed once."""
     ratio = np.geomspace(0.25, 60.0, 84)
-    at = np.linspace(-1.25, 1.25, 51)
     fwhm = np.array([_fwhm(u) for u in ratio])
-    shape = np.array([[_blurred_box(z * f, u) for z in at] for u, f in zip(ratio, fwhm, strict=True)])
+    shape = np.array([[_blurred_box(z * f, u) for z in AT] for u, f in zip(ratio, fwhm, strict=True)])
     peak = np.array([_blurred_box(0.0, u) for u in ratio])
-    return Shapes(ratio, peak, fwhm, at, shape / np.sqrt((shape * shape).sum(axis=1))[:, None])
+    return Shapes(ratio, peak, fwhm, AT, shape / np.sqrt((shape * shape).sum(axis=1))[:, None])
 
 
 def _blurred_box(t: float, width: float) -> float:
@@ -161,8 +174,8 @@ def weigh(pooled: Across, noise: Floats, usual_middle: Floats, usual_fwhm: Float
     of the middle and the width at half depth: where to look, and the answer for a profile too ragged to show its own.
     """
     table = shapes()
-    reached, middle, fwhm = _outline(pooled, usual_middle, usual_fwhm)
-    seen = _read_between(pooled, middle[:, None] + table.at * fwhm[:, None])
+    reached, middle, fwhm = outline(pooled, usual_middle, usual_fwhm)
+    seen = read_between(pooled, middle[:, None] + table.at * fwhm[:, None])
     # Some rows at a time: numpy starts threads for a large product, and waiting for these costs more than the product.
     likeness = np.concatenate([seen[k : k + _BLOCK] @ table.shape.T for k in range(0, len(seen), _BLOCK)])
     misfit = (seen * seen).sum(axis=1)[:, None] - likeness**2
@@ -173,7 +186,7 @@ def weigh(pooled: Across, noise: Floats, usual_middle: Floats, usual_fwhm: Float
     expected = noise**2 + (MODEL_ERROR * reached) ** 2
     variance = np.maximum(expected, misfit.min(axis=1) * independent / spare)
     chi2 = misfit * (independent / variance)[:, None]
-    chi2 += (np.log(blur / BLUR_PX[0]) / BLUR_PX[1]) ** 2 - 2 * np.log(_usual(darkness))
+    chi2 += (np.log(blur / BLUR_PX[0]) / BLUR_PX[1]) ** 2 - 2 * np.log(usual(darkness))
     chi2[:, :-1][darkness[:, :-1] > 1.05] = np.inf  # nothing is darker than black; the widest stays as a last resort
     least = chi2.min(axis=1, keepdims=True)
     weight = np.exp(-0.5 * (chi2 - least))
@@ -185,14 +198,14 @@ def weigh(pooled: Across, noise: Floats, usual_middle: Floats, usual_fwhm: Float
     return Weighed(weight, blur, darkness, mean, fwhm, evidence)
 
 
-def _usual(darkness: Floats) -> Floats:
+def usual(darkness: Floats) -> Floats:
     """Density over the logarithm of a darkness, up to a constant: most cracks are nearly black, some are pale."""
     mean, sigma = DARKNESS
     black = np.exp(-0.5 * ((darkness - mean) / sigma) ** 2) / (sigma * math.sqrt(2 * math.pi))
     return np.asarray((1 - PALE) * black + PALE)
 
 
-def _read_between(across: Across, t: Floats) -> Floats:
+def read_between(across: Across, t: Floats) -> Floats:
     """Profiles read linearly at ``t`` (L, Z), pixels; beyond their ends they go on as they end."""
     last = across.values.shape[1] - 1
     column = np.clip(t / across.step_px[:, None] + across.centre, 0, last)
@@ -202,7 +215,7 @@ def _read_between(across: Across, t: Floats) -> Floats:
     return np.asarray(below + (above - below) * (column - low))
 
 
-def _outline(pooled: Across, middle: Floats, fwhm: Floats) -> tuple[Floats, Floats, Floats]:
+def outline(pooled: Across, middle: Floats, fwhm: Floats) -> tuple[Floats, Floats, Floats]:
     """Depth, middle and full width at half depth of each pooled profile."""
     near = np.where(
         np.abs(pooled.t - middle[:, None]) <= np.maximum(1, pooled.step_px)[:, None], pooled.values, -np.inf

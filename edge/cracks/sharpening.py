@@ -17,6 +17,7 @@ import numpy as np
 
 from edge.cracks.blur import Fit, weigh
 from edge.cracks.lines import Floats
+from edge.cracks.moved import Ways, weigh_moved
 from edge.cracks.path import Reals
 from edge.cracks.pooled import Pooled
 from edge.cracks.profile import Across
@@ -64,10 +65,11 @@ class Guessed(NamedTuple):
     """What the profiles tell if there was no sharpening."""
 
 
-def guess(pooled: Pooled, tone: Tone) -> Guessed:
+def guess(pooled: Pooled, tone: Tone, ways: Ways | None = None) -> Guessed:
     """Undo every guess on each line's pooled profile and see which leaves the shapes of blurred boxes.
 
     A picture is sharpened alike everywhere, so the evidence of its lines adds up (Bayes' rule, lines independent).
+    ``ways``: how far the picture moved across the lines; None: it stood still.
     """
     count = len(pooled.light)
     light = pooled.light[:, None].astype(np.float32)
@@ -79,6 +81,11 @@ def guess(pooled: Pooled, tone: Tone) -> Guessed:
     tried = pooled.missing.only(line)._replace(values=values)
     found = weigh(tried, pooled.error[line], pooled.middle_px[line], pooled.fwhm_px[line])
     evidence, width = (v.reshape(-1, count) for v in (found.evidence, found.width_px))
+    plain = found.first(count)
+    for number in () if ways is None else ways.lines:
+        moved = weigh_moved(tried.only(line == number), pooled, number, ways)
+        evidence[:, number], width[:, number] = moved.evidence, moved.width_px
+        plain.put(number, moved.first)
     total = np.clip(evidence - evidence[0], -MOST, MOST).sum(axis=1)
     total[0] += math.log(ODDS)
     weight = np.exp(total - total.max())
@@ -86,7 +93,7 @@ def guess(pooled: Pooled, tone: Tone) -> Guessed:
     mean = weight @ width
     spread = np.sqrt(np.maximum(0.0, weight @ width**2 - mean**2))
     likely = 0 if weight[0] > UNSURE else int(np.argmax(total))
-    return Guessed(GUESSES[likely], mean, spread / mean, found.first(count))
+    return Guessed(GUESSES[likely], mean, spread / mean, plain)
 
 
 def undone(across: Across, sharpening: Sharpening, tone: Tone) -> Across:

@@ -23,6 +23,7 @@ from edge.cracks.lines import Flags, Floats, Index
 from edge.cracks.path import SPACING_PX, Paths, evenly, extended, lengths, simplified, smooth, trimmed
 from edge.cracks.pieces import Pieces, cut_out, skeleton_of
 from edge.cracks.profile import Picture
+from edge.cracks.smear import Smear
 from edge.cracks.width import Measured, measure
 from edge.masks import ClassMask
 
@@ -101,24 +102,29 @@ class Traced:
         return drawn
 
 
-def trace(mask: ClassMask, options: TraceOptions) -> Traced:
-    """Find and measure the cracks of ``mask``; the same mask gives the same cracks in the same order."""
+def trace(mask: ClassMask, options: TraceOptions, smear: Smear | None = None) -> Traced:
+    """Find and measure the cracks of ``mask``; the same mask gives the same cracks in the same order.
+
+    ``smear``: how the frame moved during its exposure; None: not known, and taken as not at all.
+    """
     shape = (mask.frame.height_px, mask.frame.width_px)
     options = options.for_frame(shape)
     pieces = cut_out(mask.damage, options.min_area_px, options.max_pieces, options.fill_holes_px)
     if pieces is None:
         return Traced((), 0, shape, np.zeros(0, np.intp), np.zeros(0, np.intp))
-    cracks, numbers, left_out = _measure(mask, pieces, options)
+    cracks, numbers, left_out = _measure(mask, pieces, options, smear)
     if left_out:
         _announce(left_out, mask.frame.seq)
     return Traced(cracks, left_out, shape, *_reported(pieces, numbers, shape[1]))
 
 
-def _measure(mask: ClassMask, pieces: Pieces, options: TraceOptions) -> tuple[tuple[Crack, ...], list[int], int]:
+def _measure(
+    mask: ClassMask, pieces: Pieces, options: TraceOptions, smear: Smear | None
+) -> tuple[tuple[Crack, ...], list[int], int]:
     """The cracks, longest first, the numbers of their pieces, and how many pieces and branches were left out."""
     if not pieces.pixels.size:
         return (), [], pieces.left_out
-    tracer = _Tracer(mask, pieces, options)
+    tracer = _Tracer(mask, pieces, options, smear)
     return *tracer.cracks(), tracer.left_out
 
 
@@ -146,8 +152,9 @@ def _reported(pieces: Pieces, numbers: list[int], columns: int) -> tuple[Index, 
 class _Tracer:
     """One mask on its way from pieces to measured cracks."""
 
-    def __init__(self, mask: ClassMask, pieces: Pieces, options: TraceOptions) -> None:
+    def __init__(self, mask: ClassMask, pieces: Pieces, options: TraceOptions, smear: Smear | None) -> None:
         self.pieces, self.options = pieces, options
+        self.smear = None if smear is None else smear.seen_from(pieces.left, pieces.top)
         rows, columns = pieces.bits.shape
         window = np.s_[pieces.top : pieces.top + rows, pieces.left : pieces.left + columns]
         skeleton, noise = skeleton_of(pieces, NOISE * options.max_branches)
@@ -183,7 +190,7 @@ class _Tracer:
         pixels, paths, half_width = pixels.only(taken), paths.only(taken), half_width[taken]
         usable = self._usable(paths, lines, half_width)
         by_profile = self.options.measure == "profile"
-        measured = measure(paths, self.picture, half_width, usable, by_profile=by_profile)
+        measured = measure(paths, self.picture, half_width, usable, by_profile=by_profile, smear=self.smear)
         return self._describe(measured, *self._read_maps(pixels))
 
     def _half_widths(self, pixels: Paths) -> Floats:

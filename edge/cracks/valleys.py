@@ -169,14 +169,18 @@ def _parabolas(most: int) -> Floats:
     return weight
 
 
-def valleys(across: Across, left: Floats, right: Floats, start: Index | None, noise: Floats) -> Valleys:
+def valleys(
+    across: Across, left: Floats, right: Floats, start: Index | None, noise: Floats, flank: Floats | None = None
+) -> Valleys:
     """Find the valley around each column of ``start``; ``left`` and ``right`` are first guesses of its borders.
 
     ``start`` None: around the middle.
 
-    ``noise`` (N,): standard error of a reading, in light.
+    ``noise`` (N,): standard error of a reading, in light; ``flank`` (N,): so far beyond its border a crack may go on
+    being dark because it moved; None: not at all.
     """
-    surface_left, surface_right = background(across, left, right)
+    beyond = 0.0 if flank is None else flank
+    surface_left, surface_right = background(across, left - beyond, right + beyond)
     dark = _floor(across, start, (right - left) / 8)
     brighter = np.maximum(surface_left, surface_right)
     shallow, deep = np.minimum(surface_left, surface_right) - dark, brighter - dark

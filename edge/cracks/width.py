@@ -19,11 +19,13 @@ import numpy as np
 
 from edge.cracks.blur import Fit, fit
 from edge.cracks.lines import Flags, Floats, Lines, filled
+from edge.cracks.moved import Moved, weigh_moved
 from edge.cracks.path import Paths, Reals, smooth
 from edge.cracks.pooled import SLOW, missing_light, pool
 from edge.cracks.profile import Across, Picture, noise_of, normals, read
 from edge.cracks.sharpening import Guessed, guess, undone
 from edge.cracks.skeleton import Points
+from edge.cracks.smear import Smear
 from edge.cracks.valleys import GAP_PX, SPAN_PX, Valleys, borders, valleys
 
 STEADY = 1.5
@@ -62,14 +64,23 @@ class Measured(NamedTuple):
     """(L,): read on the grey profile; else the mask's own width."""
 
 
-def measure(paths: Paths, picture: Picture, half_width: Floats, usable: Flags, *, by_profile: bool) -> Measured:
+def measure(
+    paths: Paths,
+    picture: Picture,
+    half_width: Floats,
+    usable: Flags,
+    *,
+    by_profile: bool,
+    smear: Smear | None = None,
+) -> Measured:
     """Measure lines whose half-widths in the mask are ``half_width`` (L,), about.
 
     ``usable`` (N,) is False at points near a junction or an open end. Without ``by_profile``, and where fewer than half
-    of a line's usable points lie in a dark valley, the run of mask along the normals is measured.
+    of a line's usable points lie in a dark valley, the run of mask along the normals is measured. ``smear``: how the
+    picture moved during its exposure; None: not known, and taken as not at all.
     """
     guide = _guide(paths, picture, half_width)
-    exact, lines = _measure_profile(guide, picture, usable) if by_profile else (None, None)
+    exact, lines = _measure_profile(guide, picture, usable, smear) if by_profile else (None, None)
     if exact is None or lines is None:
         return _measure_mask(guide, usable)
     return exact if lines.all() else _put(_measure_mask(guide, usable), exact, lines)
@@ -121,9 +132,12 @@ def _measure_mask(guide: _Guide, usable: Flags) -> Measured:
     return Measured(guide.moved(guide.middle, known), width, unknown, unknown, np.zeros(len(unknown), np.bool_))
 
 
-def _measure_profile(guide: _Guide, picture: Picture, usable: Flags) -> tuple[Measured | None, Flags | None]:
+def _measure_profile(
+    guide: _Guide, picture: Picture, usable: Flags, smear: Smear | None
+) -> tuple[Measured | None, Flags | None]:
     """Measure the lines that lie in a valley of the grey picture, and say which (L,); None where none does."""
-    rough = _locate(guide, picture)
+    moved = None if smear is None else Moved.of(smear, guide.paths, guide.normal)
+    rough = _locate(guide, picture, moved)
     seen = _enough(rough.found, usable, guide.paths.rows)
     if not seen.any():
         return None, None
@@ -133,10 +147,15 @@ def _measure_profile(guide: _Guide, picture: Picture, usable: Flags) -> tuple[Me
     half = filled(rough.width, rough.found, paths.rows) / 2
     step = np.maximum(0.5, some.half_width / 32)
     reach = np.maximum.reduceat(half, paths.rows.first) + GAP_PX + SPAN_PX * np.maximum(1, step) + 1
-    raw = read(picture.light, paths, normals(paths), reach, step)
+    normal = normals(paths)
+    if moved is not None and smear is not None:
+        moved = Moved.of(smear, paths, normal)
+        reach += 0 if moved is None else moved.farthest(paths.rows)
+    flank = None if moved is None else moved.flank
+    raw = read(picture.light, paths, normal, reach, step)
     noise = noise_of(raw, paths.rows) / math.sqrt(INDEPENDENT)
     across = raw.averaged(ALONG, paths.rows)
-    valley = valleys(across, -half, half, None, noise[paths.rows.owner])
+    valley = valleys(across, -half, half, None, noise[paths.rows.owner], flank)
     clear = _enough(valley.found, usable, paths.rows)
     if not clear.any():
         return None, None
@@ -144,21 +163,30 @@ def _measure_profile(guide: _Guide, picture: Picture, usable: Flags) -> tuple[Me
     seen[seen] = clear
     paths, across, valley = paths.only(clear), across.only(kept), valley.only(kept)
     half, usable, noise = half[kept], usable[kept], noise[clear]
+    moved = None if moved is None else moved.only(kept)
+    flank = None if moved is None else moved.flank
     good = valley.found & usable
+    calm = good if moved is None else moved.calm(good, paths.rows)
+    ways = None if moved is None else moved.ways(calm, paths.rows)
     missing = missing_light(across, valley)
-    told = guess(pool(paths, across, missing, valley, good, noise, INDEPENDENT), picture.tone)
+    told = guess(pool(paths, across, missing, valley, calm, noise, INDEPENDENT), picture.tone, ways)
     found = told.plain
     if told.sharpening.amount:
         blunt = undone(across, told.sharpening, picture.tone)
-        again = valleys(blunt, -half, half, None, noise[paths.rows.owner])
+        again = valleys(blunt, -half, half, None, noise[paths.rows.owner], flank)
         lost = ~_enough(again.found, usable, paths.rows)[paths.rows.owner]  # too faint without it: left as it was
         valley = Valleys(*(np.where(lost, old, new) for old, new in zip(valley, again, strict=True)))
         across = across._replace(values=np.where(lost[:, None], across.values, blunt.values))
         good = valley.found & usable
+        calm = good if moved is None else moved.calm(good, paths.rows)
+        ways = None if moved is None else moved.ways(calm, paths.rows)
         missing = missing_light(across, valley)
-        pooled = pool(paths, across, missing, valley, good, noise, INDEPENDENT)
+        pooled = pool(paths, across, missing, valley, calm, noise, INDEPENDENT)
         found = fit(pooled.missing, pooled.error, pooled.middle_px, pooled.fwhm_px)
-    return _read_off(paths, _area(across, missing, valley), valley, good, found, told), seen
+        for line in () if ways is None else ways.lines:
+            found.put(line, weigh_moved(pooled.missing.only(np.array([line])), pooled, line, ways).first)
+    area = _area(across, missing, valley, flank)
+    return _read_off(paths, area, valley, good, found, told, moved), seen
 
 
 def _put(into: Measured, exact: Measured, lines: Flags) -> Measured:
@@ -176,19 +204,22 @@ def _enough(found: Flags, usable: Flags, rows: Lines) -> Flags:
     return np.asarray((of > 0) & (2 * rows.sums(found & usable) >= of))
 
 
-def _locate(guide: _Guide, picture: Picture) -> Valleys:
+def _locate(guide: _Guide, picture: Picture, moved: Moved | None) -> Valleys:
     """The valley nearest to the mask: around the darkest reading inside the mask, or a pixel beside it."""
     rows = guide.paths.rows
     widest = np.maximum(-np.minimum.reduceat(guide.left, rows.first), np.maximum.reduceat(guide.right, rows.first))
     step = np.maximum(1.0, guide.half_width / 16)
-    raw = read(picture.light, guide.paths, guide.normal, widest + GAP_PX + SPAN_PX * np.maximum(1, step) + 2, step)
+    reach = widest + GAP_PX + SPAN_PX * np.maximum(1, step) + 2
+    reach += 0 if moved is None else moved.farthest(rows)
+    raw = read(picture.light, guide.paths, guide.normal, reach, step)
     across = raw.averaged(ALONG, rows)
     level = _along_cores(across, guide.half_width[rows.owner])
     t = across.t
     near = (t >= (guide.left - 1).astype(np.float32)[:, None]) & (t <= (guide.right + 1).astype(np.float32)[:, None])
     start = np.argmin(np.where(near, level, np.inf), axis=1)
     noise = noise_of(raw, rows) / math.sqrt(INDEPENDENT)
-    return valleys(across, guide.left, guide.right, start, noise[rows.owner])
+    flank = None if moved is None else moved.flank
+    return valleys(across, guide.left, guide.right, start, noise[rows.owner], flank)
 
 
 def _along_cores(across: Across, half_width: Floats) -> Reals:
@@ -208,7 +239,9 @@ def _smooth(values: Floats, paths: Paths, sigma: float) -> Floats:
     return smooth(values[:, None], paths.rows, paths.closed, sigma, hold_ends=False)[:, 0]
 
 
-def _read_off(paths: Paths, area: Floats, valley: Valleys, good: Flags, found: Fit, told: Guessed) -> Measured:
+def _read_off(
+    paths: Paths, area: Floats, valley: Valleys, good: Flags, found: Fit, told: Guessed, moved: Moved | None
+) -> Measured:
     """Widths of lines that lie in valleys, by their ``good`` points (N,); ``area`` (N,) is the light missing at each.
 
     The variance of a mean width is the sum of three: what single points scatter around their neighbours, over how many
@@ -216,7 +249,8 @@ def _read_off(paths: Paths, area: Floats, valley: Valleys, good: Flags, found: F
     reading: between pixels, along bends, through a lens that is no Gaussian.
     """
     rows = paths.rows
-    raw = found.widths(np.where(good, valley.width, 1.0), area, rows.owner)
+    way = None if moved is None else moved.way_px
+    raw = found.widths(np.where(good, valley.width, 1.0), area, rows.owner, way)
     width = filled(raw, good, rows) * (told.width_px / found.width_px)[rows.owner]
     count = rows.sums(good)
     average = rows.sums(np.where(good, width, 0.0)) / count
@@ -232,9 +266,9 @@ def _read_off(paths: Paths, area: Floats, valley: Valleys, good: Flags, found: F
     return Measured(paths, width, sigma, at_most, np.ones(len(count), np.bool_))
 
 
-def _area(across: Across, missing: Reals, valley: Valleys) -> Floats:
+def _area(across: Across, missing: Reals, valley: Valleys, flank: Floats | None) -> Floats:
     """Integral of ``missing`` across the valley, pixels: the width of a crack that is black all over."""
-    t = across.t
-    within = t >= (valley.left - GAP_PX).astype(np.float32)[:, None]
-    within &= t <= (valley.right + GAP_PX).astype(np.float32)[:, None]
+    t, beyond = across.t, GAP_PX if flank is None else GAP_PX + flank
+    within = t >= (valley.left - beyond).astype(np.float32)[:, None]
+    within &= t <= (valley.right + beyond).astype(np.float32)[:, None]
     return np.asarray((missing * within).sum(axis=1) * across.step_px, np.float64)

@@ -1,0 +1,201 @@
+"""What the shape of a crack's profile tells where the picture moved across the crack by a known way.
+
+The model of edge/cracks/blur.py with one more average: a box of width w and depth d (share of the light that is
+missing), blurred by a Gaussian of deviation s and averaged over the way a that the picture moved across the crack:
+
+    m(t) = d / a * (C(t + a / 2) - C(t - a / 2)),    C(t) = Q(t + w / 2) - Q(t - w / 2),
+    Q(t) = t Phi(t / s) + s phi(t / s),              phi and Phi: the normal density and its integral.
+
+Without knowing a, a crack of width w < a looks like a paler one of width a with soft flanks; with a known only the
+length of the flanks, w, and their softness, s, are left to tell apart. The full width at half depth F says nothing of w
+then (it is a), so one parameter is not enough: every pair of w and s of a grid is weighed, for some values of a around
+the known one, by how well its shape fits and how usual its blur and darkness are (Bayes' rule, densities over the
+logarithms of w, s and d, and over a).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from edge.cracks.blur import AT, BLUR_PX, FREE, MODEL_ERROR, MOST, Fit, outline, read_between, usual
+from edge.cracks.lines import Flags, Floats, Lines
+from edge.cracks.path import Paths, Reals
+from edge.cracks.pooled import Pooled
+from edge.cracks.profile import Across
+from edge.cracks.skeleton import Points
+from edge.cracks.smear import Smear
+
+LEAST_PX = 1.5
+"""Less motion across a crack than this is left to the family without motion: its deviation is 0.4 px, little beside
+that of any lens."""
+CALM = 0.4
+"""The profile of a line is taken where this share of its points, or about, moved least across it."""
+_NODES = np.array([-1.6, -0.8, 0.0, 0.8, 1.6])
+"""Where the way is tried, in its standard uncertainties."""
+_LEAST_SHARE, _MOST_SHARE = 0.02, 1.15
+"""Ways are tried between these, in full widths at half depth: noise alone makes a way longer than that width."""
+_STEP, _REACH = 0.02, 2.0
+
+
+class _Grid(NamedTuple):
+    """Boxes blurred by a Gaussian, all lengths in full widths at half depth of the profile."""
+
+    width: Floats
+    """(K,)."""
+    blur: Floats
+    """(S,): sigma."""
+    step: Floats
+    """(K,): logarithm between neighbouring widths."""
+    integral: Reals
+    """(Z, K * S): C of the module's docstring at -_REACH, -_REACH + _STEP, ..."""
+
+
+class MovedFit(NamedTuple):
+    """What a line's profile and the same under other guesses (G of them) tell."""
+
+    first: Fit
+    """Of the first one, each (1,)."""
+    width_px: Floats
+    """(G,)."""
+    evidence: Floats
+    """(G,): as of ``Fit``, comparable among them alone."""
+
+
+class Moved(NamedTuple):
+    """How far the picture moved across N points of lines during its exposure."""
+
+    way_px: Floats
+    """(N,)."""
+    sigma_px: float
+    """Standard uncertainty of each."""
+
+    @classmethod
+    def of(cls, smear: Smear, paths: Paths, normal: Points) -> Moved | None:
+        """At the points of ``paths``, with unit normals (N, 2); None where it is nowhere enough to be seen."""
+        way = smear.across(paths.xy, normal)
+        return cls(way, smear.sigma_px) if (way >= LEAST_PX).any() else None
+
+    @property
+    def flank(self) -> Floats:
+        """(N,): so far beyond its border at half depth a crack may still be dark."""
+        return np.where(self.way_px >= LEAST_PX, self.way_px / 2, 0.0)
+
+    def farthest(self, rows: Lines) -> Floats:
+        """The longest ``flank`` of each line, (L,)."""
+        return np.asarray(np.maximum.reduceat(self.flank, rows.first))
+
+    def only(self, points: Flags) -> Moved:
+        """Some ``points`` (N,) of it."""
+        return Moved(self.way_px[points], self.sigma_px)
+
+    def calm(self, good: Flags, rows: Lines) -> Flags:
+        """Of each line's ``good`` points (N,) those with the least motion across: profiles of one way, a short one."""
+        order = np.lexsort((np.where(good, self.way_px, np.inf), rows.owner))
+        low = self.way_px[order[rows.first + (CALM * rows.sums(good)).astype(np.intp)]]
+        return np.asarray(good & (self.way_px <= (1.1 * low + 0.5)[rows.owner]))
+
+    def ways(self, points: Flags, rows: Lines) -> Ways:
+        """The mean over ``points`` (N,) of each line."""
+        px = rows.sums(np.where(points, self.way_px, 0.0)) / np.maximum(1, rows.sums(points))
+        return Ways(px, np.full(len(px), self.sigma_px))
+
+
+class Ways(NamedTuple):
+    """How far the picture moved across each of L lines during the exposure, where their profiles were taken."""
+
+    px: Floats
+    """(L,)."""
+    sigma_px: Floats
+    """(L,): standard uncertainty."""
+
+    @property
+    def lines(self) -> list[int]:
+        """The lines whose profile shows it."""
+        return np.flatnonzero(self.px >= LEAST_PX).tolist()
+
+
+def weigh_moved(tried: Across, pooled: Pooled, line: int, ways: Ways) -> MovedFit:
+    """Weigh every shape for the profile of ``line`` under G guesses of the picture's sharpening, ``tried`` (G, M)."""
+    grid = _grid()
+    noise, way_px, sigma_px = float(pooled.error[line]), float(ways.px[line]), float(ways.sigma_px[line])
+    middles, fwhms = (np.full(len(tried.values), v[line]) for v in (pooled.middle_px, pooled.fwhm_px))
+    reached, middle, fwhm = outline(tried, middles, fwhms)
+    scale = float(fwhm[0])
+    seen = read_between(tried, middle[:, None] + scale * AT)
+    near = np.flatnonzero(np.abs(np.log(scale * grid.blur / BLUR_PX[0])) < 2.7 * BLUR_PX[1])
+    blur = grid.blur[near]
+    ways = np.clip((way_px + sigma_px * _NODES) / scale, _LEAST_SHARE, _MOST_SHARE)
+    shape = np.stack([_shapes(way, near) for way in ways])  # (A, K * S, Z)
+    size = np.sqrt((shape * shape).sum(axis=2))
+    likeness = np.einsum("gz,akz->gak", seen, shape) / size
+    misfit = (seen * seen).sum(axis=1)[:, None, None] - likeness**2
+    darkness = np.maximum(likeness / size, 1e-3)
+    independent = min(1.0, scale * float(AT[1] - AT[0]))
+    spare = max(1.0, independent * len(AT) - FREE)
+    expected = noise**2 + (MODEL_ERROR * reached) ** 2
+    variance = np.maximum(expected, misfit.min(axis=(1, 2)) * independent / spare)
+    chi2 = misfit * (independent / variance)[:, None, None]
+    chi2 -= 2 * np.log(usual(darkness))
+    chi2[darkness > 1.05] += 1e3  # nothing is darker than black
+    across, along = len(grid.width), len(near)
+    chi2 = chi2.reshape(len(seen), len(ways), across, along)
+    chi2 += (np.log(scale * blur / BLUR_PX[0]) / BLUR_PX[1]) ** 2
+    chi2 += (_NODES**2)[:, None, None] - 2 * np.log(grid.step)[:, None]
+    least = chi2.min(axis=(1, 2, 3), keepdims=True)
+    weight = np.exp(-0.5 * (chi2 - least))
+    total = weight.sum(axis=(1, 2, 3))
+    evidence = np.log(total) - 0.5 * least[:, 0, 0, 0] - 0.5 * spare * np.log(variance / expected)
+    weight /= total[:, None, None, None]
+    by_width = weight.sum(axis=(1, 3))
+    width = scale * np.exp(by_width @ np.log(grid.width))
+    first, wide = weight[0], scale * grid.width
+    doubt = math.sqrt(max(0.0, float(by_width[0] @ wide**2 - width[0] ** 2))) / width[0]
+    most = wide[np.argmax(np.cumsum(by_width[0]) >= MOST)] / width[0]
+    dark = math.exp(float((first.reshape(len(ways), -1) * np.log(darkness[0])).sum()))
+    soft = scale * float(first.sum(axis=(0, 1)) @ blur)
+    told = (np.array([number]) for number in (soft, dark, doubt, most, width[0], evidence[0]))
+    return MovedFit(Fit(*told), width, evidence)
+
+
+def _shapes(way: float, near: np.ndarray) -> Reals:
+    """All shapes averaged over ``way``, at ``AT``: (K * S', Z) with the blurs ``near`` (S',)."""
+    grid = _grid()
+    integral = grid.integral.reshape(len(grid.integral), len(grid.width), -1)[:, :, near].reshape(len(grid.integral), -1)
+
+    def at(z: Floats) -> Reals:
+        place = (z + _REACH) / _STEP
+        low = place.astype(np.intp)
+        share = (place - low).astype(np.float32)[:, None]
+        return np.asarray(integral[low] * (1 - share) + integral[low + 1] * share)
+
+    return np.asarray((at(AT + way / 2) - at(AT - way / 2)).T / np.float32(way))
+
+
+@functools.lru_cache(maxsize=1)
+def _grid() -> _Grid:
+    width = np.concatenate([np.geomspace(0.03, 0.2, 14)[:-1], np.geomspace(0.2, 1.1, 70)])
+    blur = np.geomspace(0.015, 0.8, 30)
+    step = np.gradient(np.log(width))
+    z = np.arange(-_REACH, _REACH + 2 * _STEP, _STEP)
+    half = width[:, None] / 2
+
+    def q(t: Floats) -> Floats:
+        u = t / blur
+        phi = np.exp(-0.5 * u * u) / math.sqrt(2 * math.pi)
+        return np.asarray(t * _normal(u) + blur * phi)
+
+    integral = np.array([q(at + half) - q(at - half) for at in z])
+    return _Grid(width, blur, step, integral.reshape(len(z), -1).astype(np.float32))
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def _normal(u: Floats) -> Floats:
+    """The integral of the normal density."""
+    table = np.linspace(-8, 8, 3201)
+    return np.interp(u, table, 0.5 * (1 + _erf(table / math.sqrt(2))))
