@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from edge.cracks import Crack
+from edge.cracks.smear import Smear
 from edge.detections.coverage import coverage_document, coverage_payload
 from edge.detections.cracks import crack_feature, crack_id, revision_id
 from edge.detections.wire import to_bytes
@@ -24,10 +25,11 @@ from edge.support.clock import Clock
 from edge.surface import CrackSize
 from edge.surface.coverage import Coverage
 from edge.surface.inventory import Inventory, Look
+from edge.surface.motion import Motion
 from edge.surface.place import View
 from edge.surface.record import CrackState
 from edge.surface.registration import Registered
-from edge.surface.visibility import Motion, Seen, look
+from edge.surface.visibility import Seen, look
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +45,16 @@ class Recognised:
     """The crack_id of each crack, by the object's own ``id()``."""
     revisions: tuple[CrackState, ...]
     """The cracks that changed enough to be reported again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """Where a frame lies, before anything is measured on it."""
+
     placed: Registered | None
-    """Where the frame lies beside the others; None where the flight keeps no inventory of cracks."""
+    """Beside the others; None where the flight keeps no inventory of cracks."""
+    smear: Smear | None
+    """How it moved during its exposure; None where exposure or motion are not known."""
 
 
 class FlightMap:
@@ -68,8 +78,22 @@ class FlightMap:
         """The class whose damage is named; None: none is."""
         return self._kind
 
+    def lay(self, frame: Frame, view: View) -> Laid:
+        """Lay the next frame beside the others; ``recognise`` takes what was found on it, ``judge`` ends it."""
+        placed = None if self._kind is None else self.inventory.place(frame.rgb, view)
+        exposure_us = frame.exposure_us if frame.time_known else None
+        size = frame.height_px, frame.width_px
+        return Laid(placed, self._motion.smear(placed, frame.exposed_ns, exposure_us, size))
+
     def recognise(
-        self, frame: Frame, found: Measured, measurer: Measurer, moment: Moment, view: View, picture: Picture
+        self,
+        frame: Frame,
+        found: Measured,
+        measurer: Measurer,
+        moment: Moment,
+        view: View,
+        picture: Picture,
+        laid: Laid,
     ) -> Recognised:
         """Name what was found of ``kind``, also what is not reported; ``picture`` is kept where it is a best view."""
         cracks = [one for one in (*found.damage, *found.held_back) if isinstance(one, Crack)]
@@ -84,6 +108,7 @@ class FlightMap:
                 sizes=[size if isinstance(size, CrackSize) else None for size in sizes],
                 view=view,
                 picture=picture.take,
+                placed=laid.placed,
             )
         )
         names = {
@@ -91,18 +116,16 @@ class FlightMap:
             for crack, number in zip(cracks, told.numbers, strict=True)
             if number is not None
         }
-        return Recognised(names, told.revisions, told.placed)
+        return Recognised(names, told.revisions)
 
     def is_news(self, name: str, recognised: Recognised) -> bool:
         """Whether the crack ``name`` is among those that this frame changed."""
         return name in {self._name(state.number) for state in recognised.revisions}
 
-    def judge(self, frame: Frame, mask: Mask, view: View, placed: Registered | None) -> Seen:
+    def judge(self, frame: Frame, mask: Mask, view: View, laid: Laid) -> Seen:
         """How well the frame shows what it shows; what the network looked at goes into the coverage."""
-        size = frame.height_px, frame.width_px
-        smear_px = self._motion.smear_px(
-            placed, frame.exposed_ns, frame.exposure_us if frame.time_known else None, size
-        )
+        size, placed = (frame.height_px, frame.width_px), laid.placed
+        smear_px = None if laid.smear is None else laid.smear.length_at((size[1] - 1) / 2, (size[0] - 1) / 2)
         seen = look(sharpness.measure(frame.rgb, frame.tone), view, smear_px, size, facing=self._facing)
         if placed is not None:
             whole = (Area(0, frame.width_px, 0, frame.height_px),)

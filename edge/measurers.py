@@ -16,6 +16,7 @@ from edge.areas import DamagedArea
 from edge.areas.outline import AreaOptions, outline
 from edge.cracks import Crack
 from edge.cracks.plausible import ReportOptions, sift
+from edge.cracks.smear import Smear
 from edge.cracks.trace import TraceOptions, trace
 from edge.masks import ClassMask, Measure
 from edge.surface import AreaSize, CrackSize
@@ -68,8 +69,11 @@ class Measured:
 class Measurer(Protocol):
     """One way to measure damage; used by one thread."""
 
-    def measure(self, mask: ClassMask) -> Measured:
-        """Find and measure the damage of one class; the same mask gives the same findings in the same order."""
+    def measure(self, mask: ClassMask, smear: Smear | None = None) -> Measured:
+        """Find and measure the damage of one class; the same mask gives the same findings in the same order.
+
+        ``smear``: how the frame moved during its exposure; None: not known, and taken as not at all.
+        """
 
     def size(self, damage: Damage, plane: Plane | None) -> Size | None:
         """Its size on the plane that its frame looks at; None where there is none, or it cannot be cut."""
@@ -84,9 +88,9 @@ class LineMeasurer:
     def __init__(self, options: Measures) -> None:
         self._options = options
 
-    def measure(self, mask: ClassMask) -> Measured:
+    def measure(self, mask: ClassMask, smear: Smear | None = None) -> Measured:
         """Trace the mask and hold back what is no plausible crack."""
-        sifted = sift(trace(mask, self._options.trace), self._options.report, mask.kind.rule)
+        sifted = sift(trace(mask, self._options.trace, smear), self._options.report, mask.kind.rule)
         found = sifted.traced
         return Measured(
             mask.kind.name, found.cracks, sifted.suppressed, found.left_out, found.reported, sifted.held_back
@@ -109,7 +113,7 @@ class AreaMeasurer:
     def __init__(self, options: Measures) -> None:
         self._options = options
 
-    def measure(self, mask: ClassMask) -> Measured:
+    def measure(self, mask: ClassMask, smear: Smear | None = None) -> Measured:
         """Outline the connected pieces of the mask; those that are too small are held back."""
         found = outline(mask, self._options.areas)
         return Measured(mask.kind.name, found.areas, {"small": found.small}, found.left_out, lambda: found.drawn)

@@ -16,7 +16,7 @@ from edge.detections import Detection
 from edge.detections.coverage import frame_record
 from edge.detections.wire import detection_id, feature, to_bytes
 from edge.evidence import Evidence
-from edge.flightmap import FlightMap, Recognised
+from edge.flightmap import FlightMap, Laid, Recognised
 from edge.frames import Frame, Moment
 from edge.masks import Mask, Segmenter
 from edge.measurers import MEASURERS, Measured, Measurer, Measures
@@ -100,14 +100,15 @@ class Pipeline:
         times = [stopwatch_ns()]
         mask = self._segmenter.segment(frame)
         times.append(stopwatch_ns())
-        measured = tuple(self._measurers[one.kind.name].measure(one) for one in mask.classes)
-        times.append(stopwatch_ns())
         nav = self._navigator.at(frame.exposed_ns) if frame.time_known else nowhere(frame.exposed_ns)
+        view = self._surveyor.look(nav, frame.width_px, frame.height_px, frame.pose)
+        laid = self.map.lay(frame, view)  # before widths are read: these depend on how the frame moved
+        times.append(stopwatch_ns())
+        measured = tuple(self._measurers[one.kind.name].measure(one, laid.smear) for one in mask.classes)
         times.append(stopwatch_ns())
         moment = self._moment(frame)
-        view = self._surveyor.look(nav, frame.width_px, frame.height_px, frame.pose)
         picture = Picture(lambda: self._keep(frame, nav, moment), any(found.damage for found in measured))
-        recognised = self._recognise(frame, measured, moment, view, picture)
+        recognised = self._recognise(frame, measured, moment, view, picture, laid)
         described, places = self._describe(frame, mask, measured, nav, moment, view, picture, recognised)
         features = tuple(one for one in described if one["properties"]["seq"] > 0)
         letters = [self._letter(found) for found in features]
@@ -117,15 +118,15 @@ class Pipeline:
         self._store(letters)
         times.append(stopwatch_ns())
         # Only now: no letter needs it, and each is the sooner on its way.
-        seen = self.map.judge(frame, mask, view, recognised.placed)
+        seen = self.map.judge(frame, mask, view, laid)
         record = frame_record(frame, nav, moment, seen)
         times.append(stopwatch_ns())
-        stages = ("segment", "trace", "locate", "encode", "store", "judge")
+        stages = ("segment", "locate", "trace", "encode", "store", "judge")
         took = {stage: (after - before) / 1e6 for stage, before, after in zip(stages, times, times[1:], strict=False)}
         payloads = tuple(letter.payload for letter in letters[: len(features)])
         return Outcome(
             frame, mask, measured, nav, moment, described, features, places, payloads, recognised.revisions,
-            seen, recognised.placed, record, self._gap(frame), took, picture.kept,
+            seen, laid.placed, record, self._gap(frame), took, picture.kept,
         )  # fmt: skip
 
     def finish(self) -> None:
@@ -142,15 +143,16 @@ class Pipeline:
         return frame.seq if before is None else max(0, frame.seq - before - 1)
 
     def _recognise(
-        self, frame: Frame, measured: tuple[Measured, ...], moment: Moment, view: View, picture: Picture
+        self, frame: Frame, measured: tuple[Measured, ...], moment: Moment, view: View, picture: Picture, laid: Laid
     ) -> Recognised:
         """Name the frame's cracks, and keep its picture where something needs it as proof."""
         if self._proof is not None and self._proof.every:
             picture.take()
-        recognised = Recognised({}, (), None)
+        recognised = Recognised({}, ())
         for found in measured:
             if found.kind == self.map.kind:
-                recognised = self.map.recognise(frame, found, self._measurers[found.kind], moment, view, picture)
+                measurer = self._measurers[found.kind]
+                recognised = self.map.recognise(frame, found, measurer, moment, view, picture, laid)
         if any(id(damage) not in recognised.names for found in measured for damage in found.damage):
             picture.take()  # no crack's best view will prove it
         return recognised

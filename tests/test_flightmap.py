@@ -83,7 +83,8 @@ def test_a_revision_has_one_content_on_the_wire_in_every_file_and_over_a_restart
         found = Measured("crack", [crack(path, 0.9) for path in paths], {}, 0, lambda: np.zeros((1, 1), np.bool_))
         moment = Moment(START + timedelta(seconds=number), synced=True)
         view = surveyor.look(nav, WIDTH, HEIGHT)
-        recognised = flown.recognise(frame, found, measurer, moment, view, Picture(lambda: None, wanted=False))
+        laid, picture = flown.lay(frame, view), Picture(lambda: None, wanted=False)
+        recognised = flown.recognise(frame, found, measurer, moment, view, picture, laid)
         for state in recognised.revisions:
             read(json.loads(flown.letter(state).payload), published=True)
             letters += 1
@@ -133,10 +134,11 @@ def test_a_flight_whose_frames_have_nothing_in_common_takes_no_more_memory_when_
             moment = Moment(START + timedelta(seconds=number), synced=True)
             view = surveyor.look(nowhere(0), 160, 90)
             found = Measured("crack", lines, {}, 0, lambda: np.zeros((1, 1), np.bool_))
-            recognised = flown.recognise(frame, found, measurer, moment, view, Picture(lambda: None, wanted=False))
+            laid, picture = flown.lay(frame, view), Picture(lambda: None, wanted=False)
+            recognised = flown.recognise(frame, found, measurer, moment, view, picture, laid)
             published += sum(flown.letter(state).topic.endswith("/cracks") for state in recognised.revisions)
             mask = Mask(frame, (ClassMask(frame, kind, nothing, nothing.astype(bool)),), "model")
-            flown.judge(frame, mask, view, recognised.placed)
+            flown.judge(frame, mask, view, laid)
             if number in (29, 119):
                 gc.collect()
                 held.append(tracemalloc.get_traced_memory()[0])

@@ -38,20 +38,23 @@ _NODES = np.array([-1.6, -0.8, 0.0, 0.8, 1.6])
 """Where the way is tried, in its standard uncertainties."""
 _LEAST_SHARE, _MOST_SHARE = 0.02, 1.15
 """Ways are tried between these, in full widths at half depth: noise alone makes a way longer than that width."""
+_UNUSUAL = 2.7
+"""Blurs so many deviations from the usual one are not tried."""
+_NEVER = 1e3
 _STEP, _REACH = 0.02, 2.0
 
 
 class _Grid(NamedTuple):
     """Boxes blurred by a Gaussian, all lengths in full widths at half depth of the profile."""
 
-    width: Floats
-    """(K,)."""
     blur: Floats
     """(S,): sigma."""
+    width: Floats
+    """(K,)."""
     step: Floats
     """(K,): logarithm between neighbouring widths."""
     integral: Reals
-    """(Z, K * S): C of the module's docstring at -_REACH, -_REACH + _STEP, ..."""
+    """(S, Z, K): C of the module's docstring at -_REACH, -_REACH + _STEP, ..."""
 
 
 class MovedFit(NamedTuple):
@@ -121,81 +124,67 @@ class Ways(NamedTuple):
 def weigh_moved(tried: Across, pooled: Pooled, line: int, ways: Ways) -> MovedFit:
     """Weigh every shape for the profile of ``line`` under G guesses of the picture's sharpening, ``tried`` (G, M)."""
     grid = _grid()
-    noise, way_px, sigma_px = float(pooled.error[line]), float(ways.px[line]), float(ways.sigma_px[line])
     middles, fwhms = (np.full(len(tried.values), v[line]) for v in (pooled.middle_px, pooled.fwhm_px))
     reached, middle, fwhm = outline(tried, middles, fwhms)
     scale = float(fwhm[0])
     seen = read_between(tried, middle[:, None] + scale * AT)
-    near = np.flatnonzero(np.abs(np.log(scale * grid.blur / BLUR_PX[0])) < 2.7 * BLUR_PX[1])
-    blur = grid.blur[near]
-    ways = np.clip((way_px + sigma_px * _NODES) / scale, _LEAST_SHARE, _MOST_SHARE)
-    shape = np.stack([_shapes(way, near) for way in ways])  # (A, K * S, Z)
-    size = np.sqrt((shape * shape).sum(axis=2))
-    likeness = np.einsum("gz,akz->gak", seen, shape) / size
-    misfit = (seen * seen).sum(axis=1)[:, None, None] - likeness**2
+    unusual = (np.log(scale * grid.blur / BLUR_PX[0]) / BLUR_PX[1]) ** 2
+    first, last = np.flatnonzero(unusual < _UNUSUAL**2)[[0, -1]].tolist()
+    blur, unusual = grid.blur[first : last + 1], unusual[first : last + 1]
+    tries = np.clip((ways.px[line] + ways.sigma_px[line] * _NODES) / scale, _LEAST_SHARE, _MOST_SHARE)
+    shape = np.stack([_shapes(grid.integral[first : last + 1], way) for way in tries.tolist()])  # (A, S, Z, K)
+    size = np.sqrt((shape * shape).sum(axis=2))  # (A, S, K)
+    # Depths are fitted: likeness is the depth of the best one, times the size of its shape.
+    likeness = np.stack([np.asarray(one @ shape) for one in seen.astype(np.float32)]) / size  # (G, A, S, K)
+    misfit = np.asarray((seen * seen).sum(axis=1), np.float32)[:, None, None, None] - likeness**2
     darkness = np.maximum(likeness / size, 1e-3)
     independent = min(1.0, scale * float(AT[1] - AT[0]))
     spare = max(1.0, independent * len(AT) - FREE)
-    expected = noise**2 + (MODEL_ERROR * reached) ** 2
-    variance = np.maximum(expected, misfit.min(axis=(1, 2)) * independent / spare)
-    chi2 = misfit * (independent / variance)[:, None, None]
-    chi2 -= 2 * np.log(usual(darkness))
-    chi2[darkness > 1.05] += 1e3  # nothing is darker than black
-    across, along = len(grid.width), len(near)
-    chi2 = chi2.reshape(len(seen), len(ways), across, along)
-    chi2 += (np.log(scale * blur / BLUR_PX[0]) / BLUR_PX[1]) ** 2
-    chi2 += (_NODES**2)[:, None, None] - 2 * np.log(grid.step)[:, None]
-    least = chi2.min(axis=(1, 2, 3), keepdims=True)
-    weight = np.exp(-0.5 * (chi2 - least))
+    expected = pooled.error[line] ** 2 + (MODEL_ERROR * reached) ** 2
+    variance = np.maximum(expected, misfit.min(axis=(1, 2, 3)) * independent / spare)
+    chi2 = misfit * (independent / variance)[:, None, None, None] - 2 * np.log(usual(darkness))
+    chi2[darkness > 1.05] += _NEVER  # nothing is darker than black
+    chi2 += (_NODES**2)[:, None, None] + unusual[:, None] - 2 * np.log(grid.step)
+    least = chi2.min(axis=(1, 2, 3))
+    weight = np.exp(-0.5 * (chi2 - least[:, None, None, None]))
     total = weight.sum(axis=(1, 2, 3))
-    evidence = np.log(total) - 0.5 * least[:, 0, 0, 0] - 0.5 * spare * np.log(variance / expected)
-    weight /= total[:, None, None, None]
-    by_width = weight.sum(axis=(1, 3))
-    width = scale * np.exp(by_width @ np.log(grid.width))
-    first, wide = weight[0], scale * grid.width
-    doubt = math.sqrt(max(0.0, float(by_width[0] @ wide**2 - width[0] ** 2))) / width[0]
-    most = wide[np.argmax(np.cumsum(by_width[0]) >= MOST)] / width[0]
-    dark = math.exp(float((first.reshape(len(ways), -1) * np.log(darkness[0])).sum()))
-    soft = scale * float(first.sum(axis=(0, 1)) @ blur)
-    told = (np.array([number]) for number in (soft, dark, doubt, most, width[0], evidence[0]))
-    return MovedFit(Fit(*told), width, evidence)
+    evidence = np.log(total) - 0.5 * least - 0.5 * spare * np.log(variance / expected)
+    by_width = weight.sum(axis=(1, 2)) / total[:, None]
+    width, log_width = scale * grid.width, np.log(scale * grid.width)
+    mean = np.exp(by_width @ log_width)
+    own = weight[0] / total[0]
+    doubt = np.sqrt(np.maximum(0.0, by_width[:1] @ width**2 - mean[:1] ** 2)) / mean[:1]
+    most = width[np.argmax(np.cumsum(by_width[:1], axis=1) >= MOST, axis=1)] / mean[:1]
+    dark = np.exp((own * np.log(darkness[0])).sum(keepdims=True)).ravel()
+    soft = scale * (own.sum(axis=(0, 2)) @ blur[:, None])
+    return MovedFit(Fit(soft, dark, doubt, most, mean[:1], evidence[:1]), mean, evidence)
 
 
-def _shapes(way: float, near: np.ndarray) -> Reals:
-    """All shapes averaged over ``way``, at ``AT``: (K * S', Z) with the blurs ``near`` (S',)."""
-    grid = _grid()
-    integral = grid.integral.reshape(len(grid.integral), len(grid.width), -1)[:, :, near].reshape(len(grid.integral), -1)
+def _shapes(integral: Reals, way: float) -> Reals:
+    """Blurred boxes, by their ``integral`` (S, Z, K), averaged over ``way``, at ``AT``: (S, len(AT), K)."""
 
     def at(z: Floats) -> Reals:
         place = (z + _REACH) / _STEP
         low = place.astype(np.intp)
         share = (place - low).astype(np.float32)[:, None]
-        return np.asarray(integral[low] * (1 - share) + integral[low + 1] * share)
+        return np.asarray(integral[:, low] * (1 - share) + integral[:, low + 1] * share)
 
-    return np.asarray((at(AT + way / 2) - at(AT - way / 2)).T / np.float32(way))
+    return np.asarray((at(AT + way / 2) - at(AT - way / 2)) / np.float32(way))
 
 
 @functools.lru_cache(maxsize=1)
 def _grid() -> _Grid:
-    width = np.concatenate([np.geomspace(0.03, 0.2, 14)[:-1], np.geomspace(0.2, 1.1, 70)])
-    blur = np.geomspace(0.015, 0.8, 30)
-    step = np.gradient(np.log(width))
+    width = np.concatenate([np.geomspace(0.03, 0.25, 9)[:-1], np.geomspace(0.25, 1.1, 48)])
+    blur = np.geomspace(0.015, 0.8, 20)
     z = np.arange(-_REACH, _REACH + 2 * _STEP, _STEP)
-    half = width[:, None] / 2
-
-    def q(t: Floats) -> Floats:
-        u = t / blur
-        phi = np.exp(-0.5 * u * u) / math.sqrt(2 * math.pi)
-        return np.asarray(t * _normal(u) + blur * phi)
-
-    integral = np.array([q(at + half) - q(at - half) for at in z])
-    return _Grid(width, blur, step, integral.reshape(len(z), -1).astype(np.float32))
+    integral = _q(z[:, None] + width / 2, blur) - _q(z[:, None] - width / 2, blur)
+    return _Grid(blur, width, np.gradient(np.log(width)), integral.astype(np.float32))
 
 
-_erf = np.vectorize(math.erf, otypes=[np.float64])
-
-
-def _normal(u: Floats) -> Floats:
-    """The integral of the normal density."""
+def _q(t: Floats, sigma: Floats) -> Floats:
+    """Q of the module's docstring at ``t`` (Z, K) for each of ``sigma`` (S,): (S, Z, K)."""
+    u = t / sigma[:, None, None]
     table = np.linspace(-8, 8, 3201)
-    return np.interp(u, table, 0.5 * (1 + _erf(table / math.sqrt(2))))
+    normal = np.interp(u, table, [0.5 * (1 + math.erf(x / math.sqrt(2))) for x in table.tolist()])
+    density = np.exp(-0.5 * u * u) / math.sqrt(2 * math.pi)
+    return np.asarray(t * normal + sigma[:, None, None] * density)

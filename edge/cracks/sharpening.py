@@ -82,10 +82,11 @@ def guess(pooled: Pooled, tone: Tone, ways: Ways | None = None) -> Guessed:
     found = weigh(tried, pooled.error[line], pooled.middle_px[line], pooled.fwhm_px[line])
     evidence, width = (v.reshape(-1, count) for v in (found.evidence, found.width_px))
     plain = found.first(count)
-    for number in () if ways is None else ways.lines:
-        moved = weigh_moved(tried.only(line == number), pooled, number, ways)
-        evidence[:, number], width[:, number] = moved.evidence, moved.width_px
-        plain.put(number, moved.first)
+    if ways is not None:
+        for number in ways.lines:
+            moved = weigh_moved(tried.only(line == number), pooled, number, ways)
+            evidence[:, number], width[:, number] = moved.evidence, moved.width_px
+            plain.put(number, moved.first)
     total = np.clip(evidence - evidence[0], -MOST, MOST).sum(axis=1)
     total[0] += math.log(ODDS)
     weight = np.exp(total - total.max())

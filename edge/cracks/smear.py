@@ -45,3 +45,7 @@ class Smear:
         """How far what lies at ``xy`` (N, 2) moved along the unit vectors ``normal`` (N, 2): (N,), 0 or more."""
         way = xy @ self.way[:, :2].T + self.way[:, 2]
         return np.asarray(np.abs((way * normal).sum(axis=1)))
+
+    def length_at(self, x_px: float, y_px: float) -> float:
+        """How far what lies at that pixel moved, pixels."""
+        return float(np.hypot(*(self.way @ np.array([x_px, y_px, 1.0]))))

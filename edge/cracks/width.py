@@ -183,8 +183,9 @@ def _measure_profile(
         missing = missing_light(across, valley)
         pooled = pool(paths, across, missing, valley, calm, noise, INDEPENDENT)
         found = fit(pooled.missing, pooled.error, pooled.middle_px, pooled.fwhm_px)
-        for line in () if ways is None else ways.lines:
-            found.put(line, weigh_moved(pooled.missing.only(np.array([line])), pooled, line, ways).first)
+        if ways is not None:
+            for line in ways.lines:
+                found.put(line, weigh_moved(pooled.missing.only(np.array([line])), pooled, line, ways).first)
     area = _area(across, missing, valley, flank)
     return _read_off(paths, area, valley, good, found, told, moved), seen
 

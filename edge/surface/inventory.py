@@ -65,6 +65,8 @@ class Look:
     """Keeps the frame as a picture, once, and gives its SHA-256; None where none is kept. Asked for best views."""
     sharp: bool = True
     """False: too blurred for a crack that is not seen to count as missed."""
+    placed: Registered | None = None
+    """Where ``Inventory.place`` laid the frame; None: ``add`` is to do it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,22 +100,21 @@ class Inventory:
         self._elsewhere: set[int] = set()
         """Cracks whose picture another flight kept."""
 
-    def add(self, look: Look) -> Added:
-        """Take in one frame; returns its cracks' numbers and the revisions that are due."""
-        self.frames += 1
-        height, width = look.rgb.shape[:2]
+    def place(self, rgb: RGB, view: View) -> Registered:
+        """Lay the next frame, uint8 (H, W, 3), beside the others, before its cracks are known; ``add`` follows."""
+        height, width = rgb.shape[:2]
         corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)
-        points_m = look.view.on_surface(corners)
-        if points_m is not None and look.view.frame is not None:
-            self.frame_name = self.frame_name or look.view.frame.name
-            if look.view.frame.name != self.frame_name:  # another frame's metres do not fit to these
+        points_m = view.on_surface(corners)
+        if points_m is not None and view.frame is not None:
+            self.frame_name = self.frame_name or view.frame.name
+            if view.frame.name != self.frame_name:  # another frame's metres do not fit to these
                 points_m = None
         if points_m is not None and self.axes is None:
             self.axes = Axes(points_m)
         predicted = None
         if points_m is not None and self.axes is not None:
-            predicted = prediction(self.axes, corners, points_m, _sigma_m(look.view))
-        placed = self.registrar.register(look.rgb, predicted, placed=points_m is not None)
+            predicted = prediction(self.axes, corners, points_m, _sigma_m(view))
+        placed = self.registrar.register(rgb, predicted, placed=points_m is not None)
         if placed.bent is not None:
             self.map.bend(placed.bent)
         if placed.rebased is not None:
@@ -125,9 +126,16 @@ class Inventory:
         anchor = self.anchors.setdefault(placed.chart, Anchor())
         if points_m is not None:
             anchor.add(placed, corners, points_m)
-        if look.view.plane is not None:
-            plane = look.view.plane
+        if view.plane is not None:
+            plane = view.plane
             anchor.scale(placed, 1000 * plane.range_m / plane.lens.fx_px)
+        return placed
+
+    def add(self, look: Look) -> Added:
+        """Take in one frame; returns its cracks' numbers and the revisions that are due."""
+        self.frames += 1
+        placed = look.placed or self.place(look.rgb, look.view)
+        height, width = look.rgb.shape[:2]
         matched = self.map.add(look.cracks, placed, (height, width))
         revisions = self._give_up(matched.given_up)
         clear = sharpness(look.rgb)

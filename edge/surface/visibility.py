@@ -11,7 +11,6 @@ docs/mapping.md has how often what it states is right on other bridges.
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -19,9 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.frames.sharpness import Sharpness
-from edge.surface.homography import middle_of
 from edge.surface.place import OBLIQUE, View
-from edge.surface.registration import Registered
 
 PROBABILITY = 0.9
 """A crack of the stated width is found with this probability."""
@@ -91,34 +88,6 @@ class Seen:
         if self.narrowest_mm is not None and lit * self.narrowest_mm <= finest_mm:
             return "more light"
         return "closer" if self.narrowest_mm is not None else "slower"
-
-
-class Motion:
-    """How fast the picture moves over the surface; used by one thread."""
-
-    def __init__(self) -> None:
-        self._past: deque[tuple[int, int, tuple[float, float]]] = deque(maxlen=64)
-
-    def smear_px(
-        self, placed: Registered | None, at_ns: int, exposure_us: int | None, size: tuple[int, int]
-    ) -> float | None:
-        """How far the middle of a frame of ``size`` (height, width) moved during its exposure, pixels.
-
-        From where registration laid this frame and one of the last half second; None where there is none.
-        """
-        if placed is None:
-            self._past.clear()
-            return None
-        middle = middle_of(placed.to_chart, (size[0] - 1, size[1] - 1))
-        if placed.rebased is not None or placed.bent is not None:
-            self._past.clear()
-        past = [one for one in self._past if one[1] == placed.chart and 0 < at_ns - one[0] <= 500_000_000]
-        self._past.append((at_ns, placed.chart, middle))
-        if not past or exposure_us is None:
-            return None
-        began_ns, _, began = past[0]
-        speed = math.dist(middle, began) / placed.unit_per_px / ((at_ns - began_ns) / 1e9)
-        return speed * exposure_us / 1e6
 
 
 def look(looks: Sharpness, view: View, smear_px: float | None, size: tuple[int, int], *, facing: bool) -> Seen:

@@ -11,7 +11,7 @@ import numpy as np
 from edge.daemon.seen import EVERY_S, SeenSoFar
 from edge.detections.coverage import coverage_document, coverage_payload, schema
 from edge.detections.wire import to_bytes
-from edge.flightmap import FlightMap
+from edge.flightmap import FlightMap, Laid
 from edge.frames import Frame
 from edge.masks import ClassMask, DamageClass, Mask
 from edge.mqtt.memory import MemoryPublisher
@@ -48,7 +48,7 @@ def test_it_is_retained_and_told_at_most_every_half_minute_and_once_more_at_the_
     seen.tell(flight_map)
     for second in range(65):
         frame = Frame(seq=second, exposed_ns=clock.monotonic_ns(), exposure_us=None, rgb=picture)
-        flight_map.judge(frame, blank(frame), view, placed(40.0 * second, 0))
+        flight_map.judge(frame, blank(frame), view, Laid(placed(40.0 * second, 0), None))
         seen.tell(flight_map)
         clock.advance_to(clock.monotonic_ns() + 1_000_000_000)
     seen.tell(flight_map, now=True)

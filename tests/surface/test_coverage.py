@@ -17,7 +17,7 @@ from edge.surface.outlines import outlines
 from edge.surface.place import Surveyor
 from edge.surface.registration import Registered
 from edge.surface.scale import ScaleOptions
-from edge.surface.visibility import Motion, Seen, look
+from edge.surface.visibility import Seen, look
 from tests.surface.wall import HEIGHT, WIDTH, placed, wall, window
 
 SIZE = (HEIGHT, WIDTH)
@@ -124,15 +124,6 @@ def test_classes_of_what_shows_nothing() -> None:
     assert seen(Sharpness(1.0, 1.0, 0.001, 0.9, 0.0)).hint(0.3) == "more light"
     assert seen(range_m=5.0).hint(0.3) == "closer"
     assert seen(range_m=0.05).hint(0.3) is None
-
-
-def test_a_smear_is_the_way_of_the_middle_during_the_exposure() -> None:
-    motion = Motion()
-    assert motion.smear_px(placed(0, 0), 0, 10_000, SIZE) is None, "one frame does not move"
-    # 100 px in 0.1 s, and 10 ms of exposure.
-    assert motion.smear_px(placed(100, 0), 100_000_000, 10_000, SIZE) == pytest.approx(10.0)
-    assert motion.smear_px(placed(100, 0), 200_000_000, None, SIZE) is None
-    assert motion.smear_px(None, 300_000_000, 10_000, SIZE) is None
 
 
 @pytest.mark.parametrize("sigma", [1.0, 2.0, 3.0])
