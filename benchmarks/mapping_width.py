@@ -23,6 +23,7 @@ import numpy.typing as npt
 from benchmarks import width_scenes as scenes
 from benchmarks.width_scenes import Look
 from edge.cracks import Crack
+from edge.cracks.smear import Smear
 from edge.cracks.trace import TraceOptions, trace
 from edge.frames import Frame
 from edge.masks import ClassMask, DamageClass, Segmenter, litert
@@ -42,6 +43,8 @@ MOVED = ("straight", "wavy")
 ANGLES_DEG = (0, 30, 60, 90)
 GRAINS = (0.04, 0.08, 0.16)
 """``texture`` of the pictures in motion. Read alike, the grain of real surfaces is 0.05 (one in ten) to 0.3."""
+KNOWN_WITHIN = 0.1
+"""How well the motion is known where it is: deviation along each axis, a share of its length."""
 FEW = 8
 NEAR_PX = 3.0
 """A centreline of the network's mask belongs to a crack where half of it lies this near to the true one."""
@@ -54,7 +57,7 @@ class Reading:
     """One measured crack beside its truth."""
 
     source: str
-    """``true mask``, ``network``, or ``motion``: the true mask on a picture in motion."""
+    """``true mask``, ``network``, or ``motion`` and ``motion known``: the true mask on a picture in motion."""
     clean: bool
     shape: str
     look: Look
@@ -142,7 +145,10 @@ def alone(job: tuple[int, float, str, int]) -> list[Reading]:
 
 
 def moving(job: tuple[int, float, str]) -> list[Reading]:
-    """One crack, drawn once, photographed in motion: every length and angle, each under a look of its own."""
+    """One crack, drawn once, photographed in motion: every length and angle, each under a look of its own.
+
+    Each picture is read twice: without its motion, and with the motion as a flight knows it.
+    """
     cv2.setNumThreads(1)
     seed, width, shape = job
     rng = np.random.default_rng([seed, round(10 * width), scenes.SHAPES.index(shape)])
@@ -154,10 +160,15 @@ def moving(job: tuple[int, float, str]) -> list[Reading]:
     for motion_px, angle in itertools.product(MOTIONS_PX, ANGLES_DEG):
         turned = math.atan2(along[1], along[0]) + math.radians(angle)
         look = replace(_look(rng, False), texture=float(rng.choice(GRAINS)), motion_px=motion_px, motion_rad=turned)
-        for one, ms in _traced(_true(_frame(share, look, rng), crack)):
-            true_px = scenes.true_width(lines, one.path_px.astype(float))[0]
-            reading = _reading("motion", False, shape, look, width, true_px, one, ms)
-            out.append(replace(reading, angle_deg=angle))
+        mask = _true(_frame(share, look, rng), crack)
+        off = KNOWN_WITHIN * np.random.default_rng([seed, round(10 * width), motion_px, angle]).standard_normal(2)
+        x, y = motion_px * (np.array([math.cos(turned), math.sin(turned)]) + off)
+        known = Smear.alike(float(x), float(y), KNOWN_WITHIN * motion_px)
+        for source, smear in (("motion", None), ("motion known", known)):
+            for one, ms in _traced(mask, smear):
+                true_px = scenes.true_width(lines, one.path_px.astype(float))[0]
+                reading = _reading(source, False, shape, look, width, true_px, one, ms)
+                out.append(replace(reading, angle_deg=angle))
     return out
 
 
@@ -190,9 +201,9 @@ def _frame(share: scenes.Floats, look: Look, rng: np.random.Generator) -> Frame:
     return Frame(seq=0, exposed_ns=0, exposure_us=None, rgb=rgb, tone="srgb" if look.srgb else "linear")
 
 
-def _traced(mask: ClassMask) -> list[tuple[Crack, float]]:
+def _traced(mask: ClassMask, smear: Smear | None = None) -> list[tuple[Crack, float]]:
     begun = time.thread_time()
-    cracks = trace(mask, TraceOptions()).cracks
+    cracks = trace(mask, TraceOptions(), smear).cracks
     ms = 1000 * (time.thread_time() - begun) / max(1, len(cracks))
     return [(one, ms) for one in cracks if one.width_method == "profile"]
 
@@ -217,7 +228,7 @@ def rows(found: Sequence[Reading]) -> list[Row]:
             side = [one for one in some if (one.drawn_px < 3) == narrow]
             for level, cell in _cells(side, functools.partial(_level, factor=factor)):
                 out.append(_row(f"{kind}, {'below 3' if narrow else '3 and more'} px, {factor} {level}", cell))
-    out += motion_rows([one for one in found if one.source == "motion"])
+    out += motion_rows(found)
     ms = [one.ms for one in found if one.source == "network"] or [one.ms for one in found]
     out.append(
         Row(
@@ -228,11 +239,20 @@ def rows(found: Sequence[Reading]) -> list[Row]:
 
 
 def motion_rows(found: Sequence[Reading]) -> list[Row]:
-    """One row for each length of motion and angle to the crack, then for each length and grain."""
+    """Not known and known: one row for each length of motion and angle to the crack, then for each length and grain."""
     out = []
-    for motion_px, some in _cells(found, lambda one: one.look.motion_px):
-        out += [_row(f"motion {motion_px} px, {angle} deg to the crack", c) for angle, c in _cells(some, _angle)]
-        out += [_row(f"motion {motion_px} px, grain {grain}", c) for grain, c in _cells(some, lambda o: o.look.texture)]
+    for source in ("motion", "motion known"):
+        mine = [one for one in found if one.source == source]
+        for px, some in _cells(mine, lambda one: one.look.motion_px):
+            out += [_row(f"{source} {px} px, {angle} deg to the crack", c) for angle, c in _cells(some, _angle)]
+            out += [_row(f"{source} {px} px, grain {grain}", c) for grain, c in _cells(some, lambda o: o.look.texture)]
+        moved = [one for one in mine if one.look.motion_px]
+        out += [_row(f"{source} 4 to 16 px", moved)] if moved else []
+        across = [one for one in moved if one.look.motion_px >= 8 and _angle(one) in (60, 90)]
+        out += [
+            _row(f"{source} 8 to 16 px, 60 and 90 deg, {width:g} px", c)
+            for width, c in _cells(across, lambda one: one.drawn_px)
+        ]
     return out
 
 

@@ -41,8 +41,6 @@ MOST = 0.985
 FREE = 4
 """Numbers that a fit is free to choose: middle, width, height and shape."""
 
-CLEAR = 0.25
-"""A crack wider than the way that it moved by this share of it has its true width at half depth."""
 AT = np.linspace(-1.25, 1.25, 51)
 """Where profiles are compared with shapes, in full widths at half depth."""
 
@@ -70,22 +68,18 @@ class Fit(NamedTuple):
         for whole, part in zip(self, other, strict=True):
             whole[line] = part[0]
 
-    def widths(self, fwhm: Floats, area: Floats, owner: Index, way: Floats | None = None) -> Floats:
+    def widths(self, fwhm: Floats, area: Floats, owner: Index) -> Floats:
         """Widths (N,) from full widths at half depth where these are resolved, from areas (light missing) where not.
 
-        ``owner`` (N,) is the crack of each; ``way`` (N,): how far the picture moved across it, None: not at all.
-        Between 1.5 and 3 sigmas of the blur the two are blended. Nothing is wider than its full width at half depth.
+        ``owner`` (N,) is the crack of each. Between 1.5 and 3 sigmas of the blur the two are blended. Nothing is wider
+        than its full width at half depth.
         """
         table, blur = shapes(), self.blur_px[owner]
-        if way is not None:
-            blur = np.hypot(blur, way / math.sqrt(12))
         over_blur = fwhm / blur
         ratio = np.interp(over_blur, table.fwhm, table.ratio)
         by_border = np.where(over_blur > table.fwhm[-1], fwhm, ratio * blur)
         by_area = np.clip(area / self.darkness[owner], 0.1, np.maximum(fwhm, 0.1))
         trust = np.clip((ratio - 1.5) / 1.5, 0.0, 1.0)
-        if way is not None:  # what moved farther than it is wide is as wide at half depth as the way is long
-            trust *= np.clip((by_area / np.maximum(way, 1e-9) - 1) / CLEAR, 0.0, 1.0)
         widths: Floats = trust * by_border + (1 - trust) * by_area
         return widths
 

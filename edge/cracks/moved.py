@@ -34,6 +34,9 @@ LEAST_PX = 1.5
 that of any lens."""
 CALM = 0.4
 """The profile of a line is taken where this share of its points, or about, moved least across it."""
+CLEAR, CLEAR_SIGMAS = 0.25, 2.0
+"""A crack is as wide as its profile at half depth where it is wider than the way that it moved and so many sigmas of
+the blur by that share: its floor is flat then."""
 _NODES = np.array([-1.6, -0.8, 0.0, 0.8, 1.6])
 """Where the way is tried, in its standard uncertainties."""
 _LEAST_SHARE, _MOST_SHARE = 0.02, 1.15
@@ -100,6 +103,18 @@ class Moved(NamedTuple):
         order = np.lexsort((np.where(good, self.way_px, np.inf), rows.owner))
         low = self.way_px[order[rows.first + (CALM * rows.sums(good)).astype(np.intp)]]
         return np.asarray(good & (self.way_px <= (1.1 * low + 0.5)[rows.owner]))
+
+    def widths(self, plain: Floats, fwhm: Floats, area: Floats, calm: Flags, rows: Lines, found: Fit) -> Floats:
+        """Widths at all points (N,), ``plain`` being those of a picture that stood still.
+
+        ``fwhm`` and ``area`` as of ``Fit.widths``. Motion changes no area, so where half depth is not the border the
+        area counts, on the scale on which it gives the ``calm`` points the width that was ``found`` of their profile.
+        """
+        mean = rows.sums(np.where(calm, area, 0.0)) / np.maximum(1, rows.sums(calm))
+        by_area = np.minimum(area * (found.width_px / np.maximum(mean, 1e-3))[rows.owner], fwhm)
+        clear = by_area / (self.way_px + CLEAR_SIGMAS * found.blur_px[rows.owner])
+        trust = np.where(self.way_px >= LEAST_PX, np.clip((clear - 1) / CLEAR, 0.0, 1.0), 1.0)
+        return np.asarray(trust * plain + (1 - trust) * np.maximum(by_area, 0.1))
 
     def ways(self, points: Flags, rows: Lines) -> Ways:
         """The mean over ``points`` (N,) of each line."""

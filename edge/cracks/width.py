@@ -187,7 +187,7 @@ def _measure_profile(
             for line in ways.lines:
                 found.put(line, weigh_moved(pooled.missing.only(np.array([line])), pooled, line, ways).first)
     area = _area(across, missing, valley, flank)
-    return _read_off(paths, area, valley, good, found, told, moved), seen
+    return _read_off(paths, area, valley, good, calm, found, told, moved), seen
 
 
 def _put(into: Measured, exact: Measured, lines: Flags) -> Measured:
@@ -241,17 +241,28 @@ def _smooth(values: Floats, paths: Paths, sigma: float) -> Floats:
 
 
 def _read_off(
-    paths: Paths, area: Floats, valley: Valleys, good: Flags, found: Fit, told: Guessed, moved: Moved | None
+    paths: Paths,
+    area: Floats,
+    valley: Valleys,
+    good: Flags,
+    calm: Flags,
+    found: Fit,
+    told: Guessed,
+    moved: Moved | None,
 ) -> Measured:
     """Widths of lines that lie in valleys, by their ``good`` points (N,); ``area`` (N,) is the light missing at each.
+
+    ``calm`` (N,): those of them whose profile was pooled.
 
     The variance of a mean width is the sum of three: what single points scatter around their neighbours, over how many
     of them are independent; what blur, darkness and sharpening leave open, each a share of the width; and that of
     reading: between pixels, along bends, through a lens that is no Gaussian.
     """
     rows = paths.rows
-    way = None if moved is None else moved.way_px
-    raw = found.widths(np.where(good, valley.width, 1.0), area, rows.owner, way)
+    fwhm = np.where(good, valley.width, 1.0)
+    raw = found.widths(fwhm, area, rows.owner)
+    if moved is not None:
+        raw = moved.widths(raw, fwhm, area, calm, rows, found)
     width = filled(raw, good, rows) * (told.width_px / found.width_px)[rows.owner]
     count = rows.sums(good)
     average = rows.sums(np.where(good, width, 0.0)) / count
