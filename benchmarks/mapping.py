@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import mapping_coverage, mapping_identity, mapping_place, mapping_width
+from benchmarks import mapping_coverage, mapping_flown, mapping_identity, mapping_place, mapping_width
 
 FAST_UNET = Path(__file__).resolve().parents[1] / "models/bundles/fast-unet"
 
@@ -43,6 +43,7 @@ def main() -> int:
     rows = []
     if everything or arguments.width:
         widths = mapping_width.rows(mapping_width.measure(arguments.seeds, arguments.bundle))
+        widths += mapping_flown.rows(mapping_flown.measure(arguments.bundle))
         print(mapping_width.table(widths))
         rows += [row.__dict__ for row in widths]
     if everything or arguments.place:

@@ -17,10 +17,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from benchmarks.mapping_width import Reading, Row, row_of
+from benchmarks.width_scenes import Look
 from edge.cracks.smear import Smear
 from edge.cracks.trace import TraceOptions, trace
 from edge.frames import synthetic
-from edge.masks import litert
+from edge.masks import Segmenter, litert
 from edge.rendered.strokes import half_widths_px, project
 from edge.support.clock import ManualClock, SystemClock
 from edge.surface.motion import Motion
@@ -56,10 +58,33 @@ class Flown:
     sigma_px: tuple[float, float]
     at_most_px: tuple[float | None, float | None]
 
+    def reading(self, number: int) -> Reading:
+        """Without (0) or with the motion (1), as the other benchmarks of widths have it."""
+        width, sigma, at_most = self.width_px[number], self.sigma_px[number], self.at_most_px[number]
+        return Reading("flown", False, "rendered", Look(), self.true_px, self.true_px, width, sigma, at_most, 0.0)
+
+
+def rows(found: Sequence[Flown]) -> list[Row]:
+    """Without and with the motion: one row for each exposure, and how far the motion was off."""
+    out = []
+    for exposure_us in EXPOSURES_US:
+        some = [one for one in found if one.exposure_us == exposure_us]
+        smear = float(np.median([one.smear_px for one in some])) if some else math.nan
+        for number, what in enumerate(("not known", "known")):
+            cell = [one.reading(number) for one in some]
+            if cell:
+                out.append(row_of(f"flown, {smear:.1f} px of motion, {what}", cell))
+    off = np.array([one.off_px for one in found])
+    off = off[np.isfinite(off)]
+    if off.size:
+        within = float(np.quantile(off, 0.9))
+        out.append(Row("flown, motion off, 90 %", f"{within:.2f} px", "0.5 px", within <= 0.5))
+    return out
+
 
 def measure(bundle: Path, seconds: float = 12.0, seeds: Sequence[int] = SEEDS) -> list[Flown]:
     """All cracks of all frames of one flight for each of ``seeds`` and exposures."""
-    out = []
+    out: list[Flown] = []
     options = litert.Options(bundle=bundle, threads=1, unsigned="allow")
     with litert.open_segmenter(options, SystemClock()) as segmenter:
         for seed in seeds:
@@ -74,9 +99,7 @@ def measure(bundle: Path, seconds: float = 12.0, seeds: Sequence[int] = SEEDS) -
     return out
 
 
-def _fly(
-    camera: synthetic.SyntheticCamera, exposure_us: int, first: int, segmenter: litert.LiteRtSegmenter
-) -> Iterator[Flown]:
+def _fly(camera: synthetic.SyntheticCamera, exposure_us: int, first: int, segmenter: Segmenter) -> Iterator[Flown]:
     registrar, motion = Registrar(), Motion()
     for number in range(first, camera.frame_count or 0):
         frame = camera.render(number)

@@ -221,13 +221,13 @@ def rows(found: Sequence[Reading]) -> list[Row]:
     for source, clean in itertools.product(("true mask", "network"), (True, False)):
         kind = f"{source}, {'clean' if clean else 'degraded'}"
         some = [one for one in found if one.source == source and one.clean == clean]
-        out += [_row(f"{kind}, {width:g} px", cell) for width, cell in _cells(some, lambda one: one.drawn_px)]
+        out += [row_of(f"{kind}, {width:g} px", cell) for width, cell in _cells(some, lambda one: one.drawn_px)]
         if clean or source == "network":
             continue
         for narrow, factor in itertools.product((True, False), FACTORS):
             side = [one for one in some if (one.drawn_px < 3) == narrow]
             for level, cell in _cells(side, functools.partial(_level, factor=factor)):
-                out.append(_row(f"{kind}, {'below 3' if narrow else '3 and more'} px, {factor} {level}", cell))
+                out.append(row_of(f"{kind}, {'below 3' if narrow else '3 and more'} px, {factor} {level}", cell))
     out += motion_rows(found)
     ms = [one.ms for one in found if one.source == "network"] or [one.ms for one in found]
     out.append(
@@ -244,13 +244,15 @@ def motion_rows(found: Sequence[Reading]) -> list[Row]:
     for source in ("motion", "motion known"):
         mine = [one for one in found if one.source == source]
         for px, some in _cells(mine, lambda one: one.look.motion_px):
-            out += [_row(f"{source} {px} px, {angle} deg to the crack", c) for angle, c in _cells(some, _angle)]
-            out += [_row(f"{source} {px} px, grain {grain}", c) for grain, c in _cells(some, lambda o: o.look.texture)]
+            out += [row_of(f"{source} {px} px, {angle} deg to the crack", c) for angle, c in _cells(some, _angle)]
+            out += [
+                row_of(f"{source} {px} px, grain {grain}", c) for grain, c in _cells(some, lambda o: o.look.texture)
+            ]
         moved = [one for one in mine if one.look.motion_px]
-        out += [_row(f"{source} 4 to 16 px", moved)] if moved else []
+        out += [row_of(f"{source} 4 to 16 px", moved)] if moved else []
         across = [one for one in moved if one.look.motion_px >= 8 and _angle(one) in (60, 90)]
         out += [
-            _row(f"{source} 8 to 16 px, 60 and 90 deg, {width:g} px", c)
+            row_of(f"{source} 8 to 16 px, 60 and 90 deg, {width:g} px", c)
             for width, c in _cells(across, lambda one: one.drawn_px)
         ]
     return out
@@ -271,7 +273,7 @@ def _cells(found: Sequence[Reading], key: Callable[[Reading], object]) -> Iterat
     yield from sorted(levels.items(), key=lambda item: (item[0] is None, item[0]))
 
 
-def _row(name: str, cell: Sequence[Reading]) -> Row:
+def row_of(name: str, cell: Sequence[Reading]) -> Row:
     """Errors and intervals of the widths that are stated; upper bounds of all."""
     stated = [one for one in cell if one.stated]
     sigma = np.array([one.sigma_px for one in stated], float)

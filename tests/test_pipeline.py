@@ -11,6 +11,7 @@ import jsonschema
 import numpy as np
 import pytest
 
+from edge.cracks import Crack
 from edge.cracks.plausible import ReportOptions, reported_mask
 from edge.detections.cracks import schema as crack_schema
 from edge.detections.wire import schema
@@ -24,7 +25,9 @@ from edge.pipeline import Pipeline
 from edge.support.clock import ManualClock
 from edge.support.errors import TryAgainError
 from edge.surface.scale import ScaleOptions
+from tests.cracks.drawn import to_light, to_srgb
 from tests.pictures import PATH_PX, concrete, frame
+from tests.surface.wall import wall, window
 
 START = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
 PLACE = fixed.Options(
@@ -87,6 +90,31 @@ def test_a_frame_whose_time_nobody_knows_has_no_place(clock: ManualClock, outbox
     assert outcome.features
     assert all(document["geometry"] is None for document in outcome.features)
     assert (outcome.nav.fix, outcome.nav.attitude, outcome.nav.range_m) == (None, None, None)
+
+
+def test_the_width_of_a_crack_in_motion_is_read_with_the_motion_that_the_frames_tell(
+    clock: ManualClock, outbox: Outbox
+) -> None:
+    """600 px a second to the right and 20 ms of exposure: a crack of 8 px is seen over 20 px, dark over 12."""
+    surface = np.asarray(128 + (wall(7, (500, 1400)) - 128.0) / 4, np.uint8)
+    surface[:, 696:704] = 15
+    flight = Flight.of("drone1", "flight")
+    eyes = dark.open_segmenter(dark.Options(surround_px=61, full_contrast=40), clock)
+    flown = Pipeline(eyes, fixed.open_navigator(fixed.Options(), clock), outbox, flight, Measures(), clock)
+    widths = []
+    for number, left in enumerate((240.0, 300.0, 360.0)):
+        shifts = np.arange(12) - 5.5
+        light = np.mean([to_light(window(surface, left + way, 60)) for way in shifts], axis=0)
+        clock.advance_to(clock.monotonic_ns() + 100_000_000)
+        shown = np.rint(to_srgb(light)).astype(np.uint8)
+        outcome = flown.process(Frame(number, clock.monotonic_ns(), 20_000, shown))
+        assert outcome.seen.smear_px == (None if number == 0 else pytest.approx(12.0, abs=0.5))
+        (crack,) = [one for one in outcome.damage if isinstance(one, Crack) and one.length_px > 300]
+        widths.append(float(crack.width_px.mean()))
+    assert widths[0] == pytest.approx(12.0, abs=0.5), "the first frame cannot know"
+    assert widths[2] == pytest.approx(8.0, abs=0.8)
+    assert crack.width_sigma_px is not None
+    assert abs(widths[2] - 8.0) <= 1.645 * crack.width_sigma_px
 
 
 def test_a_cracked_frame_becomes_letters_on_disk(clock: ManualClock, outbox: Outbox) -> None:

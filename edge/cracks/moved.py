@@ -37,8 +37,11 @@ CALM = 0.4
 CLEAR, CLEAR_SIGMAS = 0.25, 2.0
 """A crack is as wide as its profile at half depth where it is wider than the way that it moved and so many sigmas of
 the blur by that share: its floor is flat then."""
-_NODES = np.array([-1.6, -0.8, 0.0, 0.8, 1.6])
-"""Where the way is tried, in its standard uncertainties."""
+_NODES = np.array([-2.4, -1.2, 0.0, 1.2, 2.4])
+"""Where the way is tried, in its standard uncertainties from where it is known to be, ..."""
+_ALIKE, _WITHIN = np.array([0.97, 1.0, 1.03]), 3.0
+"""... and as full widths at half depth, where these lie within so many uncertainties: a crack narrower than its way is
+as wide as that at half depth, which tells the way far better than it was known."""
 _LEAST_SHARE, _MOST_SHARE = 0.02, 1.15
 """Ways are tried between these, in full widths at half depth: noise alone makes a way longer than that width."""
 _UNUSUAL = 2.7
@@ -146,7 +149,7 @@ def weigh_moved(tried: Across, pooled: Pooled, line: int, ways: Ways) -> MovedFi
     unusual = (np.log(scale * grid.blur / BLUR_PX[0]) / BLUR_PX[1]) ** 2
     first, last = np.flatnonzero(unusual < _UNUSUAL**2)[[0, -1]].tolist()
     blur, unusual = grid.blur[first : last + 1], unusual[first : last + 1]
-    tries = np.clip((ways.px[line] + ways.sigma_px[line] * _NODES) / scale, _LEAST_SHARE, _MOST_SHARE)
+    tries, unlikely = _tries(ways.px[line] / scale, ways.sigma_px[line] / scale)
     shape = np.stack([_shapes(grid.integral[first : last + 1], way) for way in tries.tolist()])  # (A, S, Z, K)
     size = np.sqrt((shape * shape).sum(axis=2))  # (A, S, K)
     # Depths are fitted: likeness is the depth of the best one, times the size of its shape.
@@ -159,7 +162,7 @@ def weigh_moved(tried: Across, pooled: Pooled, line: int, ways: Ways) -> MovedFi
     variance = np.maximum(expected, misfit.min(axis=(1, 2, 3)) * independent / spare)
     chi2 = misfit * (independent / variance)[:, None, None, None] - 2 * np.log(usual(darkness))
     chi2[darkness > 1.05] += _NEVER  # nothing is darker than black
-    chi2 += (_NODES**2)[:, None, None] + unusual[:, None] - 2 * np.log(grid.step)
+    chi2 += unlikely[:, None, None] + unusual[:, None] - 2 * np.log(grid.step)
     least = chi2.min(axis=(1, 2, 3))
     weight = np.exp(-0.5 * (chi2 - least[:, None, None, None]))
     total = weight.sum(axis=(1, 2, 3))
@@ -173,6 +176,16 @@ def weigh_moved(tried: Across, pooled: Pooled, line: int, ways: Ways) -> MovedFi
     dark = np.exp((own * np.log(darkness[0])).sum(keepdims=True)).ravel()
     soft = scale * (own.sum(axis=(0, 2)) @ blur[:, None])
     return MovedFit(Fit(soft, dark, doubt, most, mean[:1], evidence[:1]), mean, evidence)
+
+
+def _tries(way: float, sigma: float) -> tuple[Floats, Floats]:
+    """Ways to try (A,), rising, and -2 times the logarithm of how likely each is; in full widths at half depth."""
+    sigma = max(sigma, 1e-3)
+    tries = way + sigma * _NODES
+    if abs(1 - way) < _WITHIN * sigma:
+        tries = np.unique(np.concatenate([tries, _ALIKE]))
+    unlikely = ((tries - way) / sigma) ** 2 - 2 * np.log(np.gradient(tries))
+    return np.clip(tries, _LEAST_SHARE, _MOST_SHARE), unlikely
 
 
 def _shapes(integral: Reals, way: float) -> Reals:
