@@ -113,8 +113,6 @@ def test_the_width_of_a_crack_in_motion_is_read_with_the_motion_that_the_frames_
         widths.append(float(crack.width_px.mean()))
     assert widths[0] == pytest.approx(12.0, abs=0.5), "the first frame cannot know"
     assert widths[2] == pytest.approx(8.0, abs=0.8)
-    assert crack.width_sigma_px is not None
-    assert abs(widths[2] - 8.0) <= 1.645 * crack.width_sigma_px
 
 
 def test_a_cracked_frame_becomes_letters_on_disk(clock: ManualClock, outbox: Outbox) -> None:
