@@ -47,7 +47,8 @@ _LEAST_SHARE, _MOST_SHARE = 0.02, 1.15
 _UNUSUAL = 2.7
 """Blurs so many deviations from the usual one are not tried."""
 _NEVER = 1e3
-_STEP, _REACH = 0.02, 2.0
+_PER_AT = 4
+_STEP, _REACH = 0.05 / _PER_AT, 2.0
 
 
 class _Grid(NamedTuple):
@@ -191,20 +192,21 @@ def _tries(way: float, sigma: float) -> tuple[Floats, Floats]:
 def _shapes(integral: Reals, way: float) -> Reals:
     """Blurred boxes, by their ``integral`` (S, Z, K), averaged over ``way``, at ``AT``: (S, len(AT), K)."""
 
-    def at(z: Floats) -> Reals:
-        place = (z + _REACH) / _STEP
-        low = place.astype(np.intp)
-        share = (place - low).astype(np.float32)[:, None]
-        return np.asarray(integral[:, low] * (1 - share) + integral[:, low + 1] * share)
+    def at(offset: float) -> Reals:
+        """The integral at ``AT`` + ``offset``: all points lie equally far beyond one of the table."""
+        low, share = divmod((float(AT[0]) + offset + _REACH) / _STEP, 1.0)
+        rows = [slice(int(low) + k, int(low) + k + _PER_AT * len(AT), _PER_AT) for k in (0, 1)]
+        below, above = (integral[:, one] for one in rows)
+        return np.asarray(below * np.float32(1 - share) + above * np.float32(share))
 
-    return np.asarray((at(AT + way / 2) - at(AT - way / 2)) / np.float32(way))
+    return np.asarray((at(way / 2) - at(-way / 2)) / np.float32(way))
 
 
 @functools.lru_cache(maxsize=1)
 def _grid() -> _Grid:
     width = np.concatenate([np.geomspace(0.03, 0.25, 9)[:-1], np.geomspace(0.25, 1.1, 48)])
     blur = np.geomspace(0.015, 0.8, 20)
-    z = np.arange(-_REACH, _REACH + 2 * _STEP, _STEP)
+    z = np.arange(-_REACH, _REACH + 0.1, _STEP)
     integral = _q(z[:, None] + width / 2, blur) - _q(z[:, None] - width / 2, blur)
     return _Grid(blur, width, np.gradient(np.log(width)), integral.astype(np.float32))
 
