@@ -37,6 +37,9 @@ CALM = 0.4
 CLEAR, CLEAR_SIGMAS = 0.25, 2.0
 """A crack is as wide as its profile at half depth where it is wider than the way that it moved and so many sigmas of
 the blur by that share: its floor is flat then."""
+WRONG = 1e-4
+"""Chance that the picture did not move across the line at all, whatever is known: a profile with flanks too steep for
+the way that it should have moved says so."""
 _NODES = np.array([-2.4, -1.2, 0.0, 1.2, 2.4])
 """Where the way is tried, in its standard uncertainties from where it is known to be, ..."""
 _ALIKE, _WITHIN = np.array([0.97, 1.0, 1.03]), 3.0
@@ -121,9 +124,11 @@ class Moved(NamedTuple):
         return np.asarray(trust * plain + (1 - trust) * np.maximum(by_area, 0.1))
 
     def ways(self, points: Flags, rows: Lines) -> Ways:
-        """The mean over ``points`` (N,) of each line."""
-        px = rows.sums(np.where(points, self.way_px, 0.0)) / np.maximum(1, rows.sums(points))
-        return Ways(px, np.full(len(px), self.sigma_px))
+        """The mean over ``points`` (N,) of each line; what the points differ by counts as uncertainty."""
+        count = np.maximum(1, rows.sums(points))
+        px = rows.sums(np.where(points, self.way_px, 0.0)) / count
+        spread2 = rows.sums(np.where(points, self.way_px - px[rows.owner], 0.0) ** 2) / count
+        return Ways(px, np.sqrt(self.sigma_px**2 + spread2))
 
 
 class Ways(NamedTuple):
@@ -148,7 +153,7 @@ def weigh_moved(tried: Across, pooled: Pooled, line: int, ways: Ways) -> MovedFi
     scale = float(fwhm[0])
     seen = read_between(tried, middle[:, None] + scale * AT)
     unusual = (np.log(scale * grid.blur / BLUR_PX[0]) / BLUR_PX[1]) ** 2
-    first, last = np.flatnonzero(unusual < _UNUSUAL**2)[[0, -1]].tolist()
+    first, last = np.flatnonzero(unusual <= max(_UNUSUAL**2, float(unusual.min())))[[0, -1]].tolist()
     blur, unusual = grid.blur[first : last + 1], unusual[first : last + 1]
     tries, unlikely = _tries(ways.px[line] / scale, ways.sigma_px[line] / scale)
     shape = np.stack([_shapes(grid.integral[first : last + 1], way) for way in tries.tolist()])  # (A, S, Z, K)
@@ -180,13 +185,15 @@ def weigh_moved(tried: Across, pooled: Pooled, line: int, ways: Ways) -> MovedFi
 
 
 def _tries(way: float, sigma: float) -> tuple[Floats, Floats]:
-    """Ways to try (A,), rising, and -2 times the logarithm of how likely each is; in full widths at half depth."""
+    """Ways to try (A,), no motion at last, and -2 times the logarithm of how likely each is; in full widths at half
+    depth."""
     sigma = max(sigma, 1e-3)
     tries = way + sigma * _NODES
     if abs(1 - way) < _WITHIN * sigma:
         tries = np.unique(np.concatenate([tries, _ALIKE]))
     unlikely = ((tries - way) / sigma) ** 2 - 2 * np.log(np.gradient(tries))
-    return np.clip(tries, _LEAST_SHARE, _MOST_SHARE), unlikely
+    none = -2 * math.log(WRONG * math.sqrt(2 * math.pi) * sigma)
+    return np.clip(np.append(tries, _LEAST_SHARE), _LEAST_SHARE, _MOST_SHARE), np.append(unlikely, none)
 
 
 def _shapes(integral: Reals, way: float) -> Reals:

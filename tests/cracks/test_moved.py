@@ -74,6 +74,16 @@ def test_a_thin_crack_is_only_bounded_and_the_bound_holds(width_px: float) -> No
     assert width_px <= crack.width_at_most_px < 8
 
 
+@pytest.mark.parametrize("told_px", [6.0, 12.0, 20.0])
+def test_a_motion_that_the_profile_belies_does_no_harm(told_px: float) -> None:
+    """The flight errs, the picture stood still: flanks as steep as the lens allows have not moved."""
+    for width_px in (5.0, 12.0):
+        crack = read(moved(width_px, 0.0, 0.0), known(told_px * ACROSS))
+        sigma = 1.645 * (crack.width_sigma_px or 0)
+        assert (crack.width_at_most_px or float(crack.width_px.mean()) + sigma) >= width_px
+        assert crack.width_at_most_px is not None or abs(float(crack.width_px.mean()) - width_px) <= max(0.3, sigma)
+
+
 def test_the_motion_has_no_sense() -> None:
     share = moved(9.0, *(12 * ACROSS))
     assert np.array_equal(read(share, known(12 * ACROSS)).width_px, read(share, known(-12 * ACROSS)).width_px)
