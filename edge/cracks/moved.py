@@ -145,6 +145,12 @@ class Ways(NamedTuple):
         return np.flatnonzero(self.px >= LEAST_PX).tolist()
 
 
+def fit_moved(found: Fit, pooled: Pooled, ways: Ways) -> None:
+    """Put into ``found`` what the ``pooled`` profiles tell of the lines that moved."""
+    for line in ways.lines:
+        found.put(line, weigh_moved(pooled.missing.only(np.array([line])), pooled, line, ways).first)
+
+
 def weigh_moved(tried: Across, pooled: Pooled, line: int, ways: Ways) -> MovedFit:
     """Weigh every shape for the profile of ``line`` under G guesses of the picture's sharpening, ``tried`` (G, M)."""
     grid = _grid()

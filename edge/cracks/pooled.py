@@ -67,6 +67,14 @@ def missing_light(across: Across, valley: Valleys) -> Reals:
     return missing
 
 
+def area_of(across: Across, missing: Reals, valley: Valleys, beyond_px: Floats | float) -> Floats:
+    """Integral of ``missing`` across each valley and ``beyond_px`` its borders: the width of a crack black all over."""
+    t = across.t
+    within = t >= (valley.left - beyond_px).astype(np.float32)[:, None]
+    within &= t <= (valley.right + beyond_px).astype(np.float32)[:, None]
+    return np.asarray((missing * within).sum(axis=1) * across.step_px, np.float64)
+
+
 def _widest(width: Floats, good: Flags, paths: Paths) -> Flags:
     """Of each line's ``good`` points (N,) those where it is nearly as wide as anywhere."""
     rows = paths.rows

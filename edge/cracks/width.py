@@ -18,18 +18,16 @@ import cv2
 import numpy as np
 
 from edge.cracks.blur import Fit, fit
+from edge.cracks.guide import Guide, evened, guided
 from edge.cracks.lines import Flags, Floats, Lines, filled
-from edge.cracks.moved import Moved, weigh_moved
-from edge.cracks.path import Paths, Reals, smooth
-from edge.cracks.pooled import SLOW, missing_light, pool
+from edge.cracks.moved import Moved, Ways, fit_moved
+from edge.cracks.path import Paths, Reals
+from edge.cracks.pooled import SLOW, Pooled, area_of, missing_light, pool
 from edge.cracks.profile import Across, Picture, noise_of, normals, read
 from edge.cracks.sharpening import Guessed, guess, undone
-from edge.cracks.skeleton import Points
 from edge.cracks.smear import Smear
-from edge.cracks.valleys import GAP_PX, SPAN_PX, Valleys, borders, valleys
+from edge.cracks.valleys import GAP_PX, SPAN_PX, Valleys, valleys
 
-STEADY = 1.5
-"""The centreline's distance from the skeleton is averaged with a Gaussian of this many points."""
 LEAST_SIGMA_PX = 0.05
 """What reading between pixels leaves uncertain in the best of pictures."""
 LEAST_SHARE = 0.005
@@ -79,61 +77,22 @@ def measure(
     of a line's usable points lie in a dark valley, the run of mask along the normals is measured. ``smear``: how the
     picture moved during its exposure; None: not known, and taken as not at all.
     """
-    guide = _guide(paths, picture, half_width)
+    guide = guided(paths, picture, half_width)
     exact, lines = _measure_profile(guide, picture, usable, smear) if by_profile else (None, None)
     if exact is None or lines is None:
         return _measure_mask(guide, usable)
     return exact if lines.all() else _put(_measure_mask(guide, usable), exact, lines)
 
 
-class _Guide(NamedTuple):
-    """What the mask says."""
-
-    paths: Paths
-    half_width: Floats
-    normal: Points
-    left: Floats
-    right: Floats
-    found: Flags
-
-    @property
-    def middle(self) -> Floats:
-        return (self.left + self.right) / 2
-
-    def only(self, lines: Flags) -> _Guide:
-        """Some ``lines`` (L,) of it."""
-        rows = lines[self.paths.rows.owner]
-        normal, left, right, found = self.normal[rows], self.left[rows], self.right[rows], self.found[rows]
-        return _Guide(self.paths.only(lines), self.half_width[lines], normal, left, right, found)
-
-    def moved(self, middle: Floats, known: Flags) -> Paths:
-        """The centrelines moved along their normals to ``middle`` (N,), smoothed, and interpolated where not known."""
-        rows, closed = self.paths.rows, self.paths.closed
-        offset = _smooth(filled(middle, known, rows), self.paths, STEADY)
-        offset[rows.last] = np.where(closed, (offset[rows.first] + offset[rows.last]) / 2, offset[rows.last])
-        offset[rows.first] = np.where(closed, offset[rows.last], offset[rows.first])
-        return self.paths._replace(xy=self.paths.xy + self.normal * offset[:, None])
-
-
-def _guide(paths: Paths, picture: Picture, half_width: Floats) -> _Guide:
-    normal = normals(paths)
-    across = read(picture.mask, paths, normal, 2 * half_width + 2, np.maximum(0.5, half_width / 24))
-    left, right = borders(across, np.full(len(normal), 127.5, np.float32), None)
-    found = np.isfinite(left) & np.isfinite(right)
-    half = half_width[paths.rows.owner]
-    left, right = np.where(found, left, -half), np.where(found, right, half)
-    return _Guide(paths, half_width, normal, left, right, found)
-
-
-def _measure_mask(guide: _Guide, usable: Flags) -> Measured:
+def _measure_mask(guide: Guide, usable: Flags) -> Measured:
     known, rows = usable & guide.found, guide.paths.rows
-    width = _smooth(filled(guide.right - guide.left, known, rows), guide.paths, ALONG)
+    width = evened(filled(guide.right - guide.left, known, rows), guide.paths, ALONG)
     unknown = np.full(len(rows.count), np.nan)
     return Measured(guide.moved(guide.middle, known), width, unknown, unknown, np.zeros(len(unknown), np.bool_))
 
 
 def _measure_profile(
-    guide: _Guide, picture: Picture, usable: Flags, smear: Smear | None
+    guide: Guide, picture: Picture, usable: Flags, smear: Smear | None
 ) -> tuple[Measured | None, Flags | None]:
     """Measure the lines that lie in a valley of the grey picture, and say which (L,); None where none does."""
     moved = None if smear is None else Moved.of(smear, guide.paths, guide.normal)
@@ -166,10 +125,8 @@ def _measure_profile(
     moved = None if moved is None else moved.only(kept)
     flank = None if moved is None else moved.flank
     good = valley.found & usable
-    calm = good if moved is None else moved.calm(good, paths.rows)
-    ways = None if moved is None else moved.ways(calm, paths.rows)
-    missing = missing_light(across, valley)
-    told = guess(pool(paths, across, missing, valley, calm, noise, INDEPENDENT), picture.tone, ways)
+    profile = _profiles(paths, across, valley, good, noise, moved)
+    told = guess(profile.pooled, picture.tone, profile.ways)
     found = told.plain
     if told.sharpening.amount:
         blunt = undone(across, told.sharpening, picture.tone)
@@ -178,16 +135,37 @@ def _measure_profile(
         valley = Valleys(*(np.where(lost, old, new) for old, new in zip(valley, again, strict=True)))
         across = across._replace(values=np.where(lost[:, None], across.values, blunt.values))
         good = valley.found & usable
-        calm = good if moved is None else moved.calm(good, paths.rows)
-        ways = None if moved is None else moved.ways(calm, paths.rows)
-        missing = missing_light(across, valley)
-        pooled = pool(paths, across, missing, valley, calm, noise, INDEPENDENT)
+        profile = _profiles(paths, across, valley, good, noise, moved)
+        pooled = profile.pooled
         found = fit(pooled.missing, pooled.error, pooled.middle_px, pooled.fwhm_px)
-        if ways is not None:
-            for line in ways.lines:
-                found.put(line, weigh_moved(pooled.missing.only(np.array([line])), pooled, line, ways).first)
-    area = _area(across, missing, valley, flank)
-    return _read_off(paths, area, valley, good, calm, found, told, moved), seen
+        if profile.ways is not None:
+            fit_moved(found, pooled, profile.ways)
+    area = area_of(across, profile.missing, valley, GAP_PX if flank is None else GAP_PX + flank)
+    fwhm = np.where(good, valley.width, 1.0)
+    width = found.widths(fwhm, area, paths.rows.owner)
+    if moved is not None:
+        width = moved.widths(width, fwhm, area, profile.calm, paths.rows, found)
+    return _read_off(paths, width, valley, good, found, told), seen
+
+
+class _Profiles(NamedTuple):
+    """What is left of readings across N points of L lines when the background is taken off."""
+
+    missing: Reals
+    """As of ``missing_light``."""
+    calm: Flags
+    """(N,): points whose profiles are pooled."""
+    ways: Ways | None
+    pooled: Pooled
+
+
+def _profiles(
+    paths: Paths, across: Across, valley: Valleys, good: Flags, noise: Floats, moved: Moved | None
+) -> _Profiles:
+    missing = missing_light(across, valley)
+    calm = good if moved is None else moved.calm(good, paths.rows)
+    ways = None if moved is None else moved.ways(calm, paths.rows)
+    return _Profiles(missing, calm, ways, pool(paths, across, missing, valley, calm, noise, INDEPENDENT))
 
 
 def _put(into: Measured, exact: Measured, lines: Flags) -> Measured:
@@ -205,7 +183,7 @@ def _enough(found: Flags, usable: Flags, rows: Lines) -> Flags:
     return np.asarray((of > 0) & (2 * rows.sums(found & usable) >= of))
 
 
-def _locate(guide: _Guide, picture: Picture, moved: Moved | None) -> Valleys:
+def _locate(guide: Guide, picture: Picture, moved: Moved | None) -> Valleys:
     """The valley nearest to the mask: around the darkest reading inside the mask, or a pixel beside it."""
     rows = guide.paths.rows
     widest = np.maximum(-np.minimum.reduceat(guide.left, rows.first), np.maximum.reduceat(guide.right, rows.first))
@@ -235,38 +213,18 @@ def _along_cores(across: Across, half_width: Floats) -> Reals:
     return level
 
 
-def _smooth(values: Floats, paths: Paths, sigma: float) -> Floats:
-    """``values`` (N,) evened out along each line."""
-    return smooth(values[:, None], paths.rows, paths.closed, sigma, hold_ends=False)[:, 0]
-
-
-def _read_off(
-    paths: Paths,
-    area: Floats,
-    valley: Valleys,
-    good: Flags,
-    calm: Flags,
-    found: Fit,
-    told: Guessed,
-    moved: Moved | None,
-) -> Measured:
-    """Widths of lines that lie in valleys, by their ``good`` points (N,); ``area`` (N,) is the light missing at each.
-
-    ``calm`` (N,): those of them whose profile was pooled.
+def _read_off(paths: Paths, raw: Floats, valley: Valleys, good: Flags, found: Fit, told: Guessed) -> Measured:
+    """Widths of lines that lie in valleys, from those read at single points, ``raw`` (N,), where these are ``good``.
 
     The variance of a mean width is the sum of three: what single points scatter around their neighbours, over how many
     of them are independent; what blur, darkness and sharpening leave open, each a share of the width; and that of
     reading: between pixels, along bends, through a lens that is no Gaussian.
     """
     rows = paths.rows
-    fwhm = np.where(good, valley.width, 1.0)
-    raw = found.widths(fwhm, area, rows.owner)
-    if moved is not None:
-        raw = moved.widths(raw, fwhm, area, calm, rows, found)
     width = filled(raw, good, rows) * (told.width_px / found.width_px)[rows.owner]
     count = rows.sums(good)
     average = rows.sums(np.where(good, width, 0.0)) / count
-    scatter = rows.sums(np.where(good, width - _smooth(width, paths, SLOW), 0.0) ** 2) / count
+    scatter = rows.sums(np.where(good, width - evened(width, paths, SLOW), 0.0) ** 2) / count
     other2 = scatter / np.maximum(1.0, count / INDEPENDENT) + (average * told.doubt) ** 2 + LEAST_SIGMA_PX**2
     other2 += (LEAST_SHARE * average) ** 2 + (LENS_SHARE * found.blur_px**2 / np.maximum(average, 1.0)) ** 2
     sigma = np.sqrt(other2 + (average * found.doubt) ** 2)
@@ -276,11 +234,3 @@ def _read_off(
     narrow = (average < np.maximum(RESOLVED_PX, RESOLVED_SIGMAS * found.blur_px)) | (doubt > DOUBTFUL)
     at_most = np.where(narrow, most + ONE_SIDED * np.sqrt(other2), np.nan)
     return Measured(paths, width, sigma, at_most, np.ones(len(count), np.bool_))
-
-
-def _area(across: Across, missing: Reals, valley: Valleys, flank: Floats | None) -> Floats:
-    """Integral of ``missing`` across the valley, pixels: the width of a crack that is black all over."""
-    t, beyond = across.t, GAP_PX if flank is None else GAP_PX + flank
-    within = t >= (valley.left - beyond).astype(np.float32)[:, None]
-    within &= t <= (valley.right + beyond).astype(np.float32)[:, None]
-    return np.asarray((missing * within).sum(axis=1) * across.step_px, np.float64)
