@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from edge.surface.homography import Matrix, frame_corners, inverse, put, sane
-from edge.surface.pictures import MIN_CORRELATION, MIN_DETAIL, Detail, Picture, alike, vertex
+from edge.surface.homography import Matrix, in_common, inverse, put, sane
+from edge.surface.pictures import MIN_CORRELATION, MIN_DETAIL, Detail, Picture, alike, summit
 
 INLIER_PX = 1.5
 """Of the small picture; at 1280 px it is 6 px of the frame."""
@@ -176,9 +174,7 @@ def _similarity(at: list[complex], by: list[complex]) -> Matrix | None:
 def _rectangle(guess: Matrix, shape: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """Rows and columns, each first and one past the last, in which blocks may lie; None where too little is shared."""
     height, width = shape
-    frame, rows = _corners(shape), guess.tolist()
-    corners = np.array([put(rows, x, y) for x, y in frame.tolist()], np.float32)
-    area, common = cv2.intersectConvexConvex(corners, frame)
+    area, common = in_common(guess, shape)
     if area <= 0:
         return None
     low, high = common.min(axis=(0, 1)).tolist(), common.max(axis=(0, 1)).tolist()
@@ -186,11 +182,6 @@ def _rectangle(guess: Matrix, shape: tuple[int, int]) -> tuple[tuple[int, int], 
     top, bottom = max(reach, math.ceil(low[1] - RIM_PX)), min(height - reach, math.floor(high[1] + RIM_PX) + 1)
     left, right = max(reach, math.ceil(low[0] - RIM_PX)), min(width - reach, math.floor(high[0] + RIM_PX) + 1)
     return None if min(bottom - top, right - left) < 16 else ((top, bottom), (left, right))
-
-
-@cache
-def _corners(shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    return frame_corners(shape).astype(np.float32)
 
 
 def _starts(first: int, last: int, size: int) -> list[int]:
@@ -238,7 +229,8 @@ def _best_move(field: Detail, block: Detail, top: int, left: int) -> complex | N
     _, peak, _, (x, y) = cv2.minMaxLoc(fits)
     if peak < MIN_CORRELATION or x in (0, 2 * reach) or y in (0, 2 * reach):
         return None  # at the rim of what was looked at the true place lies beyond it
-    found = complex(x - reach + vertex(fits[y], x), y - reach + vertex(fits[:, x], y))
+    above, row, below = fits[y - 1 : y + 2, x - 1 : x + 2].tolist()
+    found = complex(x - reach + summit(*row), y - reach + summit(above[1], row[1], below[1]))
     fits[max(0, y - 3) : y + 4, max(0, x - 3) : x + 4] = -1
     if cv2.minMaxLoc(fits)[1] > BLOCK_RIDGE * peak:
         return None  # a joint or the grain of boards: it fits as well anywhere along itself

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import cv2
 import numpy as np
@@ -37,9 +38,20 @@ def frame_corners(shape: tuple[int, ...]) -> Points:
 def overlap(to_key: Matrix, shape: tuple[int, ...]) -> float:
     """Share of the keyframe that the frame shows."""
     height, width = shape[:2]
-    corners = project(to_key, frame_corners(shape)).astype(np.float32)
-    area, _ = cv2.intersectConvexConvex(corners, frame_corners(shape).astype(np.float32))
-    return float(area) / max(1.0, (width - 1) * (height - 1))
+    return in_common(to_key, shape)[0] / max(1.0, (width - 1) * (height - 1))
+
+
+def in_common(to_key: Matrix, shape: tuple[int, ...]) -> tuple[float, npt.NDArray[np.float32]]:
+    """What the frame shows of the keyframe, both of ``shape``: area and corners (N, 1, 2), pixels of the keyframe."""
+    frame, rows = _corners(shape[0], shape[1]), to_key.tolist()
+    corners = np.array([put(rows, x, y) for x, y in frame.tolist()], np.float32)
+    area, common = cv2.intersectConvexConvex(corners, frame)
+    return float(area), np.asarray(common, np.float32)
+
+
+@cache
+def _corners(height: int, width: int) -> npt.NDArray[np.float32]:
+    return frame_corners((height, width)).astype(np.float32)
 
 
 def too_far(to_key: Matrix, shape: tuple[int, ...]) -> bool:

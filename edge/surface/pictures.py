@@ -114,6 +114,11 @@ def vertex(values: npt.NDArray[np.float32], at: int) -> float:
     if not 0 < at < len(values) - 1:
         return 0.0
     before, here, after = values[at - 1 : at + 2].tolist()
+    return summit(before, here, after)
+
+
+def summit(before: float, here: float, after: float) -> float:
+    """The same from the highest sample and its neighbours."""
     bend = before - 2 * here + after
     return 0.0 if bend >= 0 else max(-0.5, min(0.5, 0.5 * (before - after) / bend))
 

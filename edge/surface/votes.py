@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from itertools import pairwise
@@ -17,6 +18,7 @@ GAP_PX = 36.0
 """Two lines whose ends are no farther apart, and that continue each other, are one crack with a faint stretch."""
 TOUCHING_PX = 14.0
 TOUCHING_OPPOSED = 0.3
+_LEAST_COSINE = math.cos(math.radians(MAX_TURN_DEG))
 MIN_BEYOND = 4
 """Of two lines that one centreline runs through, each holds at least so many of its points that the other does not."""
 
@@ -72,23 +74,24 @@ class Votes:
         if len(live) < 2:
             return
         ends = np.array([end for line in live for end in (line.xy[0], line.xy[-1])])
-        away = np.array([_outward(line, side) for line in live for side in (0, 1)])
         gap = ends[None] - ends[:, None]
-        distance = np.hypot(*np.moveaxis(gap, 2, 0))
-        unit_gap = gap / np.where(distance > 0, distance, 1)[..., None]
-        turn = np.cos(np.radians(MAX_TURN_DEG))
-        opposed = -(away[:, None] * away[None]).sum(axis=2)
-        # Ends that touch are one crack even at a bend; across a gap only a straight course says so.
-        touching = distance <= TOUCHING_PX * unit
-        facing = (opposed > turn) | (touching & (opposed > TOUCHING_OPPOSED))
-        ahead = ((unit_gap * away[:, None]).sum(axis=2) > turn) | touching
-        close = distance <= GAP_PX * unit
-        for i, j in np.argwhere(close & facing & ahead & ahead.T):
-            if i >= j or i // 2 == j // 2:
+        distance = np.hypot(gap[..., 0], gap[..., 1])
+        for i, j in np.argwhere(distance <= GAP_PX * unit).tolist():
+            one, other = live[i // 2], live[j // 2]
+            if i // 2 >= j // 2:  # each pair once
                 continue
-            straight = opposed[i, j] > turn
-            if straight or not _crossed(shown, ends[i], live[i // 2], live[j // 2], TOUCHING_PX * unit):
-                self._count[_pair(live[i // 2], live[j // 2])] += 1
+            away, back = _outward(one, i % 2), _outward(other, j % 2)
+            opposed = -float((away * back).sum())
+            # Ends that touch are one crack even at a bend; across a gap only a straight course says so.
+            straight, touching = opposed > _LEAST_COSINE, bool(distance[i, j] <= TOUCHING_PX * unit)
+            if not straight and not (touching and opposed > TOUCHING_OPPOSED):
+                continue
+            if not touching:
+                course = gap[i, j] / distance[i, j]
+                if (course * away).sum() <= _LEAST_COSINE or (-course * back).sum() <= _LEAST_COSINE:
+                    continue
+            if straight or not _crossed(shown, ends[i], one, other, TOUCHING_PX * unit):
+                self._count[_pair(one, other)] += 1
 
 
 def _crossed(lines: Sequence[Line], at: Points, one: Line, other: Line, reach: float) -> bool:
