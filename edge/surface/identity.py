@@ -20,7 +20,7 @@ from edge.surface.forks import ROUNDS, straighten
 from edge.surface.homography import Matrix, project
 from edge.surface.joining import GAP_PX as WIDEST_PX
 from edge.surface.joining import doubled, fragments
-from edge.surface.lines import Line, Points, Widths, evenly, mark
+from edge.surface.lines import Line, Points, Widths, even_places, evenly, mark
 from edge.surface.merging import append, gaps
 from edge.surface.nearby import Nearby
 from edge.surface.overlay import SPACING_PX, Overlay, Shared, View
@@ -322,7 +322,7 @@ def _goes_on(
 
 def _widths(crack: Crack, count: int) -> Widths:
     """The widths of a crack at ``count`` even places, pixels: float32 (count,)."""
-    places = np.linspace(0, len(crack.width_px) - 1, count)
+    places = even_places(len(crack.width_px) - 1.0, count)
     return np.interp(places, np.arange(len(crack.width_px)), crack.width_px).astype(np.float32)
 
 

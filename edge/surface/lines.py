@@ -78,7 +78,7 @@ class Line:
         self.hits[nodes] += 1
         self.last[nodes] = mark
         # Where a crack bends sharply a few points agree in place but not in direction; that is no end.
-        bridged = np.diff(nodes) <= BRIDGED
+        bridged = nodes[1:] - nodes[:-1] <= BRIDGED
         begins = np.zeros(len(self.passes), np.int32)
         begins[nodes[:-1][bridged]] += 1
         begins[nodes[1:][bridged]] -= 1
@@ -118,7 +118,7 @@ class Line:
         if along[-1] <= 0:
             return
         count = max(2, round(along[-1] / self.step) + 1)
-        where = _places(float(along[-1]), count)
+        where = even_places(float(along[-1]), count)
         nearest = np.minimum(along.searchsorted(where), len(xy) - 1)
         self.xy = _between(where, along, xy)
         self.hits, self.looks, self.passes = self.hits[nearest], self.looks[nearest], self.passes[nearest]
@@ -212,11 +212,14 @@ def evenly(xy: npt.NDArray[np.floating], step: float) -> Points:
     """The line (N, 2) through points ``step`` apart, as near as its length allows; both ends kept."""
     points = np.asarray(xy, np.float64)
     along = lengths(points)
-    return _between(_places(float(along[-1]), max(2, round(along[-1] / step) + 1)), along, points)
+    return _between(even_places(float(along[-1]), max(2, round(along[-1] / step) + 1)), along, points)
 
 
-def _places(length: float, count: int) -> npt.NDArray[np.float64]:
-    """As ``np.linspace`` from 0 to ``length``, in half its time: it is asked several times with every frame."""
+def even_places(length: float, count: int) -> npt.NDArray[np.float64]:
+    """As ``np.linspace`` from 0 to ``length``, (count,), in half its time: it is asked several times with every frame.
+
+    ``count`` is 2 or more.
+    """
     places = np.arange(count, dtype=np.float64)
     places *= length / (count - 1)
     places[-1] = length
@@ -232,10 +235,14 @@ def _between(where: npt.NDArray[np.float64], along: npt.NDArray[np.float64], xy:
 def directions(xy: Points) -> Points:
     """Unit tangents (N, 2), read over REACH points on either side: cracks zigzag, and their course does not."""
     if len(xy) > 2 * REACH:
-        inner = xy[2 * REACH :] - xy[: -2 * REACH]
-        along = np.concatenate([xy[REACH : 2 * REACH] - xy[0], inner, xy[-1] - xy[-2 * REACH : -REACH]])
+        along = np.empty(xy.shape)
+        along[:REACH] = xy[REACH : 2 * REACH] - xy[0]
+        np.subtract(xy[2 * REACH :], xy[: -2 * REACH], out=along[REACH:-REACH])
+        along[-REACH:] = xy[-1] - xy[-2 * REACH : -REACH]
     else:
         at = np.arange(len(xy))
         along = xy[np.minimum(at + REACH, len(xy) - 1)] - xy[np.maximum(at - REACH, 0)]
     size = np.hypot(along[:, 0], along[:, 1])
-    return np.asarray(along / np.where(size > 0, size, 1)[:, None], np.float64)
+    size[size == 0] = 1
+    along /= size[:, None]
+    return along

@@ -59,5 +59,7 @@ def append(older: Line, younger: Line, gap_px: float) -> bool:
 
 def gaps(taken: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Runs of False as (first, one past the last)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[1], taken.astype(np.int8), [1]])))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    if taken.all():
+        return []
+    edges = np.flatnonzero(np.diff(np.concatenate([[1], taken.astype(np.int8), [1]]))).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
