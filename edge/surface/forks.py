@@ -12,13 +12,15 @@ import math
 
 import numpy as np
 
-from edge.surface.joining import TURN_DEG, Arm, Boxes, course
-from edge.surface.lines import Line, directions
+from edge.surface.joining import ASIDE_PX, DOUBLED, TURN_DEG, Arm, Boxes, course
+from edge.surface.lines import Line, directions, seen_apart
 from edge.surface.merging import ALONG_COSINE
 
 TOGETHER_PX = 8.0
 """An end runs along another line where it is no farther from it, over TOGETHER_POINTS points or more."""
 TOGETHER_POINTS = 4
+DOUBLED_POINTS = 20
+"""An end that runs along another line farther off, and that no frame showed beside it, does so over so many points."""
 FORK_PX = 20.0
 """An end so near to the middle of another line leads to a fork there,"""
 AIMED_PX = 40.0
@@ -43,9 +45,11 @@ def trim(lines: list[Line], px: dict[int, float]) -> list[int]:
     changed: list[int] = []
     boxes = Boxes(lines)
     for i, line in enumerate(lines):
-        for j in boxes.around(i, TOGETHER_PX * px[line.number]):
+        for j in boxes.around(i, ASIDE_PX * px[line.number]):
             for side in (0, 1):
-                count = _together(line if side == 0 else line.reversed(), lines[j], TOGETHER_PX * px[line.number])
+                inward = line if side == 0 else line.reversed()
+                count = _together(inward, lines[j], TOGETHER_PX * px[line.number])
+                count = max(count, _doubled(inward, lines[j], ASIDE_PX * px[line.number]))
                 if count < TOGETHER_POINTS or len(line.xy) - count < FORK_POINTS:
                     continue
                 kept = slice(count - 1, None) if side == 0 else slice(0, len(line.xy) - count + 1)
@@ -65,6 +69,25 @@ def _together(line: Line, other: Line, reach: float) -> int:
     inner = (nearest >= FORK_POINTS) & (nearest < len(other.xy) - FORK_POINTS)
     on = inner & along & (apart.min(axis=1) <= reach)
     return len(on) if on.all() else int(on.argmin())
+
+
+def _doubled(line: Line, other: Line, reach: float) -> int:
+    """How many points from the start of a line are another one once more: laid beside it, never seen beside it."""
+    if np.hypot(*(other.xy - line.xy[0]).T).min() > reach:
+        return 0
+    apart = np.hypot(*np.moveaxis(line.xy[:, None] - other.xy[None], 2, 0))
+    nearest = apart.argmin(axis=1)
+    along = np.abs((directions(line.xy) * directions(other.xy)[nearest]).sum(axis=1)) >= ALONG_COSINE
+    distance = apart.min(axis=1)
+    on = distance <= reach
+    count = len(on) if on.all() else int(on.argmin())
+    if count < DOUBLED_POINTS or along[:count].mean() < DOUBLED:
+        return 0
+    if seen_apart(line.part(slice(0, count), line.number), other, reach):
+        return 0
+    # Where the two part, the distance grows: the end stays at the fork, which lies at the other line's middle.
+    last = int(np.flatnonzero(distance[:count] <= max(float(np.median(distance[:count])), 0.2 * reach))[-1])
+    return last + 1 if FORK_POINTS <= nearest[last] < len(other.xy) - FORK_POINTS else 0
 
 
 def straighten(lines: list[Line], px: dict[int, float]) -> list[int]:

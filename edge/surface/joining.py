@@ -3,6 +3,7 @@
 Two ends are one crack where they face each other along both lines' courses across a short gap, or where they run past
 each other side by side, and where neither has a better partner. A gap may be wider than one that a single frame shows,
 because now no view is left that would fill it; how wide depends on how long the fragments are that lead up to it.
+Ends in one place, at which no third line passes by, are one crack that bends there.
 """
 
 from __future__ import annotations
@@ -35,6 +36,12 @@ INNER_POINTS = 10
 THROUGH_TURN_DEG = 25.0
 THROUGH_WIDER = 1.5
 """What goes through a third line turns by no more there, and its widths on both sides differ by no greater factor."""
+TOUCHING_PX = 24.0
+"""Ends so near to each other are in one place. Two cracks seldom end in one place, one that bends there often does."""
+BEND_DEG = 75.0
+"""Ends in one place are one crack up to this turn, read over the arms' whole reach: a bend has no course near it,"""
+CROSSING_DEG = 60.0
+"""and up to this one where a third line runs between them."""
 ARM_POINTS = 40
 """An arm's course and width are read over so many points,"""
 NEAR_POINTS = 8
@@ -64,6 +71,12 @@ class Arm:
         known = apart[apart > 0]
         course = np.asarray(along / (np.hypot(*along) or 1.0), np.float64)
         return cls(course, float(np.median(known)) if known.size else None)
+
+    def as_wide(self, other: Arm) -> bool:
+        """Whether both widths are known and alike."""
+        if self.wide is None or other.wide is None:
+            return False
+        return max(self.wide, other.wide) <= THROUGH_WIDER * min(self.wide, other.wide)
 
 
 class Boxes:
@@ -102,6 +115,10 @@ def fragments(lines: list[Line], px: dict[int, float]) -> list[Pair]:
                     if cost is not None and (
                         not _across(lines, near, a, side, b, other) or _goes_through(a, side, b, other)
                     ):
+                        found.append((cost, (a.number, side), (b.number, other)))
+                        continue
+                    cost = _bend(lines, near, a, side, b, other, px[a.number])
+                    if cost is not None:
                         found.append((cost, (a.number, side), (b.number, other)))
     taken: set[tuple[int, int]] = set()
     pairs: list[Pair] = []
@@ -170,13 +187,33 @@ def _cost(a: Line, side: int, b: Line, other: int, px: float) -> float | None:
     return across / px + 40 * (1 - opposed)
 
 
+def _bend(lines: list[Line], around: list[int], a: Line, side: int, b: Line, other: int, px: float) -> float | None:
+    """The cost of two ends in one place, as ``_cost`` has it; None where they are not, or are two branches."""
+    end = a.xy[-side]
+    distance = float(np.hypot(*(b.xy[-other] - end)))
+    if distance > TOUCHING_PX * px:
+        return None
+    one, two = (Arm.of(line.xy[::way], line.wide[::way]) for line, way in ((a, 1 - 2 * side), (b, 1 - 2 * other)))
+    opposed = -float(one.course @ two.course)
+    across = _across(lines, around, a, side, b, other)
+    if opposed < float(np.cos(np.radians(CROSSING_DEG if across else BEND_DEG))) or (across and not one.as_wide(two)):
+        return None
+    if not across and any(_leads_by(lines[j], end, TOUCHING_PX * px) for j in around if lines[j] is not b):
+        return None  # both end at a third line, and on one side of it: its branches
+    return distance / px + 40 * (1 - opposed)
+
+
+def _leads_by(line: Line, place: Points, reach: float) -> bool:
+    """Whether the middle of a line runs within ``reach`` of a place."""
+    inner = line.xy[INNER_POINTS:-INNER_POINTS]
+    return bool(len(inner)) and float(np.hypot(*(inner - place).T).min()) <= reach
+
+
 def _goes_through(a: Line, side: int, b: Line, other: int) -> bool:
     """Whether two lines that end at a third one from both sides go on as one: straight, and as wide as before."""
     one, two = (Arm.of(line.xy[::way], line.wide[::way]) for line, way in ((a, 1 - 2 * side), (b, 1 - 2 * other)))
-    if one.wide is None or two.wide is None:
-        return False
     straight = -float(one.course @ two.course) >= float(np.cos(np.radians(THROUGH_TURN_DEG)))
-    return straight and max(one.wide, two.wide) <= THROUGH_WIDER * min(one.wide, two.wide)
+    return straight and one.as_wide(two)
 
 
 def _across(lines: list[Line], around: list[int], a: Line, side: int, b: Line, other: int) -> bool:

@@ -122,8 +122,13 @@ def test_what_goes_straight_through_a_third_line_as_wide_as_before_is_one_crack(
         left, right = line(1, 0.0, 0.0, points=40), line(2, STEP * 40 + 12.0, 0.0, points=40)
         left.wide[:], right.wide[:] = widths
         assert fragments([left, right, third], px) == pairs, widths
-        right.xy[:] = right.xy[0] + (right.xy - right.xy[0]) @ np.array([[0.8, 0.6], [-0.6, 0.8]])
-        assert fragments([left, right, third], px) == [], "it turns by 37 degrees: two cracks that end there"
+        for turn in (37.0, 55.0):  # its ends are in one place: a bend where two cracks cross
+            right.xy[:] = right.xy[0] + np.outer(
+                STEP * np.arange(40), [np.cos(np.radians(turn)), np.sin(np.radians(turn))]
+            )
+            assert fragments([left, right, third], px) == pairs, (widths, turn)
+        right.xy[:, 0] += 20.0
+        assert fragments([left, right, third], px) == [], "it bends, and its ends are not in one place"
 
 
 def test_a_branch_that_ends_short_of_a_trunk_and_aims_at_it_meets_it_there() -> None:
@@ -175,3 +180,31 @@ def test_ends_that_pass_each_other_are_left_to_joining() -> None:
     lines = [line(1, 0.0, 0.0, points=40), line(2, 30 * STEP, 4.0, points=40)]
     assert trim(lines, {1: 1.0, 2: 1.0}) == []
     assert fragments(lines, {1: 1.0, 2: 1.0}) == [(1, 2)]
+
+
+def test_ends_in_one_place_are_one_crack_that_bends_there_but_two_branches_stay_two() -> None:
+    px = {1: 1.0, 2: 1.0, 3: 1.0}
+    for turn, gap, pairs in ((65.0, 10.0, [(1, 2)]), (65.0, 30.0, []), (100.0, 10.0, [])):
+        left, right = line(1, 0.0, 0.0, points=40), line(2, 39 * STEP + gap, 0.0, points=40)
+        way = np.array([np.cos(np.radians(turn)), np.sin(np.radians(turn))])
+        right.xy[:] = right.xy[0] + np.outer(STEP * np.arange(40), way)
+        assert fragments([left, right], px) == pairs, (turn, gap)
+        if pairs:  # a third line passes by on the outer side of the bend: both are its branches
+            third = line(3, 0.0, -10.0, points=80)
+            third.xy[:] = left.xy[-1] + np.outer(STEP * (np.arange(80) - 40), [way[1] + 0.4, -way[0]]) + (16.0, 0.0)
+            assert fragments([left, right, third], px) == []
+
+
+def test_a_tail_that_lies_along_another_line_and_was_never_seen_beside_it_is_cut_off_at_the_fork() -> None:
+    """Two lines of one crack, laid 20 px apart, that part at x = 40 steps and end together."""
+    for apart, cut in ((False, [1]), (True, [])):
+        one, two = line(1, 0.0, 0.0, points=81), line(2, 0.0, 20.0, points=81)
+        turned = STEP * np.arange(1, 41)
+        one.xy[41:] = one.xy[40] + np.column_stack([turned * 0.6, -turned * 0.8])
+        two.xy[41:] = two.xy[40] + np.column_stack([turned * 0.6, turned * 0.8])
+        if apart:
+            one.last[:], two.last[:] = mark(7, 0), mark(7, 1)
+        lines = [one, two]
+        assert trim(lines, {1: 1.0, 2: 1.0}) == cut
+        assert (float(one.xy[:, 0].min()) > 35 * STEP) is not apart
+        assert len(two.xy) == 81
