@@ -25,6 +25,7 @@ from edge.surface.judgement import State, first
 from edge.surface.place import View
 from edge.surface.record import CrackState, Entry, Told, gone, measure, state_of
 from edge.surface.registration import VIEW_SHIFT, Registered, Registrar
+from edge.surface.rims import is_rim
 from edge.surface.straightening import Bend
 
 Points = npt.NDArray[np.float64]
@@ -159,6 +160,8 @@ class Inventory:
         for bend in self.bends:
             self.map.bend(bend)
         joined = self._give_up(self.map.finish(self._of_state("withdrawn"), unsure=self._of_state("tentative")))
+        for number, entry in self.entries.items():
+            entry.judgement.rim = is_rim(self.map.lines[number])
         changed = [number for number, entry in self.entries.items() if self._differs(number, entry)]
         return (*joined, *(self._tell(number) for number in changed))
 
@@ -194,6 +197,7 @@ class Inventory:
             found = sighting.seen_px >= FOUND_SHARE * sighting.visible_px
             if found or look.sharp:
                 entry.judgement.look(found=found, length_px=sighting.visible_px, sure_length_px=self._sure_length_px)
+        entry.judgement.rim = is_rim(self.map.lines[sighting.number])
         entry.last_frame = self.frames
         if crack is None or sighting.crack is None:
             return

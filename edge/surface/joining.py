@@ -38,10 +38,8 @@ THROUGH_WIDER = 1.5
 """What goes through a third line turns by no more there, and its widths on both sides differ by no greater factor."""
 TOUCHING_PX = 24.0
 """Ends so near to each other are in one place. Two cracks seldom end in one place, one that bends there often does."""
-BEND_DEG = 75.0
-"""Ends in one place are one crack up to this turn, read over the arms' whole reach: a bend has no course near it,"""
-CROSSING_DEG = 60.0
-"""and up to this one where a third line runs between them."""
+BEND_DEG = 60.0
+"""Ends in one place are one crack up to this turn, read over the arms' whole reach: a bend has no course near it."""
 ARM_POINTS = 40
 """An arm's course and width are read over so many points,"""
 NEAR_POINTS = 8
@@ -196,7 +194,7 @@ def _bend(lines: list[Line], around: list[int], a: Line, side: int, b: Line, oth
     one, two = (Arm.of(line.xy[::way], line.wide[::way]) for line, way in ((a, 1 - 2 * side), (b, 1 - 2 * other)))
     opposed = -float(one.course @ two.course)
     across = _across(lines, around, a, side, b, other)
-    if opposed < float(np.cos(np.radians(CROSSING_DEG if across else BEND_DEG))) or (across and not one.as_wide(two)):
+    if opposed < float(np.cos(np.radians(BEND_DEG))) or (across and not one.as_wide(two)):
         return None
     if not across and any(_leads_by(lines[j], end, TOUCHING_PX * px) for j in around if lines[j] is not b):
         return None  # both end at a third line, and on one side of it: its branches

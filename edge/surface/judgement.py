@@ -40,6 +40,8 @@ class Judgement:
     _was_confirmed: bool = False
     beyond: float = 0.0
     """What the cap took away: ``ratio + beyond`` is the evidence of all views together."""
+    rim: bool = False
+    """Its line runs around a circle: no number of views makes it a crack while it does."""
 
     @property
     def state(self) -> State:
@@ -47,6 +49,8 @@ class Judgement:
         if self.ratio <= WITHDRAWN and self.ratio + self.beyond <= 0:
             self._was_confirmed = False
             return "withdrawn"
+        if self.rim:
+            return "withdrawn" if self._was_confirmed else "tentative"
         if self.ratio >= CONFIRMED:
             self._was_confirmed = True
         return "confirmed" if self._was_confirmed else "tentative"

@@ -142,7 +142,7 @@ def _from_entry(one: dict[str, Any]) -> Entry:
     mm, px = (Widths(*values) for values in one["widths"])
     told = one["told"]
     return Entry(
-        judgement=Judgement(float(ratio), int(views), int(missed), bool(confirmed), float(beyond)),
+        judgement=Judgement(float(ratio), int(views), int(missed), bool(confirmed), beyond=float(beyond)),
         first_seen=datetime.fromisoformat(first),
         last_seen=datetime.fromisoformat(last),
         last_frame=int(frame),

@@ -184,7 +184,7 @@ def test_ends_that_pass_each_other_are_left_to_joining() -> None:
 
 def test_ends_in_one_place_are_one_crack_that_bends_there_but_two_branches_stay_two() -> None:
     px = {1: 1.0, 2: 1.0, 3: 1.0}
-    for turn, gap, pairs in ((65.0, 10.0, [(1, 2)]), (65.0, 30.0, []), (100.0, 10.0, [])):
+    for turn, gap, pairs in ((50.0, 10.0, [(1, 2)]), (50.0, 30.0, []), (70.0, 10.0, [])):
         left, right = line(1, 0.0, 0.0, points=40), line(2, 39 * STEP + gap, 0.0, points=40)
         way = np.array([np.cos(np.radians(turn)), np.sin(np.radians(turn))])
         right.xy[:] = right.xy[0] + np.outer(STEP * np.arange(40), way)
