@@ -111,13 +111,13 @@ class Moved(NamedTuple):
         low = self.way_px[order[rows.first + (CALM * rows.sums(good)).astype(np.intp)]]
         return np.asarray(good & (self.way_px <= (1.1 * low + 0.5)[rows.owner]))
 
-    def widths(self, plain: Floats, fwhm: Floats, area: Floats, calm: Flags, rows: Lines, found: Fit) -> Floats:
+    def widths(self, plain: Floats, fwhm: Floats, area: Floats, pooled: Flags, rows: Lines, found: Fit) -> Floats:
         """Widths at all points (N,), ``plain`` being those of a picture that stood still.
 
         ``fwhm`` and ``area`` as of ``Fit.widths``. Motion changes no area, so where half depth is not the border the
-        area counts, on the scale on which it gives the ``calm`` points the width that was ``found`` of their profile.
+        area counts, on the scale on which it gives the ``pooled`` points the width that was ``found`` of their profile.
         """
-        mean = rows.sums(np.where(calm, area, 0.0)) / np.maximum(1, rows.sums(calm))
+        mean = rows.sums(np.where(pooled, area, 0.0)) / np.maximum(1, rows.sums(pooled))
         by_area = np.minimum(area * (found.width_px / np.maximum(mean, 1e-3))[rows.owner], fwhm)
         clear = by_area / (self.way_px + CLEAR_SIGMAS * found.blur_px[rows.owner])
         trust = np.where(self.way_px >= LEAST_PX, np.clip((clear - 1) / CLEAR, 0.0, 1.0), 1.0)

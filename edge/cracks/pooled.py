@@ -33,6 +33,8 @@ class Pooled(NamedTuple):
     """(L,): mean over the points of where the middle lies."""
     fwhm_px: Floats
     """(L,): mean over the points of the full width at half depth."""
+    points: Flags
+    """(N,): the points that were averaged."""
 
 
 def pool(
@@ -52,7 +54,9 @@ def pool(
     shape: Reals = (rows.sums(missing * widest[:, None]) / of[:, None]).astype(np.float32)
     light = mean((valley.surface_left + valley.surface_right) / 2)
     error = noise / light / np.sqrt(np.maximum(1.0, of / independent))
-    return Pooled(across.only(rows.first)._replace(values=shape), light, error, mean(valley.middle), mean(valley.width))
+    return Pooled(
+        across.only(rows.first)._replace(values=shape), light, error, mean(valley.middle), mean(valley.width), widest
+    )
 
 
 def missing_light(across: Across, valley: Valleys) -> Reals:

@@ -144,7 +144,7 @@ def _measure_profile(
     fwhm = np.where(good, valley.width, 1.0)
     width = found.widths(fwhm, area, paths.rows.owner)
     if moved is not None:
-        width = moved.widths(width, fwhm, area, profile.calm, paths.rows, found)
+        width = moved.widths(width, fwhm, area, profile.pooled.points, paths.rows, found)
     return _read_off(paths, width, valley, good, found, told), seen
 
 
@@ -153,10 +153,9 @@ class _Profiles(NamedTuple):
 
     missing: Reals
     """As of ``missing_light``."""
-    calm: Flags
-    """(N,): points whose profiles are pooled."""
-    ways: Ways | None
     pooled: Pooled
+    ways: Ways | None
+    """How far what was pooled moved across; None where nothing moved."""
 
 
 def _profiles(
@@ -164,8 +163,8 @@ def _profiles(
 ) -> _Profiles:
     missing = missing_light(across, valley)
     calm = good if moved is None else moved.calm(good, paths.rows)
-    ways = None if moved is None else moved.ways(calm, paths.rows)
-    return _Profiles(missing, calm, ways, pool(paths, across, missing, valley, calm, noise, INDEPENDENT))
+    pooled = pool(paths, across, missing, valley, calm, noise, INDEPENDENT)
+    return _Profiles(missing, pooled, None if moved is None else moved.ways(pooled.points, paths.rows))
 
 
 def _put(into: Measured, exact: Measured, lines: Flags) -> Measured:

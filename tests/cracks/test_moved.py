@@ -23,8 +23,11 @@ ALONG = np.array([ACROSS[1], -ACROSS[0]])
 
 
 @functools.lru_cache(maxsize=32)
-def moved(width_px: float, x_px: float, y_px: float) -> Floats:
-    """Cover of a straight crack, averaged over the way (x, y): four by four points a pixel, a pixel a step."""
+def moved(width_px: float, x_px: float, y_px: float, taper: float = 0.0) -> Floats:
+    """Cover of a straight crack, averaged over the way (x, y): four by four points a pixel, a pixel a step.
+
+    It is ``width_px`` wide in the middle, and narrower and wider by the share ``taper`` at its ends.
+    """
     fine = (np.arange(4 * SIZE) + 0.5) / 4 - 0.5
     across = fine[None, :] * ACROSS[0] + fine[:, None] * ACROSS[1] - MIDDLE @ ACROSS
     along = fine[None, :] * ALONG[0] + fine[:, None] * ALONG[1] - MIDDLE @ ALONG
@@ -32,7 +35,8 @@ def moved(width_px: float, x_px: float, y_px: float) -> Floats:
     share = np.zeros_like(across)
     for k in (np.arange(count) + 0.5) / count - 0.5:
         way = k * np.array([x_px, y_px])
-        share += (np.abs(across - way @ ACROSS) < width_px / 2) & (np.abs(along - way @ ALONG) < 75)
+        place = (along - way @ ALONG) / 75
+        share += (np.abs(across - way @ ACROSS) < width_px / 2 * (1 + taper * place)) & (np.abs(place) < 1)
     return np.asarray(share.reshape(SIZE, 4, SIZE, 4).mean(axis=(1, 3)) / count)
 
 
@@ -58,6 +62,17 @@ def test_a_crack_that_moved_about_as_far_as_it_is_wide_keeps_its_width(width_px:
     misses = [abs(float(crack.width_px.mean()) - width_px) for crack in cracks]
     assert max(misses) <= 0.5
     assert all(miss <= 1.645 * (crack.width_sigma_px or 0) for miss, crack in zip(misses, cracks, strict=True))
+
+
+@pytest.mark.parametrize("way_px", [6.0, 10.0])
+def test_a_crack_that_widens_is_read_at_every_point(way_px: float) -> None:
+    """The profile is taken where it is widest; elsewhere the area counts, on that profile's scale."""
+    crack = read(moved(9.0, *(way_px * ACROSS), taper=0.4), known(way_px * ACROSS))
+    assert crack.width_sigma_px is not None
+    place = (crack.path_px - MIDDLE) @ ALONG / 75
+    inner = np.abs(place) < 0.7
+    assert np.abs(crack.width_px - 9.0 * (1 + 0.4 * place))[inner].max() < 0.8
+    assert abs(float(crack.width_px.mean()) - 9.0 * (1 + 0.4 * float(place.mean()))) <= 1.645 * crack.width_sigma_px
 
 
 def test_without_its_motion_the_same_crack_is_stated_twice_as_wide() -> None:
