@@ -38,7 +38,7 @@ class Loop:
     detections: int
     timing: Timing
     stage_p50_ms: dict[str, float] = field(default_factory=dict)
-    """Median by stage: segment, trace, locate, encode, store, judge."""
+    """Median by stage: segment, locate, trace, encode, store, judge."""
 
 
 @dataclass(frozen=True, slots=True)
