@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -152,6 +152,8 @@ def _card(
     limits: LimitsCard,
     measure: Mapping[str, Measure],
 ) -> dict[str, Any]:
+    from models.record import training_data
+
     _, height, width, _ = quantized.input_shape
     _, rows, columns, channels = _card_shape(quantized)
     record, classifier = source.record, source.kind == CLASSIFIER
@@ -174,7 +176,7 @@ def _card(
         **_thresholds(source),
         **({} if classifier else {"measure": dict(measure)}),
         **_rules(source),
-        "training_data": _training_data(record),
+        "training_data": training_data(record),
         "licence": licence,
         "metrics": {},
         "made": _made(out, source, command),
@@ -209,19 +211,3 @@ def _made(out: Path, source: Source, command: str) -> dict[str, Any]:
         "parameters": source.model.count_params(), "gmac": round(gmac(source.model), 3),
         **({"adapted": record["adapted"]} if "adapted" in record else {}),
     }  # fmt: skip
-
-
-def _training_data(record: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
-    config = record.get("config", {})
-    sources = {one["name"]: one for one in config.get("sources", ())}
-    listed = [
-        {
-            "name": name, "split": sources.get(name, {}).get("split", "train"), "images": facts["images"],
-            "licence": sources.get(name, {}).get("licence", "not stated"),
-        }
-        for name, facts in record.get("train", {}).items()
-    ]  # fmt: skip
-    mix = config.get("mix", {})
-    if mix.get("rendered_cracks") or mix.get("rendered_clean"):
-        listed.append({"name": "rendered", "split": "train", "images": 0, "licence": "made while training"})
-    return listed

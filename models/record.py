@@ -39,6 +39,28 @@ def versions() -> dict[str, str]:
     return found
 
 
+def training_data(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What weights learned from, by their record: `name`, `split`, `images` and `licence` of each set.
+
+    That of the weights they started from and were taught by (`before`) is part of it.
+    """
+    config = record.get("config", {})
+    sources = {one["name"]: one for one in config.get("sources", ())}
+    listed = [
+        {
+            "name": name, "split": sources.get(name, {}).get("split", "train"), "images": facts["images"],
+            "licence": sources.get(name, {}).get("licence", "not stated"),
+        }
+        for name, facts in record.get("train", {}).items()
+    ]  # fmt: skip
+    before = record.get("before", {})
+    listed += [{"name": name, **facts} for name, facts in before.items()]
+    mix = config.get("mix", {})
+    if (mix.get("rendered_cracks") or mix.get("rendered_clean")) and "rendered" not in before:
+        listed.append({"name": "rendered", "split": "train", "images": 0, "licence": "made while training"})
+    return listed
+
+
 def write_run(path: Path, config: Config, command: str, parts: DataSplit, model: keras.Model) -> None:
     """Write run.json: configuration, versions, size of the network, and per set the count, hash and held-out names."""
     import keras

@@ -105,6 +105,7 @@ def write_weights(
         "train": {
             **base.record.get("train", {}), name: {"images": len(learned), "sha256": content_hash(learned)}
         },
+        "before": base.record.get("before", {}),
         "held": {
             part: {"images": len(photos), "names": [photo.example.image.name for photo in photos]}
             for part, photos in (("choose", parts.choose), ("report", parts.report))

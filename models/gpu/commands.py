@@ -36,6 +36,14 @@ def add(commands: Any) -> None:
         metavar="FILE.npz=SHARE",
         help="take the mean with other weights of this network, best those it started from",
     )
+    take.add_argument(
+        "--after",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="NAME.json",
+        help="records of the weights that it started from and that taught it: the card names what those learned from",
+    )
     take.set_defaults(run=_take)
     sites = commands.add_parser(
         "sites",
@@ -150,7 +158,9 @@ def _take(arguments: argparse.Namespace) -> int:
             mixed = Path(path), float(share)
         except ValueError as error:
             raise DataError(f"--mix {arguments.mix}: give FILE.npz=SHARE, such as start.npz=0.4.") from error
-    record = take(recipe, arguments.recipe.name, arguments.data, arguments.weights, name, arguments.out, mixed)
+    record = take(
+        recipe, arguments.recipe.name, arguments.data, arguments.weights, name, arguments.out, mixed, arguments.after
+    )
     print(json.dumps({key: record[key] for key in ("parameters", "gmac_512", "steps", "minutes")}))
     return EXIT_DONE
 

@@ -16,7 +16,7 @@ from models.data import content_hash
 from models.gpu.pack import select
 from models.gpu.recipe import Recipe
 from models.gpu.transfer import Arrays, to_keras
-from models.record import versions
+from models.record import training_data, versions
 from models.unet import SIZES, fast_unet, gmac
 
 SIDE_PX = 256
@@ -25,7 +25,7 @@ SIDE_PX = 256
 
 def take(
     recipe: Recipe, recipe_name: str, root: Path, weights: Path, name: str, out: Path,
-    mixed: tuple[Path, float] | None = None,
+    mixed: tuple[Path, float] | None = None, after: Sequence[Path] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Write `out`.weights.h5 and `out`.json from `weights`, a `.npz` of the student `name`; returns the record.
 
@@ -33,13 +33,21 @@ def take(
     the first half (`seen-` before their name), the held-out pictures stand under `held`, else they count as trained on.
     `mixed`: other weights of the same network, those that it started from above all, and their share, 0 to 1, of a mean
     tensor by tensor; such a mean often keeps what the start knew beside what was learned (Wortsman et al. 2022).
-    Raises DataError where the recipe has no such student or the weights are another's.
+    `after`: the records of the weights that it started from and of fast U-Nets that taught it; what they had learned
+    from is in it too, and stands under `before`.
+    Raises DataError where the recipe has no such student, the weights are another's, or `after` is missing.
     """
     import keras
 
     chosen = [one for one in recipe.students if one.name == name]
     if not chosen:
         raise DataError(f"The recipe has no student {name!r}; it has {', '.join(one.name for one in recipe.students)}.")
+    if chosen[0].start_from is not None and not after:
+        raise DataError(
+            f"Student {name} starts from {chosen[0].start_from}: give the record of that by --after "
+            f"{chosen[0].start_from}.json, and those of weights that taught it, so that the card names all of it."
+        )
+    earlier = _learned_before(after)
     size = SIZES[chosen[0].kind]
     model = fast_unet(SIDE_PX, SIDE_PX, size=size, dtype="float32")
     try:
@@ -55,11 +63,29 @@ def take(
     with replacing(out.with_name(f"{out.name}.weights.h5")) as part:
         small.save_weights(part)
     record = _record(recipe, recipe_name, root, weights, chosen[0].kind, model, keras.version())
+    record["before"] = {name: facts for name, facts in earlier.items() if name not in record["train"]}
     if mixed is not None:
         record["mixed"] = {"with": mixed[0].stem, "share": mixed[1]}
     with replacing(out.with_name(f"{out.name}.json")) as part:
         part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return record
+
+
+def _learned_before(records: Sequence[Path]) -> dict[str, Any]:
+    """By name, what the weights of these records had learned from: pictures, split and licence."""
+    learned: dict[str, Any] = {}
+    for path in records:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            listed = training_data(content)
+        except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+            raise DataError(f"{path} is no record of a training; give the .json beside the weights.") from error
+        if not listed:
+            raise DataError(f"{path} does not say what its weights learned from.")
+        for one in listed:
+            if one["name"] not in learned or one["images"] > learned[one["name"]]["images"]:
+                learned[one["name"]] = {key: one[key] for key in ("images", "split", "licence")}
+    return learned
 
 
 def _read(path: Path) -> Arrays:

@@ -269,6 +269,30 @@ MIXED = """
     for wrong in (f"{b}=2", f"{b}", f"{data / 'things.npz'}=0.5"):
         assert main([*common, str(data / "wrong"), "--mix", wrong]) == 2
     assert not (data / "wrong.json").exists()
+    import json
+    from models.record import training_data
+    began = data / "began.toml"
+    began.write_text((data / "recipe.toml").read_text().replace("[[students]]", "[[students]]\\nstart_from = 'old'"))
+    from models.gpu.recipe import load_recipe
+    assert load_recipe(began).students[0].start_from == "old"
+    common[1] = str(began)
+    old = data / "old.json"
+    old.write_text(json.dumps({
+        "train": {"cracked": {"images": 1}, "masonry": {"images": 9}},
+        "before": {"decks": {"images": 2, "split": "train", "licence": "of decks"}},
+        "config": {"sources": [{"name": "masonry", "licence": "of masonry"}], "mix": {"rendered_cracks": 0.1}},
+    }))
+    assert main([*common, str(data / "wrong")]) == 2  # what the start learned from would stand nowhere
+    for broken in ("{}", "[]", "no json"):
+        (data / "broken.json").write_text(broken)
+        assert main([*common, str(data / "wrong"), "--after", str(data / "broken.json")]) == 2
+    assert not (data / "wrong.json").exists()
+    assert main([*common, str(data / "went-on"), "--after", str(old)]) == 0
+    listed = {one["name"]: one for one in training_data(json.loads((data / "went-on.json").read_text()))}
+    assert listed["masonry"] == {"name": "masonry", "images": 9, "split": "train", "licence": "of masonry"}
+    assert listed["decks"]["licence"] == "of decks"
+    assert listed["cracked"]["images"] > 1  # its own
+    assert "rendered" in listed
 """
 
 # A GPU is lent for minutes, on a machine that has PyTorch, NumPy and OpenCV and no network.
