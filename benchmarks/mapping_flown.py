@@ -28,7 +28,8 @@ from edge.support.clock import ManualClock, SystemClock
 from edge.surface.motion import Motion
 from edge.surface.registration import Registrar
 
-SEEDS = (611, 612)
+SEEDS = (613, 614, 615, 616)
+"""On 611 and 612 a fault of the reading was found, so they judge nothing any more."""
 RANGE_M, SPEED_M_S, FPS = 0.5, 0.25, 5.0
 SKIPPED_S = 2.0
 """The flight begins at rest."""
