@@ -54,7 +54,7 @@ class Laid:
     placed: Registered | None
     """Beside the others; None where the flight keeps no inventory of cracks."""
     smear: Smear | None
-    """How it moved during its exposure; None where exposure or motion are not known."""
+    """How it moved during its exposure; None where exposure or motion are not known. Without an inventory none is."""
 
 
 class FlightMap:

@@ -84,7 +84,8 @@ class Outcome:
     dropped_before: int
     """Frames the source had between the last processed one and this one."""
     stage_ms: Mapping[str, float]
-    """Real milliseconds by stage: segment, locate, trace, encode, store, judge."""
+    """Real milliseconds by stage: segment, locate (the pose, and laying the frame beside others), trace, encode, store,
+    judge."""
     evidence: Evidence | None = None
     """The frame's own picture; None where none was kept."""
 

@@ -53,8 +53,10 @@ def training_data(record: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for name, facts in record.get("train", {}).items()
     ]  # fmt: skip
-    before = record.get("before", {})
-    listed += [{"name": name, **facts} for name, facts in before.items()]
+    before = record.get("before", {})  # of a set in both, the one with more pictures counts
+    listed = [one for one in listed if one["images"] >= before.get(one["name"], {"images": 0})["images"]]
+    named = {one["name"] for one in listed}
+    listed += [{"name": name, **facts} for name, facts in before.items() if name not in named]
     mix = config.get("mix", {})
     if (mix.get("rendered_cracks") or mix.get("rendered_clean")) and "rendered" not in before:
         listed.append({"name": "rendered", "split": "train", "images": 0, "licence": "made while training"})

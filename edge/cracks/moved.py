@@ -35,8 +35,8 @@ that of any lens."""
 CALM = 0.4
 """The profile of a line is taken where this share of its points, or about, moved least across it."""
 CLEAR, CLEAR_SIGMAS = 0.25, 2.0
-"""A crack is as wide as its profile at half depth where it is wider than the way that it moved and so many sigmas of
-the blur by that share: its floor is flat then."""
+"""A crack that is wider than its way and CLEAR_SIGMAS of the blur together has a flat floor and the width of its
+profile at half depth. That is trusted fully where it is wider by the share CLEAR, less where by less."""
 WRONG = 1e-4
 """Chance that the picture did not move across the line at all, whatever is known: a profile with flanks too steep for
 the way that it should have moved says so."""
@@ -191,15 +191,17 @@ def weigh_moved(tried: Across, pooled: Pooled, line: int, ways: Ways) -> MovedFi
 
 
 def _tries(way: float, sigma: float) -> tuple[Floats, Floats]:
-    """Ways to try (A,), no motion at last, and -2 times the logarithm of how likely each is; in full widths at half
-    depth."""
+    """Ways to try (A,), the last one as good as no motion, and -2 times the logarithm of how likely each is; in full
+    widths at half depth."""
     sigma = max(sigma, 1e-3)
     tries = way + sigma * _NODES
     if abs(1 - way) < _WITHIN * sigma:
         tries = np.unique(np.concatenate([tries, _ALIKE]))
-    unlikely = ((tries - way) / sigma) ** 2 - 2 * np.log(np.gradient(tries))
+    usual_step = 2 * np.log(np.gradient(tries))
+    tries = np.clip(tries, _LEAST_SHARE, _MOST_SHARE)
+    unlikely = ((tries - way) / sigma) ** 2 - usual_step
     none = -2 * math.log(WRONG * math.sqrt(2 * math.pi) * sigma)
-    return np.clip(np.append(tries, _LEAST_SHARE), _LEAST_SHARE, _MOST_SHARE), np.append(unlikely, none)
+    return np.append(tries, _LEAST_SHARE), np.append(unlikely, none)
 
 
 def _shapes(integral: Reals, way: float) -> Reals:

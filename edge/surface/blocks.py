@@ -22,8 +22,8 @@ ENOUGH_BLOCKS = 6
 FIRST_BLOCKS = 8
 """So many are looked at before the others."""
 RIM_PX = 0.5
-"""A block may reach so far beyond the frame, small pixels. Without it the rim of frames that lie slightly turned is
-lost, and with it earlier passes that share no more than a rim: two of four flights got worse places by that."""
+"""A block may reach so far beyond the frame, small pixels. Without that the rim of frames that lie slightly turned is
+lost, and so are earlier passes that share no more than a rim: two of four flights got worse places by that."""
 AS_IT_IS = 0.02
 """A block is moved before it is looked for only where turn and size differ by more than this: at its corners that is
 half a small pixel, and 1,000 pairs of pictures were as near to the truth with that as without."""
@@ -194,9 +194,10 @@ def _starts(first: int, last: int, size: int) -> list[int]:
 def _places(
     tops: list[int], lefts: list[int], size: tuple[int, int], back: Matrix, shape: tuple[int, int]
 ) -> tuple[list[tuple[int, int]], ...]:
-    """Where blocks (top, left) lie that the frame fills: every other one of every other row, its black fields, all.
+    """Where blocks (top, left) lie that the frame fills, in four lists to be looked at one after the other.
 
-    Of the first FIRST_BLOCKS come alone, the outermost, which tell turn and size best.
+    As the fields of a chessboard: first the black ones of every other row, of these FIRST_BLOCKS alone, the outermost,
+    which tell turn and size best, then the others of them; then the black ones of the other rows; then the white ones.
     """
     y = np.array([(*tops, *(top + size[0] - 1 for top in tops))], np.float64).T
     x = np.array([(*lefts, *(left + size[1] - 1 for left in lefts))], np.float64)

@@ -25,8 +25,11 @@ def project(matrix: Matrix, points: npt.NDArray[np.floating]) -> npt.NDArray[np.
 
 
 def inverse(matrix: Matrix) -> Matrix:
-    """Of a homography (3, 3); numpy needs six times as long for one so small."""
-    return np.asarray(cv2.invert(matrix)[1], np.float64)
+    """Of a homography (3, 3); numpy needs six times as long for one so small. Raises LinAlgError for a singular one."""
+    regular, inverted = cv2.invert(matrix)
+    if not regular:
+        raise np.linalg.LinAlgError("Singular matrix")
+    return np.asarray(inverted, np.float64)
 
 
 def frame_corners(shape: tuple[int, ...]) -> Points:

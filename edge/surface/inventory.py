@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -102,7 +102,10 @@ class Inventory:
         """Cracks whose picture another flight kept."""
 
     def place(self, rgb: RGB, view: View) -> Registered:
-        """Lay the next frame, uint8 (H, W, 3), beside the others, before its cracks are known; ``add`` follows."""
+        """Lay the next frame, uint8 (H, W, 3), beside the others, before its cracks are known.
+
+        One ``add`` follows, with what this returns in ``Look.placed``.
+        """
         height, width = rgb.shape[:2]
         corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)
         points_m = view.on_surface(corners)
@@ -159,9 +162,9 @@ class Inventory:
         self.bends = self.registrar.straighten([chart for chart, anchor in self.anchors.items() if not anchor.views])
         for bend in self.bends:
             self.map.bend(bend)
+        self._look_for_rims(self.entries)
         joined = self._give_up(self.map.finish(self._of_state("withdrawn"), unsure=self._of_state("tentative")))
-        for number, entry in self.entries.items():
-            entry.judgement.rim = is_rim(self.map.lines[number])
+        self._look_for_rims(self.entries)
         changed = [number for number, entry in self.entries.items() if self._differs(number, entry)]
         return (*joined, *(self._tell(number) for number in changed))
 
@@ -197,7 +200,7 @@ class Inventory:
             found = sighting.seen_px >= FOUND_SHARE * sighting.visible_px
             if found or look.sharp:
                 entry.judgement.look(found=found, length_px=sighting.visible_px, sure_length_px=self._sure_length_px)
-        entry.judgement.rim = is_rim(self.map.lines[sighting.number])
+        self._look_for_rims([sighting.number])
         entry.last_frame = self.frames
         if crack is None or sighting.crack is None:
             return
@@ -234,6 +237,7 @@ class Inventory:
         if not charts:
             return []
         last = self._give_up(self.map.finish(self._of_state("withdrawn"), charts, self._of_state("tentative")))
+        self._look_for_rims(number for number in self.entries if self.map.lines[number].chart in charts)
         for number, line in list(self.map.lines.items()):
             entry = self.entries.get(number)
             if line.chart not in charts or (entry is not None and entry.told is None):
@@ -258,6 +262,11 @@ class Inventory:
         for chart in {*plain} - {*known[-MOST_CHARTS:]}:
             del self.anchors[chart]
         self.map.leave_charts(used)
+
+    def _look_for_rims(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            judgement = self.entries[number].judgement
+            judgement.rim = is_rim(self.map.lines[number], was=judgement.rim)
 
     def _of_state(self, state: State) -> set[int]:
         return {number for number, entry in self.entries.items() if entry.judgement.state == state}

@@ -37,7 +37,8 @@ class Judgement:
     """Views that showed it and found it."""
     missed: int = 0
     """Views that should have shown it and did not."""
-    _was_confirmed: bool = False
+    was_confirmed: bool = False
+    """What ``state`` said last."""
     beyond: float = 0.0
     """What the cap took away: ``ratio + beyond`` is the evidence of all views together."""
     rim: bool = False
@@ -47,13 +48,13 @@ class Judgement:
     def state(self) -> State:
         """Between two limits a line keeps the state that it had: a state that flickers is of no use to anybody."""
         if self.ratio <= WITHDRAWN and self.ratio + self.beyond <= 0:
-            self._was_confirmed = False
+            self.was_confirmed = False
             return "withdrawn"
         if self.rim:
-            return "withdrawn" if self._was_confirmed else "tentative"
+            return "withdrawn" if self.was_confirmed else "tentative"
         if self.ratio >= CONFIRMED:
-            self._was_confirmed = True
-        return "confirmed" if self._was_confirmed else "tentative"
+            self.was_confirmed = True
+        return "confirmed" if self.was_confirmed else "tentative"
 
     def look(self, *, found: bool, length_px: float, sure_length_px: float) -> None:
         """Count one more view that shows ``length_px`` of the line."""

@@ -2,7 +2,8 @@
 
 Corners and their flow were tried and left: on concrete they follow noise. Blocks of grain fit to 0.02 px where the
 prediction is right within their reach; phase correlation finds the shift of a whole picture from nowhere; a template is
-for strips of a few rows. Each is checked by the normalised correlation of what both pictures then show.
+for strips of a few rows. What phase correlation finds is measured by blocks. Where few blocks agree, and for a
+template, the normalised correlation of what both pictures then show decides.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SECOND_PEAK = 0.85
 
 
 def by_phase(reference: Picture, look: Picture, guess: Matrix) -> Matrix | None:
-    """A shift of the whole picture beside ``guess``, verified by the correlation of what then overlaps."""
+    """A shift of the whole picture beside ``guess``, measured by blocks from there; None where they do not agree."""
     if reference.shape != look.shape:
         return None
     # At half the size: a fourth of the time, and blocks search the rest. Middles of pixels are not corners.

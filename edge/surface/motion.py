@@ -20,7 +20,7 @@ from edge.surface.homography import Matrix, project
 from edge.surface.registration import Registered
 
 LONGEST_NS = 700_000_000
-"""Of frames farther apart than this nothing is concluded."""
+"""Of frames farther apart than this nothing is concluded: at one picture a second no motion is known."""
 UNSURE = 0.7
 """The speed now is uncertain along each axis by so much of what speeds changed by lately, ..."""
 LEAST_SHARE, LEAST_PX = 0.03, 0.05
@@ -28,12 +28,17 @@ LEAST_SHARE, LEAST_PX = 0.03, 0.05
 FIRST_SHARE = 0.25
 """The same share while only two frames are known."""
 
+JUMP = 3.0
+"""A change of speed that is so many times those before it counts alone."""
+
 _Velocity = npt.NDArray[np.float64]
+"""(3, 2): pixels per second of three points."""
 
 
 class _Past(NamedTuple):
     at_ns: int
     placed: Registered
+    size: tuple[int, int]
 
 
 class Motion:
@@ -48,12 +53,15 @@ class Motion:
     ) -> Smear | None:
         """How a frame of ``size`` (height, width), exposed around ``at_ns``, moved during its exposure.
 
-        None without an exposure time, or without an earlier frame beside it on the same chart.
+        None without an exposure time, or without an earlier frame of that size beside it on the same chart; also for
+        an exposure longer than the time since that frame, because one of both is wrong.
         """
         moving = self._velocity(placed, at_ns, size)
         if moving is None or exposure_us is None:
             return None
-        velocity, unsure = moving
+        velocity, unsure, since_s = moving
+        if exposure_us > 1e6 * since_s:
+            return None
         points = _points(size)
         ways = velocity * exposure_us / 1e6
         way = np.asarray(np.linalg.solve(np.column_stack([points, np.ones(3)]), ways).T, np.float64)
@@ -64,17 +72,20 @@ class Motion:
 
     def _velocity(
         self, placed: Registered | None, at_ns: int, size: tuple[int, int]
-    ) -> tuple[_Velocity, float | None] | None:
-        """Pixels per second of what the middle and two more points show (3, 2), and its standard uncertainty."""
-        if placed is None or placed.rebased is not None or placed.bent is not None:
+    ) -> tuple[_Velocity, float | None, float] | None:
+        """Pixels per second of what the middle and two more points show (3, 2), its standard uncertainty (None while
+        only two frames are known), and the seconds since the frame before."""
+        if placed is None or placed.method == "predicted" or placed.rebased is not None or placed.bent is not None:
             self._forget()
-        if placed is None:
+        if placed is None or placed.method == "predicted":  # of a pose alone: its noise is no motion
             return None
         past = list(self._past)
-        if past and not (past[-1].placed.chart == placed.chart and 0 < at_ns - past[-1].at_ns <= LONGEST_NS):
+        if past and not (
+            past[-1].placed.chart == placed.chart and past[-1].size == size and 0 < at_ns - past[-1].at_ns <= LONGEST_NS
+        ):
             self._forget()
             past = []
-        self._past.append(_Past(at_ns, placed))
+        self._past.append(_Past(at_ns, placed, size))
         if not past:
             return None
         points = _points(size)
@@ -83,12 +94,17 @@ class Motion:
         since_s = (at_ns - past[-1].at_ns) / 1e9
         velocity = (points - before) / since_s
         if len(past) == 1:
-            return velocity, None
+            return velocity, None, since_s
         earlier_s = (past[-1].at_ns - past[0].at_ns) / 1e9
         change = velocity - (before - _seen_at(chart, past[0].placed.to_chart)) / earlier_s
         now = velocity + change * since_s / (since_s + earlier_s)
-        self._changes.append(float((change[0] ** 2).sum()))
-        return now, UNSURE * math.sqrt(sum(self._changes) / len(self._changes))
+        latest, earlier = float((change[0] ** 2).sum()), list(self._changes)
+        self._changes.append(latest)
+        square = sum(self._changes) / len(self._changes)
+        # A place that registration corrects (a recognised one, or by the pose) jumps once, which the mean would hide.
+        if earlier and latest > JUMP**2 * sum(earlier) / len(earlier):
+            square = latest
+        return now, UNSURE * math.sqrt(square), since_s
 
     def _forget(self) -> None:
         self._past.clear()

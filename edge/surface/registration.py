@@ -43,8 +43,8 @@ LEFT_CHARTS = 4
 where the grain agrees. Of 208 rendered pictures that share nothing two were found without that, none with it."""
 
 CHAIN_DRIFT = 1.6
-"""The same where the chain is weighed against the pose: errors of its links add up in one direction, which noise alone
-does not."""
+"""As PIXEL_DRIFT of `keyframes`, where the chain is weighed against the pose: errors of its links add up in one
+direction, which noise alone does not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -269,7 +269,7 @@ class Registrar:
     def _follow(
         self, key: Key, look: Picture, predicted: Matrix | None, prediction: Prediction | None, *, resumed: bool
     ) -> Matrix | None:
-        """The frame in its keyframe, small pixels; None where neither flow nor phase correlation can tell."""
+        """The frame in its keyframe, small pixels; None where neither blocks nor phase correlation can tell."""
         posed = predicted is not None and self._unit == "m" and not resumed
         tries = [np.eye(3)]
         if self._last is not None and not resumed:

@@ -27,6 +27,7 @@ from edge.surface.inventory import Inventory
 from edge.surface.judgement import Judgement
 from edge.surface.lines import Line
 from edge.surface.record import Entry, Told, Widths
+from edge.surface.rims import is_rim
 
 VERSION = 4
 KEYFRAMES = 4
@@ -107,6 +108,8 @@ def _inventory(arrays: dict[str, npt.NDArray[Any]]) -> Inventory:
             inventory.anchors[int(name.removeprefix("anchor-"))] = Anchor.of(arrays[name])
     if "axes" in arrays:
         inventory.axes = Axes.of(arrays["axes"])
+    for number, entry in inventory.entries.items():
+        entry.judgement.rim = is_rim(inventory.map.lines[number], was=False)
     inventory.registrar.go_on(
         head["registrar"], [(arrays[f"grey-{i}"], arrays[f"key-{i}"]) for i in range(int(head["keys"]))]
     )
@@ -120,7 +123,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
             judgement.ratio,
             judgement.views,
             judgement.missed,
-            judgement.state == "confirmed",
+            judgement.state == "confirmed" or judgement.was_confirmed,
             judgement.beyond,
         ],
         "seen": [entry.first_seen.isoformat(), entry.last_seen.isoformat(), entry.last_frame],

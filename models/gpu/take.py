@@ -63,7 +63,11 @@ def take(
     with replacing(out.with_name(f"{out.name}.weights.h5")) as part:
         small.save_weights(part)
     record = _record(recipe, recipe_name, root, weights, chosen[0].kind, model, keras.version())
-    record["before"] = {name: facts for name, facts in earlier.items() if name not in record["train"]}
+    record["before"] = {
+        name: facts
+        for name, facts in earlier.items()
+        if facts["images"] > record["train"].get(name, {"images": -1})["images"]
+    }
     if mixed is not None:
         record["mixed"] = {"with": mixed[0].stem, "share": mixed[1]}
     with replacing(out.with_name(f"{out.name}.json")) as part:
@@ -77,14 +81,15 @@ def _learned_before(records: Sequence[Path]) -> dict[str, Any]:
     for path in records:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            listed = training_data(content)
+            listed = [(one["name"], {key: one[key] for key in ("images", "split", "licence")})
+                      for one in training_data(content)]  # fmt: skip
         except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
             raise DataError(f"{path} is no record of a training; give the .json beside the weights.") from error
         if not listed:
             raise DataError(f"{path} does not say what its weights learned from.")
-        for one in listed:
-            if one["name"] not in learned or one["images"] > learned[one["name"]]["images"]:
-                learned[one["name"]] = {key: one[key] for key in ("images", "split", "licence")}
+        for name, facts in listed:
+            if name not in learned or facts["images"] > learned[name]["images"]:
+                learned[name] = facts
     return learned
 
 

@@ -80,3 +80,24 @@ def test_nothing_is_said_without_exposure_over_a_gap_on_another_chart_or_once_th
     assert motion.smear(replace(placed(50, 0), chart=2), 15 * TENTH_NS, 10_000, SIZE) is None
     metres = replace(placed(60, 0), chart=2, rebased=np.eye(3))
     assert motion.smear(metres, 16 * TENTH_NS, 10_000, SIZE) is None, "places before are in other units"
+
+
+def test_nothing_is_said_of_another_size_of_a_place_by_pose_alone_or_of_impossible_times() -> None:
+    motion = Motion()
+    assert motion.smear(placed(0, 0), 0, 5_000, SIZE) is None
+    assert motion.smear(placed(0, 0), TENTH_NS, 5_000, (HEIGHT // 2, WIDTH // 2)) is None, "pixels of another size"
+    assert motion.smear(placed(0, 0), 2 * TENTH_NS, 5_000, SIZE) is None
+    assert motion.smear(placed(4, 0), 2 * TENTH_NS + 1000, 5_000, SIZE) is None, (
+        "exposed for longer than since the last"
+    )
+    assert motion.smear(replace(placed(9, 0), method="predicted"), 3 * TENTH_NS, 5_000, SIZE) is None
+    assert motion.smear(placed(10, 0), 4 * TENTH_NS, 5_000, SIZE) is None, "nothing measured to begin from"
+    assert motion.smear(placed(11, 0), 5 * TENTH_NS, 5_000, SIZE) is not None
+
+
+def test_a_place_that_is_corrected_once_makes_its_frames_unsure() -> None:
+    """10 px a frame, and one frame whose place jumps by 10 more: its way is off by half of the jump's share."""
+    steps = [10.0 * k + (10.0 if k >= 20 else 0.0) for k in range(23)]
+    for smear in flown([placed(x, 0) for x in steps])[18:]:
+        assert smear is not None
+        assert abs(middle(smear)[0] + 1.0) <= 2.5 * smear.sigma_px

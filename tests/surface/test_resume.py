@@ -7,6 +7,7 @@ import pytest
 
 from edge.support.errors import TryAgainError
 from edge.surface.inventory import Inventory
+from edge.surface.lines import Line
 from edge.surface.resume import NUMBERS_MARGIN, REVISIONS_MARGIN, from_bytes, to_bytes
 from tests.surface.test_inventory import look
 from tests.surface.wall import seen_in, wall, window, zigzag
@@ -36,6 +37,20 @@ def test_a_crack_keeps_its_name_and_its_views_over_a_restart() -> None:
     assert after.first_seen == before.first_seen
     assert after.width_px == pytest.approx(before.width_px, rel=0.01)
     assert after.revision >= before.revision + REVISIONS_MARGIN
+
+
+def test_a_rim_that_was_told_as_a_crack_stays_withdrawn_over_a_restart() -> None:
+    inventory, *_ = _flown()
+    (number,) = inventory.entries
+    assert inventory.entries[number].judgement.state == "confirmed"
+    angle = np.linspace(0, 2.5, 11)
+    rim = Line(number, inventory.map.lines[number].chart, 5.0, 20.0 * np.column_stack([np.cos(angle), np.sin(angle)]))
+    rim.hits = rim.looks = rim.passes = np.ones(len(angle), np.int32)
+    inventory.map.lines[number] = rim
+    inventory._look_for_rims([number])
+    assert inventory.entries[number].judgement.state == "withdrawn"
+    again = from_bytes(to_bytes(inventory))
+    assert again.entries[number].judgement.state == "withdrawn"
 
 
 def test_numbers_that_may_have_been_given_since_are_passed_over() -> None:

@@ -25,14 +25,23 @@ def arc(radius_px: float, degrees: float, noise_px: float = 0.0, unit: float = 1
 )
 def test_what_runs_around_a_small_circle_is_a_rim(radius_px: float, degrees: float, rim: bool) -> None:
     for unit in (1.0, 0.0007):  # pixels, metres: the shape decides, not the scale
-        assert is_rim(arc(radius_px, degrees, unit=unit)) is rim
-        assert is_rim(arc(radius_px, degrees, unit=unit).reversed()) is rim
+        assert is_rim(arc(radius_px, degrees, unit=unit), was=False) is rim
+        assert is_rim(arc(radius_px, degrees, unit=unit).reversed(), was=False) is rim
 
 
 def test_a_line_that_leaves_the_circle_and_a_straight_one_are_none() -> None:
-    assert is_rim(arc(20, 180, noise_px=0.2))
-    assert not is_rim(arc(20, 180, noise_px=3.0))
-    assert not is_rim(Line(1, 0, 5.0, np.column_stack([5.0 * np.arange(12), np.full(12, 3.0)])))
+    assert is_rim(arc(20, 180, noise_px=0.2), was=False)
+    assert not is_rim(arc(20, 180, noise_px=3.0), was=False)
+    assert not is_rim(Line(1, 0, 5.0, np.column_stack([5.0 * np.arange(12), np.full(12, 3.0)])), was=False)
+
+
+def test_what_was_a_rim_stays_one_until_it_clearly_is_none() -> None:
+    flat, rough = arc(20, 90), arc(20, 180, noise_px=1.3)
+    for line in (flat, rough):
+        assert is_rim(line, was=True)
+        assert not is_rim(line, was=False)
+    assert not is_rim(arc(20, 75), was=True)
+    assert not is_rim(arc(20, 180, noise_px=4.0), was=True)
 
 
 def test_views_do_not_confirm_a_rim_but_a_line_that_grows_out_of_one_is_judged_by_them() -> None:

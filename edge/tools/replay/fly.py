@@ -25,7 +25,7 @@ class Tally:
 
     frames: int = 0
     frames_with_cracks: int = 0
-    still: int = 0
+    motion_unknown: int = 0
     """Frames with cracks whose motion during the exposure is not known: taken to have stood still."""
     dropped: int = 0
     detections: int = 0
@@ -71,7 +71,7 @@ def fly(camera: Camera, pipeline: Pipeline, clock: ManualClock, see: Callable[[O
 def _count(tally: Tally, outcome: Outcome, around_ns: Mapping[str, int]) -> None:
     tally.frames += 1
     tally.frames_with_cracks += bool(outcome.damage)
-    tally.still += bool(outcome.damage) and outcome.seen.smear_px is None
+    tally.motion_unknown += bool(outcome.damage) and outcome.seen.smear_px is None
     tally.detections += len(outcome.features)
     tally.suppressed.update(outcome.suppressed)
     tally.left_out += outcome.left_out
@@ -135,11 +135,11 @@ def said_of(cracks: Sequence[Mapping[str, Any]]) -> str:
     return f"{count['confirmed']} cracks confirmed, {count['tentative']} tentative, {count['withdrawn']} withdrawn"
 
 
-def still_said(tally: Tally) -> str:
+def motion_said(tally: Tally) -> str:
     """That widths were read without knowing the motion, where that holds for most frames with cracks.
 
     A flight's first frame never knows it: only that is nothing to speak of.
     """
-    if 2 * tally.still <= tally.frames_with_cracks or tally.frames < 2:
+    if 2 * tally.motion_unknown <= tally.frames_with_cracks or tally.frames < 2:
         return ""
     return "; how the camera moved during the exposures is not known: widths are read as if it stood still"

@@ -27,7 +27,7 @@ from edge.support import backends
 from edge.support.clock import Clock, ManualClock, SystemClock
 from edge.support.errors import ConfigError, TryAgainError, UsageError
 from edge.tools.replay.deliver import Delivering
-from edge.tools.replay.fly import Tally, by_state, flight_name, fly, said_of, still_said, summary
+from edge.tools.replay.fly import Tally, by_state, flight_name, fly, motion_said, said_of, summary
 from edge.tools.replay.heard import Heard
 from edge.tools.replay.mosaic import Mosaic
 from edge.tools.replay.photos import PhotoNavigator
@@ -259,7 +259,7 @@ def _sentence(job: Job, tally: Tally) -> str:
     left_out = f"; {tally.left_out} pieces above the caps of [cracks] were not traced" if tally.left_out else ""
     return (
         f"{tally.frames} frames{skipped}: {tally.detections} detections in {tally.frames_with_cracks} frames, "
-        f"{tally.wall_s:.1f} s; written to {job.out}{left_out}{still_said(tally)}{_unplaced(tally)}"
+        f"{tally.wall_s:.1f} s; written to {job.out}{left_out}{motion_said(tally)}{_unplaced(tally)}"
     )
 
 

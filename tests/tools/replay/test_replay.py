@@ -12,7 +12,7 @@ import pytest
 
 from edge.cli import main
 from edge.detections.wire import schema
-from edge.tools.replay.fly import Tally, still_said
+from edge.tools.replay.fly import Tally, motion_said
 from tests.mqtt.broker import mosquitto
 from tests.navigation.material import Autopilot, tlog
 from tests.pictures import concrete
@@ -51,10 +51,10 @@ def test_that_the_motion_of_most_frames_is_not_known_is_said_once(
 ) -> None:
     assert fly(photos, tmp_path / "photos") == 0
     assert "".join(capsys.readouterr()).count("widths are read as if it stood still") == 1
-    tally = Tally(frames=9, frames_with_cracks=3, still=1)
-    assert still_said(tally) == "", "a flight's first frame alone"
-    assert still_said(replace(tally, still=2)) != ""
-    assert still_said(Tally(frames=9)) == "", "no widths, nothing to say"
+    tally = Tally(frames=9, frames_with_cracks=3, motion_unknown=1)
+    assert motion_said(tally) == "", "a flight's first frame alone"
+    assert motion_said(replace(tally, motion_unknown=2)) != ""
+    assert motion_said(Tally(frames=9)) == "", "no widths, nothing to say"
 
 
 def test_what_is_not_reported_is_counted_and_leaves_the_masks(photos: Path, tmp_path: Path) -> None:
