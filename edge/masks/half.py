@@ -20,7 +20,7 @@ from edge.masks.second import Look
 BLURRED_PX = 1.5
 """Gaussian sigma of the blur in the worse direction, as edge/frames/sharpness.py measures it."""
 MARGIN = 2.0
-"""So many logits are subtracted from the answer at half size, because it more often reports what is no crack."""
+"""So many logits are subtracted from the answer at half size, because it more often reports a crack where none is."""
 
 
 class HalfLook:

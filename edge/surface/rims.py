@@ -1,4 +1,4 @@
-"""Rims of holes: a short line that runs around a circle is no crack, however many views show it."""
+"""Rims of holes: a short line that runs around a circle is not a crack, even if many views show it."""
 
 from __future__ import annotations
 
