@@ -25,8 +25,10 @@ def main() -> int:
     parser.add_argument(
         "--frozen",
         type=Path,
+        nargs="+",
+        default=[],
         metavar="FILE.npz",
-        help="weights of a fast_unet that alone teaches, from the start; see reuse of [run]",
+        help="weights of fast_unets that alone teach, together, from the start; see reuse of [run]",
     )
     parser.add_argument("--rendered", type=Path, metavar="FILE.npz", help="rendered things to use, or to keep there")
     parser.add_argument("--benchmark", action="store_true",
@@ -47,7 +49,7 @@ def main() -> int:
         recipe = replace_numbers(load_recipe(arguments.recipe), arguments.set)
         starts = {name: Path(file) for name, _, file in (text.partition("=") for text in arguments.start)}
         inputs = Inputs(packs=arguments.packs, imagenet=arguments.imagenet, starts=starts, rendered=arguments.rendered,
-                        elder=arguments.elder, frozen=arguments.frozen)  # fmt: skip
+                        elder=arguments.elder, frozen=tuple(arguments.frozen))  # fmt: skip
         torch.backends.cudnn.benchmark = arguments.benchmark
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         start(recipe, inputs, arguments.out, arguments.seconds, torch.device(arguments.device), arguments.threads)

@@ -63,8 +63,9 @@ class Inputs:
     elder: Path | None = None
     """`teacher.pt` of an earlier run with a lite0 encoder, that helps to teach in the second half; it may have seen the
     held-out sites. None: there is none."""
-    frozen: Path | None = None
-    """`.npz` weights of a `fast_unet` that alone teaches, from the first step on; None: the teacher learns here."""
+    frozen: tuple[Path, ...] = ()
+    """`.npz` weights of `fast_unet`s that alone teach, from the first step on, by the mean of their logits; none: the
+    teacher learns here."""
     rendered: Path | None = None
     """Cracks and look-alikes of an earlier run; written where the file is absent. None: rendered, not kept."""
 
@@ -137,7 +138,7 @@ class Training:
         if inputs.imagenet is not None:
             net.load_imagenet(read_state(inputs.imagenet))
         self._teacher = Learner(self._place(net), run.teacher_rate, run.weight_decay, run.ema)
-        self._pool = self._frozen_pool(inputs.frozen) if inputs.frozen is not None else None
+        self._pool = self._frozen_pool(inputs.frozen) if inputs.frozen else None
         if self._pool is None and run.reuse > 1:
             raise DataError("reuse is above 1: give --frozen, weights of a network that teaches from the start.")
         self._students = {}
@@ -155,12 +156,11 @@ class Training:
             elder.load_state_dict(read_state(inputs.elder))
             self._elder = self._place(elder).eval().requires_grad_(False)
 
-    def _frozen_pool(self, path: Path) -> Pool:
-        run, net = self._recipe.run, student("fast_unet")
-        take_over(net, _read_arrays(path))
-        frozen = self._place(net).eval().requires_grad_(False)
+    def _frozen_pool(self, paths: tuple[Path, ...]) -> Pool:
+        run = self._recipe.run
+        together = self._place(Together([_frozen(path) for path in paths])).eval().requires_grad_(False)
         return Pool(
-            self._scenes, lambda rgb: self._answer(frozen, rgb, run.teacher_scales), run.crop_px, run.pool, run.reuse,
+            self._scenes, lambda rgb: self._answer(together, rgb, run.teacher_scales), run.crop_px, run.pool, run.reuse,
             run.seed,
         )  # fmt: skip
 
@@ -292,6 +292,18 @@ class Training:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._half)
 
 
+class Together(nn.Module):
+    """Several networks that answer as one, by the mean of their logits."""
+
+    def __init__(self, nets: list[nn.Module]) -> None:
+        super().__init__()
+        self._nets = nn.ModuleList(nets)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """Return logits (n, 1, H, W), float32, of pictures (n, 3, H, W) in 0..1."""
+        return torch.stack([net(rgb).float() for net in self._nets]).mean(0)
+
+
 class Journal:
     """One JSON object a line, with the seconds since the start."""
 
@@ -313,6 +325,12 @@ class Journal:
 def _read_arrays(path: Path) -> dict[str, Tensor]:
     with np.load(path) as arrays:
         return {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays.files}
+
+
+def _frozen(path: Path) -> nn.Module:
+    net = student("fast_unet")
+    take_over(net, _read_arrays(path))
+    return net
 
 
 def _half(values: Any) -> Any:

@@ -232,8 +232,16 @@ FROZEN = """
     from models import DataError
     from models.gpu import nets
     torch.manual_seed(0)
-    teacher = nets.student("fast_unet")
-    np.savez(data / "frozen.npz", **{k: v.numpy() for k, v in teacher.state_dict().items() if v.ndim})
+    from models.gpu.run import Together
+    teachers = [nets.student("fast_unet").eval() for _ in range(2)]
+    for name, teacher in zip("ab", teachers):
+        np.savez(data / f"{name}.npz", **{k: v.numpy() for k, v in teacher.state_dict().items() if v.ndim})
+    rgb = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        one, other = (teacher(rgb).double().numpy() for teacher in teachers)
+        both = Together(teachers)(rgb).numpy()
+    assert np.abs(one - other).max() > 0.01
+    np.testing.assert_allclose(both, (one + other) / 2, atol=1e-5)
     run = dataclasses.replace(recipe.run, reuse=3, pool=30, unseen_share=1.0)
     recipe = dataclasses.replace(recipe, run=run)
     out = data / "out"
@@ -245,7 +253,7 @@ FROZEN = """
         assert "--frozen" in str(error)
     else:
         raise AssertionError("crops were to be used again, and nobody asked who teaches")
-    inputs = Inputs(packs=[], imagenet=None, starts={}, frozen=data / "frozen.npz")
+    inputs = Inputs(packs=[], imagenet=None, starts={}, frozen=(data / "a.npz", data / "b.npz"))
     Training(recipe, inputs, bank, scenes, out, journal).half("seen", 15.0, first=True)
 """
 
@@ -379,7 +387,7 @@ def test_edges_carry_their_labels_and_peaks_cost_on_sound_crops_alone() -> None:
 
 
 @needs_torch
-def test_a_frozen_teacher_is_there_from_the_first_step(data: Path) -> None:
+def test_frozen_teachers_are_there_from_the_first_step(data: Path) -> None:
     packed(data)
     code = RUN[: RUN.index("    inputs =")] + FROZEN
     run_python(code, str(data))
