@@ -103,6 +103,8 @@ class Pipeline:
         nav = self._navigator.at(frame.exposed_ns) if frame.time_known else nowhere(frame.exposed_ns)
         view = self._surveyor.look(nav, frame.width_px, frame.height_px, frame.pose)
         laid = self.map.lay(frame, view)  # before widths are read: these depend on how the frame moved
+        if self.map.kind is not None and (apart := view.why_apart(self.map.inventory.frame_name)) is not None:
+            self._complaints.warn("apart", apart)
         times.append(stopwatch_ns())
         measured = tuple(self._measurers[one.kind.name].measure(one, laid.smear) for one in mask.classes)
         times.append(stopwatch_ns())

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.detections.wire import rfc3339
+from edge.detections.wire import rfc3339, rounded_up
 from edge.surface.geodetic import to_wgs84
 from edge.surface.record import CrackState
 
@@ -79,7 +79,7 @@ def crack_feature(vehicle: str, flight_id: str, kind: str, state: CrackState) ->
             "length_mm": _interval(state.length_mm, state.length_sigma_mm, 0),
             "length_px": round(state.length_px, 1),
             "width_mm": None if state.width_mm is None else _interval(*state.width_mm, 2),
-            "width_at_most_mm": None if state.width_at_most_mm is None else round(state.width_at_most_mm, 2),
+            "width_at_most_mm": rounded_up(state.width_at_most_mm, 2),
             "width_px": None if state.width_px is None else _interval(*state.width_px, 2),
             "best": {
                 "frame_seq": state.best.frame_seq,

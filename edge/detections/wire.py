@@ -6,6 +6,7 @@ The JSON Schema is ``edge/detections/schema/detection-2.json``; every payload ma
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from datetime import datetime, timezone
 from importlib import resources
@@ -127,7 +128,7 @@ def _crack(crack: Crack) -> dict[str, Any]:
             "p95": round(_percentile(width, 0.95), 2),
             "max": round(float(width[-1]), 2),
             "sigma": _rounded(crack.width_sigma_px, 2),
-            "at_most": _rounded(crack.width_at_most_px, 2),
+            "at_most": rounded_up(crack.width_at_most_px, 2),
             "method": crack.width_method,
         },
         "bbox_px": np.round(np.array([*low, *high], np.float64), 1).tolist(),
@@ -164,7 +165,7 @@ def _size(size: CrackSize) -> dict[str, Any]:
         "length_mm": round(size.length_mm, 1),
         "width_mm": _rounded(size.width_mm, 3),
         "width_sigma_mm": _rounded(size.width_sigma_mm, 3),
-        "width_at_most_mm": _rounded(size.width_at_most_mm, 3),
+        "width_at_most_mm": rounded_up(size.width_at_most_mm, 3),
         "incidence_deg": _rounded(size.incidence_deg, 1),
     }
 
@@ -197,3 +198,8 @@ def _evidence(detection: Detection) -> dict[str, Any] | None:
 
 def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
+
+
+def rounded_up(value: float | None, digits: int) -> float | None:
+    """An upper bound to so many decimals, never below what it was; None stays None."""
+    return None if value is None else round(math.ceil(round(value * 10**digits, 6)) / 10**digits, digits)

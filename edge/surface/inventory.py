@@ -340,5 +340,6 @@ class Inventory:
 
 
 def _sigma_m(view: View) -> float:
+    """How far a pose may be off along the surface, whichever way that runs, metres: in height often farthest."""
     sigma = None if view.frame is None else view.frame.sigma_ned_m
-    return UNKNOWN_POSE_M if sigma is None else max(0.02, math.hypot(sigma[0], sigma[1]))
+    return UNKNOWN_POSE_M if sigma is None else max(0.02, math.hypot(sigma[0], sigma[1]), sigma[2] or 0.0)

@@ -69,8 +69,9 @@ class View:
         return self._place("surface", cut[0], moved @ moved.T, None)
 
     def on_surface(self, pixels: npt.NDArray[np.floating[Any]]) -> Float64 | None:
-        """Metres (N, 3) of pixels (N, 2) in ``frame``; None where no place can be given, or a ray misses."""
-        if self.frame is None or self._bundle is None or self.plane is None:
+        """Metres (N, 3) of pixels (N, 2) in ``frame``; None where no place can be given, its height is not known, or a
+        ray misses."""
+        if self.frame is None or not self.frame.has_height or self._bundle is None or self.plane is None:
             return None
         cut = self.plane.cut(pixels)
         if cut is None:
@@ -78,6 +79,20 @@ class View:
         offsets = cut @ self._bundle.turns[0].T + self._bundle.lever[0]
         points: Float64 = self.frame.base_m + offsets @ self.frame.from_ned.T
         return points
+
+    def why_apart(self, flight_frame: str | None) -> str | None:
+        """Why what is seen here is placed on the surface and yet gets no course beside the flight's other cracks, whose
+        places are in ``flight_frame`` (None: none has one yet); None where nothing keeps it from that."""
+        if self.frame is None or self.why is not None:
+            return None
+        if not self.frame.has_height:
+            return "the position has no height: cracks that are seen from there get no course on the surface"
+        if flight_frame is not None and self.frame.name != flight_frame:
+            return (
+                f"positions are now in {self.frame.name}, and those of this flight in {flight_frame}: "
+                "cracks that are seen from there get no course on the surface"
+            )
+        return None
 
     def _cut_all(self, lens: Lens, pixel: npt.NDArray[np.floating[Any]]) -> Float64 | None:
         """(K, 3): from the reported position to the surface, north, east, down, for each row of the bundle."""

@@ -29,7 +29,7 @@ from edge.surface.lines import Line
 from edge.surface.record import Entry, Told, Widths
 from edge.surface.rims import is_rim
 
-VERSION = 4
+VERSION = 5
 KEYFRAMES = 4
 NUMBERS_MARGIN = 1000
 """So many numbers are passed over: lines that began after the writing had them."""
@@ -131,7 +131,17 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "score": entry.score,
         "unit_per_px": entry.unit_per_px,
         "widths": [
-            [one.weight, one.total, one.square, min(one.best_sigma, 1e9), one.at_most, one.stated_px, one.bounded_px]
+            [
+                one.weight,
+                one.total,
+                one.square,
+                one.spread,
+                min(one.best_share, 1e9),
+                one.bound_weight,
+                one.bound_total,
+                one.stated_px,
+                one.bounded_px,
+            ]
             for one in (entry.mm, entry.px)
         ],
         "revision": entry.revision,
@@ -142,7 +152,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
 def _from_entry(one: dict[str, Any]) -> Entry:
     ratio, views, missed, confirmed, beyond = one["judgement"]
     first, last, frame = one["seen"]
-    mm, px = (Widths(*values) for values in one["widths"])
+    mm, px = (Widths(*values[:3], tuple(values[3]), *values[4:]) for values in one["widths"])
     told = one["told"]
     return Entry(
         judgement=Judgement(float(ratio), int(views), int(missed), bool(confirmed), beyond=float(beyond)),

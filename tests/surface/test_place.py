@@ -111,6 +111,22 @@ def test_a_two_dimensional_fix_places_on_the_map_and_not_in_height() -> None:
     assert found.east_m == pytest.approx(3.0, abs=1e-6)
 
 
+def test_without_a_height_nothing_has_a_course_on_the_surface_and_it_is_said() -> None:
+    flat = replace(NAV, fix=replace(FIX, kind=FixKind.FIX_2D, alt_amsl_m=None, alt_ellipsoid_m=None))
+    surveyor = Surveyor(ScaleOptions(hfov_deg=60.0))
+    view = surveyor.look(flat, W, H)
+    assert view.on_surface(MIDDLE[None]) is None
+    assert "no height" in (view.why_apart(None) or "")
+    high = surveyor.look(NAV, W, H)
+    assert high.on_surface(MIDDLE[None]) is not None
+    assert high.why_apart(None) is None
+    assert high.why_apart("enu@51.0500000,3.7200000,55.00ell") is None
+    assert "local" in (high.why_apart("local") or "")
+    assert look(replace(NAV, range_m=None)).why_apart("local") is None, (
+        "it has no place at all, which is said elsewhere"
+    )
+
+
 def test_no_stated_accuracy_is_no_uncertainty_unless_the_operator_states_one() -> None:
     mute = replace(NAV, fix=replace(FIX, h_accuracy_m=None, v_accuracy_m=None))
     found = look(mute).place_of(MIDDLE)
