@@ -90,23 +90,24 @@ class Table:
 def held_tiles(recipe: Recipe, root: Path, most: int | None = None) -> Iterable[Tile]:
     """Read the held-out pictures of a recipe, at most about `most` of each source, evenly chosen; None: all.
 
-    Photographs are shared out in turn by name; where a site is one photograph, its pictures are. Raises DataError for
-    files that cannot be used.
+    Photographs are shared out in turn by name; where a site is one photograph, its pictures are. Which half a picture
+    is in does not depend on `most`. Raises DataError for files that cannot be used.
     """
     for source in recipe.sources:
         pairs = [example for example, held in select(source, root) if held]
         if not pairs or source.unlabelled:
             continue
-        if most is not None:
-            pairs = pairs[:: max(1, round(len(pairs) / most))]
         photos = sorted({example.group for example in pairs})
         names = photos if len(photos) > 1 else sorted(example.image.name for example in pairs)
-        for example in pairs:
+        places = [names.index(one.group if len(photos) > 1 else one.image.name) for one in pairs]
+        step = 1 if most is None else max(1, round(len(pairs) / most))
+        if len({at % 2 for at in places[::step]}) == 1:  # every second picture of one half alone
+            step += step > 1
+        for example, at in zip(pairs[::step], places[::step], strict=True):
             rgb, mask = read_example(example)
             known = np.ones(mask.shape, np.bool_)
             if source.wide is not None and example.mask is not None:
                 known = (read_mask(root / source.wide / example.mask.name, mask.shape) == 0) | (mask > 0)
-            at = names.index(example.group if len(photos) > 1 else example.image.name)
             yield Tile(
                 site=source.name, photo=names[at], part=PARTS[at % 2], clean=source.clean, image=example.image, rgb=rgb,
                 truth=mask > 0, known=known,

@@ -31,6 +31,7 @@ _SCHEMES = ("rtsp://", "rtsps://", "http://", "https://")
 _TOLERATED_FRAMES = 1  # the last one may be stored and not shown
 _TOLERATED_S = 1.0  # sound may continue after the last frame
 _UNKNOWN = Length()
+_MAX_BAD_FRAMES = 30  # of a stream, in a row
 _BARE_STREAMS = frozenset({".h264", ".264", ".h265", ".265", ".hevc", ".mjpeg"})
 
 
@@ -289,13 +290,21 @@ class StreamCamera:
         return ()
 
     def frames(self) -> Iterator[Frame]:
-        """Yield frames as they arrive, ``exposed_ns`` being the moment; raises DeviceError when the stream ends."""
-        seq = 0
+        """Yield frames as they arrive, ``exposed_ns`` being the moment.
+
+        Raises DeviceError when the stream ends, and when _MAX_BAD_FRAMES in a row cannot be decoded.
+        """
+        seq = bad = 0
         while True:
             if not self._capture.grab():
                 raise DeviceError(f"{self._name}: the stream stopped; check the link and the camera's power")
             arrived_ns = self._clock.monotonic_ns()
             ok, bgr = self._capture.retrieve()
+            bad = 0 if ok else bad + 1
+            if bad > _MAX_BAD_FRAMES:
+                raise DeviceError(
+                    f"{self._name}: {bad} pictures in a row could not be decoded; check the stream's codec and the link"
+                )
             if ok:
                 rgb = rgb_from_bgr(bgr)
                 yield Frame(seq=seq, exposed_ns=arrived_ns, exposure_us=None, rgb=rgb, tone=self._tone)

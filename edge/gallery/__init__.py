@@ -7,10 +7,14 @@
 === ==============================================================================================================
 200 the JPEG file; ``ETag`` is its SHA-256
 206 the part of it that ``Range: bytes=FIRST-`` or ``bytes=FIRST-LAST`` asks for
+400 the request cannot be read
 401 no token, or a wrong one, was brought (``Authorization: Bearer TOKEN``)
+403 without a token only this machine is answered
 404 no flight on this drone has a picture of that name (any more), or it is no address of ours
+405 another method than ``GET`` and ``HEAD``
 416 the range begins behind the file's end
 429 too many wrong tokens came from that address
+431 the request's head is too long
 503 not now: the drone looks for cracks, or is still reading its pictures; ``Retry-After`` says when to ask again
 === ==============================================================================================================
 """

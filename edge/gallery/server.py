@@ -184,6 +184,7 @@ class Gallery:
             self._callers.discard(caller)
 
     def _converse(self, caller: _Caller, connection: socket.socket) -> None:
+        method = "GET"
         try:
             method, target, headers = _read(connection)
             caller.until_ns = self._clock.monotonic_ns() + round(_ANSWER_WITHIN_S * 1e9)
@@ -192,7 +193,7 @@ class Gallery:
         except _AnswerError as error:
             body = json.dumps({"code": str(error.status), "description": str(error)}).encode()
             more = {"Content-Type": "application/json", "Content-Length": str(len(body)), **error.headers}
-            connection.sendall(_head(error.status, more) + body)
+            connection.sendall(_head(error.status, more) + (b"" if method == "HEAD" else body))
             _let_read(connection)
 
     def _found(self, address: str, method: str, target: str, headers: http.client.HTTPMessage) -> Path:

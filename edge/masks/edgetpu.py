@@ -72,7 +72,7 @@ def open_segmenter(options: Options, clock: Clock) -> Segmenter:
     """
     bundle = open_bundle(options)
     try:
-        _check_compiled(bundle)
+        partly = _check_compiled(bundle)
         delegate = _load(options)
     except (DeviceError, MissingArtifactError) as error:
         if options.when_absent == "refuse":
@@ -80,7 +80,7 @@ def open_segmenter(options: Options, clock: Clock) -> Segmenter:
         return _degraded(bundle, options, str(error))
     network = open_network(bundle, ARTIFACT, options.threads, delegate, "edgetpu")
     runtime = Runtime(backend="edgetpu", library=network.library, accelerator="edgetpu", threads=None)
-    return NetworkSegmenter(network, bundle, options, runtime)
+    return NetworkSegmenter(network, bundle, options, runtime, degraded=partly)
 
 
 def find_device(options: Options, usb: Path = _USB, apex: Path = _APEX) -> Device:
@@ -106,14 +106,25 @@ TRAITS = Traits(
 )
 
 
-def _check_compiled(bundle: Bundle) -> None:
-    """Raise MissingArtifactError without the artefact, BundleError where it is not compiled or its facts are wrong."""
+def _check_compiled(bundle: Bundle) -> str | None:
+    """Why the compiled model is slower than it could be: a part of it stays on the CPU.
+
+    None where all of it is mapped, or the card does not say.
+
+    Raises MissingArtifactError without the artefact, BundleError where it is not compiled or its facts are wrong.
+    """
     path = bundle.path(ARTIFACT, _MADE_BY)
-    bundle.facts(ARTIFACT, Facts)
+    facts = bundle.facts(ARTIFACT, Facts)
     if _COMPILED_OPERATOR.encode() not in path.read_bytes():
         raise BundleError(
             f"{path}: holds no Edge TPU operator, so it would run on the CPU; compile it with edgetpu_compiler"
         )
+    if facts is None or facts.operators_mapped >= facts.operators:
+        return None
+    return (
+        f"{facts.operators - facts.operators_mapped} of the {facts.operators} operators of {path.name} run on the CPU, "
+        "not on the Edge TPU; compile it again with a compiler and a size that map all of them"
+    )
 
 
 def _load(options: Options) -> Any:

@@ -62,6 +62,7 @@ def load(text: str, path: Path, history: History, utc: UtcTrack, at_ns: Callable
     columns: dict[str, _Column] | None = None
     first: float | None = None
     last: float | None = None
+    seconds = _Seconds(utc)
     try:
         for cells in rows:
             where = f"{path}, row {rows.line_num}"
@@ -80,7 +81,7 @@ def load(text: str, path: Path, history: History, utc: UtcTrack, at_ns: Callable
             now_ns = at_ns(t_s - first)
             history.hear_fix(now_ns, _fix(values))
             history.hear_attitude(now_ns, _attitude(values))
-            _hear_utc(utc, now_ns, cells, columns.get("utc"))
+            seconds.hear(now_ns, cells, columns.get("utc"))
     except csv.Error as error:
         raise NavFileError(f"{path}, row {rows.line_num}: not CSV ({error}); export it again") from error
     if columns is None or first is None or last is None:
@@ -142,11 +143,29 @@ def _attitude(values: dict[str, float | None]) -> Attitude | None:
     return None if roll is None or pitch is None or yaw is None else Attitude(roll, pitch, yaw)
 
 
-def _hear_utc(utc: UtcTrack, now_ns: int, cells: list[str], column: _Column | None) -> None:
-    if column is None or column.place >= len(cells):
-        return
-    try:
-        moment = datetime.fromisoformat(cells[column.place].strip())
-    except ValueError:  # an empty cell, or a form of another year's export: the time of day stays unknown
-        return
-    utc.hear(now_ns, moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment)
+class _Seconds:
+    """Hears the log's UTC where a new second begins: ten rows in turn say the same whole second."""
+
+    def __init__(self, utc: UtcTrack) -> None:
+        self._utc = utc
+        self._last: datetime | None = None
+        self._first: tuple[int, datetime] | None = None
+        """The first row, of which nobody knows how much of its second is over until the next row says another."""
+
+    def hear(self, now_ns: int, cells: list[str], column: _Column | None) -> None:
+        if column is None or column.place >= len(cells):
+            return
+        try:
+            moment = datetime.fromisoformat(cells[column.place].strip())
+        except ValueError:  # an empty cell, or a form of another year's export: the time of day stays unknown
+            return
+        moment = moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment
+        if self._last is None:
+            self._first = (now_ns, moment)
+        elif moment != self._last:
+            if self._first is not None:
+                self._utc.hear(*self._first)
+            self._utc.hear(now_ns, moment)
+        # a second row of the first second: how much of it was over when the log began stays unknown
+        self._first = self._first if self._last is None else None
+        self._last = moment

@@ -66,11 +66,12 @@ class Store:
         self._db: Database | None = None
         try:
             self._persist(lambda db: None)
+            if not self._ballast.restore(keep_free_bytes):
+                log.warning("%s: no room for the ballast, %s free", path, megabytes(free_bytes_of(path.parent)))
         except BaseException as error:
+            self._close()
             self._lock.release(forget=isinstance(error, ConfigError) and not self._ours)
             raise
-        if not self._ballast.restore(keep_free_bytes):
-            log.warning("%s: no room for the ballast, %s free", path, megabytes(free_bytes_of(path.parent)))
 
     @property
     def trouble(self) -> str | None:

@@ -149,10 +149,16 @@ def _entry(entry: Entry) -> dict[str, Any]:
     }
 
 
+def _from_widths(values: list[Any]) -> Widths:
+    weight, total, square, spread, *rest = values
+    first, second, third = spread
+    return Widths(weight, total, square, (first, second, third), *rest)
+
+
 def _from_entry(one: dict[str, Any]) -> Entry:
     ratio, views, missed, confirmed, beyond = one["judgement"]
     first, last, frame = one["seen"]
-    mm, px = (Widths(*values[:3], tuple(values[3]), *values[4:]) for values in one["widths"])
+    mm, px = (_from_widths(values) for values in one["widths"])
     told = one["told"]
     return Entry(
         judgement=Judgement(float(ratio), int(views), int(missed), bool(confirmed), beyond=float(beyond)),

@@ -251,6 +251,27 @@ def test_a_stream_that_ends_is_a_device_gone(stream, caplog):
     assert "s3cret" not in str(caught.value) + caplog.text
 
 
+def test_a_stream_of_which_nothing_can_be_decoded_is_given_up(stream, monkeypatch):
+    """Packets go on coming: without an end of it the thread would never be free again."""
+    with open_camera(Options(source=stream), CLOCK) as camera:
+        monkeypatch.setattr(camera, "_capture", Undecodable(camera._capture))
+        with pytest.raises(DeviceError, match="31 pictures in a row could not be decoded"):
+            next(camera.frames())
+
+
+class Undecodable:
+    """A capture whose packets arrive without end, and hold no picture."""
+
+    def __init__(self, capture):
+        self.release = capture.release
+
+    def grab(self):
+        return True
+
+    def retrieve(self):
+        return False, None
+
+
 def test_frames_of_a_stream(stream):
     with open_camera(Options(source=stream), CLOCK) as camera:
         source = camera.frames()

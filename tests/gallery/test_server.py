@@ -120,6 +120,9 @@ def test_pictures_of_flights_by_their_sha256_and_nothing_else(tmp_path):
         assert ask(one.port, at, Range="bytes=9-3")[:2] == (200, PICTURE)  # no range at all: passed over
         status, body, headers = ask(one.port, at, method="HEAD")
         assert (status, body, headers["content-length"]) == (200, b"", str(len(PICTURE)))
+        plain = raw(one.port, f"HEAD {at}x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        assert plain.startswith(b"HTTP/1.1 404")
+        assert plain.endswith(b"\r\n\r\n"), "HEAD has no body, also where it is an error"
         secret = hashlib.sha256(b"secret").hexdigest()
         for path in (
             f"/pictures/{secret}", f"/pictures/{SHA256.upper()}", f"{at}.jpg", f"{at}?x=1", "/", "/pictures/",

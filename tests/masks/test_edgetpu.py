@@ -141,6 +141,16 @@ def test_with_a_device_the_compiled_model_runs_on_it(compiled, clock, tmp_path):
         assert segmenter.degraded is None
 
 
+def test_operators_that_stay_on_the_cpu_are_told(compiled, clock, tmp_path, pixel):
+    library = build(tmp_path, DELEGATE_C)
+    facts = {"compiler": "16.0", "operators": 41, "subgraphs": 1, "on_chip_bytes": 1, "off_chip_bytes": 0}
+    for mapped, told in ((38, "3 of the 41 operators"), (41, None)):
+        pixel.change("artifacts.edgetpu.facts", facts | {"operators_mapped": mapped})
+        with open_segmenter(Options(unsigned="allow", bundle=compiled, library=library), clock) as segmenter:
+            assert segmenter.runtime.accelerator == "edgetpu"
+            assert told in segmenter.degraded if told else segmenter.degraded is None
+
+
 def test_a_wrong_answer_from_the_device_is_refused_even_when_told_to_degrade(compiled, clock, tmp_path, pixel):
     library = build(tmp_path, DELEGATE_C)
     content = (compiled / "model.tflite").read_bytes().replace(b"\x81" + bytes(8), b"\xc0" + bytes(8))

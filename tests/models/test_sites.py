@@ -71,6 +71,18 @@ def test_what_is_known_counts_and_what_nobody_knows_does_not(folder: Path) -> No
     assert sites.report(table, 0, None)["sound"]["fires"]["value"] == 0.25
 
 
+def test_fewer_pictures_of_a_site_stay_in_the_half_that_they_are_in(folder: Path) -> None:
+    """What a rule was fitted on must not be scored as unseen because fewer pictures are looked at."""
+    recipe = load_recipe(folder / "recipe.toml")
+    whole = {tile.image: tile.part for tile in sites.held_tiles(recipe, folder)}
+    for most in (1, 2, 3):
+        some = list(sites.held_tiles(recipe, folder, most=most))
+        assert 0 < len(some) <= len(whole)
+        assert all(tile.part == whole[tile.image] for tile in some)
+    halves = {(tile.site, tile.part) for tile in sites.held_tiles(recipe, folder, most=2)}
+    assert halves == {(site, part) for site in ("cracked", "sound") for part in sites.PARTS}
+
+
 def test_a_limit_that_no_line_reaches_reports_nothing_unsure(folder: Path) -> None:
     class Unsure(Ink):
         def score(self, rgb: np.ndarray) -> np.ndarray:

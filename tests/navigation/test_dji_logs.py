@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,19 @@ def test_airdata_in_feet_and_utc(tmp_path: Path) -> None:
     assert state.fix.lon_deg == pytest.approx(4.00001), "the first row stands at the first frame"
     assert state.attitude == Attitude(0.5, -15.0, 300.0)
     assert open_text(tmp_path, AIR.replace("(feet)", "(meters)") + rows).at(0).fix.alt_amsl_m == 200.0
+
+
+def test_whole_seconds_that_ten_rows_repeat_are_the_time_of_the_first_of_them(tmp_path: Path) -> None:
+    """The log began 0.3 s after a full second; times of day within the second come from the rows' own clock."""
+    rows = "".join(
+        f"{100 * n},2026-05-28 12:00:{(3 + n) // 10:02d},51.0,4.0,39.4,200.0,10,300,-15,0.5,1\n" for n in range(40)
+    )
+    navigator = open_text(tmp_path, AIR + rows)
+    begin = datetime(2026, 5, 28, 12, 0, 0, 300_000, tzinfo=timezone.utc)
+    for late_ms in (0, 50, 350, 650, 940, 1050, 2500, 3890):
+        told = navigator.utc_at(late_ms * 1_000_000)
+        assert told is not None
+        assert abs(told - begin - timedelta(milliseconds=late_ms)) <= timedelta(milliseconds=1)
 
 
 def test_a_flight_record_with_its_sep_line(tmp_path: Path) -> None:

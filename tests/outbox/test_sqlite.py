@@ -33,6 +33,19 @@ def test_a_new_run_finds_what_the_last_one_left(path):
         assert [s.reason for s in box.list(9) if s.reason] == ["Not authorized"]
 
 
+def test_a_disk_that_fails_while_the_outbox_is_opened_leaves_it_to_the_next_try(path, monkeypatch):
+    def refuse(*_):
+        raise TryAgainError("the disk does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("edge.outbox.space.Ballast.restore", refuse)
+        with pytest.raises(TryAgainError, match="does not answer"):
+            open_at(path)
+    with open_at(path) as box:
+        box.put(letters("a"))
+        assert ids(box.take(9)) == ["a"]
+
+
 def test_row_numbers_are_not_used_twice(path):
     with open_at(path) as box:
         box.put(letters("a", "b"))
