@@ -169,10 +169,10 @@ class _Loop:
                 )
             )
             self._segmenter: Any = segmenter
-            self._recorder = stack.enter_context(Recorder(self._out, masks=False, overlays=False))
-            flight = Flight.of("bench", "bench")
+            self._recorder = stack.enter_context(Recorder(self._out, None, masks=False, overlays=False))
+            flight = Flight.of("bench", "replay-bench")
             self._pipeline = Pipeline(segmenter, navigator, outbox, flight, Measures(), clock)
-            self._recorder.begin(clock, "bench", {})
+            self._recorder.begin(clock, flight.flight_id, {})
             self._frames = self._endless()
             next(self._frames)
             self._stack = stack.pop_all()

@@ -36,6 +36,7 @@ from edge.tools.demo.report import crack_table, seen_of_wall, sums
 from edge.tools.demo.score import Score, View, score
 from edge.tools.demo.witness import Witness
 from edge.tools.replay.deliver import Delivering
+from edge.tools.replay.earlier import check
 from edge.tools.replay.fly import Tally, by_state, flight_name, fly, said_of, summary
 from edge.tools.replay.mosaic import Mosaic
 from edge.tools.replay.overlay import draw
@@ -101,10 +102,11 @@ class _Log:
 
 def fly_demo(job: Job) -> str:
     """Fly ``job``, write its folder, and return what there is to say. Raises SpanhawkError."""
+    check(job.out, None, ())  # before anything is opened, or written beside it
     wall_clock = SystemClock()
     clock = ManualClock(wall_clock.utc(), synced=wall_clock.synced())
     with ExitStack() as stack:
-        recorder = stack.enter_context(Recorder(job.out, masks=False, overlays=False))
+        recorder = stack.enter_context(Recorder(job.out, None, masks=False, overlays=False))
         broker = stack.enter_context(open_broker(kind=job.broker))
         witness = stack.enter_context(Witness(broker.url, detections_topic(VEHICLE)))
         segmenter: Segmenter = stack.enter_context(

@@ -103,7 +103,7 @@ class Delivering:
         why = self._publisher.health() or self._delivery.health() or "the broker does not acknowledge"
         refused = f", {parked} were refused by it" if parked else ""
         return (
-            f"--mqtt {self._url}: {left} detections did not reach the broker{refused} ({why}); "
+            f"--mqtt {self._url}: {left} letters (detections and cracks) did not reach the broker{refused} ({why}); "
             f"they are kept in {self._folder / 'outbox.db'}: replay again, or send them with "
             f"spanhawk outbox flush --outbox {self._folder / 'outbox.db'} --mqtt {self._url}"
         )

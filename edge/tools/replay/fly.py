@@ -17,6 +17,7 @@ from edge.pipeline import Pipeline
 from edge.support.clock import ManualClock, stopwatch_ns
 from edge.support.errors import TryAgainError
 from edge.support.timings import percentiles
+from edge.tools.replay.earlier import PREFIX
 
 
 @dataclass(slots=True)
@@ -120,7 +121,7 @@ def flight_name(source: str, *ingredients: object) -> str:
     Another version may trace other cracks: under the same id a receiver would take them for those that it has.
     """
     digest = hashlib.sha256("\n".join(map(repr, (__version__, *ingredients))).encode()).hexdigest()[:8]
-    return f"replay-{readable(source)}-{digest}"
+    return f"{PREFIX}{readable(source)}-{digest}"
 
 
 def by_state(cracks: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -13,29 +13,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.flights import COVERAGE, CRACKS, DETECTIONS, FRAMES, MANIFEST, PHOTOS, SETTINGS, SIGNATURE, SUMMARY
-from edge.flights.manifest import read_entries
+from edge.flights import COVERAGE, DETECTIONS, FRAMES, PHOTOS
 from edge.flights.writer import FlightWriter, thinning
 from edge.outcome import Outcome, Proof
 from edge.pipeline import Pipeline
 from edge.support.clock import Clock
 from edge.support.disk import write_whole
 from edge.support.errors import TryAgainError, UsageError
+from edge.tools.replay.earlier import MOSAIC, clear
 from edge.tools.replay.overlay import draw
 
 log = logging.getLogger(__name__)
-
-_REPLACED = (SUMMARY, CRACKS, COVERAGE, FRAMES, SETTINGS, MANIFEST, SIGNATURE, "mosaic.png")
 
 
 class Recorder:
     """Writes each frame's results as they come: an interrupted replay leaves every finished frame.
 
-    What an earlier replay left in the folder goes first, so that no old mask stands beside new detections.
+    What an earlier replay left in the folder goes first, so that no old mask stands beside new detections; a folder
+    that holds anything else is refused.
     """
 
-    def __init__(self, folder: Path, *, masks: bool, overlays: bool) -> None:
+    def __init__(self, folder: Path, source: Path | None, *, masks: bool, overlays: bool) -> None:
+        """``source``: what is replayed; None: nothing on disk."""
         self._folder = folder
+        self._source = source
+        self._drawn = drawn(masks, overlays)
         self._masks = masks
         self._overlays = overlays
         self._flight: FlightWriter | None = None
@@ -44,10 +46,9 @@ class Recorder:
     def __enter__(self) -> Recorder:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._clear()
-            for wanted, name in ((self._masks, "masks"), (self._overlays, "overlays")):
-                if wanted:
-                    (self._folder / name).mkdir(exist_ok=True)
+            clear(self._folder, self._source, self._drawn)
+            for name in self._drawn:
+                (self._folder / name).mkdir(exist_ok=True)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise full(self._folder, error) from error
@@ -66,36 +67,6 @@ class Recorder:
             if error is None:
                 raise full(self._folder, trouble) from trouble
             log.error("%s: cannot be sealed (%s)", self._folder, trouble.strerror or trouble)
-
-    def _clear(self) -> None:
-        """Remove what an earlier replay left; refuse a folder whose pictures are somebody else's."""
-        ours = (self._folder / "detections.jsonl").exists()
-        for wanted, name, kind in ((self._masks, "masks", "*.png"), (self._overlays, "overlays", "*.jpg")):
-            if not ours and wanted and any((self._folder / name).glob("*")):
-                raise UsageError(
-                    f"--out {self._folder}: {name}/ there holds files that no replay wrote; name another folder"
-                )
-            for old in (self._folder / name).glob(kind) if ours else ():
-                old.unlink()
-        self._clear_photos()
-        for old_file in _REPLACED:
-            (self._folder / old_file).unlink(missing_ok=True)
-        if ours:
-            (self._folder / DETECTIONS).unlink()
-
-    def _clear_photos(self) -> None:
-        """Only what the manifest names: a folder called photos may well be the one that is replayed."""
-        path = self._folder / MANIFEST
-        entries = read_entries(path) if path.is_file() else ()
-        named = {str(entry.body.get("file")) for entry in entries if entry.body is not None}
-        for picture in (self._folder / PHOTOS).glob("*"):
-            if f"{PHOTOS}/{picture.name}" not in named:
-                raise UsageError(
-                    f"--out {self._folder}: {PHOTOS}/ there holds files that no replay wrote; name another folder"
-                )
-        for name in named:
-            if name.startswith(f"{PHOTOS}/"):
-                (self._folder / name).unlink(missing_ok=True)
 
     def begin(self, clock: Clock, flight_id: str, settings: Mapping[str, Any]) -> None:
         """Begin the flight's own files. Raises TryAgainError when the disk is full."""
@@ -151,7 +122,7 @@ class Recorder:
         if picture is None:
             return
         try:
-            save_png(self._folder / "mosaic.png", picture)
+            save_png(self._folder / MOSAIC, picture)
         except OSError as error:
             raise full(self._folder, error) from error
 
@@ -168,6 +139,11 @@ class Recorder:
             save_png(self._folder / "masks" / f"{name}.png", outcome.reported().astype(np.uint8) * 255)
         if self._overlays:
             save_jpeg(self._folder / "overlays" / f"{name}.jpg", draw(outcome))
+
+
+def drawn(masks: bool, overlays: bool) -> tuple[str, ...]:
+    """The folders of the pictures that are drawn on request."""
+    return tuple(name for name, wanted in (("masks", masks), ("overlays", overlays)) if wanted)
 
 
 def full(folder: Path, error: OSError) -> TryAgainError:

@@ -27,11 +27,12 @@ from edge.support import backends
 from edge.support.clock import Clock, ManualClock, SystemClock
 from edge.support.errors import ConfigError, TryAgainError, UsageError
 from edge.tools.replay.deliver import Delivering
+from edge.tools.replay.earlier import check
 from edge.tools.replay.fly import Tally, by_state, flight_name, fly, motion_said, said_of, summary
 from edge.tools.replay.heard import Heard
 from edge.tools.replay.mosaic import Mosaic
 from edge.tools.replay.photos import PhotoNavigator
-from edge.tools.replay.record import Recorder
+from edge.tools.replay.record import Recorder, drawn
 from edge.tools.replay.source import Recording, find_recording, open_source
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,9 @@ class Job:
         if self.fps is not None and not 1e-6 <= self.fps <= 1e6:
             raise UsageError(f"--fps: got {self.fps}, needs a number from 0.000001 to 1000000")
         if self.nav is not None and not self.nav.is_file():
-            raise UsageError(f"--nav {self.nav}: no such file; give a tlog, an NMEA log, or CSV")
+            raise UsageError(
+                f"--nav {self.nav}: no such file; give a tlog, an NMEA log, CSV, a DJI .SRT or an AirData export"
+            )
         if self.nav is None and self.nav_offset_s != 0:
             raise UsageError("--nav-offset moves the frames along a log; name the log with --nav")
         if not math.isfinite(self.nav_offset_s):
@@ -103,6 +106,7 @@ class Tables:
 def replay(job: Job) -> str:
     """Fly ``job``; returns one sentence on what came of it. Raises SpanhawkError."""
     tables = _tables(job)
+    check(job.out, job.source, drawn(job.masks, job.overlays))  # before anything is opened, or written beside it
     recording = find_recording(job.source)
     clock = ManualClock(recording.recorded_at(), synced=False)
     with ExitStack() as stack:
@@ -123,7 +127,7 @@ def replay(job: Job) -> str:
         )
         ground = stack.enter_context(Delivering(job.mqtt_url, job.out, job.vehicle, tables.mqtt))
         # Last: what an earlier replay left is only touched when this one can fly.
-        recorder = stack.enter_context(Recorder(job.out, masks=job.masks, overlays=job.overlays))
+        recorder = stack.enter_context(Recorder(job.out, job.source, masks=job.masks, overlays=job.overlays))
         flight = Flight.of(job.vehicle, _flight_id(job, recording, segmenter, tables))
         recorder.begin(clock, flight.flight_id, _as_flown(job, tables, segmenter))
         proof = recorder.proof() if job.photos else None

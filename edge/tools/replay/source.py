@@ -11,7 +11,7 @@ from typing import Any
 
 from edge.flights import MANIFEST, PHOTOS
 from edge.frames import Camera, readable
-from edge.frames.listing import Listing, list_pictures
+from edge.frames.listing import SUFFIXES, Listing, list_pictures
 from edge.support import backends
 from edge.support.clock import Clock
 from edge.support.errors import UsageError
@@ -19,7 +19,10 @@ from edge.support.errors import UsageError
 log = logging.getLogger(__name__)
 
 _SAID_FROM_BYTES = 1 << 30
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".h264", ".mjpeg"})
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".mov", ".mkv", ".avi", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".mjpeg"}
+    | {".h264", ".264", ".h265", ".265", ".hevc"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,11 @@ def find_recording(path: Path) -> Recording:
         path = path / PHOTOS
     if path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
         return Recording(path, Listing((path,)), video=True)
+    if path.is_file() and path.suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            f"{path}: neither an image nor a video by its name; images end in {' '.join(SUFFIXES)}, "
+            f"videos in {' '.join(sorted(VIDEO_SUFFIXES))}"
+        )
     return Recording(path, list_pictures(path), video=False)
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from edge.cli import main
+from edge.support.errors import UsageError
+from edge.tools.replay.source import find_recording
 from tests.mqtt.broker import mosquitto
 from tests.tools.replay.running import ROOT, fly, lines, summary, told_of
 
@@ -84,6 +86,19 @@ def test_bad_input_gets_one_sentence_and_the_right_code(
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith("spanhawk: ")
     assert sentence in said
+
+
+@pytest.mark.parametrize("ending", [".h265", ".HEVC", ".264", ".mts", ".mp4"])
+def test_films_are_known_by_their_names_also_bare_streams(tmp_path: Path, ending: str) -> None:
+    film = tmp_path / f"film{ending}"
+    film.write_bytes(b"")
+    assert find_recording(film).video
+
+
+def test_what_is_neither_names_both_kinds(tmp_path: Path) -> None:
+    (tmp_path / "film.docx").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"images end in .*\.jpg.*videos in .*\.hevc"):
+        find_recording(tmp_path / "film.docx")
 
 
 def test_a_second_replay_clears_the_first_ones_masks_and_a_failed_one_touches_nothing(
