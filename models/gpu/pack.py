@@ -9,13 +9,14 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.frames import stills
 from models import UNKNOWN, DataError, Example
 from models.data import find_examples, read_mask, read_rgb
 from models.gpu.packed import Entry
@@ -73,10 +74,8 @@ def write_packs(recipes: Sequence[Recipe], root: Path, out: Path, parts: int = 1
     sources: dict[str, SourceRecipe] = {}
     for source in (source for recipe in recipes for source in recipe.sources):
         known = sources.setdefault(source.name, source)
-        if (known.images, known.masks, known.hold, known.hold_photos, known.quality) != (
-            source.images, source.masks, source.hold, source.hold_photos, source.quality
-        ):  # fmt: skip
-            raise DataError(f"source {source.name!r} differs between the recipes; give it one folder and one holdout.")
+        if replace(source, weight=known.weight) != known:
+            raise DataError(f"source {source.name!r} differs between the recipes; only its weight may.")
     out.mkdir(parents=True, exist_ok=True)
     jobs = [(source, *pair) for source in sources.values() for pair in select(source, root)]
     written: list[Entry] = []
@@ -119,9 +118,10 @@ def _append(blob: bytearray, data: bytes) -> tuple[int, int]:
 
 def _mask(source: SourceRecipe, example: Example, root: Path, shape: tuple[int, int]) -> UInt8:
     assert example.mask is not None
-    mask = read_mask(example.mask, shape)
+    turned = stills.inspect(example.image).exif.orientation
+    mask = read_mask(example.mask, shape, turned=turned)
     if source.wide is None:
         return mask
     path = root / source.wide / example.mask.name
-    band = read_mask(path, shape)
+    band = read_mask(path, shape, turned=turned)
     return np.where((band > 0) & (mask == 0), np.uint8(UNKNOWN), mask)
