@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from models.render import wave
+
 UInt8 = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
 Float = npt.NDArray[np.float32]
@@ -74,7 +76,7 @@ def writing(rng: np.random.Generator, rgb: UInt8) -> tuple[UInt8, Bool]:
         cv2.line(canvas, begin.tolist(), np.rint(end).astype(int).tolist(), 255, width, cv2.LINE_AA)
     turn = cv2.getRotationMatrix2D((size / 2, size / 2), float(rng.normal(0, 25)), 1.0)
     share = np.asarray(cv2.warpAffine(canvas, turn, (size, size), flags=cv2.INTER_LINEAR), np.float32) / 255
-    share *= float(rng.uniform(0.4, 1.0)) * (0.6 + 0.4 * _wave(rng, size, 24)[None, :])
+    share *= float(rng.uniform(0.4, 1.0)) * (0.6 + 0.4 * wave(rng, size, 24)[None, :])
     ink = rng.uniform(0, 110, 3) if rng.random() < 0.7 else rng.uniform(130, 255, 3)
     return _blend(rgb, share, ink), np.asarray(share > 0.3)
 
@@ -107,13 +109,13 @@ def _joint(rng: np.random.Generator, size: int, angle: float, offset: float, sto
     along = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle))
     spread = 2 * size
     at = np.clip(along + size, 0, spread - 1).astype(np.int32)
-    wobble = float(rng.uniform(0, 0.8)) * _wave(rng, spread, 60)
+    wobble = float(rng.uniform(0, 0.8)) * wave(rng, spread, 60)
     distance = y * np.float32(np.cos(angle)) - x * np.float32(np.sin(angle)) - np.float32(offset) + wobble[at]
-    width = float(np.exp(rng.uniform(np.log(0.7), np.log(5)))) * (1 + 0.35 * _wave(rng, spread, 40))[at]
+    width = float(np.exp(rng.uniform(np.log(0.7), np.log(5)))) * (1 + 0.35 * wave(rng, spread, 40))[at]
     line = np.clip(0.5 + width / 2 - np.abs(distance), 0, 1) * np.clip(width, 0, 1)
     worn = np.ones(spread, np.float32)
     if rng.random() < 0.6:
-        worn = np.clip(0.5 + float(rng.uniform(0.5, 2)) * _wave(rng, spread, float(rng.uniform(20, 120)))
+        worn = np.clip(0.5 + float(rng.uniform(0.5, 2)) * wave(rng, spread, float(rng.uniform(20, 120)))
                        + float(rng.uniform(-0.4, 0.6)), 0, 1)  # fmt: skip
     factor = 1 - float(rng.uniform(0.12, 0.85)) * worn[at] * line
     side = np.clip(distance + 0.5, 0, 1)
@@ -125,16 +127,10 @@ def _joint(rng: np.random.Generator, size: int, angle: float, offset: float, sto
         factor += float(rng.uniform(0.05, 0.3)) * np.clip(1.2 - np.abs(distance - width), 0, 1)
     if rng.random() < 0.4:
         band = np.exp(-np.square(distance / float(rng.uniform(3, 25))))
-        factor *= 1 + float(rng.uniform(-0.3, 0.2)) * band * np.clip(0.5 + _wave(rng, spread, 50), 0, 1)[at]
+        factor *= 1 + float(rng.uniform(-0.3, 0.2)) * band * np.clip(0.5 + wave(rng, spread, 50), 0, 1)[at]
     if stop is not None:
         factor = np.where(along < stop, factor, np.float32(1))
     return np.asarray(factor, np.float32)
-
-
-def _wave(rng: np.random.Generator, length: int, period_px: float) -> Float:
-    """Smooth noise (length,) of about -1 to 1 that changes over `period_px`."""
-    knots = rng.uniform(-1, 1, int(length / period_px) + 3)
-    return np.asarray(np.interp(np.arange(length) / period_px, np.arange(len(knots)), knots), np.float32)
 
 
 def _blend(rgb: npt.NDArray[Any], share: npt.NDArray[np.floating[Any]], colour: npt.NDArray[np.float64]) -> UInt8:

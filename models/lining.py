@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from models.render import wave
+
 UInt8 = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
 Float = npt.NDArray[np.float32]
@@ -72,7 +74,7 @@ def _frame(rng: np.random.Generator, size: int) -> tuple[float, Float, Float]:
 def _groove(rng: np.random.Generator, distance: Float, along: Float, width: float) -> Float:
     """A joint `width` px wide: open and dark, or filled with mortar of another tone; edges chipped, one side lit."""
     place = np.clip(along + 2 * along.shape[0], 0, 4 * along.shape[0] - 1).astype(np.int32)
-    rough = _wave(rng, 4 * along.shape[0], float(rng.uniform(6, 40)))[place]
+    rough = wave(rng, 4 * along.shape[0], float(rng.uniform(6, 40)))[place]
     half = width / 2 * (1 + float(rng.uniform(0, 0.5)) * rough)
     core = np.clip(half - np.abs(distance) + 0.5, 0, 1)
     filled = rng.random() < 0.35
@@ -86,7 +88,7 @@ def _groove(rng: np.random.Generator, distance: Float, along: Float, width: floa
         factor *= 1 - float(rng.uniform(0.05, 0.4)) * np.exp(-np.clip(distance, 0, None) / float(rng.uniform(2, 20)))
     if rng.random() < 0.35:  # leakage: dark and wet, or white with lime, in places
         band = np.exp(-np.square(distance / (width + float(rng.uniform(4, 40)))))
-        wet = np.clip(_wave(rng, 4 * along.shape[0], float(rng.uniform(30, 150)))[place], 0, 1)
+        wet = np.clip(wave(rng, 4 * along.shape[0], float(rng.uniform(30, 150)))[place], 0, 1)
         factor *= 1 + float(rng.uniform(-0.5, 0.45)) * band * wet
     return np.asarray(factor, np.float32)
 
@@ -115,9 +117,3 @@ def _hole(rng: np.random.Generator, u: Float, v: Float, radius: float) -> tuple[
         wide = np.clip(1.5 * radius - distance + 0.5, 0, 1)
         factor *= 1 + float(rng.uniform(-0.2, 0.25)) * wide
     return np.asarray(factor, np.float32), np.asarray(distance < radius)
-
-
-def _wave(rng: np.random.Generator, length: int, period_px: float) -> Float:
-    """Smooth noise (length,) of about -1 to 1 that changes over `period_px`."""
-    knots = rng.uniform(-1, 1, int(length / period_px) + 3)
-    return np.asarray(np.interp(np.arange(length) / period_px, np.arange(len(knots)), knots), np.float32)

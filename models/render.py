@@ -30,6 +30,12 @@ def fractal_noise(rng: np.random.Generator, size: int, coarsest: int, octaves: i
     return total / max(float(total.std()), 1e-6)
 
 
+def wave(rng: np.random.Generator, length: int, period_px: float) -> Float:
+    """Smooth noise (length,) of about -1 to 1 that changes over `period_px`."""
+    knots = rng.uniform(-1, 1, int(length / period_px) + 3)
+    return np.asarray(np.interp(np.arange(length) / period_px, np.arange(len(knots)), knots), np.float32)
+
+
 def concrete(rng: np.random.Generator, size: int) -> UInt8:
     """Render a crack-free surface: a tone, cloudy and fine texture, pores. Returns uint8 RGB (size, size, 3)."""
     base = rng.uniform(60, 215)
