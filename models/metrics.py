@@ -69,9 +69,13 @@ def count(predicted: Bool, truth: Bool) -> Counts:
 
 def grow(mask: Bool, radius_px: int) -> Bool:
     """Dilate by a disk: all pixels whose centre lies within `radius_px` of a mask pixel."""
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), disk(radius_px)) > 0)
+
+
+def disk(radius_px: int) -> npt.NDArray[np.uint8]:
+    """0/1 (2 * radius_px + 1, the same): 1 where the centre lies within `radius_px` of the middle one's."""
     across = np.arange(-radius_px, radius_px + 1)
-    disk = (across[:, None] ** 2 + across[None] ** 2 <= radius_px**2).astype(np.uint8)
-    return np.asarray(cv2.dilate(mask.astype(np.uint8), disk) > 0)
+    return (across[:, None] ** 2 + across[None] ** 2 <= radius_px**2).astype(np.uint8)
 
 
 def centreline(mask: Bool) -> Bool:

@@ -13,15 +13,21 @@ from torch.nn import functional
 from models.gpu.bank import CRACK, IGNORE, Bank
 from models.gpu.crops import cut, to_device, whole_views
 from models.gpu.recipe import Recipe
+from models.metrics import EDGE_TOLERANCE_PX, disk
 
 LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 FIRES_PX = 50
+"""A picture fires with so many pixels at or above the level, wherever they lie."""
 BATCH = 16
 
 
 @torch.no_grad()
 def score(net: nn.Module, bank: Bank, recipe: Recipe) -> dict[str, Any]:
-    """Return per source with held-out pictures, for each of `LEVELS`, pooled F1 at 2 px, or the share that fires."""
+    """Score the held-out pictures of each source that has some, by its name, at each of `LEVELS`.
+
+    A cracked source: F1 at 2 px as `models.metrics.f1_2px`, pooled over its pictures. A crack-free one: the share of
+    its pictures that fire, which takes `FIRES_PX` pixels.
+    """
     found: dict[str, Any] = {}
     for index, source in enumerate(recipe.sources):
         rows = np.flatnonzero(bank.held & (bank.source == index))
@@ -63,4 +69,6 @@ def _counts(logits: Tensor, planes: Tensor, bank: Bank, part: Any) -> Tensor:
 
 
 def _near(mask: Tensor) -> Tensor:
-    return functional.max_pool2d(mask.float(), 5, 1, 2) > 0
+    """Grow masks (N, 1, H, W) as `models.metrics.grow` does."""
+    kernel = torch.from_numpy(disk(EDGE_TOLERANCE_PX)).float().to(mask.device)[None, None]
+    return functional.conv2d(mask.float(), kernel, padding=EDGE_TOLERANCE_PX) > 0.5

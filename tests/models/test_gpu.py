@@ -363,6 +363,42 @@ PIECES = """
 """
 
 
+JUDGED = """
+    import cv2, numpy as np, torch
+    from models.gpu import judge
+    from models.gpu.bank import load_bank
+    from models.gpu.packed import Entry, Packed
+    from models.gpu.recipe import Recipe, SourceRecipe, StudentRecipe
+    rng = np.random.default_rng(3)
+    def picture(source, shape, fired, truth):  # red says where the network is to fire
+        rgb = np.zeros((*shape, 3), np.uint8)
+        rgb[..., 2] = fired * 255
+        image, mask = (cv2.imencode(".png", one)[1].tobytes() for one in (rgb, truth.astype(np.uint8)))
+        entry = Entry(source=source, name="a", photo="a", held=True, image=(0, 0), mask=(0, 0))
+        return Packed(entry=entry, image=image, mask=mask)
+    shapes = (60, 64), (40, 33)
+    pairs = [(rng.random(shape) < 0.03, rng.random(shape) < 0.02) for shape in shapes]
+    packed = [picture("cracked", shape, *pair) for shape, pair in zip(shapes, pairs)]
+    for count in (49, 50, 51):
+        fired = np.arange(60 * 64).reshape(60, 64) % 64 % 5 == 0
+        fired &= np.cumsum(fired).reshape(60, 64) <= count
+        packed.append(picture("sound", (60, 64), fired, np.zeros((60, 64))))
+    sources = (SourceRecipe(name="cracked", images="a", masks="b"), SourceRecipe(name="sound", images="c"))
+    recipe = Recipe(students=(StudentRecipe(name="small"),), sources=sources)
+    bank = load_bank(packed, recipe, torch.device("cpu"), 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = judge.score(lambda rgb: (rgb[:, :1] - 0.5) * 18, bank, recipe)
+    def near(mask, others):  # every pixel against every other one
+        at, of = np.argwhere(mask), np.argwhere(others)
+        return int((np.hypot(*(at[:, None] - of[None]).transpose(2, 0, 1)).min(1) <= 2).sum())
+    precision = sum(near(f, t) for f, t in pairs) / sum(f.sum() for f, _ in pairs)
+    recall = sum(near(t, f) for f, t in pairs) / sum(t.sum() for _, t in pairs)
+    expected = 2 * precision * recall / (precision + recall)
+    assert np.allclose(found["cracked"], expected, atol=6e-4), (found["cracked"], expected)
+    assert found["sound"] == [0.667] * 6
+"""
+
+
 def run_python(code: str, *arguments: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), *arguments],
@@ -384,6 +420,11 @@ def test_a_run_needs_pytorch_numpy_and_opencv_alone() -> None:
 @needs_torch
 def test_edges_carry_their_labels_and_peaks_cost_on_sound_crops_alone() -> None:
     run_python(PIECES)
+
+
+@needs_torch
+def test_held_out_pictures_are_judged_with_a_disk_and_fire_with_fifty_pixels() -> None:
+    run_python(JUDGED)
 
 
 @needs_torch
