@@ -14,7 +14,7 @@ from edge.cracks.plausible import ReportOptions, reported_mask
 from edge.masks import preprocess
 from models import Example, metrics
 from models.data import plane, read_examples
-from models.scoring import Scorer, rule_of
+from models.scoring import Scorer, measure_of, rule_of
 
 UInt8 = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
@@ -29,7 +29,8 @@ DEFINITIONS = {
     "cl_iou_4px": "centreline IoU with 4 px tolerance",
     "crack_free": "fires: at least 1 px; fires_blob: a connected patch of at least 100 px",
     "found": "images with a crack of which at least one predicted pixel lies within 2 px",
-    "reported": "the same, of the cracks that a drone would report (traced, [report]); null where nothing is filtered",
+    "reported": "the same, of the cracks that a drone would report (traced, [report]); null where nothing is filtered, "
+    "and for a class that is measured as areas",
     "low, high": "95 % bootstrap interval over images, 1000 resamples",
 }
 
@@ -95,9 +96,14 @@ def summary(looks: Sequence[Look], negatives: Sequence[Look]) -> dict[str, Any]:
     }
 
 
-def reporting_filter(scorer: Scorer) -> ReportingFilter:
+def reporting_filter(scorer: Scorer) -> ReportingFilter | None:
     """What the drone would report of the scorer's maps, at its threshold and with the defaults of ``[cracks]`` and
-    ``[report]``."""
+    ``[report]``.
+
+    None for a class that is measured as areas: they are not traced, and that filter is not theirs.
+    """
+    if measure_of(scorer) == "area":
+        return None
     level, rule = preprocess.threshold_code(scorer.threshold), rule_of(scorer)
     return lambda score, rgb: reported_mask(score, rgb, level, ReportOptions(), rule=rule)
 

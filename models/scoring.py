@@ -6,7 +6,7 @@ A bundle goes through the drone's own segmenter, a float U-Net through the same 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.frames import Frame
-from edge.masks import ReportRule, Segmenter, preprocess, tiles
+from edge.masks import Measure, ReportRule, Segmenter, preprocess, tiles
+from edge.masks.card import default_measure
 from edge.masks.options import Half
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
 from edge.support.clock import SystemClock
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import keras
 
 UInt8 = npt.NDArray[np.uint8]
+Float = npt.NDArray[np.float32]
 
 CODE_SCALE = 1 / 16
 """Float logits are joined as 8-bit codes like the drone's, in steps of this many logits: -8 to 8 (0.0003 to 0.9997)."""
@@ -48,6 +50,11 @@ class Scorer(Protocol):
 def rule_of(scorer: Scorer) -> ReportRule | None:
     """Which traced pieces its bundle's card reports; None where the card does not say, and for what is no bundle."""
     return scorer.rule if isinstance(scorer, _Bundle) else None
+
+
+def measure_of(scorer: Scorer) -> Measure:
+    """How a drone measures the class that is scored: by its bundle's card, of a float network by the default."""
+    return scorer.measure if isinstance(scorer, (_Bundle, FloatScorer, _Windows)) else "line"
 
 
 def second_looks_of(scorer: Scorer) -> int:
@@ -110,20 +117,28 @@ def _open_keras(path: Path, size: tuple[int, int], threshold: float | None, name
     if saved.name == classifier.NAME:
         if not 1 <= stride_px <= saved.input_shape[1]:
             raise DataError(f"--stride is 1 to {saved.input_shape[1]} px, the size of a window, not {stride_px}.")
-        return _Windows(str(path), saved, float(threshold), index, stride_px)
-    return _Tiles(str(path), saved, float(threshold), index, size)
+        return _Windows(str(path), saved, float(threshold), index, stride_px, default_measure(classes[index]))
+    return _tiled(str(path), saved, float(threshold), index, size, default_measure(classes[index]))
 
 
-class _Tiles:
-    def __init__(self, name: str, saved: keras.Model, threshold: float, index: int, size: tuple[int, int]) -> None:
-        from models.unet import resized
+class FloatScorer:
+    """A float network of one class, given as a function; logits are joined as 8-bit codes like the drone's."""
 
-        self.name, self.threshold, self._size = name, threshold, size
-        self._model = resized(saved, *size, batch_size=1, head=index)
-        self._shuffle = round(self._model.output_shape[-1] ** 0.5)
+    def __init__(
+        self,
+        name: str,
+        size: tuple[int, int],
+        threshold: float,
+        logits: Callable[[Float], Float],
+        measure: Measure = "line",
+    ) -> None:
+        """`size` is (height, width) of a tile; `logits` takes float32 (1, H, W, 3) in 0..1, gives (1, h, w, r * r)."""
+        self.name, self.threshold, self.measure = name, threshold, measure
+        self._size, self._logits = size, logits
         self._table = preprocess.score_table(CODE_SCALE, 0)
 
     def score(self, rgb: UInt8) -> UInt8:
+        """uint8 RGB (H, W, 3) to uint8 (H, W), 255 for a sigmoid of 1."""
         overlap_px = min(DEFAULT_OVERLAP_PX, min(self._size) // tiles.MAX_OVERLAP_PART)
         mosaic = tiles.Mosaic(tiles.plan(rgb.shape[0], rgb.shape[1], *self._size, overlap_px))
         codes = np.empty((mosaic.height_px, mosaic.width_px), np.uint8)
@@ -137,17 +152,30 @@ class _Tiles:
         seen = rgb[rows.start_px :, columns.start_px :][: rows.size_px, : columns.size_px]
         preprocess.to_input(seen, window[: rows.size_px, : columns.size_px])
         tiles.fill_reflected(window, rows.size_px, columns.size_px)
-        image = (window.astype(np.float32) - preprocess.INPUT_ZERO_POINT) * np.float32(preprocess.INPUT_SCALE)
-        raw: npt.NDArray[Any] = np.asarray(self._model.predict_on_batch(image[None]), np.float32)
-        logits = preprocess.pixel_shuffle(raw[0], self._shuffle)
+        picture = preprocess.dequantise(window, preprocess.INPUT_SCALE, preprocess.INPUT_ZERO_POINT)
+        raw = self._logits(picture[None])[0]
+        logits = preprocess.pixel_shuffle(raw, round(raw.shape[-1] ** 0.5))
         codes = np.clip(np.rint(logits / CODE_SCALE) + 128, 0, 255).astype(np.uint8)
         return preprocess.upsample(codes, *self._size)
 
 
+def _tiled(
+    name: str, saved: keras.Model, threshold: float, index: int, size: tuple[int, int], measure: Measure
+) -> Scorer:
+    from models.unet import resized
+
+    model = resized(saved, *size, batch_size=1, head=index)
+    return FloatScorer(
+        name, size, threshold, lambda picture: np.asarray(model.predict_on_batch(picture), np.float32), measure
+    )
+
+
 class _Windows:
-    def __init__(self, name: str, model: keras.Model, threshold: float, index: int, stride_px: int) -> None:
-        self.name, self.threshold, self._index, self._stride_px = name, threshold, index, stride_px
-        self._model = model
+    def __init__(
+        self, name: str, model: keras.Model, threshold: float, index: int, stride_px: int, measure: Measure
+    ) -> None:
+        self.name, self.threshold, self.measure = name, threshold, measure
+        self._index, self._stride_px, self._model = index, stride_px, model
 
     def windows(self, examples: Sequence[Example]) -> dict[str, Any]:
         """Score windows cut side by side out of pictures: see `models.windows.report_windows`."""
@@ -179,7 +207,8 @@ class _Bundle:
             raise DataError(f"{path} knows the classes {', '.join(names)}, not {name!r}.")
         self._index = 0 if name is None else names.index(name)
         kind = self._segmenter.classes[self._index]
-        self.name, self.threshold, self.rule = self._segmenter.model, kind.threshold, kind.rule
+        self.name, self.threshold = self._segmenter.model, kind.threshold
+        self.rule, self.measure = kind.rule, kind.measure
         self.second_looks = 0
 
     def score(self, rgb: UInt8) -> UInt8:

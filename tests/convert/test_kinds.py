@@ -14,6 +14,8 @@ from edge.frames import Frame
 from edge.masks import DamageClass, litert
 from edge.masks.bundle import load_bundle
 from edge.support.clock import ManualClock
+from models.evaluate import reporting_filter
+from models.scoring import measure_of, open_scorer
 from models.unet import classic_unet, fast_unet
 
 keras = pytest.importorskip("keras")
@@ -92,6 +94,8 @@ def test_all_classes_fly_in_the_order_of_the_training_each_with_its_own_threshol
         own = np.abs(found[name] - wanted[name]).mean()
         others = [np.abs(found[name] - wanted[other]).mean() for other in LEVELS if other != name]
         assert own < 3 < min(others), f"{name} is what flies as {name}"
+        filtered = reporting_filter(open_scorer(tmp_path / "all", name=name))
+        assert (filtered is None) is (name != "crack"), "only what is traced goes through the filter of traced cracks"
 
 
 def test_one_class_is_kept_by_name_with_its_own_weights_and_threshold(tmp_path, data, model):
@@ -143,6 +147,7 @@ def test_how_a_class_is_measured_can_be_said(tmp_path, data, model):
     words = ["quantize", str(path), "--data", str(data), "-o", str(tmp_path / "b"), "--class", "rust", *SIZE]
     assert main([*words, "--measure", "rust=line"]) == 0
     assert load_bundle(tmp_path / "b").card.damage == (DamageClass("rust", 0.05, "line"),)
+    assert measure_of(open_scorer(tmp_path / "b")) == "line"
 
 
 def test_the_classic_unet_keeps_its_heads_too(tmp_path, data):

@@ -111,7 +111,11 @@ def test_two_classes_train_and_are_scored_each_by_its_name(root, tmp_path, capsy
     capsys.readouterr()
     where = ["--images", str(root / "images"), "--masks", str(root / "spalling")]
     assert main(["evaluate", str(out / "model.keras"), *where, "--class", "spalling"]) == 0
-    assert json.loads(capsys.readouterr().out)["threshold"] == record["score_thresholds"]["spalling"]
+    scored = json.loads(capsys.readouterr().out)
+    assert scored["threshold"] == record["score_thresholds"]["spalling"]
+    assert scored["reported"] is None  # an area: what holds back traced cracks says nothing about it
+    assert main(["evaluate", str(out / "model.keras"), *where[:2], "--masks", str(root / "crack")]) == 0
+    assert json.loads(capsys.readouterr().out)["reported"] is not None
     assert main(["evaluate", str(out / "model.keras"), *where, "--class", "rust"]) == 2
     assert "knows the classes crack, spalling, not 'rust'" in capsys.readouterr().err
 
