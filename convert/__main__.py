@@ -1,4 +1,4 @@
-"""`python -m convert quantize|check`: workstation commands."""
+"""`python -m convert COMMAND`: from a trained model to a bundle; `--help` lists the commands."""
 
 from __future__ import annotations
 

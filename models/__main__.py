@@ -1,4 +1,4 @@
-"""`python -m models train|evaluate|summary`: workstation commands."""
+"""`python -m models COMMAND`: training, evaluation and data at the workstation; `--help` lists the commands."""
 
 from __future__ import annotations
 
