@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from edge.support.errors import UsageError
 
-TOLERANCE_LSB = 4
-"""Kernels of different processors differ by up to this many steps after three chained resizes."""
-MAX_FRACTION_ABOVE = 0.01
-"""So large a part of a golden answer may differ by more than TOLERANCE_LSB."""
-
 
 class ConversionError(UsageError):
     """The model cannot become a bundle; the message is one sentence that names what was found and what to do."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import logging
 import shlex
 import sys
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from convert import MAX_FRACTION_ABOVE, TOLERANCE_LSB, commands
-from edge.support.errors import EXIT_TRY_AGAIN, EXIT_USAGE, SpanhawkError
+from edge.support.errors import SpanhawkError
 from models import quiet_tensorflow
+from models.arguments import THRESHOLD, number, refused, whole
 
 EXAMPLES = """examples:
   python -m convert quantize runs/mine/model.keras --data photos/ -o bundles/mine
@@ -37,8 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        print(f"error: {error.filename or 'the system'}: {error.strerror}; nothing was changed", file=sys.stderr)
-        return EXIT_TRY_AGAIN if error.errno in (errno.ENOSPC, errno.EDQUOT) else EXIT_USAGE
+        return refused(error, "; nothing was changed")
 
 
 def _as_recorded(words: Sequence[str]) -> str:
@@ -61,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     compile_ = commands_.add_parser("compile", help="run edgetpu_compiler on a bundle and read its report")
     compile_.add_argument("bundle", type=Path)
     compile_.add_argument("--compiler", default="edgetpu_compiler", help="the program, where it is not on the path")
-    compile_.add_argument("--timeout", type=int, default=180, help="seconds the compiler may take (default 180)")
+    compile_.add_argument("--timeout", type=whole(1), default=180, help="seconds the compiler may take (default 180)")
     compile_.set_defaults(run=commands.compile_bundle)
     onnx = commands_.add_parser("onnx", help="add an ONNX model for NVIDIA Jetsons to a bundle")
     onnx.add_argument("bundle", type=Path)
@@ -69,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     onnx.add_argument("--int8", type=Path, nargs="+", metavar="DIR",
                       help="int8 as TensorRT takes it, its scales from these folders of frames (default: float)",
                       )  # fmt: skip
-    onnx.add_argument("--frames", type=int, default=160, help="how many frames set the scales (default 160)")
+    onnx.add_argument("--frames", type=whole(1), default=160, help="how many frames set the scales (default 160)")
     onnx.set_defaults(run=commands.onnx)
     _add_artifact(commands_)
     _add_signing(commands_)
@@ -84,27 +83,27 @@ def _add_quantize(parsers: Any) -> None:
     quantize.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR",
                           help="folders of real frames that set the ranges, crack-free ones among them")  # fmt: skip
     quantize.add_argument("-o", "--out", type=Path, required=True, metavar="BUNDLE")
-    quantize.add_argument("--height", type=int, help="px of the input (default: the model's own, else 512)")
-    quantize.add_argument("--width", type=int)
+    quantize.add_argument("--height", type=whole(1), help="px of the input (default: the model's own, else 512)")
+    quantize.add_argument("--width", type=whole(1))
     quantize.add_argument("--pixels", choices=("0..1", "0..255", "-1..1", "torch", "caffe"),
                           help="what the network was trained on: 0..1, 0..255, -1..1, or what preprocess_input of "
                           "keras.applications makes (torch, caffe); default: as its own first layers say, else 0..1",
                           )  # fmt: skip
-    quantize.add_argument("--frames", type=int, default=160, help="how many frames set the ranges (default 160)")
+    quantize.add_argument("--frames", type=whole(1), default=160, help="how many frames set the ranges (default 160)")
     quantize.add_argument("--curve", type=Path, help="picture of the training (default: curve.png beside the model)")
     quantize.add_argument("--name", help="name on the card (default: the bundle folder's name)")
     quantize.add_argument("--licence", default="not stated", help="what the weights may be used for, for the card")
-    quantize.add_argument("--threshold", type=float,
+    quantize.add_argument("--threshold", type=THRESHOLD,
                           help="score threshold, for one class (default: the training record's)")  # fmt: skip
     quantize.add_argument("--class", dest="classes", action="append", metavar="NAME",
                           help="keep this class only (again for more); default: all that were trained")  # fmt: skip
     quantize.add_argument("--measure", action="append", default=[], metavar="NAME=line|area",
                           help="how a class is measured (default: crack as lines, others as areas)")  # fmt: skip
-    quantize.add_argument("--finetune", type=int, metavar="STEPS",
+    quantize.add_argument("--finetune", type=whole(0), metavar="STEPS",
                           help="fine-tune for int8 first; 0 never does (default: only where rounding costs too much)",
                           )  # fmt: skip
-    quantize.add_argument("--max-f1-drop", type=float, default=0.005, help="limit of the gate (default 0.005)")
-    quantize.add_argument("--max-differing", type=float, default=0.001,
+    quantize.add_argument("--max-f1-drop", type=number(0, 1), default=0.005, help="limit of the gate (default 0.005)")
+    quantize.add_argument("--max-differing", type=number(0, 1), default=0.001,
                           help="limit of the gate: share of pixels (default 0.001)")  # fmt: skip
     quantize.set_defaults(run=commands.quantize)
 
@@ -121,7 +120,7 @@ def _add_verify(parsers: Any) -> None:
     verify.add_argument("--test", nargs=3, action="append", default=[], metavar=("NAME", "IMAGES", "MASKS"),
                         help="a data set by name; MASKS is - where crack-free; a NAME that the training held out is "
                         "cut down to the held-out part")  # fmt: skip
-    verify.add_argument("--images", type=int, metavar="N", help="at most N pictures of each set, evenly spaced")
+    verify.add_argument("--images", type=whole(1), metavar="N", help="at most N pictures of each set, evenly spaced")
     verify.add_argument("--json", action="store_true", help="the whole report on stdout, not its head")
     verify.set_defaults(run=commands.verify)
 
@@ -136,9 +135,9 @@ def _add_artifact(parsers: Any) -> None:
     add.add_argument("--golden", type=Path, metavar="NPZ",
                      help="what it must answer to the input in golden.npz: the array output, int8 (1, h, w, c) at the "
                      "card's output scale (default: the answer of model.tflite)")  # fmt: skip
-    add.add_argument("--tolerance-lsb", type=int, default=TOLERANCE_LSB,
+    add.add_argument("--tolerance-lsb", type=whole(0), default=TOLERANCE_LSB,
                      help=f"steps an answer may be off (default {TOLERANCE_LSB})")  # fmt: skip
-    add.add_argument("--max-fraction-above", type=float, default=MAX_FRACTION_ABOVE,
+    add.add_argument("--max-fraction-above", type=number(0, 1), default=MAX_FRACTION_ABOVE,
                      help=f"share of answers that may be off by more (default {MAX_FRACTION_ABOVE})")  # fmt: skip
     add.add_argument(
         "--facts", type=Path, metavar="JSON", help="what the program that made it says of it, for the card"

@@ -119,8 +119,19 @@ def load_source(
 def with_thresholds(source: Source, given: float | None = None) -> Source:
     """`source` with a score threshold per kind of damage: `given` where there is one kind, else the record's.
 
-    Raises DataError where one is not known.
+    Raises DataError where one is not known, or is none: above 0, at most 1.
     """
+    source = _with_thresholds(source, given)
+    for name, level in source.thresholds.items():
+        if not 0 < level <= 1:
+            raise DataError(
+                f"The score threshold of {name!r} is {level:g}; it is above 0 and at most 1: correct "
+                f"{record_path(source.path).name}, or give --threshold."
+            )
+    return source
+
+
+def _with_thresholds(source: Source, given: float | None) -> Source:
     if given is not None:
         if len(source.damage) > 1:
             raise DataError(

@@ -12,13 +12,14 @@ from pathlib import Path
 from edge.support.errors import EXIT_DONE, SpanhawkError
 from models import DataError, Example, quiet_tensorflow
 from models.adapt import command as adapt_command
+from models.arguments import THRESHOLD, number, refused, whole
 from models.gpu import commands as gpu_commands
 
 log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code. Data errors are printed as one sentence on stderr."""
+    """Run one command; returns the exit code. Bad input and what the system refuses are one sentence on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     quiet_tensorflow()
     arguments = _parser().parse_args(argv)
@@ -27,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SpanhawkError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        return refused(error)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,9 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_sets(evaluate)
     evaluate.add_argument("--report", type=Path, metavar="DIR", help="also write DIR/index.html and DIR/report.json")
-    evaluate.add_argument("--threshold", type=float, help="for a .keras file without run.json")
+    evaluate.add_argument("--threshold", type=THRESHOLD, help="for a .keras file without run.json")
     evaluate.add_argument("--class", dest="name", help="class that is scored (default: the model's first)")
-    evaluate.add_argument("--stride", type=int, default=16, help="patch classifier: step of its windows, px")
+    evaluate.add_argument("--stride", type=whole(1), default=16, help="patch classifier: step of its windows, px")
     evaluate.add_argument("--windows", action="store_true",
                           help="patch classifier: score windows cut side by side instead of pixels")  # fmt: skip
     evaluate.add_argument("--json", action="store_true", help="one JSON object on stdout (always so; kept for scripts)")
@@ -63,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example:\n  python -m models limits bundles/mine --set walls=walls/images,walls/masks --px 0 200 400\n",
     )
     _add_sets(limits)
-    limits.add_argument("--px", type=float, nargs="+", default=[0, 220, 340, 500, 700, 1200, 2000], metavar="LIMIT",
+    limits.add_argument("--px", type=number(0), nargs="+", default=[0, 220, 340, 500, 700, 1200, 2000], metavar="LIMIT",
                         help="limits to try (default: 0, everything, to 2000)")  # fmt: skip
     limits.set_defaults(run=_limits)
     copies = commands.add_parser("duplicates", help="list training pictures that look like a held-out one")
@@ -72,9 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     copies.set_defaults(run=_duplicates)
     render = commands.add_parser("render", help="write rendered pictures with masks, to try things without photos")
     render.add_argument("out", type=Path, help="folder; images/ and masks/ are made in it")
-    render.add_argument("--count", type=int, default=40, help="every second one holds a crack")
-    render.add_argument("--size", type=int, default=384, help="side in px")
-    render.add_argument("--seed", type=int, default=1)
+    render.add_argument("--count", type=whole(1), default=40, help="every second one holds a crack")
+    render.add_argument("--size", type=whole(32), default=384, help="side in px")
+    render.add_argument("--seed", type=whole(0), default=1)
     render.add_argument("--spalling", action="store_true",
                         help="draw spalling too, and write a folder of masks per class")  # fmt: skip
     render.set_defaults(run=_render)
@@ -85,14 +88,16 @@ def _parser() -> argparse.ArgumentParser:
     back.add_argument("--out", type=Path, required=True, help="images/, masks/CLASS/ and negatives/ are made in it")
     back.add_argument("--class", dest="classes", action="append", default=[], metavar="NAME",
                       help="take this class, and no other that is not named so (default: all)")  # fmt: skip
-    back.add_argument("--line-px", type=float, default=3.0, help="width of lines that come without one (%(default)s)")
+    back.add_argument(
+        "--line-px", type=number(0, above=True), default=3.0, help="width of lines that come without one (%(default)s)"
+    )
     back.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
     back.set_defaults(run=_import)
     adapt_command.add(commands)
     gpu_commands.add(commands)
     summary = commands.add_parser("summary", help="size and cost of the networks")
-    summary.add_argument("--height", type=int, default=512)
-    summary.add_argument("--width", type=int, default=512)
+    summary.add_argument("--height", type=whole(32), default=512)
+    summary.add_argument("--width", type=whole(32), default=512)
     summary.set_defaults(run=_summary)
     return parser
 

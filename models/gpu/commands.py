@@ -9,6 +9,7 @@ from typing import Any
 
 from edge.support.errors import EXIT_DONE
 from models import DataError
+from models.arguments import THRESHOLD, number, whole
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.88)
 LIMITS_PX = (0.0, 340.0, 700.0, 1200.0, 2000.0)
@@ -19,7 +20,7 @@ def add(commands: Any) -> None:
     pack = commands.add_parser("gpu-pack", help="gather what recipes name into a few files for a machine with a GPU")
     pack.add_argument("recipes", type=Path, nargs="+", help="TOML files, see models/configs/gpu-*.toml")
     pack.add_argument("--data", type=Path, required=True, help="folder that image folders are relative to")
-    pack.add_argument("--parts", type=int, default=1, help="how many files")
+    pack.add_argument("--parts", type=whole(1), default=1, help="how many files")
     pack.add_argument("--start", type=Path, nargs="*", default=[], metavar="NAME.weights.h5",
                       help="weights of fast U-Nets that students start from, written beside as NAME.npz")  # fmt: skip
     pack.add_argument("--out", type=Path, required=True)
@@ -54,19 +55,21 @@ def add(commands: Any) -> None:
     sites.add_argument("model", type=Path, help="bundle folder, or model.keras with run.json beside it")
     sites.add_argument("--recipe", type=Path, required=True)
     sites.add_argument("--data", type=Path, required=True, help="folder that image folders are relative to")
-    sites.add_argument("--own", action="store_true", help="only the model's own threshold and the default limit")
-    sites.add_argument("--thresholds", type=float, nargs="+", default=list(THRESHOLDS))
-    sites.add_argument("--px", type=float, nargs="+", default=list(LIMITS_PX), metavar="LIMIT")
-    sites.add_argument("--most", type=int, help="at most about this many pictures of each source")
-    sites.add_argument("--second-look", type=int, default=0, metavar="RUNS",
+    sites.add_argument(
+        "--own", action="store_true", help="only what the bundle's card says: its threshold and its rule of reporting"
+    )
+    sites.add_argument("--thresholds", type=THRESHOLD, nargs="+", default=list(THRESHOLDS))
+    sites.add_argument("--px", type=number(0), nargs="+", default=list(LIMITS_PX), metavar="LIMIT")
+    sites.add_argument("--most", type=whole(1), help="at most about this many pictures of each source")
+    sites.add_argument("--second-look", type=whole(0), default=0, metavar="RUNS",
                        help="let a bundle look again at what it doubts, as [masks] second_look does")  # fmt: skip
     sites.add_argument("--half-look", action="store_const", const="blurred", default="off",
                        help="let a bundle look again at blurred pictures, as [masks] half_look does")  # fmt: skip
-    sites.add_argument("--blur", type=float, default=0.0, metavar="PX",
+    sites.add_argument("--blur", type=number(0), default=0.0, metavar="PX",
                        help="lay motion of so many pixels, and a camera's noise, on every picture")  # fmt: skip
-    sites.add_argument("--defocus", type=float, default=0.0, metavar="PX",
+    sites.add_argument("--defocus", type=number(0), default=0.0, metavar="PX",
                        help="the same with a Gaussian of this sigma")  # fmt: skip
-    sites.add_argument("--stricter", type=float, nargs="+", default=[0.0], metavar="LN",
+    sites.add_argument("--stricter", type=number(), nargs="+", default=[0.0], metavar="LN",
                        help="ask for so much more evidence, as [report] stricter does; compares several")  # fmt: skip
     sites.add_argument("--table", action="store_true",
                        help="print a table of every setting on either half and on both, instead of JSON")  # fmt: skip
@@ -83,12 +86,12 @@ def add(commands: Any) -> None:
     rule.add_argument("model", type=Path, help="bundle folder, or model.keras with run.json beside it")
     rule.add_argument("--recipe", type=Path, required=True)
     rule.add_argument("--data", type=Path, required=True, help="folder that image folders are relative to")
-    rule.add_argument("--thresholds", type=float, nargs="+", default=[0.5, 0.6, 0.75], metavar="T",
+    rule.add_argument("--thresholds", type=THRESHOLD, nargs="+", default=[0.5, 0.6, 0.75], metavar="T",
                       help="thresholds of the mask to try (%(default)s)")  # fmt: skip
-    rule.add_argument("--stricter", type=float, nargs="+", default=[0.0], metavar="LN",
+    rule.add_argument("--stricter", type=number(), nargs="+", default=[0.0], metavar="LN",
                       help="ask for so much more evidence than is chosen, ln of odds; of several the strictest "
                       "is taken that finds as many hairlines as the rule of length (%(default)s)")  # fmt: skip
-    rule.add_argument("--most", type=int, help="at most about this many pictures of each source")
+    rule.add_argument("--most", type=whole(1), help="at most about this many pictures of each source")
     rule.add_argument("--class", dest="kind", default="crack", help="whose rule it is (%(default)s)")
     rule.add_argument("--record", type=Path, metavar="FILE.json",
                       help="write rule and threshold into this record of weights, for quantize")  # fmt: skip
@@ -129,6 +132,7 @@ def _pack(arguments: argparse.Namespace) -> int:
 def _write_start(path: Path, out: Path) -> None:
     import numpy as np
 
+    from models.checkpoint import replacing
     from models.gpu.transfer import from_keras
     from models.unet import SIZES, fast_unet
 
@@ -142,7 +146,9 @@ def _write_start(path: Path, out: Path) -> None:
         break
     else:
         raise DataError(f"{path} holds no weights of a fast U-Net of these sizes: {', '.join(SIZES)}.") from reason
-    np.savez(out, **{name: value.astype(np.float16) for name, value in from_keras(model).items()})  # type: ignore[arg-type]
+    arrays: dict[str, Any] = {name: value.astype(np.float16) for name, value in from_keras(model).items()}
+    with replacing(out) as part, part.open("wb") as stream:
+        np.savez(stream, **arrays)
 
 
 def _take(arguments: argparse.Namespace) -> int:

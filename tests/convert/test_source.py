@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from convert.cli import main
 from convert.finetune import finetune
 from convert.frames import doubts, one_tile, ramp, to_float, weather
 from convert.quantize import open_interpreter, quantize, run
-from convert.source import CLASSIFIER, load_source, to_logits
+from convert.source import CLASSIFIER, Source, load_source, to_logits, with_thresholds
 from edge.masks import preprocess
 from edge.masks.bundle import load_bundle
 from models import DataError
@@ -273,6 +274,17 @@ def test_rounding_that_costs_too_much_is_followed_by_fine_tuning(tmp_path, caplo
     assert "fine-tuning the weights for int8" in caplog.text
     assert "fine-tuned, it changes" in caplog.text
     load_bundle(tmp_path / "b")
+
+
+@pytest.mark.parametrize("level", [0, 1.5])
+def test_a_threshold_that_no_card_takes_is_refused_before_anything_is_converted(level):
+    record = {"classes": ["crack"], "score_threshold": level}
+    source = Source(
+        path=Path("net.keras"), sha256="", model=None, kind="logits", record=record, pixels="0..1", classes=("crack",)
+    )
+    with pytest.raises(DataError, match=rf"threshold of 'crack' is {level}; it is above 0 and at most 1: correct run"):
+        with_thresholds(source)
+    assert with_thresholds(source, 1.0).thresholds == {"crack": 1.0}
 
 
 def test_missing_models_and_half_given_sizes_are_usage_errors(tmp_path, capsys):
