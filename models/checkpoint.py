@@ -52,7 +52,7 @@ def replacing(path: Path, room: int = 0) -> Iterator[Path]:
             part.unlink(missing_ok=True)
         raise TryAgainError(
             f"{path} cannot be written ({error.strerror or error}); what was there before is untouched: make room and "
-            "run the same command again, it goes on from the last checkpoint."
+            "run the same command again."
         ) from error
 
 

@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import math
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that shape a result."""
-    names = ("tensorflow", "jax", "keras", "numpy", "opencv-python-headless", "ai-edge-litert")
+    """Return the versions of Python and of the libraries that shape a result; PyTorch's where this process uses it."""
+    names = ["tensorflow", "jax", "keras", "numpy", "opencv-python-headless", "ai-edge-litert"]
+    names += ["torch"] if "torch" in sys.modules else []
     found = {"python": platform.python_version()}
     for name in names:
         try:

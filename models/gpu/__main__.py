@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from edge.support.errors import SpanhawkError
+from models.arguments import number, refused, whole
 
 
 def main() -> int:
@@ -34,16 +35,17 @@ def main() -> int:
     parser.add_argument("--benchmark", action="store_true",
                         help="let cuDNN try its algorithms: a minute at the start, pays for long runs")  # fmt: skip
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, required=True, help="for everything, loading included")
-    parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--seconds", type=number(0, above=True), required=True, help="for everything, loading included")
+    parser.add_argument("--threads", type=whole(1), default=8)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=NUMBER", help="replaces a number of [run]")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     import torch
 
+    from models.gpu.inputs import Inputs
     from models.gpu.recipe import load_recipe, replace_numbers
-    from models.gpu.run import Inputs, start
+    from models.gpu.run import start
 
     try:
         recipe = replace_numbers(load_recipe(arguments.recipe), arguments.set)
@@ -56,6 +58,8 @@ def main() -> int:
     except SpanhawkError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        return refused(error)
     return 0
 
 

@@ -44,19 +44,26 @@ class Bank:
     names: list[str]
 
 
+def chosen(packed: Sequence[Packed], recipe: Recipe) -> list[Packed]:
+    """The pictures of the recipe's sources. Raises DataError where one of these has no picture in the packs."""
+    names = {source.name for source in recipe.sources}
+    found = [one for one in packed if one.entry.source in names]
+    missing = names - {one.entry.source for one in found}
+    if missing:
+        raise DataError(f"The packs hold no picture of {', '.join(sorted(missing))}; pack them again.")
+    return found
+
+
 def load_bank(packed: Sequence[Packed], recipe: Recipe, device: torch.device, threads: int, seed: int = 0) -> Bank:
     """Decode the pictures of the recipe's sources onto canvases on `device`.
 
     Raises DataError where a source of the recipe has no picture in the packs.
     """
     order = {source.name: i for i, source in enumerate(recipe.sources)}
-    chosen = [one for one in packed if one.entry.source in order]
-    missing = set(order) - {one.entry.source for one in chosen}
-    if missing:
-        raise DataError(f"The packs hold no picture of {', '.join(sorted(missing))}; pack them again.")
+    packed = chosen(packed, recipe)
     cv2.setNumThreads(1)
     with ThreadPoolExecutor(threads) as pool:
-        planes = list(pool.map(_planes, chosen))
+        planes = list(pool.map(_planes, packed))
     side = -(-max(max(one.shape[1:]) for one in planes) // 64) * 64
     canvases = torch.zeros((len(planes), CHANNELS, side, side), dtype=torch.uint8, device=device)
     rng, aims = np.random.default_rng(seed), []
@@ -66,8 +73,8 @@ def load_bank(packed: Sequence[Packed], recipe: Recipe, device: torch.device, th
         aims.append(points[rng.choice(len(points), AIMS, replace=False)] if len(points) > AIMS else points)
     return Bank(
         canvases=canvases, sizes=np.array([one.shape[1:] for one in planes], np.float32),
-        source=np.array([order[one.entry.source] for one in chosen]),
-        held=np.array([one.entry.held for one in chosen]), aims=aims, names=[one.entry.name for one in chosen],
+        source=np.array([order[one.entry.source] for one in packed]),
+        held=np.array([one.entry.held for one in packed]), aims=aims, names=[one.entry.name for one in packed],
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from edge.frames import stills
 from models import UNKNOWN, DataError, Example
+from models.checkpoint import replacing
 from models.data import find_examples, read_mask, read_rgb
 from models.gpu.packed import Entry
 from models.gpu.recipe import Recipe, SourceRecipe
@@ -104,7 +105,8 @@ def write_packs(recipes: Sequence[Recipe], root: Path, out: Path, parts: int = 1
                 )
             )
         index = np.frombuffer(json.dumps([asdict(entry) for entry in entries]).encode(), np.uint8)
-        np.savez(out / f"pack-{part}.npz", blob=np.frombuffer(bytes(blob), np.uint8), index=index)
+        with replacing(out / f"pack-{part}.npz") as path, path.open("wb") as stream:
+            np.savez(stream, blob=np.frombuffer(blob, np.uint8), index=index)
         log.info("pack %d: %d pictures, %.1f MB", part, len(entries), len(blob) / 1e6)
         written += entries
     return written

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models import DataError
+from models.gpu.arrays import read_arrays
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -57,17 +58,17 @@ class Packed:
 
 
 def read_packs(paths: Sequence[Path]) -> list[Packed]:
-    """Read packs, still encoded. Raises DataError for a file that is none."""
+    """Read packs, still encoded. Raises DataError for a file that cannot be read or is none."""
     found = []
     for path in paths:
+        pack = read_arrays(path, "a pack of pictures")
         try:
-            with np.load(path) as pack:
-                blob, index = pack["blob"].tobytes(), json.loads(pack["index"].tobytes())
+            blob, index = pack.pop("blob").tobytes(), json.loads(pack["index"].tobytes())
             entries = [
                 Entry(**{**one, "image": tuple(one["image"]), "mask": tuple(one["mask"]) if one["mask"] else None})
                 for one in index
             ]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path} is no pack of pictures; make it with `python -m models gpu-pack`.") from error
         for entry in entries:
             mask = blob[slice(*entry.mask)] if entry.mask else None

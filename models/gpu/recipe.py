@@ -81,7 +81,6 @@ class StudentRecipe:
 
     name: str
     kind: str = "fast_unet"
-    base: int = 16
     start_from: str | None = None
     """Weights that `python -m models gpu-pack` put into the pack under this name, of this or a like network: what has
     the same name and shape is taken, the rest is random. None: all random."""

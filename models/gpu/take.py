@@ -13,9 +13,11 @@ import numpy as np
 from models import DataError, Example
 from models.checkpoint import replacing
 from models.data import content_hash
+from models.gpu.arrays import Arrays, read_arrays
+from models.gpu.journal import learned, read_journal
 from models.gpu.pack import select
 from models.gpu.recipe import Recipe
-from models.gpu.transfer import Arrays, to_keras
+from models.gpu.transfer import to_keras
 from models.record import training_data, versions
 from models.unet import SIZES, fast_unet, gmac
 
@@ -34,7 +36,8 @@ def take(
     `mixed`: other weights of the same network, those that it started from above all, and their share, 0 to 1, of a mean
     tensor by tensor; such a mean often keeps what the start knew beside what was learned (Wortsman et al. 2022).
     `after`: the records of the weights that it started from and of fast U-Nets that taught it; what they had learned
-    from is in it too, and stands under `before`.
+    from is in it too, and stands under `before`. Of a run that was cut short, the weights are those of the last time
+    they were saved, and the record says so (`cut_short`).
     Raises DataError where the recipe has no such student, the weights are another's, or `after` is missing.
     """
     import keras
@@ -50,13 +53,13 @@ def take(
     earlier = _learned_before(after)
     size = SIZES[chosen[0].kind]
     model = fast_unet(SIDE_PX, SIDE_PX, size=size, dtype="float32")
+    arrays = read_arrays(weights, "weights of a student")
+    if mixed is not None:
+        arrays = _mean(arrays, *mixed)
     try:
-        arrays = _read(weights)
-        if mixed is not None:
-            arrays = _mean(arrays, _read(mixed[0]), mixed[1])
         to_keras(arrays, model)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{weights} cannot be read as weights of a student; copy it again.") from error
+    except DataError as error:
+        raise DataError(f"{weights} is no {chosen[0].kind}: {error}") from error
     small = fast_unet(SIDE_PX, SIDE_PX, size=size, dtype="float16")
     small.set_weights(model.get_weights())
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -93,16 +96,13 @@ def _learned_before(records: Sequence[Path]) -> dict[str, Any]:
     return learned
 
 
-def _read(path: Path) -> Arrays:
-    with np.load(path) as arrays:
-        return {key: arrays[key] for key in arrays.files}
-
-
-def _mean(arrays: Arrays, others: Arrays, share: float) -> Arrays:
+def _mean(arrays: Arrays, path: Path, share: float) -> Arrays:
+    """Mix the weights with those in `path`, which get the `share`."""
     if not 0 <= share <= 1:
         raise DataError(f"The share of the other weights is {share}; it is 0 to 1.")
+    others = read_arrays(path, "weights to mix with")
     if {key: value.shape for key, value in arrays.items()} != {key: value.shape for key, value in others.items()}:
-        raise DataError("The weights to mix with are another network's; give those that the student started from.")
+        raise DataError(f"{path} is another network's; give weights that the student started from.")
     return {
         key: (1 - share) * value.astype(np.float32) + share * others[key].astype(np.float32)
         for key, value in arrays.items()
@@ -115,10 +115,9 @@ def _record(
     from edge.support.clock import SystemClock
 
     half = "seen" if weights.name.startswith("seen-") else "all"
-    journal = _journal(weights.with_name("log.jsonl"))
-    trained = [line for line in journal if line.get("event") == "trained"]
-    last = [line for line in trained if line["half"] == half][-1]
-    until = trained.index(last) + 1
+    log = weights.with_name("log.jsonl")
+    journal, halves = read_journal(log), learned(log, half)
+    made_with = next(({"torch": line["torch"]} for line in journal if line.get("event") == "began"), {})
     train, held = {}, {}
     for source in recipe.sources:
         pairs = select(source, root)
@@ -136,24 +135,18 @@ def _record(
             "kind": "fast_unet", "size": kind, "classes": ["crack"],
         }},
         "classes": ["crack"],
-        "versions": {**versions(), "keras": keras_version},
+        "versions": {**versions(), "keras": keras_version, **made_with},
         "backend": "torch",
         "parameters": model.count_params(),
         "gmac_512": round(gmac(model) * (512 / SIDE_PX) ** 2, 3),
         "train": train,
         "held": held,
-        "steps": sum(line["step"] for line in trained[:until]),
-        "crops": sum(line["crops"] for line in trained[:until]),
-        "minutes": round(last["seconds"] / 60, 1),
+        "steps": sum(line["step"] for line in halves),
+        "crops": sum(line["crops"] for line in halves),
+        "minutes": round(halves[-1]["seconds"] / 60, 1),
+        **({"cut_short": True} if halves[-1]["event"] == "saved" else {}),
         "judged": [line for line in journal if line.get("event") == "judged" and line["half"] == half],
     }  # fmt: skip
-
-
-def _journal(path: Path) -> list[dict[str, Any]]:
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}, the run's log, cannot be read; copy it beside the weights.") from error
 
 
 def _describe(examples: Sequence[Example]) -> dict[str, Any]:

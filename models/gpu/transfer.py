@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from models import DataError
+from models.gpu.arrays import Arrays
 
 if TYPE_CHECKING:
     import keras
-
-Arrays = dict[str, npt.NDArray[Any]]
-"""Weights of a `models.gpu.nets.FastUNet` by their names in its state."""
 
 _NORM = ("weight", "bias", "running_mean", "running_var")
 """BatchNorm's arrays in Keras' order: gamma, beta, moving mean, moving variance."""

@@ -1,0 +1,30 @@
+"""Read `.npz` files: the one way, so that each that is absent, cut off or something else is told in one sentence."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models import DataError
+
+Arrays = dict[str, npt.NDArray[Any]]
+"""Arrays by name; of weights, the names in a `models.gpu.nets.FastUNet`'s state."""
+
+
+def read_arrays(path: Path, what: str) -> Arrays:
+    """Read all arrays of a `.npz`. Raises DataError where it cannot be read; `what` says what it was to hold."""
+    try:
+        found = np.load(path, allow_pickle=False)
+        if not isinstance(found, np.lib.npyio.NpzFile):
+            raise ValueError("a single array")
+        with found:
+            return {name: found[name] for name in found.files}
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist; it is to hold {what}.") from error
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path} cannot be read as {what}; copy it again.") from error
