@@ -20,6 +20,7 @@ from edge.frames import RGB
 from edge.surface import CrackSize
 from edge.surface.anchor import Anchor, Axes, prediction
 from edge.surface.best import Best, sharpness
+from edge.surface.homography import frame_corners
 from edge.surface.identity import CrackMap, Sighting
 from edge.surface.judgement import State, first
 from edge.surface.place import View
@@ -106,8 +107,7 @@ class Inventory:
 
         One ``add`` follows, with what this returns in ``Look.placed``.
         """
-        height, width = rgb.shape[:2]
-        corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)
+        corners = frame_corners(rgb.shape)
         points_m = view.on_surface(corners)
         if points_m is not None and view.frame is not None:
             self.frame_name = self.frame_name or view.frame.name

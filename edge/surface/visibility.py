@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.frames.sharpness import Sharpness
+from edge.surface.homography import frame_corners
 from edge.surface.place import OBLIQUE, View
 
 PROBABILITY = 0.9
@@ -93,7 +94,7 @@ class Seen:
 def look(looks: Sharpness, view: View, smear_px: float | None, size: tuple[int, int], *, facing: bool) -> Seen:
     """Judge one frame of ``size`` (height, width); ``facing``: the surface's tilt is not known."""
     height, width = size
-    corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)
+    corners = frame_corners(size)
     footprint = view.on_surface(corners)
     plane = view.plane
     narrow_px = None if looks.blur_px is None else narrowest_px(looks.blur_px, looks.light)
