@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from edge.surface.homography import Matrix, frame_corners, inverse, middle_of, o
 from edge.surface.matching import by_template
 from edge.surface.pictures import Picture
 from edge.surface.straightening import Bend, Links, bend_of
+
+Unit = Literal["px", "m"]
+"""Of a chart: pixels of its first frame, or metres along and up the surface."""
 
 KEPT_KEYFRAMES = 400
 """Keyframes of earlier passes that are kept for recognition, about 25 MB; the oldest go first."""
@@ -67,6 +71,8 @@ class Key:
     """Where the pose had it, metres; None without one."""
     beside: tuple[int, Matrix] | None = None
     """The keyframe that it was laid beside, and where in it; None where it was laid beside none."""
+    unit: Unit = "px"
+    """Of ``chart``."""
 
     @property
     def middle(self) -> tuple[float, float]:

@@ -22,7 +22,7 @@ import numpy as np
 from edge.frames import RGB
 from edge.surface.blocks import by_blocks
 from edge.surface.homography import Matrix, centred, inverse, overlap, pulled, scale_at, shift, too_far, zoom
-from edge.surface.keyframes import LINKED, PIXEL_DRIFT, Key, Keyframes
+from edge.surface.keyframes import LINKED, PIXEL_DRIFT, Key, Keyframes, Unit
 from edge.surface.matching import by_phase
 from edge.surface.pictures import MIN_DETAIL, Grey, Picture, same_grain, small
 from edge.surface.straightening import Bend
@@ -65,16 +65,17 @@ class Registered:
     """Frames of the same chart share coordinates; a chart's number is never used again."""
     to_chart: Matrix
     """float64 (3, 3): homography from frame pixels to chart units."""
-    unit: Literal["px", "m"]
-    """``px``: pixels of the chart's first frame; ``m``: metres along and up the surface."""
+    unit: Unit
+    """``px``: pixels of the chart's first frame; ``m``: metres along and up the surface. All charts in metres share
+    their coordinates."""
     unit_per_px: float
     """Chart units per pixel at the middle of this frame."""
     sigma_px: float
     """Standard uncertainty of the place beside what the chart already holds here, pixels of this frame."""
     method: Method
     rebased: Matrix | None
-    """float64 (3, 3): by what the chart's earlier coordinates were multiplied with this frame, because the first pose
-    of the flight turned pixels into metres; None on every other frame."""
+    """float64 (3, 3): by what the chart's earlier coordinates were multiplied with this frame, because its first pose
+    turned pixels into metres; None on every other frame."""
     moved: float
     """How far the view moved since the last one that counted as another view, in frame widths; 1.0 for the first."""
     bent: Bend | None = None
@@ -95,7 +96,6 @@ class Registrar:
         self._counted_shape: tuple[int, ...] = (1, 1)
         self._charts = 0
         self._frames = 0
-        self._unit: Literal["px", "m"] = "px"
 
     @property
     def keyframes(self) -> int:
@@ -107,9 +107,14 @@ class Registrar:
         """The charts that a later frame may still lie on: the current one, and those that may be found again."""
         return {key.chart for key in self._loose()}
 
+    @property
+    def _unit(self) -> Unit:
+        """Of the current chart."""
+        return "px" if self._current is None else self._current.unit
+
     def counters(self) -> list[Any]:
-        """Charts, frames and unit so far, for ``go_on``."""
-        return [self._charts, self._frames, self._unit]
+        """Charts and frames so far, and which of the charts are in metres, for ``go_on``."""
+        return [self._charts, self._frames, sorted({key.chart for key in self._keys.all if key.unit == "m"})]
 
     def newest(self, count: int) -> list[tuple[Grey, Matrix]]:
         """The newest keyframes, the current one last: small grey picture, and (12,) place, chart, number, sigma."""
@@ -120,13 +125,14 @@ class Registrar:
 
     def go_on(self, counters: list[Any], keys: list[tuple[Grey, Matrix]]) -> None:
         """Begin where an earlier run ended. The next frame is looked for in its newest keyframe, then by its pose."""
-        charts, frames, unit = counters
-        self._charts, self._frames, self._unit = int(charts), int(frames), "m" if unit == "m" else "px"
+        charts, frames, metric = counters
+        self._charts, self._frames = int(charts), int(frames)
         for grey, numbers in keys:
             if grey.dtype != np.uint8 or grey.ndim != 2:
                 raise ValueError(f"a keyframe is uint8 (H, W), got {grey.dtype} {grey.shape}")
             to_chart, (chart, number, sigma) = numbers[:9].reshape(3, 3), numbers[9:]
-            key = Key(Picture.of(grey), to_chart, int(chart), int(number), float(sigma))
+            unit: Unit = "m" if int(chart) in metric else "px"
+            key = Key(Picture.of(grey), to_chart, int(chart), int(number), float(sigma), unit=unit)
             self._keys.all.append(key)
             self._current, self._last = key, np.eye(3)
 
@@ -151,13 +157,13 @@ class Registrar:
 
     def straighten(self, charts: Iterable[int]) -> list[Bend]:
         """At the end of the flight: how each of ``charts`` is straightened. Charts in metres are not."""
-        if self._unit == "m":
-            return []
-        bends = (self._keys.straighten(chart, self._loose(), all_of_it=True) for chart in charts)
+        metric = {key.chart for key in self._keys.all if key.unit == "m"}
+        pixels = (chart for chart in charts if chart not in metric)
+        bends = (self._keys.straighten(chart, self._loose(), all_of_it=True) for chart in pixels)
         return [bend for bend in bends if bend is not None]
 
     def _straighten(self, key: Key) -> Bend | None:
-        if self._unit == "m":
+        if key.unit == "m":
             return None
         bend = self._keys.straighten(key.chart, self._loose())
         if bend is not None and self._counted is not None and self._counted[0] == bend.chart:
@@ -170,8 +176,6 @@ class Registrar:
     def _place(
         self, look: Picture, predicted: Matrix | None, prediction: Prediction | None, shrink: float
     ) -> tuple[Key | tuple[int, Matrix], Method, float]:
-        # Without a pose nothing holds a wide uncertainty back: places far away would be asked for, and some look alike.
-        link = CHAIN_DRIFT if predicted is not None and self._unit == "m" else PIXEL_DRIFT
         for key, resumed, resized in self._asked(look, posed=predicted is not None and self._unit == "m"):
             if resized:
                 to_key = self._resized(key, look, resumed=resumed)
@@ -192,21 +196,20 @@ class Registrar:
             to_chart = key.to_chart @ to_key
             self._motion = np.eye(3) if self._last is None else inverse(self._last) @ to_key
             self._last = to_key
-            self._before = Key(
-                look, to_chart, key.chart, self._frames, math.hypot(key.sigma_px, link), predicted, (key.number, to_key)
-            )
+            # Without a pose nothing holds a wide uncertainty back: places far away would be asked for, and some look
+            # alike.
+            link = CHAIN_DRIFT if predicted is not None and key.unit == "m" else PIXEL_DRIFT
+            sigma, beside = math.hypot(key.sigma_px, link), (key.number, to_key)
+            self._before = Key(look, to_chart, key.chart, self._frames, sigma, predicted, beside, key.unit)
             if overlap(to_key, look.shape) < KEY_OVERLAP:
-                sigma = math.hypot(key.sigma_px, link)
-                if predicted is not None and prediction is not None and self._unit == "m":
+                if predicted is not None and prediction is not None and key.unit == "m":
                     to_chart, sigma = pulled(to_chart, sigma, predicted, prediction.sigma_m, look.shape)
-                to_chart = self._new_key(
-                    look, to_chart, key.chart, sigma, predicted, beside=(key.number, to_key)
-                ).to_chart
+                to_chart = self._new_key(look, to_chart, key.chart, sigma, predicted, key.unit, beside).to_chart
             return (key.chart, to_chart), "measured", PIXEL_DRIFT
         if predicted is not None and self._current is not None and self._unit == "m":
             scale = scale_at(predicted, look.shape)
             sigma = prediction.sigma_m / scale if prediction is not None else PIXEL_DRIFT
-            key = self._new_key(look, predicted, self._current.chart, sigma, predicted)
+            key = self._new_key(look, predicted, self._current.chart, sigma, predicted, "m")
             return (key.chart, key.to_chart), "predicted", key.sigma_px
         return self._new_chart(look, predicted, shrink), "first", 0.0
 
@@ -222,13 +225,11 @@ class Registrar:
             yield from ((*one, True) for one in known[:RESIZED_IN])
 
     def _rebase(self, chart: int, onto: Matrix) -> Matrix:
-        """From here on the chart is in metres; other charts keep their pixels and are not gone on with."""
-        self._unit = "m"
-        for key in (*self._keys.all, *(one for one in (self._before,) if one is not None)):
+        """From here on the chart is in metres; other charts keep their units."""
+        for key in {id(key): key for key in (*self._keys.all, *self._loose())}.values():
             if key.chart == chart:
-                key.to_chart = onto @ key.to_chart
+                key.to_chart, key.unit = onto @ key.to_chart, "m"
         self._counted = None
-        self._left.clear()
         return onto
 
     def _leave(self) -> None:
@@ -239,10 +240,9 @@ class Registrar:
     def _new_chart(self, look: Picture, predicted: Matrix | None, shrink: float) -> Key:
         self._leave()
         self._charts += 1
-        self._unit = "px" if predicted is None else "m"
         self._counted = None
         start = np.diag([1 / shrink, 1 / shrink, 1.0]) if predicted is None else predicted
-        return self._new_key(look, start, self._charts, 0.0, predicted)
+        return self._new_key(look, start, self._charts, 0.0, predicted, "px" if predicted is None else "m")
 
     def _new_key(
         self,
@@ -251,9 +251,10 @@ class Registrar:
         chart: int,
         sigma_px: float,
         predicted: Matrix | None,
+        unit: Unit,
         beside: tuple[int, Matrix] | None = None,
     ) -> Key:
-        key = Key(look, to_chart, chart, self._frames, sigma_px, predicted, beside)
+        key = Key(look, to_chart, chart, self._frames, sigma_px, predicted, beside, unit)
         self._recognise(key)
         self._keys.keep(key)
         self._current, self._last, self._before = key, np.eye(3), None
@@ -261,7 +262,7 @@ class Registrar:
 
     def _recognise(self, key: Key) -> None:
         """Lay a new keyframe where an earlier pass, or an earlier sway, saw its place."""
-        linked = LINKED if self._unit == "px" else 1
+        linked = LINKED if key.unit == "px" else 1
         recognised = self._keys.recognise(key.look, key.to_chart, key.chart, key.sigma_px, key.number, linked)
         if recognised is not None:
             key.to_chart, key.sigma_px = recognised
@@ -270,7 +271,7 @@ class Registrar:
         self, key: Key, look: Picture, predicted: Matrix | None, prediction: Prediction | None, *, resumed: bool
     ) -> Matrix | None:
         """The frame in its keyframe, small pixels; None where neither blocks nor phase correlation can tell."""
-        posed = predicted is not None and self._unit == "m" and not resumed
+        posed = predicted is not None and key.unit == "m" and not resumed
         tries = [np.eye(3)]
         if self._last is not None and not resumed:
             last = self._last if key is self._current else np.eye(3)

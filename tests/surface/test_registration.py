@@ -87,6 +87,41 @@ def test_the_first_pose_turns_the_pixels_of_the_flight_so_far_into_metres(concre
     assert np.abs(moved - project(np.diag([2e-3, 2e-3, 1.0]) @ to_wall_of(100, 300), MIDDLE)).max() < 0.01
 
 
+def test_a_chart_keeps_its_unit_and_its_own_first_pose_turns_it_into_metres(concrete: np.ndarray) -> None:
+    """A flight that sees two walls, now with and now without a pose: what it finds again is as large as it was."""
+    other, scale = wall(2), np.diag([2e-3, -2e-3, 1.0])
+    shift = np.array([[1.0, 0.0, 30.0], [0.0, 1.0, 8.0], [0.0, 0.0, 1.0]])
+
+    def pose(left: float, onto: np.ndarray = scale) -> Prediction:
+        return Prediction(onto @ to_wall_of(left, 300), 0.5)
+
+    registrar = Registrar()
+    first = registrar.register(window(concrete, 100, 300))
+    metres = registrar.register(window(other, 100, 300), pose(100))
+    assert [(one.chart, one.unit) for one in (first, metres)] == [(1, "px"), (2, "m")]
+    again = registrar.register(window(concrete, 140, 300))
+    assert (again.chart, again.unit, again.rebased) == (1, "px", None)
+    assert again.unit_per_px == pytest.approx(1.0, abs=0.01)
+    # The wall in metres is found again after a view without a pose: its place is that of all its views, not of one.
+    back = registrar.register(window(other, 140, 300), pose(140, shift @ scale))
+    assert (back.chart, back.unit, back.rebased) == (2, "m", None)
+    assert np.abs(project(back.to_chart, MIDDLE) - project(scale @ to_wall_of(140, 300), MIDDLE)).max() < 0.01
+    # The first pose of the wall in pixels turns all that was laid on it into metres.
+    placed = registrar.register(window(concrete, 160, 300), pose(160, shift @ scale))
+    assert (placed.chart, placed.unit) == (1, "m")
+    assert placed.rebased is not None
+    for earlier, left in ((first, 100), (again, 140)):
+        moved = project(placed.rebased @ earlier.to_chart, MIDDLE)
+        assert np.abs(moved - project(shift @ scale @ to_wall_of(left, 300), MIDDLE)).max() < 0.01
+    assert placed.unit_per_px == pytest.approx(2e-3, rel=0.01)
+    # Also over a restart of the daemon.
+    keys = registrar.newest(4)
+    started = Registrar()
+    started.go_on(registrar.counters(), keys)
+    on = started.register(window(concrete, 180, 300))
+    assert (on.chart, on.unit, on.unit_per_px) == (1, "m", pytest.approx(2e-3, rel=0.01))
+
+
 def test_a_hover_is_one_view(concrete: np.ndarray) -> None:
     registrar = Registrar()
     moved = [registrar.register(window(concrete, 300 + (step % 3), 300)).moved for step in range(12)]
