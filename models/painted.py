@@ -15,7 +15,7 @@ import numpy.typing as npt
 from edge.support.errors import UsageError
 from models import DamagedError
 from models.data import read_rgb
-from models.labelled import Complaints, Labelled
+from models.labelled import Complaints, Labelled, LabelSet
 
 MASKS = "masks"
 _IMAGES, _NEGATIVES = "images", "negatives"
@@ -26,12 +26,19 @@ _MOST_GREY = 0.02
 """A mask with a larger share of other greys is none: an index mask, a photo, a soft brush."""
 
 
-def read(source: Path, classes: Sequence[str], complaints: Complaints) -> Iterator[Labelled]:
+def read(source: Path, classes: Sequence[str], complaints: Complaints) -> LabelSet:
     """Each picture that has a mask, with the masks of all its classes, and each negative.
 
     Raises UsageError where masks lie in no class's folder and `classes` does not name the one that they are of.
     """
-    folders = _folders(source / MASKS, classes, complaints)
+    folders = _folders(source / MASKS, classes)
+    wanted = {kind: path for kind, path in folders.items() if not classes or kind in classes}
+    for kind in folders.keys() - wanted.keys():
+        complaints.say(f"{MASKS}/{kind}: the class is none of {', '.join(classes)}; its masks are passed over.")
+    return LabelSet(frozenset(folders), _pictures_of(source, wanted, complaints))
+
+
+def _pictures_of(source: Path, folders: Mapping[str, Path], complaints: Complaints) -> Iterator[Labelled]:
     images = {path.stem: path for path in _pictures(source / _IMAGES)}
     stems = {kind: {path.stem: path for path in _pictures(folder)} for kind, folder in folders.items()}
     for kind, found in stems.items():
@@ -40,7 +47,7 @@ def read(source: Path, classes: Sequence[str], complaints: Complaints) -> Iterat
     for stem, image in sorted(images.items()):
         painted = {kind: found[stem] for kind, found in stems.items() if stem in found}
         if not painted:
-            complaints.say(f"{image.name}: no mask of its name; left out, since nobody said what it shows.")
+            complaints.leave_out(image.name, "it has no mask of its name", ", so nobody said what it shows")
             continue
         masks = _masks(image, painted, complaints)
         if masks is not None:
@@ -49,16 +56,13 @@ def read(source: Path, classes: Sequence[str], complaints: Complaints) -> Iterat
         yield Labelled(image, None, ())
 
 
-def _folders(masks: Path, classes: Sequence[str], complaints: Complaints) -> Mapping[str, Path]:
+def _folders(masks: Path, classes: Sequence[str]) -> Mapping[str, Path]:
     folders = {path.name: path for path in sorted(masks.iterdir()) if path.is_dir()}
     if not folders:
         if len(classes) != 1:
             raise UsageError(f"{masks}: its masks are in no folder of a class; say which they show with --class NAME")
         return {classes[0]: masks}
-    for kind in folders:
-        if classes and kind not in classes:
-            complaints.say(f"{MASKS}/{kind}: the class is none of {', '.join(classes)}; its masks are passed over.")
-    return {kind: path for kind, path in folders.items() if not classes or kind in classes}
+    return folders
 
 
 def _masks(image: Path, painted: Mapping[str, Path], complaints: Complaints) -> dict[str, npt.NDArray[np.uint8]] | None:
@@ -66,20 +70,18 @@ def _masks(image: Path, painted: Mapping[str, Path], complaints: Complaints) -> 
     try:
         size = read_rgb(image).shape[:2]
     except DamagedError as error:
-        complaints.say(str(error))
+        complaints.leave_out(image.name, "it cannot be read", f" ({error})")
         return None
     found = {}
     for kind, path in painted.items():
         try:
             mask = _mask(path)
         except (DamagedError, ValueError) as error:
-            complaints.say(f"{MASKS}/{kind}/{path.name}: {error}; the picture is left out.")
+            complaints.leave_out(image.name, "its mask cannot be used", f" ({MASKS}/{kind}/{path.name}: {error})")
             return None
         if mask.shape != size:
-            complaints.say(
-                f"{MASKS}/{kind}/{path.name}: {mask.shape[1]} x {mask.shape[0]} pixels, the picture has "
-                f"{size[1]} x {size[0]}; the picture is left out."
-            )
+            said = f" ({MASKS}/{kind}: {mask.shape[1]} x {mask.shape[0]} pixels, the picture has {size[1]} x {size[0]})"
+            complaints.leave_out(image.name, "its mask has another size", said)
             return None
         found[kind] = mask
     return found

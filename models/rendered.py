@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from models import DataError, batches
 from models.spalling import draw_spalling
+from models.written import whole_set, write_png
 
 KINDS = ("crack", "spalling")
 
@@ -18,24 +18,26 @@ def write_set(out: Path, count: int, size: int, seed: int, *, spalling: bool = F
 
     Every second picture holds a crack, the others only look-alikes. With `spalling`, two of three also hold spalling,
     and there is a folder of masks per class: `out`/masks/crack and `out`/masks/spalling. Raises DataError where `out`
-    already holds images.
+    already holds images or cannot be written, TryAgainError for a full disk: the set is not complete then.
     """
     images, masks = out / "images", out / "masks"
     if images.exists():
         raise DataError(f"{images} exists already; choose another folder or remove it.")
     folders = {name: masks / name for name in KINDS} if spalling else {KINDS[0]: masks}
-    for folder in (images, *folders.values()):
-        folder.mkdir(parents=True, exist_ok=True)
-    for i in range(count):
-        rng = np.random.default_rng([seed, i])
-        rgb, mask = picture(size, rng, cracked=i % 2 == 0)
-        drawn: dict[str, batches.UInt8] = {"crack": mask}
-        if spalling:
-            rgb, drawn["spalling"] = draw_spalling(rng, rgb) if i % 3 else (rgb, np.zeros_like(mask))
-            drawn["crack"] = np.where(drawn["spalling"] > 0, 0, mask).astype(np.uint8)  # it broke away with the surface
-        cv2.imwrite(str(images / f"rendered_{i:04d}.png"), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-        for name, folder in folders.items():
-            cv2.imwrite(str(folder / f"rendered_{i:04d}.png"), drawn[name] * 255)
+    with whole_set(out):
+        for folder in (images, *folders.values()):
+            folder.mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            rng = np.random.default_rng([seed, i])
+            rgb, mask = picture(size, rng, cracked=i % 2 == 0)
+            drawn: dict[str, batches.UInt8] = {"crack": mask}
+            if spalling:
+                rgb, drawn["spalling"] = draw_spalling(rng, rgb) if i % 3 else (rgb, np.zeros_like(mask))
+                # where a surface broke away its crack went with it
+                drawn["crack"] = np.where(drawn["spalling"] > 0, 0, mask).astype(np.uint8)
+            write_png(images / f"rendered_{i:04d}.png", rgb)
+            for name, folder in folders.items():
+                write_png(folder / f"rendered_{i:04d}.png", np.asarray(drawn[name] * 255, np.uint8))
 
 
 def picture(size: int, rng: np.random.Generator, *, cracked: bool) -> tuple[batches.UInt8, batches.UInt8]:

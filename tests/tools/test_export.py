@@ -181,7 +181,8 @@ def test_labels_with_other_names_sizes_and_classes_are_named_and_the_rest_is_don
     said = caplog.text
     for words in ("is none of crack", "'cuboid'", "lost.jpg", "cut.json", "7 x"):
         assert words in said, words
-    assert len(list((back / "masks" / "crack").iterdir())) == len(files)
+    # The cuboid is a crack that nobody can draw: its picture without it would teach that nothing is there.
+    assert [path.stem for path in (back / "masks" / "crack").iterdir()] == [path.stem for path in files[1:]]
     assert models(["import", str(tmp_path / "l"), "--out", str(back)]) == 2
 
 
