@@ -7,14 +7,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edge.support.errors import EXIT_DONE
+from edge.support.errors import EXIT_DONE, TryAgainError
 
 EXAMPLES = """examples:
   python -m models adapt models/bundles/fast-unet --data photos -o bundles/mine          # photos/images, photos/masks
   python -m models adapt models/bundles/fast-unet --data review --minutes 30 -o bundles/mine --key ~/keys/ours.key
 
 The same command goes on after an interruption. Exit codes: 0 the new bundle is better and stands at -o; 2 refused, or
-photos that cannot be used; 75 interrupted or the disk is full. The old bundle is only read.
+photos that cannot be used; 75 interrupted or the disk is full; 78 the old bundle must not fly (damaged or altered). The
+old bundle is only read.
 """
 
 
@@ -36,24 +37,28 @@ def add(commands: Any) -> None:
     adapt.add_argument("--may-change", type=float, default=0.02, metavar="SHARE",
                        help="how much its masks of other things may change: less forgets less, more learns more "
                        "(default %(default)s; see docs/adapt.md)")  # fmt: skip
-    adapt.add_argument("--steps", type=int, help="end after so many steps, to repeat a run exactly (default: by time)")
+    adapt.add_argument("--steps", type=int, metavar="N",
+                       help="end after N steps, 1 or more, to repeat a run exactly (default: by time)")  # fmt: skip
     adapt.add_argument("--held", type=Path, metavar="DIR",
                        help="photos to choose on and to report, like --data, all of which is then learned from",
                        )  # fmt: skip
     adapt.add_argument("--weights", type=Path, help="the bundle's float weights (default: where its card says)")
     adapt.add_argument("--key", type=Path, help="sign the new bundle with this secret key, in minisign's format")
     adapt.add_argument("--password-file", type=Path, help="where the key's password stands (default: asked for)")
-    adapt.add_argument("--seed", type=int, default=1)
+    adapt.add_argument("--seed", type=int, default=1, help="0 or more (default %(default)s)")
     adapt.set_defaults(run=_adapt)
 
 
 def _adapt(arguments: argparse.Namespace) -> int:
-    from models.adapt.run import Request, adapt
+    try:
+        from models.adapt.run import Request, adapt
 
-    found = adapt(Request(
-        bundle=arguments.bundle, data=arguments.data, out=arguments.out, minutes=arguments.minutes,
-        may_change=arguments.may_change, steps=arguments.steps, held=arguments.held, weights=arguments.weights,
-        key=arguments.key, password_file=arguments.password_file, seed=arguments.seed,
-    ))  # fmt: skip
+        found = adapt(Request(
+            bundle=arguments.bundle, data=arguments.data, out=arguments.out, minutes=arguments.minutes,
+            may_change=arguments.may_change, steps=arguments.steps, held=arguments.held, weights=arguments.weights,
+            key=arguments.key, password_file=arguments.password_file, seed=arguments.seed,
+        ))  # fmt: skip
+    except KeyboardInterrupt as error:
+        raise TryAgainError("Interrupted; the old bundle is untouched, and the same command goes on.") from error
     print(json.dumps(found))
     return EXIT_DONE

@@ -6,12 +6,14 @@ That room lies above this one and runs on TensorFlow, so it is called as what it
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from edge.support.clock import SystemClock
 from edge.support.errors import EXIT_TRY_AGAIN, TryAgainError
 from models import DataError, checkpoint, sites
 from models.adapt import judge, start
-from models.adapt.intake import Parts, UInt8
+from models.adapt.intake import Parts, Photo, UInt8
 from models.adapt.start import Base
 from models.checkpoint import replacing
 from models.data import content_hash
@@ -124,16 +126,13 @@ def write_weights(
 def convert(base: Base, parts: Parts, bundle: Path, made: Made, seed: int) -> None:
     """Quantise `bundle`.weights.h5 into the folder `bundle`, and pass the gate on the photographs kept apart.
 
-    Raises DataError with the sentence of the gate where it does not pass, TryAgainError for a full disk.
+    Raises DataError with what the gate found where it does not pass, TryAgainError for a full disk.
     """
     work, name = bundle.parent, bundle.name
     frames, held = work / "calibration", work / "gate"
     for folder in (bundle, frames, held):
         shutil.rmtree(folder, ignore_errors=True)
-    rng = np.random.default_rng(seed)
-    for i in range(CALIBRATION):
-        own = parts.learn[i % len(parts.learn)]
-        rgb = judge.crack_free(CALIBRATION_PX, rng) if i % 4 == 0 else _tile(own.rgb, rng)
+    for i, rgb in enumerate(calibration(parts.learn, np.random.default_rng(seed))):
         _save(frames / f"{i:03d}.png", rgb)
     for photo in (*parts.choose, *parts.report):
         stem = photo.example.image.stem
@@ -144,7 +143,30 @@ def convert(base: Base, parts: Parts, bundle: Path, made: Made, seed: int) -> No
         work, "quantize", f"{name}.weights.h5", "--data", frames.name, "-o", name, "--licence", base.card.licence,
         "--threshold", str(made.setting.threshold), "--height", str(size.height), "--width", str(size.width),
     )  # fmt: skip
-    run(work, "verify", name, "--data", held.name)
+    try:
+        run(work, "verify", name, "--data", held.name)
+    except DataError as error:
+        failures = _failures(bundle)
+        if not failures:
+            raise
+        raise DataError(
+            f"The gate does not pass the int8 bundle: {'; '.join(failures)}. Label more photos, since they also set "
+            "the ranges of int8, or adapt with a smaller --may-change, nearer to weights that do pass. The old bundle "
+            "is untouched."
+        ) from error
+
+
+def calibration(learn: Sequence[Photo], rng: np.random.Generator) -> Iterator[UInt8]:
+    """Make the `CALIBRATION` pictures that set the ranges of int8: every fourth rendered, the others own, in turn."""
+    own = itertools.cycle(learn)
+    for i in range(CALIBRATION):
+        yield judge.crack_free(CALIBRATION_PX, rng) if i % 4 == 0 else _tile(next(own).rgb, rng)
+
+
+def _failures(bundle: Path) -> list[str]:
+    """What the gate found past the card's limits, a sentence each; empty where it ended before it could say."""
+    report = bundle / "report.json"
+    return list(map(str, json.loads(report.read_text(encoding="utf-8"))["failures"])) if report.is_file() else []
 
 
 def _tile(rgb: UInt8, rng: np.random.Generator) -> UInt8:

@@ -6,24 +6,23 @@ writes them), or the labels of labelme, COCO or CVAT with their pictures, as the
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from models import DamagedError, DataError, Example
 from models.data import find_examples, read_example
+from models.index import read_groups
 from models.labels import LINE_PX, take
-from models.metrics import grow
 
 log = logging.getLogger(__name__)
 
 UInt8 = npt.NDArray[np.uint8]
-Float = npt.NDArray[np.float32]
 
 LEAST, MOST = 5, 50
 """Photographs: with fewer nothing can be kept apart, with more a whole training is worth its time."""
@@ -31,10 +30,6 @@ LEAST_CRACKED = 3
 """One to learn from, one to choose on, one to report."""
 HELD = 1 / 3
 """Share of the photographs kept apart."""
-SHIFTS_PX = (24, 48)
-"""Masks are moved this far, all eight ways, to see whether they lie where something is."""
-LIES_ON = 1.15
-"""What a mask lies on stands out more, or is scored higher, than what it would lie on when moved, by this factor."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +48,21 @@ class Photo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Handed:
+    """What one folder holds."""
+
+    folder: Path
+    photos: tuple[Photo, ...]
+    damaged: tuple[str, ...] = ()
+    """Names of those that cannot be read."""
+
+    @property
+    def damage(self) -> str:
+        """The damaged ones, to go on a sentence with; empty where there are none."""
+        return f", and {len(self.damaged)} damaged ({', '.join(self.damaged[:3])})" if self.damaged else ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
     """Photographs of one structure, each in one part."""
 
@@ -68,7 +78,8 @@ class Parts:
 def find(folder: Path, work: Path) -> list[Example]:
     """List the pictures of a folder; labels of other programs are drawn as masks in `work` first.
 
-    Raises DataError where the folder holds none of the known forms.
+    An `index.csv` in the folder says which are of one photograph, whatever the form of the labels. Raises DataError
+    where the folder holds none of the known forms.
     """
     if not folder.is_dir():
         raise DataError(f"The folder {folder} does not exist; give the folder of your labelled photos.")
@@ -80,8 +91,18 @@ def find(folder: Path, work: Path) -> list[Example]:
             f"{folder} holds no labelled photos: give a folder with images/ and masks/, or one with labelme's .json "
             "files, COCO's annotations.json or CVAT's annotations.xml beside the pictures."
         )
+    groups = read_groups(folder)
     log.info("%s", take(folder, work, ["crack"], LINE_PX, overwrite=True).partition("\n")[0])
-    return _pairs(work)
+    return [
+        replace(example, group=groups.get(_origin(folder, example.image.name), example.group))
+        for example in _pairs(work)
+    ]
+
+
+def _origin(folder: Path, name: str) -> Path:
+    """Where `models.labels` took a picture from."""
+    path = folder / name
+    return (path if path.is_file() else folder / "images" / name).resolve()
 
 
 def _pairs(folder: Path) -> list[Example]:
@@ -97,8 +118,8 @@ def _pairs(folder: Path) -> list[Example]:
     return found
 
 
-def read(examples: Sequence[Example]) -> tuple[list[Photo], list[str]]:
-    """Decode pictures and masks; returns them and the names of the damaged ones, each told by a warning.
+def read(folder: Path, examples: Sequence[Example]) -> Handed:
+    """Decode pictures and masks of a folder; each damaged one is told by a warning.
 
     Raises DataError for a mask that does not fit its picture.
     """
@@ -111,41 +132,65 @@ def read(examples: Sequence[Example]) -> tuple[list[Photo], list[str]]:
             damaged.append(example.image.name)
             continue
         photos.append(Photo(example=example, rgb=rgb, mask=mask))
-    return photos, damaged
+    return Handed(folder=folder, photos=tuple(photos), damaged=tuple(damaged))
 
 
-def share_out(folder: Path, photos: Sequence[Photo], damaged: Sequence[str], held: Sequence[Photo] = ()) -> Parts:
+def share_out(mine: Handed, held: Handed | None = None) -> Parts:
     """Share photographs out: those to learn from first by name, then those to choose on, then those to report.
 
     Neighbours by name mostly show the same place, so each part is a run of them, with its share of the cracked ones.
-    `held`, where given, are all that is kept apart, and `photos` are all learned from. Raises DataError for too few or
-    too many photographs, and for too few with a crack.
+    With `held`, all of `mine` are learned from, and those of `held` are shared out to choose on and to report. Raises
+    DataError for too few or too many photographs, for too few with a crack, and for a photograph in both folders.
     """
-    count, bad = len({photo.example.group for photo in photos}), f"{len(damaged)} damaged ({', '.join(damaged[:3])})"
+    count = len({photo.example.group for photo in mine.photos})
     if not LEAST <= count <= MOST:
-        told = f", and {bad}" if damaged else ""
         advice = "label more" if count < LEAST else "take out some, or train on them all with python -m models train"
         raise DataError(
-            f"{folder} holds {count} photo{'s' * (count != 1)} that can be read{told}; adapting takes {LEAST} to "
-            f"{MOST} of one structure: {advice}."
+            f"{mine.folder} holds {count} photo{'s' * (count != 1)} that can be read{mine.damage}; adapting takes "
+            f"{LEAST} to {MOST} of one structure: {advice}."
         )
-    _check_cracked(folder, photos, 1 if held else LEAST_CRACKED)
-    if held:
-        _check_cracked(folder, held, 2)
-        _, choose, report = _runs(_groups(held), 1.0)
-        return Parts(learn=tuple(photos), choose=choose, report=report, damaged=tuple(damaged))
-    learn, choose, report = _runs(_groups(photos), HELD)
-    return Parts(learn=learn, choose=choose, report=report, damaged=tuple(damaged))
+    if held is None:
+        _check_cracked(mine, LEAST_CRACKED, "some are kept apart to choose and to report")
+        learn, choose, report = _runs(_groups(mine.photos), HELD)
+        return Parts(learn=learn, choose=choose, report=report, damaged=mine.damaged)
+    if not held.photos:
+        raise DataError(
+            f"{held.folder} (--held) holds no photo that can be read{held.damage}; copy them again, or leave --held "
+            f"out: then a third of {mine.folder} is kept apart."
+        )
+    _check_cracked(mine, 1, "there is nothing to learn from else")
+    _check_cracked(held, 2, "one half chooses and the other is reported")
+    _check_apart(mine, held)
+    _, choose, report = _runs(_groups(held.photos), 1.0)
+    return Parts(learn=mine.photos, choose=choose, report=report, damaged=(*mine.damaged, *held.damaged))
 
 
-def _check_cracked(folder: Path, photos: Sequence[Photo], least: int) -> None:
-    cracked = len({photo.example.group for photo in photos if photo.cracked})
+def _check_cracked(handed: Handed, least: int, since: str) -> None:
+    cracked = len({photo.example.group for photo in handed.photos if photo.cracked})
     if cracked < least:
         what = "no crack is drawn in any of them" if not cracked else f"only {cracked} of them show a crack"
         raise DataError(
-            f"{folder}: {len(photos)} photos, but {what}; at least {least} must, since some are kept apart to choose "
-            "and to report. Photos without cracks are welcome beside them."
+            f"{handed.folder}: {len(handed.photos)} photos, but {what}; at least {least} must, since {since}. Photos "
+            "without cracks are welcome beside them."
         )
+
+
+def _check_apart(mine: Handed, held: Handed) -> None:
+    """Whoever is judged on what was learned is always better."""
+    learned = {_content(photo): photo.example.image.name for photo in mine.photos}
+    twice = [(photo.example.image.name, learned[key]) for photo in held.photos if (key := _content(photo)) in learned]
+    if twice:
+        name, other = twice[0]
+        raise DataError(
+            f"{held.folder} (--held) holds {len(twice)} photo{'s' * (len(twice) != 1)} that {mine.folder} holds too, "
+            f"{name} is {other} there: the bundle would be judged on what it learned from. Take them out of one of the "
+            "two folders."
+        )
+
+
+def _content(photo: Photo) -> bytes:
+    """The same for the same pixels, whatever the file's name and form."""
+    return hashlib.sha256(f"{photo.rgb.shape}".encode() + photo.rgb.tobytes()).digest()
 
 
 def _groups(photos: Sequence[Photo]) -> list[list[Photo]]:
@@ -169,46 +214,3 @@ def _runs(groups: list[list[Photo]], held: float) -> tuple[tuple[Photo, ...], ..
         for part, run in zip(parts, (members[:first], members[first:second], members[second:]), strict=True):
             part += [photo for group in run for photo in group]
     return tuple(tuple(part) for part in parts)
-
-
-def check_masks(photos: Sequence[Photo], scores: Sequence[UInt8]) -> None:
-    """Raise DataError where the masks seem to belong to other photographs.
-
-    `scores` (H, W) are the old network's answers. Cracks differ in brightness from what is around them, or at least are
-    suspected by the network: moved masks must lie on something that stands out less. One sign of the two is enough,
-    over all photographs together.
-    """
-    signs = {"contrast": [0.0, 0.0], "score": [0.0, 0.0]}
-    worst: tuple[float, str] = (np.inf, "")
-    for photo, score in zip(photos, scores, strict=True):
-        if not photo.cracked:
-            continue
-        grey = np.asarray(cv2.cvtColor(photo.rgb, cv2.COLOR_RGB2GRAY), np.float32)
-        contrast = np.asarray(np.abs(cv2.GaussianBlur(grey, (0, 0), 8) - grey), np.float32)
-        crack = (photo.mask & 1) > 0
-        for name, plane in (("contrast", contrast), ("score", score.astype(np.float32))):
-            here, elsewhere = _mean(plane, crack), float(np.mean([_mean(plane, moved) for moved in _moved(crack)]))
-            signs[name][0] += here
-            signs[name][1] += elsewhere
-            if name == "contrast" and here / (elsewhere + 0.1) < worst[0]:
-                worst = here / (elsewhere + 0.1), photo.example.image.name
-    if all(on < LIES_ON * off + 0.1 for on, off in signs.values()):
-        raise DataError(
-            "The masks do not lie on anything in their photos: what they cover stands out no more than what is beside "
-            f"it, and looks no more like a crack. Do they belong to other photos? Look at {worst[1]} first."
-        )
-
-
-def _moved(crack: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
-    near = grow(crack, 4)
-    found = []
-    for far in SHIFTS_PX:
-        for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1)):
-            moved = np.roll(crack, (dy * far, dx * far), (0, 1)) & ~near
-            if moved.any():
-                found.append(moved)
-    return found or [crack]
-
-
-def _mean(plane: Float, where: npt.NDArray[np.bool_]) -> float:
-    return float(plane[where].mean()) if where.any() else 0.0

@@ -25,6 +25,7 @@ SHOWN = 8
 """Photographs that are shown, those that changed most first."""
 WINDOW_PX = 640
 """Of a larger photograph the part of this size is shown where most changed."""
+REFUSED = "Refused: the old bundle stays."
 STYLE = "<style>.pair figure{max-width:38rem;flex:1 1 20rem}.pair{margin-bottom:1rem}.no{color:#d55e00}</style>"
 
 
@@ -41,7 +42,7 @@ def write(
     """Write the page; `old` and `new` are each bundle with what was measured of it. Raises TryAgainError."""
     sides = (old[1], new[1])
     title = f"{base}, adapted: {name}"
-    head = "The new bundle is taken." if found.taken else "<span class=no>Refused: the old bundle stays.</span>"
+    head = "The new bundle is taken." if found.taken else f"<span class=no>{REFUSED}</span>"
     parts_ = [
         f"<h1>{html.escape(title)}</h1>{STYLE}<p><b>{head}</b> {html.escape(found.sentence[0].upper())}"
         f"{html.escape(found.sentence[1:])}.</p>",
@@ -56,6 +57,11 @@ def write(
     ]
     with replacing(path) as part:
         part.write_text(report.document(title, parts_), encoding="utf-8")
+
+
+def tells_of_a_refusal(path: Path) -> bool:
+    """Whether `path` is the page of an adaptation that left no bundle."""
+    return path.is_file() and REFUSED in path.read_text(encoding="utf-8", errors="replace")
 
 
 def _count(photos: Sequence[Photo]) -> str:

@@ -7,11 +7,8 @@ goes on. The old bundle is only read.
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import importlib.util
 import logging
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,30 +18,22 @@ from typing import Any
 import numpy as np
 
 from edge.support.errors import TryAgainError
-from models import (
-    DataError,
-    batches,
-    checkpoint,
-    native_torch,
-    sites,
-)
-from models.adapt import conversion, intake, judge, page, start
+from models import DataError, batches, checkpoint, native_torch, sites
+from models.adapt import conversion, intake, judge, masks, page, start
 from models.adapt.conversion import Learned, Made
 from models.adapt.intake import Parts, Photo
+from models.adapt.places import CHECKPOINT, Places
 from models.adapt.start import Base
 from models.checkpoint import replacing
 from models.memory import check_memory
 from models.scoring import open_scorer
+from models.written import FULL
 
 log = logging.getLogger(__name__)
 
 SAVE_EVERY_S = 60.0
-CHECKPOINT = "checkpoint.npz"
-"""In the work folder."""
 CROP_PX = 256
 """Side of what the network sees while it learns."""
-CHECKED = 6
-"""Photographs whose masks are compared with what is there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,9 +57,10 @@ class Request:
     password_file: Path | None = None
     seed: int = 1
 
-    def beside(self, ending: str) -> Path:
-        """A path beside the new bundle."""
-        return self.out.with_name(self.out.name + ending)
+    @property
+    def places(self) -> Places:
+        """Where it writes."""
+        return Places(self.out)
 
 
 class RefusedError(DataError):
@@ -86,24 +76,24 @@ def adapt(request: Request) -> dict[str, Any]:
     try:
         return _adapt(request)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL:
             raise
         raise TryAgainError(
-            f"{error.filename or request.beside('.work')}: the disk is full; the old bundle is untouched: make room "
+            f"{error.filename or request.places.work}: the disk is full; the old bundle is untouched: make room "
             "and run the same command again, it goes on from the last checkpoint."
         ) from error
 
 
 def _adapt(request: Request) -> dict[str, Any]:
     base = start.open_base(request.bundle, request.weights)
-    work = request.beside(".work")
-    _begin(request, base, work)
+    places = request.places
+    options = [request.minutes, request.steps, request.seed, request.may_change]
+    folders = [path for path in (request.data, request.held) if path is not None]
+    places.begin(base.weights, folders, [str(option) for option in options])
+    work, bundle, name = places.work, places.bundle, request.out.name
     parts = _read(request, work)
     old = open_scorer(request.bundle)
-    some = parts.learn[:: max(1, len(parts.learn) // CHECKED)]
-    intake.check_masks(some, [old.score(photo.rgb) for photo in some])
-    name = request.out.name
-    bundle = work / name
+    masks.check_masks(parts.learn, old.score)
     made = conversion.finished(bundle)
     if made is None:
         made = _make(request, base, parts, bundle)
@@ -112,17 +102,15 @@ def _adapt(request: Request) -> dict[str, Any]:
     before = judge.side(old, parts.report, base.setting)
     after = judge.side(new, parts.report, setting)
     found = judge.verdict(before, after)
-    shown = request.beside(".html")
-    page.write(shown, base.card.name, name, parts, (old, before), (new, after), found, made.learned)
+    drawn, shown = places.working(".html"), places.beside(".html")
+    page.write(drawn, base.card.name, name, parts, (old, before), (new, after), found, made.learned)
     if not found.taken:
+        drawn.replace(shown)
         raise RefusedError(f"{request.bundle} stays as it is: {found.sentence}. The page {shown} shows where.")
     if request.key is not None:
         word = [] if request.password_file is None else ["--password-file", str(request.password_file.resolve())]
         conversion.run(work, "sign", name, "--key", str(request.key.resolve()), *word)
-    for ending in (".weights.h5", ".json"):
-        (work / f"{name}{ending}").replace(request.beside(ending))
-    bundle.rename(request.out)
-    shutil.rmtree(work)
+    places.put_in_place()
     log.info("%s", found.sentence)
     return {
         "bundle": str(request.out), "page": str(shown), "signed": request.key is not None,
@@ -148,49 +136,28 @@ def _make(request: Request, base: Base, parts: Parts, bundle: Path) -> Made:
 
 
 def _check(request: Request) -> None:
-    if importlib.util.find_spec("torch") is None:
-        raise DataError("Adapting learns with PyTorch, which is not installed: pip install --group torch.")
-    if request.out.exists():
-        raise DataError(f"{request.out} exists; choose another name with -o, or move it away.")
     if not 0 < request.minutes <= 600:
         raise DataError(f"--minutes is above 0 and at most 600, not {request.minutes:g}.")
     if not 0 <= request.may_change <= 1:
         raise DataError(f"--may-change is from 0 to 1, not {request.may_change:g}.")
+    if request.steps is not None and request.steps < 1:
+        raise DataError(f"--steps is 1 or more, not {request.steps}; without it the minutes decide.")
+    if request.seed < 0:
+        raise DataError(f"--seed is 0 or more, not {request.seed}.")
+    request.places.check_free()
     if request.key is not None and not request.key.is_file():
         raise DataError(f"The key {request.key} does not exist; make one with python -m convert keys.")
-
-
-def _begin(request: Request, base: Base, work: Path) -> None:
-    """Make the work folder, or go on with that of the very same adaptation."""
-    folders = [path for path in (request.data, request.held) if path is not None]
-    files = sorted(path for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_file())
-    listed = [f"{path}\t{path.stat().st_size}\t{path.stat().st_mtime_ns}" for path in files]
-    weights = hashlib.sha256(base.weights.read_bytes()).hexdigest()
-    plan = [weights, str(request.minutes), str(request.steps), str(request.seed), str(request.may_change), *listed]
-    mark = hashlib.sha256("\n".join(plan).encode()).hexdigest()
-    told = work / "plan"
-    if told.is_file() and told.read_text(encoding="ascii") != mark and not (work / CHECKPOINT).is_file():
-        shutil.rmtree(work)  # an attempt that was refused before it learned anything
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TryAgainError(f"{work} cannot be made ({error.strerror}); make room, or choose another -o.") from error
-    if told.is_file() and told.read_text(encoding="ascii") != mark:
-        raise DataError(
-            f"{work} is of another adaptation (other photos, weights or minutes): remove it to begin anew, or give the "
-            "same as before to go on with it."
-        )
-    with replacing(told) as part:
-        part.write_text(mark, encoding="ascii")
+    if importlib.util.find_spec("torch") is None:
+        raise DataError("Adapting learns with PyTorch, which is not installed: pip install --group torch.")
 
 
 def _read(request: Request, work: Path) -> Parts:
-    examples = intake.find(request.data, work / "labels")
-    others = [] if request.held is None else intake.find(request.held, work / "held-labels")
-    check_memory({str(request.data): examples, str(request.held): others})
-    photos, damaged = intake.read(examples)
-    held, lost = intake.read(others)
-    parts = intake.share_out(request.data, photos, [*damaged, *lost], held)
+    found = intake.find(request.data, work / "labels")
+    apart = None if request.held is None else intake.find(request.held, work / "held-labels")
+    check_memory({f"--data {request.data}": found, f"--held {request.held}": apart or []})
+    mine = intake.read(request.data, found)
+    held = None if request.held is None or apart is None else intake.read(request.held, apart)
+    parts = intake.share_out(mine, held)
     log.info(
         "%d pictures to learn from, %d to choose threshold and rule on, %d to report%s", len(parts.learn),
         len(parts.choose), len(parts.report), f"; left out, damaged: {', '.join(parts.damaged)}" * bool(parts.damaged),
@@ -246,7 +213,8 @@ def _learn(request: Request, base: Base, parts: Parts, work: Path) -> Learned:
                 checkpoint.save(saved, learner.state(time.perf_counter() - begun))
                 kept = time.perf_counter()
     except KeyboardInterrupt as error:
-        checkpoint.save(saved, learner.state(time.perf_counter() - begun))
+        if learner.step:  # before the first step there is nothing to go on from
+            checkpoint.save(saved, learner.state(time.perf_counter() - begun))
         raise TryAgainError(
             f"Interrupted at step {learner.step}; the same command goes on from there, and {work} can be removed "
             "if it is not wanted."

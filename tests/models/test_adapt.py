@@ -1,4 +1,4 @@
-"""Ten photographs teach a bundle a structure that it cannot read, or it is refused; and what people hand in."""
+"""Ten photographs teach a bundle a structure that it cannot read, or it is refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import importlib.util
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -16,125 +15,11 @@ import pytest
 from edge.support.errors import TryAgainError
 from models import DataError, Example, render, report_rule, sites
 from models.adapt import intake, judge
+from models.adapt.places import CHECKPOINT, Places
 from models.cli import main
+from tests.models.photographs import photo, write
 
 ROOT = Path(__file__).parents[2]
-SIDE_PX = 192
-
-
-def photo(seed: int, *, cracked: bool) -> tuple[np.ndarray, np.ndarray]:
-    """A surface whose cracks are limed white, which no bundle has learned; (RGB, mask 0/1)."""
-    rng = np.random.default_rng([9, seed])
-    ground = np.clip(render.concrete(rng, SIDE_PX).astype(int) // 2 + 30, 0, 255).astype(np.uint8)
-    if not cracked:
-        return ground, np.zeros(ground.shape[:2], np.uint8)
-    dark, mask = render.draw_crack(rng, ground)
-    return np.where(mask[..., None] > 0, 235, dark).astype(np.uint8), mask
-
-
-def write(folder: Path, count: int, cracked: int) -> Path:
-    """`count` photographs with masks, every one of the first `cracked` with a crack."""
-    for kind in ("images", "masks"):
-        (folder / kind).mkdir(parents=True)
-    for i in range(count):
-        rgb, mask = photo(i, cracked=i < cracked)
-        cv2.imwrite(str(folder / f"images/{i:02d}.png"), rgb[..., ::-1])
-        cv2.imwrite(str(folder / f"masks/{i:02d}.png"), mask * 255)
-    return folder
-
-
-def parts(folder: Path, held: Path | None = None) -> intake.Parts:
-    photos, damaged = intake.read(intake.find(folder, folder / "work"))
-    others = [] if held is None else intake.read(intake.find(held, held / "work"))[0]
-    return intake.share_out(folder, photos, damaged, others)
-
-
-def names(photos) -> list[str]:
-    return [one.example.image.stem for one in photos]
-
-
-def test_photos_are_shared_out_in_runs_with_their_share_of_cracks(tmp_path):
-    found = parts(write(tmp_path / "a", 12, 9))
-    assert names(found.learn) == ["00", "01", "02", "03", "04", "05", "09", "10"]
-    assert (names(found.choose), names(found.report)) == (["06"], ["07", "08", "11"])
-    found = parts(tmp_path / "a", write(tmp_path / "b", 4, 4))
-    assert len(found.learn) == 12
-    assert (len(found.choose), len(found.report)) == (2, 2)
-
-
-def test_pictures_of_one_photograph_stay_together(tmp_path):
-    folder = write(tmp_path / "a", 12, 12)
-    rows = [f"images/{i:02d}.png,wall{i // 2}" for i in range(12)]
-    (folder / "index.csv").write_text("\n".join(["image,photo", *rows]) + "\n")
-    found = parts(folder)
-    groups = [{one.example.group for one in part} for part in (found.learn, found.choose, found.report)]
-    assert [len(one) for one in groups] == [4, 1, 1]
-    assert not groups[0] & groups[1] | groups[1] & groups[2] | groups[0] & groups[2]
-
-
-def test_too_few_too_many_and_none_with_a_crack_are_told(tmp_path):
-    with pytest.raises(
-        DataError, match="holds 4 photos that can be read; adapting takes 5 to 50 of one structure: label"
-    ):
-        parts(write(tmp_path / "few", 4, 4))
-    with pytest.raises(DataError, match="holds 1 photo that can be read; adapting takes 5 to 50"):
-        parts(write(tmp_path / "one", 1, 1))
-    with pytest.raises(
-        DataError, match=r"holds 51 photos that can be read; .* or train on them all with python -m models train"
-    ):
-        parts(write(tmp_path / "many", 51, 3))
-    with pytest.raises(DataError, match="6 photos, but no crack is drawn in any of them; at least 3 must"):
-        parts(write(tmp_path / "sound", 6, 0))
-    with pytest.raises(DataError, match=r"holds no labelled photos: give a folder with images/ and masks/, or one"):
-        intake.find(tmp_path, tmp_path / "work")
-
-
-def test_damaged_photos_are_named_and_the_rest_goes_on_where_it_is_enough(tmp_path, caplog):
-    folder = write(tmp_path / "a", 7, 7)
-    for name in ("02", "05"):
-        (folder / f"images/{name}.png").write_bytes((folder / f"images/{name}.png").read_bytes()[:2000])
-    found = parts(folder)
-    assert found.damaged == ("02.png", "05.png")
-    assert len(found.learn) + len(found.choose) + len(found.report) == 5
-    assert caplog.text.count("left out: Image") == 2
-    for name in ("00", "06"):
-        (folder / f"images/{name}.png").unlink()
-        (folder / f"masks/{name}.png").unlink()
-    with pytest.raises(DataError, match=r"holds 3 photos that can be read, and 2 damaged \(02.png, 05.png\)"):
-        parts(folder)
-
-
-def test_masks_of_another_structure_or_size_are_told(tmp_path):
-    folder = write(tmp_path / "a", 8, 8)
-    photos, _ = intake.read(intake.find(folder, tmp_path))
-    nothing = [np.zeros((SIDE_PX, SIDE_PX), np.uint8)] * 8
-    intake.check_masks(photos, nothing)  # they stand out, though the network sees none of them
-    for i in range(8):  # each photo with the mask of another
-        cv2.imwrite(str(folder / f"masks/{i:02d}.png"), photos[(i + 3) % 8].mask * 255)
-    others, _ = intake.read(intake.find(folder, tmp_path))
-    with pytest.raises(DataError, match=r"masks do not lie on anything in their photos.*Look at 0\d\.png first"):
-        intake.check_masks(others, nothing)
-    cv2.imwrite(str(folder / "masks/00.png"), np.zeros((80, 90), np.uint8))
-    with pytest.raises(DataError, match=r"00\.png"):
-        intake.read(intake.find(folder, tmp_path))
-
-
-def test_labels_of_another_program_are_drawn(tmp_path):
-    folder = write(tmp_path / "a", 6, 6)
-    for i in range(6):
-        path = folder / f"images/{i:02d}.png"
-        path.rename(folder / path.name)
-        line = {"label": "crack", "shape_type": "linestrip", "points": [[5, 5], [90, 60]], "width_px": 4}
-        content = {"imagePath": path.name, "imageWidth": SIDE_PX, "imageHeight": SIDE_PX, "shapes": [line] if i else []}
-        (folder / f"{i:02d}.json").write_text(json.dumps(content))
-    for kind in ("images", "masks"):
-        for path in (folder / kind).iterdir():
-            path.unlink()
-        (folder / kind).rmdir()
-    found = parts(folder)
-    sizes = [len(part) for part in (found.learn, found.choose, found.report)]
-    assert sizes == [4, 1, 1]
-    assert [one.cracked for one in found.learn].count(False) == 1
 
 
 class Faint:
@@ -262,24 +147,21 @@ def test_a_structure_is_learned_after_an_interruption_or_the_old_bundle_stays(sm
     assert "mine exists; choose another name with -o" in capsys.readouterr().err
 
 
-@needs_torch
 def test_a_refused_attempt_does_not_stand_in_the_way_of_the_next(tmp_path):
-    from models.adapt import run
-
-    (tmp_path / "base.weights.h5").write_bytes(b"weights")
-    base, work = Mock(weights=tmp_path / "base.weights.h5"), tmp_path / "mine.work"
-    asked = run.Request(bundle=tmp_path / "base", data=write(tmp_path / "a", 4, 4), out=tmp_path / "mine")
-    run._begin(asked, base, work)
-    (work / "labels").mkdir()
+    weights, places = tmp_path / "base.weights.h5", Places(tmp_path / "mine")
+    weights.write_bytes(b"weights")
+    folders = [write(tmp_path / "a", 4, 4)]
+    places.begin(weights, folders, [])
+    (places.work / "labels").mkdir()
     cv2.imwrite(str(tmp_path / "a/images/04.png"), photo(4, cracked=True)[0])
-    run._begin(asked, base, work)
-    assert not (work / "labels").exists()
-    (work / run.CHECKPOINT).write_bytes(b"minutes of learning")
-    run._begin(asked, base, work)
+    places.begin(weights, folders, [])
+    assert not (places.work / "labels").exists()
+    (places.work / CHECKPOINT).write_bytes(b"minutes of learning")
+    places.begin(weights, folders, [])
     (tmp_path / "a/images/04.png").unlink()
     with pytest.raises(DataError, match=r"mine\.work is of another adaptation"):
-        run._begin(asked, base, work)
-    assert (work / run.CHECKPOINT).exists()
+        places.begin(weights, folders, [])
+    assert (places.work / CHECKPOINT).exists()
 
 
 @needs_torch
