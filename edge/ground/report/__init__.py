@@ -57,10 +57,10 @@ def write(job: Job) -> str:
         flight.missing.append(
             f"{count(len(lost), 'review')} of findings that this flight does not have, as {clean(lost[0])[:60]}"
         )
-    originals = photos.locate(shown, flight.photos, flight.kept)
+    originals = photos.locate(shown, flight)
     if gone := sum(one.photo is None and one.photo_doubt is not None for one in shown):
         flight.missing.append(
-            f"photos: of {count(gone, 'finding')} none is in the flight's folder; --photos DIR names where they lie"
+            f"photos: of {count(gone, 'finding')} none is in {flight.looked_in}; --photos DIR names where they lie"
         )
     try:
         make_folder(job.out)

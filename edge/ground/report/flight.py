@@ -82,7 +82,9 @@ class Flight:
     photos: dict[str, Path]
     """By name and by stem: the pictures that lie in the folder."""
     kept: Sequence[Path]
-    """The pictures of the flight folder itself, whose SHA-256 cracks name."""
+    """Pictures that are known by their SHA-256, which cracks name: those of the flight folder, or of the ground's."""
+    looked_in: str
+    """Where pictures were looked for, in words: ``the flight's folder``."""
     detections: int
     missing: list[str] = field(default_factory=list)
     """One sentence for each file that is absent, cut or not read whole."""

@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from edge.ground.report.findings import Finding
+from edge.ground.report.flight import Flight
 
 AT_ONCE = min(4, os.cpu_count() or 1)
 """Photos at a time: more than four cost memory (a photo of 12 megapixels takes 36 MB) and wait for the disk."""
 _PLAIN = re.compile(r"[\w.()-]{1,120}")
 
 
-def locate(findings: Sequence[Finding], photos: Mapping[str, Path], kept: Sequence[Path]) -> dict[Path, str]:
-    """Name each finding's photo in ``finding.photo``; returns the originals with their names in the report.
-
-    ``kept``: pictures that are known by their SHA-256; ``photos``: by name and stem.
-    """
+def locate(findings: Sequence[Finding], flight: Flight) -> dict[Path, str]:
+    """Name each finding's photo in ``finding.photo``; returns the originals with their names in the report."""
+    photos, kept = flight.photos, flight.kept
     named: dict[Path, str] = {}
     taken: set[str] = set()
     with ThreadPoolExecutor(AT_ONCE) as pool:  # hashing lets go of the interpreter
@@ -32,7 +31,7 @@ def locate(findings: Sequence[Finding], photos: Mapping[str, Path], kept: Sequen
         path, finding.photo_is_view = _of(finding, photos, by_sha)
         if path is None:
             if finding.view is not None and finding.view.file is not None:
-                finding.photo_doubt = f"its photo {finding.view.file} is not in the flight folder"
+                finding.photo_doubt = f"its photo {finding.view.file} is not in {flight.looked_in}"
             continue
         if path not in hashes:
             hashes[path] = _sha256(path)
@@ -47,7 +46,7 @@ def locate(findings: Sequence[Finding], photos: Mapping[str, Path], kept: Sequen
         if finding.photo_is_view and recorded and wanted is not None and sha256 != wanted:
             finding.photo_doubt = f"its photo {path.name} is not the one that the flight recorded: it was changed"
         if path not in named:
-            named[path] = _free(path, taken)
+            named[path] = _free(_as_flown(path, finding, sha256), taken)
         finding.photo = named[path]
     return named
 
@@ -99,6 +98,15 @@ def _digest(file: Any) -> str:
     while block := file.read(1 << 20):
         found.update(block)
     return found.hexdigest()
+
+
+def _as_flown(path: Path, finding: Finding, sha256: str) -> Path:
+    """The name that the flight gave to a picture which lies here under its SHA-256; else the file's own."""
+    view = finding.view
+    if path.stem != sha256 or not finding.photo_is_view or view is None or view.file is None or view.sha256 != sha256:
+        return path
+    flown = Path(Path(view.file).name)  # the words of a drone
+    return flown if flown.suffix.lower() in (".jpg", ".jpeg") and not flown.name.startswith(".") else path
 
 
 def _free(path: Path, taken: set[str]) -> str:

@@ -55,6 +55,7 @@ class FlightOnDisk:
             coverage_summary={key: value for key, value in whole.items() if key not in ("type", "features")},
             frames=frames,
             kept=folder.photos(),
+            looked_in="the flight's folder" + ("" if self.photos is None else f" or in {self.photos}"),
             photos=photos,
             detections=gathered.count,
             missing=[*map(_in_words, folder.problems), *missing],

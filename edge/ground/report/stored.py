@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edge.detections.wire import rfc3339
 from edge.ground import DetectionRow, FlightRow, Query, Reader, missing
+from edge.ground.pictures import Pictures, default_folder
 from edge.ground.report import earlier
-from edge.ground.report.flight import Flight, Json, Source
+from edge.ground.report.flight import Flight, Json, Source, View
 from edge.ground.report.gathered import Gathered
 from edge.ground.report.review import Review, moment
 from edge.ground.report.source import named_folder, pictures_in
@@ -26,13 +27,14 @@ _SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class FlightInStore:
-    """A flight of a ground station; ``photos`` is the folder in which its pictures lie, which the ground has not."""
+    """A flight of a ground station, with the pictures that lie beside the store."""
 
     url: str
     flight_id: str
     vehicle: str | None = None
     """Needed only where two vehicles flew flights of the same name."""
     photos: Path | None = None
+    """A further folder of pictures, named as the flight named them or by their SHA-256; None: there is no other."""
 
     @property
     def folder(self) -> None:
@@ -42,7 +44,7 @@ class FlightInStore:
         """Read what has arrived, name what has not. Raises UsageError for a store or flight that is not there."""
         with opened(self.url) as store:
             flown = _named(store, self.url, self.flight_id, self.vehicle)
-            return _read(store, flown, self.photos, shown(self.url))
+            return _read(store, flown, self.photos, self.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +110,16 @@ def _named(store: Reader, url: str, flight_id: str, vehicle: str | None) -> Flig
     return found[0]
 
 
-def _read(store: Reader, flown: FlightRow, photos: Path | None, store_name: str) -> Flight:
+def _read(store: Reader, flown: FlightRow, photos: Path | None, url: str) -> Flight:
+    named = {} if photos is None else pictures_in(named_folder(photos))
+    beside = default_folder(url)
     asked = Query(vehicle=flown.vehicle, flight_id=flown.flight_id)
     cracks: list[Json] = [json.loads(row.payload) for row in earlier.every_crack(store, asked)]
     gathered = Gathered(cracks)
     for row in _detections(store, asked):
         gathered.take(json.loads(row.payload))
     told = [
-        f"read from the store {store_name}: how many pictures were examined, and the camera's track, only the flight's "
+        f"read from the store {shown(url)}: how many pictures were examined, and the camera's track, only the flight's "
         "folder knows"
     ]
     cracks, views, more = gathered.findings()
@@ -139,8 +143,9 @@ def _read(store: Reader, flown: FlightRow, photos: Path | None, store_name: str)
         coverage=[one for one in features if isinstance(one, dict)] if isinstance(features, list) else [],
         coverage_summary={key: value for key, value in whole.items() if key not in ("type", "features")},
         frames=[],
-        kept=(),
-        photos={} if photos is None else pictures_in(named_folder(photos)),
+        kept=_kept(cracks, views, beside, named),
+        looked_in=" or in ".join(map(str, filter(None, (beside, photos)))) or "any folder that the store tells of",
+        photos=named,
         detections=gathered.count,
         missing=told,
         reviews=reviews_of(store, flown.vehicle, flown.flight_id),
@@ -148,6 +153,21 @@ def _read(store: Reader, flown: FlightRow, photos: Path | None, store_name: str)
     )
     _add_history(store, flight)
     return flight
+
+
+def _kept(
+    cracks: Iterable[Json], views: Mapping[str, View], beside: Path | None, named: Mapping[str, Path]
+) -> list[Path]:
+    """The files named by the SHA-256 of a crack's best picture: in the ground's own folder, else among ``named``."""
+    wanted = {view.sha256 for view in views.values()}
+    best = (one["properties"].get("best") for one in cracks)
+    wanted |= {one.get("evidence_sha256") for one in best if isinstance(one, dict)}
+    pictures = None if beside is None else Pictures(beside)
+    found = [
+        (None if pictures is None else pictures.find(sha256)) or named.get(sha256)
+        for sha256 in sorted(one for one in wanted if isinstance(one, str))
+    ]
+    return [path for path in found if path is not None]
 
 
 def _detections(store: Reader, asked: Query) -> Iterator[DetectionRow]:

@@ -99,6 +99,30 @@ def test_a_flight_is_reported_from_the_store_with_what_has_not_arrived(tmp_path,
     assert "was changed" in html, "the pictures of the card are not those that the letters name"
 
 
+def test_a_flight_that_was_brought_in_is_reported_with_the_grounds_pictures(tmp_path, capsys):
+    """From the store alone; elsewhere its pictures are named with --photos, and where they are not is said."""
+    url, folder = str(tmp_path / "g.db"), made.write(tmp_path / "flight", 3)
+    lines = [json.loads(line) for line in (folder / "detections.jsonl").read_text().splitlines()]
+    for line in lines:
+        seq = line["properties"]["frame_seq"]
+        line["properties"] |= detection(seq, "made", made.FLIGHT)["properties"] | {"crack_id": made.name(seq)}
+        line["id"] = line["properties"]["id"]
+    (folder / "detections.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    flown = {path.name: path.read_bytes() for path in (folder / "photos").iterdir()}
+    assert main(["ground", "import", str(folder), "--store", url]) == 0
+    assert "3 new pictures" in capsys.readouterr().err
+    code, out = write(tmp_path, url)
+    assert (code, "3 findings, 3 with a photo\n" in (told := capsys.readouterr().err)) == (0, True), told
+    assert {path.name: path.read_bytes() for path in (out / "photos").glob("*.jpg")} == flown
+    (tmp_path / "g-pictures").rename(tmp_path / "elsewhere")
+    code, _ = write(tmp_path, url, "--photos", str(tmp_path / "elsewhere"))
+    assert (code, "3 findings, 3 with a photo\n" in (told := capsys.readouterr().err)) == (0, True), told
+    code, _ = write(tmp_path, url)
+    told = capsys.readouterr().err
+    assert "3 findings, 0 with a photo" in told
+    assert f"of 3 findings none is in {tmp_path / 'g-pictures'}; --photos DIR names where they lie" in told
+
+
 def test_cracks_are_known_again_by_their_place(tmp_path):
     url = str(tmp_path / "ground.db")
     # 1 has grown by 0.05 mm (measured to 0.06), 2 by 0.1 mm, 3 is 2 m off, and 4 has two at its place.
