@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.flights.writer import keep_out
-from edge.ground.report import bands, cameras, columns, excerpts, findings, photos, review, tables
+from edge.ground.report import bands, cameras, columns, excerpts, findings, photos, replaced, review, tables
 from edge.ground.report.findings import Finding
 from edge.ground.report.flight import Flight, Source
 from edge.ground.report.walls import Float64, Wall
@@ -37,7 +37,7 @@ class Job:
     """Name of a shipped table of width bands, or a TOML file; None: the default."""
     dxf: bool = False
     overwrite: bool = False
-    """Replace what an earlier report left in ``out``; everything else there stays."""
+    """Replace all that an earlier report left in ``out``; everything else there stays."""
 
 
 def write(job: Job) -> str:
@@ -106,12 +106,15 @@ def _files(
     from edge.ground.report import geopackage, page
 
     out = job.out
+    of_photos = cameras.from_photos(originals)
+    geo = cameras.geo_txt(of_photos)
+    # Before cracks.geojson is written: it is the earlier one that names the earlier photos.
+    replaced.clear(out, () if job.dxf else ("cracks.dxf",), originals, geo=geo is not None)
     photos.copy(originals, out / "photos")
     pictures = excerpts.show(shown, originals)
-    of_photos = cameras.from_photos(originals)
     placed = cameras.from_frames(flight.frames) or of_photos
-    if (geo := cameras.geo_txt(of_photos)) is not None:
-        write_whole(out / "photos" / "geo.txt", geo.encode("utf-8"), durable=False)
+    if geo is not None:
+        write_whole(out / "photos" / replaced.GEO, geo.encode("utf-8"), durable=False)
     rows = [_cleaned(columns.row(one, table)) for one in shown]
     courses = [one.lonlat for one in shown]
     flat = _by_wall(shown, rows, walls)

@@ -25,7 +25,7 @@ def locate(findings: Sequence[Finding], flight: Flight) -> dict[Path, str]:
     named: dict[Path, str] = {}
     taken: set[str] = set()
     with ThreadPoolExecutor(AT_ONCE) as pool:  # hashing lets go of the interpreter
-        hashes = dict(zip(kept, pool.map(_sha256, kept), strict=True))
+        hashes = dict(zip(kept, pool.map(sha256_of, kept), strict=True))
     by_sha = {sha256: path for path, sha256 in hashes.items() if sha256 is not None}
     for finding in findings:
         path, finding.photo_is_view = _of(finding, photos, by_sha)
@@ -34,7 +34,7 @@ def locate(findings: Sequence[Finding], flight: Flight) -> dict[Path, str]:
                 finding.photo_doubt = f"its photo {finding.view.file} is not in {flight.looked_in}"
             continue
         if path not in hashes:
-            hashes[path] = _sha256(path)
+            hashes[path] = sha256_of(path)
         sha256 = hashes[path]
         if sha256 is None:
             finding.photo_doubt = f"its photo {path.name} cannot be read"
@@ -85,7 +85,8 @@ def _of(finding: Finding, photos: Mapping[str, Path], by_sha: Mapping[str, Path]
     return whole or (photos.get(name) if isinstance(name, str) else None), False
 
 
-def _sha256(path: Path) -> str | None:
+def sha256_of(path: Path) -> str | None:
+    """Of a file's bytes, in hexadecimal; None where it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)

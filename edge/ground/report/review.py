@@ -47,7 +47,7 @@ def read(path: Path, flight_id: str | None) -> dict[str, Review]:
         document = json.loads(path.read_bytes())
     except OSError as error:
         raise UsageError(f"--review {path}: cannot be read ({error.strerror or error})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"--review {path}: not whole JSON ({error}); download it from the report again") from error
     if not isinstance(document, dict) or document.get("schema") != REVIEW_SCHEMA:
         got = document.get("schema") if isinstance(document, dict) else type(document).__name__

@@ -8,11 +8,16 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from edge import evidence
 from edge.cli import main
+from edge.frames import Frame, Moment
+from edge.navigation import Attitude, Fix, FixKind, NavState
 from edge.support.errors import TryAgainError, UsageError
 from tests.ground.report import made
 from tests.ground.report.reading import Page, change, copied, page, rows, told
@@ -82,7 +87,7 @@ def test_what_is_missing_is_named_and_the_rest_is_done(flight: Path, tmp_path: P
     assert len(rows(tmp_path / "out")) == 6
     text = Page(page(tmp_path / "out")).text
     assert gone in said
-    assert gone in text if gone != "photos" else "is not in the flight folder" in text
+    assert gone in text if gone != "photos" else "is not in the flight's folder" in text
 
 
 def test_files_that_a_power_cut_left_half(flight: Path, tmp_path: Path) -> None:
@@ -131,6 +136,24 @@ def test_nothing_is_overwritten_without_being_asked(flight: Path, out: Path, tmp
     told(flight, folder, overwrite=True)
     assert (folder / "notes.txt").read_text() == "mine too"
     assert len(rows(folder)) == 6
+
+
+def test_of_the_report_that_is_replaced_nothing_stays_and_of_the_users_files_all(tmp_path: Path) -> None:
+    """The earlier flight has more photos, places in them, and a drawing; the user has changed one photo of it."""
+    flown, out = made.write(tmp_path / "flown", 5), tmp_path / "out"
+    photos = sorted((flown / "photos").iterdir())
+    nav = NavState(0, Fix(FixKind.RTK_FIXED, 51.05, 3.72, 12.5, 0.02, 0.04, 3), Attitude(1.5, -80.0, 275.5), 2.0)
+    frame = Frame(1, 0, 500, np.full((480, 640, 3), 90, np.uint8))
+    evidence.save(frame, nav, Moment(datetime(2026, 6, 1, tzinfo=timezone.utc), True), flown / "photos", photos[4].name)
+    told(flown, out, dxf=True)
+    assert (out / "photos" / "geo.txt").is_file()
+    assert (out / "photos" / photos[2].name).is_file()
+    (out / "photos" / photos[3].name).write_bytes(b"with an arrow drawn on it")
+    (out / "photos" / "mine.jpg").write_bytes(photos[4].read_bytes())
+    told(made.write(tmp_path / "next", 1), out, overwrite=True)
+    names = {"index.html", "cracks.gpkg", "cracks.geojson", "cracks.csv", "cracks.kml", "photos"}
+    assert {path.name for path in out.iterdir()} == names
+    assert {path.name for path in (out / "photos").iterdir()} == {photos[0].name, photos[3].name, "mine.jpg"}
 
 
 @pytest.mark.parametrize("inside", [".", "photos", "new"])

@@ -43,6 +43,7 @@ WRONG = json.dumps(
     [
         ("{", "not whole JSON"),
         ("[]", "schema is 'list'"),
+        ("[" * 100_000, "not whole JSON"),
         ('{"schema": "spanhawk/review/2"}', "spanhawk/review/2"),
         ('{"schema": "spanhawk/review/1", "flight_id": "other", "reviews": []}', "'other'"),
         (WRONG, "'ok'"),
