@@ -25,6 +25,7 @@ from edge.outbox import Letter, Outbox
 from edge.outcome import Flight, Outcome, Picture, Proof
 from edge.support.clock import Clock, stopwatch_ns
 from edge.support.complaints import Complaints
+from edge.support.disk import advice
 from edge.support.errors import TryAgainError
 from edge.surface import Place
 from edge.surface.inventory import Inventory
@@ -232,9 +233,7 @@ class Pipeline:
             lens = self._surveyor.lens(frame.width_px, frame.height_px, frame.pose)
             kept = evidence.save(frame, nav, moment, folder, name, lens, self._focal_mm)
         except OSError as error:  # the detection matters more than its picture
-            self._trouble(
-                "evidence", f"no evidence is kept: {folder}: {error.strerror or error}; free disk space there"
-            )
+            self._trouble("evidence", f"no evidence is kept: {folder}: {error.strerror or error}; {advice(error)}")
             return None
         self._troubles.pop("evidence", None)
         return kept

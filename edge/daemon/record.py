@@ -20,6 +20,7 @@ from edge.pipeline import Pipeline
 from edge.settings import ROOMS, Settings
 from edge.support.clock import Clock
 from edge.support.complaints import Complaints
+from edge.support.disk import advice
 from edge.support.minisig import Signer
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class FlightRecord:
         self._flight = flight
         self._segmenter = segmenter
         self._clock = clock
-        self._signer = None if options.sign_key is None else Signer(options.sign_key)
+        self._signer = None if options.sign_key is None else Signer(options.sign_key, "flight.sign_key")
         self._writer: FlightWriter | None = None
         self._frames = self._detections = self._missed = self._recorded = 0
         self._began_at = clock.utc()
@@ -98,7 +99,7 @@ class FlightRecord:
             evidence.check_room(self._root, self._settings.flight.min_free_mb * _MB // 2)
             act(self._begun())
         except OSError as error:
-            self._incomplete(f"({error.strerror or error}); free disk space there")
+            self._incomplete(f"({error.strerror or error}); {advice(error)}")
         except Exception as error:  # noqa: BLE001 - whatever a record meets, the flight is worth more than its record
             self._incomplete(f"({type(error).__name__}: {error})", error)
 

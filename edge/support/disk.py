@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -21,11 +22,20 @@ def free_bytes_for(folder: Path) -> int | None:
     for candidate in (folder, *folder.parents):
         try:
             return free_bytes(candidate)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # below a file there can be no folder, but a disk there is
             continue
         except OSError:
             return None
     return None
+
+
+def advice(error: OSError) -> str:
+    """What to do about a folder that cannot be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free disk space there"
+    if error.errno in (errno.EIO, errno.EROFS):
+        return "replace the disk, or mount it again"
+    return "name a folder that can be made and written"
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,6 +10,7 @@ from edge.support.errors import ConfigError
 
 FIRST_LINE = b"untrusted comment: signature from minisign secret key\n"
 """What the library writes there; nothing signs this line."""
+_MAKE_KEY = "make one with `minisign -G -W`"
 _KEY_ID = slice(2, 10)  # of the bytes behind a key's or a signature's second line: algorithm, then key number
 
 
@@ -57,20 +58,22 @@ def fits(key: Any, data: bytes, made: Any) -> str | None:
 class Signer:
     """A secret key that signs without a person: it must not be encrypted."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises ConfigError for a file that is no minisign secret key, or one that asks for a password."""
+    def __init__(self, path: Path, key: str) -> None:
+        """``key`` is the file's name in the configuration.
+
+        Raises ConfigError for a file that is no minisign secret key, or one that asks for a password.
+        """
         import minisign
 
         try:
             self._key = minisign.SecretKey.from_bytes(path.read_bytes())
             encrypted = self._key.is_encrypted()
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{path}: cannot be used as a minisign secret key ({error})") from error
+        except OSError as error:
+            raise ConfigError(f"{key}: cannot read {path} ({error.strerror}); {_MAKE_KEY}") from error
+        except ValueError as error:
+            raise ConfigError(f"{key}: {path} is no minisign secret key ({error}); {_MAKE_KEY}") from error
         if encrypted:
-            raise ConfigError(
-                f"{path}: this secret key asks for a password, which nobody can enter on a drone; "
-                "make one with `minisign -G -W`"
-            )
+            raise ConfigError(f"{key}: {path} asks for a password, which nobody can enter on a drone; {_MAKE_KEY}")
         # Its public half, and with it the number, is found by signing.
         self.number = signature(bytes(self._key.sign(b"", trusted_comment="")))[1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,13 @@ def test_a_record_that_cannot_be_written_is_told_and_costs_no_frame(tmp_path: Pa
     assert service._bad_frames.trouble() is None
     assert "is not complete (ValueError: Out of range float values" in str(service._record.health())
     service._record.finish(pipeline)  # seals, and closes its files
+
+    (tmp_path / "file").touch()
+    below = replace(service._settings.flight, folder_dir=tmp_path / "file" / "flights")
+    service._record = FlightRecord(replace(service._settings, flight=below), service._flight, segmenter, clock)
+    service._process(frame(), pipeline)
+    told = str(service._record.health())
+    assert told.endswith("is not complete (File exists); name a folder that can be made and written"), told
 
 
 def test_resend_asks_delivery_which_forgets_what_it_learnt_and_not_the_outbox(

@@ -38,7 +38,7 @@ def keys(tmp_path: Path) -> Path:
 
 def begun(folder: Path, clock: ManualClock, keys: Path | None = None) -> FlightWriter:
     """A flight of 40 frames in ten-second steps, not sealed yet."""
-    signer = None if keys is None else Signer(keys / "ours.key")
+    signer = None if keys is None else Signer(keys / "ours.key", "flight.sign_key")
     writer = FlightWriter(folder, clock, "20260601T120000Z-abcdef", signer)
     writer.settings({"vehicle": "d"})
     (folder / "photos").mkdir()
@@ -164,7 +164,7 @@ def test_a_power_cut_is_sealed_at_the_next_start_and_what_was_altered_before_sta
     damaged = bytearray((altered / DETECTIONS).read_bytes())
     damaged[3] ^= 1
     (altered / DETECTIONS).write_bytes(damaged)
-    assert seal_all(tmp_path / "flights", clock, Signer(keys / "ours.key")) == []
+    assert seal_all(tmp_path / "flights", clock, Signer(keys / "ours.key", "flight.sign_key")) == []
     verdict = verify(folder, keys)
     assert verdict.intact, verdict.problems
     assert verdict.state.interrupted
@@ -188,7 +188,7 @@ def test_what_cannot_be_verified_is_said(tmp_path: Path, keys: Path) -> None:
     locked.secret_key.encrypt("word")
     (keys / "locked.key").write_bytes(bytes(locked.secret_key))
     with pytest.raises(ConfigError, match="asks for a password"):
-        Signer(keys / "locked.key")
+        Signer(keys / "locked.key", "flight.sign_key")
 
 
 def test_a_file_that_the_disk_does_not_give_is_named_and_the_others_are_checked(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -18,6 +19,16 @@ def test_room_for_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
     assert disk.free_bytes_for(tmp_path / "a" / "b") == pytest.approx(disk.free_bytes(tmp_path), rel=0.05)
     with pytest.raises(FileNotFoundError):
         disk.free_bytes(tmp_path / "a")
+
+
+def test_a_folder_that_cannot_be_is_not_a_disk_that_does_not_answer(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    below = tmp_path / "file" / "flights"
+    assert disk.free_bytes_for(below) == pytest.approx(disk.free_bytes(tmp_path), rel=0.05)
+    with pytest.raises(OSError, match=r"File exists|Not a directory") as refused:
+        disk.make_folder(below)
+    assert disk.advice(refused.value) == "name a folder that can be made and written"
+    assert disk.advice(OSError(errno.ENOSPC, "No space left on device")) == "free disk space there"
 
 
 def test_a_file_is_whole_or_what_was_there_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import shutil
 import sqlite3
@@ -90,6 +92,7 @@ def test_what_is_not_on_this_computer_is_named_and_no_more(folder: Path, capsys:
         ({"outbox": "{folder}/text"}, "cannot be read as an outbox .*point outbox.path at a file of its own"),
         ({"outbox": "{folder}/other.db"}, "another program's database"),
         ({"snapshots": "text"}, "flight.snapshot_dir: .*text is not a folder"),
+        ({"snapshots": "text/below"}, "flight.snapshot_dir: .*text is not a folder, so .*below cannot be made"),
         ({"navigation": 'backend = "mavlink"\ndevice = "{folder}/text"'}, "text is no serial port"),
     ],
 )
@@ -100,6 +103,24 @@ def test_what_is_there_and_of_no_use_is_refused_before_the_start(
     said = capsys.readouterr().err
     assert said.startswith(f"spanhawk: {folder}/spanhawk.toml: ")
     assert re.search(told, said), said
+
+
+def test_a_folder_that_only_others_may_look_into_takes_sudo(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As /var/lib/spanhawk and /etc/spanhawk/credentials are to the user who edits a copy of the configuration."""
+    stat = os.stat
+
+    def refused(path: str | Path, *more: object, **named: object) -> os.stat_result:
+        if "closed" in str(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, *more, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", refused)
+    assert check(folder, password="closed/secret") == 78
+    assert f"mqtt.password_file: cannot look at {folder}/closed/secret (Permission denied); use sudo" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_folder_without_pictures_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from edge.support.clock import EARLIEST_PLAUSIBLE_UTC, stopwatch_ns
 from edge.support.disk import free_bytes_for
 from edge.support.errors import EXIT_CONFIG, EXIT_TRY_AGAIN
 from edge.tools.doctor import Bench, Result, fail, failed, not_applicable, ok, troubled, warn
+from edge.tools.files import check_folder
 
 _HOT_MARGIN_DEG_C = 10.0
 _COMMITS = 20
@@ -111,6 +113,29 @@ def disk(bench: Bench) -> Result:
     if minutes < _SHORT_FLIGHT_MIN:
         return warn(told, "free disk space: spanhawk outbox purge deletes what has arrived")
     return ok(told)
+
+
+def flights(bench: Bench) -> Result:
+    """A flight leaves a folder: what report, verify, export and the ground's import read."""
+    options = bench.settings.flight
+    folder = options.folder_dir
+    if folder is None:
+        lost = "no folder" if options.evidence_dir is not None else "no folder and no pictures"
+        return warn(
+            f"[flight] folder_dir is not set: a flight leaves {lost}, so that there is nothing to report from",
+            'set it: folder_dir = "/var/lib/spanhawk/flights"',
+        )
+    check_folder("flight.folder_dir", folder)
+    place = _existing(folder)
+    try:
+        with _as_owner(_folder(bench)), tempfile.TemporaryFile(dir=place):
+            return ok(f"recorded in {folder}")
+    except OSError as error:
+        return fail(
+            f"{folder}: no flight can be recorded, {place} cannot be written ({error.strerror})",
+            "give it to the user spanhawk runs as, or name another folder in [flight] folder_dir",
+            EXIT_CONFIG,
+        )
 
 
 def _bytes_per_minute(bench: Bench) -> float:

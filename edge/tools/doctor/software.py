@@ -7,7 +7,8 @@ from importlib import metadata
 
 from edge import __version__
 from edge.support.errors import EXIT_CONFIG
-from edge.tools.doctor import Bench, Result, fail, ok
+from edge.tools.doctor import Bench, Result, fail, not_applicable, ok
+from edge.tools.files import check_secrets
 
 # Distributions everything that flies rests on; one of the interpreters is enough.
 _NEEDED = ("numpy", "opencv-python-headless", "simplejpeg", "paho-mqtt", "pymavlink")
@@ -29,6 +30,14 @@ def versions(bench: Bench) -> Result:
     if found["ai-edge-litert"] is None and not str(found["numpy"]).startswith("1."):
         return fail(f"{told}; tflite-runtime needs numpy 1", "pip install ai-edge-litert, or 'numpy<2'", EXIT_CONFIG)
     return ok(told)
+
+
+def secrets(bench: Bench) -> Result:
+    """Keys, tokens, passwords and certificates can be read and are what they are meant to be, as at a start."""
+    opened = check_secrets(bench.settings)  # raises ConfigError in the words with which the daemon would end
+    if not opened:
+        return not_applicable("the configuration names no key, token, password or certificate")
+    return ok(f"can be used: {', '.join(opened)}")
 
 
 def _version(name: str) -> str | None:

@@ -10,7 +10,7 @@ from edge.outbox import Letter
 from edge.outbox.sqlite import Options, open_outbox
 from edge.support import board as daemon_board
 from edge.support.clock import ManualClock
-from edge.support.errors import EXIT_TRY_AGAIN
+from edge.support.errors import EXIT_CONFIG, EXIT_TRY_AGAIN, ConfigError
 from edge.tools.doctor import Level, board
 from tests.tools.doctor.bench import NOON, bench
 
@@ -100,6 +100,27 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     result = board.disk(bench(tmp_path, outbox={"path": "/sys/kernel/outbox.db"}))
     assert result.level is Level.FAIL
     assert result.exit_code != 0
+
+
+def test_a_flight_that_leaves_no_folder_is_told(tmp_path: Path) -> None:
+    found = board.flights(bench(tmp_path))
+    assert found.level is Level.WARN
+    assert "leaves no folder and no pictures" in found.found
+    assert "folder_dir = " in str(found.fix)
+    found = board.flights(bench(tmp_path, flight={"folder_dir": str(tmp_path / "new" / "flights")}))
+    assert (found.level, found.found) == (Level.OK, f"recorded in {tmp_path / 'new' / 'flights'}")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_of_flights_that_cannot_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        ConfigError, match=r"flight\.folder_dir: .*file is not a folder, so .*file/flights cannot be made"
+    ):
+        board.flights(bench(tmp_path, flight={"folder_dir": str(tmp_path / "file" / "flights")}))
+    found = board.flights(bench(tmp_path, flight={"folder_dir": "/sys/kernel/flights"}))  # refused to root as well
+    assert (found.level, found.exit_code) == (Level.FAIL, EXIT_CONFIG)
+    assert "/sys/kernel cannot be written" in found.found
 
 
 def test_what_root_makes_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_software_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main(["doctor", "--config", str(path), "--software", "--json"]) == 0
     checks = printed(capsys)["checks"]
     assert isinstance(checks, list)
-    assert [check["check"] for check in checks] == ["configuration", "versions", "outbox", "model"]
+    assert [check["check"] for check in checks] == ["configuration", "versions", "secrets", "outbox", "model"]
 
 
 def test_a_configuration_nobody_can_use_is_78_and_the_rest_is_still_looked_at(
@@ -62,7 +62,7 @@ def test_the_table_tells_the_fix_and_the_verdict(tmp_path: Path, capsys: pytest.
     out = capsys.readouterr().out
     assert "camera        fail  no /dev/video99" in out
     assert "→ plug the camera in" in out
-    assert "not fit to fly: 1 of 16 checks failed" in out
+    assert "not fit to fly: 1 of 18 checks failed" in out
 
 
 def test_while_the_outbox_is_held_devices_are_left_alone(tmp_path: Path) -> None:
