@@ -11,7 +11,8 @@ from typing import Any
 
 from edge.flights import MANIFEST, PHOTOS
 from edge.frames import Camera, readable
-from edge.frames.listing import SUFFIXES, Listing, list_pictures
+from edge.frames.listing import Listing, list_pictures
+from edge.frames.stills import SUFFIXES
 from edge.support import backends
 from edge.support.clock import Clock
 from edge.support.errors import UsageError
