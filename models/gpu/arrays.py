@@ -19,11 +19,12 @@ Arrays = dict[str, npt.NDArray[Any]]
 def read_arrays(path: Path, what: str) -> Arrays:
     """Read all arrays of a `.npz`. Raises DataError where it cannot be read; `what` says what it was to hold."""
     try:
-        found = np.load(path, allow_pickle=False)
-        if not isinstance(found, np.lib.npyio.NpzFile):
-            raise ValueError("a single array")
-        with found:
-            return {name: found[name] for name in found.files}
+        with path.open("rb") as stream:  # np.load itself leaves the file open where it is damaged
+            found = np.load(stream, allow_pickle=False)
+            if not isinstance(found, np.lib.npyio.NpzFile):
+                raise ValueError("a single array")
+            with found:
+                return {name: found[name] for name in found.files}
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist; it is to hold {what}.") from error
     except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:

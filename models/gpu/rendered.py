@@ -89,13 +89,15 @@ def render_all(cracks: int, wanted_lookalikes: int, seed: int, processes: int) -
 def rendered_once(path: Path | None, recipe: Recipe, processes: int) -> Rendered:
     """Read what `path` holds; render by the recipe and write it there where it does not exist, or is None.
 
-    Raises DataError for a file that holds something else.
+    Raises DataError for a file that holds something else, and where there is no folder to keep one in.
     """
     if path is not None and path.exists():
         arrays = read_arrays(path, "rendered things")
         if arrays.keys() != {"cracks", "lookalikes"}:
             raise DataError(f"{path} holds {', '.join(arrays) or 'nothing'}, no rendered things; name another file.")
         return Rendered(cracks=arrays["cracks"], lookalikes=arrays["lookalikes"])
+    if path is not None and not path.parent.is_dir():
+        raise DataError(f"{path} cannot be kept: there is no folder {path.parent}; make it.")
     made = render_all(recipe.run.cracks, recipe.run.lookalikes, recipe.run.seed, processes)
     if path is not None:
         with replacing(path) as part, part.open("wb") as stream:

@@ -27,6 +27,7 @@ from models.gpu import judge
 from models.gpu.bank import Bank, chosen, load_bank
 from models.gpu.inputs import Inputs, Networks, read_networks
 from models.gpu.journal import Journal
+from models.gpu.learner import Learner
 from models.gpu.losses import label_loss, peak_loss, teacher_loss, thin_weight
 from models.gpu.packed import read_packs
 from models.gpu.pool import Pool
@@ -35,7 +36,6 @@ from models.gpu.rendered import rendered_once
 from models.gpu.scenes import Batch, Scenes
 from models.native_torch import has_bfloat16
 
-WARMUP_STEPS = 60
 REPORT_EVERY = 50
 SAVE_EVERY = 200
 SECONDS_TO_END = 4.0
@@ -44,44 +44,6 @@ SECOND_RATE = 0.6
 """Learning rates of the second half, which starts from trained weights, relative to the first."""
 LABELS_BESIDE_TEACHER = 0.6
 """Weight of the labels once the teacher teaches."""
-
-
-class Learner:
-    """A network that learns, with the running average of its weights."""
-
-    def __init__(self, net: nn.Module, rate: float, decay: float, ema: float) -> None:
-        self.net, self._rate, self._ema = net, rate, ema
-        self.average = copy.deepcopy(net).eval().requires_grad_(False)
-        plain = [value for value in net.parameters() if value.ndim < 2]
-        heavy = [value for value in net.parameters() if value.ndim >= 2]
-        groups = [{"params": heavy, "weight_decay": decay}, {"params": plain, "weight_decay": 0.0}]
-        device = next(net.parameters()).device
-        self._optimizer = torch.optim.AdamW(groups, lr=rate, fused=device.type == "cuda")
-        self.begin(1.0)
-
-    def begin(self, factor: float) -> None:
-        """Start a schedule anew, at a share of the rate, from the averaged weights."""
-        self.net.load_state_dict(self.average.state_dict())
-        self._optimizer.state.clear()
-        self._factor, self._step = factor, 0
-
-    def learn(self, loss: Tensor, progress: float) -> None:
-        """Take one step; `progress` is the share of the schedule that is over."""
-        rate = self._rate * self._factor * min(1.0, (self._step + 1) / WARMUP_STEPS)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.net.parameters(), 1.0, foreach=True)
-        self._optimizer.step()
-        self._step += 1
-        self._follow(min(self._ema, (1 + self._step) / (10 + self._step)))
-
-    @torch.no_grad()
-    def _follow(self, keep: float) -> None:
-        mine, theirs = self.average.state_dict(), self.net.state_dict()
-        floats = [name for name, value in mine.items() if value.is_floating_point()]
-        torch._foreach_lerp_([mine[name] for name in floats], [theirs[name] for name in floats], 1 - keep)
 
 
 def start(recipe: Recipe, inputs: Inputs, out: Path, seconds: float, device: torch.device, threads: int) -> None:

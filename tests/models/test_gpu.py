@@ -180,6 +180,8 @@ def test_rendered_things_are_kept_and_nothing_else_passes_for_them(data: Path) -
     np.savez(path, cracks=kept.cracks)
     with pytest.raises(DataError, match=r"things\.npz holds cracks, no rendered things"):
         rendered.rendered_once(path, recipe, 1)
+    with pytest.raises(DataError, match=r"there is no folder .*nowhere; make it"):
+        rendered.rendered_once(data / "nowhere" / "things.npz", recipe, 1)
 
 
 def test_what_a_lookalike_does_is_read_off_for_any_ground() -> None:

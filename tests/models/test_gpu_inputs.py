@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from models import DataError
 from models.gpu.journal import Journal, learned, read_journal
 from models.gpu.recipe import load_recipe
+from models.record import versions
 from tests.models.test_gpu import ROOT, needs_torch, run_python
 
 INPUTS = """
@@ -107,6 +111,21 @@ def test_the_log_of_another_run_is_kept_and_one_that_made_no_step_gives_way(tmp_
     with pytest.raises(DataError, match="holds the log and the weights of another run"):
         Journal(path, 0.0)
     assert path.read_bytes() == before
+
+
+def test_a_recipe_says_nothing_that_nobody_reads(tmp_path: Path) -> None:
+    source = '[[sources]]\nname = "deck"\nimages = "deck"\n'
+    (tmp_path / "recipe.toml").write_text(f'[[students]]\nname = "small"\nbase = 8\n{source}')
+    with pytest.raises(DataError, match="base"):
+        load_recipe(tmp_path / "recipe.toml")
+
+
+@needs_torch
+def test_a_record_names_pytorch_where_it_was_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert "torch" not in versions()
+    monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
+    assert versions()["torch"] == importlib.metadata.version("torch")
 
 
 def lines(*facts: dict[str, object]) -> str:
