@@ -62,9 +62,6 @@ def take(
         raise DataError(f"{weights} is no {chosen[0].kind}: {error}") from error
     small = fast_unet(SIDE_PX, SIDE_PX, size=size, dtype="float16")
     small.set_weights(model.get_weights())
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out.with_name(f"{out.name}.weights.h5")) as part:
-        small.save_weights(part)
     record = _record(recipe, recipe_name, root, weights, chosen[0].kind, model, keras.version())
     record["before"] = {
         name: facts
@@ -73,6 +70,9 @@ def take(
     }
     if mixed is not None:
         record["mixed"] = {"with": mixed[0].stem, "share": mixed[1]}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out.with_name(f"{out.name}.weights.h5")) as part:
+        small.save_weights(part)
     with replacing(out.with_name(f"{out.name}.json")) as part:
         part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return record

@@ -83,4 +83,4 @@ def test_what_cannot_be_taken_is_told_by_its_own_sentence(
         (run / folder / "small.npz").write_bytes((run / source).read_bytes())
     assert take(run, weights, "wrong", *(word.format(run=run) for word in more)) == 2
     assert f"error: {sentence.format(run=run)}" in capsys.readouterr().err
-    assert not list(run.glob("wrong*json"))
+    assert not list(run.glob("wrong*"))
