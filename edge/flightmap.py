@@ -79,8 +79,13 @@ class FlightMap:
         return self._kind
 
     def lay(self, frame: Frame, view: View) -> Laid:
-        """Lay the next frame beside the others; ``recognise`` takes what was found on it, ``judge`` ends it."""
+        """Lay the next frame beside the others; ``recognise`` takes what was found on it, ``judge`` ends it.
+
+        A frame that fails between these is left out; a chart that changed with it has changed everywhere.
+        """
         placed = None if self._kind is None else self.inventory.place(frame.rgb, view)
+        if placed is not None:
+            self._coverage.move(placed)
         exposure_us = frame.exposure_us if frame.time_known else None
         size = frame.height_px, frame.width_px
         return Laid(placed, self._motion.smear(placed, frame.exposed_ns, exposure_us, size))

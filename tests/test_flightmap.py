@@ -151,6 +151,28 @@ def test_a_flight_whose_frames_have_nothing_in_common_takes_no_more_memory_when_
     assert 16 <= len(flown.cracks()) <= 17
 
 
+def test_a_frame_that_fails_after_it_was_laid_does_not_keep_the_coverage_in_pixels(concrete: np.ndarray) -> None:
+    """The first pose of a flight comes with a frame that nothing can be measured on."""
+    clock, surveyor = ManualClock(START, synced=True), Surveyor(SCALE)
+    flown = FlightMap(Flight.of("drone", "flight"), "crack", Inventory(), clock, facing=False)
+    nothing, kind = np.zeros((HEIGHT, WIDTH), np.uint8), DamageClass("crack", 0.5, "line")
+    for number, left in enumerate((300, 340, 380, 420, 460)):
+        frame = Frame(number, clock.monotonic_ns(), 500, window(concrete, left, 100))
+        fix = replace(FIX, lat_deg=51.05 - left * M_PER_PX / M_PER_DEG)
+        nav = NavState(0, fix, Attitude(0.0, 0.0, 90.0), 3.0) if number > 1 else nowhere(0)
+        view = surveyor.look(nav, WIDTH, HEIGHT)
+        laid = flown.lay(frame, view)
+        assert laid.placed is not None
+        assert (laid.placed.rebased is not None) == (number == 2)
+        if number != 2:
+            mask = Mask(frame, (ClassMask(frame, kind, nothing, nothing.astype(bool)),), "model")
+            flown.judge(frame, mask, view, laid)
+    features = [one["properties"] for one in flown.coverage()["features"]]
+    shown_m2 = (160 + WIDTH) * HEIGHT * M_PER_PX**2
+    assert sum(one["area_m2"] for one in features) == pytest.approx(shown_m2, rel=0.1)
+    assert sum(one["chart"]["area"] for one in features) == pytest.approx(shown_m2, rel=0.1), "in metres"
+
+
 def test_of_too_many_cracks_the_oldest_are_left_out_and_it_is_said(caplog: pytest.LogCaptureFixture) -> None:
     kept = Published(most=100)
     for number in range(1, 301):

@@ -15,7 +15,8 @@ import numpy as np
 from edge.detections.wire import rfc3339, to_bytes
 from edge.frames import Frame, Moment
 from edge.navigation import NavState
-from edge.surface.coverage import MAX_CORNERS, Coverage, Patch
+from edge.surface.anchor import Anchor
+from edge.surface.coverage import Coverage, Patch
 from edge.surface.geodetic import to_wgs84
 from edge.surface.inventory import Inventory
 from edge.surface.visibility import PROBABILITY, WIDTHS_MM, Seen
@@ -51,19 +52,11 @@ def coverage_document(
     at: datetime,
     coverage: Coverage,
     inventory: Inventory,
-    most_corners: int = MAX_CORNERS,
 ) -> dict[str, Any]:
     """A FeatureCollection, a Feature for each chart and class; ``geometry`` is null without a place on the earth."""
-    return {
-        "type": "FeatureCollection",
-        "schema": SCHEMA,
-        "vehicle": vehicle,
-        "flight_id": flight_id,
-        "at": rfc3339(at),
-        "probability": PROBABILITY,
-        "left_out_frames": coverage.left_out,
-        "features": [_feature(patch, inventory) for patch in coverage.patches(most_corners)],
-    }
+    places = _Places(inventory)
+    features = [_feature(patch, places) for patch in coverage.patches()]
+    return {**_head(vehicle, flight_id, at, coverage), "features": features}
 
 
 def coverage_payload(
@@ -73,30 +66,67 @@ def coverage_payload(
 
     ``left_out_features`` says how many patches were left out.
     """
-    corners = max(16, most_bytes // _BYTES_PER_CORNER)
-    document = coverage_document(vehicle, flight_id, at, coverage, inventory, corners)
-    features = sorted(document["features"], key=lambda one: -float(one["properties"]["chart"]["area"]))
-    for kept in range(len(features), -1, -1):
-        document["features"], document["left_out_features"] = features[:kept], len(features) - kept
-        payload = to_bytes(document)
-        if len(payload) <= most_bytes:
-            return payload
-    raise ValueError(f"coverage without any patch is {len(payload)} bytes, more than {most_bytes}")
+    patches = sorted(coverage.patches(max(16, most_bytes // _BYTES_PER_CORNER)), key=lambda patch: -patch.share)
+    head, places = _head(vehicle, flight_id, at, coverage), _Places(inventory)
+    size = len(to_bytes({**head, "features": [], "left_out_features": len(patches)}))
+    if size > most_bytes:
+        raise ValueError(f"coverage without any patch is {size} bytes, more than {most_bytes}")
+    features: list[dict[str, Any]] = []
+    for patch in patches:
+        feature = _feature(patch, places)
+        size += len(to_bytes(feature)) + 1  # and a comma
+        if size > most_bytes:
+            break
+        features.append(feature)
+    return to_bytes({**head, "features": features, "left_out_features": len(patches) - len(features)})
 
 
-def _feature(patch: Patch, inventory: Inventory) -> dict[str, Any]:
-    chart, frame = patch.chart, inventory.frame_name
-    placed = frame is not None and inventory.on_structure(chart, np.zeros((1, 2))) is not None
+def _head(vehicle: str, flight_id: str, at: datetime, coverage: Coverage) -> dict[str, Any]:
+    return {
+        "type": "FeatureCollection",
+        "schema": SCHEMA,
+        "vehicle": vehicle,
+        "flight_id": flight_id,
+        "at": rfc3339(at),
+        "probability": PROBABILITY,
+        "left_out_frames": coverage.left_out,
+    }
+
+
+class _Places:
+    """Where the charts of a flight lie, asked once for all patches of one."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+        self._known: dict[tuple[int, ...], Anchor] = {}
+
+    @property
+    def frame(self) -> str | None:
+        """The frame that ``of`` leads to; None before the first place."""
+        return self._inventory.frame_name
+
+    def of(self, patch: Patch) -> Anchor:
+        """What all views of the patch's charts say together."""
+        if patch.charts not in self._known:
+            anchors = self._inventory.anchors
+            known = (anchors[chart] for chart in patch.charts if chart in anchors)
+            self._known[patch.charts] = Anchor.of_all(known)
+        return self._known[patch.charts]
+
+
+def _feature(patch: Patch, places: _Places) -> dict[str, Any]:
+    anchor, frame = places.of(patch), places.frame
+    placed = frame is not None and anchor.to_structure(np.zeros((1, 2))) is not None
     on_surface: list[Any] | None = None
     on_earth: list[Any] | None = None
     if placed and frame is not None:
         on_surface, on_earth = [], []
         for polygon in patch.polygons:
-            rings = [np.asarray(inventory.on_structure(chart, ring)) for ring in polygon]
+            rings = [np.asarray(anchor.to_structure(ring)) for ring in polygon]
             on_surface.append([np.round(ring, 3).tolist() for ring in rings])
             on_earth.append([to_wgs84(frame, ring) for ring in rings])
     known = on_earth is not None and all(ring is not None for rings in on_earth for ring in rings)
-    area_m2 = _area_m2(patch, inventory)
+    area_m2 = None if anchor.mm_per_unit is None else patch.area * (anchor.mm_per_unit / 1000) ** 2
     narrowest = next((width for width in WIDTHS_MM if str(width) == patch.kind), None)
     return {
         "type": "Feature",
@@ -109,17 +139,12 @@ def _feature(patch: Patch, inventory: Inventory) -> dict[str, Any]:
             "area_m2": None if area_m2 is None else round(area_m2, 4),
             "place": {"frame": frame if placed else None, "polygons_m": on_surface},
             "chart": {
-                "number": chart,
+                "number": patch.chart,
                 "polygons": [[np.round(ring, 3).tolist() for ring in polygon] for polygon in patch.polygons],
                 "area": round(patch.area, 4),
             },
         },
     }
-
-
-def _area_m2(patch: Patch, inventory: Inventory) -> float | None:
-    scale = inventory.mm_per_unit(patch.chart)
-    return None if scale is None else patch.area * (scale / 1000) ** 2
 
 
 def frame_record(frame: Frame, nav: NavState, moment: Moment, seen: Seen) -> dict[str, Any]:

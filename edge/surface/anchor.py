@@ -7,6 +7,7 @@ by least squares, so that the noise of single positions averages out while the c
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +81,11 @@ class Anchor:
         anchor._normal, anchor._right = values[:9].reshape(3, 3).copy(), values[9:18].reshape(3, 3).copy()
         anchor.views, anchor._mm = int(values[18]), values[19:].tolist()
         return anchor
+
+    @classmethod
+    def of_all(cls, anchors: Iterable[Anchor]) -> Anchor:
+        """What the views of several charts say together that share their coordinates, as charts in metres do."""
+        return cls.of(np.sum([np.zeros(21), *(one.sums() for one in anchors)], axis=0))
 
     def add(self, placed: Registered, pixels: Points, points_m: Points) -> None:
         """One view: its pixels (N, 2) and the same points in the structure's frame, metres (N, 3)."""

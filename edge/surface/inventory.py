@@ -12,9 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-import numpy.typing as npt
-
 from edge.cracks import Crack
 from edge.frames import RGB
 from edge.surface import CrackSize
@@ -28,8 +25,6 @@ from edge.surface.record import CrackState, Entry, Told, gone, measure, state_of
 from edge.surface.registration import VIEW_SHIFT, Registered, Registrar
 from edge.surface.rims import is_rim
 from edge.surface.straightening import Bend
-
-Points = npt.NDArray[np.float64]
 
 SURE_LENGTH_PX = 340.0
 """From this length on a line's first view says all that a length can say. It is not ``[report] sure_length_px``, which
@@ -175,16 +170,6 @@ class Inventory:
         """
         return tuple(self._state(number, entry.revision) for number, entry in self.entries.items())
 
-    def on_structure(self, chart: int, points: Points) -> Points | None:
-        """Points (N, 2) of a chart in ``frame_name``, metres (N, 3); None where its views had no place."""
-        anchor = self.anchors.get(chart)
-        return None if anchor is None else anchor.to_structure(points)
-
-    def mm_per_unit(self, chart: int) -> float | None:
-        """Millimetres per unit of a chart; None where no view knew its scale."""
-        anchor = self.anchors.get(chart)
-        return None if anchor is None else anchor.mm_per_unit
-
     def _see(self, sighting: Sighting, look: Look, placed: Registered, clear: float) -> None:
         entry = self.entries.get(sighting.number)
         crack = None if sighting.crack is None else look.cracks[sighting.crack]
@@ -254,7 +239,7 @@ class Inventory:
     def _leave_charts(self) -> None:
         """Forget charts that no frame comes to any more and that hold no crack; where the newest lie is kept.
 
-        Coverage is drawn where its charts lie (``on_structure``), also without a crack.
+        Coverage is drawn where its charts lie (``anchors``), also without a crack.
         """
         used = {line.chart for line in self.map.lines.values()} | self.registrar.open_charts
         plain = [chart for chart in self.anchors if chart not in used]

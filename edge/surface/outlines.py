@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Ring = npt.NDArray[np.float64]
+Corner = tuple[int, int]
 Polygon = tuple[Ring, ...]
 """The outer ring, counter-clockwise where y points up the page (RFC 7946 in a frame whose y points down: see rings),
 then its holes the other way round; every ring is closed and float64 (N, 2), x and y in cells."""
@@ -39,40 +40,55 @@ def outlines(inside: npt.NDArray[np.bool_]) -> list[Polygon]:
 
 def _rings(inside: npt.NDArray[np.bool_]) -> list[Ring]:
     """Closed walks along the borders, cells to the left of the way when y points up: outer rings have area above 0."""
-    padded = np.pad(inside, 1)
-    follow: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    # One border after the other: above, below, left and right of a cell, each with its direction.
-    for (dy, dx), (start, stop) in (
-        ((-1, 0), ((0, 0), (1, 0))),
-        ((0, 1), ((1, 0), (1, 1))),
-        ((1, 0), ((1, 1), (0, 1))),
-        ((0, -1), ((0, 1), (0, 0))),
-    ):
-        beside = padded[1 + dy : padded.shape[0] - 1 + dy, 1 + dx : padded.shape[1] - 1 + dx]
-        for y, x in np.argwhere(inside & ~beside).tolist():
-            follow.setdefault((x + start[0], y + start[1]), []).append((x + stop[0], y + stop[1]))
+    follow = _follow(inside)
     rings = []
     while follow:
         first = here = next(iter(follow))
         way, walk = (0, 0), [first]
         while True:
             choices = follow[here]
-            # Where two cells touch at a corner only: turn so that each keeps its own ring.
-            right = (here[0] - way[1], here[1] + way[0])
-            there = right if len(choices) > 1 and right in choices else choices[0]
-            choices.remove(there)
+            # Where two cells touch at a corner only: turn to the right so that each keeps its own ring.
+            right = -way[1], way[0]
+            there, way = next((one for one in choices if one[1] == right), choices[0])
+            choices.remove((there, way))
             if not choices:
                 del follow[here]
-            step = there[0] - here[0], there[1] - here[1]
-            if step == way:
-                walk[-1] = there
-            else:
-                walk.append(there)
-            way, here = step, there
+            walk.append(there)
+            here = there
             if here == first:
                 break
         rings.append(np.array(walk, np.float64))
     return rings
+
+
+def _follow(inside: npt.NDArray[np.bool_]) -> dict[Corner, list[tuple[Corner, Corner]]]:
+    """From each corner of a border the next ones, and the ways (x, y) to them; two where cells touch at it only."""
+    padded = np.pad(inside, 1)
+    # The four cells around each point of the lattice, (H + 1, W + 1).
+    nw, ne, sw, se = padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
+    corner = ((nw ^ ne) | (sw ^ se)) & ((nw ^ sw) | (ne ^ se))
+    follow: dict[Corner, list[tuple[Corner, Corner]]] = {}
+    # Above, to the right of, below and to the left of cells: where a straight piece of border begins, and where it
+    # ends. Along its line every piece ends before the next one begins: both are found in the same order.
+    for way, begins, ends in (
+        ((1, 0), se & ~ne, sw & ~nw),
+        ((0, 1), sw & ~se, nw & ~ne),
+        ((-1, 0), nw & ~sw, ne & ~se),
+        ((0, -1), ne & ~nw, se & ~sw),
+    ):
+        starts, stops = (_in_order(corner & at, by_column=way[0] == 0) for at in (begins, ends))
+        for start, stop in zip(starts, stops, strict=True):
+            follow.setdefault(start, []).append((stop, way))
+    return follow
+
+
+def _in_order(at: npt.NDArray[np.bool_], *, by_column: bool) -> list[Corner]:
+    """The True places as (x, y), row by row or column by column."""
+    if by_column:
+        x, y = np.nonzero(at.T)
+    else:
+        y, x = np.nonzero(at)
+    return list(zip(x.tolist(), y.tolist(), strict=True))
 
 
 def _area(ring: Ring) -> float:

@@ -7,8 +7,10 @@ from datetime import datetime, timezone
 
 import jsonschema
 import numpy as np
+import pytest
 
 from edge.daemon.seen import EVERY_S, SeenSoFar
+from edge.detections import coverage as wire
 from edge.detections.coverage import coverage_document, coverage_payload, schema
 from edge.detections.wire import to_bytes
 from edge.flightmap import FlightMap, Laid
@@ -19,9 +21,12 @@ from edge.mqtt.memory import Options as MqttOptions
 from edge.navigation import nowhere
 from edge.outcome import Flight
 from edge.support.clock import ManualClock
+from edge.surface import grid
 from edge.surface.coverage import Coverage
 from edge.surface.inventory import Inventory
+from edge.surface.outlines import outlines
 from edge.surface.place import Surveyor
+from edge.surface.registration import Registered
 from edge.surface.scale import ScaleOptions
 from edge.surface.visibility import CLASSES
 from tests.surface.wall import HEIGHT, WIDTH, placed, wall
@@ -79,3 +84,28 @@ def test_a_message_is_bounded_and_says_what_it_leaves_out() -> None:
     tiny = json.loads(coverage_payload("drone1", "flight", NOON, coverage, Inventory(), 400))
     assert tiny["features"] == []
     assert tiny["left_out_features"] > 0
+
+
+def test_many_charts_cost_an_outline_each_and_the_bridge_in_metres_is_told_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    coverage, charts = Coverage(), 300
+    for number in range(20):  # 32 m of a wall, 1 mm a pixel: few square metres, among charts of 230,000 square pixels
+        to_chart = np.array([[1e-3, 0, 0.5 * number], [0, -1e-3, 0], [0, 0, 1]])
+        coverage.add(Registered(1, to_chart, "m", 1e-3, 0.3, "measured", None, 1.0), (HEIGHT, WIDTH), WHOLE, "0.3")
+    for number in range(charts):
+        alone = Registered(number + 2, np.eye(3), "px", 1.0, 0.0, "first", None, 1.0)
+        coverage.add(alone, (HEIGHT, WIDTH), WHOLE, "unscaled")
+    outlined, encoded = [], []
+    monkeypatch.setattr(grid, "outlines", lambda inside: outlined.append(1) or outlines(inside))
+    monkeypatch.setattr(wire, "to_bytes", lambda document: encoded.append(to_bytes(document)) or encoded[-1])
+    most = 30_000
+    payload = coverage_payload("drone1", "flight", NOON, coverage, Inventory(), most)
+    document = json.loads(payload)
+    first = document["features"][0]["properties"]
+    assert (first["class"], first["chart"]["number"]) == ("0.3", 1)
+    assert first["chart"]["area"] == pytest.approx((0.5 * 19 + 0.64) * 0.36, rel=0.05), "its cells are as they were"
+    assert document["left_out_features"] == charts + 1 - len(document["features"]) > 100
+    assert most - 1000 < len(payload) <= most
+    assert len(outlined) < charts + 20, "a rectangle is not outlined again with larger cells"
+    assert sum(map(len, encoded)) < 2.2 * most, "each feature once, and once all of them"

@@ -65,3 +65,28 @@ def test_documents_are_valid_and_say_where_only_when_it_is_known(lost: bool) -> 
 
 def test_a_flight_of_nothing_is_a_valid_document() -> None:
     valid(coverage_document("drone", "flight", NOON, Coverage(), Inventory()), "coverage-1")
+
+
+def test_a_flight_lies_where_all_its_posed_views_say_also_after_a_first_one_that_stood_alone() -> None:
+    """One view with a pose, one of elsewhere without, then a flight with poses: charts 1 and 3 are in metres."""
+    surveyor, inventory, coverage = Surveyor(ScaleOptions(hfov_deg=60.0)), Inventory(), Coverage()
+    elsewhere, lost, concrete = wall(3), wall(2), wall()
+    flown = [(elsewhere, 0), (lost, None), *((concrete, 30 + number) for number in range(4))]
+    for number, (picture, east) in enumerate(flown):
+        nav = at(number, lost=True) if east is None else at(east, lost=False)
+        left = 300 if east is None or east < 30 else 300 - 60 * (east - 30)
+        rgb = window(picture, left, 300)
+        told = inventory.add(Look(number, None, NOON, rgb, (), (), surveyor.look(nav, WIDTH, HEIGHT)))
+        coverage.add(told.placed, SIZE, WHOLE, "0.3" if east is not None else "unscaled")
+    assert coverage.charts == (1, 2, 3)
+    document = coverage_document("drone", "flight", NOON, coverage, inventory)
+    valid(document, "coverage-1")
+    metres = [one for one in document["features"] if one["properties"]["class"] == "0.3"]
+    assert [one["properties"]["chart"]["number"] for one in metres] == [3], "the one with most frames"
+    assert metres[0]["properties"]["area_m2"] == pytest.approx(2 * 1.155 * 0.65 + 0.3 * 0.65, rel=0.15)
+    lefts = [np.array(polygon[0])[:, 0].min() for polygon in metres[0]["geometry"]["coordinates"]]
+    rights = [np.array(polygon[0])[:, 0].max() for polygon in metres[0]["geometry"]["coordinates"]]
+    # 0.1 m further east with each number, and half a picture's width to either side.
+    degree_m = 70_000
+    assert min(lefts) == pytest.approx(3.7 - 0.58 / degree_m, abs=0.05 / degree_m)
+    assert max(rights) == pytest.approx(3.7 + (3.3 + 0.58) / degree_m, abs=0.05 / degree_m)

@@ -67,9 +67,21 @@ def test_pixels_that_become_metres_keep_what_was_seen() -> None:
     coverage = Coverage()
     coverage.add(placed(0, 0), SIZE, WHOLE, "0.3")
     onto = np.diag([0.001, -0.001, 1.0])
-    metres = Registered(1, onto, "m", 0.001, 0.3, "measured", onto, 1.0)
-    coverage.add(metres, SIZE, [], "0.3")
+    coverage.move(Registered(1, onto, "m", 0.001, 0.3, "measured", onto, 1.0))
     assert coverage.areas(1)["0.3"] == pytest.approx(0.64 * 0.36, rel=0.1)
+
+
+def _glimpse(chart: int) -> Registered:
+    return Registered(chart, np.eye(3), "px", 1.0, 0.0, "first", None, 1.0)
+
+
+def _strip(coverage: Coverage, frames: int) -> float:
+    """Two lanes to and fro on chart 1 that overlap; the area that they show, square pixels."""
+    half = frames // 2
+    for number in range(frames):
+        along = number if number < half else frames - 1 - number
+        coverage.add(placed(400.0 * along, 300.0 * (number >= half)), SIZE, WHOLE, "0.5")
+    return (400.0 * (half - 1) + WIDTH) * (300 + HEIGHT)
 
 
 def test_a_long_hover_and_a_long_flight_stay_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,19 +90,51 @@ def test_a_long_hover_and_a_long_flight_stay_bounded(monkeypatch: pytest.MonkeyP
     for _ in range(300):
         coverage.add(placed(0, 0), SIZE, WHOLE, "0.3")
     assert coverage.tiles <= 4
-    for number in range(600):
-        coverage.add(placed(2000.0 * number, 1.0e4 * (number % 7)), SIZE, WHOLE, "0.5")
+    shown = _strip(coverage, 600)
     assert coverage.tiles <= 64
+    assert sum(coverage.areas(1).values()) == pytest.approx(shown, rel=0.05)
+    assert coverage.left_out == 0
     assert sum(len(ring) for patch in coverage.patches() for polygon in patch.polygons for ring in polygon) < 25_000
 
 
-def test_more_separate_pictures_than_fit_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_separate_pictures_than_fit_are_counted_and_a_bridge_before_and_after_them_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(room, "MAX_TILES", 64)
     coverage = Coverage()
-    for number in range(74):
-        coverage.add(Registered(number + 1, np.eye(3), "px", 1.0, 0.0, "first", None, 1.0), SIZE, WHOLE, "unscaled")
+    shown = _strip(coverage, 60)
+    before = coverage.areas(1)
+    assert before["0.5"] == pytest.approx(shown, rel=0.05)
+    for number in range(400):
+        coverage.add(_glimpse(number + 2), SIZE, WHOLE, "unscaled")
+    assert coverage.tiles == 64
+    assert coverage.areas(1) == before, "no frame over water costs the bridge a cell"
+    assert 402 - coverage.left_out == len(coverage.charts) + 1, "each glimpse is one frame"
+    assert coverage.charts[-1] == 401
+    for step in range(60):  # a second bridge, although all is full
+        to_chart = np.array([[1.0, 0, 400.0 * step], [0, 1.0, 0], [0, 0, 1.0]])
+        coverage.add(Registered(402, to_chart, "px", 1.0, 0.3, "measured", None, 1.0), SIZE, WHOLE, "0.3")
+    assert coverage.areas(402)["0.3"] == pytest.approx((400 * 59 + WIDTH) * HEIGHT, rel=0.05)
+    assert coverage.areas(1) == before
     assert coverage.tiles <= 64
-    assert coverage.left_out >= 10
+
+
+def test_positions_that_jump_stay_bounded_and_what_does_not_fit_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MAX_TILES", 64)
+    coverage = Coverage()
+    for number in range(200):
+        coverage.add(placed(1.0e6 * number, 0.0), SIZE, WHOLE, "0.5")
+    assert coverage.tiles <= 64
+    kept = sum(coverage.areas(1).values()) / (WIDTH * HEIGHT)
+    assert kept > 20
+    assert coverage.left_out >= 100
+
+
+def test_a_frame_that_looked_at_nothing_keeps_no_chart() -> None:
+    coverage = Coverage()
+    for number in range(50):
+        coverage.add(_glimpse(number + 1), SIZE, [], "dark")
+    assert coverage.charts == ()
 
 
 def test_nearer_is_finer_and_by_the_same_ratio() -> None:
