@@ -155,7 +155,7 @@ class FlightMap:
     def coverage(self) -> dict[str, Any]:
         """What the flight saw so far, and how well: a FeatureCollection of ``spanhawk/coverage/1``.
 
-        Tens of milliseconds for a long flight: ask it now and then, and at the end.
+        A tenth of a second for a long flight (docs/mapping.md): ask it now and then, and at the end.
         """
         return coverage_document(
             self._flight.vehicle, self._flight.flight_id, self._clock.utc(), self._coverage, self.inventory

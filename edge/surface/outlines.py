@@ -21,21 +21,16 @@ def outlines(inside: npt.NDArray[np.bool_]) -> list[Polygon]:
 
     Cells that touch at a corner only belong to different outlines.
     """
-    rings = _rings(inside)
-    outer = [ring for ring in rings if _area(ring) > 0]
+    rings = [(ring, _area(ring)) for ring in _rings(inside)]
+    outer = [(ring, area) for ring, area in rings if area > 0]
     holes: list[list[Ring]] = [[] for _ in outer]
-    bounds = [(ring.min(axis=0), ring.max(axis=0)) for ring in outer]
-    for ring in rings:
-        if _area(ring) > 0:
-            continue
-        low, high = ring.min(axis=0), ring.max(axis=0)
-        owners = [
-            k
-            for k, (least, most) in enumerate(bounds)
-            if (least <= low).all() and (most >= high).all() and _holds(outer[k], ring)
-        ]
-        holes[min(owners, key=lambda k: _area(outer[k]))].append(ring)
-    return [(ring, *inner) for ring, inner in zip(outer, holes, strict=True)]
+    if len(outer) < len(rings):
+        least, most = (np.array([end(ring) for ring, _ in outer]) for end in (_low, _high))
+        for ring in (ring for ring, area in rings if area <= 0):
+            around = (least <= _low(ring)).all(axis=1) & (most >= _high(ring)).all(axis=1)
+            owners = (k for k in np.flatnonzero(around).tolist() if _holds(outer[k][0], ring))
+            holes[min(owners, key=lambda k: outer[k][1])].append(ring)
+    return [(ring, *inner) for (ring, _), inner in zip(outer, holes, strict=True)]
 
 
 def _rings(inside: npt.NDArray[np.bool_]) -> list[Ring]:
@@ -64,31 +59,34 @@ def _rings(inside: npt.NDArray[np.bool_]) -> list[Ring]:
 def _follow(inside: npt.NDArray[np.bool_]) -> dict[Corner, list[tuple[Corner, Corner]]]:
     """From each corner of a border the next ones, and the ways (x, y) to them; two where cells touch at it only."""
     padded = np.pad(inside, 1)
-    # The four cells around each point of the lattice, (H + 1, W + 1).
-    nw, ne, sw, se = padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
-    corner = ((nw ^ ne) | (sw ^ se)) & ((nw ^ sw) | (ne ^ se))
+    # The four cells around each point of the lattice, (H + 1, W + 1); a border turns where neither pair is alike.
+    cells = padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
+    nw, ne, sw, se = cells
+    y, x = np.divmod(np.flatnonzero(((nw ^ ne) | (sw ^ se)) & ((nw ^ sw) | (ne ^ se))), padded.shape[1] - 1)
+    nw, ne, sw, se = (cell[y, x] for cell in cells)
+    points = list(zip(x.tolist(), y.tolist(), strict=True))
+    by_row, by_column = np.arange(len(x)), np.argsort(x, kind="stable")
     follow: dict[Corner, list[tuple[Corner, Corner]]] = {}
     # Above, to the right of, below and to the left of cells: where a straight piece of border begins, and where it
     # ends. Along its line every piece ends before the next one begins: both are found in the same order.
-    for way, begins, ends in (
-        ((1, 0), se & ~ne, sw & ~nw),
-        ((0, 1), sw & ~se, nw & ~ne),
-        ((-1, 0), nw & ~sw, ne & ~se),
-        ((0, -1), ne & ~nw, se & ~sw),
+    for way, order, begins, ends in (
+        ((1, 0), by_row, se & ~ne, sw & ~nw),
+        ((0, 1), by_column, sw & ~se, nw & ~ne),
+        ((-1, 0), by_row, nw & ~sw, ne & ~se),
+        ((0, -1), by_column, ne & ~nw, se & ~sw),
     ):
-        starts, stops = (_in_order(corner & at, by_column=way[0] == 0) for at in (begins, ends))
+        starts, stops = order[begins[order]].tolist(), order[ends[order]].tolist()
         for start, stop in zip(starts, stops, strict=True):
-            follow.setdefault(start, []).append((stop, way))
+            follow.setdefault(points[start], []).append((points[stop], way))
     return follow
 
 
-def _in_order(at: npt.NDArray[np.bool_], *, by_column: bool) -> list[Corner]:
-    """The True places as (x, y), row by row or column by column."""
-    if by_column:
-        x, y = np.nonzero(at.T)
-    else:
-        y, x = np.nonzero(at)
-    return list(zip(x.tolist(), y.tolist(), strict=True))
+def _low(ring: Ring) -> Ring:
+    return np.asarray(ring.min(axis=0), np.float64)
+
+
+def _high(ring: Ring) -> Ring:
+    return np.asarray(ring.max(axis=0), np.float64)
 
 
 def _area(ring: Ring) -> float:
