@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from edge.support.errors import TryAgainError
-from models import DataError, Example, render, report_rule, sites
+from models import Example, render, report_rule, sites
 from models.adapt import intake, judge
-from models.adapt.places import CHECKPOINT, Places
 from models.cli import main
 from tests.models.photographs import photo, write
 
@@ -145,23 +144,6 @@ def test_a_structure_is_learned_after_an_interruption_or_the_old_bundle_stays(sm
     assert {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (small / "base").iterdir()} == base
     assert ask(90) == 2
     assert "mine exists; choose another name with -o" in capsys.readouterr().err
-
-
-def test_a_refused_attempt_does_not_stand_in_the_way_of_the_next(tmp_path):
-    weights, places = tmp_path / "base.weights.h5", Places(tmp_path / "mine")
-    weights.write_bytes(b"weights")
-    folders = [write(tmp_path / "a", 4, 4)]
-    places.begin(weights, folders, [])
-    (places.work / "labels").mkdir()
-    cv2.imwrite(str(tmp_path / "a/images/04.png"), photo(4, cracked=True)[0])
-    places.begin(weights, folders, [])
-    assert not (places.work / "labels").exists()
-    (places.work / CHECKPOINT).write_bytes(b"minutes of learning")
-    places.begin(weights, folders, [])
-    (tmp_path / "a/images/04.png").unlink()
-    with pytest.raises(DataError, match=r"mine\.work is of another adaptation"):
-        places.begin(weights, folders, [])
-    assert (places.work / CHECKPOINT).exists()
 
 
 @needs_torch

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from models import DataError
-from models.adapt import intake, masks
-from tests.models.photographs import SIDE_PX, handed, names, parts, write
+from models import DataError, Example
+from models.adapt import conversion, intake, masks, run
+from tests.models.photographs import SIDE_PX, handed, names, parts, photo, write
 
 
 def nothing(rgb: np.ndarray) -> np.ndarray:
@@ -99,3 +100,98 @@ def test_labels_of_another_program_are_drawn(tmp_path):
     sizes = [len(part) for part in (found.learn, found.choose, found.report)]
     assert sizes == [4, 1, 1]
     assert [one.cracked for one in found.learn].count(False) == 1
+
+
+def in_memory(count: int, cracked: set[int]) -> list[intake.Photo]:
+    """Photographs of which those numbers show a crack; the first pixel is the number."""
+    made = []
+    for i in range(count):
+        rgb, mask = photo(i, cracked=i in cracked)
+        rgb[0, 0] = i
+        example = Example(image=Path(f"{i:02d}.png"), mask=None, group=str(i))
+        made.append(intake.Photo(example=example, rgb=rgb, mask=mask))
+    return made
+
+
+def test_masks_are_checked_on_photographs_that_show_a_crack():
+    """Of twenty only the numbers 4, 10 and 16, so that whoever looks at every third one sees none."""
+    seen = []
+
+    def score(rgb: np.ndarray) -> np.ndarray:
+        seen.append(int(rgb[0, 0, 0]))
+        return nothing(rgb)
+
+    masks.check_masks(in_memory(20, {4, 10, 16}), score)
+    assert seen == [4, 10, 16]
+
+
+def test_photos_kept_apart_are_not_learned_from_too(tmp_path):
+    mine, held = write(tmp_path / "mine", 8, 8), write(tmp_path / "held", 4, 4, first=20)
+    with pytest.raises(DataError, match=r"mine \(--held\) holds 8 photos that .*mine holds too, 00.png is 00.png"):
+        parts(mine, mine)
+    bgr = cv2.imread(str(mine / "images/05.png"))  # another name and other bytes, the same picture
+    cv2.imwrite(str(held / "images/new.png"), bgr, [cv2.IMWRITE_PNG_COMPRESSION, 0])
+    cv2.imwrite(str(held / "masks/new.png"), cv2.imread(str(mine / "masks/05.png")))
+    with pytest.raises(DataError, match=r"held \(--held\) holds 1 photo that .*mine holds too, new.png is 05.png ther"):
+        parts(mine, held)
+    for kind in ("images", "masks"):
+        (held / kind / "new.png").unlink()
+    assert len(parts(mine, held).learn) == 8
+
+
+def test_what_is_wrong_with_photos_kept_apart_names_their_folder(tmp_path):
+    mine = write(tmp_path / "mine", 8, 8)
+    with pytest.raises(DataError, match=r"held: 4 photos, but only 1 of them show a crack; at least 2 must, since one"):
+        parts(mine, write(tmp_path / "held", 4, 1, first=20))
+    with pytest.raises(DataError, match=r"mine: 5 photos, but no crack is drawn in any of them; at least 1 must"):
+        parts(write(tmp_path / "other/mine", 5, 0), write(tmp_path / "more", 4, 4, first=20))
+
+
+def test_photos_kept_apart_that_are_all_damaged_do_not_end_in_a_third_of_the_others(tmp_path):
+    mine, held = write(tmp_path / "mine", 8, 8), write(tmp_path / "held", 2, 2, first=20)
+    for path in (held / "images").iterdir():
+        path.write_bytes(path.read_bytes()[:2000])
+    asked = run.Request(bundle=tmp_path / "base", data=mine, held=held, out=tmp_path / "new")
+    with pytest.raises(DataError, match=r"held \(--held\) holds no photo that can be read, and 2 damaged \(00.png, 01"):
+        run._read(asked, tmp_path / "work")
+
+
+@pytest.mark.parametrize("form", ["labelme", "coco"])
+def test_pictures_of_one_photograph_stay_together_whatever_the_form_of_their_labels(tmp_path, form):
+    folder = tmp_path / "a"
+    below = "" if form == "labelme" else "images/"
+    (folder / below).mkdir(parents=True)
+    points = [[5, 5], [90, 60], [90, 66], [5, 9]]
+    size = {"imageWidth": SIDE_PX, "imageHeight": SIDE_PX}
+    for i in range(12):
+        cv2.imwrite(str(folder / f"{below}{i:02d}.png"), photo(i, cracked=True)[0][..., ::-1])
+        if form == "labelme":
+            shapes = [{"label": "crack", "shape_type": "polygon", "points": points}]
+            (folder / f"{i:02d}.json").write_text(json.dumps({"imagePath": f"{i:02d}.png", "shapes": shapes, **size}))
+    if form == "coco":
+        flat = [[at for point in points for at in point]]
+        images = [{"id": i, "file_name": f"{i:02d}.png", "width": SIDE_PX, "height": SIDE_PX} for i in range(12)]
+        drawn = [{"image_id": i, "category_id": 1, "segmentation": flat} for i in range(12)]
+        document = {"images": images, "annotations": drawn, "categories": [{"id": 1, "name": "crack"}]}
+        (folder / "annotations.json").write_text(json.dumps(document))
+    rows = [f"{below}{i:02d}.png,wall{i // 4}" for i in range(12)]
+    (folder / "index.csv").write_text("\n".join(["image,photo", *rows]) + "\n")
+    found = intake.read(folder, intake.find(folder, tmp_path / "work")).photos
+    groups = {one.example.image.stem: one.example.group for one in found}
+    assert len(groups) == 12
+    assert len(set(groups.values())) == 3
+    assert all(groups[f"{i:02d}"] == groups[f"{i // 4 * 4:02d}"] for i in range(12))
+
+
+@pytest.mark.parametrize("count", [4, 20, 7])
+def test_every_photograph_calibrates_about_as_often(monkeypatch, count):
+    monkeypatch.setattr(conversion.judge, "crack_free", lambda size, rng: np.full((8, 8, 3), 255, np.uint8))
+    photos = [
+        intake.Photo(example=one.example, rgb=np.full((8, 8, 3), i, np.uint8), mask=one.mask)
+        for i, one in enumerate(in_memory(1, set()) * count)
+    ]
+    made = [int(rgb[0, 0, 0]) for rgb in conversion.calibration(photos, np.random.default_rng(1))]
+    assert made.count(255) == 35
+    often = [made.count(i) for i in range(count)]
+    assert sum(often) == 105
+    assert max(often) - min(often) <= 1
