@@ -40,9 +40,24 @@ def bring_in(flight: Path, store: str, pictures: Path | None) -> str:
     Returns one sentence. Raises UsageError, TryAgainError.
     """
     clock = SystemClock()
+    check(flight)  # a name that is mistyped makes no store
     with open_store(store, clock) as opened:
         told = Import(opened, None if pictures is None else Pictures(pictures), clock).read(flight)
         return f"{flight}: {told}; the store is {shown(store)}"
+
+
+def check(folder: Path) -> list[str]:
+    """The names of the files that a flight's folder should have and this one has not.
+
+    Raises UsageError where there is no flight, or a newer version wrote it.
+    """
+    names = ("detections.jsonl", "cracks.geojson", "coverage.geojson")
+    absent = [name for name in names if not (folder / name).is_file()]
+    if len(absent) == len(names):
+        raise UsageError(f"{folder}: no flight is here (neither {', '.join(names)})")
+    if (folder / SUMMARY).is_file():
+        FlightFolder(folder)  # refuses what a newer version wrote
+    return absent
 
 
 class Import:
@@ -62,12 +77,7 @@ class Import:
         Raises UsageError where there is no flight or a newer version wrote it, and after all else was read where
         cracks.geojson is damaged.
         """
-        files = [folder / name for name in ("detections.jsonl", "cracks.geojson", "coverage.geojson")]
-        if not any(path.is_file() for path in files):
-            raise UsageError(f"{folder}: no flight is here (neither {', '.join(path.name for path in files)})")
-        absent = [path.name for path in files if not path.is_file()]
-        if (folder / SUMMARY).is_file():
-            FlightFolder(folder)  # refuses what a newer version wrote
+        absent = check(folder)
         batch = Batch()
         reasons: Counter[tuple[str, str]] = Counter()
         for topic, payload in self._letters(folder):

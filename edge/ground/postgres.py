@@ -56,13 +56,13 @@ _PUT_REFUSED = "INSERT INTO refused (topic, reason, received_us, payload) VALUES
 _FORGET_REFUSED = "DELETE FROM refused WHERE row <= (SELECT max(row) FROM refused) - %s"
 
 
-def open_store(url: str, clock: Clock) -> PostgresStore:
-    """Connect, and make the tables where there are none.
+def open_store(url: str, clock: Clock, *, make: bool = True) -> PostgresStore:
+    """Connect, and make the tables where there are none; without ``make`` that is a UsageError.
 
     Raises ConfigError for an address, a password or a database that trying again does not correct, TryAgainError
     while the server is away.
     """
-    return PostgresStore(url, clock)
+    return PostgresStore(url, clock, make=make)
 
 
 class PostgresStore(Reading):
@@ -70,7 +70,7 @@ class PostgresStore(Reading):
 
     _dialect = of.Dialect("%s", " AND d.day = f.day", "d.geom && ST_MakeEnvelope(?, ?, ?, ?, 4326)")
 
-    def __init__(self, url: str, clock: Clock) -> None:
+    def __init__(self, url: str, clock: Clock, *, make: bool = True) -> None:
         self._server = Server(url)
         self._clock = clock
         self._lock = threading.Lock()
@@ -81,7 +81,7 @@ class PostgresStore(Reading):
         self._days: set[date] = set()
         try:
             with self._lock, self._server.sentences():
-                self._id = self._server.prepare(self._writer())
+                self._id = self._server.prepare(self._writer(), make=make)
         except BaseException:
             self._close()
             raise

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from edge.support.errors import ConfigError, TryAgainError
+from edge.support.errors import ConfigError, TryAgainError, UsageError
 
 VERSION = 1
 """Kept in the table ``store``."""
@@ -79,11 +79,13 @@ class Server:
         )
         return db
 
-    def prepare(self, db: psycopg.Connection[Any]) -> str:
-        """Make the tables where there are none; returns the store's id."""
+    def prepare(self, db: psycopg.Connection[Any], *, make: bool) -> str:
+        """Make the tables where there are none; returns the store's id. Raises UsageError where ``make`` forbids it."""
         with db.transaction():
             db.execute("SELECT pg_advisory_xact_lock(%s)", (MAKING,))
             if db.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.store",)).fetchone() == (None,):
+                if not make:
+                    raise UsageError(f"--store {self.name}: no store is there; name the one that spanhawk ground keeps")
                 self._make(db)
             found = db.execute("SELECT id, version FROM store").fetchone()
             if found is not None and found[1] == VERSION:
@@ -128,8 +130,8 @@ class Server:
                     f"{self.name} refuses: {_first_line(error)}; correct the address in --store, or ~/.pgpass"
                 ) from error
             raise TryAgainError(
-                f"the store {self.name} cannot be used now ({_first_line(error)}); what arrives is not confirmed "
-                "until it can be written down"
+                f"the store {self.name} cannot be used now ({_first_line(error)}); until its server answers "
+                "nothing is stored and nothing confirmed"
             ) from error
 
 

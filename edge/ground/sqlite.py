@@ -5,11 +5,10 @@ Several processes may use one file: writers wait for each other (BEGIN IMMEDIATE
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,16 +16,11 @@ from typing import Any
 from edge.ground import Added, Batch, CrackRow, DetectionRow
 from edge.ground import rows as of
 from edge.ground.content import digest
-from edge.ground.reading import Reading
+from edge.ground.sqlite_reading import APPLICATION_ID, BUSY_S, REVIEWS, VERSION, SqliteFile
 from edge.support.clock import Clock
 from edge.support.disk import make_folder
-from edge.support.errors import ConfigError, TryAgainError
+from edge.support.errors import ConfigError
 
-VERSION = 1
-"""Kept in ``user_version``."""
-APPLICATION_ID = 0x53484752
-"""``SHGR``, kept in ``application_id``."""
-_BUSY_S = 5.0
 MOST_REFUSED = 10_000
 """Refused messages that are kept; the oldest go first."""
 
@@ -59,11 +53,7 @@ _TABLES = (
     f"PRAGMA user_version = {VERSION}",
 )
 # Made where they are missing: a store of an earlier day has none of them.
-_LATER_TABLES = (
-    """CREATE TABLE IF NOT EXISTS review (row INTEGER PRIMARY KEY, flight INTEGER NOT NULL, crack_id TEXT NOT NULL,
-        verdict TEXT NOT NULL, grade TEXT, remark TEXT, said_by TEXT, said_us INTEGER NOT NULL,
-        UNIQUE (flight, crack_id, said_us))""",
-)
+_LATER_TABLES = (f"CREATE TABLE IF NOT EXISTS {REVIEWS}",)
 _PUT_DETECTION = """INSERT INTO detection (flight, seq, id, kind, crack_id, seen_us, score, west, south, east, north,
     payload, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _PUT_CRACK = """INSERT INTO crack (flight, crack_id, number, revision, state, kind, first_seen_us, seen_us, views,
@@ -84,14 +74,16 @@ def open_store(path: Path, clock: Clock) -> SqliteStore:
     return SqliteStore(path, clock)
 
 
-class SqliteStore(Reading):
+class SqliteStore(SqliteFile):
     """See the module; open it with ``open_store``."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
-        self._path = path
+        super().__init__(path)
         self._clock = clock
         self._lock = threading.Lock()
         self._flights: dict[tuple[str, str], int] = {}
+        if path.is_dir():
+            raise ConfigError(f"{path} is a folder; name a file for the store with --store, as {path / 'ground.db'}")
         try:
             make_folder(path.parent)
         except OSError as error:
@@ -198,11 +190,6 @@ class SqliteStore(Reading):
         self._db.close()
         self._reading.close()
 
-    def _ask(self, text: str, values: Sequence[Any] = ()) -> list[Any]:
-        with self._sentences():
-            cursor = self._reading.cursor()  # SQLite serialises threads on one connection
-            return cursor.execute(text, values).fetchall()
-
     def _open(self) -> sqlite3.Connection:
         db = self._connect()
         try:
@@ -223,21 +210,9 @@ class SqliteStore(Reading):
         return db
 
     def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         db.execute("PRAGMA synchronous = FULL")
         return db
-
-    def _check_owner(self, db: sqlite3.Connection, *, empty: bool) -> None:
-        application, version = (
-            db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
-        )
-        if not empty and application != APPLICATION_ID:
-            raise ConfigError(f"{self._path} is no store of the ground; name a file of its own with --store")
-        if version > VERSION:
-            raise ConfigError(
-                f"{self._path} was written by a newer spanhawk (schema {version}, this one knows {VERSION}); update "
-                "spanhawk, or name another file with --store"
-            )
 
     def _create(self, db: sqlite3.Connection) -> None:
         """The tables, unless another process has made them in the meantime."""
@@ -249,19 +224,3 @@ class SqliteStore(Reading):
         for statement in _LATER_TABLES:
             db.execute(statement)
         db.execute("COMMIT")
-
-    @contextlib.contextmanager
-    def _sentences(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.DataError)):
-                raise
-            text = str(error)
-            if "not a database" in text or "malformed" in text:
-                raise ConfigError(
-                    f"{self._path} is damaged or no store of the ground ({text}): move it away, and have the drones "
-                    "send again what they still keep (spanhawk outbox flush --again)"
-                ) from error
-            advice = "; free disk space there" if "full" in text else "; its disk or folder needs a look"
-            raise TryAgainError(f"the store {self._path} cannot be used now ({text}){advice}") from error

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge.ground import Store, sqlite
+from edge.ground import Reader, Store, sqlite
+from edge.ground.sqlite_reading import SqliteReader
 from edge.support.clock import Clock
+from edge.support.errors import UsageError
 
 _POSTGRES = ("postgresql://", "postgres://")
 
@@ -26,6 +28,22 @@ def open_store(url: str, clock: Clock) -> Store:
 
         return postgres.open_store(url, clock)
     return sqlite.open_store(Path(url), clock)
+
+
+def open_reader(url: str, clock: Clock) -> Reader:
+    """Open the store at ``url``, which must be there, for looking: nothing is made, and a file is left as it is.
+
+    Raises UsageError where there is none, else as ``open_store``.
+    """
+    path = in_a_file(url)
+    if path is None:
+        from edge.ground import postgres
+
+        return postgres.open_store(url, clock, make=False)
+    if not path.is_file() or not path.stat().st_size:
+        what = "it is empty" if path.is_file() else "there is no such file"
+        raise UsageError(f"--store {url}: {what}; name the one that spanhawk ground keeps")
+    return SqliteReader(path)
 
 
 def shown(url: str) -> str:

@@ -70,6 +70,7 @@ def test_another_content_is_kept_and_large_coverage_is_stored(flight, tmp_path, 
 def test_a_folder_without_a_flight_and_a_damaged_one_are_refused(tmp_path, flight, capsys):
     store = str(tmp_path / "ground.db")
     assert main(["ground", "import", str(tmp_path / "nowhere"), "--store", store]) == 2
+    assert not (tmp_path / "ground.db").exists()
     (flight / "cracks.geojson").write_text('{"type": "FeatureCollection", "features": [')
     assert main(["ground", "import", str(flight), "--store", store]) == 2
     told = capsys.readouterr().err

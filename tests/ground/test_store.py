@@ -2,16 +2,21 @@
 
 import contextlib
 import json
+import os
 import sqlite3
+import subprocess
+import sys
+import tempfile
 from datetime import timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from edge.ground import Batch, CoverageRow, Query, ReviewRow, StateRow, as_ranges, missing
 from edge.ground.incoming import read
-from edge.ground.stores import open_store
-from edge.support.errors import ConfigError
+from edge.ground.stores import open_reader, open_store
+from edge.support.errors import ConfigError, UsageError
 from tests.ground.letters import BEGIN, as_bytes, clock, crack, detection
 
 
@@ -143,9 +148,61 @@ def test_a_store_of_an_earlier_day_gets_its_table_of_reviews(url):
     else:
         with contextlib.closing(sqlite3.connect(url)) as db:
             db.execute("DROP TABLE review")
+    if not url.startswith("postgresql"):
+        with open_reader(url, clock()) as reader:
+            assert reader.reviews() == []
     with open_store(url, clock()) as store:
         store.add(Batch(reviews=[word(1)]))
-        assert store.reviews() == [word(1)]
+        with open_reader(url, clock()) as reader:
+            assert store.reviews() == reader.reviews() == [word(1)]
+
+
+def test_a_reader_leaves_the_file_and_its_folder_as_they_are(tmp_path):
+    path, other = tmp_path / "ground.db", tmp_path / "other.db"
+    with open_store(str(path), clock()) as store:
+        store.add(batch_of(crack(1, 1), detection(1)))
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE review")
+    with contextlib.closing(sqlite3.connect(other)) as db:
+        db.execute("CREATE TABLE mine (a)")
+    before = {one.name: (one.read_bytes(), one.stat().st_mtime_ns) for one in tmp_path.iterdir()}
+    with open_reader(str(path), clock()) as reader:
+        assert [row.crack_id for row in reader.cracks(Query())] == [crack(1, 1)["id"]]
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            reader._reading.execute("DELETE FROM crack")
+    with pytest.raises(ConfigError, match="no store of the ground"):
+        open_reader(str(other), clock())
+    assert {one.name: (one.read_bytes(), one.stat().st_mtime_ns) for one in tmp_path.iterdir()} == before
+
+
+def test_a_reader_makes_no_store(url):
+    if "://" not in url:
+        Path(url).touch()
+    with pytest.raises(UsageError, match=r"it is empty; name the one|no store is there; name the one"):
+        open_reader(url, clock())
+    if "://" in url:
+        with psycopg.connect(url) as db:
+            assert db.execute("SELECT to_regclass('spanhawk.store')").fetchone() == (None,)
+    else:
+        assert Path(url).read_bytes() == b""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+def test_a_reader_who_may_only_read():
+    """The station's store after its end, in a folder that is another user's: SQLite cannot make its index there."""
+    code = (
+        "import os, sys; from edge.ground.stores import open_reader; from edge.support.clock import SystemClock\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "with open_reader(sys.argv[1], SystemClock()) as store: print(store.counts()['cracks'])"
+    )
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to others
+        path = Path(folder) / "ground.db"
+        with open_store(str(path), clock()) as store:
+            store.add(batch_of(crack(1, 1)))
+        Path(folder).chmod(0o755)
+        path.chmod(0o644)
+        ran = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.returncode) == ("1\n", 0), ran.stderr
 
 
 def test_what_is_newest_of_states_and_coverage_stays(store):
@@ -211,6 +268,8 @@ def test_what_is_no_store_is_refused(tmp_path):
         db.execute("CREATE TABLE mine (a)")
     with pytest.raises(ConfigError, match="no store of the ground"):
         open_store(str(other), clock())
+    with pytest.raises(ConfigError, match="is a folder; name a file"):
+        open_store(str(tmp_path), clock())
     (tmp_path / "text").write_text("nothing like it" * 100)
     with pytest.raises(ConfigError, match="damaged or no store"):
         open_store(str(tmp_path / "text"), clock())
@@ -218,6 +277,7 @@ def test_what_is_no_store_is_refused(tmp_path):
         with pytest.raises(Exception, match=r"cannot be used now|--store") as told:
             open_store(url, clock())
         assert "secret" not in str(told.value)
+        assert "what arrives" not in str(told.value), "nothing arrives at a report or an import"
 
 
 def test_runs_and_gaps():

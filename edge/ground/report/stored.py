@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from edge.detections.wire import rfc3339
 from edge.ground import DetectionRow, FlightRow, Query, Reader, missing
@@ -17,7 +16,7 @@ from edge.ground.report.gathered import Gathered
 from edge.ground.report.review import Review, moment
 from edge.ground.report.source import named_folder, pictures_in
 from edge.ground.report.words import clean
-from edge.ground.stores import in_a_file, open_store, shown
+from edge.ground.stores import open_reader, shown
 from edge.support.clock import SystemClock
 from edge.support.errors import UsageError
 
@@ -42,7 +41,7 @@ class FlightInStore:
 
     def flight(self) -> Flight:
         """Read what has arrived, name what has not. Raises UsageError for a store or flight that is not there."""
-        with opened(self.url) as store:
+        with open_reader(self.url, SystemClock()) as store:
             flown = _named(store, self.url, self.flight_id, self.vehicle)
             return _read(store, flown, self.photos, self.url)
 
@@ -61,7 +60,7 @@ class WithHistory:
 
     def flight(self) -> Flight:
         """Read both. Raises UsageError for a store that is not there."""
-        with opened(self.url) as store:
+        with open_reader(self.url, SystemClock()) as store:
             flight = self.source.flight()
             _add_history(store, flight)
             if flight.vehicle is not None and flight.flight_id is not None:
@@ -88,14 +87,6 @@ def _later(one: Mapping[str, Review], other: Mapping[str, Review]) -> dict[str, 
         name: other[name] if name in other and (name not in one or when(name, other) >= when(name, one)) else one[name]
         for name in {**one, **other}
     }
-
-
-def opened(url: str) -> Any:
-    """The store at this address, which must be there already: nobody wants a report of an empty new one."""
-    path = in_a_file(url)
-    if path is not None and not path.is_file():
-        raise UsageError(f"--store {url}: there is no such file; name the one that spanhawk ground keeps")
-    return open_store(url, SystemClock())
 
 
 def _named(store: Reader, url: str, flight_id: str, vehicle: str | None) -> FlightRow:

@@ -167,6 +167,7 @@ def test_a_folder_gets_its_history_from_the_store(tmp_path):
         (["--store", "ground.db"], "name one flight"),
         (["flown", "--flight", "f", "--store", "ground.db"], "name one flight"),
         (["--flight", "f", "--store", "nowhere/ground.db"], "no such file"),
+        (["flown", "--store", "zero.db"], "--store zero.db: it is empty; name the one that spanhawk ground keeps"),
         (["--flight", "f", "--store", "ground.db"], "not in the store ground.db; it has, newest first: f1 (a), f1 (b)"),
         (["--flight", "f1", "--store", "ground.db"], "2 vehicles flew one of that name; add --vehicle (a, b)"),
         (["flown", "--vehicle", "a"], "--vehicle belongs to --flight"),
@@ -174,6 +175,7 @@ def test_a_folder_gets_its_history_from_the_store(tmp_path):
 )
 def test_what_cannot_be_meant_is_refused(tmp_path, monkeypatch, capsys, arguments, words):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "zero.db").touch()
     with open_store("ground.db", clock()) as store:
         batch = Batch()
         for vehicle in "ba":
@@ -182,6 +184,7 @@ def test_what_cannot_be_meant_is_refused(tmp_path, monkeypatch, capsys, argument
     assert main(["report", "--out", "report", *arguments]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "report").exists()
+    assert (tmp_path / "zero.db").stat().st_size == 0
 
 
 def test_a_flight_is_read_page_by_page(tmp_path, monkeypatch):
