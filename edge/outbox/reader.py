@@ -14,10 +14,15 @@ from urllib.parse import quote
 
 from edge.outbox import LetterState, StoredLetter
 from edge.outbox.packing import unpack
-from edge.outbox.schema import BUSY_S, STATES, check_owner, count, counted, journal, listing, saved, stored
+from edge.outbox.schema import BUSY_S, STATES, check_owner, count, counted, is_damage, journal, listing, saved, stored
 from edge.support.errors import ConfigError, TryAgainError
 
 T = TypeVar("T")
+
+
+class DamagedError(ConfigError):
+    """A file that SQLite cannot read: a damaged outbox, or none at all."""
+
 
 # Another run's clock means nothing here, so that every row counts as written by an earlier one.
 _NO_RUN = 2**63 - 1
@@ -26,7 +31,8 @@ _NO_RUN = 2**63 - 1
 def open_reader(path: Path) -> Reader:
     """Open the file at ``path`` for looking.
 
-    Raises ConfigError when there is no outbox there or it is not one, TryAgainError when it cannot be read.
+    Raises ConfigError when there is no outbox there or it is not one (DamagedError where that may be damage),
+    TryAgainError when it cannot be read now.
     """
     if not path.is_file():
         raise ConfigError(f"{path}: there is no outbox; nothing was put yet, or outbox.path is another")
@@ -88,6 +94,11 @@ class Reader:
         try:
             return work(self._db)
         except sqlite3.DatabaseError as error:
+            if is_damage(error):
+                raise DamagedError(
+                    f"{self._path}: cannot be read as an outbox ({error}): it is another file, or damaged (spanhawk "
+                    "outbox recover takes out what can be read)"
+                ) from error
             advice = ""
             if _size_bytes(journal(self._path)):
                 advice = "; if its disk is read-only, copy it with its -wal file to one that is not, and read the copy"

@@ -116,7 +116,7 @@ def _given(table: str, files: Mapping[str, Path | None]) -> list[str]:
 
 
 def _check_outbox(path: Path | None) -> None:
-    from edge.outbox.reader import open_reader
+    from edge.outbox.reader import DamagedError, open_reader
 
     if path is None:
         return
@@ -128,7 +128,8 @@ def _check_outbox(path: Path | None) -> None:
     try:
         with open_reader(path):
             pass
-    except TryAgainError as error:  # an outbox of ours that is damaged is set aside at the start; another file is not
+    # An outbox of ours that is damaged is set aside at the start; another file is not.
+    except (TryAgainError, DamagedError) as error:
         if not path.with_name(f"{path.name}.lock").exists():
             raise ConfigError(f"{error}; point outbox.path at a file of its own") from error
 

@@ -211,7 +211,7 @@ def test_a_reader_refuses_what_is_not_an_outbox(path):
     with pytest.raises(ConfigError, match="there is no outbox"):
         open_reader(path)
     path.write_text("notes " * 1000)
-    with pytest.raises(TryAgainError, match="cannot be read as an outbox"):
+    with pytest.raises(ConfigError, match="cannot be read as an outbox"):
         open_reader(path)
     path.unlink()
     ask(path, "CREATE TABLE photos (id INTEGER)")
