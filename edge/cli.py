@@ -23,6 +23,7 @@ from edge.commands import (
     run,
     verify,
 )
+from edge.commands.common import Parser
 from edge.support.errors import EXIT_DONE, SpanhawkError
 
 _EPILOG = """\
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="spanhawk",
         description="Onboard crack inspection for drones.",
         epilog=_EPILOG,
