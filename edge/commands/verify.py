@@ -39,7 +39,8 @@ def _verify(arguments: argparse.Namespace) -> int:
     for problem in verdict.problems:
         print(str(problem).encode("utf-8", "backslashreplace").decode())
     if verdict.problems:
-        _say(f"{arguments.flight}: {len(verdict.problems)} things were changed, added or lost")
+        things = "1 thing was" if len(verdict.problems) == 1 else f"{len(verdict.problems)} things were"
+        _say(f"{arguments.flight}: {things} changed, added or lost")
         return _EXIT_CHANGED
     if not state.sealed:
         _say(

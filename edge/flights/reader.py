@@ -36,6 +36,18 @@ _OLD_SUMMARY = "spanhawk/summary/1"
 _SCHEMA = re.compile(r"spanhawk/([a-z]+)/(\d+)")
 
 
+def check_is_flight(folder: Path) -> None:
+    """Raises UsageError for a path that is no folder, or none that a flight has written to."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder; give the folder that a flight, a replay or the demo wrote")
+    known = (SUMMARY, DETECTIONS, CRACKS, FRAMES, MANIFEST)
+    if not any((folder / name).is_file() for name in known):
+        raise UsageError(
+            f"{folder}: not a flight folder, it holds none of {', '.join(known)}; "
+            "give the folder that a flight, a replay or the demo wrote"
+        )
+
+
 class FlightFolder:
     """The reading side. Files are opened when asked for; ``problems`` grows as they are read.
 
@@ -46,14 +58,7 @@ class FlightFolder:
         self.folder = folder
         self._problems: dict[tuple[str, str], Problem] = {}
         self._more_problems = 0
-        if not folder.is_dir():
-            raise UsageError(f"{folder}: no such folder; give the folder that a flight, a replay or the demo wrote")
-        known = (SUMMARY, DETECTIONS, CRACKS, FRAMES, MANIFEST)
-        if not any((folder / name).is_file() for name in known):
-            raise UsageError(
-                f"{folder}: not a flight folder, it holds none of {', '.join(known)}; "
-                "give the folder that a flight, a replay or the demo wrote"
-            )
+        check_is_flight(folder)
         self.summary: dict[str, Any] = self._document(SUMMARY) or {}
         """summary.json; empty where it is missing or damaged."""
         self._photos_by_sha: dict[str, Path] | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge.flights import MANIFEST, SIGNATURE, Problem
 from edge.flights.manifest import CUT_OFF, SCHEMA, State, read_entries
+from edge.flights.reader import check_is_flight
 from edge.flights.writer import digest_of, others
 from edge.support import minisig
 from edge.support.errors import UsageError
@@ -34,11 +35,10 @@ class Verdict:
 def verify(folder: Path, keys: Path) -> Verdict:
     """Check every byte of ``folder``; ``keys`` holds the public keys that are believed (``*.pub``).
 
-    Raises UsageError for a path that is no folder, and for a manifest of a newer version; ConfigError for a key file
-    that cannot be read.
+    Raises UsageError for a path that is no flight's folder, and for a manifest of a newer version; ConfigError for a
+    key file that cannot be read.
     """
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder; give the folder that a flight, a replay or the demo wrote")
+    check_is_flight(folder)
     path = folder / MANIFEST
     if not path.is_file():
         why = "is lost, or this flight was made before there were manifests: nothing can be verified"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,7 +18,7 @@ from edge.detections.wire import to_bytes
 from edge.flights import REVIEW, SUMMARY
 from edge.flights.reader import FlightFolder
 from edge.ground import Batch, ReviewRow, Store
-from edge.ground.incoming import MAX_FILE_BYTES, MAX_PAYLOAD_BYTES, conflict, read
+from edge.ground.incoming import MAX_FILE_BYTES, MAX_PAYLOAD_BYTES, conflict, read_own
 from edge.ground.pictures import MAX_BYTES as MAX_PICTURE_BYTES
 from edge.ground.pictures import Pictures
 from edge.ground.report import review
@@ -79,19 +78,20 @@ class Import:
         """
         absent = check(folder)
         batch = Batch()
-        reasons: Counter[tuple[str, str]] = Counter()
-        for topic, payload in self._letters(folder):
-            most_bytes = MAX_FILE_BYTES if topic.endswith("/coverage") else MAX_PAYLOAD_BYTES
-            refused = read(topic, payload, self._clock.utc(), batch, most_bytes=most_bytes)
+        reasons: dict[tuple[str, str], list[str]] = {}
+        for kind, where, payload in self._letters(folder):
+            most_bytes = MAX_FILE_BYTES if kind == "coverage" else MAX_PAYLOAD_BYTES
+            refused = read_own(kind, payload, self._clock.utc(), batch, most_bytes=most_bytes)
             if refused is not None:
                 self._refused += 1
-                reasons[topic.rpartition("/")[2], refused.reason] += 1
+                reasons.setdefault((kind, refused.reason), []).append(where)
             if len(batch) >= _AT_ONCE:
                 self._write(batch)
                 batch = Batch()
         self._write(batch)
-        for (what, reason), times in reasons.items():
-            log.warning("%s: refused %s: %s%s", folder, what, reason, f" ({times} times)" if times > 1 else "")
+        for (_, reason), places in reasons.items():
+            more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
+            log.warning("%s: refused %s%s: %s", folder, places[0], more, reason)
         told = f"{self._new} new, {self._repeats} already there, {self._refused} refused"
         told += f", {self._conflicts} with another content than the one stored" if self._conflicts else ""
         told += self._bring_reviews(folder)
@@ -141,8 +141,8 @@ class Import:
             if sha256 in lacking and self._pictures.put(sha256, data):
                 lacking.discard(sha256)
                 new += 1
-        told = f", {new} new pictures" if new else ""
-        return told + (f", {len(lacking)} pictures that its cracks name are not there" if lacking else "")
+        told = f", {count(new, 'new picture')}" if new else ""
+        return told + (f", {count(len(lacking), 'picture')} of its cracks not there" if lacking else "")
 
     def _write(self, batch: Batch) -> None:
         self._named |= {row.best_sha256 for row in batch.cracks if row.best_sha256 is not None}
@@ -153,37 +153,28 @@ class Import:
         if added.conflicts:
             self._store.add(Batch(refused=[conflict(row, self._clock.utc()) for row in added.conflicts]))
 
-    def _letters(self, folder: Path) -> Iterator[tuple[str, bytes]]:
-        """Topic and payload of everything in the folder, as it would have come over the air."""
+    def _letters(self, folder: Path) -> Iterator[tuple[str, str, bytes]]:
+        """Kind, place in words and payload of everything in the folder, as it would have come over the air."""
         lines = folder / "detections.jsonl"
         if lines.is_file():
             with lines.open("rb") as file:
+                number, begins = 0, True
                 while line := file.readline(MAX_PAYLOAD_BYTES + 2):
+                    number, begins = number + begins, line.endswith(b"\n")
                     if line.strip():
-                        yield self._addressed("detections", line.rstrip(b"\r\n"))
+                        yield "detections", f"line {number} of {lines.name}", line.rstrip(b"\r\n")
         try:
             cracks = _features(folder / "cracks.geojson")
         except UsageError as error:
             cracks, self._damaged = [], error
-        for feature in cracks:
-            yield self._addressed("cracks", to_bytes(feature))
+        for number, feature in enumerate(cracks, 1):
+            yield "cracks", f"feature {number} of cracks.geojson", to_bytes(feature)
         coverage = folder / "coverage.geojson"
         if coverage.is_file() and coverage.stat().st_size > MAX_FILE_BYTES:
             self._refused += 1
             log.warning("%s: refused coverage.geojson: larger than %d bytes", folder, MAX_FILE_BYTES)
         elif coverage.is_file():
-            yield self._addressed("coverage", coverage.read_bytes().strip())
-
-    @staticmethod
-    def _addressed(kind: str, payload: bytes) -> tuple[str, bytes]:
-        """With the topic of the vehicle that it names; one that names none is refused when it is read."""
-        try:
-            document = json.loads(payload)
-            holder = document.get("properties", document)
-            vehicle = holder.get("vehicle")
-        except (ValueError, RecursionError, AttributeError):
-            vehicle = None
-        return f"spanhawk/{vehicle if isinstance(vehicle, str) else ''}/{kind}", payload
+            yield "coverage", coverage.name, coverage.read_bytes().strip()
 
 
 def _features(path: Path) -> list[dict[str, Any]]:

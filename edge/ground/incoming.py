@@ -51,12 +51,27 @@ def read(
 ) -> RefusedRow | None:
     """Put the row of a message into ``into``; what cannot be read goes into its ``refused`` and is returned."""
     try:
-        _read(topic, payload, now, into, most_bytes)
+        vehicle, kind = _address(topic)
+        _take(vehicle, kind, parsed(payload, most_bytes), payload, now, into)
     except RefusedError as error:
-        shown = topic[:200].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
-        refused = RefusedRow(shown, str(error), now, payload[:KEPT_OF_REFUSED_BYTES])
-        into.refused.append(refused)
-        return refused
+        return _refused(topic, error, payload, now, into)
+    return None
+
+
+def read_own(kind: str, payload: bytes, now: datetime, into: Batch, *, most_bytes: int) -> RefusedRow | None:
+    """The same for a document that no topic came with: it is that of the vehicle which it names."""
+    vehicle: Any = None
+    try:
+        document = parsed(payload, most_bytes)
+        properties = document.get("properties")
+        holder = properties if isinstance(properties, dict) else document
+        vehicle = holder.get("vehicle")
+        if not isinstance(vehicle, str):
+            raise RefusedError("it names no vehicle")
+        _check_vehicle(vehicle)
+        _take(vehicle, kind, document, payload, now, into)
+    except RefusedError as error:
+        return _refused(f"spanhawk/{vehicle if isinstance(vehicle, str) else ''}/{kind}", error, payload, now, into)
     return None
 
 
@@ -67,9 +82,14 @@ def conflict(row: DetectionRow | CrackRow, now: datetime) -> RefusedRow:
     )
 
 
-def _read(topic: str, payload: bytes, now: datetime, into: Batch, most_bytes: int) -> None:
-    vehicle, kind = _address(topic)
-    document = parsed(payload, most_bytes)
+def _refused(topic: str, error: RefusedError, payload: bytes, now: datetime, into: Batch) -> RefusedRow:
+    shown = topic[:200].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    refused = RefusedRow(shown, str(error), now, payload[:KEPT_OF_REFUSED_BYTES])
+    into.refused.append(refused)
+    return refused
+
+
+def _take(vehicle: str, kind: str, document: Mapping[str, Any], payload: bytes, now: datetime, into: Batch) -> None:
     if kind == "detections":
         into.detections.append(_detection(vehicle, document, payload))
     elif kind == "cracks":
@@ -88,11 +108,15 @@ def _address(topic: str) -> tuple[str, str]:
     parts = topic.split("/")
     if len(parts) != 3 or parts[0] != "spanhawk":
         raise RefusedError("the topic is not spanhawk/VEHICLE/…")
-    try:
-        check_vehicle(parts[1])
-    except ConfigError as error:
-        raise RefusedError(f"the topic's vehicle: {error}") from error
+    _check_vehicle(parts[1], "the topic's ")
     return parts[1], parts[2]
+
+
+def _check_vehicle(name: str, whose: str = "") -> None:
+    try:
+        check_vehicle(name)
+    except ConfigError as error:
+        raise RefusedError(f"{whose}{error}") from error
 
 
 def parsed(payload: bytes, most_bytes: int = MAX_PAYLOAD_BYTES) -> dict[str, Any]:

@@ -66,8 +66,8 @@ def flights(settings: Settings) -> str:
     """Delete whole flights until there is room again; returns one sentence, and logs each flight that goes.
 
     Only sealed flights whose every byte fits their manifest go, the oldest first; ``keep_newest_flights`` newest ones
-    stay, and those with letters on their way. Raises TryAgainError when the outbox cannot be read: then nothing is
-    deleted.
+    stay, and those with letters on their way. Raises TryAgainError or ConfigError when the outbox cannot be
+    read: then nothing is deleted.
     """
     root, newest = settings.flight.folder_dir, settings.flight.keep_newest_flights
     if root is None or not root.is_dir():

@@ -175,10 +175,15 @@ def test_a_power_cut_is_sealed_at_the_next_start_and_what_was_altered_before_sta
     assert path.read_bytes() == before, "sealed once"
 
 
-def test_what_cannot_be_verified_is_said(tmp_path: Path, keys: Path) -> None:
+def test_what_cannot_be_verified_is_said(tmp_path: Path, keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError, match="no such folder"):
         verify(tmp_path / "nothing", keys)
     (tmp_path / "old").mkdir()
+    assert main(["verify", str(tmp_path / "old"), "--keys", str(keys)]) == 2
+    assert "not a flight folder" in capsys.readouterr().err
+    (tmp_path / "old" / DETECTIONS).touch()
+    assert main(["verify", str(tmp_path / "old"), "--keys", str(keys)]) == 1
+    assert "1 thing was changed, added or lost" in capsys.readouterr().err
     assert "nothing can be verified" in str(verify(tmp_path / "old", keys).problems[0])
     folder = flown(tmp_path / "flight")
     path = folder / MANIFEST

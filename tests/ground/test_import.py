@@ -37,6 +37,20 @@ def test_a_folder_is_read_once_and_recognised_the_second_time(flight, url, capsy
         assert [row.revision for row in store.cracks(Query())] == [3]
 
 
+def test_what_is_wrong_with_a_line_is_said_with_its_place(flight, tmp_path, caplog):
+    nameless, wrong = detection(7), detection(8, vehicle="a/b")
+    del nameless["properties"]["vehicle"]
+    lines = [as_bytes(detection(1)), b"", b"garbage", as_bytes(nameless), as_bytes(wrong), b"garbage"]
+    (flight / "detections.jsonl").write_bytes(b"\n".join(lines))
+    assert main(["ground", "import", str(flight), "--store", str(tmp_path / "ground.db")]) == 0
+    told = [record.getMessage().removeprefix(f"{flight}: refused ") for record in caplog.records]
+    assert [one[:64] for one in told] == [
+        "line 3 of detections.jsonl (and 1 more): not a JSON object: Expe",
+        "line 4 of detections.jsonl: it names no vehicle",
+        "line 5 of detections.jsonl: vehicle: got 'a/b', which contains /",
+    ]
+
+
 def test_what_people_said_comes_with_the_folder(flight, tmp_path, capsys):
     url, id = str(tmp_path / "ground.db"), crack(1, 3)["id"]
     said = [{"crack_id": id, "verdict": "rejected", "remark": "a cable", "by": "A.", "at": "2026-06-02T08:00:00Z"}]
