@@ -33,7 +33,8 @@ class GroundOptions:
     allow_plaintext: bool = False
     """Other machines may connect without TLS: whoever can listen on that network reads the token and all the rest."""
     pictures: Path | None = None
-    """Folder of the cracks' pictures; None: beside an SQLite store, as ``ground-pictures``; with PostgreSQL, none."""
+    """Folder of the cracks' pictures; None: beside an SQLite store, ``ground-pictures`` of ``ground.db``; with
+    PostgreSQL, none."""
     tiles: Path | None = None
     """A folder of map tiles, ``Z/X/Y.png`` in web Mercator, laid under the cracks; None: the map has no background."""
     bands: str | None = None

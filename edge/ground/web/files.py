@@ -39,10 +39,12 @@ def load() -> dict[str, File]:
         if not path.is_file():
             raise ConfigError(
                 f"the live page needs Leaflet, and this installation has no {name}; run make leaflet in the source "
-                "folder, or install a wheel (make wheel)"
+                "folder and then pip install again, or install a wheel (make wheel)"
             )
         if hashlib.sha256(path.read_bytes()).hexdigest() != wanted:
-            raise ConfigError(f"{path} is not the Leaflet that this version was tested with; run make leaflet again")
+            raise ConfigError(
+                f"{path} is not the Leaflet that this version was tested with; run make leaflet and pip install again"
+            )
         files[name] = _file(path)
     return files
 
