@@ -3,7 +3,7 @@
 #
 #   sudo ./systemd/install.sh install     from a checkout: the version of this checkout (an upgrade too)
 #   sudo spanhawk-install rollback        back to the version before
-#   sudo spanhawk-install status          which versions are there, and how the daemon does
+#   spanhawk-install status               which versions are there, and how the daemon does
 #   sudo spanhawk-install uninstall       take it off; flights and configuration stay
 #
 # Options of install: --wheel FILE (rather than building one), --wheelhouse DIR (no network: take every wheel from
@@ -18,7 +18,9 @@ set -euo pipefail
 ROOT=/opt/spanhawk
 ETC=/etc/spanhawk
 UNITS=/etc/systemd/system
+LOCAL=/usr/local
 HERE=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
+WITH_CREDENTIALS='spanhawk spanhawk-doctor spanhawk-prune'
 HOLD_S=5          # a new version has to stay up so long before it is confirmed
 KEEP_FREE_MB=600  # a venv, its wheels while they are unpacked, and some air
 
@@ -54,13 +56,15 @@ main() {
     -h | --help | '') sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$HERE/install.sh" && exit 0 ;;
     *) die 2 "unknown command '$verb'; one of install, rollback, status, uninstall" ;;
   esac
+  if [ "$verb" = status ]; then # only reads
+    status
+    return
+  fi
   [ "$(id -u)" = 0 ] || die 2 "needs root: sudo $0 $verb"
   mkdir -p "$ROOT"
-  if [ "$verb" != status ]; then # two at once would undo each other
-    exec 9>"$ROOT/.lock"
-    # A fallback that has just brought a version back may still be tidying up.
-    flock -w 60 9 || die 75 "another install has been running for a minute; try again when it is done"
-  fi
+  exec 9>"$ROOT/.lock" # two at once would undo each other
+  # A fallback that has just brought a version back may still be tidying up.
+  flock -w 60 9 || die 75 "another install has been running for a minute; try again when it is done"
   case $verb in
     install | upgrade) put_on ;;
     *) "$verb" ;;
@@ -316,17 +320,20 @@ confirm() { rm -f "$ROOT/unconfirmed"; }
 
 # Units are links into the version in use: they change with it.
 link_units() {
-  local unit
-  mkdir -p "$UNITS/spanhawk-doctor.service.d" /usr/local/bin /usr/local/sbin
+  local unit doctor=$UNITS/spanhawk-doctor.service.d
+  mkdir -p "$doctor" "$LOCAL"/{bin,sbin,lib/systemd/system}
   for unit in spanhawk.service spanhawk-doctor.service spanhawk-fallback.service spanhawk-prune.service \
     spanhawk-prune.timer; do
     ln -sfn "$ROOT/current/systemd/$unit" "$UNITS/$unit"
   done
-  # A drop-in is read like a unit: the daemon's walls, then what differs.
-  ln -sfn "$ROOT/current/systemd/spanhawk.service" "$UNITS/spanhawk-doctor.service.d/10-as-the-daemon.conf"
-  ln -sfn "$ROOT/current/systemd/spanhawk-doctor.conf" "$UNITS/spanhawk-doctor.service.d/20-doctor.conf"
-  ln -sfn "$ROOT/current/venv/bin/spanhawk" /usr/local/bin/spanhawk
-  ln -sfn "$ROOT/current/systemd/install.sh" /usr/local/sbin/spanhawk-install
+  # A drop-in is read like a unit, in the order of the names, whatever folder they are in: the daemon's walls, what
+  # its owner changed in them (systemctl edit spanhawk), then what differs. The folder itself is linked, so that a later
+  # change is followed too.
+  ln -sfn "$ROOT/current/systemd/spanhawk.service" "$doctor/0-as-the-daemon.conf"
+  ln -sfn "$UNITS/spanhawk.service.d" "$LOCAL/lib/systemd/system/spanhawk-doctor.service.d"
+  ln -sfn "$ROOT/current/systemd/spanhawk-doctor.conf" "$doctor/zzz-doctor.conf"
+  ln -sfn "$ROOT/current/venv/bin/spanhawk" "$LOCAL/bin/spanhawk"
+  ln -sfn "$ROOT/current/systemd/install.sh" "$LOCAL/sbin/spanhawk-install"
   older_systemd
   systemctl enable --quiet --no-reload spanhawk.service spanhawk-prune.timer
   live || return 0
@@ -336,16 +343,18 @@ link_units() {
 
 # Before 250 systemd takes credentials one by one only, not a folder.
 older_systemd() {
-  local drop_in=$UNITS/spanhawk.service.d/10-credentials.conf file
+  local unit file
   [ "$(systemctl --version | awk 'NR == 1 {print int($2)}')" -lt 250 ] || return 0
-  mkdir -p "${drop_in%/*}"
-  {
-    echo "# Written by spanhawk-install: this systemd takes credentials one by one. Run it again after adding one."
-    printf '[Service]\nLoadCredential=\n'
-    for file in "$ETC"/credentials/*; do
-      [ ! -e "$file" ] || echo "LoadCredential=${file##*/}:$file"
-    done
-  } >"$drop_in"
+  for unit in $WITH_CREDENTIALS; do
+    mkdir -p "$UNITS/$unit.service.d"
+    {
+      echo "# Written by spanhawk-install: this systemd takes credentials one by one. Run it again after adding one."
+      printf '[Service]\nLoadCredential=\n'
+      for file in "$ETC"/credentials/*; do
+        [ ! -e "$file" ] || echo "LoadCredential=${file##*/}:$file"
+      done
+    } >"$UNITS/$unit.service.d/10-credentials.conf"
+  done
 }
 
 # Type=notify: it returns when the daemon says READY, ends, or has taken the unit's TimeoutStartSec.
@@ -416,6 +425,7 @@ fallback() {
 
 status() {
   local path name
+  [ -e "$ROOT/current" ] || say "not installed"
   for path in "$ROOT"/versions/*/; do
     [ -d "$path" ] || continue
     name=$(basename "$path")
@@ -432,11 +442,14 @@ uninstall() {
   systemctl stop spanhawk-prune.timer spanhawk.service 2>/dev/null || true
   systemctl disable --quiet spanhawk-prune.timer spanhawk.service 2>/dev/null || true
   rm -f "$UNITS"/spanhawk.service "$UNITS"/spanhawk-{doctor,fallback,prune}.service "$UNITS"/spanhawk-prune.timer
-  rm -rf "$UNITS/spanhawk-doctor.service.d" "$UNITS/spanhawk.service.d/10-credentials.conf"
-  rm -f /usr/local/bin/spanhawk /usr/local/sbin/spanhawk-install /etc/sysusers.d/spanhawk.conf \
-    /etc/udev/rules.d/60-spanhawk.rules /etc/systemd/journald.conf.d/spanhawk.conf
-  # What its owner added there stays.
-  [ ! -d "$UNITS/spanhawk.service.d" ] || rmdir --ignore-fail-on-non-empty "$UNITS/spanhawk.service.d"
+  rm -rf "$UNITS/spanhawk-doctor.service.d" "$LOCAL/lib/systemd/system/spanhawk-doctor.service.d"
+  rm -f "$LOCAL/bin/spanhawk" "$LOCAL/sbin/spanhawk-install"
+  rm -f /etc/sysusers.d/spanhawk.conf /etc/udev/rules.d/60-spanhawk.rules /etc/systemd/journald.conf.d/spanhawk.conf
+  local unit
+  for unit in $WITH_CREDENTIALS; do # what its owner added there stays
+    rm -f "$UNITS/$unit.service.d/10-credentials.conf"
+    [ ! -d "$UNITS/$unit.service.d" ] || rmdir --ignore-fail-on-non-empty "$UNITS/$unit.service.d"
+  done
   ! live || systemctl daemon-reload
   rm -rf "$ROOT"
   say "taken off; $ETC (configuration) and /var/lib/spanhawk (flights) stay, delete them yourself if you mean it"
