@@ -56,8 +56,8 @@ def add(commands: Any) -> None:
     sites.add_argument("--recipe", type=Path, required=True)
     sites.add_argument("--data", type=Path, required=True, help="folder that image folders are relative to")
     sites.add_argument("--own", action="store_true",
-                       help="only what the card says: the model's threshold and its rule of reporting (without one, the "
-                       "default limit)")  # fmt: skip
+                       help="only what the card says: the model's threshold and its rule of reporting (without one, "
+                       "the default limit)")  # fmt: skip
     sites.add_argument("--thresholds", type=THRESHOLD, nargs="+", default=list(THRESHOLDS))
     sites.add_argument("--px", type=number(0), nargs="+", default=list(LIMITS_PX), metavar="LIMIT")
     sites.add_argument("--most", type=whole(1), help="at most about this many pictures of each source")
