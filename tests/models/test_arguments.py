@@ -12,6 +12,7 @@ import pytest
 from convert import cli as convert
 from models import cli as models
 from models.arguments import number, whole
+from tests.models.sets import ROOT
 
 SITES = ["sites", "b", "--recipe", "r", "--data", "d"]
 RULE = ["report-rule", "b", "--recipe", "r", "--data", "d"]
@@ -70,7 +71,8 @@ def test_bounds_belong_to_what_is_allowed_unless_they_are_to_be_exceeded():
 
 def test_a_folder_that_cannot_be_made_ends_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
-    assert models.main(["render", str(tmp_path / "file" / "x")]) == 2
+    recipe = str(ROOT / "models" / "configs" / "rule-open.toml")
+    assert models.main(["gpu-pack", recipe, "--data", str(tmp_path), "--out", str(tmp_path / "file" / "x")]) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"error: {tmp_path / 'file' / 'x'}")
     assert said.endswith(": Not a directory\n")
