@@ -6,6 +6,7 @@ many), and the canvas has at most PIXELS pixels, whatever was flown over.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -102,18 +103,15 @@ class Mosaic:
     def draw(
         self, cracks: Sequence[Mapping[str, Any]], coverage: Mapping[str, Any], bends: Sequence[Bend] = ()
     ) -> Picture | None:
-        """BGR picture of the charts with most coverage, one below the other; None where no frame was laid down.
+        """BGR picture of the charts with most frames, one below the other; None where no frame was laid down.
 
         ``bends``: how the end of the flight straightened the charts (``Inventory.bends``).
         """
         for bend in bends:
             self.bend(bend)
-        areas: dict[int, float] = {}
-        for feature in coverage["features"]:
-            chart = feature["properties"]["chart"]
-            areas[chart["number"]] = areas.get(chart["number"], 0.0) + chart["area"]
-        kept = {view.chart for view in self._views}
-        chosen = [chart for chart in sorted(areas, key=lambda one: -areas[one]) if chart in kept]
+        covered = {feature["properties"]["chart"]["number"] for feature in coverage["features"]}
+        views = Counter(view.chart for view in self._views)  # areas in metres and in pixels cannot be compared
+        chosen = [chart for chart, _ in views.most_common() if chart in covered]
         drawn = [self._chart(chart, cracks, coverage) for chart in chosen[:_CHARTS]]
         if not drawn:
             return None
