@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.cracks.plausible import SURE_LENGTH_PX, ReportOptions, sift, traced
+from edge.frames import stills
 from edge.masks import ReportRule, preprocess
 from models import DataError
 from models.data import read_example, read_mask
@@ -107,7 +108,9 @@ def held_tiles(recipe: Recipe, root: Path, most: int | None = None) -> Iterable[
             rgb, mask = read_example(example)
             known = np.ones(mask.shape, np.bool_)
             if source.wide is not None and example.mask is not None:
-                known = (read_mask(root / source.wide / example.mask.name, mask.shape) == 0) | (mask > 0)
+                turned = stills.inspect(example.image).exif.orientation
+                band = read_mask(root / source.wide / example.mask.name, mask.shape, turned=turned)
+                known = (band == 0) | (mask > 0)
             yield Tile(
                 site=source.name, photo=names[at], part=PARTS[at % 2], clean=source.clean, image=example.image, rgb=rgb,
                 truth=mask > 0, known=known,

@@ -23,7 +23,7 @@ from edge.surface.place import OBLIQUE, View
 
 PROBABILITY = 0.9
 """A crack of the stated width is found with this probability."""
-INTERCEPT, WIDTH, BLUR, LIGHT, LIGHT_OFFSET = 3.08, 3.32, -0.95, 0.56, 0.003
+INTERCEPT, WIDTH, BLUR, LIGHT, LIGHT_OFFSET = 2.99, 3.14, -1.3, 0.58, 0.003
 _LEAST_BLUR_PX = 0.5
 DARK_LIGHT = 0.02
 """Below this light (code 39 of sRGB) the model's promise does not hold on the bridges of the fit."""
