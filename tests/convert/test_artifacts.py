@@ -71,7 +71,6 @@ def test_another_of_the_same_name_takes_its_place_and_leaves_no_file(bundle: Pat
         ("npu", ["--golden", "{folder}/golden.npz"], "has a file golden.npz already"),
         ("npu", ["--facts", "{folder}/list.json"], "a JSON object"),
         ("npu", ["--facts", "{folder}/half.json"], "is not JSON"),
-        ("npu", ["--tolerance-lsb", "-1"], "tolerance_lsb"),
     ],
 )
 def test_what_would_not_fly_is_refused_and_nothing_is_changed(
@@ -92,6 +91,16 @@ def test_what_would_not_fly_is_refused_and_nothing_is_changed(
     (sentence,) = capsys.readouterr().err.splitlines()
     assert any(word in sentence for word in words.split("|")), sentence
     assert f"{tmp_path}/.pixel" not in sentence, "the folder in which a bundle is made is gone"
+    assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
+
+
+def test_a_tolerance_below_zero_is_refused_before_anything_is_read(
+    bundle: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path.name: path.read_bytes() for path in bundle.iterdir()}
+    with pytest.raises(SystemExit, match="2"):
+        main(["add", str(bundle), "npu", str(model), "--tolerance-lsb", "-1"])
+    assert "--tolerance-lsb: got '-1'" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
 
 
