@@ -21,12 +21,10 @@ Points = npt.NDArray[np.float64]
 
 SHIFT_M = 0.02
 """A crack whose place shifted by less since it was told is not told again for that."""
-CORRELATED = 0.5
-"""Views of one crack share the lens, the light and the network: together they are never better than this much of the
-best one's standard uncertainty, both as shares of the width."""
 ONE_SIDED = 1.645
 """A normal value lies below its mean plus so many standard uncertainties in 19 of 20 cases."""
-
+UNIFORM_SIGMA = 1 / math.sqrt(12)
+"""Standard deviation of what may be anything between 0 and 1, whose mean is a half."""
 SCALE_SHARE = 0.1
 """A view whose scale is as unsure as this, as a share, counts half of one whose scale is known."""
 
@@ -45,17 +43,18 @@ class Widths:
     """Sum of the weights, ..."""
     total: float = 0.0
     """... of that times the width, ..."""
-    square: float = 0.0
-    """... and of its square times the whole variance: the variance of the weighted mean is this over ``weight``
-    squared, if the width were the same everywhere."""
+    doubt: float = 0.0
+    """... and of that times the standard uncertainty."""
     spread: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Sum of the weights' squares, times the width, times its square: how far views lie from each other."""
-    best_share: float = math.inf
-    """Least standard uncertainty of a view, as a share of its width."""
+    upper_weight: float = 0.0
+    """Sum of length over the area of a pixel on the surface, of views that measured, ..."""
+    upper_total: float = 0.0
+    """... and of that times the width's upper end."""
     bound_weight: float = 0.0
-    """Sum of length over the area of a pixel on the surface, of all views, ..."""
+    """The same of views that gave an upper bound, ..."""
     bound_total: float = 0.0
-    """... and of that times the bound; of a view that measured, times the width's own upper end."""
+    """... and of that times the bound."""
     stated_px: float = 0.0
     """Length that views measured the width of, pixels of the views, all added up."""
     bounded_px: float = 0.0
@@ -73,50 +72,64 @@ class Widths:
         scale = math.sqrt(max(0.0, sigma**2 - read**2)) / max(value, 1e-6)
         weight = length_px / read**2 / (1 + (scale / SCALE_SHARE) ** 2)
         self.weight, self.total = self.weight + weight, self.total + weight * value
-        self.square += (weight * sigma) ** 2
+        self.doubt += weight * sigma
         self.spread = _sum(self.spread, (weight**2, weight**2 * value, (weight * value) ** 2))
-        self.best_share = min(self.best_share, sigma / max(value, 1e-6))
-        self._limit(value + ONE_SIDED * sigma, length_px, per_px)
+        extent = length_px / per_px**2
+        self.upper_weight, self.upper_total = (
+            self.upper_weight + extent, self.upper_total + extent * (value + ONE_SIDED * sigma),
+        )  # fmt: skip
         self.stated_px += length_px
 
     def bound(self, value: float, length_px: float, per_px: float = 1.0) -> None:
         """One view's upper bound."""
-        self._limit(value, length_px, per_px)
+        extent = length_px / per_px**2
+        self.bound_weight, self.bound_total = self.bound_weight + extent, self.bound_total + extent * value
         self.bounded_px += length_px
-
-    def _limit(self, value: float, length_px: float, per_px: float) -> None:
-        weight = length_px / per_px**2
-        self.bound_weight, self.bound_total = self.bound_weight + weight, self.bound_total + weight * value
 
     def take(self, other: Widths) -> None:
         """Add what the views of another line said, that proved to be a part of this crack."""
-        for name in ("weight", "total", "square", "bound_weight", "bound_total", "stated_px", "bounded_px"):
+        for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.spread = _sum(self.spread, other.spread)
-        self.best_share = min(self.best_share, other.best_share)
 
     @property
     def mean(self) -> tuple[float, float] | None:
         """Value and standard uncertainty; None where no view measured one, or where most of what was seen of the crack
         was too narrow to be measured: then the bound is what is known.
 
-        The uncertainty is the largest of three: what the views state together; what they lie apart from each other,
-        because a crack is not as wide everywhere; and CORRELATED.
+        Views of one crack share the lens, the light, the network and what the crack looks like, so that all of them
+        together are no surer than they are on average; what they lie apart from each other, because a crack is not as
+        wide everywhere, comes on top. Stretches that were only bounded are narrower than those that were measured: left
+        out they would make every crack too wide. They count as anything between nothing and their bound.
         """
         if not self.weight or self.bounded_px > self.stated_px:
             return None
         mean, (ones, values, squares) = self.total / self.weight, self.spread
         apart = max(0.0, squares - 2 * mean * values + mean**2 * ones)
-        return mean, max(math.sqrt(max(self.square, apart)) / self.weight, CORRELATED * self.best_share * mean)
+        sigma = math.hypot(math.sqrt(apart), self.doubt) / self.weight
+        if not self.bound_weight:
+            return mean, sigma
+        share = self.bound_weight / (self.bound_weight + self.upper_weight)
+        bound = self.bound_total / self.bound_weight
+        sigma = math.hypot((1 - share) * sigma, share * UNIFORM_SIGMA * bound)
+        return (1 - share) * mean + share * bound / 2, sigma
 
     @property
     def at_most(self) -> float | None:
         """Upper bound of the mean width; None where no view gave one.
 
-        The mean of the views' bounds: the least of them would be that of the part or the view that happens to have the
-        lowest, and of 20 bounds that each hold in 19 of 20 cases the least holds in one of three.
+        The mean of the views' bounds, and of the upper ends of what was measured. The least of them would be that of
+        the part or the view that happens to have the lowest: of 20 that each hold in 19 of 20 cases it holds in one of
+        three.
         """
-        return self.bound_total / self.bound_weight if self.bounded_px else None
+        if not self.bounded_px:
+            return None
+        return (self.bound_total + self.upper_total) / (self.bound_weight + self.upper_weight)
+
+
+_SUMS = (
+    "weight", "total", "doubt", "upper_weight", "upper_total", "bound_weight", "bound_total", "stated_px", "bounded_px",
+)  # fmt: skip
 
 
 def _sum(a: tuple[float, float, float], b: tuple[float, float, float]) -> tuple[float, float, float]:

@@ -29,7 +29,7 @@ from edge.surface.lines import Line
 from edge.surface.record import Entry, Told, Widths
 from edge.surface.rims import is_rim
 
-VERSION = 5
+VERSION = 6
 KEYFRAMES = 4
 NUMBERS_MARGIN = 1000
 """So many numbers are passed over: lines that began after the writing had them."""
@@ -134,9 +134,10 @@ def _entry(entry: Entry) -> dict[str, Any]:
             [
                 one.weight,
                 one.total,
-                one.square,
+                one.doubt,
                 one.spread,
-                min(one.best_share, 1e9),
+                one.upper_weight,
+                one.upper_total,
                 one.bound_weight,
                 one.bound_total,
                 one.stated_px,
@@ -150,9 +151,9 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 
 def _from_widths(values: list[Any]) -> Widths:
-    weight, total, square, spread, *rest = values
+    weight, total, doubt, spread, *rest = values
     first, second, third = spread
-    return Widths(weight, total, square, (first, second, third), *rest)
+    return Widths(weight, total, doubt, (first, second, third), *rest)
 
 
 def _from_entry(one: dict[str, Any]) -> Entry:

@@ -105,7 +105,7 @@ def test_few_messages_for_a_crack_and_revisions_that_rise_by_one(concrete: np.nd
     assert len(revisions) <= 9
 
 
-def test_widths_of_many_views_are_weighed_and_never_much_surer_than_the_best_of_them(concrete: np.ndarray) -> None:
+def test_widths_of_many_views_are_weighed_and_no_surer_than_they_are_on_average(concrete: np.ndarray) -> None:
     inventory = Inventory()
     line = zigzag((300, 150), (0, 1), 45, seed=6)
     for number, (width, sigma) in enumerate([(1.0, 0.1), (1.2, 0.2), (0.9, 0.1), (5.0, 10.0)]):
@@ -119,7 +119,7 @@ def test_widths_of_many_views_are_weighed_and_never_much_surer_than_the_best_of_
     assert only.width_mm[0] == pytest.approx(1.0, abs=0.05), (
         "the view that says 5 mm, and does not know, does not count"
     )
-    assert 0.05 * (1 - 1e-9) <= only.width_mm[1] <= 0.1
+    assert 0.1 <= only.width_mm[1] <= 0.2
 
 
 def test_without_any_pose_nothing_has_a_place(concrete: np.ndarray) -> None:
