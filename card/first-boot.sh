@@ -4,7 +4,7 @@
 #   first-boot.sh install   by that service: install spanhawk from this folder, without a network
 #
 # Everything here can be cut off at any moment and run again. What happened is told on the console, in the journal, by
-# `spanhawk-install status`, and in spanhawk-first-boot.txt on the boot partition, which a laptop shows.
+# `sudo spanhawk-install status`, and in spanhawk-first-boot.txt on the boot partition, which a laptop shows.
 # Exit codes: 0 done, 2 usage, 75 failed and tried again, 78 the card has to be made again.
 set -u
 HERE=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)

@@ -27,7 +27,7 @@ def of_coco(segmentation: Any) -> Bool:
     try:
         height, width = (int(side) for side in segmentation["size"])
         counts = segmentation["counts"]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, OverflowError) as error:
         raise ValueError("no size and counts") from error
     runs = _uncompressed(counts) if isinstance(counts, str) else counts
     return np.ascontiguousarray(_filled(runs, width, height).T)

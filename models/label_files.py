@@ -98,7 +98,8 @@ def _coco(path: Path, complaints: Complaints) -> LabelSet:
         by_image: dict[Any, list[Any]] = {}
         for one in annotations:
             by_image.setdefault(one["image_id"], []).append(one)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        hash(tuple(one.get("id") for one in images))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path}: not COCO annotations ({type(error).__name__}); export them again.") from error
 
     def pictures() -> Iterator[Labelled]:
@@ -119,7 +120,7 @@ def _coco_shapes(one: Any, kinds: dict[Any, str]) -> Iterator[Shape]:
         yield Unread(None, "a shape is of no category")
     elif isinstance(said, dict):
         try:
-            yield Brushed(kind, 0, 0, brushes.of_coco(said))
+            yield Brushed(kind, 0, 0, brushes.of_coco(said), whole=True)
         except ValueError:
             yield Unread(kind, "a run-length mask cannot be read")
     elif not isinstance(said, list) or not said:
@@ -193,7 +194,7 @@ def _points(listed: Any) -> npt.NDArray[np.float64] | None:
 def _size(width: Any, height: Any) -> tuple[int, int] | None:
     try:
         return int(width), int(height)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -35,6 +35,8 @@ class Brushed:
     """Where the rectangle of `mask` lies in the picture."""
     mask: npt.NDArray[np.bool_]
     """(height, width)."""
+    whole: bool = False
+    """The mask is of the whole picture: one of another size was made on another picture."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,11 +38,18 @@ def take(source: Path, out: Path, classes: Sequence[str], line_px: float, *, ove
     kept: list[Path] = []
     kinds: dict[str, None] = dict.fromkeys(classes)
     negatives = 0
+    taken: dict[str, Path] = {}
     with whole_set(out):
         for one in found.pictures:
             masks = _masks(one, classes, line_px, complaints)
             if masks is None:
                 continue
+            other = taken.setdefault(one.image.stem, one.image)
+            if other is not one.image:  # also where both name the same file: which of the two would be right?
+                raise DataError(
+                    f"{source}: two entries of the labels are of {other.name} and {one.image.name}; masks go by the "
+                    "name without its ending: give each picture a name of its own, and one entry."
+                )
             if not masks:
                 copy(one.image, out / "negatives")
                 negatives += 1
@@ -131,7 +138,7 @@ def _draw(masks: dict[str, UInt8], shape: Drawn | Brushed | Unread, size: tuple[
         return ""
     top, left, (high, wide) = shape.top_px, shape.left_px, shape.mask.shape
     part = mask[top : top + high, left : left + wide]
-    if min(top, left) < 0 or part.shape != shape.mask.shape:
+    if min(top, left) < 0 or part.shape != shape.mask.shape or (shape.whole and part.shape != size):
         return "a brushed mask does not fit into it"
     part[shape.mask] = 255
     return ""

@@ -3,7 +3,7 @@
 #
 #   sudo ./systemd/install.sh install     from a checkout: the version of this checkout (an upgrade too)
 #   sudo spanhawk-install rollback        back to the version before
-#   spanhawk-install status               which versions are there, and how the daemon does
+#   sudo spanhawk-install status          which versions are there, and how the daemon does
 #   sudo spanhawk-install uninstall       take it off; flights and configuration stay
 #
 # Options of install: --wheel FILE (rather than building one), --wheelhouse DIR (no network: take every wheel from

@@ -80,4 +80,4 @@ def _refuse(arguments: argparse.Namespace, action: str, *names: str) -> None:
     """Options of the station that stand before an action and mean nothing to it. Raises UsageError."""
     for name in names:
         if getattr(arguments, name, None) is not None:
-            raise UsageError(f"--{name}: spanhawk ground {action} has no such option; leave it away")
+            raise UsageError(f"--{name}: spanhawk ground {action} has no such option; leave it out")

@@ -142,7 +142,7 @@ class Import:
                 lacking.discard(sha256)
                 new += 1
         told = f", {count(new, 'new picture')}" if new else ""
-        return told + (f", {count(len(lacking), 'picture')} of its cracks not there" if lacking else "")
+        return told + (f", missing: {count(len(lacking), 'picture')} that its cracks name" if lacking else "")
 
     def _write(self, batch: Batch) -> None:
         self._named |= {row.best_sha256 for row in batch.cracks if row.best_sha256 is not None}

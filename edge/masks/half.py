@@ -2,7 +2,7 @@
 
 A crack that motion smears is at half size as sharp as the network's training had it. Only frames whose measured blur is
 ``BLURRED_PX`` or more are looked at again; all others keep their mask. What was measured before these numbers were
-chosen stands in docs/accuracy.md. The same frame always gets the same mask.
+chosen stands in docs/experiments.md. The same frame always gets the same mask.
 """
 
 from __future__ import annotations

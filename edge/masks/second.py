@@ -5,7 +5,7 @@ three are one. So the frame is laid out in windows that fill the network's input
 those with most pixels in doubt are looked at, as many as the budget has. What the first look called damage stays so,
 for its edges are drawn at native scale, and both say how sure it is (``SURER``); what it did not becomes damage where
 the mean of both logits says so. Nothing depends on the time that it takes: the same frame always gets the same mask.
-What was measured before these numbers were chosen stands in docs/accuracy.md.
+What was measured before these numbers were chosen stands in docs/experiments.md.
 """
 
 from __future__ import annotations

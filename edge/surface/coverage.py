@@ -2,7 +2,7 @@
 
 A chart is the flat map that registration lays the frames on (`registration`). Its units are metres along and up the
 surface where poses are known, else pixels of its first frame. When there are too many tiles (`grid`), glimpses are left
-out, the oldest first, and then cells grow.
+out, those of fewest frames first, then cells grow, and if that does not suffice the charts of fewest frames go.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_TILES = 2048
 """All charts together: 8 MiB."""
 GLIMPSE = 4
 """A chart of so many frames, at most, is left out where there is no room for another one: over water each frame begins
-one. A chart of more frames keeps its place and, if need be, gets larger cells."""
+one. A chart of more frames gets larger cells first."""
 MOST_GROWN = 3
 """So often a chart's cells are doubled to save memory: a cell is a sixth of the first frame's width then."""
 MAX_CORNERS = 20_000
@@ -172,7 +172,11 @@ class Coverage:
         best = max(able, key=lambda chart: able[chart], default=None)
         if best is None or not able[best]:
             return False
-        self._grids[best] = self._grids[best].coarser()
+        grown = self._grids[best].coarser()
+        if grown.tiles:
+            self._grids[best] = grown
+        else:  # small areas far from each other: nothing is left of them in larger cells
+            self.left_out += self._grids.pop(best).frames
         return True
 
 

@@ -152,6 +152,8 @@ class Grid:
         Cells are a little larger then, so that none is left empty between two.
         """
         pieces = list(self.pieces())
+        if not pieces:
+            return replace(self, tiles={})
         middle = np.concatenate([centres for centres, _ in pieces]).mean(axis=0)
         steps = project(onto, np.array([middle, middle + np.array([self.cell, 0]), middle + np.array([0, self.cell])]))
         (a, b), (c, d) = steps[1] - steps[0], steps[2] - steps[0]

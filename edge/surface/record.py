@@ -48,16 +48,16 @@ class Widths:
     spread: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Sum of the weights' squares, times the width, times its square: how far views lie from each other."""
     upper_weight: float = 0.0
-    """Sum of length over the area of a pixel on the surface, of views that measured, ..."""
+    """Sum of pixels over the area of one on the surface, of views that measured, ..."""
     upper_total: float = 0.0
     """... and of that times the width's upper end."""
     bound_weight: float = 0.0
     """The same of views that gave an upper bound, ..."""
     bound_total: float = 0.0
     """... and of that times the bound."""
-    stated_px: float = 0.0
-    """Length that views measured the width of, pixels of the views, all added up."""
-    bounded_px: float = 0.0
+    stated: float = 0.0
+    """Length on the surface that views measured the width of, all added up, in the unit of the widths."""
+    bounded: float = 0.0
     """The same of views that gave an upper bound."""
 
     def add(
@@ -78,13 +78,13 @@ class Widths:
         self.upper_weight, self.upper_total = (
             self.upper_weight + extent, self.upper_total + extent * (value + ONE_SIDED * sigma),
         )  # fmt: skip
-        self.stated_px += length_px
+        self.stated += length_px * per_px
 
     def bound(self, value: float, length_px: float, per_px: float = 1.0) -> None:
         """One view's upper bound."""
         extent = length_px / per_px**2
         self.bound_weight, self.bound_total = self.bound_weight + extent, self.bound_total + extent * value
-        self.bounded_px += length_px
+        self.bounded += length_px * per_px
 
     def take(self, other: Widths) -> None:
         """Add what the views of another line said, that proved to be a part of this crack."""
@@ -102,15 +102,14 @@ class Widths:
         wide everywhere, comes on top. Stretches that were only bounded are narrower than those that were measured: left
         out they would make every crack too wide. They count as anything between nothing and their bound.
         """
-        if not self.weight or self.bounded_px > self.stated_px:
+        if not self.weight or self.bounded > self.stated:
             return None
         mean, (ones, values, squares) = self.total / self.weight, self.spread
         apart = max(0.0, squares - 2 * mean * values + mean**2 * ones)
         sigma = math.hypot(math.sqrt(apart), self.doubt) / self.weight
         if not self.bound_weight:
             return mean, sigma
-        share = self.bound_weight / (self.bound_weight + self.upper_weight)
-        bound = self.bound_total / self.bound_weight
+        share, bound = self.bounded / (self.bounded + self.stated), self.bound_total / self.bound_weight
         sigma = math.hypot((1 - share) * sigma, share * UNIFORM_SIGMA * bound)
         return (1 - share) * mean + share * bound / 2, sigma
 
@@ -118,17 +117,18 @@ class Widths:
     def at_most(self) -> float | None:
         """Upper bound of the mean width; None where no view gave one.
 
-        The mean of the views' bounds, and of the upper ends of what was measured. The least of them would be that of
-        the part or the view that happens to have the lowest: of 20 that each hold in 19 of 20 cases it holds in one of
-        three.
+        The mean of the views' bounds, near views first, and of the upper ends of what was measured, each for its length
+        on the surface. The least of them would be that of the part or the view that happens to have the lowest: of 20
+        that each hold in 19 of 20 cases it holds in one of three.
         """
-        if not self.bounded_px:
+        if not self.bound_weight:
             return None
-        return (self.bound_total + self.upper_total) / (self.bound_weight + self.upper_weight)
+        share, bound = self.bounded / (self.bounded + self.stated), self.bound_total / self.bound_weight
+        return share * bound + (1 - share) * self.upper_total / self.upper_weight if self.upper_weight else bound
 
 
 _SUMS = (
-    "weight", "total", "doubt", "upper_weight", "upper_total", "bound_weight", "bound_total", "stated_px", "bounded_px",
+    "weight", "total", "doubt", "upper_weight", "upper_total", "bound_weight", "bound_total", "stated", "bounded",
 )  # fmt: skip
 
 

@@ -140,8 +140,8 @@ def _entry(entry: Entry) -> dict[str, Any]:
                 one.upper_total,
                 one.bound_weight,
                 one.bound_total,
-                one.stated_px,
-                one.bounded_px,
+                one.stated,
+                one.bounded,
             ]
             for one in (entry.mm, entry.px)
         ],

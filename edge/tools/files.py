@@ -62,7 +62,7 @@ def check_folder(key: str, folder: Path) -> None:
 
 
 def _check_place(key: str, path: Path) -> None:
-    above = next(one for one in path.parents if _is_there(key, one))
+    above = next((one for one in path.parents if _is_there(key, one)), path)  # "." and "/" have no parent
     if not above.is_dir():
         raise ConfigError(f"{key}: {above} is not a folder, so {path} cannot be made; point it elsewhere")
 

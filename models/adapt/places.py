@@ -62,7 +62,14 @@ class Places:
 
         Raises DataError where it is of another one, TryAgainError where it cannot be made.
         """
-        files = sorted(path for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_file())
+        ours = {self.work.resolve(), self.out.resolve(), *(self.beside(ending).resolve() for ending in BESIDE)}
+        files = sorted(
+            path
+            for folder in folders
+            if folder.is_dir()
+            for path in folder.rglob("*")
+            if path.is_file() and ours.isdisjoint((path.resolve(), *path.resolve().parents))
+        )
         listed = [f"{path}\t{path.stat().st_size}\t{path.stat().st_mtime_ns}" for path in files]
         plan = [hashlib.sha256(weights.read_bytes()).hexdigest(), *options, *listed]
         mark = hashlib.sha256("\n".join(plan).encode()).hexdigest()

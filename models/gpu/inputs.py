@@ -54,6 +54,8 @@ def read_networks(recipe: Recipe, inputs: Inputs) -> Networks:
     run = recipe.run
     if run.reuse > 1 and not inputs.frozen:
         raise DataError("reuse is above 1: give --frozen, weights of a network that teaches from the start.")
+    if inputs.frozen and (inputs.elder is not None or inputs.imagenet is not None):
+        raise DataError("--frozen networks teach alone: leave --elder and --imagenet out.")
     torch.manual_seed(run.seed)
     teacher = Teacher(run.teacher)
     if inputs.imagenet is not None:

@@ -125,7 +125,7 @@ class Training:
                 self._journal.write(half=name, step=step, event="saved", crops=step * run.batch)
         self._save(prefix)
         self._journal.write(half=name, step=step, event="trained", crops=step * run.batch)
-        if first or run.unseen_share == 1:
+        if first:
             self._judge(name)
 
     def _step(self, progress: float, before: nn.Module | None) -> dict[str, Tensor]:

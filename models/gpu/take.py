@@ -63,6 +63,16 @@ def take(
     small = fast_unet(SIDE_PX, SIDE_PX, size=size, dtype="float16")
     small.set_weights(model.get_weights())
     record = _record(recipe, recipe_name, root, weights, chosen[0].kind, model, keras.version())
+    known = [
+        name
+        for name in record["held"]
+        if earlier.get(name, {"images": 0})["images"] > record["train"].get(name, {"images": 0})["images"]
+    ]
+    if known:
+        raise DataError(
+            f"{weights.name} is judged on held-out pictures of {', '.join(known)}, and by their records the weights in "
+            "--after learned from more than the rest of them: give the weights and records that did not (NAME-seen)."
+        )
     record["before"] = {
         name: facts
         for name, facts in earlier.items()

@@ -34,6 +34,20 @@ def test_a_file_beside_the_new_bundle_is_never_replaced(tmp_path, capsys, ending
     assert there.read_bytes() == b"of another bundle"
 
 
+def test_a_bundle_that_is_made_among_its_photos_can_be_gone_on_with(tmp_path):
+    folder, weights = tmp_path / "photos", tmp_path / "base"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"photo")
+    weights.write_bytes(b"weights")
+    for _ in range(2):  # the second time what the first one left lies among the photos
+        places = Places(folder / "mine")
+        places.begin(weights, [folder], ["15"])
+        (places.work / CHECKPOINT).touch()
+    (folder / "b.jpg").write_bytes(b"another")
+    with pytest.raises(DataError, match="another adaptation"):
+        Places(folder / "mine").begin(weights, [folder], ["15"])
+
+
 def test_the_page_of_a_refused_attempt_may_be_replaced(tmp_path):
     (tmp_path / "mine.html").write_text(f"<b>{page.REFUSED}</b>")
     Places(tmp_path / "mine").check_free()

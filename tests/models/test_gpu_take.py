@@ -84,3 +84,16 @@ def test_what_cannot_be_taken_is_told_by_its_own_sentence(
     assert take(run, weights, "wrong", *(word.format(run=run) for word in more)) == 2
     assert f"error: {sentence.format(run=run)}" in capsys.readouterr().err
     assert not list(run.glob("wrong*"))
+
+
+def test_weights_that_learned_of_the_held_out_pictures_are_not_recorded_as_judged_by_them(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert take(run, "small.npz", "all") == 0
+    (run / "held.toml").write_text(RECIPE + "hold = 0.5\n")
+    words = ["gpu-take", str(run / "held.toml"), str(run / "seen-small.npz"), "--data", str(run), "--out"]
+    assert main([*words, str(run / "seen")]) == 0
+    assert main([*words, str(run / "judged"), "--after", str(run / "seen.json")]) == 0
+    assert main([*words, str(run / "praised"), "--after", str(run / "all.json")]) == 2
+    assert "judged on held-out pictures of cracked" in capsys.readouterr().err
+    assert not list(run.glob("praised*"))

@@ -150,6 +150,12 @@ def test_a_picture_with_a_crack_that_cannot_be_drawn_is_left_out_and_counted(tmp
         ({"size": [HIGH, WIDE], "counts": [5, 9]}, 1, "a run-length mask cannot be read"),
         ({"size": [HIGH, WIDE], "counts": "oX"}, 1, "a run-length mask cannot be read"),
         ({"size": [WIDE, HIGH], "counts": [9, HIGH * WIDE - 9]}, 1, "a brushed mask does not fit into it"),
+        (
+            {"size": [HIGH - 20, WIDE - 20], "counts": [9, (HIGH - 20) * (WIDE - 20) - 9]},
+            1,
+            "a brushed mask does not fit into it",
+        ),
+        ({"size": [HIGH, float("inf")], "counts": [9]}, 1, "a run-length mask cannot be read"),
         ([[1, 1, 30, 1, 30, 30]], 7, "a shape is of no category"),
     ],
 )
@@ -174,6 +180,29 @@ def test_so_is_one_of_cvat(tmp_path, capsys, shape, reason):
     assert main(["import", str(tmp_path / "c"), "--out", str(tmp_path / "o")]) == 0
     assert f"1 pictures with crack, 1 without damage, 1 left out: {reason}" in capsys.readouterr().out
     assert taken(tmp_path / "o") == {"images": ["1"], "negatives": ["2"]}
+
+
+def test_two_entries_of_one_picture_are_refused(tmp_path, capsys):
+    """One says that it holds a crack, the other that it is sound: neither is to be believed."""
+    coco(tmp_path / "c", [[1, 1, 30, 1, 30, 30]], [[1, 1, 30, 1, 30, 30]])
+    path = tmp_path / "c/annotations.json"
+    document = json.loads(path.read_text())
+    document["images"][1]["file_name"], document["annotations"] = "elsewhere/0.png", document["annotations"][:1]
+    path.write_text(json.dumps(document))
+    assert main(["import", str(tmp_path / "c"), "--out", str(tmp_path / "o"), "--class", "crack"]) == 2
+    assert "two entries of the labels are of 0.png and 0.png" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("image", [{"id": [1]}, {"id": 0, "width": float("inf")}])
+def test_annotations_that_nobody_writes_end_in_one_sentence(tmp_path, capsys, image):
+    coco(tmp_path / "c", [[1, 1, 30, 1, 30, 30]])
+    path = tmp_path / "c/annotations.json"
+    document = json.loads(path.read_text())
+    document["images"][0] |= image
+    path.write_text(json.dumps(document))
+    code = main(["import", str(tmp_path / "c"), "--out", str(tmp_path / "o"), "--class", "crack"])
+    assert code == (2 if "width" not in image else 0)
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_a_class_that_no_label_names_is_refused_and_those_that_are_named_are_told(tmp_path, capsys):

@@ -90,6 +90,18 @@ def test_one_short_hairline_does_not_bound_the_wide_rest() -> None:
     assert half.at_most > 0.45, "90 px of 1 mm make a mean of 0.45 mm, were the rest as thin as nothing"
 
 
+def test_a_thin_part_that_was_seen_from_near_is_no_more_of_the_crack_than_it_is_long() -> None:
+    """150 mm of 1.2 mm from afar, 50 mm of 0.2 mm from half the distance, of which a bound of 0.45 mm is known."""
+    widths = Widths()
+    for _ in range(10):
+        widths.add(1.2, 0.08, 300.0, 0.05, 0.5)
+        widths.bound(0.45, 200.0, 0.25)
+    truth = (150 * 1.2 + 50 * 0.2) / 200
+    assert held(widths, truth)
+    assert widths.at_most is not None
+    assert truth <= widths.at_most < 1.2
+
+
 def test_views_from_near_count_more_than_those_from_far() -> None:
     widths = Widths()
     widths.bound(0.2, 400.0, 0.1)
@@ -125,5 +137,5 @@ def test_two_lines_that_prove_to_be_one_know_what_all_their_views_said() -> None
     parts[0].take(parts[1])
     assert parts[0].at_most == pytest.approx(whole.at_most)
     assert parts[0].mean == pytest.approx(whole.mean)
-    for name in ("weight", "total", "doubt", "spread", "upper_weight", "bound_weight", "stated_px", "bounded_px"):
+    for name in ("weight", "total", "doubt", "spread", "upper_weight", "bound_weight", "stated", "bounded"):
         assert getattr(parts[0], name) == pytest.approx(getattr(whole, name)), name

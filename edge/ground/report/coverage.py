@@ -126,7 +126,9 @@ def unseen(flight: Flight, wanted_mm: float) -> Unseen:
             f"A place counts as seen for cracks of a width that are found there {chance}; narrower ones may be there."
         )
     if left_out := flight.coverage_summary.get("left_out_frames"):
-        told.append(f"{count(left_out, 'picture')} could not be joined to the others: counted as not seen.")
+        told.append(
+            f"{count(left_out, 'picture')} were left out, because the flight has too many separate places: counted as not seen."
+        )
     bad = [one for one in found if one.rank > _best_enough(wanted_mm)]
     enough = f"well enough for cracks of {wanted_mm:g} mm"
     headline = "The surface outside the recorded patches was not seen"

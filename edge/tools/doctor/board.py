@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import tempfile
@@ -16,7 +17,7 @@ from edge.outbox import LetterState
 from edge.outbox.lock import InUseError
 from edge.support import board
 from edge.support.clock import EARLIEST_PLAUSIBLE_UTC, stopwatch_ns
-from edge.support.disk import free_bytes_for
+from edge.support.disk import advice, free_bytes_for
 from edge.support.errors import EXIT_CONFIG, EXIT_TRY_AGAIN
 from edge.tools.doctor import Bench, Result, fail, failed, not_applicable, ok, troubled, warn
 from edge.tools.files import check_folder
@@ -133,8 +134,10 @@ def flights(bench: Bench) -> Result:
     except OSError as error:
         return fail(
             f"{folder}: no flight can be recorded, {place} cannot be written ({error.strerror})",
-            "give it to the user spanhawk runs as, or name another folder in [flight] folder_dir",
-            EXIT_CONFIG,
+            "give it to the user spanhawk runs as, or name another folder in [flight] folder_dir"
+            if isinstance(error, PermissionError)
+            else advice(error),
+            EXIT_TRY_AGAIN if error.errno in (errno.ENOSPC, errno.EDQUOT) else EXIT_CONFIG,
         )
 
 

@@ -63,6 +63,19 @@ def test_an_earlier_replay_is_replaced_and_not_where_it_is_what_is_replayed(phot
     assert fly(out, tmp_path / "elsewhere") == 0
 
 
+@pytest.mark.parametrize("drawn", [False, True])
+def test_a_mask_that_was_drawn_by_hand_or_corrected_stays(photos: Path, tmp_path: Path, drawn: bool) -> None:
+    out = tmp_path / "found"
+    assert fly(photos, out, *(("--masks",) if drawn else ())) == 0
+    (out / "masks").mkdir(exist_ok=True)
+    mask = out / "masks" / ("a.png" if drawn else "mine.png")
+    mask.write_bytes(b"by hand")
+    assert fly(photos, out, "--masks") == 2
+    assert mask.read_bytes() == b"by hand"
+    mask.unlink()
+    assert fly(photos, out, "--masks") == 0
+
+
 @pytest.mark.parametrize("name", ["cracks.geojson", "summary.json", "mosaic.png", "detections.jsonl"])
 def test_somebody_elses_files_stay(photos: Path, tmp_path: Path, name: str) -> None:
     out = tmp_path / "found"
