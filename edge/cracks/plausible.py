@@ -15,8 +15,8 @@ A piece of 300 px or more that the rule of length reports is reported by every c
 seen whole in small pictures, and a long crack that turns back on itself is no letter.
 
 What is held back is counted by reason. Other signs were measured and are not here
-because they add little (docs/experiments.md): steps and valleys of the grey profile, a line that goes on beyond the ends,
-alignment with the edges of the picture, steady width.
+because they add little (docs/experiments.md): steps and valleys of the grey profile, a line that goes on beyond the
+ends, alignment with the edges of the picture, steady width.
 """
 
 from __future__ import annotations

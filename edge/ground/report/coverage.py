@@ -127,7 +127,8 @@ def unseen(flight: Flight, wanted_mm: float) -> Unseen:
         )
     if left_out := flight.coverage_summary.get("left_out_frames"):
         told.append(
-            f"{count(left_out, 'picture')} were left out, because the flight has too many separate places: counted as not seen."
+            f"{count(left_out, 'picture')} left out of this map, because the flight has too many separate places: "
+            "counted as not seen."
         )
     bad = [one for one in found if one.rank > _best_enough(wanted_mm)]
     enough = f"well enough for cracks of {wanted_mm:g} mm"
