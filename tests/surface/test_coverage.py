@@ -119,6 +119,22 @@ def test_more_separate_pictures_than_fit_are_counted_and_a_bridge_before_and_aft
     assert coverage.tiles <= 64
 
 
+def test_a_chart_of_which_larger_cells_leave_nothing_is_counted_as_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strips one cell wide, a tile apart: four cells of which one was seen make no cell of twice the size."""
+    monkeypatch.setattr(room, "MAX_TILES", 2)
+    coverage, strip = Coverage(), np.array([[0.0, 0], [30, 0], [30, 30], [0, 30]])
+    for number in range(8):
+        along = np.array([[1.0, 0, number * 64 * 1280 / 48 + 3], [0, 1, 3], [0, 0, 1]])
+        frame = Registered(1, along, "px", 1.0, 1.0, "measured", None, 1.0)
+        coverage.add(frame, (720, 1280), [strip], "0.2")
+        assert coverage.tiles <= 2
+    kept = sum(grid.frames for grid in coverage._grids.values())
+    assert kept + coverage.left_out == 8
+    metres = Registered(1, np.eye(3), "m", 0.001, 1.0, "measured", np.diag([0.001, 0.001, 1.0]), 1.0)
+    coverage.move(metres)
+    assert all(grid.tiles for grid in coverage._grids.values())
+
+
 def test_positions_that_jump_stay_bounded_and_what_does_not_fit_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "MAX_TILES", 64)
     coverage = Coverage()

@@ -127,3 +127,12 @@ def test_a_folder_without_pictures_is_refused(folder: Path, capsys: pytest.Captu
     (folder / "frames" / "a.png").rename(folder / "a.png")
     assert check(folder) == 78
     assert "no image in this folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("named", [".", "/"])
+def test_a_folder_without_a_parent_is_a_folder(folder: Path, capsys: pytest.CaptureFixture[str], named: str) -> None:
+    assert check(folder, snapshots="x") == 0
+    path = folder / "spanhawk.toml"
+    path.write_text(re.sub(r"snapshot_dir = .*", f'snapshot_dir = "{named}"', path.read_text()), encoding="utf-8")
+    assert main(["config", "check", str(path)]) == 0
+    assert "Traceback" not in capsys.readouterr().err
