@@ -65,10 +65,10 @@ class Verdict:
 
 def judge(flight: Flown, result: Flight, states: Sequence[str] = ("confirmed",)) -> Verdict:
     """Compare lines and truth, both resampled to a point every 2 mm of the wall."""
-    truth = [crack for crack in flight.truth if _seen(crack, result.seen_by).sum() * 2 >= 60]
-    points = np.concatenate([crack.path_mm[_seen(crack, result.seen_by)] for crack in truth])
-    owner = np.concatenate([np.full(int(_seen(crack, result.seen_by).sum()), i) for i, crack in enumerate(truth)])
-    width = np.concatenate([crack.width_mm[_seen(crack, result.seen_by)] for crack in truth])
+    truth = [crack for crack in flight.truth if seen(crack, result.seen_by).sum() * 2 >= 60]
+    points = np.concatenate([crack.path_mm[seen(crack, result.seen_by)] for crack in truth])
+    owner = np.concatenate([np.full(int(seen(crack, result.seen_by).sum()), i) for i, crack in enumerate(truth)])
+    width = np.concatenate([crack.width_mm[seen(crack, result.seen_by)] for crack in truth])
     family = [crack.parent or crack.id for crack in truth]
     holds: list[Counter[int]] = [Counter() for _ in truth]
     followed = np.zeros(len(points), np.bool_)
@@ -78,9 +78,9 @@ def judge(flight: Flown, result: Flight, states: Sequence[str] = ("confirmed",))
         if state.state not in states or not len(state.path_chart):
             continue
         confirmed += 1
-        line = _dense(through(result.to_wall[state.chart], state.path_chart), 2.0)
-        apart, nearest = _nearest(line, points)
-        back, at_line = _nearest(points, line)
+        line = dense(through(result.to_wall[state.chart], state.path_chart), 2.0)
+        apart, nearest = nearest_of(line, points)
+        back, at_line = nearest_of(points, line)
         # Beside a fork a trunk's line lies near the branch too: it holds of a crack what is nearest to that crack.
         holder = owner[nearest][at_line]
         followed |= back <= BUFFER_MM
@@ -120,7 +120,7 @@ def judge(flight: Flown, result: Flight, states: Sequence[str] = ("confirmed",))
     )  # fmt: skip
 
 
-def _seen(crack: SurfaceCrack, shots: Sequence[Shot]) -> npt.NDArray[np.bool_]:
+def seen(crack: SurfaceCrack, shots: Sequence[Shot]) -> npt.NDArray[np.bool_]:
     seen = np.zeros(len(crack.path_mm), np.bool_)
     for shot in shots:
         at = through(shot.to_frame, crack.path_mm)
@@ -128,7 +128,7 @@ def _seen(crack: SurfaceCrack, shots: Sequence[Shot]) -> npt.NDArray[np.bool_]:
     return seen
 
 
-def _nearest(points: Points, others: Points) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
+def nearest_of(points: Points, others: Points) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
     """Distance from each point to the nearest of the others, and which one that is."""
     apart = np.empty(len(points))
     which = np.empty(len(points), np.intp)
@@ -140,7 +140,7 @@ def _nearest(points: Points, others: Points) -> tuple[npt.NDArray[np.float64], n
     return apart, which
 
 
-def _dense(path: Points, step: float) -> Points:
+def dense(path: Points, step: float) -> Points:
     along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
     where = np.linspace(0, along[-1], max(2, round(along[-1] / step) + 1))
     return np.stack([np.interp(where, along, path[:, i]) for i in (0, 1)], axis=1)
@@ -182,11 +182,11 @@ def single_frames(flight: Flown, sure_length_px: float | None = None) -> tuple[i
         inside = thin[((at >= 12) & (at < np.array([1268, 708]))).all(axis=1)]
         shown += len(inside)
         told = shot.cracks[: shot.reported] if sure_length_px is None else _reported(shot, sure_length_px)
-        lines = [_dense(through(to_wall, crack.path_px.astype(np.float64)), 2.0) for crack in told]
+        lines = [dense(through(to_wall, crack.path_px.astype(np.float64)), 2.0) for crack in told]
         if lines and len(inside):
-            found += int((_nearest(inside, np.concatenate(lines))[0] <= NEAR_MM).sum())
+            found += int((nearest_of(inside, np.concatenate(lines))[0] <= NEAR_MM).sum())
         for line in lines:
-            if (_nearest(line, points)[0] <= NEAR_MM).mean() < ON_CRACK:
+            if (nearest_of(line, points)[0] <= NEAR_MM).mean() < ON_CRACK:
                 middle = line[len(line) // 2]
                 if not any(float(np.hypot(*(other - middle).T).min()) < 3 * NEAR_MM for other in false):
                     false.append(line)
