@@ -16,17 +16,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.cracks import Crack
+from edge.surface import CrackSize
 from edge.surface.forks import ROUNDS, straighten
 from edge.surface.homography import Matrix, project
 from edge.surface.joining import GAP_PX as WIDEST_PX
 from edge.surface.joining import doubled, fragments
-from edge.surface.lines import Line, Points, Widths, even_places, evenly, mark
+from edge.surface.lines import Line, Points, Readings, evenly, mark
 from edge.surface.merging import append, gaps
 from edge.surface.nearby import Nearby
 from edge.surface.overlay import SPACING_PX, Overlay, Shared, View
 from edge.surface.registration import Registered
 from edge.surface.straightening import Bend
 from edge.surface.votes import GAP_PX, JOIN_VOTES, Votes
+from edge.surface.widths import readings, rescaled
 
 REBASED_PX = 1280.0
 """Side of the cells in which lines are looked for, pixels of a frame, where no frame has said how large it is."""
@@ -61,10 +63,10 @@ class Matched:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Piece:
-    """A part of a centreline: points (N, 2) and widths (N,), chart units."""
+    """A part of a centreline: points (N, 2), chart units, and how wide the crack is there (N, 5)."""
 
     xy: Points
-    wide: Widths
+    read: Readings
 
 
 class CrackMap:
@@ -78,8 +80,17 @@ class CrackMap:
         self._votes = Votes()
         self._near: dict[int, Nearby] = {}
 
-    def add(self, cracks: Sequence[Crack], placed: Registered, shape: tuple[int, int]) -> Matched:
-        """Name the cracks of a frame of ``shape`` (H, W), and keep what it adds to the lines."""
+    def add(
+        self,
+        cracks: Sequence[Crack],
+        placed: Registered,
+        shape: tuple[int, int],
+        sizes: Sequence[CrackSize | None] | None = None,
+    ) -> Matched:
+        """Name the cracks of a frame of ``shape`` (H, W), and keep what it adds to the lines.
+
+        ``sizes``: one for each of ``cracks``; None: of no crack of this frame it is known.
+        """
         self._frames += 1
         view = View(placed, shape)
         known = [self.lines[number] for number in self._nearby(placed.chart, view).within(view.box)]
@@ -92,8 +103,8 @@ class CrackMap:
         for index, crack in enumerate(cracks):
             seen = evenly(crack.path_px, SPACING_PX)
             shared = overlay.match(seen)
-            wide = _widths(crack, len(seen)) * np.float32(placed.unit_per_px)
-            name = self._absorb(seen, wide, shared, view, begun, grown, index)
+            read = readings(crack, None if sizes is None else sizes[index], len(seen), placed.unit_per_px)
+            name = self._absorb(seen, read, shared, view, begun, grown, index)
             for run in shared:
                 length = len(run.samples) * SPACING_PX
                 covered[run.line.number] += round(length)
@@ -109,7 +120,7 @@ class CrackMap:
             if (visible := float(overlay.visible(line).sum()) * overlay.step_px(line)) > 0
         ]
         for (number, side), piece in grown.items():
-            self.lines[number].extend(side, piece.xy, wide=piece.wide)
+            self.lines[number].extend(side, piece.xy, read=piece.read)
         for line in known:
             if covered[line.number]:
                 line.tidy()
@@ -136,7 +147,7 @@ class CrackMap:
         for line in self.lines.values() if before is not None else ():
             if line.chart == chart:
                 line.xy = project(onto, line.xy)
-                line.step, line.wide = SPACING_PX * unit_per_px, line.wide * np.float32(unit_per_px)
+                line.step, line.read = SPACING_PX * unit_per_px, rescaled(line.read, unit_per_px)
                 line.tidy()
                 near.put(line.number, line.box)
 
@@ -189,7 +200,7 @@ class CrackMap:
     def _absorb(
         self,
         seen: Points,
-        wide: Widths,
+        read: Readings,
         shared: list[Shared],
         view: View,
         begun: list[tuple[int, float, int]],
@@ -200,13 +211,13 @@ class CrackMap:
         on_chart = project(view.placed.to_chart, seen)
         taken = np.zeros(len(seen), np.bool_)
         for run in shared:
-            run.line.see(run.nodes, on_chart[run.nearest], mark(self._frames, index), wide[run.nearest])
+            run.line.see(run.nodes, on_chart[run.nearest], mark(self._frames, index), read[run.nearest])
             taken[run.samples] = True
         self._votes.chain(shared)
         name = max(shared, key=lambda run: len(run.samples)).line.number if shared else None
         for first, last in gaps(taken):
             length = (last - first) * SPACING_PX
-            piece = _Piece(on_chart[first:last], wide[first:last])
+            piece = _Piece(on_chart[first:last], read[first:last])
             if _goes_on(shared, first, last, len(seen), piece, grown) or length < NEW_PX:
                 continue
             line = self._begin(piece, view, mark(self._frames, index))
@@ -220,7 +231,7 @@ class CrackMap:
         last = np.full(len(piece.xy), shown_by, np.int64)
         line = Line(
             self.next_number, view.placed.chart, step, piece.xy.copy(), ones, ones.copy(), ones.copy(), last,
-            piece.wide.copy(),
+            piece.read.copy(),
         )  # fmt: skip
         self.lines[line.number] = line
         self.next_number += 1
@@ -308,7 +319,7 @@ def _goes_on(
         if last == count and first > 0 and run.samples[-1] == first - 1:
             node, outward = int(run.node_of[-1]), piece
         elif first == 0 and run.samples[0] == last:
-            node, outward = int(run.node_of[0]), _Piece(piece.xy[::-1], piece.wide[::-1])
+            node, outward = int(run.node_of[0]), _Piece(piece.xy[::-1], piece.read[::-1])
         else:
             continue
         from_end = len(run.line.xy) - 1 - node
@@ -318,12 +329,6 @@ def _goes_on(
                 grown[end] = outward
             return True
     return False
-
-
-def _widths(crack: Crack, count: int) -> Widths:
-    """The widths of a crack at ``count`` even places, pixels: float32 (count,)."""
-    places = even_places(len(crack.width_px) - 1.0, count)
-    return np.interp(places, np.arange(len(crack.width_px)), crack.width_px).astype(np.float32)
 
 
 def _second(pair: tuple[float, int] | None) -> int | None:

@@ -21,7 +21,7 @@ from edge.surface.homography import frame_corners
 from edge.surface.identity import CrackMap, Sighting
 from edge.surface.judgement import State, first
 from edge.surface.place import View
-from edge.surface.record import CrackState, Entry, Told, gone, measure, state_of
+from edge.surface.record import CrackState, Entry, Told, gone, state_of
 from edge.surface.registration import VIEW_SHIFT, Registered, Registrar
 from edge.surface.rims import is_rim
 from edge.surface.straightening import Bend
@@ -122,6 +122,7 @@ class Inventory:
             for number, entry in self.entries.items():
                 if self.map.lines[number].chart == placed.chart:
                     entry.unit_per_px = placed.unit_per_px
+                    entry.scale.rescale(placed.unit_per_px)
         anchor = self.anchors.setdefault(placed.chart, Anchor())
         if points_m is not None:
             anchor.add(placed, corners, points_m)
@@ -135,7 +136,7 @@ class Inventory:
         self.frames += 1
         placed = look.placed or self.place(look.rgb, look.view)
         height, width = look.rgb.shape[:2]
-        matched = self.map.add(look.cracks, placed, (height, width))
+        matched = self.map.add(look.cracks, placed, (height, width), look.sizes)
         revisions = self._give_up(matched.given_up)
         clear = sharpness(look.rgb)
         for sighting in matched.sightings:
@@ -202,7 +203,8 @@ class Inventory:
         )
         if elsewhere and entry.best.frame_seq == look.frame_seq:
             self._elsewhere.discard(sighting.number)
-        measure(entry, crack, size)
+        if size is not None:
+            entry.scale.add(crack, size, placed.unit_per_px)
 
     def _trim(self) -> None:
         """Forget the marks that nobody was told of, but the newest: light and noise make some with every frame."""
@@ -273,8 +275,7 @@ class Inventory:
             kept.judgement.beyond = max(kept.judgement.beyond, entry.judgement.beyond)
             kept.first_seen = min(kept.first_seen, entry.first_seen)
             kept.best = max(kept.best, entry.best, key=lambda best: (best.evidence_sha256 is not None, best.quality))
-            kept.mm.take(entry.mm)
-            kept.px.take(entry.px)
+            kept.scale.take(entry.scale)
         return told
 
     def _due(self, in_sight: set[int]) -> list[CrackState]:

@@ -11,6 +11,12 @@ Points = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int32]
 Marks = npt.NDArray[np.int64]
 Widths = npt.NDArray[np.float32]
+Readings = npt.NDArray[np.float32]
+"""(N, 5) float32: how wide a crack is at N places, chart units; `widths` makes and reads them. Columns:
+the width that one view or the running mean of several has there, 0 where none is known; the sum of the views' weights;
+of that times the width; of that times its upper end; of that, where the width was measured and not only bounded."""
+READING = 5
+"""Columns of readings."""
 
 UNMARKED = -1
 _PER_FRAME = 1 << 16
@@ -49,15 +55,23 @@ class Line:
     """(M,): views in which one detection ran from the point to the next; the last one's is of no meaning."""
     last: Marks = field(default_factory=lambda: np.zeros(0, np.int64))
     """(M,): the detection that lay on the point last, as ``mark`` writes it; UNMARKED where none is known."""
-    wide: Widths = field(default_factory=lambda: np.zeros(0, np.float32))
-    """(M,): mean width of the detections that lay on the point, chart units; 0 where none is known. It tells a trunk
-    from its branch; what is told of a crack's width comes from `record`."""
+    read: Readings = field(default_factory=lambda: np.zeros((0, READING), np.float32))
+    """(M, 5): how wide the views have the crack at the point. It goes where the point goes: when a fork gives an arm to
+    another crack, the arm's widths go with it."""
 
     def __post_init__(self) -> None:
         if len(self.last) != len(self.xy):
             self.last = np.full(len(self.xy), UNMARKED, np.int64)
-        if len(self.wide) != len(self.xy):
-            self.wide = np.zeros(len(self.xy), np.float32)
+        if len(self.read) != len(self.xy):
+            self.read = np.zeros((len(self.xy), READING), np.float32)
+
+    @property
+    def wide(self) -> Widths:
+        """(M,): running mean of the widths of the detections that lay on the point, chart units; 0: none is known.
+
+        It tells a trunk from its branch.
+        """
+        return self.read[:, 0]
 
     @property
     def length(self) -> float:
@@ -70,10 +84,10 @@ class Line:
         low, high = self.xy.min(axis=0), self.xy.max(axis=0)
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
-    def see(self, nodes: npt.NDArray[np.intp], at: Points, mark: int = UNMARKED, wide: Widths | None = None) -> None:
+    def see(self, nodes: npt.NDArray[np.intp], at: Points, mark: int = UNMARKED, read: Readings | None = None) -> None:
         """Draw the points ``nodes`` towards where this view has them, ``at`` (len(nodes), 2) in chart units.
 
-        ``wide`` (len(nodes),): how wide this view has them, chart units; None: it does not say.
+        ``read`` (len(nodes), 5): how wide this view has them; None: it does not say.
         """
         self.hits[nodes] += 1
         self.last[nodes] = mark
@@ -85,19 +99,20 @@ class Line:
         self.passes += begins.cumsum(dtype=np.int32)
         weight = 1.0 / np.minimum(self.hits[nodes], SETTLED)
         self.xy[nodes] += (at - self.xy[nodes]) * weight[:, None]
-        if wide is not None:
-            before = self.wide[nodes]
-            self.wide[nodes] = np.where(before > 0, before + (wide - before) * weight, wide)
+        if read is not None:
+            before, wide = self.read[nodes, 0], read[:, 0]
+            self.read[nodes] += read
+            self.read[nodes, 0] = np.where(before > 0, before + (wide - before) * weight, wide)
 
-    def extend(self, side: int, xy: Points, last: Marks | None = None, wide: Widths | None = None) -> None:
+    def extend(self, side: int, xy: Points, last: Marks | None = None, read: Readings | None = None) -> None:
         """Add points (N, 2) beyond its start (``side`` 0, nearest to the start first) or beyond its end (1)."""
         if not len(xy):
             return
         ones = np.ones(len(xy), np.int32)
         last = np.full(len(xy), UNMARKED, np.int64) if last is None else last
         self.last = np.concatenate([last[::-1], self.last] if side == 0 else [self.last, last])
-        wide = np.zeros(len(xy), np.float32) if wide is None else wide
-        self.wide = np.concatenate([wide[::-1], self.wide] if side == 0 else [self.wide, wide])
+        read = np.zeros((len(xy), READING), np.float32) if read is None else read
+        self.read = np.concatenate([read[::-1], self.read] if side == 0 else [self.read, read])
         if side == 0:
             self.xy = np.concatenate([xy[::-1], self.xy])
             self.hits, self.looks = np.concatenate([ones, self.hits]), np.concatenate([ones, self.looks])
@@ -122,7 +137,7 @@ class Line:
         nearest = np.minimum(along.searchsorted(where), len(xy) - 1)
         self.xy = _between(where, along, xy)
         self.hits, self.looks, self.passes = self.hits[nearest], self.looks[nearest], self.passes[nearest]
-        self.last, self.wide = self.last[nearest], self.wide[nearest]
+        self.last, self.read = self.last[nearest], self.read[nearest]
 
     def broken(self) -> int | None:
         """Where the line is none: the point after which no detection goes on, though both sides were seen often.
@@ -152,13 +167,13 @@ class Line:
         return Line(
             number, self.chart, self.step, self.xy[which].copy(), self.hits[which].copy(),
             self.looks[which].copy(), self.passes[which].copy(), self.last[which].copy(),
-            self.wide[which].copy(),
+            self.read[which].copy(),
         )  # fmt: skip
 
     def take(self, other: Line) -> None:
         """Be where ``other`` is, under the own number."""
         self.xy, self.hits, self.looks, self.passes = other.xy, other.hits, other.looks, other.passes
-        self.last, self.wide = other.last, other.wide
+        self.last, self.read = other.last, other.read
 
     def append(self, other: Line, side: int, others: int) -> None:
         """Put all of ``other`` beyond the start (``side`` 0) or end (1), its own end ``others`` first."""
@@ -169,13 +184,13 @@ class Line:
         self.looks = np.concatenate([a.looks, b.looks])
         joint = np.array([min(a.hits[-1], b.hits[0])], np.int32)
         self.passes = np.concatenate([a.passes[:-1], joint, b.passes])
-        self.last, self.wide = np.concatenate([a.last, b.last]), np.concatenate([a.wide, b.wide])
+        self.last, self.read = np.concatenate([a.last, b.last]), np.concatenate([a.read, b.read])
 
     def reversed(self) -> Line:
         """The same line from its other end."""
         passes = np.concatenate([self.passes[:-1][::-1], self.passes[-1:]])
         turned = self.xy[::-1], self.hits[::-1], self.looks[::-1]
-        return Line(self.number, self.chart, self.step, *turned, passes, self.last[::-1], self.wide[::-1])
+        return Line(self.number, self.chart, self.step, *turned, passes, self.last[::-1], self.read[::-1])
 
 
 def mark(frame: int, place: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edge.surface.lines import UNMARKED, Line, directions, evenly
+from edge.surface.lines import READING, UNMARKED, Line, directions, evenly
 from edge.surface.overlay import SPACING_PX
 
 ALONG_COSINE = 0.8
@@ -27,7 +27,7 @@ def append(older: Line, younger: Line, gap_px: float) -> bool:
     _, side, other = min(ends)
     away = younger.xy if other == 0 else younger.xy[::-1]
     marks = younger.last if other == 0 else younger.last[::-1]
-    wide = younger.wide if other == 0 else younger.wide[::-1]
+    read = younger.read if other == 0 else younger.read[::-1]
     apart = np.hypot(*np.moveaxis(away[:, None] - older.xy[None], 2, 0))
     distance, nearest = apart.min(axis=1), apart.argmin(axis=1)
     # What runs along the older line is it once more, and would fold it back on itself; its ends' points run past it.
@@ -46,13 +46,13 @@ def append(older: Line, younger: Line, gap_px: float) -> bool:
         return left <= most  # it leaves the older line somewhere in the middle: nothing that belongs to its end
     if left - (last - first) > most:
         return False
-    marks, wide = marks[first:last], wide[first:last]
+    marks, read = marks[first:last], read[first:last]
     if far > 1.5 * older.step:  # a faint stretch between the two: a straight line over it
         bridge = evenly(np.array([end, piece[0]]), older.step)[1:-1]
         piece = np.concatenate([bridge, piece])
         marks = np.concatenate([np.full(len(bridge), UNMARKED), marks])
-        wide = np.concatenate([np.zeros(len(bridge), np.float32), wide])
-    older.extend(side, piece, marks, wide)
+        read = np.concatenate([np.zeros((len(bridge), READING), np.float32), read])
+    older.extend(side, piece, marks, read)
     older.tidy()
     return True
 

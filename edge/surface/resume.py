@@ -1,7 +1,7 @@
 """The cracks of a flight as bytes, so that a daemon that is started again goes on with the same names.
 
 One compressed archive of arrays and a JSON text; nothing in it is run. It holds lines, what is known of them, the axes
-and the newest keyframes, which the next frame is looked for in. Its size grows with the length of cracks, some 40 bytes
+and the newest keyframes, which the next frame is looked for in. Its size grows with the length of cracks, some 56 bytes
 a point, and with KEYFRAMES pictures of 58 kB, never with frames.
 
 What is written is some seconds old when it is read, so two things are moved on by a margin: numbers and revisions that
@@ -25,15 +25,17 @@ from edge.surface.anchor import Anchor, Axes
 from edge.surface.best import Best
 from edge.surface.inventory import Inventory
 from edge.surface.judgement import Judgement
-from edge.surface.lines import Line
-from edge.surface.record import Entry, Told, Widths
+from edge.surface.lines import READING, Line
+from edge.surface.record import Entry, Told
 from edge.surface.rims import is_rim
+from edge.surface.widths import Scale
 
-VERSION = 6
+VERSION = 7
 KEYFRAMES = 4
 NUMBERS_MARGIN = 1000
 """So many numbers are passed over: lines that began after the writing had them."""
 REVISIONS_MARGIN = 100
+_SCALE = ("weight", "mm", "doubt", "length", "rough_mm")
 
 
 def to_bytes(inventory: Inventory) -> bytes:
@@ -42,7 +44,7 @@ def to_bytes(inventory: Inventory) -> bytes:
     arrays: dict[str, Any] = {
         "ends": np.cumsum([len(line.xy) for line in lines], dtype=np.int64),
         "xy": np.concatenate([line.xy for line in lines]) if lines else np.zeros((0, 2)),
-        "wide": np.concatenate([line.wide for line in lines]) if lines else np.zeros(0, np.float32),
+        "read": np.concatenate([line.read for line in lines]) if lines else np.zeros((0, READING), np.float32),
         "counts": np.concatenate([np.stack([line.hits, line.looks, line.passes], 1) for line in lines])
         if lines
         else np.zeros((0, 3), np.int32),
@@ -85,14 +87,14 @@ def _inventory(arrays: dict[str, npt.NDArray[Any]]) -> Inventory:
         raise ValueError(f"version {head['version']}, this is {VERSION}")
     inventory = Inventory()
     xy, counts = np.asarray(arrays["xy"], np.float64), np.asarray(arrays["counts"], np.int32)
-    wide = np.asarray(arrays["wide"], np.float32)
-    if not (np.isfinite(xy).all() and len(xy) == len(counts) == len(wide)):
+    read = np.asarray(arrays["read"], np.float32).reshape(-1, READING)
+    if not (np.isfinite(xy).all() and np.isfinite(read).all() and len(xy) == len(counts) == len(read)):
         raise ValueError("points and counts do not fit")
     ends = arrays["ends"].tolist()
     for (number, chart, step), first, last in zip(head["lines"], [0, *ends], ends, strict=False):
         hits, looks, passes = (counts[first:last, i].copy() for i in range(3))
         line = Line(int(number), int(chart), float(step), xy[first:last].copy(), hits, looks, passes)
-        line.wide = wide[first:last].copy()
+        line.read = read[first:last].copy()
         inventory.map.put(line)
     inventory.map.next_number = int(head["next"]) + NUMBERS_MARGIN
     inventory.frames, inventory.frame_name = int(head["frames"]), head["frame_name"]
@@ -130,36 +132,15 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "best": [best.frame_seq, best.frame_name, best.evidence_sha256, best.quality, best.gsd_mm_per_px],
         "score": entry.score,
         "unit_per_px": entry.unit_per_px,
-        "widths": [
-            [
-                one.weight,
-                one.total,
-                one.doubt,
-                one.spread,
-                one.upper_weight,
-                one.upper_total,
-                one.bound_weight,
-                one.bound_total,
-                one.stated,
-                one.bounded,
-            ]
-            for one in (entry.mm, entry.px)
-        ],
+        "scale": [getattr(entry.scale, one) for one in _SCALE],
         "revision": entry.revision,
         "told": None if entry.told is None else entry.told[:3],
     }
 
 
-def _from_widths(values: list[Any]) -> Widths:
-    weight, total, doubt, spread, *rest = values
-    first, second, third = spread
-    return Widths(weight, total, doubt, (first, second, third), *rest)
-
-
 def _from_entry(one: dict[str, Any]) -> Entry:
     ratio, views, missed, confirmed, beyond = one["judgement"]
     first, last, frame = one["seen"]
-    mm, px = (_from_widths(values) for values in one["widths"])
     told = one["told"]
     return Entry(
         judgement=Judgement(float(ratio), int(views), int(missed), bool(confirmed), beyond=float(beyond)),
@@ -169,8 +150,7 @@ def _from_entry(one: dict[str, Any]) -> Entry:
         best=Best(*one["best"]),
         score=float(one["score"]),
         unit_per_px=float(one["unit_per_px"]),
-        mm=mm,
-        px=px,
+        scale=Scale(*map(float, one["scale"])),
         revision=int(one["revision"]) + (REVISIONS_MARGIN if told is not None else 0),
         told=None if told is None else Told(told[0], float(told[1]), int(told[2]), None, None),
     )

@@ -66,8 +66,8 @@ def fork(stem: float, upper: float, lower: float) -> tuple[Line, Line]:
     trunk, branch = line(1, -STEP * 40, 0.0, points=81), line(2, 0.0, 0.0, points=40)
     trunk.xy[41:] = np.column_stack([run, rise])
     branch.xy[:] = np.column_stack([run, -rise])
-    trunk.wide = np.repeat(np.array([stem, upper], np.float32), [41, 40])
-    branch.wide = np.full(40, lower, np.float32)
+    trunk.wide[:] = np.repeat(np.array([stem, upper], np.float32), [41, 40])
+    branch.wide[:] = lower
     return trunk, branch
 
 
@@ -102,8 +102,8 @@ def test_of_two_forks_in_a_row_the_second_is_asked_again_when_the_first_gave_its
     stem.xy[:] = np.column_stack([np.zeros(21), 160 + STEP * np.arange(21)])
     upper.xy[:] = np.concatenate([np.column_stack([np.zeros(40), STEP * np.arange(1, 41)]), aside + np.array([0, 160])])
     lower.xy[:] = np.concatenate([(aside + np.array([0, 240]))[::-1], np.column_stack([np.zeros(40), 240 + down])])
-    upper.wide = np.repeat(np.array([4, 2], np.float32), 40)
-    lower.wide, stem.wide = upper.wide[::-1].copy(), np.full(21, 4, np.float32)
+    upper.wide[:] = np.repeat(np.array([4, 2], np.float32), 40)
+    lower.wide[:], stem.wide[:] = upper.wide[::-1], 4
     lines = [upper, lower, stem]
     straighten(lines, {1: 1.0, 2: 1.0, 3: 1.0})
     trunk = max(lines, key=lambda one: float(np.ptp(one.xy[:, 1])))

@@ -1,141 +1,188 @@
-"""What many views together say of a crack's width, against plain statistics."""
+"""What many views together say of a crack's mean width, against plain statistics and against cracks of known shape."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from edge.surface.record import Widths
+from edge.cracks import Crack
+from edge.surface import CrackSize
+from edge.surface.lines import Line
+from edge.surface.merging import append
+from edge.surface.widths import Along, Scale, along, readings, rescaled
+from tests.surface.wall import crack
+
+STEP = 5.0
+UNIT = 1.0
 
 
-def held(widths: Widths, truth: float) -> bool:
-    assert widths.mean is not None
-    value, sigma = widths.mean
-    return abs(value - truth) <= 1.96 * sigma
+def line(points: int, number: int = 1, left: float = 0.0) -> Line:
+    xy = np.column_stack([left + STEP * np.arange(points), np.zeros(points)])
+    ones = np.ones(points, np.int32)
+    return Line(number, 1, STEP, xy, ones, ones.copy(), ones.copy())
+
+
+def view(width_px: float | np.ndarray, sigma_px: float | None = 0.1, at_most_px: float | None = None) -> Crack:
+    """One view of a crack, as wide as it is read at each of its points."""
+    one = crack(np.column_stack([STEP * np.arange(50.0), np.zeros(50)]), 0.9)
+    wide = np.broadcast_to(np.asarray(width_px, np.float32), (50,)).copy()
+    return replace(one, width_px=wide, width_sigma_px=sigma_px, width_at_most_px=at_most_px)
+
+
+def see(on: Line, first: int, last: int, one: Crack, size: CrackSize | None = None, unit_per_px: float = UNIT) -> None:
+    """A view that shows the points from ``first`` to before ``last``."""
+    nodes = np.arange(first, last)
+    on.see(nodes, on.xy[nodes], read=readings(one, size, last - first, unit_per_px))
+
+
+def found(on: Line) -> Along:
+    """What is known along the line."""
+    one = along(on)
+    assert one is not None
+    return one
+
+
+def test_a_part_that_many_views_show_counts_no_more_than_it_is_long() -> None:
+    """Half of a crack is 4 px wide and half 2 px; the wide half was looked at ten times as often."""
+    both = line(100)
+    for _ in range(20):
+        see(both, 0, 50, view(4.0))
+    for _ in range(2):
+        see(both, 50, 100, view(2.0))
+    assert found(both).mean == pytest.approx(3.0)
+    assert found(both).measured == 1.0
+
+
+def test_the_widths_of_an_arm_go_with_it_to_the_crack_that_it_is_given_to() -> None:
+    """A trunk of 6 px, whose first views ran into the branch of 2 px: cut at the fork, each has its own width."""
+    first = line(100)
+    for _ in range(5):
+        see(first, 0, 60, view(6.0))
+        see(first, 60, 100, view(2.0))
+    branch = first.cut(59, 2)
+    assert found(first).mean == pytest.approx(6.0)
+    assert found(branch).mean == pytest.approx(2.0)
+    other = line(40, 3, left=60 * STEP)
+    see(other, 0, 40, view(4.0))
+    assert append(first, other, 36.0)
+    assert found(first).mean == pytest.approx((60 * 6 + 40 * 4) / 100, rel=0.01)
+    assert found(first.reversed()).mean == pytest.approx(found(first).mean)
+
+
+def test_a_gap_that_no_view_showed_is_not_zero_wide() -> None:
+    older, younger = line(40), line(40, 2, left=48 * STEP)
+    for one in (older, younger):
+        see(one, 0, 40, view(3.0))
+    assert append(older, younger, 60.0)
+    assert len(older.xy) > 85
+    assert found(older).mean == pytest.approx(3.0)
+    assert along(line(10)) is None
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_views_count_by_precision_and_by_length_and_their_interval_holds(shared: bool) -> None:
+def test_the_interval_of_the_mean_holds(shared: bool) -> None:
     """Truth from drawing flights again and again, with errors that each view has, or that all of them share."""
     rng = np.random.default_rng(3)
-    sigma, length = rng.uniform(0.05, 0.2, 40), rng.uniform(20, 400, 40)
+    sigma = rng.uniform(0.05, 0.2, 12)
     means, hold = [], 0
-    for _ in range(800):
-        widths = Widths()
-        errors = sigma * (rng.normal() if shared else rng.normal(size=40))
-        for error, one, px in zip(errors, sigma, length, strict=True):
-            widths.add(1.0 + float(error), float(one), float(px))
-        assert widths.mean is not None
-        means.append(widths.mean[0])
-        hold += held(widths, 1.0)
-    assert np.mean(means) == pytest.approx(1.0, abs=0.01)
-    assert 0.94 <= hold / 800 <= (0.975 if shared else 1.0)
+    for _ in range(200):
+        one = line(60)
+        errors = sigma * (rng.normal() if shared else rng.normal(size=12))
+        for number, (error, own) in enumerate(zip(errors, sigma, strict=True)):
+            see(one, 4 * number, 4 * number + 16, view(3.0 + float(error), float(own)))
+        means.append(found(one).mean)
+        hold += abs(found(one).mean - 3.0) <= 1.96 * found(one).sigma
+    assert np.mean(means) == pytest.approx(3.0, abs=0.02)
+    assert 0.92 <= hold / 200 <= (0.98 if shared else 1.0)
 
 
-def test_what_was_only_bounded_does_not_leave_the_wide_rest_alone() -> None:
-    """Two fifths of the crack are as narrow as they like, below 0.8 mm: measured parts alone would say 1 mm."""
-    rng = np.random.default_rng(5)
-    errors, hold = [], 0
-    for _ in range(800):
-        widths, narrow = Widths(), rng.uniform(0, 0.8)
-        for _view in range(6):
-            widths.add(1.0 + float(rng.normal(0, 0.02)), 0.02, 300.0)
-            widths.bound(0.8, 200.0)
-        truth = 0.6 * 1.0 + 0.4 * narrow
-        assert widths.mean is not None
-        errors.append(widths.mean[0] - truth)
-        hold += held(widths, truth)
-    assert abs(np.mean(errors)) < 0.01
-    assert hold / 800 >= 0.95
+def test_a_sure_view_counts_more_than_an_unsure_one_and_a_near_one_more_than_one_from_afar() -> None:
+    one = line(50)
+    see(one, 0, 50, view(3.0, 0.1))
+    see(one, 0, 50, view(4.0, 0.3))
+    assert found(one).mean == pytest.approx((3.0 * 100 + 4.0 * 100 / 9) / (100 + 100 / 9))
+    one = line(50)
+    see(one, 0, 50, view(6.0, 0.1), unit_per_px=0.5)  # 3 units wide from half the distance
+    see(one, 0, 50, view(3.5, 0.1))
+    assert found(one).mean == pytest.approx((3.0 * 4 + 3.5) / 5)
+    one = line(50)
+    see(one, 0, 50, view(3.0, None))
+    assert found(one).sigma == pytest.approx(1.0), "the mask's edge is good to a pixel"
 
 
-def test_a_crack_that_is_wider_in_one_half_has_the_mean_of_both() -> None:
-    """Range and lens are known to 6 %, reading to 0.01 mm: the wide half is less sure, and as long."""
-    widths = Widths()
-    for value in (0.5, 1.0) * 20:
-        widths.add(value, float(np.hypot(0.06 * value, 0.01)), 400.0, 0.01)
-    assert widths.mean is not None
-    assert widths.mean[0] == pytest.approx(0.75)
-    two = Widths()
-    for value in (0.5, 1.0):
-        two.add(value, float(np.hypot(0.06 * value, 0.01)), 400.0, 0.01)
-    assert two.mean is not None
-    assert two.mean[0] - two.mean[1] < 0.75 - 0.15, "two parts that differ so much do not make a sure mean"
-
-
-def test_the_bound_of_a_crack_holds_as_often_as_its_views_bounds() -> None:
-    """Truth from drawing: bounds that each hold in 19 of 20 views; the least of 20 holds in one flight of three."""
-    rng = np.random.default_rng(0)
-    below = 0
-    for _ in range(500):
-        widths = Widths()
-        for error in rng.normal(0, 0.1, 20):
-            widths.bound(1.8 + float(error) + 1.645 * 0.1, 300.0)
-        assert widths.at_most is not None
-        below += widths.at_most < 1.8
-    assert below <= 0.05 * 500
-
-
-def test_one_short_hairline_does_not_bound_the_wide_rest() -> None:
-    narrow = Widths()
-    narrow.bound(0.15, 24.0)
-    for _ in range(30):
-        narrow.bound(0.4, 600.0)
-    assert narrow.at_most == pytest.approx(0.4, abs=0.002)
-    half = Widths()
-    half.add(1.0, 0.05, 90.0)
-    half.bound(0.2, 110.0)
-    assert half.mean is None
-    assert half.at_most is not None
-    assert half.at_most > 0.45, "90 px of 1 mm make a mean of 0.45 mm, were the rest as thin as nothing"
-
-
-def test_a_thin_part_that_was_seen_from_near_is_no_more_of_the_crack_than_it_is_long() -> None:
-    """150 mm of 1.2 mm from afar, 50 mm of 0.2 mm from half the distance, of which a bound of 0.45 mm is known."""
-    widths = Widths()
+def test_a_width_below_what_the_picture_resolves_is_no_more_than_a_bound() -> None:
+    """Read as 1.4 +- 0.2 px, at most 1.8: of such cracks the true width is below what is read."""
+    one = line(50)
     for _ in range(10):
-        widths.add(1.2, 0.08, 300.0, 0.05, 0.5)
-        widths.bound(0.45, 200.0, 0.25)
-    truth = (150 * 1.2 + 50 * 0.2) / 200
-    assert held(widths, truth)
-    assert widths.at_most is not None
-    assert truth <= widths.at_most < 1.2
+        see(one, 0, 50, view(1.4, 0.2, 1.8))
+    assert found(one).measured == 0.0
+    assert found(one).at_most == pytest.approx(1.8)
+    assert found(one).mean == pytest.approx(1.2)
+    mixed = line(100)
+    see(mixed, 0, 60, view(3.0, 0.1))
+    see(mixed, 60, 100, view(1.4, 0.2, 1.8))
+    assert found(mixed).measured == pytest.approx(0.6)
+    assert found(mixed).mean == pytest.approx(0.6 * 3.0 + 0.4 * 1.2)
+    assert found(mixed).at_most == pytest.approx(0.6 * (3.0 + 0.1645) + 0.4 * 1.8)
 
 
-def test_views_from_near_count_more_than_those_from_far() -> None:
-    widths = Widths()
-    widths.bound(0.2, 400.0, 0.1)
-    widths.bound(2.0, 400.0, 1.0)
-    assert widths.at_most == pytest.approx((0.2 * 100 + 2.0) / 101)
+def test_a_taper_is_bounded_where_it_is_narrow_too() -> None:
+    """From 2 to 0 px with a bound of 1.4 px for its mean: the narrow half alone has a lower bound."""
+    one = line(50)
+    see(one, 0, 50, view(np.linspace(2, 0, 50), 0.2, 1.4))
+    assert found(one).at_most == pytest.approx(1.4, abs=0.02)
+    half = one.part(slice(25, 50), 2)
+    assert found(half).at_most == pytest.approx(0.9, abs=0.03)
 
 
-def test_a_wide_rim_that_proved_to_belong_to_a_hairline_does_not_give_it_its_width() -> None:
-    hairline, rim = Widths(), Widths()
-    for _ in range(20):
-        hairline.bound(0.4, 300.0)
-    rim.add(5.4, 0.05, 40.0)
-    hairline.take(rim)
-    assert hairline.mean is None
-    assert hairline.at_most == pytest.approx(0.4, rel=0.1)
+def size(mm_per_px: float, width_px: float, sigma_mm: float, at_most_mm: float | None = None) -> CrackSize:
+    width_mm = None if at_most_mm is not None else mm_per_px * width_px
+    return CrackSize(mm_per_px, 100.0, width_mm, None if width_mm is None else sigma_mm, at_most_mm, None)
 
 
-def test_a_crack_that_was_mostly_measured_has_a_width_although_some_views_gave_a_bound() -> None:
-    widths = Widths()
-    widths.bound(1.4, 100.0)
-    for _ in range(3):
-        widths.add(1.2, 0.1, 200.0)
-    assert widths.mean is not None
-    assert widths.mean[0] == pytest.approx((600 * 1.2 + 100 * 0.7) / 700)
+def test_millimetres_from_the_scale_of_the_views_that_know_it() -> None:
+    one, scale = line(50), Scale()
+    for mm_per_px in (0.49, 0.51):
+        see(one, 0, 50, view(4.0))
+        scale.add(view(4.0), size(mm_per_px, 4.0, float(np.hypot(0.1 * mm_per_px, 0.03 * 4 * mm_per_px))), UNIT)
+    width, sigma, at_most = scale.millimetres(found(one)) or (0.0, 0.0, 0.0)
+    assert width == pytest.approx(2.0, abs=1e-3)
+    assert sigma == pytest.approx(np.hypot(0.1 * 0.5, 0.03 * 2.0), rel=1e-3)
+    assert at_most > 2.0 + 1.645 * sigma / 1.5
+    scale.add(view(4.0), size(5.0, 4.0, 20.0), UNIT)
+    assert (scale.millimetres(found(one)) or (0.0,))[0] == pytest.approx(2.0, rel=0.06), "a scale that is not known"
+    assert Scale().millimetres(found(one)) is None
 
 
-def test_two_lines_that_prove_to_be_one_know_what_all_their_views_said() -> None:
-    rng, whole, parts = np.random.default_rng(1), Widths(), (Widths(), Widths())
-    for i in range(20):
-        value, sigma, length = rng.uniform(0.5, 2), rng.uniform(0.05, 0.3), rng.uniform(10, 300)
-        for widths in (whole, parts[i % 2]):
-            widths.add(value, sigma, length, sigma / 2, 0.3) if i % 3 else widths.bound(value, length, 0.3)
+def test_cracks_that_were_only_bounded_have_a_bound_in_millimetres() -> None:
+    one, scale, bounded = line(50), Scale(), view(1.4, 0.2, 1.8)
+    stated = size(0.5, 1.4, 0.1, at_most_mm=0.95)
+    see(one, 0, 50, bounded, stated)
+    scale.add(bounded, stated, UNIT)
+    assert found(one).measured == 0.0
+    assert (scale.millimetres(found(one)) or (0.0, 0.0, 0.0))[2] == pytest.approx(0.9)
+    resolved = view(1.9, 0.05)  # by the picture, but narrower than ``[scale] min_width_px``
+    one = line(50)
+    see(one, 0, 50, resolved, size(0.5, 1.9, 0.1, at_most_mm=1.1))
+    assert found(one).measured == 0.0
+    assert found(one).at_most == pytest.approx(2.2)
+
+
+def test_parts_that_prove_to_be_one_and_charts_of_another_unit_keep_their_millimetres() -> None:
+    whole, parts, one = Scale(), (Scale(), Scale()), line(50)
+    rng = np.random.default_rng(1)
+    for number in range(20):
+        crack_, mm_per_px = view(float(rng.uniform(2, 5))), float(rng.uniform(0.4, 0.6))
+        bound = None if number % 3 else 2.0
+        measured = size(mm_per_px, float(crack_.width_px.mean()), 0.2, at_most_mm=bound)
+        see(one, 0, 50, crack_)
+        for scale in (whole, parts[number % 2]):
+            scale.add(crack_, measured, UNIT)
     parts[0].take(parts[1])
-    assert parts[0].at_most == pytest.approx(whole.at_most)
-    assert parts[0].mean == pytest.approx(whole.mean)
-    for name in ("weight", "total", "doubt", "spread", "upper_weight", "bound_weight", "stated", "bounded"):
-        assert getattr(parts[0], name) == pytest.approx(getattr(whole, name)), name
+    before = whole.millimetres(found(one))
+    assert parts[0].millimetres(found(one)) == pytest.approx(before)
+    one.read = rescaled(one.read, 0.0005)
+    parts[0].rescale(0.0005)
+    assert parts[0].millimetres(found(one)) == pytest.approx(before, rel=1e-4)
