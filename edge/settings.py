@@ -17,6 +17,7 @@ from edge.gallery import Options as PictureOptions
 from edge.measurers import Measures
 from edge.mqtt.topics import check_vehicle
 from edge.support import backends, config
+from edge.support.address import masked
 from edge.support.errors import ConfigError
 from edge.surface import lens
 from edge.surface.local import PlaceOptions
@@ -207,5 +208,5 @@ def _toml(value: Any) -> str:
         return "{ " + ", ".join(f"{key} = {_toml(each)}" for key, each in inner.items() if each is not None) + " }"
     if isinstance(value, tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    text = re.sub(r'(["\\])', r"\\\1", str(value))
+    text = re.sub(r'(["\\])', r"\\\1", masked(str(value)))
     return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\u{ord(found[0]):04x}", text) + '"'

@@ -7,14 +7,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from edge.support.address import masked
+
 SCHEMA = "spanhawk/settings/1"
 _SECRET = re.compile(r"pass|secret|token|credential|sign_key", re.IGNORECASE)
-_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]+@")
-"""User and password of an address such as rtsp://user:word@camera/."""
 
 
 def settings_document(**tables: object) -> dict[str, Any]:
-    """``tables`` as what JSON can hold; what a name or an address marks as a secret is left out."""
+    """``tables`` as what JSON can hold; what a name marks as a secret is left out.
+
+    What may be one in an address is masked (see ``edge.support.address``).
+    """
     return {"schema": SCHEMA, **{name: _plain(table) for name, table in tables.items()}}
 
 
@@ -29,4 +32,4 @@ def _plain(value: object) -> Any:
         return value
     if isinstance(value, float):
         return value if abs(value) < float("inf") else None
-    return _IN_ADDRESS.sub("", str(value))
+    return masked(str(value))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import numpy.typing as npt
 from edge.frames import Camera, Frame, SkippedFrame, Tone, readable
 from edge.frames.container import Length, read_length
 from edge.frames.decode import quiet_opencv, rgb_from_bgr
+from edge.support.address import masked
 from edge.support.clock import Clock
 from edge.support.errors import DeviceError, UsageError
 
@@ -62,13 +62,6 @@ class Options:
         return f"Options(source={masked(self.source)!r}, fps={self.fps}, timeout_s={self.timeout_s})"
 
 
-def masked(source: str) -> str:
-    """``source`` fit for a log: user, password and query of a URL become ``***``, also where they hold an @ or a /."""
-    if not is_url(source):
-        return source
-    return re.sub(r"\?.*", "?***", re.sub(r"://.*@", "://***@", source, flags=re.DOTALL), flags=re.DOTALL)
-
-
 def is_url(source: str) -> bool:
     """Whether ``source`` names a stream rather than a file."""
     return source.lower().startswith(_SCHEMES)
@@ -91,6 +84,11 @@ def _open_stream(options: Options, clock: Clock) -> StreamCamera:
 
 
 def _open_file(options: Options) -> FileCamera:
+    if "://" in options.source:
+        raise UsageError(
+            f"{masked(options.source)}: an address of a kind that is not read; give a video file, or a stream at "
+            "rtsp://, rtsps://, http:// or https://"
+        )
     path = Path(options.source).expanduser()
     try:
         mode = path.stat().st_mode

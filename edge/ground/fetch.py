@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from edge.ground.pictures import MAX_BYTES, Pictures
 from edge.ground.settings import Drone
 from edge.support.access import Listen, read_token
+from edge.support.address import masked
 from edge.support.clock import Clock
 from edge.support.disk import make_folder
 from edge.support.errors import ConfigError, SpanhawkError, TryAgainError
@@ -202,7 +203,7 @@ def _address(drone: Drone, name: str) -> _Address:
 
 def check(drone: Drone, name: str) -> None:
     """Refuse an address that cannot be, and a token in plain sight. Raises ConfigError."""
-    key, shown = _key(name, "url"), re.sub(r"//[^/]*@", "//", drone.url)[:80]
+    key, shown = _key(name, "url"), masked(drone.url)[:80]
     try:
         parts = urlsplit(drone.url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from edge.support.address import masked
 from edge.support.errors import ConfigError
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -29,17 +30,18 @@ def parse_url(url: str) -> Address:
         raise ConfigError(
             "mqtt.url holds a user name: move it to mqtt.username, and the password to a mqtt.password_file"
         )
+    shown = repr(masked(url))
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise ConfigError(f"mqtt.url: got {url!r} ({error}); write it as mqtt://host:1883") from error
+        raise ConfigError(f"mqtt.url: got {shown} ({error}); write it as mqtt://host:1883") from error
     if parts.scheme not in _PORTS:
-        raise ConfigError(f"mqtt.url: got {url!r}; write it as mqtt://host:1883 or, encrypted, mqtts://host:8883")
+        raise ConfigError(f"mqtt.url: got {shown}; write it as mqtt://host:1883 or, encrypted, mqtts://host:8883")
     if not host or any(c.isspace() for c in url):
-        raise ConfigError(f"mqtt.url: got {url!r}, which names no host; write it as mqtt://host:1883")
+        raise ConfigError(f"mqtt.url: got {shown}, which names no host; write it as mqtt://host:1883")
     if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ConfigError(f"mqtt.url: got {url!r}; nothing may follow the port, as in mqtt://{host}:1883")
+        raise ConfigError(f"mqtt.url: got {shown}; nothing may follow the port, as in mqtt://{host}:1883")
     if port == 0:
-        raise ConfigError(f"mqtt.url: got {url!r}; port 0 cannot be connected to")
+        raise ConfigError(f"mqtt.url: got {shown}; port 0 cannot be connected to")
     return Address(host, port or _PORTS[parts.scheme], parts.scheme == "mqtts")

@@ -113,7 +113,7 @@ def test_200_000_frames_take_no_more_memory(folder: Path) -> None:
 
 def test_settings_hold_no_secret() -> None:
     document = settings_document(
-        camera={"url": "rtsp://user:word@camera/1", "fps": 5.0}, mqtt={"password_file": "x", "url": "mqtt://g"}
+        camera={"url": "rtsp://user:wo/rd@camera/1", "fps": 5.0}, mqtt={"password_file": "x", "url": "mqtt://g"}
     )
-    assert document["camera"] == {"url": "rtsp://camera/1", "fps": 5.0}
+    assert document["camera"] == {"url": "rtsp://***@camera/1", "fps": 5.0}
     assert document["mqtt"] == {"url": "mqtt://g"}
