@@ -10,6 +10,7 @@ from pathlib import Path
 from edge.evidence.exif import exif_segment
 from edge.evidence.xmp import xmp_segment
 from edge.frames import Frame, Moment
+from edge.frames.tone import as_srgb
 from edge.navigation import NavState
 from edge.support.disk import free_bytes_for, make_folder, write_whole
 from edge.surface.lens import Lens
@@ -58,14 +59,16 @@ def check_room(folder: Path, min_free_bytes: int) -> None:
 def encode(
     frame: Frame, nav: NavState, moment: Moment, lens: Lens | None = None, focal_mm: float | None = None
 ) -> bytes:
-    """The frame as JPEG bytes with EXIF and XMP segments. Raises OSError when OpenCV cannot encode it."""
+    """The frame as JPEG bytes with EXIF and XMP segments. Raises OSError when OpenCV cannot encode it.
+
+    The picture is sRGB, as its EXIF says and every viewer and replay takes it, whatever the frame's ``tone``.
+    """
     import cv2
 
     what = f"a frame of {frame.width_px} x {frame.height_px} pixels as JPEG"
     try:
-        done, buffer = cv2.imencode(
-            ".jpg", cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-        )
+        bgr = cv2.cvtColor(as_srgb(frame.rgb, frame.tone), cv2.COLOR_RGB2BGR)
+        done, buffer = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     except cv2.error as error:
         raise OSError(f"OpenCV could not encode {what} ({error.err})") from error
     if not done:

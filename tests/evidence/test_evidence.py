@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge import evidence
 from edge.evidence.exif import exif_segment
-from edge.frames import Frame, Moment
+from edge.frames import Frame, Moment, Tone
 from edge.navigation import Attitude, Fix, FixKind, NavState, nowhere
 
 PIL = pytest.importorskip("PIL.Image")
@@ -57,6 +57,17 @@ def test_picture_is_on_disk_with_place_and_time(tmp_path: Path) -> None:
     assert 7 not in gps, "the time is not the satellites'"
     back = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     assert back[10, 10, 2] > 190, "red stays red"
+
+
+@pytest.mark.parametrize(("tone", "grey"), [("srgb", 64), ("linear", 137)])
+def test_a_camera_s_light_is_written_as_the_srgb_that_exif_says(tone: Tone, grey: int, tmp_path: Path) -> None:
+    """IEC 61966-2-1: a quarter of white's light (64/255) has the code 255 * (1.055 * 0.251 ** (1/2.4) - 0.055) = 137."""
+    flat = Frame(3, 0, 500, np.full((48, 64, 3), 64, np.uint8), tone=tone)
+    data = evidence.encode(flat, nowhere(0), SEEN)
+    exif, _ = read(data, tmp_path)
+    assert exif[0xA001] == 1
+    seen = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert np.abs(seen.astype(int) - grey).max() <= 1
 
 
 def test_no_fix_no_gps(tmp_path: Path) -> None:
