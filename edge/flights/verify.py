@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +36,25 @@ class Verdict:
 def verify(folder: Path, keys: Path) -> Verdict:
     """Check every byte of ``folder``; ``keys`` holds the public keys that are believed (``*.pub``).
 
-    Raises UsageError for a path that is no flight's folder, and for a manifest of a newer version; ConfigError for a
-    key file that cannot be read.
+    Raises UsageError for a path that is no flight's folder, for a manifest of a newer version, and for a flight that
+    cannot be read, of which nothing can be said then; ConfigError for a key file that cannot be read.
     """
+    try:
+        return _compared(folder, keys)
+    except PermissionError as error:
+        raise UsageError(
+            f"{error.filename or folder}: this user may not read it, so nothing was verified; run this as a member of "
+            "the group that owns the flight (spanhawk on a drone), or with sudo"
+        ) from error
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename or folder}: cannot be read ({error.strerror or error}), so nothing was verified; check "
+            "the disk"
+        ) from error
+
+
+def _compared(folder: Path, keys: Path) -> Verdict:
+    _size(folder / MANIFEST)  # PermissionError where not even that may be asked
     check_is_flight(folder)
     path = folder / MANIFEST
     if not path.is_file():
@@ -76,10 +93,10 @@ def _manifest(path: Path) -> tuple[State, list[Problem]]:
 
 
 def _growing(path: Path, name: str, ranges: list[tuple[int, int, str]], *, sealed: bool) -> Iterator[Problem]:
-    if path.is_symlink() or not path.is_file():
+    size, end = _size(path), ranges[-1][1]
+    if size is None:
         yield Problem(name, "was lost")
         return
-    size, end = path.stat().st_size, ranges[-1][1]
     for start, to, sha256 in ranges:
         if start >= size and to > start:
             break
@@ -92,19 +109,34 @@ def _growing(path: Path, name: str, ranges: list[tuple[int, int, str]], *, seale
 
 
 def _whole(path: Path, name: str, size: int, sha256: str) -> Iterator[Problem]:
-    if path.is_symlink() or not path.is_file():
+    there = _size(path)
+    if there is None:
         yield Problem(name, "was lost")
-    elif path.stat().st_size != size:
-        yield Problem(name, f"was changed: {path.stat().st_size} bytes instead of {size}")
+    elif there != size:
+        yield Problem(name, f"was changed: {there} bytes instead of {size}")
     elif digest_of(path)[1] != sha256:
         yield Problem(name, "was changed")
 
 
+def _size(path: Path) -> int | None:
+    """Of a plain file, in bytes; None where there is none, as where a link or a folder has its name. Raises OSError."""
+    try:
+        there = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return there.st_size if stat.S_ISREG(there.st_mode) else None
+
+
 def _read(name: str, found: Iterator[Problem]) -> list[Problem]:
-    """What was found of one file; that it cannot be read is a problem too, and does not stop the check of others."""
+    """What was found of one file; that the disk does not give it is a problem too, and the others are still checked.
+
+    Raises PermissionError for a file that this user may not read: that says nothing of the file.
+    """
     problems: list[Problem] = []
     try:
         problems.extend(found)
+    except PermissionError:
+        raise
     except OSError as error:
         problems.append(Problem(name, f"cannot be read: {error.strerror or error}"))
     return problems

@@ -21,6 +21,7 @@ from edge.flights.verify import verify
 from edge.outbox.reader import open_reader
 from edge.settings import Settings
 from edge.support import disk
+from edge.support.errors import UsageError
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,10 @@ def _why_kept(folder: Path, waiting: Mapping[str, int]) -> str | None:
     """Why the flight must stay; None where it may go. Reads all of it."""
     if waiting[folder.name]:
         return f"{waiting[folder.name]} letters on their way"
-    verdict = verify(folder, _NO_KEYS)
+    try:
+        verdict = verify(folder, _NO_KEYS)
+    except UsageError as error:
+        return str(error)
     if verdict.problems:
         return f"it was altered, see spanhawk verify {folder}"
     return None if verdict.state.sealed else "it is not sealed: it still goes on, or was interrupted"

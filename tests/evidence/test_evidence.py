@@ -61,7 +61,7 @@ def test_picture_is_on_disk_with_place_and_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("tone", "grey"), [("srgb", 64), ("linear", 137)])
 def test_a_camera_s_light_is_written_as_the_srgb_that_exif_says(tone: Tone, grey: int, tmp_path: Path) -> None:
-    """IEC 61966-2-1: a quarter of white's light (64/255) has the code 255 * (1.055 * 0.251 ** (1/2.4) - 0.055) = 137."""
+    """IEC 61966-2-1: the code of 0.251 of white is 255 * (1.055 * 0.251 ** (1/2.4) - 0.055) = 137."""
     flat = Frame(3, 0, 500, np.full((48, 64, 3), 64, np.uint8), tone=tone)
     data = evidence.encode(flat, nowhere(0), SEEN)
     exif, _ = read(data, tmp_path)

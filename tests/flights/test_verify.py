@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
+import os
 import random
 import shutil
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -194,6 +197,51 @@ def test_what_cannot_be_verified_is_said(tmp_path: Path, keys: Path, capsys: pyt
     (keys / "locked.key").write_bytes(bytes(locked.secret_key))
     with pytest.raises(ConfigError, match="asks for a password"):
         Signer(keys / "locked.key", "flight.sign_key")
+
+
+@contextlib.contextmanager
+def as_a_stranger() -> Iterator[None]:
+    """To the kernel this process is another user, who is in no group of the flight's."""
+    if os.geteuid() != 0:
+        yield  # then what has the mode 0 is closed to us too
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("closed", [".", "photos", MANIFEST, SIGNATURE, DETECTIONS, "photos/00000008.jpg"])
+def test_a_flight_that_this_user_may_not_read_is_not_called_changed(
+    closed: str, tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flown(tmp_path / "flight", keys)
+    for folder in (tmp_path, keys, tmp_path / "flight", tmp_path / "flight/photos"):
+        folder.chmod(0o755)
+    monkeypatch.chdir(tmp_path)  # what is above may be closed to strangers
+    mode = Path("flight", closed).stat().st_mode
+    Path("flight", closed).chmod(0)
+    with as_a_stranger():
+        code = main(["verify", "flight", "--keys", "keys"])
+    Path("flight", closed).chmod(mode)
+    said = capsys.readouterr()
+    assert (code, said.out) == (2, "")
+    assert said.err.startswith("spanhawk: flight")
+    assert "may not read it, so nothing was verified; run this as a member of the group" in said.err
+
+
+def test_a_manifest_that_the_disk_does_not_give_is_one_sentence(
+    tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = flown(tmp_path / "flight")
+
+    def no_disk(path: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr("edge.flights.verify.read_entries", no_disk)
+    assert main(["verify", str(folder), "--keys", str(keys)]) == 2
+    assert f"{MANIFEST}: cannot be read (Input/output error), so nothing was verified" in capsys.readouterr().err
 
 
 def test_a_file_that_the_disk_does_not_give_is_named_and_the_others_are_checked(
