@@ -32,6 +32,7 @@ class Aboard:
         self._odometry_ns: int | None = None
         self._reset: int | None = None
         self._looks: rotation.Vector | None = None  # the gimbal's axis in the vehicle's axes, as last heard
+        self._looked_ns = 0
 
     @property
     def gimbal(self) -> Gimbal:
@@ -45,21 +46,30 @@ class Aboard:
         if not self._gimbal.heard:
             self._history.hear_attitude(at_ns, None if vehicle is None else rotation.compose(vehicle, self._mounted))
 
-    def hear_gimbal(self, message: Any, at_ns: int, component_id: int) -> None:
-        """A report about ``at_ns`` from the autopilot ``component_id`` or a gimbal of the same vehicle."""
+    def hear_gimbal(self, message: Any, at_ns: int, now_ns: int, component_id: int) -> None:
+        """A report about ``at_ns`` that arrived at ``now_ns``.
+
+        It counts from the autopilot ``component_id`` or from a gimbal of the same vehicle.
+        """
         sender = message.get_srcComponent()
         if sender != component_id and sender not in COMPONENTS:
             return
         first = not self._gimbal.heard
-        look = self._gimbal.read(message, at_ns, None if self._vehicle is None else self._vehicle.yaw_deg)
+        look = self._gimbal.read(message, now_ns, None if self._vehicle is None else self._vehicle.yaw_deg)
         if look is None:
             return
         if first:
             self._history.lose_attitude(at_ns - 1)  # until now the rigid mount stood in, wrongly
         self._history.hear_gimbal(at_ns, look.attitude, look.axes)
-        self._looks = None
+        self._looks, self._looked_ns = None, now_ns
         if look.attitude is not None and (look.axes == "body" or self._vehicle is not None):
             self._looks = self._axis(look.attitude, look.axes)
+
+    def lose_gimbal(self, at_ns: int) -> None:
+        """Where the gimbal looks is unknown from ``at_ns`` until it is heard again."""
+        self._looks = None
+        if self._gimbal.heard:
+            self._history.lose_attitude(at_ns)
 
     def _axis(self, camera: Attitude, axes: str) -> rotation.Vector | None:
         """Where the optical axis points in the vehicle's own axes: forward, right, down."""
@@ -74,16 +84,22 @@ class Aboard:
         rows = rotation.matrix(inside)
         return (rows[0][0], rows[1][0], rows[2][0])
 
-    def sees(self, direction: rotation.Vector | None, *, as_mounted: bool) -> bool:
+    def sees(self, direction: rotation.Vector | None, now_ns: int, *, as_mounted: bool) -> bool:
         """True where a rangefinder that looks to ``direction`` (vehicle's axes; None: unknown) sees what we film.
 
-        ``as_mounted``: what the rigid mount says of it.
+        ``as_mounted``: what the rigid mount says of it. Where a gimbal looked is unknown once it is silent.
         """
+        if now_ns - self._looked_ns > _LATELY_NS:
+            self._looks = None
         if self._range_on_gimbal or not self._gimbal.heard:
             return as_mounted or self._range_on_gimbal
         if direction is None or self._looks is None:
             return False
         return sum(a * b for a, b in zip(direction, self._looks, strict=True)) >= _SAME_DIRECTION
+
+    def lose_local(self, at_ns: int) -> None:
+        """The position in the vehicle's own frame is unknown from ``at_ns`` until it is heard again."""
+        self._history.hear_local(at_ns, None)
 
     def hear_local(self, message: Any, at_ns: int) -> None:
         """LOCAL_POSITION_NED; ODOMETRY, where it comes too, says more."""

@@ -33,6 +33,10 @@ _DISAGREE_DEG = 10.0
 _LATELY_NS = 5_000_000_000
 
 
+Source = tuple[int, int]
+"""Component that sends the reports, and the number that an autopilot gives a gimbal of its own; 0: none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """One report of a gimbal."""
@@ -47,8 +51,10 @@ class Gimbal:
 
     def __init__(self, belief: Belief) -> None:
         self._belief = belief
-        self._source: tuple[int, int] | None = None
-        self._device_ns: int | None = None
+        self._source: Source | None = None
+        self._by_device = False  # whether that sends the better message of the two
+        self._heard_ns: int | None = None  # when a report of it last arrived
+        self._others: dict[Source, int] = {}  # when a report of each other gimbal last arrived
         self.heard = belief not in ("auto", "none")
         """True once the camera's attitude is the gimbal's business: the rigid mount no longer stands in for it."""
         self.reported = False
@@ -58,26 +64,63 @@ class Gimbal:
         self.flags: int | None = None
         """GIMBAL_DEVICE_FLAGS of the last report; None: none came, or it had none."""
 
+    def silence(self, now_ns: int, since_ns: int) -> str | None:
+        """Why no report tells where the camera looks; None while one does, or none is needed.
+
+        ``since_ns``: when the vehicle was first heard, so that its gimbal has time to speak.
+        """
+        if not self.heard:
+            return None
+        if self._heard_ns is None:
+            if now_ns - since_ns <= _LATELY_NS:
+                return None
+            return (
+                f'no gimbal is heard, and [navigation.mount] gimbal is "{self._belief}", so it is not known where the '
+                'camera looks; check the gimbal\'s power and wiring, or set gimbal = "none" for a rigid mount'
+            )
+        if now_ns - self._heard_ns <= _LATELY_NS:
+            return None
+        return (
+            f"the gimbal ({_words(self._source)}) was last heard {(now_ns - self._heard_ns) / 1e9:.0f} s ago, so it is "
+            "not known where the camera looks; check its power and wiring"
+        )
+
+    def ignored(self, now_ns: int) -> str | None:
+        """One sentence naming the gimbals that are heard beside the one that is taken; None where there are none."""
+        others = [source for source, heard_ns in self._others.items() if now_ns - heard_ns <= _LATELY_NS]
+        if not others:
+            return None
+        return (
+            f"more than one gimbal is heard: the camera is taken to be on that of {_words(self._source)}, not on that "
+            f"of {'; '.join(map(_words, sorted(others)))}"
+        )
+
     def read(self, message: Any, now_ns: int, vehicle_yaw_deg: float | None) -> Look | None:
-        """What ``message`` (one of ``KINDS``) says; None when it does not count.
+        """What ``message`` (one of ``KINDS``), which arrived at ``now_ns``, says; None when it does not count.
 
         ``vehicle_yaw_deg`` is the vehicle's heading as last heard: a ``delta_yaw`` that disagrees with it is a lie.
         """
         if self._belief == "none":
             return None
         device = message.get_type() == "GIMBAL_DEVICE_ATTITUDE_STATUS"
-        if not device and self._device_ns is not None and now_ns - self._device_ns < _LATELY_NS:
+        if not self._takes((message.get_srcComponent(), getattr(message, "gimbal_device_id", 0)), device, now_ns):
             return None
-        source = (message.get_srcComponent(), getattr(message, "gimbal_device_id", 0))
-        if device:
-            if self._source is not None and self._source != source:
-                return None  # a second gimbal: the camera is on the first one that was heard
-            self._source, self._device_ns = source, now_ns
         self.heard = self.reported = True
         look = self._device(message, vehicle_yaw_deg) if device else self._mount(message)
         if look.attitude is not None:
             self.trouble = None
         return look
+
+    def _takes(self, source: Source, device: bool, now_ns: int) -> bool:
+        """The camera is on the first gimbal that was heard, by its better message; on another once that is silent."""
+        lately = self._heard_ns is not None and now_ns - self._heard_ns < _LATELY_NS
+        if lately and not (device and not self._by_device) and (source, device) != (self._source, self._by_device):
+            if self._source is not None and (source if device else source[:1]) != self._source[: 1 + device]:
+                self._others = {**self._others, source: now_ns}
+            return False
+        self._others = {other: heard_ns for other, heard_ns in self._others.items() if other != source}
+        self._source, self._by_device, self._heard_ns = source, device, now_ns
+        return True
 
     def _device(self, message: Any, vehicle_yaw_deg: float | None) -> Look:
         self.flags = int(message.flags)
@@ -132,3 +175,8 @@ class Gimbal:
             f"the gimbal's angles are not used: {why}; set [navigation.mount] gimbal (spanhawk doctor --turn finds how)"
         )
         return Look(None, "earth")
+
+
+def _words(source: Source | None) -> str:
+    component, number = source or (0, 0)
+    return f"component {component}" + (f", gimbal {number}" if number else "")

@@ -174,13 +174,13 @@ class MavlinkNavigator:
         return self._utc.at(exposed_ns)
 
     def health(self) -> str | None:
-        """What is wrong: port, heartbeat, missing messages or implausible fixes."""
+        """What is wrong: port, heartbeat, missing messages, a silent gimbal or implausible fixes."""
         now_ns = self._clock.monotonic_ns()
         trouble = self._thread.trouble or self._trouble.sentence or self._silence(now_ns)
-        return trouble or self._vehicle.trouble(now_ns) or self._history.doubt()
+        return trouble or self._vehicle.trouble(now_ns) or self._gimbal_silence(now_ns) or self._history.doubt()
 
     def warnings(self) -> tuple[str, ...]:
-        """Other autopilots on the link, a receiver that stands in, a clock that is not believed."""
+        """Other autopilots or gimbals on the link, a receiver that stands in, a clock that is not believed."""
         return self._vehicle.warnings(self._clock.monotonic_ns())
 
     @property
@@ -198,13 +198,17 @@ class MavlinkNavigator:
             return f"the autopilot on {device} was last heard {late_s:.0f} s ago; check its power and wiring"
         found_ns = self._vehicle.found_ns if self._vehicle.found_ns is not None else now_ns
         if self._vehicle.aboard.gimbal.trouble is not None:
-            return self._vehicle.aboard.gimbal.trouble
+            return self._gimbal_silence(now_ns) or self._vehicle.aboard.gimbal.trouble
         if "GPS2_RAW" in heard_ns and "GPS_RAW_INT" not in heard_ns:
             heard_ns = {**heard_ns, "GPS_RAW_INT": heard_ns["GPS2_RAW"]}
         for kind in ("GPS_RAW_INT", "GLOBAL_POSITION_INT", "ATTITUDE"):
             if now_ns - heard_ns.get(kind, found_ns) > _SILENT_NS:
                 return f"the autopilot on {device} sends no {kind}; set its stream rate for this port above 0"
         return None
+
+    def _gimbal_silence(self, now_ns: int) -> str | None:
+        found_ns = self._vehicle.found_ns
+        return None if found_ns is None else self.gimbal.silence(now_ns, found_ns)
 
     def _unheard(self) -> str:
         """No sender that we believe has sent a heartbeat: names whom we wait for, and who is there instead."""

@@ -171,6 +171,7 @@ class Vehicle:
             self.roster.rivals((self.system_id, self._component_id), now_ns) if self.system_id is not None else None,
             self._receivers.stands_in(now_ns),
             self._far_apart(now_ns),
+            self._aboard.gimbal.ignored(now_ns),
             odd_clock if self._clock.doubted(now_ns) and not self._clock.to_and_fro(now_ns) else None,
         )
         return tuple(sentence for sentence in found if sentence)
@@ -193,7 +194,10 @@ class Vehicle:
                 # Told by the autopilot it carries its clock; a gimbal's own clock is another, and it sends at once.
                 own = message.get_srcComponent() == self._component_id and message.time_boot_ms > 0
                 at_ns = self._clock.local_ns(message.time_boot_ms, now_ns) if own else now_ns
-                self._aboard.hear_gimbal(message, at_ns, self._component_id)
+                if self._clock.to_and_fro(now_ns):
+                    self._aboard.lose_gimbal(at_ns)
+                else:
+                    self._aboard.hear_gimbal(message, at_ns, now_ns, self._component_id)
             return
         if kind == "HEARTBEAT":
             self.roster.hear(message, now_ns)
@@ -280,20 +284,27 @@ class Vehicle:
         self._aboard.hear_vehicle(at_ns, Attitude(*map(math.degrees, angles)))
 
     def _local_position(self, message: Any, now_ns: int) -> None:
-        self._aboard.hear_local(message, self._measured_ns(message, now_ns))
+        at_ns = self._measured_ns(message, now_ns)
+        if self._clock.to_and_fro(now_ns):
+            self._aboard.lose_local(at_ns)
+        else:
+            self._aboard.hear_local(message, at_ns)
 
     def _odometry(self, message: Any, now_ns: int) -> None:
         # Microseconds since the autopilot's start, or (of a sender with a clock) since 1970.
         boot_us = message.time_usec
         at_ns = self._clock.local_ns(boot_us // 1000, now_ns) if 0 < boot_us < _UNIX_US else now_ns
-        self._aboard.hear_odometry(message, at_ns)
+        if self._clock.to_and_fro(now_ns):
+            self._aboard.lose_local(at_ns)
+        else:
+            self._aboard.hear_odometry(message, at_ns)
 
     def _distance(self, message: Any, now_ns: int) -> None:
         at_ns = self._measured_ns(message, now_ns)
         if self._mount.range_id not in (None, message.id):
             return
         direction = _DIRECTIONS.get(message.orientation)
-        if not self._aboard.sees(direction, as_mounted=message.orientation in self._orientations):
+        if not self._aboard.sees(direction, now_ns, as_mounted=message.orientation in self._orientations):
             return
         cm, low, high = message.current_distance, message.min_distance, message.max_distance
         # A sensor that sees nothing reports 0 or its own limit.

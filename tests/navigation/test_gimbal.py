@@ -11,12 +11,16 @@ import pytest
 from pymavlink.dialects.v20 import common
 
 from edge.navigation import LocalPosition, rotation
+from edge.navigation import mavlink as live
 from edge.navigation.framing import MAGIC
+from edge.navigation.gimbal import Belief
 from edge.navigation.recorded import Options, open_navigator
 from edge.navigation.vehicle import Mount
 from edge.support.clock import ManualClock
+from tests.navigation.bench import MS, Bench, S
 from tests.navigation.material import Autopilot, flight, tlog
-from tests.navigation.test_vehicle import Bench
+from tests.navigation.test_mavlink_links import Still
+from tests.navigation.waiting import until
 
 LOCK, VEHICLE, EARTH = 16, 32, 64
 NAN = float("nan")
@@ -163,6 +167,73 @@ def test_only_a_gimbal_of_this_vehicle_and_only_the_first() -> None:
     assert looks(made) == (0.0, 0.0, 100.0)
     made.hear(1000, status(EARTH, (0, 0, 3), component=154), status(EARTH, (0, 0, 4), component=171))
     assert looks(made) == (0.0, 0.0, 3.0)
+
+
+def test_a_second_gimbal_is_named_and_stands_in_once_the_first_is_silent() -> None:
+    """A gimbal that speaks for itself, and one that the autopilot passes on as its own number 2."""
+    made = bench()
+
+    def heard(ms: int) -> str | None:
+        return made.vehicle.aboard.gimbal.ignored(made.base_ns + ms * MS)
+
+    other = common.MAVLink_gimbal_device_attitude_status_message(
+        0, 0, 0, EARTH, quaternion(0, -20, 44), 0, 0, 0, 0, NAN, NAN, 2
+    )
+    for ms in range(1000, 3000, 100):
+        made.hear(ms, status(EARTH, (0, -30, 10)), made.pilot.pack(other))
+    assert looks(made, 2900) == (0.0, -30.0, 10.0)
+    assert heard(2900) in made.vehicle.warnings(made.base_ns + 2900 * MS)
+    assert "on that of component 154, not on that of component 1, gimbal 2" in str(heard(2900))
+    for ms in range(3000, 9000, 100):
+        made.hear(ms, made.pilot.pack(other))
+        if ms == 7500:
+            assert made.at(ms).attitude is None
+    assert looks(made, 8900) == (0.0, -20.0, 44.0)
+    assert heard(8900) is None
+
+
+def test_a_range_of_the_body_does_not_count_once_the_gimbal_that_told_where_it_looks_is_silent() -> None:
+    made = bench(yaw_deg=0.0)
+    made.hear(1000, status(VEHICLE, (0, 0, 0)), made.pilot.distance(1000, 420, orientation=0))
+    assert made.at(1000).range_m == 4.2
+    for ms in range(1100, 6000, 100):
+        made.hear(ms, made.pilot.attitude(ms), made.pilot.distance(ms, 500, orientation=0))
+    assert made.at(5900).range_m is None
+
+
+@pytest.mark.parametrize(
+    ("belief", "reports", "said"),
+    [
+        ("auto", True, "the gimbal (component 154) was last heard 6 s ago"),
+        ("flags", False, 'no gimbal is heard, and [navigation.mount] gimbal is "flags"'),
+        ("heading", False, 'no gimbal is heard, and [navigation.mount] gimbal is "heading"'),
+        ("auto", False, None),
+        ("none", True, None),
+    ],
+)
+def test_a_gimbal_that_falls_silent_or_never_speaks_is_what_is_wrong(
+    belief: Belief, reports: bool, said: str | None
+) -> None:
+    clock, link = ManualClock(NOON), Still()
+    pilot, options = Autopilot(), live.Options(device="udp:still:1", mount=Mount(gimbal=belief))
+    with live.MavlinkNavigator(options, clock, link) as nav:
+
+        def all_but_the_gimbal() -> None:
+            ms = 1000 + clock.monotonic_ns() // MS
+            link.say(pilot.heartbeat() + pilot.gps() + pilot.place(ms) + pilot.attitude(ms))
+
+        all_but_the_gimbal()
+        if reports:
+            link.say(status(EARTH, (0, -30, 10)))
+        until(lambda: nav.health() is None)
+        clock.advance(6 * S)
+        all_but_the_gimbal()
+        until(lambda: said is None or said in str(nav.health()))
+        assert (nav.health() is None) == (said is None)
+        assert (nav.at(clock.monotonic_ns()).attitude is None) == (said is not None)
+        if said is not None:
+            link.say(status(EARTH, (0, -30, 10)))
+            until(lambda: nav.health() is None)
 
 
 def test_a_rangefinder_bolted_to_the_body_counts_only_while_the_gimbal_looks_its_way() -> None:

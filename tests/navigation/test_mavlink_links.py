@@ -135,7 +135,7 @@ def test_udpout_to_a_port_nobody_has_opened_yet(port: int) -> None:
 def test_silence_becomes_a_sentence() -> None:
     """On a clock of our own: 6 s without a heartbeat, and before that a missing message."""
     clock = ManualClock(datetime(2026, 5, 4, tzinfo=timezone.utc))
-    link = _Still()
+    link = Still()
     with MavlinkNavigator(Options(device="udp:still:1"), clock, link) as nav:
         link.say(Autopilot().heartbeat())
         until(lambda: nav.health() is None)
@@ -147,7 +147,7 @@ def test_silence_becomes_a_sentence() -> None:
         until(lambda: "last heard" in str(nav.health()))
 
 
-class _Still:
+class Still:
     """A link that says what the test tells it to."""
 
     def __init__(self) -> None:

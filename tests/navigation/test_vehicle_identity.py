@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
+from pymavlink.dialects.v20 import common
 
 from tests.navigation.bench import MS, Bench, S
 from tests.navigation.material import Autopilot
@@ -104,15 +106,38 @@ def test_a_boot_time_that_hardly_moves_is_not_believed(boot_ms: Any) -> None:
     assert bench.vehicle.warnings(bench.base_ns + 12_000 * MS)
 
 
+def local(pilot: Autopilot, ms: int, north_m: float) -> bytes:
+    return pilot.pack(common.MAVLink_local_position_ned_message(ms, north_m, 0, -3, 0, 0, 0))
+
+
+def odometry(pilot: Autopilot, ms: int, north_m: float) -> bytes:
+    unknown = [math.nan] * 21
+    return pilot.pack(
+        common.MAVLink_odometry_message(
+            ms * 1000, 1, 8, north_m, 0, -3, [1, 0, 0, 0], 0, 0, 0, 0, 0, 0, unknown, unknown, 0, 3, 50
+        )
+    )
+
+
+def gimbal(pitch_deg: float) -> bytes:
+    """Of one of two vehicles, both with the gimbal's own component 154."""
+    q = [math.cos(math.radians(pitch_deg) / 2), 0, math.sin(math.radians(pitch_deg) / 2), 0]
+    report = common.MAVLink_gimbal_device_attitude_status_message(0, 0, 0, 64, q, 0, 0, 0, 0, math.nan, math.nan, 0)
+    return Autopilot(1, 154).pack(report)
+
+
 def test_two_senders_under_one_address_give_no_position_and_one_reason() -> None:
     bench = Bench()
     twin = Autopilot()
     for ms in range(0, 9000, 100):
         bench.hear(ms, bench.pilot.gps(), bench.pilot.place(60_000 + ms, 48.0), bench.pilot.attitude(60_000 + ms))
+        bench.hear(ms, local(bench.pilot, 60_000 + ms, 1.0), odometry(bench.pilot, 60_000 + ms, 1.0))
+        bench.hear(ms, gimbal(-20))
         bench.hear(ms + 5, twin.gps(), twin.place(837_000 + ms, 48.00005), twin.attitude(837_000 + ms))
+        bench.hear(ms + 5, local(twin, 837_000 + ms, 4.0), odometry(twin, 837_000 + ms, 4.0), gimbal(-80))
         if ms >= 500:
             state = bench.at(ms + 5)
-            assert (state.fix, state.attitude) == (None, None)
+            assert (state.fix, state.attitude, state.local, state.vehicle) == (None, None, None, None)
     now_ns = bench.base_ns + 9000 * MS
     assert "two senders share system 1, component 1" in str(bench.vehicle.trouble(now_ns))
     assert bench.vehicle.warnings(now_ns) == ()

@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass
 
 from edge.navigation import Attitude, rotation
+from edge.navigation.gimbal import Gimbal
 from edge.navigation.mavlink import MavlinkNavigator
 from edge.tools.doctor import Bench, Result, not_applicable, ok, warn
 
@@ -43,12 +44,28 @@ def heading(bench: Bench) -> Result:
     backend = bench.settings.navigation
     if backend.name != "mavlink":
         return not_applicable(f"{backend.name}: no autopilot, so no gimbal")
+    begun_ns = bench.clock.monotonic_ns()
     with backend.module.open_navigator(backend.options, bench.clock) as navigator:
         assert isinstance(navigator, MavlinkNavigator)
         turn = _watch(bench, navigator)
-        gimbal, camera = navigator.gimbal, navigator.at(bench.clock.monotonic_ns()).attitude
+        ended_ns = bench.clock.monotonic_ns()
+        gimbal, camera = navigator.gimbal, navigator.at(ended_ns).attitude
+        silence = gimbal.silence(ended_ns, begun_ns)
+    return _told(bench, gimbal, camera, silence, turn)
+
+
+def _told(bench: Bench, gimbal: Gimbal, camera: Attitude | None, silence: str | None, turn: Turn) -> Result:
+    if silence is not None:
+        found, _, advice = silence.partition("; ")
+        return warn(found, advice)
     if not gimbal.reported:
-        return not_applicable("no gimbal is heard: the camera is taken to be rigid, as [navigation.mount] says")
+        belief = bench.settings.navigation.options.mount.gimbal
+        heard = (
+            "no gimbal is heard"
+            if belief != "none"
+            else 'gimbals are not listened to ([navigation.mount] gimbal = "none")'
+        )
+        return not_applicable(f"{heard}: the camera is taken to be rigid, as [navigation.mount] says")
     if gimbal.trouble is not None:
         return warn(gimbal.trouble, "compare its firmware's manual, then turn the aircraft: spanhawk doctor --turn 60")
     looks = "unknown" if camera is None else f"{camera.yaw_deg:.0f} degrees, pitch {camera.pitch_deg:.0f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,23 @@ def test_a_turn_over_north_counts_the_short_way() -> None:
 def test_too_little_a_turn_and_no_autopilot(tmp_path: Path) -> None:
     assert "only" in gimbal.judge(gimbal.Turn(20.0, 20.0)).found
     assert gimbal.heading(bench(tmp_path)).level is Level.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(
+    ("belief", "level", "found"),
+    [
+        ("flags", Level.WARN, "it is not known where the camera looks"),
+        ("auto", Level.NOT_APPLICABLE, "no gimbal is heard: the camera is taken to be rigid"),
+        ("none", Level.NOT_APPLICABLE, "gimbals are not listened to"),
+    ],
+)
+def test_without_a_gimbal_the_mount_is_rigid_only_where_the_configuration_lets_it(
+    belief: str, level: Level, found: str, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    table = {"backend": "mavlink", "device": f"udp:127.0.0.1:{port}", "mount": {"gimbal": belief}}
+    result = gimbal.heading(bench(tmp_path, navigation=table))
+    assert result.level is level
+    assert found in result.found
