@@ -11,7 +11,7 @@ Every source feeds what it hears, with the monotonic time of the *measurement*; 
 
 A fix at (0, 0), outside the globe or not finite counts as "no fix". A fix that would need more than
 ``max_speed_m_s`` since the one before puts the track in doubt: nothing is given out until ``settle_fixes``
-fixes in a row have agreed with their predecessors.
+fixes in a row have agreed with their predecessors. Local positions that jump so are each believed, and nothing between.
 """
 
 from __future__ import annotations
@@ -174,7 +174,11 @@ class History:
         if pair is None:
             return None
         (first_ns, first), second = pair
-        return first if second is None else local_between(first, second[1], _share(at_ns, first_ns, second[0]))
+        if second is None:
+            return first
+        if local_apart_m(first, second[1]) > self.limits.max_speed_m_s * (second[0] - first_ns) / 1e9:
+            return None  # the estimate was corrected: no drone flew between the two
+        return local_between(first, second[1], _share(at_ns, first_ns, second[0]))
 
     def _range(
         self, at_ns: int, before: Sample[float | None] | None, after: Sample[float | None] | None
@@ -230,6 +234,12 @@ def camera_in(axes: Axes, camera: Attitude | None, vehicle: Attitude | None) -> 
     if axes == "body":
         return rotation.compose(vehicle, rotation.quaternion(camera))
     return Attitude(camera.roll_deg, camera.pitch_deg, rotation.compass_deg(camera.yaw_deg + vehicle.yaw_deg))
+
+
+def local_apart_m(first: LocalPosition, second: LocalPosition) -> float:
+    """The distance between two positions of one frame, metres."""
+    a, b = (first.north_m, first.east_m, first.down_m), (second.north_m, second.east_m, second.down_m)
+    return math.dist(a, b)
 
 
 def local_between(first: LocalPosition, second: LocalPosition, share: float) -> LocalPosition:

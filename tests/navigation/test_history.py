@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from edge.navigation import Attitude, Fix, FixKind
+from edge.navigation import Attitude, Fix, FixKind, LocalPosition
 from edge.navigation.history import History
 from edge.navigation.track import Limits, distance_m
 from tests.navigation.histories import S, history, two
@@ -27,6 +27,19 @@ def test_halfway_between_two_fixes() -> None:
     assert got.lon_deg == pytest.approx(11.0002)
     assert got.alt_amsl_m == pytest.approx(505)
     assert got.age_ms == 0
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 3, 1, 2), (3, 2, 1, 0)])
+def test_between_two_local_positions_that_no_drone_flies_between_nothing_is_known(order: tuple[int, ...]) -> None:
+    """10 m/s to the north at 10 Hz; between the second and the third the estimate is corrected by 40 m: 400 m/s."""
+    h, north_m = history(), (0.0, 1.0, 42.0, 43.0)
+    for number in order:
+        h.hear_local(number * S // 10, LocalPosition(north_m[number], 0, -3))
+    local = [h.at(tenths * S // 10 + S // 20).local for tenths in range(3)]
+    assert local[0] is not None
+    assert local[2] is not None
+    assert (local[0].north_m, local[1], local[2].north_m) == (0.5, None, 42.5)
+    assert [h.at(number * S // 10).local for number in range(4)] == [LocalPosition(m, 0, -3) for m in north_m]
 
 
 def test_the_height_above_the_ellipsoid_is_known_where_both_fixes_know_it() -> None:
