@@ -49,19 +49,21 @@ def _verify(arguments: argparse.Namespace) -> int:
             "interrupted, or the end of the manifest was cut off; the drone seals it at its next start"
         )
         return EXIT_TRY_AGAIN
+    begun = f" (it was begun under key {state.begun_key})" if state.begun_key != state.key else ""
     if verdict.unknown_key is not None:
         _say(
-            f"{arguments.flight}: nothing differs from its manifest, but that is signed by key {verdict.unknown_key}, "
-            f"which is not in {arguments.keys}: copy its public key there, or name its folder with --keys"
+            f"{arguments.flight}: nothing differs from its manifest, but that is signed by key {verdict.unknown_key}"
+            f"{begun}, which is not in {arguments.keys}: copy its public key there, or name its folder with --keys"
         )
         return EXIT_CONFIG
     if arguments.signed and verdict.signed_by is None:
         _say(f"{arguments.flight}: nothing differs from its manifest, but nobody signed that")
         return _EXIT_CHANGED
-    files = len(state.files.keys() | state.segments.keys())
+    files = len((state.files.keys() | state.segments.keys()) - state.absent)
     by = f"signed by key {verdict.signed_by}" if verdict.signed_by else "not signed: this shows accidents, no intent"
     late = f"; sealed after an interruption, {len(set(state.late))} files in part" if state.interrupted else ""
-    print(f"{arguments.flight}: {files} files, nothing was changed, added or lost; {by}{late}")
+    never = f"; never came into place: {', '.join(sorted(state.absent))}" if state.absent else ""
+    print(f"{arguments.flight}: {files} files, nothing was changed, added or lost; {by}{begun}{late}{never}")
     return EXIT_DONE
 
 

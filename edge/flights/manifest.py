@@ -9,8 +9,11 @@ begin       the first line: schema, flight_id, when, the number of the key that 
 segment     bytes ``from`` to ``to`` of a file that only grows, and their SHA-256
 file        a whole file; of a file that is replaced while flying the last such line holds
 interrupted the flight ended without a seal; what follows was noted at the next start
-seal        the last line: nothing comes after it
+seal        the last line: nothing comes after it; ``key`` where it is another than at the beginning
 =========== ==========================================================================================
+
+A file that is replaced is noted before it is in place. ``never_in_place`` of ``interrupted`` or ``seal`` names those of
+which the first writing did not get so far: they are not to be there.
 """
 
 from __future__ import annotations
@@ -114,6 +117,8 @@ class State:
     flight_id: str | None = None
     key: str | None = None
     """The number of the key that signs the sealed manifest; None: nobody signs it."""
+    begun_key: str | None = None
+    """The same as at the beginning; the key may be another one by the time an interrupted flight is sealed."""
     schema: str | None = None
     segments: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)
     """By file: from, to, SHA-256 of each range."""
@@ -124,6 +129,8 @@ class State:
     interrupted: bool = False
     late: list[str] = field(default_factory=list)
     """Files that were noted only after an interruption, in whole or in part."""
+    absent: set[str] = field(default_factory=set)
+    """Files that were noted and never came into place."""
     sealed: bool = False
 
     def take(self, body: Mapping[str, Any]) -> str | None:
@@ -135,6 +142,7 @@ class State:
             if self.schema is not None:
                 return "begins the manifest a second time"
             self.schema, self.flight_id, self.key = (body.get(key) for key in ("schema", "flight_id", "key"))
+            self.begun_key = self.key
         elif self.schema is None:
             self.schema = ""  # reported once; the rest is still read
             return "stands before the beginning"
@@ -147,15 +155,23 @@ class State:
             if body["file"] in self.files:
                 self.earlier[body["file"]] = self.files[body["file"]][1]
             self.files[body["file"]] = body["bytes"], body["sha256"]
+            self.absent.discard(body["file"])
         elif kind == "interrupted":
             self.interrupted = True
+            self._never_in_place(body)
         elif kind == "seal":
             self.sealed = True
+            self.key = body.get("key", self.key)
+            self._never_in_place(body)
         else:
             return f"is of an unknown kind ({kind[:40]!r})"
         if self.interrupted and kind in ("segment", "file"):
             self.late.append(body["file"])
         return None
+
+    def _never_in_place(self, body: Mapping[str, Any]) -> None:
+        names = body.get("never_in_place")
+        self.absent |= {name for name in (names if isinstance(names, list) else ()) if is_inside(name)}
 
 
 class Manifest:

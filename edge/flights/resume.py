@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from edge.detections.wire import rfc3339
 from edge.flights import MANIFEST
@@ -15,7 +17,7 @@ from edge.support.minisig import Signer
 
 log = logging.getLogger(__name__)
 
-_TAIL_BYTES = 400
+_TAIL_BYTES = 4000
 
 
 def seal_all(folder: Path, clock: Clock, signer: Signer | None) -> list[str]:
@@ -40,6 +42,7 @@ def seal_interrupted(folder: Path, clock: Clock, signer: Signer | None) -> None:
     """
     path = folder / MANIFEST
     state, chain, sound = State(), ORIGIN, 0
+    last: Mapping[str, Any] = {}
     for entry in read_entries(path):
         if entry.body is None:
             if entry.trouble == CUT_OFF:
@@ -48,13 +51,14 @@ def seal_interrupted(folder: Path, clock: Clock, signer: Signer | None) -> None:
         trouble = state.take(entry.body)
         if trouble is not None:
             raise ValueError(f"line {entry.number} of its manifest {trouble}")
-        chain, sound = entry.chain, entry.end
+        chain, sound, last = entry.chain, entry.end, entry.body
     if state.schema is None:
         raise ValueError("its manifest is empty")
     cut = path.stat().st_size - sound
     os.truncate(path, sound)
     manifest = Manifest(path, chain)
-    manifest.note({"kind": "interrupted", "at": rfc3339(clock.utc()), "cut_bytes": cut})
+    never = {"never_in_place": [last["file"]]} if _never_in_place(folder, last, state) else {}
+    manifest.note({"kind": "interrupted", "at": rfc3339(clock.utc()), "cut_bytes": cut, **never})
     for name, ranges in state.segments.items():
         end = ranges[-1][1]
         size, sha256 = digest_of(folder / name, end) if (folder / name).is_file() else (0, "")
@@ -68,7 +72,20 @@ def seal_interrupted(folder: Path, clock: Clock, signer: Signer | None) -> None:
     for name, other in others(folder, {*state.segments, *state.files}):
         size, sha256 = digest_of(other)
         manifest.note({"kind": "file", "file": name, "bytes": size, "sha256": sha256})
-    finish(folder, manifest, clock, signer if state.key is not None else None)
+    signer = signer if state.key is not None else None
+    key = None if signer is None else signer.number
+    finish(folder, manifest, clock, signer, {} if key == state.key else {"key": key})
+
+
+def _never_in_place(folder: Path, last: Mapping[str, Any], state: State) -> bool:
+    """Whether the power went between the note of a document's first writing and its coming into place.
+
+    Then that note is the last one: the next is written once the document is on the disk. A picture is on the disk
+    before it is noted. So whatever else is not there was taken away, and stays visible.
+    """
+    if last.get("kind") != "file" or "frame_seq" in last or last["file"] in state.earlier:
+        return False
+    return not os.path.lexists(folder / last["file"])
 
 
 def _is_sealed(path: Path) -> bool:

@@ -65,6 +65,10 @@ def _compared(folder: Path, keys: Path) -> Verdict:
     for name, ranges in state.segments.items():
         problems += _read(name, _growing(folder / name, name, ranges, sealed=state.sealed))
     for name, (size, sha256) in state.files.items():
+        if name in state.absent:
+            if _size(folder / name) is not None:
+                problems.append(Problem(name, "was added: it never came into place in this flight"))
+            continue
         problems += _read(name, _whole(folder / name, name, size, sha256))
     broken = " (or its line in the manifest was damaged)" if any(one.file == MANIFEST for one in problems) else ""
     if state.sealed or broken:

@@ -58,6 +58,7 @@ class FlightWriter:
         self._signer = signer
         self._growing: dict[str, _Growing] = {}
         self._whole: dict[str, str] = {}
+        self._never: set[str] = set()  # noted, and never in place: the disk refused their first writing
         self._manifest = Manifest(folder / MANIFEST)
         self._noted_ns = self._cracks_ns = clock.monotonic_ns()
         self._cracks_changed = False
@@ -98,9 +99,12 @@ class FlightWriter:
         try:
             write_whole(self.folder / name, data)
         except OSError:
-            if before is not None:  # what lies there is still the file of before
+            if before is not None and name not in self._never:  # what lies there is still the file of before
                 self._note_file(name, (self.folder / name).stat().st_size, before)
+            else:
+                self._never.add(name)
             raise
+        self._never.discard(name)
 
     def document(self, name: str, document: Mapping[str, Any]) -> None:
         """Write a JSON document in one step."""
@@ -145,7 +149,8 @@ class FlightWriter:
         for name, path in others(self.folder, {*self._growing, *self._whole}):
             size, sha256 = digest_of(path)
             self._note_file(name, size, sha256)
-        finish(self.folder, self._manifest, self._clock, self._signer)
+        more = {"never_in_place": sorted(self._never)} if self._never else {}
+        finish(self.folder, self._manifest, self._clock, self._signer, more)
 
     def close(self) -> None:
         """Give up without a seal, as a power cut does; the next start seals."""
@@ -167,9 +172,11 @@ def thinning(number: int) -> int:
     return int(1 << (number // FRAMES_IN_FULL).bit_length())
 
 
-def finish(folder: Path, manifest: Manifest, clock: Clock, signer: Signer | None) -> None:
-    """The last line, and its signature. Raises OSError."""
-    manifest.note({"kind": "seal", "at": rfc3339(clock.utc())})
+def finish(
+    folder: Path, manifest: Manifest, clock: Clock, signer: Signer | None, more: Mapping[str, Any] | None = None
+) -> None:
+    """The last line, with what ``more`` adds to it, and its signature. Raises OSError."""
+    manifest.note({"kind": "seal", "at": rfc3339(clock.utc()), **(more or {})})
     manifest.sync()
     manifest.close()
     if signer is not None:

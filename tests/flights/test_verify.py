@@ -17,7 +17,7 @@ import pytest
 
 from edge.cli import main
 from edge.evidence import Evidence
-from edge.flights import CRACKS, DETECTIONS, MANIFEST, SIGNATURE
+from edge.flights import CRACKS, DETECTIONS, MANIFEST, SETTINGS, SIGNATURE, SUMMARY
 from edge.flights.resume import seal_all
 from edge.flights.verify import verify
 from edge.flights.writer import FlightWriter, digest_of
@@ -176,6 +176,84 @@ def test_a_power_cut_is_sealed_at_the_next_start_and_what_was_altered_before_sta
     before = path.read_bytes()
     assert seal_all(tmp_path / "flights", clock, None) == []
     assert path.read_bytes() == before, "sealed once"
+
+
+def test_a_power_cut_at_the_first_writing_of_a_document_loses_nothing(
+    tmp_path: Path, keys: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The power goes between the manifest's line and the file."""
+    folder = tmp_path / "flights" / "one"
+
+    class PowerCutError(Exception):
+        pass
+
+    def no_power(path: Path, data: bytes) -> None:
+        raise PowerCutError
+
+    writer = begun(folder, ManualClock(NOW), keys)
+    with monkeypatch.context() as cut:
+        cut.setattr("edge.flights.writer.write_whole", no_power)
+        with pytest.raises(PowerCutError):
+            writer.summary({"schema": "spanhawk/flight/1"})
+    writer.close()
+    robbed = tmp_path / "flights" / "two"
+    shutil.copytree(folder, robbed)
+    (robbed / SETTINGS).unlink()
+    assert seal_all(tmp_path / "flights", ManualClock(NOW), Signer(keys / "ours.key", "flight.sign_key")) == []
+    assert verify(folder, keys).problems == ()
+    assert main(["verify", str(folder), "--keys", str(keys), "--signed"]) == 0
+    assert "never came into place: summary.json" in capsys.readouterr().out
+    assert [(one.file, one.what) for one in verify(robbed, keys).problems] == [(SETTINGS, "was lost")]
+    (folder / SUMMARY).write_text("{}", encoding="utf-8")
+    assert [one.file for one in verify(folder, keys).problems] == [SUMMARY]
+
+
+def test_a_document_that_a_full_disk_never_took_is_not_called_lost(
+    tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    writer = begun(tmp_path / "flight", ManualClock(NOW))
+    for _ in range(2):
+        with monkeypatch.context() as now:
+            now.setattr("edge.flights.writer.write_whole", full)
+            with pytest.raises(OSError, match="No space"):
+                writer.summary({"schema": "spanhawk/flight/1"})
+    writer.seal()
+    assert verify(tmp_path / "flight", keys).problems == ()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_flight_that_was_begun_with_one_key_and_sealed_with_another_is_not_altered(
+    known: bool, tmp_path: Path, keys: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "flights" / "one"
+    begun(folder, ManualClock(NOW), keys).close()
+    old = Signer(keys / "ours.key", "flight.sign_key").number
+    pair = minisign.KeyPair.generate()
+    (keys / "new.key").write_bytes(bytes(pair.secret_key))
+    if known:
+        (keys / "new.pub").write_bytes(bytes(pair.public_key))
+    new = Signer(keys / "new.key", "flight.sign_key")
+    assert seal_all(folder.parent, ManualClock(NOW), new) == []
+    verdict = verify(folder, keys)
+    assert verdict.problems == ()
+    assert main(["verify", str(folder), "--keys", str(keys), "--signed"]) == (0 if known else 78)
+    told = "".join(capsys.readouterr())
+    assert f"signed by key {new.number}" in told
+    assert f"begun under key {old}" in told
+
+
+def test_a_flight_that_was_begun_with_a_key_and_sealed_without_one_is_unsigned_not_altered(
+    tmp_path: Path, keys: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "flights" / "one"
+    begun(folder, ManualClock(NOW), keys).close()
+    assert seal_all(folder.parent, ManualClock(NOW), None) == []
+    assert main(["verify", str(folder), "--keys", str(keys)]) == 0
+    assert "not signed" in capsys.readouterr().out
+    assert main(["verify", str(folder), "--keys", str(keys), "--signed"]) == 1
 
 
 def test_what_cannot_be_verified_is_said(tmp_path: Path, keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
