@@ -75,10 +75,10 @@ def _by_exif(stills: Sequence[Still], *, timed: bool) -> list[Moment] | None:
 
 
 def _times(stills: Sequence[Still]) -> list[datetime | None]:
-    """UTC of each image or, where more of them have it, the time by the camera's own clock."""
+    """The time by the camera's own clock or, where more of them have it, UTC: that may be a receiver's whole seconds."""
     by_utc = [None if still.bad is not None else still.exif.taken_at for still in stills]
     by_camera = [None if still.bad is not None else still.exif.taken_local for still in stills]
-    return max(by_utc, by_camera, key=lambda times: sum(time is not None for time in times))
+    return max(by_camera, by_utc, key=lambda times: sum(time is not None for time in times))
 
 
 def _laid_out(times: Sequence[datetime | None], first: datetime) -> list[Moment]:

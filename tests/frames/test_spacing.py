@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -37,6 +37,22 @@ def test_exif_times_space_the_images(timed: bool, caplog: pytest.LogCaptureFixtu
         found = moments(taken(0, 10, 40.5), FOLDER, None, timed=timed)
     assert found == [Moment(0), Moment(10 * S), Moment(40_500_000_000)]
     assert not caplog.records
+
+
+def test_where_all_images_have_both_the_camera_s_tenths_come_before_the_receiver_s_whole_seconds() -> None:
+    """Three a second, as drones take them for photogrammetry; GPSTimeStamp names the second of the last fix."""
+    stills = [
+        Still(
+            still.path,
+            Exif(
+                taken_local=still.exif.taken_local,
+                taken_at=datetime(2026, 5, 28, 10, 0, number // 3, tzinfo=timezone.utc),
+            ),
+            None,
+        )
+        for number, still in enumerate(taken(0.0, 0.3, 0.6, 1.0))
+    ]
+    assert [at.offset_ns * 10 // S for at in moments(stills, FOLDER, None, timed=True)] == [0, 3, 6, 10]
 
 
 @pytest.mark.parametrize(
