@@ -75,7 +75,7 @@ def _by_exif(stills: Sequence[Still], *, timed: bool) -> list[Moment] | None:
 
 
 def _times(stills: Sequence[Still]) -> list[datetime | None]:
-    """The time by the camera's own clock or, where more of them have it, UTC: that may be a receiver's whole seconds."""
+    """The time by the camera's own clock or, where more of them have it, UTC: maybe a receiver's whole seconds."""
     by_utc = [None if still.bad is not None else still.exif.taken_at for still in stills]
     by_camera = [None if still.bad is not None else still.exif.taken_local for still in stills]
     return max(by_camera, by_utc, key=lambda times: sum(time is not None for time in times))

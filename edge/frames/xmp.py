@@ -17,6 +17,7 @@ import re
 from dataclasses import dataclass, field
 
 from edge.frames.exif import Reader
+from edge.support.angles import past_straight_down
 
 _HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 _MAX_SEGMENTS = 10_000
@@ -160,19 +161,16 @@ def _skydio(packet: Packet) -> Stated:
 
 
 def _angles(packet: Packet, pattern: str) -> tuple[float, float, float] | None:
-    """Roll, pitch, yaw; None where one is missing, or the gimbal says that the picture is upside down.
-
-    Past straight down some gimbals report roll 180 with the yaw turned or not, depending on the firmware: no one can
-    tell where such a camera looked.
-    """
+    """Roll, pitch, yaw; None where one is missing, or the gimbal says that the picture is upside down."""
     roll, pitch, yaw = (
         packet.number(-bound, bound, pattern.format(name))
         for name, bound in (("Roll", 180), ("Pitch", 180), ("Yaw", 360))
     )
     if roll is None or pitch is None or yaw is None:
         return None
-    if abs(roll) > 90 or abs(pitch) > 100:
-        packet.doubts.append(f"the gimbal is past straight down or up (roll {roll:g}, pitch {pitch:g})")
+    doubt = past_straight_down(roll, pitch)
+    if doubt is not None:
+        packet.doubts.append(doubt)
         return None
     return roll, pitch, yaw
 

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from edge.navigation import Attitude, Fix, FixKind
+from edge.navigation import Fix, FixKind
 from edge.navigation.csvlog import Loaded, Span
 from edge.navigation.history import History
+from edge.navigation.logged import LoggedAngles
 from edge.navigation.timebase import UtcTrack
 from edge.support.errors import NavFileError
 
@@ -42,6 +43,7 @@ _BOUNDS = {
     "pitch_deg": (-180.0, 180.0),
     "roll_deg": (-180.0, 180.0),
 }
+_ANGLES = ("roll_deg", "pitch_deg", "yaw_deg")
 _HEADER = re.compile(r"([^(\[]+?)\s*(?:[(\[]([^)\]]*)[)\]])?", re.ASCII)
 
 
@@ -63,6 +65,7 @@ def load(text: str, path: Path, history: History, utc: UtcTrack, at_ns: Callable
     first: float | None = None
     last: float | None = None
     seconds = _Seconds(utc)
+    angles = LoggedAngles()
     try:
         for cells in rows:
             where = f"{path}, row {rows.line_num}"
@@ -80,13 +83,13 @@ def load(text: str, path: Path, history: History, utc: UtcTrack, at_ns: Callable
             first, last = t_s if first is None else first, t_s
             now_ns = at_ns(t_s - first)
             history.hear_fix(now_ns, _fix(values))
-            history.hear_attitude(now_ns, _attitude(values))
+            history.hear_attitude(now_ns, angles.attitude(*(values.get(name) for name in _ANGLES)))
             seconds.hear(now_ns, cells, columns.get("utc"))
     except csv.Error as error:
         raise NavFileError(f"{path}, row {rows.line_num}: not CSV ({error}); export it again") from error
     if columns is None or first is None or last is None:
         raise NavFileError(f"{path}: has a header but no rows; export the flight again")
-    return Loaded(Span(0.0, last - first), _lacks(columns))
+    return Loaded(Span(0.0, last - first), (*_lacks(columns), *angles.warnings()))
 
 
 def _first(text: str) -> list[str]:
@@ -136,11 +139,6 @@ def _fix(values: dict[str, float | None]) -> Fix | None:
     if lat_deg is None or lon_deg is None:
         return None
     return Fix(FixKind.FIX_2D if alt_m is None else FixKind.FIX_3D, lat_deg, lon_deg, alt_m, None, None, 0)
-
-
-def _attitude(values: dict[str, float | None]) -> Attitude | None:
-    roll, pitch, yaw = (values.get(name) for name in ("roll_deg", "pitch_deg", "yaw_deg"))
-    return None if roll is None or pitch is None or yaw is None else Attitude(roll, pitch, yaw)
 
 
 class _Seconds:

@@ -13,9 +13,10 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from edge.navigation import Attitude, Fix, FixKind
-from edge.navigation.csvlog import Span
+from edge.navigation import Fix, FixKind
+from edge.navigation.csvlog import Loaded, Span
 from edge.navigation.history import History
+from edge.navigation.logged import LoggedAngles
 from edge.support.errors import NavFileError
 
 _CUE = re.compile(r"(\d+):(\d\d):(\d\d)[,.](\d{1,3})\s*-->")
@@ -30,7 +31,7 @@ def looks_like_srt(text: str) -> bool:
     return _CUE.search(text, 0, 2048) is not None
 
 
-def load(text: str, path: Path, history: History, at_ns: Callable[[float], int]) -> Span:
+def load(text: str, path: Path, history: History, at_ns: Callable[[float], int]) -> Loaded:
     """Feed ``history`` with every cue; ``at_ns`` maps seconds of the video to monotonic time.
 
     Raises NavFileError naming ``path`` and the cue when a number is none, time runs backwards, or no cue has a place.
@@ -38,6 +39,7 @@ def load(text: str, path: Path, history: History, at_ns: Callable[[float], int])
     first: float | None = None
     last: float | None = None
     placed = False
+    angles = LoggedAngles()
     for line, t_s, words in _cues(text):
         where = f"{path}, line {line}"
         if last is not None and t_s <= last:
@@ -46,12 +48,12 @@ def load(text: str, path: Path, history: History, at_ns: Callable[[float], int])
         fix = _fix(words, where)
         placed = placed or fix is not None
         history.hear_fix(at_ns(t_s), fix)
-        history.hear_attitude(at_ns(t_s), _attitude(words, where))
+        history.hear_attitude(at_ns(t_s), angles.attitude(*_angles(words, where)))
     if first is None or last is None or not placed:
         raise NavFileError(
             f"{path}: these subtitles hold no position; switch the drone's video captions on, and record outdoors"
         )
-    return Span(first, last)
+    return Loaded(Span(first, last), angles.warnings())
 
 
 def _cues(text: str) -> Iterator[tuple[int, float, str]]:
@@ -76,11 +78,8 @@ def _fix(words: str, where: str) -> Fix | None:
     return Fix(FixKind.FIX_2D if alt_m is None else FixKind.FIX_3D, lat_deg, lon_deg, alt_m, None, None, 0)
 
 
-def _attitude(words: str, where: str) -> Attitude | None:
-    roll, pitch, yaw = (_named(words, rf"gb_{name}", "angle", where) for name in ("roll", "pitch", "yaw"))
-    if roll is None or pitch is None or yaw is None:
-        return None
-    return Attitude(roll, pitch, yaw)
+def _angles(words: str, where: str) -> list[float | None]:
+    return [_named(words, rf"gb_{name}", "angle", where) for name in ("roll", "pitch", "yaw")]
 
 
 def _named(words: str, name: str, kind: str, where: str) -> float | None:

@@ -54,6 +54,25 @@ def test_the_gimbals_angles_are_the_cameras(tmp_path: Path) -> None:
     assert open_text(tmp_path, srt(NEW)).at(S).attitude == Attitude(0.0, -20.0, 30.5)
 
 
+def test_subtitles_of_a_gimbal_past_straight_down_do_not_tell_where_the_camera_looked(tmp_path: Path) -> None:
+    """Roll 180 and pitch -95 with whatever yaw: by some firmware the yaw is turned with it, by some it is not."""
+    past = srt(NEW.replace("gb_pitch: -20.0 gb_roll: 0.0", "gb_pitch: -95.0 gb_roll: 180.0"), 2)
+    navigator = open_text(tmp_path, srt(NEW, 2) + "\n" + past.replace("00:00:0", "00:00:1"))
+    assert [navigator.at(n * S).attitude is None for n in (0, 1, 10, 11)] == [False, False, True, True]
+    said = "the gimbal is past straight down or up (roll 180, pitch -95) in 2 rows, of which it is not known where"
+    assert any(one.startswith(said) for one in navigator.warnings())
+
+
+@pytest.mark.parametrize(
+    ("pitch", "roll", "known"), [(-95, 180, False), (-95, 0, True), (-130, 0, False), (-90, 0, True)]
+)
+def test_airdata_of_a_gimbal_past_straight_down(tmp_path: Path, pitch: int, roll: int, known: bool) -> None:
+    rows = "".join(f"{100 * n},,51.0,4.0,39.4,200.0,10,300,{pitch},{roll},1\n" for n in range(3))
+    navigator = open_text(tmp_path, AIR + rows)
+    assert (navigator.at(S // 10).attitude is not None) == known
+    assert any("past straight down" in one for one in navigator.warnings()) != known
+
+
 def test_no_fix_in_a_cue_is_none_and_not_0_0(tmp_path: Path) -> None:
     navigator = open_text(
         tmp_path,
