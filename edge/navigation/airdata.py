@@ -3,7 +3,8 @@
 AirData: ``time(millisecond)``, ``latitude``, ``altitude_above_sealevel(feet)``, ``gimbal_heading(degrees)`` and others.
 DJI's own flight records, decrypted: ``OSD.flyTime [s]``, ``OSD.latitude``, ``OSD.altitude [ft]``, ``GIMBAL.yaw [360]``.
 Units stand in the header and are heeded. Heights above take-off are no heights above sea level and are not used; the
-gimbal's angles are the camera's.
+gimbal's angles are the camera's. ``datetime(utc)`` is the clock of whoever wrote the log (nobody says
+whether phone or drone), in whole seconds: a label of when the log began, not the satellites' time.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from edge.navigation import Fix, FixKind
 from edge.navigation.csvlog import Loaded, Span
 from edge.navigation.history import History
 from edge.navigation.logged import LoggedAngles
-from edge.navigation.timebase import UtcTrack
+from edge.navigation.timebase import EARLIEST_RECORDED_UTC, LATEST_RECORDED_UTC
 from edge.support.errors import NavFileError
 
 _UNITS = {"millisecond": 1e-3, "ms": 1e-3, "s": 1.0, "feet": 0.3048, "ft": 0.3048, "meters": 1.0, "m": 1.0}
@@ -58,13 +59,13 @@ def looks_like_airdata(text: str) -> bool:
     return any(line.lower().lstrip().startswith("time(millisecond)") or "OSD.latitude" in line for line in _first(text))
 
 
-def load(text: str, path: Path, history: History, utc: UtcTrack, at_ns: Callable[[float], int]) -> Loaded:
+def load(text: str, path: Path, history: History, at_ns: Callable[[float], int]) -> Loaded:
     """Feed ``history`` with every row; the first row stands at 0 s. Raises NavFileError naming path, row and column."""
     rows = csv.reader(text.splitlines())
     columns: dict[str, _Column] | None = None
     first: float | None = None
     last: float | None = None
-    seconds = _Seconds(utc)
+    began = _Began()
     angles = LoggedAngles()
     try:
         for cells in rows:
@@ -84,12 +85,12 @@ def load(text: str, path: Path, history: History, utc: UtcTrack, at_ns: Callable
             now_ns = at_ns(t_s - first)
             history.hear_fix(now_ns, _fix(values))
             history.hear_attitude(now_ns, angles.attitude(*(values.get(name) for name in _ANGLES)))
-            seconds.hear(now_ns, cells, columns.get("utc"))
+            began.hear(t_s - first, cells, columns.get("utc"))
     except csv.Error as error:
         raise NavFileError(f"{path}, row {rows.line_num}: not CSV ({error}); export it again") from error
     if columns is None or first is None or last is None:
         raise NavFileError(f"{path}: has a header but no rows; export the flight again")
-    return Loaded(Span(0.0, last - first), (*_lacks(columns), *angles.warnings()))
+    return Loaded(Span(0.0, last - first), (*_lacks(columns), *angles.warnings()), began.at)
 
 
 def _first(text: str) -> list[str]:
@@ -141,29 +142,27 @@ def _fix(values: dict[str, float | None]) -> Fix | None:
     return Fix(FixKind.FIX_2D if alt_m is None else FixKind.FIX_3D, lat_deg, lon_deg, alt_m, None, None, 0)
 
 
-class _Seconds:
-    """Hears the log's UTC where a new second begins: ten rows in turn say the same whole second."""
+class _Began:
+    """When the log began by its whole seconds: ten rows say the same one, and the next one begins where it changes."""
 
-    def __init__(self, utc: UtcTrack) -> None:
-        self._utc = utc
-        self._last: datetime | None = None
-        self._first: tuple[int, datetime] | None = None
-        """The first row, of which nobody knows how much of its second is over until the next row says another."""
+    def __init__(self) -> None:
+        self._first: datetime | None = None
+        self.at: datetime | None = None
+        """UTC of the first row, good to a second until a row says another one; None: no row says any."""
+        self._found = False
 
-    def hear(self, now_ns: int, cells: list[str], column: _Column | None) -> None:
-        if column is None or column.place >= len(cells):
+    def hear(self, elapsed_s: float, cells: list[str], column: _Column | None) -> None:
+        """A row so long after the first one."""
+        if self._found or column is None or column.place >= len(cells):
             return
         try:
             moment = datetime.fromisoformat(cells[column.place].strip())
         except ValueError:  # an empty cell, or a form of another year's export: the time of day stays unknown
             return
         moment = moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment
-        if self._last is None:
-            self._first = (now_ns, moment)
-        elif moment != self._last:
-            if self._first is not None:
-                self._utc.hear(*self._first)
-            self._utc.hear(now_ns, moment)
-        # a second row of the first second: how much of it was over when the log began stays unknown
-        self._first = self._first if self._last is None else None
-        self._last = moment
+        if not EARLIEST_RECORDED_UTC <= moment < LATEST_RECORDED_UTC:  # a clock that was never set
+            return
+        self._found = self._first is not None and moment != self._first
+        if self._first is None or self._found:
+            self._first = moment
+            self.at = moment.astimezone(timezone.utc) - timedelta(seconds=elapsed_s)

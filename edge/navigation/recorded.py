@@ -152,7 +152,7 @@ def _load(data: bytes, options: Options, history: History, utc: UtcTrack) -> Loa
     if srt.looks_like_srt(text):
         return srt.load(text, path, history, at_ns)
     if airdata.looks_like_airdata(text):
-        return airdata.load(text, path, history, utc, at_ns)
+        return airdata.load(text, path, history, at_ns)
     return Loaded(csvlog.load(text, path, history, at_ns))
 
 

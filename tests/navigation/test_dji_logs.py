@@ -119,17 +119,31 @@ def test_airdata_in_feet_and_utc(tmp_path: Path) -> None:
     assert open_text(tmp_path, AIR.replace("(feet)", "(meters)") + rows).at(0).fix.alt_amsl_m == 200.0
 
 
-def test_whole_seconds_that_ten_rows_repeat_are_the_time_of_the_first_of_them(tmp_path: Path) -> None:
-    """The log began 0.3 s after a full second; times of day within the second come from the rows' own clock."""
+def test_whole_seconds_that_ten_rows_repeat_tell_when_the_log_began_and_are_not_the_satellites_time(
+    tmp_path: Path,
+) -> None:
+    """The log began 0.3 s after a full second: by the clock of whoever wrote it, which no satellite has set."""
     rows = "".join(
         f"{100 * n},2026-05-28 12:00:{(3 + n) // 10:02d},51.0,4.0,39.4,200.0,10,300,-15,0.5,1\n" for n in range(40)
     )
     navigator = open_text(tmp_path, AIR + rows)
     begin = datetime(2026, 5, 28, 12, 0, 0, 300_000, tzinfo=timezone.utc)
-    for late_ms in (0, 50, 350, 650, 940, 1050, 2500, 3890):
-        told = navigator.utc_at(late_ms * 1_000_000)
-        assert told is not None
-        assert abs(told - begin - timedelta(milliseconds=late_ms)) <= timedelta(milliseconds=1)
+    assert abs(navigator.began_at - begin) <= timedelta(milliseconds=1)
+    assert [navigator.utc_at(seconds * S) for seconds in (0, 1, 3)] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("cell", "began"),
+    [
+        ("2026-05-28 12:00:00", datetime(2026, 5, 28, 12, tzinfo=timezone.utc)),
+        ("", None),
+        ("5/28/2026", None),
+        ("0001-01-01", None),
+    ],
+)
+def test_when_a_log_of_one_second_began(tmp_path: Path, cell: str, began: datetime | None) -> None:
+    rows = "".join(f"{100 * n},{cell},51.0,4.0,39.4,200.0,10,300,-15,0.5,1\n" for n in range(3))
+    assert open_text(tmp_path, AIR + rows).began_at == began
 
 
 def test_a_flight_record_with_its_sep_line(tmp_path: Path) -> None:
