@@ -73,7 +73,7 @@ def main(outbox: str, broker: str, vehicle: str, per_s: str, confirm: str, frame
     options = paho.Options(url=broker, window=200, keepalive_s=2)
     with (
         open_outbox(Options(path=Path(outbox), ballast_bytes=0, min_free_bytes=0, max_bytes=1 << 30), clock) as box,
-        paho.open_publisher(options, clock, vehicle=vehicle, last_will=b"{}", receipts=True) as publisher,
+        paho.open_publisher(options, clock, vehicle=vehicle, last_will=b"{}", receipts=vehicle) as publisher,
     ):
         read = partial(receipts.letter_ids, vehicle) if confirm == "ground" else None
         delivery = Delivery(box, publisher, clock, late=mark_historical, receipts=read)

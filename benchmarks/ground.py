@@ -139,7 +139,7 @@ def fly(folder: Path, port: int, letters: int, *, per_s: float | None, window: i
         if per_s is None:
             for begin in range(0, letters, 100):
                 box.put([Letter(id, topic, payload, None) for id, payload in made[begin : begin + 100]])
-        with paho.open_publisher(options, clock, vehicle=VEHICLE, last_will=b"{}", receipts=True) as publisher:
+        with paho.open_publisher(options, clock, vehicle=VEHICLE, last_will=b"{}", receipts=VEHICLE) as publisher:
             begun_ns = clock.monotonic_ns()
             delivery = Delivery(box, publisher, clock, late=mark_historical, receipts=heard)
             thread = threading.Thread(target=delivery.run, args=(stop,), daemon=True)

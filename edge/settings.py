@@ -114,6 +114,11 @@ class Settings:
     origin: str = field(default="defaults")
     """Where it was read, for messages."""
 
+    @property
+    def confirm(self) -> str:
+        """Whose word ends a letter, broker or ground; a third party's outbox that says nothing trusts the broker."""
+        return str(getattr(self.outbox.options, "confirm", "broker"))
+
 
 def read(path: Path) -> Settings:
     """Read and check a configuration file. Raises ConfigError naming the file and the key."""

@@ -26,11 +26,6 @@ class Opening:
         self._flight_id = flight_id
         self._told_why = False
 
-    @property
-    def confirm(self) -> str:
-        """Whose word ends a letter; an outbox of a third party that does not say trusts the broker."""
-        return str(getattr(self._settings.outbox.options, "confirm", "broker"))
-
     def open(self, room: str, opener: str, **extra: Any) -> Any:
         """What ``opener`` of the module configured for ``room`` makes. Raises SpanhawkError."""
         backend = getattr(self._settings, room)
@@ -43,7 +38,7 @@ class Opening:
     def publisher(self) -> Iterator[Publisher]:
         """Connected for as long as the block runs; the last will is left to speak where nothing said why it ended."""
         # Only where they are asked for: a third party's publisher may not know of receipts.
-        listen = {"receipts": True} if self.confirm == "ground" else {}
+        listen = {"receipts": self._settings.vehicle} if self._settings.confirm == "ground" else {}
         publisher: Publisher = self.open(
             "mqtt", "open_publisher", vehicle=self._settings.vehicle, last_will=self._offline(), **listen
         )
@@ -68,6 +63,5 @@ class Opening:
         self._told_why = publisher.connected
 
     def _offline(self, *reasons: str) -> bytes:
-        return status_payload(
-            self._settings.vehicle, self._flight_id, "offline", list(reasons), flying=False, confirm=self.confirm
-        )
+        vehicle, confirm = self._settings.vehicle, self._settings.confirm
+        return status_payload(vehicle, self._flight_id, "offline", list(reasons), flying=False, confirm=confirm)

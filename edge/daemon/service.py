@@ -231,7 +231,7 @@ class Service:
         camera: NewestFrame,
     ) -> Ground:
         vehicle = self._settings.vehicle
-        read_receipt = partial(receipts.letter_ids, vehicle) if self._opening.confirm == "ground" else None
+        read_receipt = partial(receipts.letter_ids, vehicle) if self._settings.confirm == "ground" else None
         delivery = Delivery(outbox, publisher, self._clock, late=mark_historical, receipts=read_receipt)
         complaints = (
             lambda: camera.health() if self._switch.flying else None,
@@ -278,7 +278,7 @@ class Service:
             publisher,
             delivery,
             Control(publisher, replies_topic(vehicle), actions, self._clock, resend=resend),
-            Reporter(vehicle, self._flight.flight_id, sources, self._clock, confirm=self._opening.confirm),
+            Reporter(vehicle, self._flight.flight_id, sources, self._clock, confirm=self._settings.confirm),
             self._switch,
             self._systemd,
             self._clock,

@@ -92,6 +92,11 @@ class Delivery:
             return len(self._hand) + len(self._sent_ns)
         return counts[LetterState.PENDING] + counts[LetterState.SENT]
 
+    @property
+    def owed(self) -> int:
+        """Letters that the broker has taken and the ground has not confirmed; 0 where the broker confirms."""
+        return self._owed.count
+
     def health(self) -> str | None:
         """That letters were refused in this run, and why the last one was; None when none was."""
         if self._refusal is None:

@@ -37,7 +37,7 @@ class Options:
 
 
 def open_publisher(
-    options: Options, clock: Clock, *, vehicle: str, last_will: bytes, receipts: bool = False
+    options: Options, clock: Clock, *, vehicle: str, last_will: bytes, receipts: str | None = None
 ) -> Publisher:
     """A publisher without a broker; ``receipts`` changes nothing here.
 

@@ -51,12 +51,12 @@ _PROVOKED = ("Packet too large", "Protocol error", "Malformed packet", "Payload 
 
 
 def open_publisher(
-    options: Options, clock: Clock, *, vehicle: str, last_will: bytes, receipts: bool = False
+    options: Options, clock: Clock, *, vehicle: str, last_will: bytes, receipts: str | None = None
 ) -> Publisher:
     """A publisher that connects in the background and keeps trying: an absent broker is not an error here.
 
     ``last_will`` is what the broker publishes, retained, on the status topic when this vehicle vanishes.
-    With ``receipts`` it listens to what the ground has stored (``Publisher.notices``).
+    ``receipts`` is the vehicle of which it hears what the ground has stored (``Publisher.notices``); None: of none.
     Raises ConfigError for what trying again cannot correct (files, names, addresses).
     """
     check_vehicle(vehicle)
@@ -94,14 +94,14 @@ class PahoConnection:
         last_will: bytes,
         abilities: Abilities,
         *,
-        receipts: bool,
+        receipts: str | None,
     ) -> None:
         self.news: deque[News] = deque()
         self._options = options
         self._address = address
         self._context = context
-        self._receipts = receipts_topic(vehicle)
-        self._topics = [commands_topic(vehicle)] + ([self._receipts] if receipts else [])
+        self._receipts = None if receipts is None else receipts_topic(receipts)
+        self._topics = [commands_topic(vehicle), *([] if self._receipts is None else [self._receipts])]
         self._is_5 = options.protocol == "5"
         self._abilities = abilities
         self._written: list[int] = []  # QoS 0 in place of QoS 1: written out, and not yet known to have arrived

@@ -7,9 +7,12 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from edge.delivery import PATIENCE_S, Delivery
+from edge.detections import receipts
 from edge.detections.wire import mark_historical
 from edge.mqtt.status import status_payload
 from edge.outbox import LetterState, Outbox, sqlite
@@ -23,6 +26,7 @@ from edge.support.errors import TryAgainError, UsageError
 _AT_ONCE = 200
 # A file of the earlier form with its index, beside its own size.
 _ROOM = 4
+_NO_RECEIPT = "the broker has taken them, and no receipt of the ground names them; start spanhawk ground there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +44,17 @@ class Box:
         alone = self.outbox is not None and not self.config.exists()
         table = {} if alone else dict(config.load(self.config))
         if self.outbox is not None:
-            table["outbox"] = {"path": str(self.outbox)}
+            table["outbox"] = {**self._configured(table, "outbox", "sqlite"), "path": str(self.outbox)}
         if self.mqtt_url is not None:
-            configured = table.get("mqtt", {})
-            if not isinstance(configured, Mapping):
-                from_table(table, str(self.config))  # refuses it, by name
-            kept = configured if configured.get("backend", "paho") == "paho" else {}
-            table["mqtt"] = {**kept, "url": self.mqtt_url}
+            table["mqtt"] = {**self._configured(table, "mqtt", "paho"), "url": self.mqtt_url}
         return from_table(table, "the command line" if alone else str(self.config))
+
+    def _configured(self, table: Mapping[str, Any], name: str, backend: str) -> Mapping[str, Any]:
+        """What the configuration says of ``backend``; nothing where it names another one."""
+        configured = table.get(name, {})
+        if not isinstance(configured, Mapping):
+            from_table(table, str(self.config))  # refuses it, by name
+        return configured if configured.get("backend", backend) == backend else {}
 
 
 def listing(box: Box, limit: int) -> Iterator[str]:
@@ -116,6 +123,7 @@ def _moved(salvage: Salvage, out: Path, max_bytes: int) -> int:
 def flush(box: Box, *, again: bool = False) -> str:
     """Send everything that waits or was refused; returns one sentence. Raises TryAgainError when some are left.
 
+    A letter is delivered by the word of whom ``[outbox] confirm`` trusts: the broker, or a ground station.
     ``again``: also what was acknowledged and is still kept, for a ground that lost it.
     """
     settings, clock, stop = box.settings(), SystemClock(), threading.Event()
@@ -130,16 +138,21 @@ def flush(box: Box, *, again: bool = False) -> str:
             options = replace(options, client_id=None)
         will = status_payload(name, "", "offline", [], flying=False)
         opener = settings.mqtt.module.open_publisher
-        with opener(options, clock, vehicle=name, last_will=will) as publisher:
-            delivery = Delivery(outbox, publisher, clock, late=mark_historical)
-            silent_s, left = 0.0, before
+        # Receipts come for the vehicle, whatever name this connection has.
+        by_ground = settings.confirm == "ground"
+        listen = {"receipts": settings.vehicle} if by_ground else {}
+        read_receipt = partial(receipts.letter_ids, settings.vehicle) if by_ground else None
+        with opener(options, clock, vehicle=name, last_will=will, **listen) as publisher:
+            delivery = Delivery(outbox, publisher, clock, late=mark_historical, receipts=read_receipt)
+            silent_s, left, taken = 0.0, before, False
             while left and silent_s < PATIENCE_S:
                 pause_s = min(0.05, delivery.step())
+                taken = taken or delivery.owed > 0
                 clock.wait(stop, pause_s)
                 now = _waiting(outbox)
                 silent_s = 0.0 if now < left else silent_s + pause_s
                 left = now
-            why = publisher.health() or "the broker does not acknowledge"
+            why = publisher.health() or (_NO_RECEIPT if taken else "the broker does not acknowledge")
         parked = outbox.counts()[LetterState.PARKED]
     if left or parked:
         raise TryAgainError(
