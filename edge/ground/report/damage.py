@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ _MOST_UNPLACED = 50
 _INTERVAL = 1.96
 
 
-class _Area:
+class Area:
     """One area and the view that shows it best."""
 
     def __init__(self, feature: Json) -> None:
@@ -29,7 +29,13 @@ class _Area:
         self.frames = {_seq(feature)}
         self.first = self.last = _seen(feature)
 
+    @property
+    def name(self) -> str:
+        """What the report calls it: its ``crack_id`` where it has one, else the id of its best view."""
+        return str(self.best["properties"].get("crack_id") or self.best["properties"].get("id"))
+
     def add(self, feature: Json) -> None:
+        """One more view of it."""
         self.frames.add(_seq(feature))
         self.first, self.last = min(self.first, _seen(feature)), max(self.last, _seen(feature))
         if _rank(feature) > _rank(self.best):
@@ -40,27 +46,30 @@ class Areas:
     """Takes the area damage of a flight, one detection at a time; memory goes with the areas, not with the views."""
 
     def __init__(self) -> None:
-        self._cells: dict[tuple[Any, ...], list[_Area]] = {}
-        self._placed: list[_Area] = []
-        self._named: dict[str, _Area] = {}
+        self._cells: dict[tuple[Any, ...], list[Area]] = {}
+        self._placed: list[Area] = []
+        self._named: dict[str, Area] = {}
         self._largest: list[tuple[float, int, Json]] = []
         self._unplaced = 0
 
-    def take(self, feature: Json) -> None:
-        """Look at one ``spanhawk/detection/2`` Feature with ``area``."""
+    def take(self, feature: Json) -> Area | None:
+        """Look at one ``spanhawk/detection/2`` Feature with ``area``; returns the area that it is a view of.
+
+        None where nothing tells which it is.
+        """
         name, at = feature["properties"].get("crack_id"), _centre_m(feature)
         if isinstance(name, str):
-            self._add(self._named.get(name), feature, lambda area: self._named.update({name: area}))
-        elif at is not None:
-            cell = _cell(feature, at)
-            self._add(self._near(feature, at), feature, lambda area: self._cells.setdefault(cell, []).append(area))
+            return self._add(self._named.get(name), feature, lambda area: self._named.update({name: area}))
+        if at is not None:
+            cell, known = _cell(feature, at), self._near(feature, at)
+            return self._add(known, feature, lambda area: self._cells.setdefault(cell, []).append(area))
+        self._unplaced += 1
+        item = (_px(feature), -self._unplaced, feature)
+        if len(self._largest) < _MOST_UNPLACED:
+            heapq.heappush(self._largest, item)
         else:
-            self._unplaced += 1
-            item = (_px(feature), -self._unplaced, feature)
-            if len(self._largest) < _MOST_UNPLACED:
-                heapq.heappush(self._largest, item)
-            else:
-                heapq.heappushpop(self._largest, item)
+            heapq.heappushpop(self._largest, item)
+        return None
 
     @property
     def left_out(self) -> int:
@@ -69,20 +78,21 @@ class Areas:
 
     def found(self, number: int) -> Iterator[tuple[Json, Json]]:
         """Each area in the shape of ``spanhawk/crack/1``, numbered from ``number``, and the detection that shows it."""
-        unplaced = [_Area(feature) for _, _, feature in sorted(self._largest, reverse=True)]
+        unplaced = [Area(feature) for _, _, feature in sorted(self._largest, reverse=True)]
         for at, area in enumerate([*self._named.values(), *self._placed, *unplaced], number):
             yield _feature(at, area), area.best
 
-    def _add(self, known: _Area | None, feature: Json, keep: Any) -> None:
+    def _add(self, known: Area | None, feature: Json, keep: Callable[[Area], object]) -> Area:
         if known is not None:
             known.add(feature)
-            return
-        area = _Area(feature)
+            return known
+        area = Area(feature)
         keep(area)
         if not isinstance(feature["properties"].get("crack_id"), str):
             self._placed.append(area)
+        return area
 
-    def _near(self, feature: Json, at: tuple[float, float, float]) -> _Area | None:
+    def _near(self, feature: Json, at: tuple[float, float, float]) -> Area | None:
         frame, kind, *corner = _cell(feature, at)
         best, least_m = None, math.inf
         for step in np.ndindex(3, 3, 3):
@@ -133,15 +143,15 @@ def _seen(feature: Json) -> str:
     return str(feature["properties"].get("seen_at") or "")
 
 
-def _feature(number: int, area: _Area) -> dict[str, Any]:
+def _feature(number: int, area: Area) -> dict[str, Any]:
     found, at = area.best["properties"], _centre_m(area.best)
     size, views = found["area"], len(area.frames)
     return {
         "type": "Feature",
-        "id": found.get("crack_id") or found.get("id"),
+        "id": area.name,
         "geometry": area.best.get("geometry") if at is not None else None,
         "properties": {
-            "crack_id": str(found.get("crack_id") or found.get("id")),
+            "crack_id": area.name,
             "number": number,
             "state": "single view" if views == 1 else "several views",
             "flight_id": found.get("flight_id"),

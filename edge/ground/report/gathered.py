@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from statistics import median
 from typing import Any
 
@@ -10,7 +10,7 @@ from edge.ground.report.damage import Areas
 from edge.ground.report.flight import Json, View
 
 
-def _merged(cracks: Sequence[Json]) -> dict[str, str]:
+def merged(cracks: Sequence[Json]) -> dict[str, str]:
     """By the name of a crack that was merged into another: the name of the one that stands for it now."""
     into = {str(one["properties"]["crack_id"]): one["properties"].get("merged_into") for one in cracks}
     found = {}
@@ -22,6 +22,11 @@ def _merged(cracks: Sequence[Json]) -> dict[str, str]:
         if last != name:
             found[name] = last
     return found
+
+
+def is_loose_area(found: Json, named: Container[str]) -> bool:
+    """Whether a detection's properties show an area that is none of the flight's ``named`` findings (``Areas``)."""
+    return isinstance(found.get("area"), dict) and found.get("crack_id") not in named
 
 
 def _best_seq(crack: Json) -> int | None:
@@ -40,7 +45,7 @@ class Gathered:
         """``cracks``: those of the flight, by name; without any, each view or name becomes a finding of its own."""
         self._cracks = cracks
         self._wanted = {str(one["properties"]["crack_id"]): _best_seq(one) for one in cracks}
-        self._merged = _merged(cracks)
+        self._merged = merged(cracks)
         self._invent = not cracks
         self._areas = Areas()
         self._kept: dict[str, list[Json]] = {}
@@ -59,7 +64,7 @@ class Gathered:
         self._flights.setdefault(str(found.get("flight_id")))
         if (sigma_m := place_sigma_m(feature)) is not None:
             self._sigmas_m.append(sigma_m)
-        if isinstance(found.get("area"), dict) and found.get("crack_id") not in self._wanted:
+        if is_loose_area(found, self._wanted):
             self._areas.take(feature)
             return
         name = found.get("crack_id") or (found.get("id") if self._invent else None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from edge.flights import PHOTOS, in_words
 from edge.flights.reader import Feature, FlightFolder
 from edge.flights.writer import keep_out
+from edge.ground.report.reviewed import Names
 from edge.support.errors import UsageError
 
 Format = Literal["labelme", "coco", "cvat", "masks", "mcap"]
@@ -118,16 +119,16 @@ def prepare(out: Path, *, overwrite: bool) -> None:
 
 def pictures(flight: FlightFolder) -> Iterator[Picture]:
     """The pictures of a flight with the findings of their frames, one at a time, in order of flight."""
-    verdicts = {name: review.get("verdict") for name, review in flight.reviews().items()}
+    verdict = _verdicts(flight)
     frame: int | None = None
     waiting: list[Feature] = []
     for feature in flight.detections():
         seq = feature["properties"].get("frame_seq")
         if seq != frame:
-            yield from _picture(flight, waiting, verdicts)
+            yield from _picture(flight, waiting, verdict)
             frame, waiting = seq, []
         waiting.append(feature)
-    yield from _picture(flight, waiting, verdicts)
+    yield from _picture(flight, waiting, verdict)
 
 
 def draw(mask: npt.NDArray[np.uint8], points_px: Points, *, closed: bool, width_px: float) -> None:
@@ -145,7 +146,23 @@ def copy(picture: Path, folder: Path) -> None:
     shutil.copyfile(picture, folder / picture.name)
 
 
-def _picture(flight: FlightFolder, features: Sequence[Feature], verdicts: dict[str, Any]) -> Iterator[Picture]:
+def _verdicts(flight: FlightFolder) -> Callable[[Feature], Verdict]:
+    """What a person said of what a detection shows."""
+    said = {name: review.get("verdict") for name, review in flight.reviews().items()}
+    if not said:
+        return lambda feature: "unreviewed"
+    names = Names(flight.cracks(), flight.detections())
+
+    def verdict(feature: Feature) -> Verdict:
+        found = next((said[name] for name in names.of(feature["properties"]) if name in said), None)
+        return found if found in ("confirmed", "rejected") else "unreviewed"
+
+    return verdict
+
+
+def _picture(
+    flight: FlightFolder, features: Sequence[Feature], verdict: Callable[[Feature], Verdict]
+) -> Iterator[Picture]:
     named = [one["properties"]["evidence"] for one in features if one["properties"].get("evidence")]
     if not named:
         return
@@ -162,7 +179,7 @@ def _picture(flight: FlightFolder, features: Sequence[Feature], verdicts: dict[s
     shapes = []
     for feature in features:
         try:
-            shapes.append(_shape(feature["properties"], verdicts))
+            shapes.append(_shape(feature["properties"], verdict(feature)))
         except (KeyError, TypeError, ValueError):
             flight.report("detections.jsonl", f"a finding in frame {first.get('frame_seq')} has no shape; left out")
     yield Picture(
@@ -170,13 +187,11 @@ def _picture(flight: FlightFolder, features: Sequence[Feature], verdicts: dict[s
     )
 
 
-def _shape(properties: dict[str, Any], verdicts: dict[str, Any]) -> Shape:
+def _shape(properties: dict[str, Any], verdict: Verdict) -> Shape:
     crack, area = properties["crack"], properties["area"]
     points = np.asarray(crack["path_px"] if crack is not None else area["outline_px"], np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
         raise ValueError("no list of points")
-    said = verdicts.get(properties["crack_id"])
-    verdict: Verdict = said if said in ("confirmed", "rejected") else "unreviewed"
     width = 0.0 if crack is None else float(crack["width_px"]["mean"])
     return Shape(
         str(properties["kind"]), points, crack is None, width, properties["crack_id"], properties["score"], verdict
