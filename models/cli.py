@@ -91,7 +91,11 @@ def _parser() -> argparse.ArgumentParser:
     back.add_argument(
         "--line-px", type=number(0, above=True), default=3.0, help="width of lines that come without one (%(default)s)"
     )
-    back.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
+    back.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="write into a folder that is not empty; pictures and masks of an earlier set there go",
+    )
     back.set_defaults(run=_import)
     adapt_command.add(commands)
     gpu_commands.add(commands)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.tools.export import copy, draw, prepare
+from edge.tools.export.masks import clear
 from models import DamagedError, DataError, label_files
 from models.data import read_rgb
 from models.labelled import Brushed, Complaints, Drawn, Labelled, Unread
@@ -26,6 +27,8 @@ UInt8 = npt.NDArray[np.uint8]
 def take(source: Path, out: Path, classes: Sequence[str], line_px: float, *, overwrite: bool = False) -> str:
     """Write `out/images`, `out/masks/CLASS` and `out/negatives`; returns what came of it and the configuration for it.
 
+    With `overwrite` what an earlier set left there goes, unless `out` holds `source`.
+
     `classes` empty: every class that the labels name. A picture of which a shape of these classes cannot be drawn is
     left out: it would teach that nothing is there. What cannot be used is told in one sentence each, and the rest is
     done. Raises DataError where nothing can be used, and where a class is asked for that the labels do not name while
@@ -39,6 +42,7 @@ def take(source: Path, out: Path, classes: Sequence[str], line_px: float, *, ove
     kinds: dict[str, None] = dict.fromkeys(classes)
     negatives = 0
     taken: dict[str, Path] = {}
+    drawn: set[Path] = set()
     with whole_set(out):
         for one in found.pictures:
             masks = _masks(one, classes, line_px, complaints)
@@ -59,9 +63,10 @@ def take(source: Path, out: Path, classes: Sequence[str], line_px: float, *, ove
             kinds |= dict.fromkeys(masks)
             for kind, mask in masks.items():
                 write_png(_mask_path(out, kind, one.image), mask)
+                drawn.add(_mask_path(out, kind, one.image))
         for image in kept:  # training wants a mask of each class for each picture
             for kind in kinds:
-                if not _mask_path(out, kind, image).exists():
+                if _mask_path(out, kind, image) not in drawn:
                     write_png(_mask_path(out, kind, image), np.zeros(read_rgb(image).shape[:2], np.uint8))
     if not kept and not negatives:
         raise DataError(
@@ -69,6 +74,8 @@ def take(source: Path, out: Path, classes: Sequence[str], line_px: float, *, ove
             "COCO's annotations.json, CVAT's annotations.xml, or images/ with masks/CLASS/."
         )
     told = f"{out}: {len(kept)} pictures with {', '.join(kinds)}, {negatives} without damage{complaints.summary()}"
+    if overwrite and out.resolve() not in (source.resolve(), *source.resolve().parents):  # no label that was read goes
+        _clear(out, kept, kinds, set(taken.values()).difference(kept))
     return f"{told}\n{_configuration(out, list(kinds), bool(kept), bool(negatives))}"
 
 
@@ -96,6 +103,20 @@ def _configuration(out: Path, kinds: list[str], kept: bool, negatives: bool) -> 
 
 def _mask_path(out: Path, kind: str, image: Path) -> Path:
     return out / "masks" / kind / f"{image.stem}.png"
+
+
+def _clear(out: Path, kept: Iterable[Path], kinds: Iterable[str], negatives: Iterable[Path]) -> None:
+    """Remove what an earlier set left beside these. Raises DataError."""
+    files = {out / "negatives" / image.name for image in negatives}
+    for image in kept:
+        files |= {out / "images" / image.name, *(_mask_path(out, kind, image) for kind in kinds)}
+    try:
+        clear(out, files)
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or out}: {error.strerror or error}; labels of an earlier set are left in {out}: remove "
+            "it and run the same command again."
+        ) from error
 
 
 def _masks(one: Labelled, classes: Sequence[str], line_px: float, complaints: Complaints) -> dict[str, UInt8] | None:

@@ -29,7 +29,11 @@ def add(commands: Commands) -> None:
         kinds.add_argument(f"--{kind}", dest="format", action="store_const", const=kind, help=what)
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="an empty or new folder")
     verb.add_argument("--unreviewed", action="store_true", help="with --masks: unreviewed counts as confirmed")
-    verb.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
+    verb.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="write into a folder that is not empty; with --masks, pictures and masks of an earlier set there go",
+    )
     verb.set_defaults(verb=_export)
 
 

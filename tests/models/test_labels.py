@@ -234,6 +234,36 @@ def test_a_class_that_is_defined_but_not_drawn_makes_pictures_without_it(tmp_pat
     assert taken(tmp_path / "o") == {"negatives": ["0"]}
 
 
+def test_labels_over_earlier_ones_leave_nothing_of_them_and_everything_else(tmp_path):
+    spalling = {"label": "spalling", "shape_type": "polygon", "points": [[5, 5], [50, 5], [50, 30]]}
+    for name in ("erased", "no crack now", "no spalling now"):
+        labelme(tmp_path / "l", name, LINE, spalling)
+    labelme(tmp_path / "l", "gone", LINE, {**spalling, "label": "rust"})
+    asked = ["import", str(tmp_path / "l"), "--out", str(tmp_path / "o")]
+    assert main(asked) == 0
+    (tmp_path / "o/images/notes.txt").write_text("mine")
+    labelme(tmp_path / "l", "erased")
+    labelme(tmp_path / "l", "no crack now", spalling)
+    labelme(tmp_path / "l", "no spalling now", LINE)
+    (tmp_path / "l/gone.json").unlink()
+    assert main([*asked, "--overwrite"]) == 0
+    kept = ["no crack now", "no spalling now"]
+    assert taken(tmp_path / "o") == {"images": [*kept, "notes"], "negatives": ["erased"]}
+    masks = {path.relative_to(tmp_path / "o/masks").as_posix() for path in (tmp_path / "o/masks").rglob("*.png")}
+    assert masks == {f"{kind}/{name}.png" for kind in ("crack", "spalling") for name in kept}
+    for kind, name in (("crack", kept[0]), ("spalling", kept[1])):
+        assert not cv2.imread(str(tmp_path / f"o/masks/{kind}/{name}.png"), cv2.IMREAD_GRAYSCALE).any()
+    assert not (tmp_path / "o/masks/rust").exists()
+
+
+def test_labels_that_are_read_where_they_are_written_stay(tmp_path):
+    coco(tmp_path / "c", [[1, 1, 30, 1, 30, 30]])
+    unnamed = picture(tmp_path / "c/images/nobody labelled it yet.png")
+    assert main(["import", str(tmp_path / "c"), "--out", str(tmp_path / "c"), "--overwrite"]) == 0
+    assert mask(tmp_path / "c", "0").any()
+    assert unnamed.is_file()
+
+
 @pytest.mark.parametrize("command", ["render", "import"])
 def test_a_full_disk_ends_with_one_sentence_and_exit_code_75(tmp_path, capsys, command):
     """A limit on the size of files stands for the full disk: the same calls fail (with EFBIG instead of ENOSPC)."""

@@ -40,12 +40,13 @@ def flight(tmp_path: Path) -> Path:
     return folder
 
 
-def review(flight: Path, verdict: str) -> None:
-    """Say the same of all that the report shows."""
+def review(flight: Path, verdict: str, *, cracks: str | None = None) -> None:
+    """Say the same of all that the report shows; ``cracks``: another verdict for those."""
     shown = [one["properties"] for one in FlightOnDisk(flight).flight().cracks]
     names = [one["crack_id"] for one in shown if one["state"] != "withdrawn"]
     assert names == [made.name(3), "d5", "d6"], "d5 is the better view of d4's area"
-    reviews = [{"crack_id": name, "verdict": verdict} for name in names]
+    said = dict.fromkeys(names, verdict) | {names[0]: cracks or verdict}
+    reviews = [{"crack_id": name, "verdict": verdict} for name, verdict in said.items()]
     document = {"schema": "spanhawk/review/1", "flight_id": made.FLIGHT, "reviews": reviews}
     (flight / "review.json").write_text(json.dumps(document))
 
@@ -96,3 +97,22 @@ def test_what_was_said_before_a_merge_counts_until_the_crack_that_stands_is_revi
 
     assert drawn(said, "before") == [0, 0, 1]
     assert drawn(said | {made.name(3): "confirmed"}, "after") == [1, 1, 1]
+
+
+def test_masks_over_an_earlier_set_leave_nothing_of_it_and_everything_else(flight: Path) -> None:
+    review(flight, "confirmed")
+    out = exported(flight, "masks")
+    foreign = {out / "mine.png", out / "images" / "notes.txt", out / "masks" / "crack" / "notes.txt"}
+    for path in foreign:
+        path.write_text("mine")
+    review(flight, "confirmed", cracks="rejected")
+    assert main(["export", str(flight), "--masks", "--overwrite", "--out", str(out)]) == 0
+    of = {part: {path.stem for path in (out / part).iterdir()} for part in ("images", "negatives", "masks/spalling")}
+    photos = [path.stem for path in sorted((flight / "photos").iterdir())]
+    assert of == {
+        "images": {*photos[3:], "notes"},
+        "negatives": set(photos[:3]),
+        "masks/spalling": set(photos[3:]),
+    }
+    assert [path.name for path in (out / "masks" / "crack").iterdir()] == ["notes.txt"]
+    assert all(path.read_text() == "mine" for path in foreign)

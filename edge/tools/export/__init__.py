@@ -140,10 +140,17 @@ def draw(mask: npt.NDArray[np.uint8], points_px: Points, *, closed: bool, width_
         cv2.polylines(mask, [fixed], False, 255, max(1, round(width_px)), shift=4)
 
 
-def copy(picture: Path, folder: Path) -> None:
-    """Copy a picture into ``folder`` under its own name."""
+def copy(picture: Path, folder: Path) -> Path:
+    """Copy a picture into ``folder`` under its own name, whole or not at all; returns the copy. Raises OSError."""
     folder.mkdir(exist_ok=True)
-    shutil.copyfile(picture, folder / picture.name)
+    whole = folder / picture.name
+    part = whole.with_name(f".{whole.name}.part")
+    try:
+        shutil.copyfile(picture, part)
+        part.replace(whole)
+    finally:
+        part.unlink(missing_ok=True)
+    return whole
 
 
 def _verdicts(flight: FlightFolder) -> Callable[[Feature], Verdict]:
