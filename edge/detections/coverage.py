@@ -6,6 +6,7 @@ The JSON Schemas are ``coverage-1.json`` and ``frame-1.json`` in ``edge/detectio
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from importlib import resources
 from typing import Any
@@ -23,7 +24,9 @@ from edge.surface.visibility import PROBABILITY, WIDTHS_MM, Seen
 
 SCHEMA = "spanhawk/coverage/1"
 FRAME_SCHEMA = "spanhawk/frame/1"
-
+MOST_NUMBERS = 256
+"""So many charts, those of most frames, are named beside polygons: of a message of 64 KiB they take 2 kB in each
+patch."""
 
 _SEEN = dict.fromkeys(("far", "oblique", "blurred", "dark", "bright"), "poor")
 _BYTES_PER_CORNER = 100
@@ -44,6 +47,19 @@ def schema(name: str = "coverage-1") -> dict[str, Any]:
     text = resources.files("edge.detections").joinpath(f"schema/{name}.json").read_text(encoding="utf-8")
     document: dict[str, Any] = json.loads(text)
     return document
+
+
+def charts_of(properties: Mapping[str, Any]) -> tuple[int, ...]:
+    """All charts that a patch holds, the one that its polygons are drawn under first; empty where it does not say.
+
+    ``properties``: of a Feature of coverage, also one of another program or of a flight that names one chart only.
+    """
+    chart = properties.get("chart")
+    if not isinstance(chart, Mapping):
+        return ()
+    numbers = chart.get("numbers")
+    named = [chart.get("number"), *(numbers if isinstance(numbers, list) else ())]
+    return tuple(dict.fromkeys(one for one in named if type(one) is int))
 
 
 def coverage_document(
@@ -140,6 +156,7 @@ def _feature(patch: Patch, places: _Places) -> dict[str, Any]:
             "place": {"frame": frame if placed else None, "polygons_m": on_surface},
             "chart": {
                 "number": patch.chart,
+                **({"numbers": list(patch.charts[:MOST_NUMBERS])} if len(patch.charts) > 1 else {}),
                 "polygons": [[np.round(ring, 3).tolist() for ring in polygon] for polygon in patch.polygons],
                 "area": round(patch.area, 4),
             },

@@ -42,7 +42,7 @@ class Patch:
     chart: int
     """Of all charts in metres the one with most frames."""
     charts: tuple[int, ...]
-    """All that it was seen on."""
+    """All that it was seen on, those of most frames first."""
     kind: Kind
     polygons: tuple[Polygon, ...]
     """In chart units; each is an outer ring and its holes, float64 (N, 2), closed."""

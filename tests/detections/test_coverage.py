@@ -9,12 +9,13 @@ import jsonschema
 import numpy as np
 import pytest
 
-from edge.detections.coverage import coverage_document, frame_record, schema
+from edge.detections.coverage import MOST_NUMBERS, charts_of, coverage_document, coverage_payload, frame_record, schema
 from edge.frames import Frame, Moment, sharpness
 from edge.navigation import Attitude, Fix, FixKind, NavState, nowhere
 from edge.surface.coverage import Coverage
 from edge.surface.inventory import Inventory, Look
 from edge.surface.place import Surveyor
+from edge.surface.registration import Registered
 from edge.surface.scale import ScaleOptions
 from edge.surface.visibility import look
 from tests.surface.wall import HEIGHT, WIDTH, wall, window
@@ -83,6 +84,8 @@ def test_a_flight_lies_where_all_its_posed_views_say_also_after_a_first_one_that
     valid(document, "coverage-1")
     metres = [one for one in document["features"] if one["properties"]["class"] == "0.3"]
     assert [one["properties"]["chart"]["number"] for one in metres] == [3], "the one with most frames"
+    assert [one["properties"]["chart"]["numbers"] for one in metres] == [[3, 1]]
+    assert ["numbers" in one["properties"]["chart"] for one in document["features"]] == [True, False]
     assert metres[0]["properties"]["area_m2"] == pytest.approx(2 * 1.155 * 0.65 + 0.3 * 0.65, rel=0.15)
     lefts = [np.array(polygon[0])[:, 0].min() for polygon in metres[0]["geometry"]["coordinates"]]
     rights = [np.array(polygon[0])[:, 0].max() for polygon in metres[0]["geometry"]["coordinates"]]
@@ -90,3 +93,33 @@ def test_a_flight_lies_where_all_its_posed_views_say_also_after_a_first_one_that
     degree_m = 70_000
     assert min(lefts) == pytest.approx(3.7 - 0.58 / degree_m, abs=0.05 / degree_m)
     assert max(rights) == pytest.approx(3.7 + (3.3 + 0.58) / degree_m, abs=0.05 / degree_m)
+
+
+def test_of_very_many_charts_in_metres_those_of_most_frames_are_named() -> None:
+    """Poses that come and go over one wall: a message keeps its room for what was seen."""
+    coverage, inventory = Coverage(), Inventory()
+    to_chart = np.diag([0.01, 0.01, 1.0])
+    for chart in range(1, MOST_NUMBERS + 40):
+        for _ in range(2 if chart == 200 else 1):
+            coverage.add(Registered(chart, to_chart, "m", 0.01, 0.3, "measured", None, 1.0), SIZE, WHOLE, "0.3")
+    document = json.loads(coverage_payload("drone", "flight", NOON, coverage, inventory, 65_536))
+    valid(document, "coverage-1")
+    (only,) = document["features"]
+    numbers = only["properties"]["chart"]["numbers"]
+    assert numbers == [200, *(chart for chart in range(1, MOST_NUMBERS + 1) if chart != 200)][:MOST_NUMBERS]
+    assert charts_of(only["properties"]) == tuple(numbers)
+
+
+@pytest.mark.parametrize(
+    ("chart", "charts"),
+    [
+        ({"number": 3, "numbers": [3, 1]}, (3, 1)),
+        ({"number": 3}, (3,)),
+        ({"number": 3, "numbers": [1, "x", None, True, 1.5, 2]}, (3, 1, 2)),
+        ({"numbers": 7}, ()),
+        (None, ()),
+        ([3], ()),
+    ],
+)
+def test_charts_are_read_from_any_patch(chart: object, charts: tuple[int, ...]) -> None:
+    assert charts_of({"chart": chart}) == charts

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge.detections.coverage import charts_of
 from edge.ground.report.flight import Flight, Json
 from edge.ground.report.walls import Float64
 from edge.ground.report.words import count
@@ -38,7 +39,8 @@ class Outline:
 
     feature: Json
     frame: str
-    chart: int | None
+    charts: tuple[int, ...]
+    """All that it was seen on; empty where that is not known."""
     ring_m: Float64
     """(N, 3) in that local frame."""
 
@@ -66,17 +68,17 @@ def outlines(coverage: Sequence[Json]) -> list[Outline]:
     """Outer edges of all patches that have a place in metres."""
     found = []
     for feature in coverage:
-        place, chart = feature["properties"].get("place"), feature["properties"].get("chart")
+        place = feature["properties"].get("place")
         if not isinstance(place, dict) or not isinstance(place.get("frame"), str):
             continue
-        number = chart.get("number") if isinstance(chart, dict) else None
+        charts = charts_of(feature["properties"])
         for polygon in place.get("polygons_m") or ():
             try:
                 ring = np.asarray(polygon[0], np.float64)
             except (TypeError, ValueError, IndexError):
                 continue
             if ring.ndim == 2 and ring.shape[1] == 3 and len(ring) >= 3 and bool(np.isfinite(ring).all()):
-                found.append(Outline(feature, place["frame"], number, ring))
+                found.append(Outline(feature, place["frame"], charts, ring))
     return found
 
 

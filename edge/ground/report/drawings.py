@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from edge.ground.report.findings import Finding
 from edge.ground.report.flight import Json
 from edge.ground.report.sheets import Drawing, Sheet
 from edge.ground.report.walls import Wall
+from edge.ground.report.words import count
 from edge.surface import earth
 
 
@@ -45,11 +46,7 @@ def elevation(
 ) -> Drawing | None:
     """One wall as one looks at it: metres along and up, with the coverage that lies on it; None where it is empty."""
     on_it = [(one, one.flat_m.tolist()) for one in findings if one.wall == number and one.flat_m is not None]
-    rings = [
-        (wall.flat(one.ring_m).tolist(), grade(one.feature, wanted_mm))
-        for one in outlines
-        if one.frame == wall.frame and wall.holds(one.ring_m)
-    ]
+    rings = [(wall.flat(one.ring_m).tolist(), grade(one.feature, wanted_mm)) for one in outlines if _holds(wall, one)]
     points = [point for _, path in on_it for point in path] + [point for ring, _ in rings for point in ring]
     if not points:
         return None
@@ -74,6 +71,30 @@ def charts(findings: Sequence[Finding]) -> Iterator[Drawing]:
         for one, path in paths:
             sheet.line(one, path)
         yield sheet.done()
+
+
+def nowhere(
+    findings: Sequence[Finding],
+    coverage: Sequence[Json],
+    outlines: Sequence[Outline],
+    walls: Sequence[Wall],
+    sheets: Iterable[Drawing],
+) -> str | None:
+    """What none of ``sheets`` shows, in one sentence; None where they show everything.
+
+    ``outlines``: of ``coverage``, and drawn on the walls that hold them.
+    """
+    drawn = {line.crack_id for sheet in sheets for line in sheet.lines}
+    lost = sum(one.crack_id not in drawn for one in findings)
+    held = {id(one.feature) for one in outlines if any(_holds(wall, one) for wall in walls)}
+    unseen = sum(not _rings(one.get("geometry")) and id(one) not in held for one in coverage)
+    words = [count(lost, "finding")] if lost else []
+    words += [f"{count(unseen, 'outline')} of what was looked at"] if unseen else []
+    return f"Drawn nowhere, because nothing tells where they lie: {' and '.join(words)}." if words else None
+
+
+def _holds(wall: Wall, outline: Outline) -> bool:
+    return outline.frame == wall.frame and wall.holds(outline.ring_m)
 
 
 def _metres_per_degree(lat_deg: float) -> tuple[float, float]:

@@ -100,7 +100,7 @@ def gather(
         [_part(one, "place").get("frame") for one in shown],
         [_part(one, "chart").get("number") for one in shown],
         [None if view is None else view.yaw_deg for view in views],
-        [(one.frame, one.chart, one.ring_m) for one in outlines(flight.coverage)],
+        [(one.frame, one.charts, one.ring_m) for one in outlines(flight.coverage)],
     )
     findings = [
         _finding(number, one, path, None if at is None else found[at], at, view, bands, reviews, flight.history)

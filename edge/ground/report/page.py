@@ -77,7 +77,10 @@ def render(
     style, script = _asset("style.css") + _band_classes(), _asset("page.js")
     track = [[one.lon_deg, one.lat_deg] for one in cameras]
     wanted_mm, seen = table.headline_mm, outlines(flight.coverage)
-    elevations = [drawings.elevation(wall, number, shown, seen, wanted_mm) for number, wall in enumerate(walls)]
+    overview = drawings.overview(shown, flight.coverage, track, wanted_mm)
+    drawn = [drawings.elevation(wall, number, shown, seen, wanted_mm) for number, wall in enumerate(walls)]
+    elevations, charts = [one for one in drawn if one is not None], list(drawings.charts(shown))
+    sheets = [*elevations, *charts] if overview is None else [overview, *elevations, *charts]
     return environment.get_template("index.html.j2").render(
         flight=flight,
         version=__version__,
@@ -90,9 +93,10 @@ def render(
         patches=patches(flight),
         band_rows=_band_rows(shown, table),
         facts=_facts(flight, shown, withdrawn, cameras),
-        overview=drawings.overview(shown, flight.coverage, track, wanted_mm),
-        elevations=[one for one in elevations if one is not None],
-        charts=list(drawings.charts(shown)),
+        overview=overview,
+        elevations=elevations,
+        charts=charts,
+        nowhere=drawings.nowhere(shown, flight.coverage, seen, walls, sheets),
         colours=len(COLOURS),
         verdicts=VERDICTS,
         review_schema=REVIEW_SCHEMA,

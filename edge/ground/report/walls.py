@@ -2,12 +2,15 @@
 
 A plane is fitted to the cracks and the coverage of one local map (a chart): its pictures were joined to one another and
 so show one surface. Points in one line leave the plane's turn about that line open; it is taken as upright then.
+
+Charts in metres share their coordinates, and coverage outlines all of them together. Each may yet lie on a wall of its
+own: its cracks go with that coverage where they lie on its plane, else they are one wall for each chart.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,20 +67,32 @@ class _Group:
         """(N, 3)."""
         return np.vstack([*self.cracks, *self.seen])
 
+    def take(self, other: _Group) -> None:
+        """Take in all that lies on the same wall."""
+        self.cracks += other.cracks
+        self.seen += other.seen
+        self.members += other.members
+        self.yaws_deg += other.yaws_deg
+
+
+_Key = tuple[str, int | None]
+"""Frame and chart."""
+
 
 def find(
     paths_m: Sequence[Float64 | None],
     frames: Sequence[str | None],
     charts: Sequence[int | None],
     yaws_deg: Sequence[float | None],
-    seen: Sequence[tuple[str, int | None, Float64]] = (),
+    seen: Sequence[tuple[str, tuple[int, ...], Float64]] = (),
 ) -> tuple[list[Wall], list[int | None]]:
     """Walls, and for each path the number of its wall (None for one that lies on none).
 
     The first four belong to the same findings; a path (1, 3) is a finding of which only the middle is known. ``seen``:
-    frame, chart and outline (N, 3) of what was looked at, so that a wall without a finding is a wall too.
+    frame, charts and outline (N, 3) of what was looked at, so that a wall without a finding is a wall too; the charts
+    are all that the outline was seen on, empty where that is not known.
     """
-    groups: dict[tuple[str, int | None], _Group] = {}
+    groups: dict[_Key, _Group] = {}
     for number, (path, frame, chart) in enumerate(zip(paths_m, frames, charts, strict=True)):
         if path is None or frame is None or len(path) < 2:
             continue
@@ -87,19 +102,27 @@ def find(
         yaw = yaws_deg[number]
         if yaw is not None:
             group.yaws_deg.append(yaw)
-    for frame, chart, outline in seen:
-        groups.setdefault((frame, chart), _Group(frame, [], [], [], [])).seen.append(outline)
+    outlines: dict[tuple[str, tuple[int, ...]], list[Float64]] = {}
+    for frame, of_charts, outline in seen:
+        outlines.setdefault((frame, of_charts), []).append(outline)
+    alone = []
+    for (frame, of_charts), rings in outlines.items():
+        covered = _Group(frame, [], rings, [], [])
+        there = _on(groups, covered, of_charts)
+        if not there:
+            alone.append(covered)
+            continue
+        for key in there[1:]:
+            groups[there[0]].take(groups.pop(key))
+        groups[there[0]].take(covered)
     walls: list[Wall] = []
     of: list[int | None] = [None] * len(paths_m)
     merged: list[tuple[Float64, Float64, _Group]] = []
-    for group in groups.values():
+    for group in (*groups.values(), *alone):
         middle, normal = _plane(group.points)
         for other_middle, other_normal, other in merged:
             if other.frame == group.frame and _same(middle, normal, other_middle, other_normal):
-                other.cracks += group.cracks
-                other.seen += group.seen
-                other.members += group.members
-                other.yaws_deg += group.yaws_deg
+                other.take(group)
                 break
         else:
             merged.append((middle, normal, group))
@@ -111,6 +134,19 @@ def find(
         if path is not None and len(path) == 1:
             of[number] = next((at for at, wall in enumerate(walls) if wall.frame == frame and wall.holds(path)), None)
     return walls, of
+
+
+def _on(groups: Mapping[_Key, _Group], covered: _Group, charts: tuple[int, ...]) -> list[_Key]:
+    """Which groups of cracks lie on the same wall as what was looked at on ``charts``.
+
+    One chart is one surface. Of several that are outlined together it is asked which lie on the outline's plane.
+    """
+    there = [key for key in ((covered.frame, chart) for chart in charts or (None,)) if key in groups]
+    if len(charts) < 2:
+        return there
+    middle, normal = _plane(covered.points)
+    off_m = {key: float(np.abs((np.vstack(groups[key].cracks) - middle) @ normal).max()) for key in there}
+    return [key for key in there if off_m[key] < _SAME_PLANE_M]
 
 
 def _plane(points: Float64) -> tuple[Float64, Float64]:

@@ -104,7 +104,7 @@ def test_coverage_turns_a_wall_that_one_line_of_cracks_leaves_open():
     crack = np.array([[0.0, 0.0, 2.0], [1.0, 0.0, 2.0]])
     ring = np.array([[0.0, 0.0, 2.0], [3.0, 0.0, 2.0], [3.0, 1.73, 3.0], [0.0, 1.73, 3.0]])
     alone, _ = walls.find([crack], [made.FRAME], [1], [None])
-    (seen,), of = walls.find([crack, crack[:1]], [made.FRAME] * 2, [1, 1], [None] * 2, [(made.FRAME, 1, ring)])
+    (seen,), of = walls.find([crack, crack[:1]], [made.FRAME] * 2, [1, 1], [None] * 2, [(made.FRAME, (1,), ring)])
     assert not alone[0].level
     assert seen.level
     assert of == [0, 0]

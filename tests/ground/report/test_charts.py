@@ -1,0 +1,86 @@
+"""Walls of flights whose frames lie on several charts in metres, which their coverage outlines together."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.ground.report import bands, drawings, walls
+from edge.ground.report.coverage import outlines
+from edge.ground.report.findings import Finding, gather
+from edge.ground.report.flight import Flight, Json
+from edge.ground.report.walls import Wall
+from tests import lost_pose
+from tests.ground.report import made
+from tests.ground.report.reading import Page, page, told
+
+
+def _flight(flown: lost_pose.Flown, coverage: list[Json]) -> Flight:
+    return Flight("lost", "lost", "drone", {}, flown.cracks, {}, coverage, {}, [], {}, [], "nowhere", 0)
+
+
+def _walls(flight: Flight) -> tuple[list[Finding], list[Wall], list[tuple[int, int]]]:
+    """Findings, walls, and how many lines and patches the elevation of each wall has."""
+    found, _, known = gather(flight, bands.load(None), {})
+    sheets = [drawings.elevation(one, at, found, outlines(flight.coverage), 0.3) for at, one in enumerate(known)]
+    return found, known, [(0, 0) if one is None else (len(one.lines), len(one.areas)) for one in sheets]
+
+
+def test_cracks_of_all_charts_of_a_soffit_lie_on_it_with_its_coverage() -> None:
+    """Each is one straight line, which leaves the turn of a plane through it open: only the coverage knows it."""
+    flown = lost_pose.fly("soffit")
+    patches = flown.coverage["features"]
+    found, (face,), drawn = _walls(_flight(flown, patches))
+    assert {one.chart for one in found} == {1, 3}
+    assert face.level
+    assert {one.wall for one in found} == {0}
+    rings = sum(len(one["properties"]["place"]["polygons_m"] or ()) for one in patches)
+    assert drawn == [(2, rings)], "both cracks and all that was looked at"
+    assert rings > 1
+
+
+def test_a_flight_that_names_one_chart_of_all_is_read_as_before() -> None:
+    flown = lost_pose.fly("soffit")
+    patches = copy.deepcopy(flown.coverage["features"])
+    for one in patches:
+        one["properties"]["chart"].pop("numbers", None)
+    found, known, drawn = _walls(_flight(flown, patches))
+    assert sorted(lines for lines, _ in drawn) == [1, 1]
+    assert sorted(one.level for one in known) == [False, True]
+    assert {known[one.wall or 0].level for one in found if one.chart == 3} == {True}, "the one that is named"
+
+
+def test_a_chart_whose_cracks_lie_off_what_was_outlined_with_it_is_a_wall_of_its_own() -> None:
+    """Outlines of charts in metres are laid where all their views together say; a wall behind another is not there."""
+    ring = np.array([[0.0, 0.0, 0.0], [4.0, 0.0, 0.0], [4.0, 0.0, 2.0], [0.0, 0.0, 2.0]])
+    near = np.array([[1.0, 0.0, 0.5], [1.3, 0.0, 1.5], [2.0, 0.0, 1.6]])
+    paths = [near, near + np.array([0.0, 5.0, 0.0]), near + np.array([1.0, 0.1, 0.0])]
+    found, of = walls.find(paths, [made.FRAME] * 3, [1, 2, 3], [None] * 3, [(made.FRAME, (1, 2, 3), ring)])
+    assert of == [0, 1, 0]
+    assert [one.holds(ring) for one in found] == [True, False]
+    assert found[1].origin_m[1] == pytest.approx(5.0)
+
+
+def test_what_no_drawing_shows_is_counted_on_the_page(tmp_path: Path) -> None:
+    """Pictures without a pose: what they show of the soffit has no place, and one crack has none either."""
+    flown = lost_pose.fly("soffit")
+    folder = tmp_path / "flight"
+    folder.mkdir()
+    placeless = copy.deepcopy(flown.cracks[0])
+    placeless["properties"] |= {"crack_id": made.name(9), "chart": None, "place": None}
+    placeless["geometry"] = None
+    for name, features in (("cracks", [*flown.cracks, placeless]), ("coverage", flown.coverage["features"])):
+        (folder / f"{name}.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    (folder / "summary.json").write_text(json.dumps({"flight_id": "lost", "vehicle": "drone"}))
+    told(folder, tmp_path / "out")
+    text = Page(page(tmp_path / "out")).text
+    assert "lie: 1 finding and 1 outline of what was looked at." in text
+    whole = [one for one in flown.coverage["features"] if one["geometry"] is not None]
+    for name, features in (("cracks", flown.cracks), ("coverage", whole)):
+        (folder / f"{name}.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    told(folder, tmp_path / "whole")
+    assert "Drawn nowhere" not in Page(page(tmp_path / "whole")).text
