@@ -8,7 +8,7 @@ out, those of fewest frames first, then cells grow, and if that does not suffice
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -37,10 +37,10 @@ MOST_DOUBLINGS = 5
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """What was seen in one way of one chart, or of all charts in metres, which share their coordinates."""
+    """What was seen in one way of one chart, or of all charts in metres that show one face of a wall."""
 
     chart: int
-    """Of all charts in metres the one with most frames."""
+    """Of ``charts`` the one with most frames."""
     charts: tuple[int, ...]
     """All that it was seen on, those of most frames first."""
     kind: Kind
@@ -81,7 +81,9 @@ class Coverage:
         """Take in one frame of ``size`` (height, width): what it looked at, corners (4, 2) in pixels, and how well."""
         grid = self._grids.get(placed.chart)
         if grid is None:
-            grid = Grid.begun(placed.unit_per_px * size[1], metric=placed.unit == "m")
+            # A homography whose last element is 1 mirrors what it does not put beyond a horizon where this is negative.
+            mirrored = bool(np.linalg.det(placed.to_chart) < 0)
+            grid = Grid.begun(placed.unit_per_px * size[1], metric=placed.unit == "m", mirrored=mirrored)
         for quad in quads_px:
             corners = project(placed.to_chart, quad)
             if np.isfinite(corners).all() and cv2.isContourConvex(corners.astype(np.float32)):
@@ -128,17 +130,25 @@ class Coverage:
     def _apart(self) -> list[tuple[tuple[int, ...], Grid]]:
         """Numbers and grids with no place in two of them.
 
-        Charts in metres share their coordinates and may lie on each other: they become one grid, and the one with most
-        frames comes first. Charts in pixels have nothing in common that is known.
+        Charts in metres share their coordinates and may lie on each other: those that show one face become one grid,
+        the one with most frames first. The two faces of a wall have the same coordinates, and what is seen of one is
+        not seen of the other. Of charts in pixels nothing in common is known.
         """
-        metric = sorted((chart for chart, grid in self._grids.items() if grid.metric),
-                        key=lambda chart: -self._grids[chart].frames)  # fmt: skip
-        if len(metric) < 2:
-            return [((chart,), grid) for chart, grid in self._grids.items()]
-        whole = Grid(max(self._grids[chart].cell for chart in metric), self._grids[metric[0]].wide, metric=True)
-        for chart in metric:
-            whole.take(self._grids[chart])
-        return [(tuple(metric), whole), *(((chart,), grid) for chart, grid in self._grids.items() if not grid.metric)]
+        alike: dict[object, list[int]] = {}
+        for chart, grid in self._grids.items():
+            alike.setdefault(("m", grid.mirrored) if grid.metric else chart, []).append(chart)
+        return [self._as_one(charts) for charts in alike.values()]
+
+    def _as_one(self, charts: list[int]) -> tuple[tuple[int, ...], Grid]:
+        """Charts with common coordinates, the one with most frames first, and their grids in one."""
+        charts = sorted(charts, key=lambda chart: -self._grids[chart].frames)
+        grids = [self._grids[chart] for chart in charts]
+        if len(grids) < 2:
+            return tuple(charts), grids[0]
+        whole = replace(grids[0], cell=max(grid.cell for grid in grids), frames=0, doublings=0, tiles={})
+        for grid in grids:
+            whole.take(grid)
+        return tuple(charts), whole
 
     def _moved(self, chart: int, grid: Grid) -> None:
         """Keep a chart's grid in its new coordinates, in which it may touch more tiles."""

@@ -39,6 +39,8 @@ class Grid:
     """Width of the chart's first frame, chart units."""
     metric: bool
     """Whether the chart is in metres."""
+    mirrored: bool = False
+    """Whether its frames lie on it mirrored: they show the other face of a wall, or the deck above a soffit."""
     frames: int = 0
     """How many were taken in."""
     doublings: int = 0
@@ -47,10 +49,10 @@ class Grid:
     """By row and column, the oldest first: uint8 (TILE, TILE), index into CLASSES or UNSEEN."""
 
     @classmethod
-    def begun(cls, wide: float, *, metric: bool) -> Grid:
+    def begun(cls, wide: float, *, metric: bool, mirrored: bool = False) -> Grid:
         """An empty one for a chart whose first frame is so ``wide``; cells in metres have a round size."""
         cell = wide / CELLS_ACROSS
-        return cls(rounded(cell) if metric else cell, wide, metric)
+        return cls(rounded(cell) if metric else cell, wide, metric, mirrored)
 
     def fill(self, quad: Points, code: int) -> None:
         """Lower what lies in a convex quadrilateral (4, 2) of chart units to ``code`` where it is worse."""
@@ -147,7 +149,7 @@ class Grid:
         return grid
 
     def rebased(self, onto: Matrix) -> Grid:
-        """The same in metres, its coordinates multiplied by ``onto`` (3, 3).
+        """The same, of a chart in pixels, in metres: its coordinates multiplied by ``onto`` (3, 3).
 
         Cells are a little larger then, so that none is left empty between two.
         """
@@ -158,7 +160,14 @@ class Grid:
         steps = project(onto, np.array([middle, middle + np.array([self.cell, 0]), middle + np.array([0, self.cell])]))
         (a, b), (c, d) = steps[1] - steps[0], steps[2] - steps[0]
         size = math.sqrt(abs(a * d - b * c))
-        moved = replace(self, cell=rounded(1.4 * size), wide=self.wide * size / self.cell, metric=True, tiles={})
+        moved = replace(
+            self,
+            cell=rounded(1.4 * size),
+            wide=self.wide * size / self.cell,
+            metric=True,
+            mirrored=a * d < b * c,
+            tiles={},
+        )
         for centres, codes in pieces:
             moved.put(project(onto, centres), codes)
         return moved

@@ -238,6 +238,24 @@ def test_charts_in_metres_that_lie_on_each_other_count_once_and_charts_in_pixels
     assert [patch.chart for patch in apart.patches()] == [1, 2]
 
 
+def test_what_is_seen_of_one_face_of_a_wall_is_not_seen_of_the_other() -> None:
+    """The camera flew round: where its chart runs to the left, the pictures run to the right. One of pixels, first."""
+
+    def metres(chart: int, hand: float, rebased: np.ndarray | None = None) -> Registered:
+        to_chart = np.array([[0.01 * hand, 0, 6.4 * (hand < 0)], [0, 0.01, 0], [0, 0, 1]])
+        return Registered(chart, to_chart, "m", 0.01, 0.3, "measured", rebased, 1.0)
+
+    coverage = Coverage()
+    coverage.add(metres(1, 1.0), SIZE, WHOLE, "blurred")
+    coverage.add(Registered(2, np.eye(3), "px", 1.0, 0.3, "first", None, 1.0), SIZE, WHOLE, "0.2")
+    behind = metres(2, -1.0)
+    coverage.move(metres(2, -1.0, behind.to_chart))
+    coverage.add(metres(3, -1.0), SIZE, WHOLE, "0.5")
+    found = {(patch.charts, patch.kind): patch.area for patch in coverage.patches()}
+    assert set(found) == {((1,), "blurred"), ((2, 3), "0.2")}
+    assert list(found.values()) == pytest.approx([6.4 * 3.6] * 2, rel=0.1)
+
+
 @pytest.mark.parametrize("clockwise", [True, False])
 def test_cells_are_those_whose_middles_lie_within_the_outline(clockwise: bool) -> None:
     coverage, rng = Coverage(), np.random.default_rng(3)

@@ -51,7 +51,7 @@ def draw(
     ``views``: of that chart, one at least; ``cracks``: properties of those to be drawn on it, in its coordinates.
     """
     corners = np.concatenate([project(view.to_chart, _corners(view.size)) for view in views])
-    flip = _flip(views[0].to_chart)
+    flip = _flip(views[0])
     corners = corners * flip
     low, high = corners.min(axis=0), corners.max(axis=0)
     finest = min(_unit_per_px(view) for view in views)
@@ -67,13 +67,14 @@ def draw(
     return canvas
 
 
-def _flip(to_chart: Matrix) -> Points:
+def _flip(view: View) -> Points:
     """(2,), each 1 or -1: which axis of a chart is turned so that its picture stands as the camera saw it.
 
-    All charts in metres have the axes of the first view; a view of the other side of a wall lies on them mirrored.
+    All charts in metres have the axes of the first view; a view of the other face of a wall lies on them mirrored.
     """
-    (a, b), (c, d) = to_chart[:2, :2]
-    if a * d - b * c >= 0:
+    corners = project(view.to_chart, _corners(view.size))
+    (a, c), (b, d) = corners[1] - corners[0], corners[3] - corners[0]
+    if a * d >= b * c:
         return np.array([1.0, 1.0])
     return np.array([-1.0, 1.0]) if d >= 0 else np.array([1.0, -1.0])
 

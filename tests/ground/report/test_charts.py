@@ -43,6 +43,20 @@ def test_cracks_of_all_charts_of_a_soffit_lie_on_it_with_its_coverage() -> None:
     assert rings > 1
 
 
+def test_either_face_of_a_pier_is_a_wall_with_its_own_crack_and_coverage() -> None:
+    """The faces share the charts' coordinates: what is seen of one is not seen of the other, and lies elsewhere."""
+    flown = lost_pose.fly("pier")
+    patches = flown.coverage["features"]
+    found, known, drawn = _walls(_flight(flown, patches))
+    assert [one.chart for one in sorted(found, key=lambda one: one.wall or 0)] == [1, 3]
+    assert [lines for lines, _ in drawn] == [1, 1]
+    depths = [abs(float(one.origin_m @ np.cross(one.along, one.up))) for one in known]
+    assert depths == pytest.approx([lost_pose.RANGE_M, lost_pose.RANGE_M + lost_pose.THICK_M], abs=0.03)
+    areas = {one["properties"]["chart"]["number"]: one["properties"]["area_m2"] for one in patches}
+    assert [areas[1], areas[3]] == pytest.approx(lost_pose.FACE_M2, rel=0.08)
+    assert all(rings > 0 for _, rings in drawn), "each is shaded"
+
+
 def test_a_flight_that_names_one_chart_of_all_is_read_as_before() -> None:
     flown = lost_pose.fly("soffit")
     patches = copy.deepcopy(flown.coverage["features"])
