@@ -90,7 +90,7 @@ def nowhere(
     unseen = sum(not _rings(one.get("geometry")) and id(one) not in held for one in coverage)
     words = [count(lost, "finding")] if lost else []
     words += [f"{count(unseen, 'outline')} of what was looked at"] if unseen else []
-    return f"Drawn nowhere, because nothing tells where they lie: {' and '.join(words)}." if words else None
+    return f"Drawn nowhere, because their place is not known: {' and '.join(words)}." if words else None
 
 
 def _holds(wall: Wall, outline: Outline) -> bool:

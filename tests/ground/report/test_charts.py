@@ -92,7 +92,7 @@ def test_what_no_drawing_shows_is_counted_on_the_page(tmp_path: Path) -> None:
     (folder / "summary.json").write_text(json.dumps({"flight_id": "lost", "vehicle": "drone"}))
     told(folder, tmp_path / "out")
     text = Page(page(tmp_path / "out")).text
-    assert "lie: 1 finding and 1 outline of what was looked at." in text
+    assert "is not known: 1 finding and 1 outline of what was looked at." in text
     whole = [one for one in flown.coverage["features"] if one["geometry"] is not None]
     for name, features in (("cracks", flown.cracks), ("coverage", whole)):
         (folder / f"{name}.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
