@@ -151,6 +151,6 @@ def _from_entry(one: dict[str, Any]) -> Entry:
         score=float(one["score"]),
         unit_per_px=float(one["unit_per_px"]),
         scale=Scale(*map(float, one["scale"])),
-        revision=int(one["revision"]) + (REVISIONS_MARGIN if told is not None else 0),
+        revision=int(one["revision"]) + REVISIONS_MARGIN,  # also where nobody was told before the writing
         told=None if told is None else Told(told[0], float(told[1]), int(told[2]), None, None),
     )

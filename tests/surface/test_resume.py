@@ -8,6 +8,7 @@ import pytest
 from edge.support.errors import TryAgainError
 from edge.surface.inventory import Inventory
 from edge.surface.lines import Line
+from edge.surface.record import CrackState
 from edge.surface.resume import NUMBERS_MARGIN, REVISIONS_MARGIN, from_bytes, to_bytes
 from tests.surface.test_inventory import look
 from tests.surface.wall import seen_in, wall, window, zigzag
@@ -37,6 +38,30 @@ def test_a_crack_keeps_its_name_and_its_views_over_a_restart() -> None:
     assert after.first_seen == before.first_seen
     assert after.width_px == pytest.approx(before.width_px, rel=0.01)
     assert after.revision >= before.revision + REVISIONS_MARGIN
+
+
+def test_no_revision_is_given_twice_by_a_run_that_ended_after_the_writing() -> None:
+    """The crack is written down before anybody was told of it, then told, and then the power is cut."""
+    concrete, line = wall(4), zigzag((500, 240), (0, 1), 45, seed=1)
+
+    def fly(inventory: Inventory, numbers: range) -> list[CrackState]:
+        told: list[CrackState] = []
+        for number in numbers:
+            part = seen_in(line, 40.0 * number, 100.0)
+            assert part is not None
+            told += inventory.add(look(number, window(concrete, 40.0 * number, 100), [part], 0.75)).revisions
+        return told
+
+    inventory = Inventory()
+    assert fly(inventory, range(1)) == []
+    written = to_bytes(inventory)
+    first = fly(inventory, range(1, 4))
+    second = fly(from_bytes(written), range(5, 9))
+    assert {one.number for one in (*first, *second)} == {1}
+    assert first
+    assert second
+    given = [one.revision for one in (*first, *second)]
+    assert len(set(given)) == len(given)
 
 
 def test_a_rim_that_was_told_as_a_crack_stays_withdrawn_over_a_restart() -> None:
