@@ -96,6 +96,8 @@ class Inventory:
         """By frame, newest last: the cracks that it shows."""
         self._elsewhere: set[int] = set()
         """Cracks whose picture another flight kept."""
+        self._named: set[int] = set()
+        """Cracks that others were told of as what another one is a part of, and of which nothing was told yet."""
 
     def place(self, rgb: RGB, view: View) -> Registered:
         """Lay the next frame, uint8 (H, W, 3), beside the others, before its cracks are known.
@@ -219,7 +221,7 @@ class Inventory:
     def _conclude(self) -> list[CrackState]:
         """Tell the last of the cracks on charts that no frame comes to any more, and forget them."""
         still_open = self.registrar.open_charts
-        told = [number for number, entry in self.entries.items() if entry.told is not None]
+        told = [number for number, entry in self.entries.items() if entry.told is not None or number in self._named]
         charts = {self.map.lines[number].chart for number in told} - still_open
         if not charts:
             return []
@@ -227,7 +229,8 @@ class Inventory:
         self._look_for_rims(number for number in self.entries if self.map.lines[number].chart in charts)
         for number, line in list(self.map.lines.items()):
             entry = self.entries.get(number)
-            if line.chart not in charts or (entry is not None and entry.told is None):
+            untold = entry is not None and entry.told is None and number not in self._named
+            if line.chart not in charts or untold:
                 continue  # marks that nobody was told of stay until the end, or until they are too many
             if entry is not None:
                 if self._differs(number, entry):
@@ -265,26 +268,36 @@ class Inventory:
             entry, kept = self.entries.pop(younger, None), self.entries.get(older)
             if entry is None:
                 continue
-            if entry.told is not None:
+            if entry.told is not None or younger in self._named:
                 told.append(gone(younger, older, entry))
+                self._named.discard(younger)
+                if kept is None or kept.told is None:
+                    self._named.add(older)
             if kept is None:  # a part of a line that was cut, and that no view showed since
                 entry.told, entry.revision = None, 0
                 self.entries[older] = entry
                 continue
-            kept.judgement.ratio = max(kept.judgement.ratio, entry.judgement.ratio)
-            kept.judgement.beyond = max(kept.judgement.beyond, entry.judgement.beyond)
+            apart = kept.last_seen < entry.first_seen or entry.last_seen < kept.first_seen
+            kept.judgement.take(entry.judgement, apart=apart)
             kept.first_seen = min(kept.first_seen, entry.first_seen)
+            kept.last_seen = max(kept.last_seen, entry.last_seen)
+            kept.last_frame = max(kept.last_frame, entry.last_frame)
+            kept.score = max(kept.score, entry.score)
             kept.best = max(kept.best, entry.best, key=lambda best: (best.evidence_sha256 is not None, best.quality))
             kept.scale.take(entry.scale)
         return told
 
     def _due(self, in_sight: set[int]) -> list[CrackState]:
-        """What changes is in sight or was joined with this frame, or went out of sight LEFT_FRAMES ago."""
+        """What changes is in sight or was joined with this frame, or went out of sight LEFT_FRAMES ago; and what others
+        were told is what another crack is a part of."""
         due = []
         self._in_sight.append(in_sight)
         left = self._in_sight[0] if len(self._in_sight) > LEFT_FRAMES else set()
-        for number in sorted(in_sight | left):
+        for number in sorted(in_sight | left | self._named):
             entry = self.entries.get(number)
+            if number in self._named:
+                due.append(number)
+                continue
             if entry is None or (entry.judgement.state == "tentative" and entry.told is None):
                 continue
             here = self.frames - entry.last_frame
@@ -310,11 +323,12 @@ class Inventory:
     def _differs(self, number: int, entry: Entry) -> bool:
         """Whether anything is not as it was told last."""
         if entry.told is None:
-            return entry.judgement.state != "withdrawn"
+            return entry.judgement.state != "withdrawn" or number in self._named
         return not entry.told.holds(Told.of(self._state(number, entry.revision), self.map.lines[number].length))
 
     def _tell(self, number: int) -> CrackState:
         entry = self.entries[number]
+        self._named.discard(number)
         entry.revision += 1
         state = self._state(number, entry.revision)
         entry.told = Told.of(state, self.map.lines[number].length)

@@ -66,6 +66,19 @@ class Judgement:
         self.ratio = max(-LIMIT, min(LIMIT, self.ratio + gain))
         self.beyond = whole - self.ratio
 
+    def take(self, other: Judgement, *, apart: bool) -> None:
+        """Take in what is known of another line that proved to be a part of this one.
+
+        Views are those of the crack as a whole. ``apart``: no frame found both, so that all of them count; else one
+        that found both must not count twice, and what is known for sure is the larger number. A frame that found one
+        part and missed the other found the crack: what was missed is never added up.
+        """
+        confirmed = [one.state == "confirmed" or one.was_confirmed for one in (self, other)]
+        self.was_confirmed = any(confirmed)
+        self.ratio, self.beyond = max(self.ratio, other.ratio), max(self.beyond, other.beyond)
+        self.views = self.views + other.views if apart else max(self.views, other.views)
+        self.missed = max(self.missed, other.missed)
+
 
 def found_again_if_false(length_px: float, sure_length_px: float) -> float:
     """How often a false mark of that length is found again in a view that shows it, 0 to 1."""

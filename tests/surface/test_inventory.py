@@ -7,7 +7,7 @@ import pytest
 from edge.navigation import Attitude, Fix, FixKind, NavState, nowhere
 from edge.surface import CrackSize
 from edge.surface.inventory import Inventory, Look, _sigma_m
-from edge.surface.judgement import first
+from edge.surface.judgement import Judgement, first
 from edge.surface.place import Surveyor
 from edge.surface.scale import ScaleOptions
 from tests.surface.wall import HEIGHT, WIDTH, crack, seen_in, wall, window, zigzag
@@ -130,3 +130,46 @@ def test_without_any_pose_nothing_has_a_place(concrete: np.ndarray) -> None:
     assert only.frame is None
     assert only.length_mm is None
     assert len(only.path_chart) > 10
+
+
+def level(first: int, last: int) -> np.ndarray:
+    """A piece of one wandering line, from x = ``first`` to ``last`` of the wall."""
+    line = zigzag((200, 280), (1, 0), 160, seed=5)
+    return line[(line[:, 0] >= first) & (line[:, 0] <= last)]
+
+
+def test_a_crack_that_was_told_does_not_vanish_into_a_name_that_nobody_was_told_of(concrete: np.ndarray) -> None:
+    """A mark of one faint view is older; a crack beside it is told, missed twice, and then runs on into the mark."""
+    inventory, told = Inventory(), []
+    mark, crack_, whole = level(230, 330), level(345, 620), level(230, 620)
+    frames: list[tuple[np.ndarray | None, float]] = [
+        (mark, 0.5), (crack_, 0.75), (None, 0.0), (None, 0.0), (whole, 0.5)
+    ]  # fmt: skip
+    for number, (path, score) in enumerate(frames):
+        paths = [] if path is None else [path - (40.0 * number, 100.0)]
+        told.append(inventory.add(look(number, window(concrete, 40.0 * number, 100), paths, score)).revisions)
+    assert [(one.number, one.state) for one in told[1]] == [(2, "confirmed")]
+    assert {(one.number, one.state, one.into) for one in told[-1]} == {(2, "withdrawn", 1), (1, "confirmed", None)}
+    (only,) = inventory.all()
+    assert (only.score, only.views) == (0.75, 3), "found in frames 0, 1 and 4"
+
+
+def test_what_is_known_of_both_parts_is_known_of_the_crack(concrete: np.ndarray) -> None:
+    """One part is found in the first four frames, the other one in the last three, which do not show the first."""
+    inventory = Inventory()
+    for number, (left, path, score) in enumerate([
+        *((left, level(300, 420), 0.8) for left in (0, 40, 80, 120)),
+        *((left, level(435, 700), 0.9) for left in (400, 440, 480)),
+    ]):  # fmt: skip
+        inventory.add(look(number, window(concrete, left, 100), [path - (left, 100.0)], score))
+    assert [one.views for one in inventory.all()] == [4, 3]
+    inventory.finish()
+    (only,) = inventory.all()
+    assert (only.views, only.missed, only.score, only.state) == (7, 0, 0.9, "confirmed")
+    assert only.last_seen - only.first_seen == timedelta(seconds=6)
+
+
+def test_a_frame_that_found_both_parts_is_one_view() -> None:
+    one, other = Judgement(0.0, views=5, missed=2), Judgement(-0.5, views=3, missed=4, was_confirmed=True)
+    one.take(other, apart=False)
+    assert (one.views, one.missed, one.state) == (5, 4, "confirmed")
