@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.cracks import Crack
-from edge.surface import CrackSize
+from edge.surface import CrackSize, tilt
 from edge.surface.plane import Plane, Surface
 
 Points = npt.NDArray[np.float64]
@@ -96,17 +96,17 @@ def size_of(crack: Crack, plane: Plane | None, options: ScaleOptions) -> CrackSi
     if on_surface is None:
         return None
     known_tilt = plane.incidence_deg if options.surface != "facing" else None
-    relative = relative_uncertainty(plane, options)
-    return _size(crack, plane, path, on_surface * 1000, relative, known_tilt, options)
+    return _size(crack, plane, path, on_surface * 1000, known_tilt, options)
 
 
-def relative_uncertainty(plane: Plane, options: ScaleOptions) -> float:
-    """Relative standard uncertainty of a length on the surface, terms in quadrature."""
-    incidence_deg = plane.incidence_deg if options.surface != "facing" else None
-    tilt = math.radians(options.tilt_uncertainty_deg)
-    # Square to the surface the first-order term vanishes; what is left is the second-order 1/cos - 1.
-    second = 1 / math.cos(tilt) - 1
-    tilt_term = second if incidence_deg is None else math.hypot(math.tan(math.radians(incidence_deg)) * tilt, second)
+def relative_uncertainty(plane: Plane, options: ScaleOptions, per_tilt: float) -> float:
+    """Relative standard uncertainty of a length on the surface, terms in quadrature.
+
+    ``per_tilt``: by which share it changes with a radian of tilt (`tilt`); where that vanishes, the second-order
+    1/cos - 1 is left.
+    """
+    tilt_rad = math.radians(options.tilt_uncertainty_deg)
+    tilt_term = math.hypot(per_tilt * tilt_rad, 1 / math.cos(tilt_rad) - 1)
     return math.hypot(options.range_uncertainty_m / plane.range_m, plane.lens.focal_uncertainty, tilt_term)
 
 
@@ -115,7 +115,6 @@ def _size(
     plane: Plane,
     path: Points,
     on_surface: Points,
-    relative: float,
     incidence_deg: float | None,
     options: ScaleOptions,
 ) -> CrackSize:
@@ -125,7 +124,9 @@ def _size(
     steps_mm = float(np.linalg.norm(np.diff(on_surface, axis=0), axis=1).sum())
     length_mm = crack.length_px * (steps_mm / steps_px if steps_px > 0 else gsd)
     width_px = float(crack.width_px.mean())
-    across = _across(plane, path) if steps_px > 0 else gsd
+    no_direction = tilt.of_area(plane, on_surface.mean(axis=0) / 1000)
+    across, per_tilt = _across(plane, path, no_direction) if steps_px > 0 else (gsd, no_direction)
+    relative = relative_uncertainty(plane, options, per_tilt)
     # Without an estimate from the profile a mask's edge is good to about a pixel.
     sigma_px = crack.width_sigma_px if crack.width_sigma_px is not None else 1.0
     resolved = width_px >= options.min_width_px and crack.width_at_most_px is None
@@ -140,21 +141,25 @@ def _size(
     )
 
 
-def _across(plane: Plane, path: Points) -> float:
-    """Millimetres per pixel across the crack, averaged along it."""
+def _across(plane: Plane, path: Points, no_direction: float) -> tuple[float, float]:
+    """Millimetres per pixel across the crack, averaged along it, and by which share they change with a radian of tilt.
+
+    ``no_direction`` is the second one where the path has no direction: what an area changes by, as a bound.
+    """
+    unknown = plane.range_m * 1000 / plane.lens.fx_px, no_direction
     along = np.gradient(path, axis=0)
     length = np.linalg.norm(along, axis=1)
     turns = length > 0  # a path that doubles back has no direction at its turn
     if not turns.any():
-        return plane.range_m * 1000 / plane.lens.fx_px
+        return unknown
     path, along = path[turns], along[turns] / length[turns, None]
     normal = np.column_stack([-along[:, 1], along[:, 0]])
     left, right, ahead = plane.cut(path - normal / 2), plane.cut(path + normal / 2), plane.cut(path + along)
     if left is None or right is None or ahead is None:
-        return plane.range_m * 1000 / plane.lens.fx_px
+        return unknown
     # The image normal is not the crack's normal on the surface under tilt: take the part across the crack.
-    from_edge_to_edge = right - left
-    unit = ahead - (left + right) / 2
+    from_edge_to_edge, middle = right - left, (left + right) / 2
+    unit = ahead - middle
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     across = from_edge_to_edge - (from_edge_to_edge * unit).sum(axis=1, keepdims=True) * unit
-    return float(np.linalg.norm(across, axis=1).mean()) * 1000
+    return float(np.linalg.norm(across, axis=1).mean()) * 1000, tilt.of_lengths(plane, middle, across)

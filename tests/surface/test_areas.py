@@ -94,6 +94,36 @@ def test_the_stated_uncertainty_holds_what_range_and_edge_do_to_an_area() -> Non
     assert float(np.std(off)) == pytest.approx(stated.area_sigma_cm2, rel=0.1)
 
 
+@pytest.mark.parametrize("normal_deg", [0.0, 25.0])
+def test_the_stated_uncertainty_holds_what_tilt_does_to_an_area_far_from_the_middle(normal_deg: float) -> None:
+    """Truth: the outline cut with planes that are turned by their sigma about two axes, by hand."""
+    one = area([(800, 500), (960, 500), (960, 560), (880, 560), (880, 700), (800, 700)], 20_800)
+    a, rng = math.radians(normal_deg), np.random.default_rng(5)
+    normal, first, second = np.array([[-math.sin(a), 0, -math.cos(a)], [math.cos(a), 0, -math.sin(a)], [0, 1.0, 0]])
+
+    def on(turns: np.ndarray) -> tuple[float, float]:
+        tilted = normal + np.tan(turns[0]) * first + np.tan(turns[1]) * second
+        rays = np.column_stack([(one.outline_px - [500, 400]) / FOCAL_PX, np.ones(6)])
+        points = rays * (2000 * tilted[2] / (rays @ tilted))[:, None]
+        ahead = abs(tilted[2]) / np.linalg.norm(tilted)  # an area on the plane over its shadow on the picture's plane
+        x, y = points[:, 0], points[:, 1]
+        shadow = abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
+        extent = np.linalg.norm(points[:, None] - points[None], axis=-1).max()
+        return shadow / ahead / 100, float(extent)
+
+    true = np.array([on(turns) for turns in rng.normal(0, math.radians(2.0), (800, 2))])
+    found = size(
+        one, at(2.0), range_uncertainty_m=0.0, lens_uncertainty=0.0, tilt_uncertainty_deg=2.0, surface="vertical",
+        wall_normal_deg=180.0 + normal_deg,
+    )  # fmt: skip
+    assert found is not None
+    assert (found.area_cm2, found.extent_mm) == pytest.approx(on(np.zeros(2)))
+    edge_cm2 = one.perimeter_px * found.area_cm2 / one.area_px
+    assert found.area_sigma_cm2 == pytest.approx(math.hypot(float(true[:, 0].std()), edge_cm2), rel=0.1)
+    edge_mm = math.sqrt(2 * 100 * found.area_cm2 / one.area_px)
+    assert found.extent_sigma_mm == pytest.approx(math.hypot(float(true[:, 1].std()), edge_mm), rel=0.1)
+
+
 def test_a_longer_range_is_proportionally_surer() -> None:
     near, far = size(SQUARE, at(1.0)), size(SQUARE, at(10.0))
     assert near is not None

@@ -147,6 +147,60 @@ def test_uncertainty_grows_with_what_is_less_known() -> None:
     assert large.width_sigma_mm > 2 * small.width_sigma_mm
 
 
+def met(pixels: np.ndarray, turned: tuple[float, float], surface_deg: float = 0.0) -> np.ndarray:
+    """Oracle: where a pinhole's rays through ``pixels`` (N, 2) meet a plane 2000 mm ahead, millimetres (N, 3).
+
+    It is turned by ``surface_deg`` about the camera's vertical, then by two small angles about two axes of its own.
+    """
+    a, small_x, small_y = np.radians(surface_deg), *turned
+    right, down = np.array([math.cos(a), 0.0, math.sin(a)]), np.array([0.0, 1.0, 0.0])
+    first = right * math.cos(small_x) + np.cross(right, down) * math.sin(small_x)
+    second = down * math.cos(small_y) + np.cross(right, down) * math.sin(small_y)
+    rays = np.column_stack([(pixels - [(W - 1) / 2, (H - 1) / 2]) / FOCAL_PX, np.ones(len(pixels))])
+    # ray * s = (0, 0, 2000) + first * p + second * q
+    equations = np.stack([rays, np.tile(-first, (len(rays), 1)), np.tile(-second, (len(rays), 1))], axis=2)
+    s = np.linalg.solve(equations, np.tile([0.0, 0.0, 2000.0], (len(rays), 1))[..., None])[:, 0]
+    return np.asarray(rays * s)
+
+
+@pytest.mark.parametrize("surface_deg", [0.0, 30.0])
+@pytest.mark.parametrize("x", [640.0, 1200.0])
+@pytest.mark.parametrize("direction_deg", [0.0, 90.0, 50.0])
+def test_the_uncertainty_of_a_width_holds_what_a_tilt_does_to_it_wherever_it_lies(
+    x: float, direction_deg: float, surface_deg: float
+) -> None:
+    """Truth: the two edges of a straight crack in the picture, cut with walls whose tilt is off by its sigma."""
+    a = math.radians(direction_deg)
+    along, across = np.array([math.cos(a), math.sin(a)]), np.array([-math.sin(a), math.cos(a)])
+    path = np.array([x, 420.0]) + np.linspace(-40, 40, 33)[:, None] * along
+    crack = Crack(path.astype(np.float32), 80.0, np.full(33, 6, np.float32), 0.0, "profile", 1.0, 0)
+
+    def width_mm(turned: tuple[float, float]) -> float:
+        """Distance between the edges' straight lines, half way along."""
+        start, end, left, right = met(
+            np.array([path[0], path[-1], path[16] - 3 * across, path[16] + 3 * across]), turned, surface_deg
+        )
+        unit = (end - start) / np.linalg.norm(end - start)
+        apart = right - left
+        return float(np.linalg.norm(apart - (apart @ unit) * unit))
+
+    rng = np.random.default_rng(3)
+    true = [width_mm((one, two)) for one, two in rng.normal(0, math.radians(3.0), (400, 2)).tolist()]
+    nav = NavState(0, None, Attitude(0.0, 0.0, 0.0), 2.0)
+    scale = options(
+        surface="vertical", wall_normal_deg=180.0 - surface_deg, tilt_uncertainty_deg=3.0, range_uncertainty_m=0.0,
+        lens_uncertainty=0.0,
+    )  # fmt: skip
+    size = size_of(crack, nav, W, H, scale)
+    assert size is not None
+    assert size.width_mm == pytest.approx(width_mm((0.0, 0.0)), rel=1e-3)
+    assert size.width_sigma_mm is not None
+    held = np.mean(np.abs(np.array(true) - size.width_mm) <= 1.96 * size.width_sigma_mm)
+    assert held >= 0.9
+    if float(np.std(true)) > 0.01 * size.width_mm:  # else the second order is all
+        assert size.width_sigma_mm == pytest.approx(float(np.std(true)), rel=0.12)
+
+
 def test_a_path_that_doubles_back_has_a_size_all_the_same() -> None:
     path = np.array([[600, 300], [640, 300], [600, 300], [600, 300], [600, 300]], np.float32)
     crack = Crack(path, 80.0, np.full(5, 4, np.float32), 0.1, "profile", 1.0, 0)
