@@ -86,15 +86,33 @@ class Grid:
             np.minimum.at(self._tile((row, column)), (lines[here], index[here, 0] % TILE), codes[here])
 
     def take(self, other: Grid) -> None:
-        """Take in what another grid saw of the same coordinates; the better of two stays."""
-        if other.cell == self.cell:
-            for key, theirs in other.tiles.items():
-                mine = self._tile(key)
-                np.minimum(mine, theirs, out=mine)
-        else:
-            for centres, codes in other.pieces():
-                self.put(centres, codes)
+        """Take in what another grid with cells of this size or smaller saw of the same coordinates.
+
+        The better of two stays; of smaller cells at least half of a cell must have been seen, as ``coarser`` has it.
+        """
+        for key, theirs in (other.tiles if other.cell == self.cell else other._in_cells_of(self.cell)).items():
+            mine = self._tile(key)
+            np.minimum(mine, theirs, out=mine)
         self.frames += other.frames
+
+    def _in_cells_of(self, cell: float) -> dict[tuple[int, int], UInt8]:
+        """Its tiles with larger cells, of any ratio, by the rule of ``coarser``."""
+        shares: dict[tuple[int, int], Points] = {}
+        worst: dict[tuple[int, int], UInt8] = {}
+        for (row, column), tile in self.tiles.items():
+            (top, rows), (left, columns) = (_overlaps(place, self.cell / cell) for place in (row, column))
+            share = rows @ (tile != UNSEEN) @ columns.T
+            codes = np.zeros(share.shape, np.uint8)
+            for code in np.unique(tile[tile != UNSEEN]).tolist():  # the worst is the last
+                codes[rows @ (tile == code) @ columns.T > 0] = code
+            for key, (mine, theirs) in _tiles_of(np.array([left, top]), np.array([left, top]) + share.shape[::-1]):
+                shares.setdefault(key, np.zeros((TILE, TILE)))[mine] += share[theirs]
+                kept = worst.setdefault(key, np.zeros((TILE, TILE), np.uint8))
+                np.maximum(kept[mine], codes[theirs], out=kept[mine])
+        found = {
+            key: np.where(share >= 0.5 - 1e-6, worst[key], UNSEEN).astype(np.uint8) for key, share in shares.items()
+        }
+        return {key: tile for key, tile in found.items() if (tile != UNSEEN).any()}
 
     def _tile(self, key: tuple[int, int]) -> UInt8:
         tile = self.tiles.get(key)
@@ -222,6 +240,18 @@ def rounded(size: float) -> float:
 
 
 Slices = tuple[slice, slice]
+
+
+def _overlaps(tile: int, ratio: float) -> tuple[int, Points]:
+    """Which large rows, or columns, those of a tile overlap, and by which share of a large one's width.
+
+    ``ratio``: width of a small one over that of a large one. Index of the first large one, and float64 (N, TILE).
+    """
+    edges = (tile * TILE + np.arange(TILE + 1)) * ratio
+    first = math.floor(edges[0] + 1e-6)
+    large = np.arange(first, max(first + 1, math.ceil(edges[-1] - 1e-6)))[:, None]
+    shared = np.minimum(edges[1:], large + 1) - np.maximum(edges[:-1], large)
+    return first, np.where(shared > 1e-6, shared, 0.0)
 
 
 def _tiles_of(

@@ -13,6 +13,7 @@ from edge.frames.sharpness import Sharpness, _quantile, _strongest
 from edge.navigation import Attitude, NavState, nowhere
 from edge.surface import coverage as room
 from edge.surface.coverage import Coverage
+from edge.surface.grid import Grid
 from edge.surface.outlines import outlines
 from edge.surface.place import Surveyor
 from edge.surface.registration import Registered
@@ -254,6 +255,42 @@ def test_what_is_seen_of_one_face_of_a_wall_is_not_seen_of_the_other() -> None:
     found = {(patch.charts, patch.kind): patch.area for patch in coverage.patches()}
     assert set(found) == {((1,), "blurred"), ((2, 3), "0.2")}
     assert list(found.values()) == pytest.approx([6.4 * 3.6] * 2, rel=0.1)
+
+
+@pytest.mark.parametrize(("small", "large"), [(0.4, 0.5), (0.5, 0.8), (0.2, 0.5), (0.2, 0.6), (0.1, 2.0)])
+def test_what_small_cells_saw_is_no_larger_in_large_ones(small: float, large: float) -> None:
+    """Truth: rectangles whose area is known; on average they have it in large cells as well, and no holes."""
+    rng = np.random.default_rng(7)
+    claimed = true = 0.0
+    for left, top in rng.uniform(-40, 40, (60, 2)):
+        wide, high = rng.uniform(2.5, 6, 2)
+        fine, whole = Grid(small, 10.0, metric=True), Grid(large, 100.0, metric=True)
+        fine.fill(np.array([[left, top], [left + wide, top], [left + wide, top + high], [left, top + high]]), 0)
+        whole.take(fine)
+        found = np.concatenate([centres for centres, _ in whole.pieces()])
+        claimed, true = claimed + len(found) * large**2, true + wide * high
+        off = np.abs(found - (left + wide / 2, top + high / 2)) - (wide / 2, high / 2)
+        assert off.max() < small, "half of a cell was seen where its middle was, but for the small cells' own size"
+        x, y = (np.arange(-60 / large, 60 / large) + 0.5) * large, (np.arange(-60 / large, 60 / large) + 0.5) * large
+        inner = small + large / 2
+        inside = int((np.abs(x - left - wide / 2) < wide / 2 - inner).sum())
+        inside *= int((np.abs(y - top - high / 2) < high / 2 - inner).sum())
+        assert (off.max(axis=1) < -inner).sum() == inside
+    assert claimed == pytest.approx(true, rel=0.1)
+
+
+def test_a_frame_from_afar_makes_nothing_seen_that_was_not() -> None:
+    def metres(chart: int, wide: float, left: float) -> Registered:
+        scale = wide / WIDTH
+        to_chart = np.array([[scale, 0, left], [0, scale, 0.3], [0, 0, 1]])
+        return Registered(chart, to_chart, "m", scale, 0.3, "measured", None, 1.0)
+
+    coverage = Coverage()
+    coverage.add(metres(1, 1.0, 0.3), SIZE, WHOLE, "0.1")
+    coverage.add(metres(2, 50.0, 200.3), SIZE, WHOLE, "far")
+    areas = {patch.kind: patch.area for patch in coverage.patches()}
+    assert areas.get("0.1", 0.0) <= 1.0 * HEIGHT / WIDTH
+    assert areas["far"] == pytest.approx(50 * 50 * HEIGHT / WIDTH, rel=0.05)
 
 
 @pytest.mark.parametrize("clockwise", [True, False])
