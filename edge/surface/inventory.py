@@ -17,7 +17,7 @@ from edge.frames import RGB
 from edge.surface import CrackSize
 from edge.surface.anchor import Anchor, Axes, prediction
 from edge.surface.best import Best, sharpness
-from edge.surface.homography import frame_corners
+from edge.surface.homography import Points, frame_corners
 from edge.surface.identity import CrackMap, Sighting
 from edge.surface.judgement import State, first
 from edge.surface.place import View
@@ -126,11 +126,13 @@ class Inventory:
                     entry.unit_per_px = placed.unit_per_px
                     entry.scale.rescale(placed.unit_per_px)
         anchor = self.anchors.setdefault(placed.chart, Anchor())
-        if points_m is not None:
-            anchor.add(placed, corners, points_m)
-        if view.plane is not None:
-            plane = view.plane
-            anchor.scale(placed, 1000 * plane.range_m / plane.lens.fx_px)
+        middle = _middle(rgb.shape)
+        inner_m = None if points_m is None else view.on_surface(middle)
+        cut = None if inner_m is not None or view.plane is None else view.plane.cut(middle)
+        if inner_m is not None:
+            anchor.add(placed, middle, inner_m, _sigma_m(view))
+        elif cut is not None:
+            anchor.scale(placed, middle, cut)
         return placed
 
     def add(self, look: Look) -> Added:
@@ -337,6 +339,13 @@ class Inventory:
     def _state(self, number: int, revision: int) -> CrackState:
         line = self.map.lines[number]
         return state_of(number, revision, self.entries[number], line, self.anchors[line.chart], self.frame_name)
+
+
+def _middle(shape: tuple[int, ...]) -> Points:
+    """(4, 2): the corners of the inner quarter of a picture, which hardly any lens distorts."""
+    corners = frame_corners(shape)
+    middle: Points = corners.mean(axis=0) + (corners - corners.mean(axis=0)) / 4
+    return middle
 
 
 def _sigma_m(view: View) -> float:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edge.surface.anchor import Anchor
 from edge.surface.best import Best
 from edge.surface.judgement import Judgement, State
-from edge.surface.lines import Line, lengths
+from edge.surface.lines import Line
 from edge.surface.widths import Scale, along
 
 Points = npt.NDArray[np.float64]
@@ -116,11 +116,7 @@ def length_sigma_mm(line: Line, length_mm: float) -> float:
 def state_of(number: int, revision: int, entry: Entry, line: Line, anchor: Anchor, frame: str | None) -> CrackState:
     """One crack as it is known now; ``frame`` is the name of the frame that ``anchor`` leads to."""
     path_m = anchor.to_structure(line.xy)
-    length_mm = None
-    if path_m is not None:
-        length_mm = 1000 * float(lengths(path_m)[-1])
-    elif anchor.mm_per_unit is not None:
-        length_mm = line.length * anchor.mm_per_unit
+    length_mm = anchor.length_mm(line.xy)
     width_mm, bound_mm, width_px = _widths(entry, line)
     return CrackState(
         number=number,
