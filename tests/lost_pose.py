@@ -32,8 +32,9 @@ RANGE_M = 3.0
 M_PER_PX = RANGE_M * float(np.tan(np.radians(30))) / (WIDTH / 2)
 THICK_M = 2.0
 """Of the pier."""
-FIRST, LOST, SECOND = range(0, 320, 80), (100, 180), range(0, 480, 80)
-"""Left edges of the windows of either stretch, and of what is seen between them without a pose, px."""
+FIRST, LOST, LEAD, SECOND = range(0, 320, 80), (100, 180), (0, 40), range(0, 480, 80)
+"""Left edges of the windows of either stretch, of what is seen between them without a pose, and of the second one while
+there is no pose yet, so that it has a chart of its own, px."""
 FACE_M2 = tuple((lefts[-1] + WIDTH) * HEIGHT * M_PER_PX**2 for lefts in (FIRST, SECOND))
 """How much of the surface each stretch shows."""
 Surface = Literal["pier", "soffit"]
@@ -84,8 +85,9 @@ class Flown:
 @cache
 def fly(surface: Surface) -> Flown:
     """``pier``: both faces of one, 2 m thick; ``soffit``: two stretches of one soffit, 4 m from each other."""
-    pictures = [_painted(4, *LINES[0]), _painted(7), _painted(9, *LINES[1])]
-    stretches = zip(pictures, (FIRST, LOST, SECOND), (0, None, 1), strict=True)
+    second = _painted(9, *LINES[1])
+    pictures = [_painted(4, *LINES[0]), _painted(7), second, second]
+    stretches = zip(pictures, (FIRST, LOST, LEAD, SECOND), (0, None, None, 1), strict=True)
     flown = [(picture, left, stretch) for picture, lefts, stretch in stretches for left in lefts]
     states = {
         number: nowhere(number) if stretch is None else _at(surface, stretch, left * M_PER_PX)

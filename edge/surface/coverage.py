@@ -37,7 +37,7 @@ MOST_DOUBLINGS = 5
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """What was seen in one way of one chart, or of all charts in metres that show one face of a wall."""
+    """What was seen in one way of one chart, or of all charts in metres of one surface, which share coordinates."""
 
     chart: int
     """Of ``charts`` the one with most frames."""
@@ -73,7 +73,9 @@ class Coverage:
         """Follow a chart whose coordinates change with this frame; once for each frame, before its ``add``."""
         grid = self._grids.get(placed.chart)
         if placed.rebased is not None and grid is not None:
-            self._moved(placed.chart, grid.rebased(placed.rebased))
+            moved = grid.rebased(placed.rebased)
+            moved.surface = placed.surface
+            self._moved(placed.chart, moved)
         if placed.bent is not None:
             self.bend(placed.bent)
 
@@ -81,14 +83,12 @@ class Coverage:
         """Take in one frame of ``size`` (height, width): what it looked at, corners (4, 2) in pixels, and how well."""
         grid = self._grids.get(placed.chart)
         if grid is None:
-            # A homography whose last element is 1 mirrors what it does not put beyond a horizon where this is negative.
-            mirrored = bool(np.linalg.det(placed.to_chart) < 0)
-            grid = Grid.begun(placed.unit_per_px * size[1], metric=placed.unit == "m", mirrored=mirrored)
+            grid = Grid.begun(placed.unit_per_px * size[1], metric=placed.unit == "m")
         for quad in quads_px:
             corners = project(placed.to_chart, quad)
             if np.isfinite(corners).all() and cv2.isContourConvex(corners.astype(np.float32)):
                 grid.fill(corners, CLASSES.index(kind))
-        grid.frames += 1
+        grid.frames, grid.surface = grid.frames + 1, placed.surface
         self.changes += 1
         if grid.tiles:
             self._grids[placed.chart] = grid
@@ -130,13 +130,12 @@ class Coverage:
     def _apart(self) -> list[tuple[tuple[int, ...], Grid]]:
         """Numbers and grids with no place in two of them.
 
-        Charts in metres share their coordinates and may lie on each other: those that show one face become one grid,
-        the one with most frames first. The two faces of a wall have the same coordinates, and what is seen of one is
-        not seen of the other. Of charts in pixels nothing in common is known.
+        Charts in metres of one surface share their coordinates and may lie on each other: they become one grid, the one
+        with most frames first. Of others nothing in common is known.
         """
         alike: dict[object, list[int]] = {}
         for chart, grid in self._grids.items():
-            alike.setdefault(("m", grid.mirrored) if grid.metric else chart, []).append(chart)
+            alike.setdefault(("m", grid.surface) if grid.metric else chart, []).append(chart)
         return [self._as_one(charts) for charts in alike.values()]
 
     def _as_one(self, charts: list[int]) -> tuple[tuple[int, ...], Grid]:

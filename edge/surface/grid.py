@@ -39,20 +39,20 @@ class Grid:
     """Width of the chart's first frame, chart units."""
     metric: bool
     """Whether the chart is in metres."""
-    mirrored: bool = False
-    """Whether its frames lie on it mirrored: they show the other face of a wall, or the deck above a soffit."""
     frames: int = 0
     """How many were taken in."""
     doublings: int = 0
     """How often its cells were doubled."""
     tiles: dict[tuple[int, int], UInt8] = field(default_factory=dict)
     """By row and column, the oldest first: uint8 (TILE, TILE), index into CLASSES or UNSEEN."""
+    surface: int = 0
+    """The surface whose metres these are (``Registered.surface``)."""
 
     @classmethod
-    def begun(cls, wide: float, *, metric: bool, mirrored: bool = False) -> Grid:
+    def begun(cls, wide: float, *, metric: bool) -> Grid:
         """An empty one for a chart whose first frame is so ``wide``; cells in metres have a round size."""
         cell = wide / CELLS_ACROSS
-        return cls(rounded(cell) if metric else cell, wide, metric, mirrored)
+        return cls(rounded(cell) if metric else cell, wide, metric)
 
     def fill(self, quad: Points, code: int) -> None:
         """Lower what lies in a convex quadrilateral (4, 2) of chart units to ``code`` where it is worse."""
@@ -178,14 +178,7 @@ class Grid:
         steps = project(onto, np.array([middle, middle + np.array([self.cell, 0]), middle + np.array([0, self.cell])]))
         (a, b), (c, d) = steps[1] - steps[0], steps[2] - steps[0]
         size = math.sqrt(abs(a * d - b * c))
-        moved = replace(
-            self,
-            cell=rounded(1.4 * size),
-            wide=self.wide * size / self.cell,
-            metric=True,
-            mirrored=a * d < b * c,
-            tiles={},
-        )
+        moved = replace(self, cell=rounded(1.4 * size), wide=self.wide * size / self.cell, metric=True, tiles={})
         for centres, codes in pieces:
             moved.put(project(onto, centres), codes)
         return moved

@@ -15,7 +15,7 @@ from datetime import datetime
 from edge.cracks import Crack
 from edge.frames import RGB
 from edge.surface import CrackSize
-from edge.surface.anchor import Anchor, Axes, prediction
+from edge.surface.anchor import Anchor
 from edge.surface.best import Best, sharpness
 from edge.surface.homography import Points, frame_corners
 from edge.surface.identity import CrackMap, Sighting
@@ -25,6 +25,7 @@ from edge.surface.record import CrackState, Entry, Told, gone, state_of
 from edge.surface.registration import VIEW_SHIFT, Registered, Registrar
 from edge.surface.rims import is_rim
 from edge.surface.straightening import Bend
+from edge.surface.surfaces import Surfaces
 
 SURE_LENGTH_PX = 340.0
 """From this length on a line's first view says all that a length can say. It is not ``[report] sure_length_px``, which
@@ -84,7 +85,7 @@ class Inventory:
         self.registrar = Registrar()
         self.map = CrackMap()
         self.entries: dict[int, Entry] = {}
-        self.axes: Axes | None = None
+        self.surfaces = Surfaces()
         self.anchors: dict[int, Anchor] = {}
         self.frame_name: str | None = None
         """The frame that places of this flight are in (``Place.frame``); None before the first place."""
@@ -92,6 +93,8 @@ class Inventory:
         self.bends: list[Bend] = []
         """How ``finish`` straightened the charts."""
         self._trim_at = KEPT_MARKS + KEPT_MARKS // 4
+        self._surface: int | None = None
+        """The surface that the frame shows which was placed last; None where it has no place."""
         self._in_sight: deque[set[int]] = deque(maxlen=LEFT_FRAMES + 1)
         """By frame, newest last: the cracks that it shows."""
         self._elsewhere: set[int] = set()
@@ -110,12 +113,12 @@ class Inventory:
             self.frame_name = self.frame_name or view.frame.name
             if view.frame.name != self.frame_name:  # another frame's metres do not fit to these
                 points_m = None
-        if points_m is not None and self.axes is None:
-            self.axes = Axes(points_m)
+        sigma_m = _sigma_m(view)
+        self._surface = surface = None if points_m is None else self.surfaces.of(points_m, sigma_m)
         predicted = None
-        if points_m is not None and self.axes is not None:
-            predicted = prediction(self.axes, corners, points_m, _sigma_m(view))
-        placed = self.registrar.register(rgb, predicted, placed=points_m is not None)
+        if points_m is not None and surface is not None:
+            predicted = self.surfaces.prediction(surface, corners, points_m, sigma_m)
+        placed = self.registrar.register(rgb, predicted, placed=predicted is not None)
         if placed.bent is not None:
             self.map.bend(placed.bent)
         if placed.rebased is not None:
@@ -127,10 +130,10 @@ class Inventory:
                     entry.scale.rescale(placed.unit_per_px)
         anchor = self.anchors.setdefault(placed.chart, Anchor())
         middle = _middle(rgb.shape)
-        inner_m = None if points_m is None else view.on_surface(middle)
+        inner_m = None if surface is None else view.on_surface(middle)
         cut = None if inner_m is not None or view.plane is None else view.plane.cut(middle)
-        if inner_m is not None:
-            anchor.add(placed, middle, inner_m, _sigma_m(view))
+        if inner_m is not None and surface is not None:
+            anchor.add(placed, middle, inner_m, sigma_m, surface)
         elif cut is not None:
             anchor.scale(placed, middle, cut)
         return placed
@@ -197,6 +200,8 @@ class Inventory:
         entry.last_seen = look.seen_at
         entry.score = max(entry.score, crack.score)
         entry.unit_per_px = placed.unit_per_px
+        if self._surface is not None:
+            entry.surfaces[self._surface] = entry.surfaces.get(self._surface, 0) + 1
         size = look.sizes[sighting.crack]
         quality = sighting.seen_px * clear
         gsd = None if size is None else size.gsd_mm_per_px
@@ -286,6 +291,8 @@ class Inventory:
             kept.last_frame = max(kept.last_frame, entry.last_frame)
             kept.score = max(kept.score, entry.score)
             kept.best = max(kept.best, entry.best, key=lambda best: (best.evidence_sha256 is not None, best.quality))
+            for surface, views in entry.surfaces.items():
+                kept.surfaces[surface] = kept.surfaces.get(surface, 0) + views
             kept.scale.take(entry.scale)
         return told
 

@@ -73,6 +73,8 @@ class Key:
     """The keyframe that it was laid beside, and where in it; None where it was laid beside none."""
     unit: Unit = "px"
     """Of ``chart``."""
+    surface: int = 0
+    """The one whose coordinates ``chart`` has; 0 also of charts in pixels."""
 
     @property
     def middle(self) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edge.surface.anchor import Anchor
+from edge.surface.anchor import Anchor, most_of
 from edge.surface.best import Best
 from edge.surface.judgement import Judgement, State
 from edge.surface.lines import Line
@@ -106,6 +106,8 @@ class Entry:
     revision: int = 0
     told: Told | None = None
     """None: nobody was told of it."""
+    surfaces: dict[int, int] = field(default_factory=dict)
+    """Views that found it and had a place, by the surface that they show."""
 
 
 def length_sigma_mm(line: Line, length_mm: float) -> float:
@@ -115,7 +117,8 @@ def length_sigma_mm(line: Line, length_mm: float) -> float:
 
 def state_of(number: int, revision: int, entry: Entry, line: Line, anchor: Anchor, frame: str | None) -> CrackState:
     """One crack as it is known now; ``frame`` is the name of the frame that ``anchor`` leads to."""
-    path_m = anchor.to_structure(line.xy)
+    on = most_of(entry.surfaces)
+    path_m = None if entry.surfaces and on is None else anchor.to_structure(line.xy, on)
     length_mm = anchor.length_mm(line.xy)
     width_mm, bound_mm, width_px = _widths(entry, line)
     return CrackState(

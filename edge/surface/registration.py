@@ -6,7 +6,8 @@ where that fails, phase correlation of the whole picture is asked, and else the 
 where it lies within the prediction's own uncertainty. Where there is no prediction either, the picture is looked for
 larger and smaller, because a camera sways towards the wall and away from it; what is not found then is a view of
 nothing in common with the others, and begins a chart of its own. A place that an earlier pass saw is recognised, and
-so is where the chart before was left: a frame of glare does not end a chart.
+so is where the chart before was left: a frame of glare does not end a chart. Each surface of the structure (`surfaces`)
+has coordinates of its own: a pose says nothing of places on a chart of another one.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class Prediction:
     """float64 (3, 3): homography from frame pixels to metres along and up the surface."""
     sigma_m: float
     """Standard uncertainty of that place along each axis, metres."""
+    surface: int = 0
+    """The surface whose metres these are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,8 +69,8 @@ class Registered:
     to_chart: Matrix
     """float64 (3, 3): homography from frame pixels to chart units."""
     unit: Unit
-    """``px``: pixels of the chart's first frame; ``m``: metres along and up the surface. All charts in metres share
-    their coordinates."""
+    """``px``: pixels of the chart's first frame; ``m``: metres along and up the surface. All charts in metres of one
+    surface share their coordinates."""
     unit_per_px: float
     """Chart units per pixel at the middle of this frame."""
     sigma_px: float
@@ -80,6 +83,8 @@ class Registered:
     """How far the view moved since the last one that counted as another view, in frame widths; 1.0 for the first."""
     bent: Bend | None = None
     """How the chart was straightened before this frame was laid on it; None on most frames."""
+    surface: int = 0
+    """The surface whose metres the chart has; 0 also of charts in pixels."""
 
 
 class Registrar:
@@ -95,6 +100,7 @@ class Registrar:
         self._counted: tuple[int, Matrix] | None = None
         self._counted_shape: tuple[int, ...] = (1, 1)
         self._charts = 0
+        self._metric: dict[int, int] = {}  # by surface: its newest chart in metres
         self._frames = 0
 
     @property
@@ -104,8 +110,9 @@ class Registrar:
 
     @property
     def open_charts(self) -> set[int]:
-        """The charts that a later frame may still lie on: the current one, and those that may be found again."""
-        return {key.chart for key in self._loose()}
+        """The charts that a later frame may still lie on: the current one, those that may be found again, and those
+        that a pose may lead to."""
+        return {key.chart for key in self._loose()} | set(self._metric.values())
 
     @property
     def _unit(self) -> Unit:
@@ -113,8 +120,10 @@ class Registrar:
         return "px" if self._current is None else self._current.unit
 
     def counters(self) -> list[Any]:
-        """Charts and frames so far, and which of the charts are in metres, for ``go_on``."""
-        return [self._charts, self._frames, sorted({key.chart for key in self._keys.all if key.unit == "m"})]
+        """Charts and frames so far, and which of the charts are in metres of which surface, for ``go_on``."""
+        metric = {key.chart: key.surface for key in self._keys.all if key.unit == "m"}
+        metric.update((chart, surface) for surface, chart in self._metric.items())
+        return [self._charts, self._frames, sorted(metric.items())]
 
     def newest(self, count: int) -> list[tuple[Grey, Matrix]]:
         """The newest keyframes, the current one last: small grey picture, and (12,) place, chart, number, sigma."""
@@ -125,14 +134,17 @@ class Registrar:
 
     def go_on(self, counters: list[Any], keys: list[tuple[Grey, Matrix]]) -> None:
         """Begin where an earlier run ended. The next frame is looked for in its newest keyframe, then by its pose."""
-        charts, frames, metric = counters
+        charts, frames, metres = counters
         self._charts, self._frames = int(charts), int(frames)
+        metric = {int(chart): int(surface) for chart, surface in metres}
+        self._metric = {surface: chart for chart, surface in metric.items()}
         for grey, numbers in keys:
             if grey.dtype != np.uint8 or grey.ndim != 2:
                 raise ValueError(f"a keyframe is uint8 (H, W), got {grey.dtype} {grey.shape}")
             to_chart, (chart, number, sigma) = numbers[:9].reshape(3, 3), numbers[9:]
             unit: Unit = "m" if int(chart) in metric else "px"
-            key = Key(Picture.of(grey), to_chart, int(chart), int(number), float(sigma), unit=unit)
+            surface = metric.get(int(chart), 0)
+            key = Key(Picture.of(grey), to_chart, int(chart), int(number), float(sigma), unit=unit, surface=surface)
             self._keys.all.append(key)
             self._current, self._last = key, np.eye(3)
 
@@ -150,8 +162,8 @@ class Registrar:
         chart = found.chart if isinstance(found, Key) else found[0]
         to_chart = found.to_chart if isinstance(found, Key) else found[1]
         rebased = None
-        if predicted is not None and self._unit == "px":
-            rebased = self._rebase(chart, predicted @ inverse(to_chart))
+        if predicted is not None and prediction is not None and self._unit == "px":
+            rebased = self._rebase(chart, predicted @ inverse(to_chart), prediction.surface)
             to_chart = predicted
         return self._answer(chart, to_chart @ inverse(up), rgb.shape, method, sigma / shrink, rebased, bent)
 
@@ -176,12 +188,14 @@ class Registrar:
     def _place(
         self, look: Picture, predicted: Matrix | None, prediction: Prediction | None, shrink: float
     ) -> tuple[Key | tuple[int, Matrix], Method, float]:
-        for key, resumed, resized in self._asked(look, posed=predicted is not None and self._unit == "m"):
+        for key, resumed, resized in self._asked(look, posed=_predicts(prediction, self._current)):
             if resized:
                 to_key = self._resized(key, look, resumed=resumed)
             else:
                 to_key = self._follow(key, look, predicted, prediction, resumed=resumed)
-                if to_key is not None and resumed and not same_grain(key.look, look, to_key):
+                # Two webs of a girder look alike in all but their grain.
+                elsewhere = prediction is not None and key.unit == "m" and not _predicts(prediction, key)
+                if to_key is not None and (resumed or elsewhere) and not same_grain(key.look, look, to_key):
                     continue
             if to_key is None:
                 continue
@@ -198,20 +212,26 @@ class Registrar:
             self._last = to_key
             # Without a pose nothing holds a wide uncertainty back: places far away would be asked for, and some look
             # alike.
-            link = CHAIN_DRIFT if predicted is not None and key.unit == "m" else PIXEL_DRIFT
+            held = _predicts(prediction, key)
+            here = predicted if held or key.unit == "px" else None
+            link = CHAIN_DRIFT if held else PIXEL_DRIFT
             sigma, beside = math.hypot(key.sigma_px, link), (key.number, to_key)
-            self._before = Key(look, to_chart, key.chart, self._frames, sigma, predicted, beside, key.unit)
+            self._before = Key(look, to_chart, key.chart, self._frames, sigma, here, beside, key.unit, key.surface)
             if overlap(to_key, look.shape) < KEY_OVERLAP:
-                if predicted is not None and prediction is not None and key.unit == "m":
+                if held and predicted is not None and prediction is not None:
                     to_chart, sigma = pulled(to_chart, sigma, predicted, prediction.sigma_m, look.shape)
-                to_chart = self._new_key(look, to_chart, key.chart, sigma, predicted, key.unit, beside).to_chart
+                to_chart = self._new_key(look, to_chart, key.chart, sigma, here, key.unit, key.surface, beside).to_chart
             return (key.chart, to_chart), "measured", PIXEL_DRIFT
-        if predicted is not None and self._current is not None and self._unit == "m":
-            scale = scale_at(predicted, look.shape)
-            sigma = prediction.sigma_m / scale if prediction is not None else PIXEL_DRIFT
-            key = self._new_key(look, predicted, self._current.chart, sigma, predicted, "m")
+        chart = None if prediction is None else self._metric.get(prediction.surface)
+        if predicted is not None and prediction is not None and self._current is not None and chart is not None:
+            if _predicts(prediction, self._current):
+                chart = self._current.chart
+            else:
+                self._leave()
+            sigma = prediction.sigma_m / scale_at(predicted, look.shape)
+            key = self._new_key(look, predicted, chart, sigma, predicted, "m", prediction.surface)
             return (key.chart, key.to_chart), "predicted", key.sigma_px
-        return self._new_chart(look, predicted, shrink), "first", 0.0
+        return self._new_chart(look, predicted, shrink, 0 if prediction is None else prediction.surface), "first", 0.0
 
     def _asked(self, look: Picture, *, posed: bool) -> Iterator[tuple[Key, bool, bool]]:
         """The keyframes in which a frame is looked for, in order: whether resumed, whether at other sizes.
@@ -224,11 +244,12 @@ class Registrar:
         if not posed and float(look.detail.std()) >= MIN_DETAIL:
             yield from ((*one, True) for one in known[:RESIZED_IN])
 
-    def _rebase(self, chart: int, onto: Matrix) -> Matrix:
-        """From here on the chart is in metres; other charts keep their units."""
+    def _rebase(self, chart: int, onto: Matrix, surface: int) -> Matrix:
+        """From here on the chart is in metres of that surface; other charts keep their units."""
         for key in {id(key): key for key in (*self._keys.all, *self._loose())}.values():
             if key.chart == chart:
-                key.to_chart, key.unit = onto @ key.to_chart, "m"
+                key.to_chart, key.unit, key.surface = onto @ key.to_chart, "m", surface
+        self._metric[surface] = chart
         self._counted = None
         return onto
 
@@ -237,12 +258,14 @@ class Registrar:
         if self._current is not None:
             self._left.append(self._current)
 
-    def _new_chart(self, look: Picture, predicted: Matrix | None, shrink: float) -> Key:
+    def _new_chart(self, look: Picture, predicted: Matrix | None, shrink: float, surface: int) -> Key:
         self._leave()
         self._charts += 1
         self._counted = None
         start = np.diag([1 / shrink, 1 / shrink, 1.0]) if predicted is None else predicted
-        return self._new_key(look, start, self._charts, 0.0, predicted, "px" if predicted is None else "m")
+        if predicted is not None:
+            self._metric[surface] = self._charts
+        return self._new_key(look, start, self._charts, 0.0, predicted, "px" if predicted is None else "m", surface)
 
     def _new_key(
         self,
@@ -252,9 +275,10 @@ class Registrar:
         sigma_px: float,
         predicted: Matrix | None,
         unit: Unit,
+        surface: int,
         beside: tuple[int, Matrix] | None = None,
     ) -> Key:
-        key = Key(look, to_chart, chart, self._frames, sigma_px, predicted, beside, unit)
+        key = Key(look, to_chart, chart, self._frames, sigma_px, predicted, beside, unit, surface)
         self._recognise(key)
         self._keys.keep(key)
         self._current, self._last, self._before = key, np.eye(3), None
@@ -271,7 +295,7 @@ class Registrar:
         self, key: Key, look: Picture, predicted: Matrix | None, prediction: Prediction | None, *, resumed: bool
     ) -> Matrix | None:
         """The frame in its keyframe, small pixels; None where neither blocks nor phase correlation can tell."""
-        posed = predicted is not None and key.unit == "m" and not resumed
+        posed = _predicts(prediction, key) and not resumed
         tries = [np.eye(3)]
         if self._last is not None and not resumed:
             last = self._last if key is self._current else np.eye(3)
@@ -322,6 +346,12 @@ class Registrar:
             moved = shift(back, np.eye(3), shape) / shape[1]
         if moved >= VIEW_SHIFT:
             self._counted, self._counted_shape = (chart, to_chart), shape
+        surface = 0 if self._current is None else self._current.surface
         return Registered(
-            chart, to_chart, self._unit, scale_at(to_chart, shape), sigma_px, method, rebased, moved, bent
+            chart, to_chart, self._unit, scale_at(to_chart, shape), sigma_px, method, rebased, moved, bent, surface
         )
+
+
+def _predicts(prediction: Prediction | None, key: Key | None) -> bool:
+    """Whether a pose says where a frame lies on the chart of ``key``."""
+    return prediction is not None and key is not None and key.unit == "m" and key.surface == prediction.surface

@@ -1,8 +1,8 @@
 """The cracks of a flight as bytes, so that a daemon that is started again goes on with the same names.
 
-One compressed archive of arrays and a JSON text; nothing in it is run. It holds lines, what is known of them, the axes
-and the newest keyframes, which the next frame is looked for in. Its size grows with the length of cracks, some 56 bytes
-a point, and with KEYFRAMES pictures of 58 kB, never with frames.
+One compressed archive of arrays and a JSON text; nothing in it is run. It holds lines, what is known of them, the
+surfaces and the newest keyframes, which the next frame is looked for in. Its size grows with the length of cracks, some
+56 bytes a point, and with KEYFRAMES pictures of 58 kB, never with frames.
 
 What is written is some seconds old when it is read, so two things are moved on by a margin: numbers and revisions that
 may have been told since then are not given again.
@@ -21,13 +21,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.support.errors import TryAgainError
-from edge.surface.anchor import Anchor, Axes
+from edge.surface.anchor import Anchor
 from edge.surface.best import Best
 from edge.surface.inventory import Inventory
 from edge.surface.judgement import Judgement
 from edge.surface.lines import READING, Line
 from edge.surface.record import Entry, Told
 from edge.surface.rims import is_rim
+from edge.surface.surfaces import Surfaces
 from edge.surface.widths import Scale
 
 VERSION = 7
@@ -51,8 +52,7 @@ def to_bytes(inventory: Inventory) -> bytes:
     }
     for number, anchor in inventory.anchors.items():
         arrays[f"anchor-{number}"] = anchor.sums()
-    if inventory.axes is not None:
-        arrays["axes"] = inventory.axes.rows()
+    arrays["axes"], arrays["places"] = inventory.surfaces.rows()
     keys = inventory.registrar.newest(KEYFRAMES)
     for place, (grey, numbers) in enumerate(keys):
         arrays[f"grey-{place}"], arrays[f"key-{place}"] = grey, numbers
@@ -108,8 +108,7 @@ def _inventory(arrays: dict[str, npt.NDArray[Any]]) -> Inventory:
     for name in arrays:
         if name.startswith("anchor-"):
             inventory.anchors[int(name.removeprefix("anchor-"))] = Anchor.of(arrays[name])
-    if "axes" in arrays:
-        inventory.axes = Axes.of(arrays["axes"])
+    inventory.surfaces = Surfaces.of_rows(arrays["axes"], arrays["places"])
     for number, entry in inventory.entries.items():
         entry.judgement.rim = is_rim(inventory.map.lines[number], was=False)
     inventory.registrar.go_on(
@@ -133,6 +132,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "score": entry.score,
         "unit_per_px": entry.unit_per_px,
         "scale": [getattr(entry.scale, one) for one in _SCALE],
+        "surfaces": list(entry.surfaces.items()),
         "revision": entry.revision,
         "told": None if entry.told is None else entry.told[:3],
     }
@@ -153,4 +153,5 @@ def _from_entry(one: dict[str, Any]) -> Entry:
         scale=Scale(*map(float, one["scale"])),
         revision=int(one["revision"]) + REVISIONS_MARGIN,  # also where nobody was told before the writing
         told=None if told is None else Told(told[0], float(told[1]), int(told[2]), None, None),
+        surfaces={int(surface): int(views) for surface, views in one["surfaces"]},
     )

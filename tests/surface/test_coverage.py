@@ -222,9 +222,9 @@ def test_nowhere_is_nowhere() -> None:
 def test_charts_in_metres_that_lie_on_each_other_count_once_and_charts_in_pixels_are_not_compared() -> None:
     """A flight that lost its pose for a while goes on in a new chart, over a place that it had seen before."""
 
-    def metres(chart: int, left_m: float) -> Registered:
+    def metres(chart: int, left_m: float, surface: int = 0) -> Registered:
         to_chart = np.array([[0.01, 0, left_m], [0, 0.01, 0], [0, 0, 1]])
-        return Registered(chart, to_chart, "m", 0.01, 0.3, "measured", None, 1.0)
+        return Registered(chart, to_chart, "m", 0.01, 0.3, "measured", None, 1.0, surface=surface)
 
     coverage = Coverage()
     coverage.add(metres(1, 0.0), SIZE, WHOLE, "blurred")
@@ -233,6 +233,10 @@ def test_charts_in_metres_that_lie_on_each_other_count_once_and_charts_in_pixels
     assert found[1, "0.2"] == pytest.approx(6.4 * 3.6, rel=0.06)
     assert found[1, "blurred"] == pytest.approx(3.2 * 3.6, rel=0.06)
     assert len(found) == 2
+    coverage.add(metres(3, 0.0, surface=1), SIZE, WHOLE, "blurred")
+    patches = coverage.patches()
+    assert sum(patch.area for patch in patches if patch.kind == "blurred") == pytest.approx(9.6 * 3.6, rel=0.06)
+    assert {patch.charts for patch in patches} == {(1, 2), (3,)}, "the other side of the wall is not seen from this one"
     apart = Coverage()
     for chart in (1, 2):
         apart.add(Registered(chart, np.eye(3), "px", 1.0, 0.3, "measured", None, 1.0), SIZE, WHOLE, "unscaled")
@@ -240,18 +244,17 @@ def test_charts_in_metres_that_lie_on_each_other_count_once_and_charts_in_pixels
 
 
 def test_what_is_seen_of_one_face_of_a_wall_is_not_seen_of_the_other() -> None:
-    """The camera flew round: where its chart runs to the left, the pictures run to the right. One of pixels, first."""
+    """The camera flew round: charts of both faces have the same coordinates. One of the second is of pixels first."""
 
-    def metres(chart: int, hand: float, rebased: np.ndarray | None = None) -> Registered:
-        to_chart = np.array([[0.01 * hand, 0, 6.4 * (hand < 0)], [0, 0.01, 0], [0, 0, 1]])
-        return Registered(chart, to_chart, "m", 0.01, 0.3, "measured", rebased, 1.0)
+    def metres(chart: int, surface: int, rebased: np.ndarray | None = None) -> Registered:
+        to_chart = np.array([[0.01, 0, 0], [0, 0.01, 0], [0, 0, 1]])
+        return Registered(chart, to_chart, "m", 0.01, 0.3, "measured", rebased, 1.0, surface=surface)
 
     coverage = Coverage()
-    coverage.add(metres(1, 1.0), SIZE, WHOLE, "blurred")
+    coverage.add(metres(1, 0), SIZE, WHOLE, "blurred")
     coverage.add(Registered(2, np.eye(3), "px", 1.0, 0.3, "first", None, 1.0), SIZE, WHOLE, "0.2")
-    behind = metres(2, -1.0)
-    coverage.move(metres(2, -1.0, behind.to_chart))
-    coverage.add(metres(3, -1.0), SIZE, WHOLE, "0.5")
+    coverage.move(metres(2, 1, metres(2, 1).to_chart))
+    coverage.add(metres(3, 1), SIZE, WHOLE, "0.5")
     found = {(patch.charts, patch.kind): patch.area for patch in coverage.patches()}
     assert set(found) == {((1,), "blurred"), ((2, 3), "0.2")}
     assert list(found.values()) == pytest.approx([6.4 * 3.6] * 2, rel=0.1)

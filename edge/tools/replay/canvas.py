@@ -70,7 +70,7 @@ def draw(
 def _flip(view: View) -> Points:
     """(2,), each 1 or -1: which axis of a chart is turned so that its picture stands as the camera saw it.
 
-    All charts in metres have the axes of the first view; a view of the other face of a wall lies on them mirrored.
+    Metres run along and up the surface as the first view of it had them; a later one may be turned.
     """
     corners = project(view.to_chart, _corners(view.size))
     (a, c), (b, d) = corners[1] - corners[0], corners[3] - corners[0]
