@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import card.__main__
 import card.settings
 from edge import settings
 from edge.cli import main
@@ -38,6 +39,15 @@ def test_an_example_leaves_flight_folders_and_asks_for_a_picture_of_some_size(ex
     assert (options.width_px or 4608) * (options.height_px or 2592) <= 3_000_000
     # 16:9 keeps the width of 4:3 and of 16:9 sensors, which [scale] hfov_deg is about.
     assert (options.width_px or 0) * 9 == (options.height_px or 0) * 16
+
+
+def test_the_serial_port_of_the_example_is_the_pins_on_a_card_and_step_by_step() -> None:
+    """On a Pi 3 and 4 Bluetooth has /dev/ttyAMA0 until this overlay takes it away."""
+    assert '\ndevice = "/dev/ttyAMA0"\n' in (ROOT / "systemd" / "spanhawk.toml.example").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    assert "`dtoverlay=disable-bt`" in page.partition("\n## 1. The board\n")[2].partition("\n## ")[0]
+    for board in ("pi3", "pi4"):
+        assert f"[{board}]\ndtoverlay=disable-bt\n" in card.__main__._UART
 
 
 def test_what_stands_commented_in_the_example_is_known_and_exclusive_keys_are_named(tmp_path: Path) -> None:
