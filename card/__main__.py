@@ -16,7 +16,7 @@ from card import cloud, image, manifest, package, settings
 from card.making import made_whole
 from edge.support import config
 from edge.support.clock import SystemClock
-from edge.support.errors import EXIT_DONE, SpanhawkError, UsageError
+from edge.support.errors import EXIT_DONE, ConfigError, SpanhawkError, UsageError
 
 _FOLDER = "spanhawk"
 # The pins of the header as a second way in, for an autopilot: Pi 3 and 4 have Bluetooth on the good port, Pi 5 has not.
@@ -51,6 +51,11 @@ def make(source: Path, out: Path, config_file: Path, deb: Path) -> None:
     with made_whole(out) as part:
         image.unpack(source, part)
         opened = image.open_image(part)
+        if card.options.user in opened.system.taken:
+            raise ConfigError(
+                f"{config_file}: card.user: {opened.system.name} has a user or group {card.options.user} of its own; "
+                "take another name"
+            )
         camera = config.loads(card.configuration, str(config_file)).get("camera", {}).get("backend", "")
         package.check(deb, card.options.packages, opened.system, camera)
         with tempfile.TemporaryDirectory() as folder:

@@ -54,7 +54,7 @@ def _user_data(options: CardOptions) -> dict[str, Any]:
         "lock_passwd": options.password is None,
     }
     if options.password is not None:
-        user["passwd"] = crypt(options.password)
+        user["hashed_passwd"] = crypt(options.password)  # not passwd, which leaves a user alone who is there, as pi
     if options.ssh_keys:
         user["ssh_authorized_keys"] = list(options.ssh_keys)
     return {

@@ -108,7 +108,7 @@ install_all() {
   if systemctl is-active --quiet spanhawk; then
     tell DONE "spanhawk runs"
   else
-    tell DONE "spanhawk is installed, but it does not run: $(journalctl -u spanhawk -n 1 -o cat --no-pager); see below"
+    tell DONE "spanhawk is installed, but it does not run: $(journalctl -u spanhawk _COMM=spanhawk -n 1 -o cat --no-pager); see below"
   fi
 }
 

@@ -21,6 +21,7 @@ _SECTOR = 512
 _FAT_TYPES = (0x0B, 0x0C, 0x0E)
 _LINUX_TYPE = 0x83
 _CHUNK = 4 << 20
+_FIRST_PERSON = 1000  # Debian's; Raspberry Pi's image has one such user, pi, whom cloud-init sets up as it stands
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"  # a user's own often lacks sbin, where debugfs is
 _PACKED = (
     (b"\x1f\x8b", "gzip", "gunzip"),
@@ -54,6 +55,8 @@ class System:
     """Its Python, as 3.13."""
     packages: frozenset[str]
     """What is installed, by package name."""
+    taken: frozenset[str]
+    """Names that no user can be given: those of the system's own users and groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +204,17 @@ def _system(path: Path, root: Partition) -> System:
     python = re.match(r"\d+\.\d+", by_name.get("python3", {}).get("Version", ""))
     if python is None:
         raise UsageError(f"{path.name}: {name} has no python3, which spanhawk needs; take Raspberry Pi OS Lite")
-    return System(name, architecture, python[0], frozenset(by_name))
+    return System(name, architecture, python[0], frozenset(by_name), _taken(path, root))
+
+
+def _taken(path: Path, root: Partition) -> frozenset[str]:
+    """useradd(8) gives a user a group of its own name, and takes no name that a group or a user has."""
+    passwd, group = (
+        [line.split(":") for line in (_cat(path, root, f"/etc/{name}") or "").splitlines()]
+        for name in ("passwd", "group")
+    )
+    people = {fields[0] for fields in passwd if fields[2:] and fields[2].isdigit() and int(fields[2]) >= _FIRST_PERSON}
+    return frozenset(fields[0] for fields in (*passwd, *group)) - people
 
 
 def _cat(path: Path, root: Partition, name: str) -> str | None:

@@ -6,7 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from edge.support.errors import ConfigError
 
 _HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123, in the lower case that DNS shows
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")  # useradd(8)
+_NOT_A_PERSON = ("root", "spanhawk")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _SSH_KEYS = ("ssh-ed25519", "ssh-rsa", "ecdsa-sha2-", "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-")
 _CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -49,12 +50,13 @@ class CardOptions:
     credentials: Mapping[str, Path] = field(default_factory=dict)
     """Other secret files by their name in ``credential:NAME``, beside the TOML or with a whole path."""
     packages: tuple[Path, ...] = ()
-    """Further .deb files that the image lacks and spanhawk needs; installed with it."""
+    """Further .deb files that the image lacks and spanhawk needs, beside the TOML or with a whole path; installed with
+    it."""
 
     def __post_init__(self) -> None:
         _need(_HOSTNAME.fullmatch(self.hostname), "hostname", self.hostname, "small letters, digits and inner hyphens")
         _need(_USER.fullmatch(self.user), "user", self.user, "small letters, digits, - and _, as a login name")
-        _need(self.user != "root", "user", self.user, "a user other than root")
+        _need(self.user not in _NOT_A_PERSON, "user", self.user, "a user other than root and the service's own")
         for key in self.ssh_keys:
             _need(_is_ssh_key(key), "ssh_keys", key[:40], "a whole line of a .pub file, as ssh-ed25519 AAAA… name")
         if not self.ssh_keys and not self.password:
@@ -110,6 +112,7 @@ def read(path: Path) -> CardFile:
     if not isinstance(table.get("card"), dict):
         raise ConfigError(f"{path}: has no table [card]; begin with card/card.toml.example")
     options = config.build(CardOptions, table.pop("card"), "card")
+    options = replace(options, packages=tuple(path.parent / package for package in options.packages))
     if "vehicle" not in table:
         raise ConfigError(f"{path}: vehicle: missing; it is the name in the topics, as spanhawk/drone1/detections")
     checked = settings.from_table(table, str(path))

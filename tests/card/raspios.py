@@ -38,6 +38,8 @@ def make(
     (root / "etc").mkdir(parents=True)
     (root / "usr/lib").mkdir(parents=True)
     (root / "var/lib/dpkg").mkdir(parents=True)
+    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/bash\npi:x:1000:1000::/home/pi:/bin/bash\n")
+    (root / "etc/group").write_text("root:x:0:\noperator:x:37:\npi:x:1000:\n")  # as base-passwd has operator
     (root / "usr/lib/os-release").write_text('PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nID=debian\n')
     (root / "etc/os-release").symlink_to("../usr/lib/os-release")
     (root / "var/lib/dpkg/status").write_text("\n".join(

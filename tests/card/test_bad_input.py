@@ -50,6 +50,8 @@ def refused(parts, tmp_path, capsys):
         (GOOD.replace("hostname", "hostnam"), "card.hostnam: unknown key; did you mean hostname?"),
         (GOOD.replace('"drone7"\nuser', '"Drone 7"\nuser'), "card.hostname: got 'Drone 7'"),
         (GOOD.replace("inspector", "root"), "card.user: got 'root'"),
+        (GOOD.replace("inspector", "spanhawk"), "card.user: got 'spanhawk'"),
+        (GOOD.replace("inspector", "operator"), "has a user or group operator of its own"),
         (GOOD.replace(f'"{KEY}"', ""), "neither ssh_keys nor password"),
         (GOOD.replace("AAAAC3", "AAAA"), "card.ssh_keys: got 'ssh-ed25519"),
         (GOOD + 'wifi_ssid = "a"\nwifi_password = "short"\n', "card.wifi_password: has 5 bytes"),

@@ -117,6 +117,20 @@ def test_the_configuration_is_the_files_own_without_the_board(boot):
     assert settings.read(boot / "spanhawk/spanhawk.toml").vehicle == "drone7"
 
 
+def test_the_user_that_the_image_has_may_be_the_cards_and_packages_lie_beside_it(parts, tmp_path, monkeypatch):
+    monkeypatch.chdir("/")
+    further = raspios.make_deb(tmp_path, architecture="all", name="cowsay")
+    (tmp_path / "card.toml").write_text(
+        TOML.replace('"inspector"', '"pi"').replace("uart = true", f'packages = ["{further.name}"]')
+    )
+    (tmp_path / "ca.pem").write_text("a certificate\n")
+    assert card(parts[0], tmp_path, parts[1]) == 0
+    image = f"{tmp_path / 'drone.img'}@@{BOOT_START}"
+    assert further.name in run("mdir", "-b", "-i", image, "::spanhawk/packages")
+    (user,) = yaml.safe_load(run("mtype", "-i", image, "::user-data"))["users"]
+    assert user["name"] == "pi"
+
+
 def test_the_serial_port_is_the_autopilots(boot):
     assert (boot / "cmdline.txt").read_text() == raspios.CMDLINE.replace("console=serial0,115200 ", "")
     lines = (boot / "config.txt").read_text().splitlines()
@@ -126,9 +140,10 @@ def test_the_serial_port_is_the_autopilots(boot):
 
 def test_a_users_password_is_hashed_as_shadow_has_it(boot):
     (user,) = yaml.safe_load((boot / "user-data").read_text(encoding="utf-8"))["users"]
-    _, kind, salt, _ = user["passwd"].split("$")
+    # Of cloud-init's three words for a password, the only hash that a user gets who is there already, as pi.
+    _, kind, salt, _ = user["hashed_passwd"].split("$")
     assert kind == "6"
-    assert run("openssl", "passwd", "-6", "-salt", salt, "s3cret").strip() == user["passwd"]
+    assert run("openssl", "passwd", "-6", "-salt", salt, "s3cret").strip() == user["hashed_passwd"]
     assert user["ssh_authorized_keys"] == [KEY]
 
 

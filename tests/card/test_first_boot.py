@@ -23,11 +23,11 @@ def boot(tmp_path) -> Path:
     return here.parent
 
 
-def first_boot(boot: Path, *arguments: str) -> tuple[int, str]:
+def first_boot(boot: Path, *arguments: str, path: str = os.environ["PATH"]) -> tuple[int, str]:
     """Exit code, and the report that a laptop shows."""
     done = subprocess.run(
         ["/bin/sh", str(boot / "spanhawk/first-boot.sh"), *arguments], capture_output=True, text=True,
-        env={**os.environ, "SPANHAWK_CARD_STATE": str(boot.parent / "state")},
+        env={**os.environ, "SPANHAWK_CARD_STATE": str(boot.parent / "state"), "PATH": path},
     )  # fmt: skip
     report = boot / "spanhawk-first-boot.txt"
     return done.returncode, report.read_text() if report.exists() else done.stderr
@@ -60,3 +60,28 @@ def test_what_is_done_stays_done_without_its_list(boot):
 
 def test_another_word_is_refused(boot):
     assert first_boot(boot, "instal") == (2, "usage: first-boot.sh prepare|install\n")
+
+
+def test_a_daemon_that_does_not_run_gives_its_own_reason(boot, tmp_path):
+    """systemd's words about the daemon, which come after the daemon's own, say nothing of why."""
+    tools = {
+        "systemd-sysusers": "exit 0",
+        "install": 'for word; do shift; case $word in -[og] | root | spanhawk) ;; *) set -- "$@" "$word" ;; esac\n'
+        'done; /usr/bin/install "$@"',
+        "dpkg": "echo installed",
+        "systemctl": "exit 3",  # is-active: no
+        "journalctl": 'case "$*" in *_COMM=spanhawk*) echo "spanhawk: camera.fsp: unknown key" ;; '
+        '*) echo "Failed to start spanhawk.service" ;; esac',
+    }
+    (tmp_path / "tools").mkdir()
+    for name, does in tools.items():
+        (tmp_path / "tools" / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / "tools" / name).chmod(0o755)
+    script = boot / "spanhawk/first-boot.sh"
+    text = script.read_text(encoding="utf-8")
+    assert text.count("ETC=/etc/spanhawk\n") == 1
+    script.write_text(text.replace("ETC=/etc/spanhawk\n", f"ETC={tmp_path}/etc\n"), encoding="utf-8")
+    code, report = first_boot(boot, "install", path=f"{tmp_path}/tools:{os.environ['PATH']}")
+    assert code == 0
+    assert report.startswith("spanhawk first boot: DONE\n")
+    assert "it does not run: spanhawk: camera.fsp: unknown key; see below" in report
