@@ -85,6 +85,9 @@ put_on() {
   fi
   host_files "$name"
   first_configuration
+  if [ "$(current)" != "$name" ] && [ "$(proven)" = "$name" ]; then # back from one that has not come up yet
+    leave "$(current)" "$name" ''
+  fi
   if [ "$(current)" = "$name" ]; then
     say "$name is the version in use already"
     link_units
@@ -265,16 +268,20 @@ first_configuration() {
 
 upgrade_to() { # NAME
   local name=$1 before older was_running=no
-  before=$(current) older=$(previous)
-  systemctl is-active --quiet spanhawk && was_running=yes
+  before=$(proven) older=$(previous)
+  tries && was_running=yes
   systemctl stop spanhawk 2>/dev/null || true # the outbox has one owner, and doctor wants to look into it
   if ! "$ROOT/versions/$name/venv/bin/spanhawk" doctor --software --config "$ETC/spanhawk.toml"; then
     rm -rf "${ROOT:?}/versions/$name"
     [ "$was_running" = no ] || systemctl start spanhawk || true
-    die 78 "$name fails its own check with this configuration (see above); $before stays in use"
+    die 78 "$name fails its own check with this configuration (see above); $(current) stays in use"
   fi
   switch_to "$name"
-  if [ "$START" = no ] || comes_up; then
+  if [ "$START" = no ]; then
+    say "$name is in use from the next start on; if it does not come up then, $before comes back"
+    return
+  fi
+  if comes_up; then
     confirm
     say "$name is in use; $before is kept for: spanhawk-install rollback"
     return
@@ -291,6 +298,14 @@ upgrade_to() { # NAME
 current() { basename "$(readlink "$ROOT/current" 2>/dev/null)" 2>/dev/null || true; }
 previous() { basename "$(readlink "$ROOT/previous" 2>/dev/null)" 2>/dev/null || true; }
 
+# The last version that came up: the one in use, or the one before it while that has not come up yet.
+proven() {
+  local name
+  name=$(cat "$ROOT/unconfirmed" 2>/dev/null || true)
+  [ -e "$ROOT/versions/${name:-none}/.complete" ] || name=$(current)
+  echo "$name"
+}
+
 point() { # LINK NAME: one rename, so that the link is always the old or the new
   ln -sfn "versions/$2" "$ROOT/.$1.new"
   mv -T "$ROOT/.$1.new" "$ROOT/$1"
@@ -298,7 +313,7 @@ point() { # LINK NAME: one rename, so that the link is always the old or the new
 
 switch_to() { # NAME
   local before
-  before=$(current)
+  before=$(proven)
   if [ -n "$before" ] && [ "$before" != "$1" ]; then
     echo "$before" >"$ROOT/unconfirmed" # read by spanhawk-fallback.service, also after a power cut from here on
     point previous "$before"
@@ -313,7 +328,7 @@ leave() {
   switch_to "$2"
   confirm
   rm -rf "$ROOT/previous" "${ROOT:?}/versions/$1"
-  [ ! -e "$ROOT/versions/${3:-none}/.complete" ] || point previous "$3"
+  [ "${3:-$2}" = "$2" ] || [ ! -e "$ROOT/versions/$3/.complete" ] || point previous "$3"
 }
 
 confirm() { rm -f "$ROOT/unconfirmed"; }
@@ -376,17 +391,23 @@ start_or_say() {
   fi
 }
 
+# Whether the daemon is up, or ends and is started again and again (a device that is not there yet).
+tries() {
+  case $(systemctl show -p ActiveState --value spanhawk 2>/dev/null) in active | activating | reloading) ;; *) false ;; esac
+}
+
 # Devices belong to the daemon while it runs: it is stopped for the moment in which doctor looks.
 final_doctor() {
   local was_running=no cursor
-  systemctl is-active --quiet spanhawk && was_running=yes
+  tries && was_running=yes
   systemctl stop spanhawk 2>/dev/null || true
   cursor=$(journalctl -n 0 --show-cursor -q | sed -n 's/^-- cursor: //p')
   say "spanhawk doctor, within the walls of the daemon:"
   systemctl start spanhawk-doctor 2>/dev/null || true
   journalctl --sync 2>/dev/null || true
   journalctl -u spanhawk-doctor _COMM=spanhawk -o cat --no-pager ${cursor:+--after-cursor="$cursor"} || true
-  [ "$was_running" = no ] || systemctl start spanhawk
+  # What does not come up by itself yet is told, and no reason to call the install failed.
+  [ "$was_running" = no ] || systemctl start spanhawk || say "the daemon does not come up yet: see journalctl -u spanhawk"
 }
 
 forget_old_versions() {
@@ -407,20 +428,25 @@ rollback() {
   before=$(current) name=$(previous)
   [ -e "$ROOT/versions/${name:-none}/.complete" ] || die 2 "there is no version before $before to go back to"
   systemctl stop spanhawk 2>/dev/null || true
-  switch_to "$name"
   confirm # back to what is known: no further fallback
+  switch_to "$name"
+  confirm
   comes_up || die 75 "$name does not come up: see journalctl -u spanhawk; forward again with: spanhawk-install rollback"
   say "$name is in use again; $before is kept"
 }
 
-# For spanhawk-fallback.service: the upgrade was cut off before its version was confirmed, and that one ends with 78.
+# For spanhawk-fallback.service: a version that is not confirmed did not come up (the upgrade was cut off, or --no-start).
 fallback() {
   local name failed
-  failed=$(current) name=$(cat "$ROOT/unconfirmed" 2>/dev/null || true)
-  [ -e "$ROOT/versions/${name:-none}/.complete" ] || die 2 "nothing to fall back to: $failed is confirmed, or alone"
+  failed=$(current) name=$(proven)
+  if [ "$name" = "$failed" ]; then # confirmed, alone, or an installer that was at work has gone back itself
+    confirm
+    say "there is nothing to fall back to from $failed"
+    return
+  fi
   leave "$failed" "$name" ''
-  comes_up || die 75 "$name does not come up either: something else is wrong, see journalctl -u spanhawk"
-  say "$failed ended with 78 before it was confirmed; $name is in use again"
+  comes_up || die 75 "$failed did not come up; $name does not either: something else is wrong, see journalctl -u spanhawk"
+  say "$failed did not come up; $name is in use again"
 }
 
 status() {

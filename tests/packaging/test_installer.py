@@ -110,3 +110,88 @@ def test_status_takes_no_root_and_what_changes_something_does(board: Path) -> No
     refused = run(board, "main rollback")
     assert refused.returncode == 2
     assert "needs root: sudo" in refused.stderr
+
+
+def versions(board: Path, **links: str) -> None:
+    """Two more versions, and what ``current``, ``previous`` and ``unconfirmed`` say."""
+    for name in ("0.2.0-aaaaaaaa", "0.3.0-bbbbbbbb"):
+        shutil.copytree(board / "opt/versions/0.1.0-12345678", board / "opt/versions" / name)
+    for path in (board / "opt/versions").iterdir():
+        (path / ".complete").touch()
+        (path / "packages").write_text("pinned\n")
+    for name, to in links.items():
+        if name == "unconfirmed":
+            (board / "opt/unconfirmed").write_text(f"{to}\n")
+        else:
+            (board / "opt" / name).unlink(missing_ok=True)
+            (board / "opt" / name).symlink_to(f"versions/{to}")
+
+
+def state(board: Path) -> dict[str, str]:
+    """What is in use, what was before, and what comes back when this one does not come up."""
+    found = {
+        name: (board / "opt" / name).readlink().name
+        for name in ("current", "previous")
+        if (board / "opt" / name).is_symlink()
+    }
+    unconfirmed = board / "opt/unconfirmed"
+    return found | ({"unconfirmed": unconfirmed.read_text().strip()} if unconfirmed.exists() else {})
+
+
+def test_what_never_came_up_is_nothing_to_fall_back_to(board: Path) -> None:
+    """0.1.0 flew, 0.2.0 was put on and never started, 0.3.0 comes over it: 0.1.0 is kept, and comes back."""
+    versions(board, current="0.2.0-aaaaaaaa", previous="0.1.0-12345678", unconfirmed="0.1.0-12345678")
+    assert run(board, "switch_to 0.3.0-bbbbbbbb; forget_old_versions").returncode == 0
+    assert state(board) == {
+        "current": "0.3.0-bbbbbbbb", "previous": "0.1.0-12345678", "unconfirmed": "0.1.0-12345678",
+    }  # fmt: skip
+    assert not (board / "opt/versions/0.2.0-aaaaaaaa").exists()
+    ran = run(board, "comes_up() { true; }\nfallback")
+    assert (ran.returncode, state(board)) == (0, {"current": "0.1.0-12345678"})
+    assert "0.3.0-bbbbbbbb did not come up; 0.1.0-12345678 is in use again" in ran.stderr
+    assert not (board / "opt/versions/0.3.0-bbbbbbbb").exists()
+
+
+def test_an_upgrade_that_fails_over_one_that_never_came_up_goes_back_to_what_flew(board: Path) -> None:
+    versions(board, current="0.2.0-aaaaaaaa", previous="0.1.0-12345678", unconfirmed="0.1.0-12345678")
+    doctor = board / "opt/versions/0.3.0-bbbbbbbb/venv/bin/spanhawk"
+    doctor.parent.mkdir(parents=True)
+    doctor.write_text("#!/bin/sh\n")
+    doctor.chmod(0o755)
+    comes_up = 'comes_up() { [ "$(current)" = 0.1.0-12345678 ]; }\njournalctl() { :; }\n'
+    ran = run(board, f"{comes_up}START=yes\nupgrade_to 0.3.0-bbbbbbbb")
+    assert (ran.returncode, state(board)) == (75, {"current": "0.1.0-12345678"})
+    assert "0.1.0-12345678 is in use again; 0.3.0-bbbbbbbb was left" in ran.stderr
+    assert (board / "opt/versions/0.1.0-12345678/.complete").exists()
+
+
+def test_a_fallback_that_was_cut_off_deletes_no_version_in_use(board: Path) -> None:
+    """The link was switched back; the power went before that was confirmed."""
+    versions(board, current="0.1.0-12345678", unconfirmed="0.1.0-12345678")
+    ran = run(board, "comes_up() { false; }\nfallback")
+    assert (ran.returncode, state(board)) == (0, {"current": "0.1.0-12345678"})
+    assert "nothing to fall back to from 0.1.0-12345678" in ran.stderr
+    assert (board / "opt/versions/0.1.0-12345678/.complete").exists()
+
+
+def test_what_flew_may_be_put_on_again_over_one_that_never_came_up(board: Path) -> None:
+    versions(board, current="0.2.0-aaaaaaaa", previous="0.1.0-12345678", unconfirmed="0.1.0-12345678")
+    elsewhere = "check_machine requirements_file find_wheel host_files first_configuration"
+    words = "\n".join(f"{name}() {{ :; }}" for name in elsewhere.split())
+    ran = run(board, f"{words}\nversion_name() {{ echo 0.1.0-12345678; }}\nAPT=no START=no WHEEL=x\nput_on")
+    assert (ran.returncode, state(board)) == (0, {"current": "0.1.0-12345678"}), ran.stderr
+    assert [path.name for path in (board / "opt/versions").iterdir()] == ["0.1.0-12345678"]
+
+
+@pytest.mark.parametrize(
+    ("active", "started"), [("active", True), ("activating", True), ("failed", False), ("inactive", False)]
+)
+def test_a_daemon_that_waits_for_its_next_try_is_started_again_after_doctor(
+    board: Path, active: str, started: bool
+) -> None:
+    """An absent accelerator ends it each second; doctor at the end of an install stops it for its look."""
+    does = f'echo "$*" >>{board}/asked; case $1 in show) echo {active};; is-active) [ {active} = active ];; esac'
+    ran = run(board, f"systemctl() {{ {does}; }}\njournalctl() {{ :; }}\nfinal_doctor")
+    assert ran.returncode == 0, ran.stderr
+    asked = (board / "asked").read_text().splitlines()
+    assert ("start spanhawk" in asked[asked.index("start spanhawk-doctor") :]) is started

@@ -21,6 +21,8 @@ from tests.system.versions import (
     as_documented,
     crashing_version,
     debian_package,
+    doctor_tells_only,
+    not_started,
     power_cut,
     rolled_back,
     taken_off,
@@ -30,6 +32,6 @@ from tests.system.versions import (
 PROOFS: tuple[Callable[[Flight], str], ...] = (
     one_command, units_are_sound, ready_and_first_detection, killed, frozen, walls, as_fast_within,
     wrong_configuration, wrong_bundle, no_camera, no_network, clock_in_1970, full_disk,
-    upgraded, rolled_back, altered_version, crashing_version, power_cut, taken_off, debian_package,
-    card_first_boot, card_first_boot_killed, as_documented,
+    upgraded, rolled_back, doctor_tells_only, altered_version, crashing_version, power_cut, not_started, taken_off,
+    debian_package, card_first_boot, card_first_boot_killed, as_documented,
 )  # fmt: skip

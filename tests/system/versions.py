@@ -7,7 +7,7 @@ import re
 import time
 from pathlib import Path
 
-from tests.system.flight import CONF, INSTALL_S, Flight, recorded
+from tests.system.flight import CONF, CONFIG, INSTALL_S, Flight, recorded
 from tests.system.payload import ROOT
 
 PAGE = ROOT / "docs" / "install.md"
@@ -52,13 +52,28 @@ def _not_taken(flight: Flight, wheel: Path, code: int, word: str) -> str:
     return f"{before} flies on"
 
 
+def doctor_tells_only(flight: Flight) -> str:
+    """A doctor that finds a fault while a version is not confirmed yet leaves it in use; its start confirms it."""
+    box, using, since = flight.box, flight.using(), flight.now()
+    box.run("systemctl stop spanhawk && basename $(readlink /opt/spanhawk/previous) >/opt/spanhawk/unconfirmed")
+    flight.set_config(CONFIG.replace("fps", "fsp"))
+    box.run("systemctl start spanhawk-doctor", code=1)
+    assert box.show("ExecMainStatus", "spanhawk-doctor") == "78"
+    flight.set_config(CONFIG + "# mine\n")
+    box.run("systemctl start spanhawk")
+    box.run("systemctl reset-failed spanhawk-doctor && test ! -e /opt/spanhawk/unconfirmed")
+    assert flight.using() == using
+    assert "back to the version" not in box.journal("spanhawk-fallback", since)  # it was not started
+    return f"{using} stays in use"
+
+
 def power_cut(flight: Flight) -> str:
-    """Power cut just after the switch to a version that ends with 78: the next boot falls back by itself."""
-    box, wheel, before = flight.box, flight.payload.refusing(), flight.using()
+    """Power cut just after the switch to a version that dies at the start: the next boot falls back by itself."""
+    box, wheel, before = flight.box, flight.payload.crashing(), flight.using()
     box.copy(wheel, f"/root/{wheel.name}")
     # The installer is stopped dead where it would confirm: it never comes to its own fallback.
     text = (box.root / "root/checkout/systemd/install.sh").read_text(encoding="utf-8")
-    confirming = '  if [ "$START" = no ] || comes_up; then\n'
+    confirming = "  if comes_up; then\n    confirm\n"
     assert text.count(confirming) == 1
     box.run("cp -r /root/checkout /root/cut")
     box.write("/root/cut/systemd/install.sh", text.replace(confirming, f"  kill -9 $$\n{confirming}"), 0o755)
@@ -66,9 +81,32 @@ def power_cut(flight: Flight) -> str:
         f"/root/cut/systemd/install.sh install --no-apt --wheelhouse /root/wheelhouse --wheel /root/{wheel.name}",
         INSTALL_S,
     )
-    assert "+refusing-" in flight.using()
-    box.try_run("systemctl start spanhawk")  # what the next boot does
-    box.wait("the version before", lambda: flight.using() == before and flight.active(), 60)
+    assert "+crashing-" in flight.using()
+    return _next_boot(flight, before)
+
+
+def not_started(flight: Flight) -> str:
+    """A version put on with --no-start that ends with 78 at the next boot: that boot falls back by itself."""
+    box, wheel, before = flight.box, flight.payload.refusing(), flight.using()
+    box.copy(wheel, f"/root/{wheel.name}")
+    said = flight.install(f"/root/{wheel.name} --no-start")
+    assert f"{before} comes back" in said, said
+    assert f"not confirmed yet; before it: {before}" in box.run("spanhawk-install status")
+    return _next_boot(flight, before)
+
+
+def _next_boot(flight: Flight, before: str) -> str:
+    """Start what is in use and was never up: ``before`` must come back, say so, and have all letters."""
+    box, since = flight.box, flight.now()
+    letters, failed = {body["id"] for _, body in recorded(flight)}, flight.using()
+    box.try_run("systemctl start spanhawk")
+    box.wait("the end", lambda: f"{before} is in use again" in box.journal("spanhawk-fallback", since), 60)
+    assert f"{failed} did not come up; {before} is in use again" in box.journal("spanhawk-fallback", since)
+    assert (flight.using(), flight.active(), box.show("Result", "spanhawk-fallback")) == (before, True, "success")
+    assert letters <= {body["id"] for _, body in recorded(flight)}
+    status = box.run("spanhawk-install status")
+    assert failed not in status, status
+    assert "not confirmed" not in status, status
     flight.wait_detection()
     return f"{before} flies again"
 
