@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.support.errors import TryAgainError
+from models import DataError
+from models.arrays import read_arrays
 
 Array = npt.NDArray[Any]
 
@@ -29,6 +31,11 @@ class Checkpoint:
     weights: Sequence[Array]
     ema: Sequence[Array]
     optimizer: Sequence[Array]
+
+    def fits(self, weights: Sequence[Array], optimizer: Sequence[Array]) -> bool:
+        """Whether it is of a network with arrays of these shapes, and of such an optimizer."""
+        pairs = (self.weights, weights), (self.ema, weights), (self.optimizer, optimizer)
+        return all([np.shape(one) for one in mine] == [np.shape(one) for one in theirs] for mine, theirs in pairs)
 
 
 @contextlib.contextmanager
@@ -72,14 +79,20 @@ def save(path: Path, state: Checkpoint) -> None:
         np.savez(stream, **arrays)  # type: ignore[arg-type]  # numpy types any keyword as allow_pickle
 
 
-def load(path: Path) -> Checkpoint:
-    """Read a checkpoint written by `save`."""
-    with np.load(path) as file:
-        groups = {
-            name: [file[key] for key in sorted(file.files) if key.startswith(f"{name}_")]
-            for name in ("weights", "ema", "optimizer")
-        }
-        step, seconds, best = int(file["step"]), float(file["seconds"]), float(file["best"])
+def load(path: Path, way_out: str) -> Checkpoint:
+    """Read a checkpoint written by `save`.
+
+    Raises DataError where it is damaged, cut off or another program's; `way_out` says what to do then.
+    """
+    arrays = read_arrays(path, "the checkpoint of a training", way_out)
+    groups = {
+        name: [arrays[key] for key in sorted(arrays) if key.startswith(f"{name}_")]
+        for name in ("weights", "ema", "optimizer")
+    }
+    try:
+        step, seconds, best = int(arrays["step"]), float(arrays["seconds"]), float(arrays["best"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is another program's file, no checkpoint of a training; {way_out}.") from error
     return Checkpoint(step=step, seconds=seconds, best=best, **groups)
 
 

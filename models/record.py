@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models import Example
+from models import DataError, Example
 from models.checkpoint import replacing
 from models.config import Config
 from models.data import content_hash
@@ -115,6 +115,21 @@ def write_history(out: Path, history: Sequence[Mapping[str, float]]) -> None:
         writer.writeheader()
         writer.writerows(history)
     _draw(out / "curve.png", history)
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Read a history.csv; none where there is no file. Raises DataError where it is something else."""
+    if not path.is_file():
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(stream)]
+        return [{**row, "step": int(row["step"]), "score": row["score"]} for row in rows]
+    except (ValueError, TypeError, KeyError, csv.Error) as error:
+        raise DataError(
+            f"{path} is damaged or no record of a training's scores; move it away, and the training goes on from its "
+            "checkpoint."
+        ) from error
 
 
 def _columns(history: Sequence[Mapping[str, float]]) -> list[str]:

@@ -7,7 +7,6 @@ network's answer), `checkpoint.npz`, `run.json` (configuration, seed, versions, 
 
 from __future__ import annotations
 
-import csv
 import logging
 import math
 import time
@@ -58,6 +57,7 @@ def train(config_path: Path, root: Path, out: Path) -> dict[str, float]:
     except ValueError as error:  # a size that does not fit the network
         raise DataError(f"{config_path}: {error}") from error
     command = f"python -m models train {config_path.name}"
+    run.resume()
     record.write_run(out / "run.json", config, command, parts, model)
     run.go()
     record.add(out / "run.json", steps=run.step, minutes=round(run.seconds / 60, 1))
@@ -175,7 +175,28 @@ class _Run:
         self.step, self.seconds, self.best = 0, 0.0, -math.inf
         self.scores: dict[str, float] = {}
         self.history: list[dict[str, float]] = []
-        self._resume()
+
+    def resume(self) -> None:
+        """Go on from the checkpoint in the folder, where there is one. Raises DataError where it cannot be used."""
+        path = self.out / "checkpoint.npz"
+        if not path.is_file():
+            return
+        state = checkpoint.load(path, self._way_out())
+        self.model.optimizer.build(self.model.trainable_variables)
+        variables = self.model.optimizer.variables
+        if not state.fits(self.model.get_weights(), variables):
+            raise DataError(
+                f"{path} is of another network or precision than the configuration; take back what was changed there, "
+                f"or {self._way_out()}."
+            )
+        self.history = record.read_history(self.out / "history.csv")
+        self.model.set_weights(state.weights)
+        for variable, value in zip(variables, state.optimizer, strict=True):
+            variable.assign(value)
+        self.average.values = [np.array(value, np.float32) for value in state.ema]
+        self.step, self.seconds, self.best = state.step, state.seconds, state.best
+        self.scores = max(self.history, key=lambda row: row["score"], default={})
+        log.info("resumed at step %d after %.1f minutes", self.step, self.seconds / 60)
 
     def go(self) -> None:
         """Train until the schedule ends; validate and save on the way."""
@@ -250,25 +271,10 @@ class _Run:
         )  # fmt: skip
         checkpoint.save(self.out / "checkpoint.npz", state)
 
-    def _resume(self) -> None:
-        path = self.out / "checkpoint.npz"
-        if not path.is_file():
-            return
-        state = checkpoint.load(path)
-        self.model.set_weights(state.weights)
-        self.model.optimizer.build(self.model.trainable_variables)
-        for variable, value in zip(self.model.optimizer.variables, state.optimizer, strict=True):
-            variable.assign(value)
-        self.average.values = [np.array(value, np.float32) for value in state.ema]
-        self.step, self.seconds, self.best = state.step, state.seconds, state.best
-        self.history = _read_history(self.out / "history.csv")
-        self.scores = max(self.history, key=lambda row: row["score"], default={})
-        log.info("resumed at step %d after %.1f minutes", self.step, self.seconds / 60)
-
-
-def _read_history(path: Path) -> list[dict[str, float]]:
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(stream)]
-    return [{**row, "step": int(row["step"])} for row in rows]
+    def _way_out(self) -> str:
+        """What to do about a checkpoint that cannot be used."""
+        best = self.out / "best.weights.h5"
+        anew = "move it away to train from the start"
+        if not best.is_file():
+            return anew
+        return f"{anew}, or from a copy of {best}, the best weights so far, by naming the copy as [model] start_from"

@@ -133,7 +133,8 @@ class Learner:
     def restore(self, state: checkpoint.Checkpoint) -> None:
         """Go on from `state`. Raises DataError where it is of another network."""
         parameters = list(self.net.parameters())
-        if len(state.weights) != len(parameters) or len(state.optimizer) != 2 * len(parameters):
+        shapes = _values(self.net)
+        if not state.fits(shapes, [one for one in shapes for _ in ("exp_avg", "exp_avg_sq")]):
             raise DataError("The checkpoint is of another network; remove the work folder to begin again.")
         with torch.no_grad():
             for net, values in ((self.net, state.weights), (self.average, state.ema)):

@@ -193,7 +193,7 @@ def _learn(request: Request, base: Base, parts: Parts, work: Path) -> Learned:
     learner = learn.Learner(base.size, base.arrays, mix, kept_to, request.seed)
     saved, done = work / CHECKPOINT, 0.0
     if saved.is_file():
-        state = checkpoint.load(saved)
+        state = checkpoint.load(saved, "remove it, and the same command learns from the start")
         learner.restore(state)
         done = state.seconds
         log.info("going on after step %d, %.1f of %g minutes", learner.step, done / 60, request.minutes)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from models import DataError
-from models.gpu.arrays import read_arrays
+from models.arrays import read_arrays
 from models.gpu.nets import FastUNet, Teacher, read_state, student, take_over
 from models.gpu.recipe import Recipe
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models import DataError
-from models.gpu.arrays import read_arrays
+from models.arrays import read_arrays
 
 UInt8 = npt.NDArray[np.uint8]
 

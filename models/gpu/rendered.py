@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from models import DataError, lookalikes, render
+from models.arrays import read_arrays
 from models.checkpoint import replacing
-from models.gpu.arrays import read_arrays
 from models.gpu.recipe import Recipe
 
 UInt8 = npt.NDArray[np.uint8]

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from models import DataError, Example
+from models.arrays import Arrays, read_arrays
 from models.checkpoint import replacing
 from models.data import content_hash
-from models.gpu.arrays import Arrays, read_arrays
 from models.gpu.journal import learned, read_journal
 from models.gpu.pack import select
 from models.gpu.recipe import Recipe

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models import DataError
-from models.gpu.arrays import Arrays as Arrays  # for the callers of this module
+from models.arrays import Arrays as Arrays  # for the callers of this module
 
 if TYPE_CHECKING:
     import keras

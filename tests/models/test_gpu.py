@@ -165,10 +165,11 @@ def test_a_file_of_arrays_that_is_absent_cut_off_or_something_else_is_told(tmp_p
     flipped = bytearray(whole)
     flipped[80] ^= 0xFF
     np.save(tmp_path / "single.npy", np.zeros(3))
+    told = r"pack\.npz cannot be read as a pack of pictures \(it is no whole \.npz file\); copy it again"
     broken = [whole[:length] for length in range(0, len(whole), 7)]
     for content in [*broken, bytes(flipped), b"nothing", (tmp_path / "single.npy").read_bytes()]:
         path.write_bytes(content)
-        with pytest.raises(DataError, match=r"pack\.npz cannot be read as a pack of pictures; copy it again"):
+        with pytest.raises(DataError, match=told):
             read_packs([path])
 
 

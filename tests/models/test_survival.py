@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import resource
+import shutil
 import signal
 import time
 
@@ -13,9 +14,9 @@ import numpy as np
 import pytest
 
 from edge.support.errors import TryAgainError
-from models import checkpoint
+from models import DataError, checkpoint
 from models.cli import main
-from tests.models.sets import configure, start
+from tests.models.sets import TINY, configure, start
 
 pytest.importorskip("keras")
 pytest.importorskip("tensorflow")
@@ -41,7 +42,7 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path):
         fail()
     assert path.read_bytes() == before
     assert [item.name for item in tmp_path.iterdir()] == ["checkpoint.npz"]
-    assert checkpoint.load(path).step == 7
+    assert checkpoint.load(path, "").step == 7
 
 
 @contextlib.contextmanager
@@ -55,10 +56,19 @@ def no_file_above(limit):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_full_disk_ends_with_one_sentence_and_training_goes_on_later(tmp_path, capsys):
-    root, out = tmp_path / "data", tmp_path / "out"
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The data, and what a training of two steps left: for every test to copy."""
+    folder = tmp_path_factory.mktemp("trained")
+    root, out = folder / "data", folder / "out"
+    assert main(["train", str(configure(root, steps=2)), "--data", str(root), "--out", str(out)]) == 0
+    return root, out
+
+
+def test_full_disk_ends_with_one_sentence_and_training_goes_on_later(trained, tmp_path, capsys):
+    root, out = trained[0], tmp_path / "out"
+    shutil.copytree(trained[1], out)
     arguments = ["--data", str(root), "--out", str(out)]
-    assert main(["train", str(configure(root, steps=2)), *arguments]) == 0
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     limit = len(before["run.json"]) + 1000
     assert limit < len(before["checkpoint.npz"]), "or nothing fails"
@@ -74,7 +84,39 @@ def test_full_disk_ends_with_one_sentence_and_training_goes_on_later(tmp_path, c
     assert {name for name in before if before[name] != after[name]} <= {"run.json"}
 
     assert main(["train", str(longer), *arguments]) == 0
-    assert checkpoint.load(out / "checkpoint.npz").step == 4
+    assert checkpoint.load(out / "checkpoint.npz", "").step == 4
+
+
+def test_a_checkpoint_that_cannot_be_used_ends_training_with_a_sentence_that_leads_on(trained, tmp_path, capsys):
+    root, out, kept = trained[0], tmp_path / "out", tmp_path / "kept.weights.h5"
+    shutil.copytree(trained[1], out)
+    arguments = ["--data", str(root), "--out", str(out)]
+    path, best = out / "checkpoint.npz", out / "best.weights.h5"
+    whole = path.read_bytes()
+    advice = f"move it away to train from the start, or from a copy of {best}, the best weights so far, by naming"
+
+    def refused(config):
+        before = {item.name: item.read_bytes() for item in out.iterdir()}
+        capsys.readouterr()
+        assert main(["train", str(config), *arguments]) == DataError.exit_code
+        assert {item.name: item.read_bytes() for item in out.iterdir()} == before
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
+        return said[said.index("error: ") :]
+
+    path.write_bytes(whole[: len(whole) // 2])
+    told = refused(configure(root, steps=4))
+    assert told.startswith(f"error: {path} cannot be read as the checkpoint of a training")
+    assert advice in told
+    path.write_bytes(whole)
+    told = refused(configure(root, steps=4, base=3))
+    assert told.startswith(f"error: {path} is of another network or precision than the configuration")
+    assert advice in told
+
+    kept.write_bytes(best.read_bytes())
+    path.unlink()
+    assert main(["train", str(configure(root, steps=4, model=f'{TINY}start_from = "{kept}"')), *arguments]) == 0
+    assert checkpoint.load(path, "").step == 4
 
 
 def test_training_killed_at_any_moment_ends_where_an_undisturbed_one_ends(tmp_path):
@@ -87,11 +129,11 @@ def test_training_killed_at_any_moment_ends_where_an_undisturbed_one_ends(tmp_pa
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
-    assert 0 < checkpoint.load(killed / "checkpoint.npz").step < 16
+    assert 0 < checkpoint.load(killed / "checkpoint.npz", "").step < 16
 
     assert main([*words, str(killed)]) == 0
     assert main([*words, str(quiet)]) == 0
-    one, other = (checkpoint.load(folder / "checkpoint.npz") for folder in (quiet, killed))
+    one, other = (checkpoint.load(folder / "checkpoint.npz", "") for folder in (quiet, killed))
     assert one.step == other.step == 16
     for a, b in zip([*one.weights, *one.ema], [*other.weights, *other.ema], strict=True):
         assert np.allclose(a, b, rtol=1e-3, atol=1e-4)

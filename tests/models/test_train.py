@@ -77,11 +77,11 @@ def test_training_leaves_its_record_resumes_and_survives_a_broken_loss(root, tmp
     out = tmp_path / "out"
     caplog.set_level("INFO")
     train(configure(root, 5), root, out)
-    assert checkpoint.load(out / "checkpoint.npz").step == 5
+    assert checkpoint.load(out / "checkpoint.npz", "").step == 5
     scores = train(configure(root, 10), root, out)
     assert "resumed at step 5" in caplog.text
     assert "crops per second, validation included: about 0 minutes left" in caplog.text
-    assert checkpoint.load(out / "checkpoint.npz").step == 10
+    assert checkpoint.load(out / "checkpoint.npz", "").step == 10
     record = json.loads((out / "run.json").read_text())
     assert record["steps"] == 10
     assert record["score_threshold"] == scores["score_threshold"]
