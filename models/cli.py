@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sets(limits)
     limits.add_argument("--px", type=number(0), nargs="+", default=[0, 220, 340, 500, 700, 1200, 2000], metavar="LIMIT",
                         help="limits to try (default: 0, everything, to 2000)")  # fmt: skip
+    limits.add_argument("--class", dest="name", help="class that is traced (default: the first measured as lines)")
     limits.set_defaults(run=_limits)
     copies = commands.add_parser("duplicates", help="list training pictures that look like a held-out one")
     copies.add_argument("config", type=Path, help="TOML file: its sources against its holdouts, validation and test")
@@ -173,9 +174,9 @@ def _import(arguments: argparse.Namespace) -> int:
 def _limits(arguments: argparse.Namespace) -> int:
     sets = _sets(arguments)
     from models.limits import sweep
-    from models.scoring import open_scorer
+    from models.scoring import line_class, open_scorer
 
-    scorer = open_scorer(arguments.model)
+    scorer = open_scorer(arguments.model, name=arguments.name or line_class(arguments.model))
     examples = [example for _, labelled, negatives in sets for example in (*labelled, *negatives)]
     rows = sweep(scorer, examples, arguments.px)
     print(json.dumps({"model": scorer.name, "threshold": scorer.threshold, "limits": rows}, indent=1))

@@ -13,7 +13,7 @@ from edge.cracks.plausible import ReportOptions, Sifted, sift, traced
 from edge.masks import preprocess
 from models import DataError, Example, metrics
 from models.data import plane, read_examples
-from models.scoring import Scorer
+from models.scoring import Scorer, measure_of
 
 
 def sweep(scorer: Scorer, examples: Sequence[Example], limits_px: Sequence[float]) -> list[dict[str, Any]]:
@@ -23,8 +23,13 @@ def sweep(scorer: Scorer, examples: Sequence[Example], limits_px: Sequence[float
     truth; ``true_pixels_lost``: share of the true pixels within 2 px of what is traced that are not within 2 px of what
     is reported, None where nothing true is traced; ``pieces_false``: reported pieces in cracked pictures of which no
     pixel lies within 2 px of the truth; ``fires``: crack-free pictures with any report. Raises DataError for a picture
-    or mask that cannot be used, and for a negative limit.
+    or mask that cannot be used, for a negative limit, and where what is scored is measured as areas.
     """
+    if measure_of(scorer) == "area":
+        raise DataError(
+            f"{scorer.name}: the class is measured as areas, and [report] sure_length_px holds back lines alone; name "
+            "a class of lines with --class, if the model knows one."
+        )
     try:
         options = [ReportOptions(sure_length_px=limit) for limit in limits_px]
     except ValueError as error:

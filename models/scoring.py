@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from edge.frames import Frame
 from edge.masks import Measure, ReportRule, Segmenter, preprocess, tiles
-from edge.masks.card import default_measure
+from edge.masks.card import default_measure, read_card
 from edge.masks.options import Half
 from edge.masks.segmenter import DEFAULT_OVERLAP_PX
 from edge.support.clock import SystemClock
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 UInt8 = npt.NDArray[np.uint8]
 Float = npt.NDArray[np.float32]
 
+RECORD = "run.json"
 CODE_SCALE = 1 / 16
 """Float logits are joined as 8-bit codes like the drone's, in steps of this many logits: -8 to 8 (0.0003 to 0.9997)."""
 
@@ -55,6 +56,18 @@ def rule_of(scorer: Scorer) -> ReportRule | None:
 def measure_of(scorer: Scorer) -> Measure:
     """How a drone measures the class that is scored: by its bundle's card, of a float network by the default."""
     return scorer.measure if isinstance(scorer, (_Bundle, FloatScorer, _Windows)) else "line"
+
+
+def line_class(path: Path) -> str | None:
+    """The first class that a drone measures as lines, of a bundle by its card, of a `.keras` file by its name.
+
+    None where it knows areas alone. Raises BundleError for a card that cannot be read.
+    """
+    if path.is_dir():
+        kinds = [(kind.name, kind.measure) for kind in read_card(path).damage]
+    else:
+        kinds = [(name, default_measure(name)) for name in _record_beside(path).get("classes", ["crack"])]
+    return next((name for name, measure in kinds if measure == "line"), None)
 
 
 def second_looks_of(scorer: Scorer) -> int:
@@ -99,11 +112,15 @@ def report_windows(scorer: Scorer, examples: Sequence[Example]) -> dict[str, Any
     return scorer.windows(examples)
 
 
+def _record_beside(path: Path) -> dict[str, Any]:
+    record = path.parent / RECORD
+    return dict(json.loads(record.read_text(encoding="utf-8"))) if record.is_file() else {}
+
+
 def _open_keras(path: Path, size: tuple[int, int], threshold: float | None, name: str | None, stride_px: int) -> Scorer:
     from models.unet import open_saved
 
-    record = path.parent / "run.json"
-    facts = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    facts = _record_beside(path)
     classes = facts.get("classes", ["crack"])
     if name is not None and name not in classes:
         raise DataError(f"{path} knows the classes {', '.join(classes)}, not {name!r}.")
@@ -112,7 +129,9 @@ def _open_keras(path: Path, size: tuple[int, int], threshold: float | None, name
         first = facts.get("score_threshold") if index == 0 else None
         threshold = facts.get("score_thresholds", {}).get(classes[index], first)
     if threshold is None:
-        raise DataError(f"{record} gives no score_threshold for the model; finish the training or give --threshold.")
+        raise DataError(
+            f"{path.parent / RECORD} gives no score_threshold for the model; finish the training or give --threshold."
+        )
     saved = open_saved(path)
     if saved.name == classifier.NAME:
         if not 1 <= stride_px <= saved.input_shape[1]:
