@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edge.tools.export import copy, draw, prepare
+from edge.tools.export import check_free, copy, draw
 from edge.tools.export.masks import clear
 from models import DamagedError, DataError, label_files
 from models.data import read_rgb
@@ -32,18 +32,18 @@ def take(source: Path, out: Path, classes: Sequence[str], line_px: float, *, ove
     `classes` empty: every class that the labels name. A picture of which a shape of these classes cannot be drawn is
     left out: it would teach that nothing is there. What cannot be used is told in one sentence each, and the rest is
     done. Raises DataError where nothing can be used, and where a class is asked for that the labels do not name while
-    they name others; UsageError where `out` is not empty; TryAgainError for a full disk.
+    they name others; UsageError where `out` is not empty; TryAgainError for a full disk. Whatever is raised, `out`
+    is as it was before.
     """
     complaints = Complaints()
     found = label_files.read(source, classes, complaints)
     _check_named(source, classes, found.named)
-    prepare(out, overwrite=overwrite)
+    check_free(out, overwrite=overwrite)
     kept: list[Path] = []
     kinds: dict[str, None] = dict.fromkeys(classes)
     negatives = 0
     taken: dict[str, Path] = {}
-    drawn: set[Path] = set()
-    with whole_set(out):
+    with whole_set(out) as part:
         for one in found.pictures:
             masks = _masks(one, classes, line_px, complaints)
             if masks is None:
@@ -55,24 +55,23 @@ def take(source: Path, out: Path, classes: Sequence[str], line_px: float, *, ove
                     "name without its ending: give each picture a name of its own, and one entry."
                 )
             if not masks:
-                copy(one.image, out / "negatives")
+                copy(one.image, part / "negatives")
                 negatives += 1
                 continue
-            copy(one.image, out / "images")
+            copy(one.image, part / "images")
             kept.append(one.image)
             kinds |= dict.fromkeys(masks)
             for kind, mask in masks.items():
-                write_png(_mask_path(out, kind, one.image), mask)
-                drawn.add(_mask_path(out, kind, one.image))
+                write_png(_mask_path(part, kind, one.image), mask)
         for image in kept:  # training wants a mask of each class for each picture
             for kind in kinds:
-                if _mask_path(out, kind, image) not in drawn:
-                    write_png(_mask_path(out, kind, image), np.zeros(read_rgb(image).shape[:2], np.uint8))
-    if not kept and not negatives:
-        raise DataError(
-            f"{source}: no picture with labels that can be used{complaints.summary()}; give a folder of labelme files, "
-            "COCO's annotations.json, CVAT's annotations.xml, or images/ with masks/CLASS/."
-        )
+                if not _mask_path(part, kind, image).exists():
+                    write_png(_mask_path(part, kind, image), np.zeros(read_rgb(image).shape[:2], np.uint8))
+        if not kept and not negatives:
+            raise DataError(
+                f"{source}: no picture with labels that can be used{complaints.summary()}; give a folder of labelme "
+                "files, COCO's annotations.json, CVAT's annotations.xml, or images/ with masks/CLASS/."
+            )
     told = f"{out}: {len(kept)} pictures with {', '.join(kinds)}, {negatives} without damage{complaints.summary()}"
     if overwrite and out.resolve() not in (source.resolve(), *source.resolve().parents):  # no label that was read goes
         _clear(out, kept, kinds, set(taken.values()).difference(kept))

@@ -18,13 +18,13 @@ def write_set(out: Path, count: int, size: int, seed: int, *, spalling: bool = F
 
     Every second picture holds a crack, the others only look-alikes. With `spalling`, two of three also hold spalling,
     and there is a folder of masks per class: `out`/masks/crack and `out`/masks/spalling. Raises DataError where `out`
-    already holds images or cannot be written, TryAgainError for a full disk: the set is not complete then.
+    already holds images or cannot be written, TryAgainError for a full disk: nothing is written then.
     """
-    images, masks = out / "images", out / "masks"
-    if images.exists():
-        raise DataError(f"{images} exists already; choose another folder or remove it.")
-    folders = {name: masks / name for name in KINDS} if spalling else {KINDS[0]: masks}
-    with whole_set(out):
+    if (out / "images").exists():
+        raise DataError(f"{out / 'images'} exists already; choose another folder or remove it.")
+    with whole_set(out) as part:
+        images, masks = part / "images", part / "masks"
+        folders = {name: masks / name for name in KINDS} if spalling else {KINDS[0]: masks}
         for folder in (images, *folders.values()):
             folder.mkdir(parents=True, exist_ok=True)
         for i in range(count):

@@ -163,7 +163,7 @@ def test_so_is_one_of_coco(tmp_path, capsys, segmentation, category, reason):
     coco(tmp_path / "c", segmentation, category=category)
     assert main(["import", str(tmp_path / "c"), "--out", str(tmp_path / "o"), "--class", "crack"]) == 2
     assert f"no picture with labels that can be used, 1 left out: {reason} (1)" in capsys.readouterr().err
-    assert taken(tmp_path / "o") == {}
+    assert not (tmp_path / "o").exists()
 
 
 @pytest.mark.parametrize(
@@ -189,8 +189,21 @@ def test_two_entries_of_one_picture_are_refused(tmp_path, capsys):
     document = json.loads(path.read_text())
     document["images"][1]["file_name"], document["annotations"] = "elsewhere/0.png", document["annotations"][:1]
     path.write_text(json.dumps(document))
-    assert main(["import", str(tmp_path / "c"), "--out", str(tmp_path / "o"), "--class", "crack"]) == 2
+    assert main(["import", str(tmp_path / "c"), "--out", str(tmp_path / "new/o"), "--class", "crack"]) == 2
     assert "two entries of the labels are of 0.png and 0.png" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_is_corrected_away_is_gone_when_it_is_imported_again(tmp_path):
+    words = ["import", str(tmp_path / "l"), "--out", str(tmp_path / "o"), "--overwrite"]
+    for name in ("a", "b"):
+        labelme(tmp_path / "l", name, LINE)
+    assert main(words) == 0
+    assert mask(tmp_path / "o", "a").any()
+    labelme(tmp_path / "l", "a", {**LINE, "label": "rust"})
+    assert main(words) == 0
+    assert mask(tmp_path / "o", "b").any()
+    assert not mask(tmp_path / "o", "a").any()
 
 
 @pytest.mark.parametrize("image", [{"id": [1]}, {"id": 0, "width": float("inf")}])
@@ -280,7 +293,8 @@ def test_a_full_disk_ends_with_one_sentence_and_exit_code_75(tmp_path, capsys, c
     told = capsys.readouterr().err.splitlines()
     assert code == TryAgainError.exit_code
     assert len(told) == 1
-    assert f"what is in {tmp_path / 'o'} is not complete: make room, remove it and run the same command" in told[0]
+    assert f"nothing was written to {tmp_path / 'o'}: make room and run the same command again" in told[0]
+    assert not (tmp_path / "o").exists()
 
 
 def test_a_rendered_set_is_written_whole_and_in_its_colours(tmp_path):

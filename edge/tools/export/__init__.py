@@ -107,11 +107,20 @@ def export(job: Job) -> str:
     return f"{job.out}: {told}{problems}"
 
 
+def check_free(out: Path, *, overwrite: bool) -> None:
+    """Raise UsageError where the folder ``out`` holds something and that was not allowed for."""
+    try:
+        free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot look there ({error.strerror or error}); name another folder") from error
+    if not free and not overwrite:
+        raise UsageError(f"--out {out}: it is not empty; name another folder, or say --overwrite")
+
+
 def prepare(out: Path, *, overwrite: bool) -> None:
     """Make the folder ``out``. Raises UsageError where it holds something and that was not allowed for."""
+    check_free(out, overwrite=overwrite)
     try:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
-            raise UsageError(f"--out {out}: it is not empty; name another folder, or say --overwrite")
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--out {out}: cannot write there ({error.strerror or error}); name another folder") from error
