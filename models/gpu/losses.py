@@ -1,5 +1,5 @@
-"""What the networks learn, on logits (n, 1, H, W): cross-entropy and Dice with thin cracks weighted up, the
-peaks of sound crops, and a teacher.
+"""What the networks learn, on logits (n, 1, H, W): cross-entropy and Dice with thin cracks weighted up, unbroken
+lines (soft clDice), the peaks of sound crops, and a teacher.
 
 As in `models.losses`, Dice sums run over the whole batch: a false alarm on a crack-free picture costs as much as one
 beside a crack.
@@ -58,3 +58,46 @@ def peak_loss(logits: Tensor, batch: Batch) -> Tensor:
     peaks = functional.softplus(logits.flatten(1).topk(PEAK_PX, dim=1, sorted=False).values).mean(1)
     share = sound.float()
     return (peaks * share).sum() / share.sum().clamp(min=1)
+
+
+def cl_dice_loss(logits: Tensor, batch: Batch, iterations: int) -> Tensor:
+    """1 - 2 P S / (P + S), the soft clDice of Shit et al. 2021 (CVPR), as `models.losses.cl_dice_loss`; in float32.
+
+    P, topology precision, is the share of the scores' soft skeleton that lies in the label; S, topology sensitivity,
+    that of the label's soft skeleton that lies in the scores: an interrupted crack costs the length that is missing,
+    whatever its width. Sums run over the whole batch, and pixels of weight 0 are in none of them.
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        known = (batch.weight > 0).float()
+        score, label = torch.sigmoid(logits.float()) * known, batch.crack.float() * known
+        line = soft_skeleton(score, iterations)
+        with torch.no_grad():
+            true_line = soft_skeleton(label, iterations)
+        p = ((line * label).sum() + 1) / (line.sum() + 1)
+        s = ((true_line * score).sum() + 1) / (true_line.sum() + 1)
+        return 1 - 2 * p * s / (p + s)
+
+
+def soft_skeleton(planes: Tensor, iterations: int) -> Tensor:
+    """Soft skeleton of planes (n, 1, H, W) in 0..1: Algorithm 1 of Shit et al. 2021.
+
+    `iterations` must reach half the width of the widest crack. Erosion is the minimum over a 3x3 cross, dilation the
+    maximum over a 3x3 square; what lies outside the picture counts for neither.
+    """
+    smaller = _erode(planes)
+    skeleton = functional.relu(planes - _dilate(smaller))
+    for _ in range(iterations):
+        planes, smaller = smaller, _erode(smaller)
+        fresh = functional.relu(planes - _dilate(smaller))
+        skeleton = skeleton + fresh - skeleton * fresh
+    return skeleton
+
+
+def _erode(planes: Tensor) -> Tensor:
+    upright = functional.max_pool2d(-planes, (3, 1), 1, (1, 0))
+    level = functional.max_pool2d(-planes, (1, 3), 1, (0, 1))
+    return -torch.maximum(upright, level)
+
+
+def _dilate(planes: Tensor) -> Tensor:
+    return functional.max_pool2d(planes, 3, 1, 1)

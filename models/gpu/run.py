@@ -28,7 +28,7 @@ from models.gpu.bank import Bank, chosen, load_bank
 from models.gpu.inputs import Inputs, Networks, read_networks
 from models.gpu.journal import Journal
 from models.gpu.learner import Learner
-from models.gpu.losses import label_loss, peak_loss, teacher_loss, thin_weight
+from models.gpu.losses import cl_dice_loss, label_loss, peak_loss, teacher_loss, thin_weight
 from models.gpu.packed import read_packs
 from models.gpu.pool import Pool
 from models.gpu.recipe import Recipe
@@ -164,8 +164,10 @@ class Training:
         return losses
 
     def _label_loss(self, logits: Tensor, batch: Batch, weight: Tensor) -> Tensor:
-        loss, peaks = label_loss(logits, batch, weight), self._recipe.run.sound_peaks
-        return loss + peaks * peak_loss(logits, batch) if peaks else loss
+        loss, run = label_loss(logits, batch, weight), self._recipe.run
+        if run.cl_dice:
+            loss = loss + run.cl_dice * cl_dice_loss(logits, batch, run.cl_dice_iterations)
+        return loss + run.sound_peaks * peak_loss(logits, batch) if run.sound_peaks else loss
 
     def _report(self, half: str, step: int, progress: float, sums: dict[str, Tensor]) -> None:
         means = {key: float(value) / REPORT_EVERY for key, value in sums.items()}
