@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import copy
 import math
+import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -54,7 +56,7 @@ def start(recipe: Recipe, inputs: Inputs, out: Path, seconds: float, device: tor
     begun = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     journal = Journal(out / "log.jsonl", begun)
-    journal.write(event="began", torch=torch.__version__, device=str(device))
+    journal.write(event="began", versions=versions(), device=str(device))
     packed, networks = chosen(read_packs(inputs.packs), recipe), read_networks(recipe, inputs)
     for name, count in networks.taken.items():
         journal.write(event="started", network=name, tensors=count)
@@ -70,6 +72,14 @@ def start(recipe: Recipe, inputs: Inputs, out: Path, seconds: float, device: tor
     training.half("seen", ready + left * recipe.run.unseen_share, first=True)
     if recipe.run.unseen_share < 1:
         training.half("all", seconds, first=False)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that shape a result."""
+    return {
+        "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__,
+        "opencv": cv2.__version__,
+    }  # fmt: skip
 
 
 class Training:

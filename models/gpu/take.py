@@ -127,7 +127,8 @@ def _record(
     half = "seen" if weights.name.startswith("seen-") else "all"
     log = weights.with_name("log.jsonl")
     journal, halves = read_journal(log), learned(log, half)
-    made_with = next(({"torch": line["torch"]} for line in journal if line.get("event") == "began"), {})
+    began = next((line for line in journal if line.get("event") == "began"), {})
+    made_with = began.get("versions") or {key: began[key] for key in ("torch",) if key in began}  # earlier logs
     train, held = {}, {}
     for source in recipe.sources:
         pairs = select(source, root)
@@ -145,7 +146,7 @@ def _record(
             "kind": "fast_unet", "size": kind, "classes": ["crack"],
         }},
         "classes": ["crack"],
-        "versions": {**versions(), "keras": keras_version, **made_with},
+        "versions": {**made_with, "taken with": {**versions(), "keras": keras_version}},
         "backend": "torch",
         "parameters": model.count_params(),
         "gmac_512": round(gmac(model) * (512 / SIDE_PX) ** 2, 3),

@@ -38,6 +38,7 @@ cracks = 2
 lookalikes = 4
 ema = 0.5
 sound_peaks = 0.1
+cl_dice = 0.1
 [mix]
 joined = 0.5
 [[students]]
@@ -241,7 +242,7 @@ RUN = """
     from models.gpu.rendered import rendered_once
     from models.gpu.inputs import Inputs, read_networks
     from models.gpu.journal import Journal
-    from models.gpu.run import Training
+    from models.gpu.run import Training, versions
     from models.gpu.scenes import Scenes
     data = Path(sys.argv[1])
     recipe = load_recipe(data / "recipe.toml")
@@ -256,7 +257,7 @@ RUN = """
     out = data / "out"
     out.mkdir()
     journal = Journal(out / "log.jsonl", time.monotonic())
-    journal.write(event="began", torch=torch.__version__, device="cpu")
+    journal.write(event="began", versions=versions(), device="cpu")
     training = Training(recipe, read_networks(recipe, inputs), bank, scenes, out, journal)
     training.half("seen", 12.0, first=True)
     training.half("all", 20.0, first=False)
@@ -491,5 +492,7 @@ def test_a_run_leaves_weights_that_keras_takes(data: Path) -> None:
     assert whole["train"]["cracked"]["images"] == 6
     assert whole["held"] == {}
     assert whole["config"]["model"]["size"] == "fast_unet_s"
-    assert whole["versions"]["torch"].startswith(importlib.metadata.version("torch").partition("+")[0])
+    for name in ("torch", "numpy", "opencv"):
+        package = importlib.metadata.version({"opencv": "opencv-python-headless"}.get(name, name))
+        assert package.startswith(whole["versions"][name].partition("+")[0])
     assert "cut_short" not in whole

@@ -29,6 +29,9 @@ masks = "masks"
 """
 
 
+VERSIONS = {"python": "3.99.1", "torch": "2.99.0+cu", "numpy": "2.99.0", "opencv": "5.99.0"}
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of two halves, of which the second was cut short, with their log and the data they learned from."""
@@ -40,7 +43,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.savez(root / f"{name}.npz", **arrays)
     np.savez(root / "other.npz", **{name: value for name, value in arrays.items() if name.startswith("logits")})
     log = [
-        {"seconds": 0.0, "event": "began", "torch": "2.99.0+cu", "device": "cuda"},
+        {"seconds": 0.0, "event": "began", "versions": VERSIONS, "device": "cuda"},
         {"seconds": 60.0, "event": "trained", "half": "seen", "step": 300, "crops": 1800},
         {"seconds": 120.0, "event": "saved", "half": "all", "step": 200, "crops": 1200},
         {"seconds": 126.0, "half": "all", "step": 250, "progress": 0.4},
@@ -59,7 +62,24 @@ def test_weights_of_a_run_that_was_cut_short_are_taken_and_marked(run: Path) -> 
     record = json.loads((run / "taken.json").read_text())
     assert record["cut_short"] is True
     assert (record["steps"], record["crops"], record["minutes"]) == (500, 3000, 2.0)
-    assert record["versions"]["torch"] == "2.99.0+cu"  # of the machine that trained, not of this one
+    here = record["versions"].pop("taken with")
+    assert record["versions"] == VERSIONS  # of the machine that trained, not of this one
+    assert (here["numpy"], here["keras"]) == (np.__version__, keras.__version__)
+
+
+@pytest.mark.parametrize(("began", "versions"), [({"torch": "2.98.0"}, {"torch": "2.98.0"}), ({}, {})])
+def test_a_log_that_says_less_gets_no_versions_of_this_machine(
+    run: Path, began: dict[str, str], versions: dict[str, str]
+) -> None:
+    lines = (run / "log.jsonl").read_text().splitlines()
+    folder = run / f"earlier{len(began)}"
+    folder.mkdir()
+    (folder / "log.jsonl").write_text("\n".join([json.dumps({"event": "began", **began}), *lines[1:]]) + "\n")
+    (folder / "small.npz").write_bytes((run / "small.npz").read_bytes())
+    assert take(run, f"{folder.name}/small.npz", f"{folder.name}/taken") == 0
+    record = json.loads((folder / "taken.json").read_text())
+    del record["versions"]["taken with"]
+    assert record["versions"] == versions
 
 
 @pytest.mark.parametrize(
