@@ -14,7 +14,8 @@ from models import DataError
 from models.gpu.journal import Journal, learned, read_journal
 from models.gpu.recipe import load_recipe
 from models.record import versions
-from tests.models.test_gpu import ROOT, needs_torch, run_python
+from tests.models.gpu_runs import needs_torch, run_python
+from tests.models.sets import ROOT
 
 INPUTS = """
     import dataclasses, sys

@@ -6,7 +6,7 @@ import pytest
 
 from models import DataError
 from models.gpu.recipe import Recipe, RunRecipe, SourceRecipe, StudentRecipe, replace_numbers
-from tests.models.test_gpu import needs_torch, run_python
+from tests.models.gpu_runs import needs_torch, run_python
 
 CL_DICE = """
     import numpy as np, torch

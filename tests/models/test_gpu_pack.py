@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 from models import DataError
-from models.gpu.pack import write_packs
+from models.gpu.pack import held_photos, write_packs
+from models.gpu.packed import read_packs
 from models.gpu.recipe import Recipe, SourceRecipe, StudentRecipe
+from tests.models.gpu_runs import packed
 
 SOURCE = SourceRecipe(name="deck", images="images", masks="masks", wide="wide", weight=0.2)
 BARE = SourceRecipe(name="deck", images="images")
@@ -71,3 +73,61 @@ def test_a_source_differs_between_recipes_in_its_weight_alone(
 def test_another_weight_is_no_difference(half_turned: Path) -> None:
     recipes = [recipe(BARE), recipe(replace(BARE, weight=0.7))]
     assert len(write_packs(recipes, half_turned, half_turned / "packs")) == 1
+
+
+def test_a_pack_holds_every_picture_once_with_what_nobody_knows(data: Path) -> None:
+    _, found = packed(data)
+    assert len(found) == 18
+    for one in found:
+        rgb, mask = one.decode()
+        original = cv2.imread(str(next(data.glob(f"{one.entry.source}*/**/{one.entry.name}"), data / "sound")))
+        assert rgb.shape == (96, 96, 3)
+        if one.entry.source != "cracked":
+            assert one.mask is None
+            assert not mask.any()
+            continue
+        drawn = cv2.imread(str(data / "cracked" / "masks" / one.entry.name), cv2.IMREAD_GRAYSCALE) > 0
+        band = cv2.imread(str(data / "cracked" / "wide" / one.entry.name), cv2.IMREAD_GRAYSCALE) > 0
+        np.testing.assert_array_equal(mask == 1, drawn)
+        np.testing.assert_array_equal(mask == 128, band & ~drawn)
+        assert np.abs(rgb[..., ::-1].astype(int) - original).mean() < 10  # WebP, not another picture
+
+
+def test_the_last_photographs_are_held_out_and_never_all() -> None:
+    source = SourceRecipe(name="a", images="a", hold=0.3)
+    photos = [f"a/{i}" for i in range(10)]
+    assert held_photos(source, photos) == {"a/7", "a/8", "a/9"}
+    assert held_photos(SourceRecipe(name="a", images="a", hold=0.99), photos) == set(photos[1:])
+    assert held_photos(SourceRecipe(name="a", images="a", hold=1), photos) == set(photos)
+    assert held_photos(SourceRecipe(name="a", images="a", hold_photos=("3",)), photos) == {"a/3"}
+
+
+def test_a_source_of_one_photograph_is_refused_in_a_sentence() -> None:
+    with pytest.raises(DataError, match="is one photograph"):
+        held_photos(SourceRecipe(name="a", images="a", hold=0.3), ["a/1", "a/1"])
+    with pytest.raises(DataError, match="not all photographs"):
+        held_photos(SourceRecipe(name="a", images="a", hold_photos=("9",)), ["a/1", "a/2"])
+
+
+def test_a_file_that_is_no_pack_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "pack.npz", blob=np.zeros(3, np.uint8))
+    with pytest.raises(DataError, match=r"pack\.npz is no pack of pictures; make it with"):
+        read_packs([tmp_path / "pack.npz"])
+
+
+def test_a_file_of_arrays_that_is_absent_cut_off_or_something_else_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "pack.npz"
+    with pytest.raises(DataError, match=r"pack\.npz does not exist; it is to hold a pack of pictures"):
+        read_packs([path])
+    np.savez_compressed(path, blob=np.arange(300, dtype=np.uint8), index=np.frombuffer(b"[]", np.uint8))
+    whole = path.read_bytes()
+    assert read_packs([path]) == []
+    flipped = bytearray(whole)
+    flipped[80] ^= 0xFF
+    np.save(tmp_path / "single.npy", np.zeros(3))
+    told = r"pack\.npz cannot be read as a pack of pictures \(it is no whole \.npz file\); copy it again"
+    broken = [whole[:length] for length in range(0, len(whole), 7)]
+    for content in [*broken, bytes(flipped), b"nothing", (tmp_path / "single.npy").read_bytes()]:
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=told):
+            read_packs([path])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.models.test_gpu import needs_torch, run_python
+from tests.models.gpu_runs import needs_torch, run_python
 
 POOL = """
     import numpy as np, torch
