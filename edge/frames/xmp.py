@@ -119,8 +119,12 @@ def interpret(packet: Packet, make: str) -> Stated:
 
 def _dji(packet: Packet, prefix: str) -> Stated:
     """DJI, and Autel since it writes the same names (spelling mistake of the longitude included)."""
-    flag = packet.word(f"{prefix}:RtkFlag")
-    rtk = {"50": "fixed", "34": "float", "16": "single"}.get(flag or "")
+    rtk = _solution(packet.word(f"{prefix}:RtkFlag"))
+    height = (packet.word(f"{prefix}:AltitudeType") or "").lower()
+    if height == "rtkalt" and rtk is None:
+        packet.doubts.append(
+            "AltitudeType is RtkAlt without an RTK solution, so its height is not taken as the ellipsoid's"
+        )
     deviations = [packet.number(0, 1e4, f"{prefix}:RtkStd{axis}") for axis in ("Lat", "Lon", "Hgt")]
     known = [value for value in deviations if value is not None and value > 0]
     centre = packet.number(1, 1e5, f"{prefix}:CalibratedOpticalCenterX")
@@ -133,7 +137,7 @@ def _dji(packet: Packet, prefix: str) -> Stated:
         lat_deg=packet.number(-90, 90, f"{prefix}:GpsLatitude"),
         lon_deg=packet.number(-180, 180, f"{prefix}:GpsLongitude", f"{prefix}:GpsLongtitude"),
         alt_m=packet.number(-1000, 20000, f"{prefix}:AbsoluteAltitude"),
-        ellipsoid=(packet.word(f"{prefix}:AltitudeType") or "").lower() == "rtkalt",
+        ellipsoid=rtk is not None and height in ("", "rtkalt"),
         rtk=rtk,
         sigma_m=(known[0], known[1], known[2]) if len(known) == 3 and rtk in ("fixed", "float") else None,
         angles_deg=angles,
@@ -141,6 +145,19 @@ def _dji(packet: Packet, prefix: str) -> Stated:
         focal_px=packet.number(1, 1e6, f"{prefix}:CalibratedFocalLength"),
         full_width_px=None if centre is None else 2 * centre,
     )
+
+
+def _solution(flag: str | None) -> str | None:
+    """Of RtkFlag; None: no solution, or no RTK.
+
+    DJI's manuals (Matrice 4, Mavic 3 Enterprise): 0 failed, 16 single point, 32 to 49 float, 50 fixed. With a solution
+    AbsoluteAltitude is the geodetic height, above the ellipsoid; the Phantom 4 RTK writes no AltitudeType beside it.
+    Drones without RTK also write AltitudeType RtkAlt, with heights above the sea.
+    """
+    number = int(flag) if flag is not None and re.fullmatch(r"\d{1,3}", flag, re.ASCII) else 0
+    if number == 16:
+        return "single"
+    return "fixed" if number == 50 else "float" if 32 <= number <= 49 else None
 
 
 def _laser(packet: Packet, prefix: str) -> float | None:
