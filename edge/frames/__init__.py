@@ -50,6 +50,8 @@ class PicturePose:
     """By the camera's own clock, without a zone: good for the time between two pictures of one camera."""
     doubts: tuple[str, ...] = ()
     """What it says and what cannot be, one sentence each."""
+    focal_uncertainty: float | None = None
+    """Relative standard uncertainty of ``focal_px`` where the shape of its sensor had to be guessed; None: as usual."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,6 +17,9 @@ _TURNED = {1: 0, 3: 180, 6: -90, 8: 90}
 _LAT_REF, _LAT, _LON_REF, _LON, _ALT_REF, _ALT, _STATUS, _H_ERROR = 1, 2, 3, 4, 5, 6, 9, 0x1F
 _FOCAL_MM, _FOCAL_35_MM, _ZOOM = 0x920A, 0xA405, 0xA404
 _DIAGONAL_35_MM = math.hypot(36, 24)
+_SENSOR_SHAPES = (4 / 3, 3 / 2)
+_SAME_SHAPE = 0.02
+_GUESSED = 0.05  # a 3:2 sensor is 4 % off the guess, one that is natively 16:9 8 %
 # A picture made smaller keeps its tags: its maker's calibration is believed for the sensor's own size only.
 _SAME_SIZE = 0.1
 
@@ -55,6 +58,8 @@ def _pose(tiff: Tiff | None, packet: Packet, width_px: int, height_px: int) -> P
         doubts.append("it is stored mirrored (EXIF orientation), so its angles are not used")
         stated = replace(stated, angles_deg=None)
     focal_mm, zoom, focal_35_mm = _focal(tiff)
+    by_picture = make.lower() == "spanhawk"
+    focal_px, guessed = _focal_px(stated, zoom, focal_35_mm, width_px, height_px, by_picture=by_picture)
     pose = PicturePose(
         lat_deg=lat,
         lon_deg=lon,
@@ -66,10 +71,11 @@ def _pose(tiff: Tiff | None, packet: Packet, width_px: int, height_px: int) -> P
         angles_deg=stated.angles_deg,
         turned_deg=turned or 0,
         range_m=stated.range_m,
-        focal_px=_focal_px(stated, zoom, focal_35_mm, width_px, height_px),
+        focal_px=focal_px,
         camera=f"{make} {model} {focal_mm:g} mm".strip() if focal_mm is not None else f"{make} {model}".strip(),
         taken_local=taken_local(tiff),
         doubts=tuple(doubts),
+        focal_uncertainty=guessed,
     )
     said = (pose.lat_deg, pose.angles_deg, pose.range_m, pose.focal_px)
     return pose if any(value is not None for value in said) or doubts else None
@@ -114,17 +120,29 @@ def _focal(tiff: Tiff | None) -> tuple[float | None, float, float | None]:
     return focal_mm, zoom[0] if len(zoom) == 1 and zoom[0] > 0 else 1.0, same if same is not None and same > 0 else None
 
 
-def _focal_px(stated: Stated, zoom: float, focal_35_mm: float | None, width_px: int, height_px: int) -> float | None:
-    """In pixels of the decoded picture: the maker's calibration first, then EXIF's length for 35 mm film.
+def _focal_px(
+    stated: Stated, zoom: float, focal_35_mm: float | None, width_px: int, height_px: int, *, by_picture: bool
+) -> tuple[float | None, float | None]:
+    """In pixels of the decoded picture, and its relative uncertainty where it is a guess.
 
-    The latter is defined by the diagonal (CIPA DCG-001) and rounded to a millimetre: good to some 2 %. Makers disagree
+    The maker's calibration comes first, then EXIF's length for 35 mm film. That is defined by the diagonal (CIPA
+    DCG-001) and rounded to a millimetre: good to some 2 % where the picture is the whole sensor. Makers disagree
     whether it contains a digital zoom, so with one nothing is said.
+
+    A picture of another shape than sensors have, mostly 16:9, is cut out of one, and cameras leave the tag as it is for
+    the whole of it: the light did not change. By the picture's own diagonal the focal length would be 8 % too short
+    then. So the diagonal is that of the 4:3 sensor that just holds the picture, which drones and phones have, and that
+    this is a guess is said. ``by_picture``: whoever wrote the tag went by the picture's diagonal, as we do.
     """
     if abs(zoom - 1) > 1e-3:
-        return None
-    longer = max(width_px, height_px)
+        return None, None
+    longer, shorter = max(width_px, height_px), min(width_px, height_px)
     if stated.focal_px is not None and stated.full_width_px is not None:
         if abs(stated.full_width_px / longer - 1) <= _SAME_SIZE:
-            return stated.focal_px
-        return stated.focal_px * longer / stated.full_width_px
-    return None if focal_35_mm is None else focal_35_mm / _DIAGONAL_35_MM * math.hypot(width_px, height_px)
+            return stated.focal_px, None
+        return stated.focal_px * longer / stated.full_width_px, None
+    if focal_35_mm is None:
+        return None, None
+    whole = by_picture or any(abs(longer / shorter / shape - 1) <= _SAME_SHAPE for shape in _SENSOR_SHAPES)
+    diagonal_px = math.hypot(longer, shorter) if whole else math.hypot(4, 3) * max(longer / 4, shorter / 3)
+    return focal_35_mm / _DIAGONAL_35_MM * diagonal_px, None if whole else _GUESSED

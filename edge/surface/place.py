@@ -145,7 +145,7 @@ class Surveyor:
         self._frames = Frames(self._options, structure)
         self._card = None if scale.lens is None else lens.load(scale.lens)
         self._camera: str | None = None
-        self._lenses: dict[tuple[int, int, float | None], Lens | str] = {}
+        self._lenses: dict[tuple[int, int, float | None, float | None], Lens | str] = {}
 
     def go_on(self, frame_name: str) -> None:
         """Give places in the frame of an earlier run of this flight (``Place.frame``)."""
@@ -186,7 +186,7 @@ class Surveyor:
     def _plane(self, nav: NavState, width_px: int, height_px: int, pose: PicturePose | None) -> Plane | str:
         """The surface in camera axes, or why there is none."""
         options = self._scale
-        found = self._lens(width_px, height_px, None if pose is None else pose.focal_px)
+        found = self._lens(width_px, height_px, pose)
         if self._of_another_camera(pose):
             found = ANOTHER_CAMERA
         if isinstance(found, str):
@@ -215,18 +215,19 @@ class Surveyor:
         """The lens of a picture of that size; None where nobody states it, or it is of another camera."""
         if self._of_another_camera(pose):
             return None
-        found = self._lens(width_px, height_px, None if pose is None else pose.focal_px)
+        found = self._lens(width_px, height_px, pose)
         return found if isinstance(found, Lens) else None
 
-    def _lens(self, width_px: int, height_px: int, focal_px: float | None) -> Lens | str:
-        key = (width_px, height_px, focal_px)
+    def _lens(self, width_px: int, height_px: int, pose: PicturePose | None) -> Lens | str:
+        focal_px, guessed = (None, None) if pose is None else (pose.focal_px, pose.focal_uncertainty)
+        key = (width_px, height_px, focal_px, guessed)
         if key not in self._lenses:
             while len(self._lenses) >= _LENSES_KEPT:  # photos with a zoom lens: each states another focal length
                 self._lenses.pop(next(iter(self._lenses)))
-            self._lenses[key] = self._new_lens(width_px, height_px, focal_px)
+            self._lenses[key] = self._new_lens(width_px, height_px, focal_px, guessed)
         return self._lenses[key]
 
-    def _new_lens(self, width_px: int, height_px: int, focal_px: float | None) -> Lens | str:
+    def _new_lens(self, width_px: int, height_px: int, focal_px: float | None, guessed: float | None) -> Lens | str:
         if self._card is not None:
             card = self._card
             if card.fits(width_px, height_px):
@@ -241,9 +242,8 @@ class Surveyor:
         if chosen_px is None:
             return NO_LENS
         origin = "the configuration" if stated_px is not None else "the picture's own EXIF or XMP"
-        return lens.pinhole(
-            chosen_px, width_px, height_px, focal_uncertainty=self._scale.lens_uncertainty, origin=origin
-        )
+        uncertainty = max(self._scale.lens_uncertainty, 0.0 if stated_px is not None else guessed or 0.0)
+        return lens.pinhole(chosen_px, width_px, height_px, focal_uncertainty=uncertainty, origin=origin)
 
     def _lever(self, nav: NavState) -> Float64 | None:
         """From the reported position to the lens, north, east, down; None where the vehicle's attitude is missing."""

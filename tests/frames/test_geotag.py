@@ -162,6 +162,31 @@ def test_focal_length_of_35_mm_film_goes_by_the_diagonal(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    ("size", "guessed"), [((5280, 3956), False), ((5280, 2970), True), ((2970, 5280), True), ((3956, 3956), True)]
+)
+def test_a_picture_cut_out_of_the_sensor_has_the_whole_sensor_s_focal_length(
+    size: tuple[int, int], guessed: bool, tmp_path: Path
+) -> None:
+    """24 mm of a camera of which its maker's calibration says 3725 pixels: no row that is left out moves the lens."""
+    said = pose(tmp_path, Tags(**GHENT, focal_35_mm=24), size)
+    assert said is not None
+    assert said.focal_px == pytest.approx(3725.15, rel=0.02)
+    assert (said.focal_uncertainty is not None) == guessed
+    calibrated = dji(**DJI, CalibratedFocalLength="3725.15", CalibratedOpticalCenterX="2640")
+    own = pose(tmp_path, Tags(xmp=calibrated, focal_35_mm=24), (5280, 2970))
+    assert own is not None
+    assert (own.focal_px, own.focal_uncertainty) == (3725.15, None)
+
+
+def test_our_own_pictures_say_the_focal_length_by_their_own_diagonal(tmp_path: Path) -> None:
+    """1000 pixels at 1280 x 720: 1000 / 1468.6 of 43.27 mm is 29 mm."""
+    said = pose(tmp_path, Tags(make="spanhawk", focal_35_mm=29), (1280, 720))
+    assert said is not None
+    assert said.focal_px == pytest.approx(1000, rel=0.02)
+    assert said.focal_uncertainty is None
+
+
+@pytest.mark.parametrize(
     ("orientation", "turned", "believed"), [(1, 0, True), (3, 180, True), (6, -90, True), (8, 90, True), (2, 0, False)]
 )
 def test_a_picture_stored_on_its_side(tmp_path: Path, orientation: int, turned: int, believed: bool) -> None:

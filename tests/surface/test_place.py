@@ -213,6 +213,15 @@ def test_a_stated_lens_is_that_of_the_first_camera_in_the_folder() -> None:
         assert found.north_m == pytest.approx(-1.0), "each picture's own focal length"
 
 
+@pytest.mark.parametrize(
+    ("options", "uncertainty"), [({}, 0.05), ({"lens_uncertainty": 0.1}, 0.1), ({"hfov_deg": 60.0}, 0.02)]
+)
+def test_a_guessed_focal_length_is_as_unsure_as_the_guess(options: dict[str, float], uncertainty: float) -> None:
+    found = Surveyor(ScaleOptions(**options)).lens(W, H, replace(photo(""), focal_uncertainty=0.05))  # type: ignore[arg-type]
+    assert found is not None
+    assert found.focal_uncertainty == uncertainty
+
+
 def test_a_structures_own_axes_need_no_satellites() -> None:
     """The axis heads east; the anchor is 10 m north of where the autopilot woke; the camera looks east, 3 m."""
     structure = StructureOptions(name="Pier 3", anchor_m=(10.0, 0.0, 0.0), axis_deg=90.0)

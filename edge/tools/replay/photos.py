@@ -23,6 +23,8 @@ class _Count:
     pictures: int = 0
     with_fix: int = 0
     doubted: int = 0
+    guessed: bool = False
+    """Whether it was said that focal lengths are guessed."""
 
 
 class PhotoNavigator:
@@ -46,6 +48,13 @@ class PhotoNavigator:
             self._state, doubts = replace(self._state, fix=None), (*doubts, jump)
         self._count.pictures += 1
         self._count.with_fix += self._state.fix is not None
+        if frame.pose is not None and frame.pose.focal_uncertainty is not None and not self._count.guessed:
+            self._count.guessed = True
+            log.warning(
+                "%s: it is neither 4:3 nor 3:2, so it is taken to be cut out of a 4:3 sensor: its focal length of %.0f "
+                "pixels is good to %.0f %%, unless [scale] states lens, hfov_deg or focal_length_mm",
+                *(frame.name, frame.pose.focal_px, 100 * frame.pose.focal_uncertainty),
+            )
         if doubts:
             self._count.doubted += 1
             if self._count.doubted == 1:  # a thousand pictures of one camera have a thousand times the same fault

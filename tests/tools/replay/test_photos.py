@@ -145,3 +145,13 @@ def test_of_a_flights_folder_its_photos_are_replayed_and_not_what_was_drawn(
     shutil.rmtree(flight / "photos")
     with pytest.raises(UsageError, match="without photos; give the flight's pictures"):
         replay(Job(source=flight, out=tmp_path / "none"))
+
+
+def test_that_a_focal_length_is_a_guess_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    pose = PicturePose(None, None, None, None, None, None, None, None, 0, None, 3661.0, "", focal_uncertainty=0.05)
+    navigator, picture = PhotoNavigator(), np.zeros((9, 16, 3), np.uint8)
+    for number in range(3):
+        navigator.see(Frame(number, number, None, picture, name=f"p{number}", pose=pose))
+    assert [record.getMessage().partition(",")[0] for record in caplog.records] == ["p0: it is neither 4:3 nor 3:2"]
+    assert "3661 pixels" in caplog.text
+    assert "good to 5 %" in caplog.text
