@@ -32,6 +32,7 @@ __all__ = [
     "significant_bits",
     "sound_bytes",
     "to_eight_bits",
+    "too_dark",
     "unchanged",
     "upright",
 ]  # fmt: skip
@@ -130,6 +131,20 @@ def significant_bits(rgb: npt.NDArray[np.uint16]) -> int:
     """The depth (10, 12, 14 or 16 bit) that the samples of a 16-bit picture fit in: many cameras leave room unused."""
     used = int(rgb.max()).bit_length()
     return next(depth for depth in _DEPTHS if used <= depth)
+
+
+def too_dark(rgb: npt.NDArray[np.uint16]) -> str | None:
+    """Why a 16-bit picture may come out a quarter as bright as it should be, in words; None where it does not.
+
+    Values up to 255 are those of a dark picture of 10 bits, or of 8 bits in a file of 16: nothing in it says which.
+    """
+    most = int(rgb.max())
+    if most > 255 or not most:
+        return None
+    return (
+        f"its 16-bit samples reach {most} only and are read as 10 bits: a quarter as bright as they should be if they "
+        "are 8-bit values; save it with 8 bits then"
+    )
 
 
 def to_eight_bits(rgb: npt.NDArray[np.uint16], bits: int) -> RGB:

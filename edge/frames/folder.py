@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.frames import RGB, Frame, SkippedFrame, Tone, readable
-from edge.frames.decode import UnreadableImageError, significant_bits, to_eight_bits
+from edge.frames.decode import UnreadableImageError, significant_bits, to_eight_bits, too_dark
 from edge.frames.geotag import read_pose
 from edge.frames.listing import list_pictures
 from edge.frames.spacing import Moment, moments
@@ -152,6 +152,9 @@ class FolderCamera:
         bits = significant_bits(picture)
         if self._bits is None:
             log.info("%s: 16-bit samples hold %d bits, the upper 8 of them are used", shot.still.path, bits)
+            doubt = too_dark(picture)
+            if doubt is not None:
+                log.warning("%s: %s", shot.still.path, doubt)
         elif bits > self._bits:
             log.warning("%s: needs %d bits, not %d: images look darker from here on", shot.still.path, bits, self._bits)
         self._bits = max(bits, self._bits or bits)

@@ -13,7 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.frames import RGB, heic
-from edge.frames.decode import UnreadableImageError, decode, known_kind, several, significant_bits, to_eight_bits
+from edge.frames.decode import (
+    UnreadableImageError,
+    decode,
+    known_kind,
+    several,
+    significant_bits,
+    to_eight_bits,
+    too_dark,
+)
 from edge.frames.exif import Exif, read_exif
 
 log = logging.getLogger(__name__)
@@ -77,4 +85,9 @@ def read_rgb(path: Path) -> RGB:
     depth for all (``folder``).
     """
     samples = inspect(path).decode()
-    return samples if samples.dtype == np.uint8 else to_eight_bits(samples, significant_bits(samples))
+    if samples.dtype == np.uint8:
+        return samples
+    doubt = too_dark(samples)
+    if doubt is not None:
+        log.warning("%s: %s", path, doubt)
+    return to_eight_bits(samples, significant_bits(samples))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge.frames import SkippedFrame
+from edge.frames import SkippedFrame, stills
 from edge.frames.folder import Options, open_camera
 from edge.support.clock import ManualClock
 from edge.support.errors import DeviceError, UsageError
@@ -234,6 +234,18 @@ def test_a_brighter_image_widens_the_depth_and_is_told(tmp_path, caplog):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((8, 12), value, np.uint16))
     assert [int(frame.rgb.max()) for frame in read(tmp_path)] == [1000 // 4, 60000 // 256, 1000 // 256]
     assert "1.png: needs 16 bits, not 10" in caplog.text
+
+
+@pytest.mark.parametrize(("brightest", "named"), [(255, True), (130, True), (256, False), (4095, False), (0, False)])
+def test_8_bit_values_in_16_bit_files_are_named_once(brightest, named, tmp_path, caplog):
+    for index in range(2):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.linspace(0, brightest, 96).astype(np.uint16).reshape(8, 12))
+    read(tmp_path)
+    said = [record for record in caplog.records if "a quarter as bright" in record.getMessage()]
+    assert len(said) == named
+    caplog.clear()
+    stills.read_rgb(tmp_path / "0.png")
+    assert ("0.png: its 16-bit samples reach" in caplog.text) == named
 
 
 def test_orientation_is_applied(tmp_path):
