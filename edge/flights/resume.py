@@ -11,7 +11,7 @@ from typing import Any
 from edge.detections.wire import rfc3339
 from edge.flights import MANIFEST
 from edge.flights.manifest import CUT_OFF, ORIGIN, Manifest, State, read_entries
-from edge.flights.writer import digest_of, finish, others
+from edge.flights.writer import digest_of, finish, plain_others
 from edge.support.clock import Clock
 from edge.support.minisig import Signer
 
@@ -69,7 +69,7 @@ def seal_interrupted(folder: Path, clock: Clock, signer: Signer | None) -> None:
         size, sha256 = digest_of(folder / name) if (folder / name).is_file() else (0, "")
         if sha256 == before and sha256 != state.files[name][1]:
             manifest.note({"kind": "file", "file": name, "bytes": size, "sha256": sha256})
-    for name, other in others(folder, {*state.segments, *state.files}):
+    for name, other in plain_others(folder, {*state.segments, *state.files}):
         size, sha256 = digest_of(other)
         manifest.note({"kind": "file", "file": name, "bytes": size, "sha256": sha256})
     signer = signer if state.key is not None else None

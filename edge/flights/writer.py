@@ -146,7 +146,7 @@ class FlightWriter:
             one.file.close()
         if interrupted:
             self._manifest.note({"kind": "interrupted", "at": rfc3339(self._clock.utc()), "cut_bytes": 0})
-        for name, path in others(self.folder, {*self._growing, *self._whole}):
+        for name, path in plain_others(self.folder, {*self._growing, *self._whole}):
             size, sha256 = digest_of(path)
             self._note_file(name, size, sha256)
         more = {"never_in_place": sorted(self._never)} if self._never else {}
@@ -184,15 +184,23 @@ def finish(
 
 
 def others(folder: Path, known: set[str]) -> Iterator[tuple[str, Path]]:
-    """The files of the flight that are not ``known``, by name, in order; links are not followed. Raises OSError."""
+    """The files of the flight that are not ``known``, by name, in order. Raises OSError.
+
+    Links are among them, also those to folders, and not followed: what they lead to is not the flight's.
+    """
     for parent, folders, names in os.walk(folder, onerror=_raise):
         top = Path(parent) == folder
         folders[:] = sorted(one for one in folders if not is_derived(one, top=top))
-        for one in sorted(names):
+        for one in sorted((*names, *(one for one in folders if Path(parent, one).is_symlink()))):
             path = Path(parent, one)
             name = path.relative_to(folder).as_posix()
             if name not in known and not is_derived(one, top=top):
                 yield name, path
+
+
+def plain_others(folder: Path, known: set[str]) -> Iterator[tuple[str, Path]]:
+    """Those of them that a manifest can note: plain files, no links, pipes or sockets. Raises OSError."""
+    return ((name, path) for name, path in others(folder, known) if path.is_file() and not path.is_symlink())
 
 
 def keep_out(folder: Path, out: Path) -> None:

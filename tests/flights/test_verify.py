@@ -122,6 +122,20 @@ def test_added_lost_cut_and_grown_files_are_named_and_what_people_make_later_is_
     assert "3 bytes were added at its end" in said[DETECTIONS]
 
 
+def test_a_link_is_named_as_added_wherever_it_leads_and_is_never_noted(tmp_path: Path, keys: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    writer = begun(tmp_path / "flight", ManualClock(NOW))
+    early, late = tmp_path / "flight" / "early", tmp_path / "flight" / "photos" / "late"
+    early.symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(tmp_path / "flight" / "pipe")
+    writer.seal()
+    (tmp_path / "flight" / "pipe").unlink()
+    late.symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "flight" / "file").symlink_to(keys / "ours.pub")
+    found = {(problem.file, problem.what) for problem in verify(tmp_path / "flight", keys).problems}
+    assert found == {("early", "was added"), ("photos/late", "was added"), ("file", "was added")}
+
+
 @pytest.mark.parametrize("change", ["drop", "swap", "repeat", "cut"])
 def test_whole_lines_of_the_manifest_cannot_be_moved(tmp_path: Path, keys: Path, change: str) -> None:
     folder = flown(tmp_path / "flight")
