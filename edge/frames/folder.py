@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from edge.frames import RGB, Frame, SkippedFrame, Tone, readable
 from edge.frames.decode import UnreadableImageError, significant_bits, to_eight_bits, too_dark
-from edge.frames.geotag import read_pose
+from edge.frames.geotag import has_unread_xmp, read_pose
 from edge.frames.listing import list_pictures
 from edge.frames.spacing import Moment, moments
 from edge.frames.stills import SUFFIXES, Still, inspect
@@ -85,6 +85,7 @@ class FolderCamera:
         self._reduce: int = options.reduce
         self._skipped: list[SkippedFrame] = []
         self._bits: int | None = None
+        self._xmp_sought = False  # in the first picture that says where it was taken and not where it looks
         self._open = True
 
     @property
@@ -129,6 +130,15 @@ class FolderCamera:
                     yield self._frame(seq, shot, self._eight_bits(shot, picture))
 
     def _frame(self, seq: int, shot: _Shot, rgb: RGB) -> Frame:
+        pose = read_pose(shot.still.path, rgb.shape[1], rgb.shape[0])
+        if pose is not None and pose.lat_deg is not None and pose.angles_deg is None and not self._xmp_sought:
+            self._xmp_sought = True
+            if has_unread_xmp(shot.still.path):
+                log.warning(
+                    "%s: its place is read from EXIF, but XMP, where drones write the camera's angles, is read of JPEG "
+                    "only: replay the JPEGs that the drone wrote",
+                    shot.still.path,
+                )
         return Frame(
             seq=seq,
             exposed_ns=self._start_ns + self._when[seq].offset_ns,
@@ -138,7 +148,7 @@ class FolderCamera:
             name=shot.name,
             taken_at=shot.still.exif.taken_at,
             tone=self._tone,
-            pose=read_pose(shot.still.path, rgb.shape[1], rgb.shape[0]),
+            pose=pose,
         )
 
     def _skip(self, shot: _Shot, reason: str) -> None:

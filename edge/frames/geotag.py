@@ -41,6 +41,15 @@ def read_pose(path: Path, width_px: int, height_px: int) -> PicturePose | None:
         return None
 
 
+def has_unread_xmp(path: Path) -> bool:
+    """Whether the picture at ``path`` is no JPEG and holds an XMP packet, as far as that is stored plainly."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return False
+    return not data.startswith(b"\xff\xd8") and b"<x:xmpmeta" in data
+
+
 def _pose(tiff: Tiff | None, packet: Packet, width_px: int, height_px: int) -> PicturePose | None:
     main = tiff.main if tiff is not None else {}
     make, model = (tiff.text(main, tag) for tag in (_MAKE, _MODEL)) if tiff is not None else ("", "")

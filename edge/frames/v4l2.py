@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import cv2
 import numpy as np
@@ -28,6 +28,7 @@ from edge.support.errors import DeviceError, UsageError
 
 log = logging.getLogger(__name__)
 
+_Fourcc = Literal["MJPG", "YUYV"]
 _BUFFERS = 2  # the fewest with which the driver still fills one while the other is read
 _MANUAL_EXPOSURE = 1  # V4L2_EXPOSURE_MANUAL
 _EXPOSURE_STEP_US = 100  # unit of V4L2_CID_EXPOSURE_ABSOLUTE
@@ -48,7 +49,7 @@ class Options:
     """Accept another size than asked for. False: refuse, because millimetres are computed from the size."""
     fps: float | None = None
     """Frames per second asked for; None: the camera's default."""
-    fourcc: Literal["MJPG", "YUYV"] = "MJPG"
+    fourcc: _Fourcc = "MJPG"
     """Pixel format on the bus: MJPG fits large frames through USB 2, YUYV is uncompressed."""
     exposure_us: int | None = None
     """Fixed exposure, microseconds, in steps of 100; None: automatic."""
@@ -170,7 +171,13 @@ def _controls(options: Options) -> Iterator[tuple[str, Sequence[tuple[int, float
 def _check_format(capture: Capture, path: Path, options: Options) -> None:
     fourcc = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("ascii", "replace")
     if fourcc != options.fourcc:
-        raise DeviceError(f"{path}: asked for {options.fourcc}, the camera gives {fourcc}; set fourcc to what it has")
+        advice = (
+            f'set fourcc = "{fourcc}"'
+            if fourcc in get_args(_Fourcc)
+            else "MJPG and YUYV are read; set fourcc to the one that v4l2-ctl --list-formats-ext names, or serve the "
+            'camera as a stream and read that with backend = "video"'
+        )
+        raise DeviceError(f"{path}: asked for {options.fourcc}, the camera gives {fourcc}; {advice}")
     given = f"{capture.get(cv2.CAP_PROP_FRAME_WIDTH):.0f}x{capture.get(cv2.CAP_PROP_FRAME_HEIGHT):.0f}"
     if given == f"{options.width_px}x{options.height_px}":
         return

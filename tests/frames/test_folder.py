@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from edge.frames import SkippedFrame, stills
 from edge.frames.folder import Options, open_camera
 from edge.support.clock import ManualClock
 from edge.support.errors import DeviceError, UsageError
+from tests.frames.photos import Tags, dji, write
 
 CLOCK = ManualClock(datetime(2026, 1, 1, tzinfo=timezone.utc))
 TAKEN, SUBSEC, OFFSET, EXPOSURE = 0x9003, 0x9291, 0x9011, 0x829A
@@ -246,6 +248,24 @@ def test_8_bit_values_in_16_bit_files_are_named_once(brightest, named, tmp_path,
     caplog.clear()
     stills.read_rgb(tmp_path / "0.png")
     assert ("0.png: its 16-bit samples reach" in caplog.text) == named
+
+
+@pytest.mark.parametrize("kind", ["png", "webp"])
+@pytest.mark.parametrize("with_xmp", [True, False])
+def test_xmp_that_is_not_read_is_named_once(kind, with_xmp, tmp_path, caplog):
+    packet = dji(GimbalRollDegree="0.0", GimbalPitchDegree="-90.0", GimbalYawDegree="10.0")
+    photo = write(tmp_path / "a.jpg", np.zeros((48, 64, 3), np.uint8), Tags(lat_deg=51.0, lon_deg=3.7))
+    info = PngInfo()
+    if with_xmp:
+        info.add_itxt("XML:com.adobe.xmp", packet)
+    with Image.open(photo) as picture:
+        for number in range(2):
+            more = {"pnginfo": info} if kind == "png" else {"xmp": packet.encode() if with_xmp else b""}
+            picture.save(tmp_path / f"b{number}.{kind}", exif=picture.getexif(), **more)
+    photo.unlink()
+    frames = read(tmp_path)
+    assert [(frame.pose.lat_deg, frame.pose.angles_deg) for frame in frames] == [(pytest.approx(51.0), None)] * 2
+    assert len([one for one in caplog.records if "is read of JPEG only" in one.getMessage()]) == with_xmp
 
 
 def test_orientation_is_applied(tmp_path):

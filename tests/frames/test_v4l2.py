@@ -243,8 +243,13 @@ def test_another_size_is_accepted_when_allowed(caplog):
 
 
 def test_another_pixel_format_is_refused():
-    with pytest.raises(DeviceError, match="asked for MJPG, the camera gives YUYV"):
+    with pytest.raises(DeviceError, match='asked for MJPG, the camera gives YUYV; set fourcc = "YUYV"'):
         configure(Bench(formats=("YUYV",)), PATH, Options())
+
+
+def test_the_advice_for_a_camera_of_neither_format_names_those_that_are_read():
+    with pytest.raises(DeviceError, match=r'gives NV12; MJPG and YUYV are read; .*backend = "video"'):
+        configure(Bench(formats=("NV12",)), PATH, Options())
 
 
 def test_another_rate_is_told(caplog):
