@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from edge.tools.export import Picture, Shape, copy, draw
 
@@ -52,11 +53,27 @@ def _outlines(picture: Picture, shape: Shape) -> tuple[list[list[float]], float,
     draw(mask, shape.points_px, closed=shape.closed, width_px=max(2.0, shape.width_px))
     if not mask.any():
         return [], 0.0, []
-    # Drawn twice as large, the outline runs along the edges of the pixels and not through their centres.
     x, y, width, height = cv2.boundingRect(mask)
-    double = np.kron(mask[y : y + height, x : x + width], np.ones((2, 2), np.uint8))
-    contours, _ = cv2.findContours(double, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    polygons = [
-        ((contour.reshape(-1, 2) + 0.5) / 2 + (x, y)).reshape(-1).tolist() for contour in contours if len(contour) >= 3
-    ]
+    polygons = list(_polygons(mask[y : y + height, x : x + width], x, y))
     return polygons, float((mask > 0).sum()), [float(x), float(y), float(width), float(height)]
+
+
+def _polygons(mask: npt.NDArray[np.uint8], left: int, top: int) -> Iterator[list[float]]:
+    """x, y, x, y, ... around the pixels of ``mask``, whose first pixel lies at ``left``, ``top`` of the picture.
+
+    A polygon of COCO has no holes: a crack that closes on itself would be all that it surrounds. So a piece with a hole
+    is cut in two through the hole, until none has one.
+    """
+    # Drawn twice as large, the outline runs along the edges of the pixels and not through their centres.
+    double = np.kron(mask, np.ones((2, 2), np.uint8))
+    contours, tree = cv2.findContours(double, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    hole = next((one for one, (_, _, _, parent) in zip(contours, tree[0], strict=True) if parent >= 0), None)
+    if hole is None:
+        for contour in contours:
+            yield ((contour.reshape(-1, 2) + 0.5) / 2 + (left, top)).reshape(-1).tolist()
+        return
+    x, _, width, _ = cv2.boundingRect(hole)  # of the pixels around it, so that its middle is a column of the hole
+    cut = (x + (width - 1) // 2) // 2
+    for at, part in ((left, mask[:, :cut]), (left + cut, mask[:, cut:])):
+        if part.any():
+            yield from _polygons(part, at, top)
