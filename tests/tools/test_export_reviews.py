@@ -116,3 +116,28 @@ def test_masks_over_an_earlier_set_leave_nothing_of_it_and_everything_else(fligh
     }
     assert [path.name for path in (out / "masks" / "crack").iterdir()] == ["notes.txt"]
     assert all(path.read_text() == "mine" for path in foreign)
+
+
+def on_the_map(flight: Path, name: str) -> list[str]:
+    """The cracks that a played flight shows on its map."""
+    reader = pytest.importorskip("mcap.reader", reason="the extra [mcap] is not installed")
+    out = flight.with_name(name)
+    assert main(["export", str(flight), "--mcap", "--out", str(out)]) == 0
+    with (out / "flight.mcap").open("rb") as file:
+        messages = [message for _, _, message in reader.make_reader(file).iter_messages(topics=["/cracks"])]
+    shown = [json.loads(json.loads(message.data)["geojson"])["features"] for message in messages]
+    return [feature["id"] for features in shown for feature in features]
+
+
+def test_a_played_flight_has_no_withdrawn_and_no_rejected_crack_on_its_map(
+    flight: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert on_the_map(flight, "unreviewed") == [made.name(3)]
+    review(flight, "confirmed")
+    assert on_the_map(flight, "confirmed") == [made.name(3)]
+    review(flight, "confirmed", cracks="rejected")
+    assert on_the_map(flight, "rejected") == []
+    (flight / "cracks.geojson").write_bytes(b'{"features": "\xff"}')
+    capsys.readouterr()
+    assert on_the_map(flight, "damaged") == []
+    assert "cracks.geojson: is damaged" in capsys.readouterr().err

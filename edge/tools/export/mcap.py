@@ -10,7 +10,8 @@ topic               schema                      what
 /position           foxglove.LocationFix        where the camera was; altitude above the ellipsoid
 /pose               foxglove.PoseInFrame        its way of looking (x right, y down, z forward) in east, north, up
 /attitude           spanhawk.Attitude           the same as roll, pitch, yaw, and the range, for plots
-/cracks, /coverage  foxglove.GeoJSON            what the flight left
+/cracks             foxglove.GeoJSON            the flight's cracks, without the withdrawn and the rejected ones
+/coverage           foxglove.GeoJSON            what was seen and what was not
 /log                foxglove.Log                one sentence for each finding of a kept picture
 =================== =========================== ==========================================================
 """
@@ -28,7 +29,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge.flights import COVERAGE, CRACKS
+from edge.detections.cracks import collection
 from edge.flights.reader import FlightFolder
 from edge.navigation import Attitude
 from edge.surface.plane import camera_to_ned
@@ -65,15 +66,23 @@ def write(pictures: Iterator[Picture], flight: FlightFolder, out: Path) -> str:
             else:
                 counts["positions"] += _frame(tracks, frame, at_ns)
         # At the beginning, so that a map shows them all along.
-        for name in (CRACKS, COVERAGE):
-            path = flight.folder / name
-            if tracks.first_ns is not None and path.is_file():
-                message = {"geojson": path.read_text(encoding="utf-8")}
-                tracks.say(f"/{path.stem}", "foxglove.GeoJSON", tracks.first_ns, message)
+        for topic, document in (("/cracks", _cracks(flight)), ("/coverage", flight.coverage())):
+            if tracks.first_ns is not None and document is not None:
+                message = {"geojson": json.dumps(document, ensure_ascii=False, allow_nan=False)}
+                tracks.say(topic, "foxglove.GeoJSON", tracks.first_ns, message)
         writer.finish()
     lost = counts.pop("without a time")
     told = ", ".join(f"{count} {what}" for what, count in counts.items())
     return f"{told} in {_FILE}" + (f"; {lost} without a time are left out" if lost else "")
+
+
+def _cracks(flight: FlightFolder) -> Json | None:
+    """What stands of the flight's cracks and nobody rejected; None where none was noted."""
+    if not (found := flight.cracks()):
+        return None
+    rejected = {name for name, review in flight.reviews().items() if review.get("verdict") == "rejected"}
+    shown = [one for one in found if one["properties"].get("state") != "withdrawn"]
+    return collection([one for one in shown if str(one["properties"].get("crack_id")) not in rejected])
 
 
 class _Tracks:
