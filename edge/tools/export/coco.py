@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.support.disk import write_whole
 from edge.tools.export import Picture, Shape, copy, draw
 
 
@@ -43,7 +44,7 @@ def write(pictures: Iterator[Picture], out: Path) -> str:
             )
     categories = [{"id": number, "name": kind, "supercategory": "damage"} for kind, number in kinds.items()]
     document = {"info": {}, "licenses": [], "images": images, "annotations": annotations, "categories": categories}
-    (out / "annotations.json").write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+    write_whole(out / "annotations.json", json.dumps(document, ensure_ascii=False).encode(), durable=False)
     return f"{len(images)} pictures with {len(annotations)} findings as COCO"
 
 

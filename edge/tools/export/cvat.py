@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from edge.support.disk import write_whole
 from edge.tools.export import Picture, Shape, copy
 
 # What XML 1.0 cannot hold, not even as an entity.
@@ -41,7 +42,8 @@ def write(pictures: Iterator[Picture], out: Path, name: str) -> str:
             attribute = ET.SubElement(attributes, "attribute")
             for tag, value in (("name", key), ("mutable", "False"), ("input_type", "text"), ("default_value", default)):
                 ET.SubElement(attribute, tag).text = value
-    ET.ElementTree(root).write(out / "annotations.xml", encoding="utf-8", xml_declaration=True)
+    data: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    write_whole(out / "annotations.xml", data, durable=False)
     return f"{count} pictures with {shapes} findings as CVAT for images"
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from edge.support.disk import write_whole
 from edge.tools.export import Picture, copy
 
 # The layout of a file, not a version of labelme's that must match: it reads older and newer ones.
@@ -39,7 +40,7 @@ def write(pictures: Iterator[Picture], out: Path) -> str:
             "imageHeight": picture.height_px,
             "imageWidth": picture.width_px,
         }
-        text = json.dumps(document, ensure_ascii=False, indent=1)
-        (out / f"{picture.path.stem}.json").write_text(text, encoding="utf-8")
+        data = json.dumps(document, ensure_ascii=False, indent=1).encode()
+        write_whole(out / f"{picture.path.stem}.json", data, durable=False)
         count, shapes = count + 1, shapes + len(picture.kept)
     return f"{count} pictures with {shapes} findings for labelme"

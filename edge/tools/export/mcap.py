@@ -46,11 +46,21 @@ Json = Mapping[str, Any]
 
 
 def write(pictures: Iterator[Picture], flight: FlightFolder, out: Path) -> str:
-    """Write ``out/flight.mcap``. Raises OSError."""
+    """Write ``out/flight.mcap``, whole or not at all. Raises OSError."""
+    part = out / f".{_FILE}.part"
+    try:
+        told = _write(pictures, flight, part)
+        part.replace(out / _FILE)
+    finally:
+        part.unlink(missing_ok=True)
+    return told
+
+
+def _write(pictures: Iterator[Picture], flight: FlightFolder, path: Path) -> str:
     from mcap.writer import Writer
 
     counts = dict.fromkeys(("pictures", "positions", "without a time"), 0)
-    with (out / _FILE).open("wb") as file:
+    with path.open("wb") as file:
         writer: Any = Writer(file)
         writer.start(profile="", library="spanhawk")
         tracks = _Tracks(writer)
