@@ -83,8 +83,8 @@ def purge(box: Box, *, everything: bool) -> str:
 def recover(damaged: Path, out: Path) -> str:
     """Put what can be read of the outbox ``damaged`` and was not confirmed into a new outbox ``out``; says how much.
 
-    Raises UsageError where ``damaged`` is not there or ``out`` is, TryAgainError where nothing can be read or written:
-    then ``out`` is not there, and ``damaged`` is as it was.
+    Raises UsageError where ``damaged`` is not there or ``out`` is, TryAgainError where nothing can be read or written.
+    Whatever ends it, ``out`` is not there then, and ``damaged`` is as it was.
     """
     if not damaged.is_file():
         raise UsageError(
@@ -92,15 +92,18 @@ def recover(damaged: Path, out: Path) -> str:
         )
     if out.exists():
         raise UsageError(f"--out {out}: it is there already; name a new file")
+    whole = False
     with Salvage(damaged) as salvage:
         try:
             count = _moved(salvage, out, _ROOM * damaged.stat().st_size + (16 << 20))
+            whole = True
         except TryAgainError as error:
-            for end in ("", "-wal", "-shm", ".lock"):
-                out.with_name(out.name + end).unlink(missing_ok=True)
             raise TryAgainError(
                 f"{error}; {damaged} is as it was: free some room, or name an --out elsewhere"
             ) from error
+        finally:  # a half that is interrupted looks like all that could be read
+            for end in () if whole else ("", "-wal", "-shm", ".lock"):
+                out.with_name(out.name + end).unlink(missing_ok=True)
         lost = salvage.lost
     missing = f", {lost} could not be read" if lost else ""
     return (

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from edge.ground.serve import collector_of
 from edge.ground.settings import read as ground_settings
 from edge.ground.stores import open_store
 from edge.outbox import Letter, sqlite
+from edge.outbox.salvage import Salvage, undelivered
 from edge.support.clock import SystemClock
 from tests.ground.letters import as_bytes, crack, detection
 from tests.mqtt.broker import mosquitto
@@ -108,3 +110,17 @@ def test_a_flush_is_done_when_the_ground_has_stored_its_letters(
         assert store.ranges("drone1", "f1") == ((1, 3),)
         assert len(store.cracks(Query())) == 1
     assert states(options, capsys) == {"confirmed"}
+
+
+def test_a_recovery_that_is_interrupted_leaves_no_half_of_an_outbox(box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(salvage: Salvage) -> Iterator[Letter]:
+        yield next(undelivered(salvage))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edge.tools.letters._AT_ONCE", 1)
+    asked = ["outbox", "recover", str(box), "--out", str(box.with_name("new.db"))]
+    with monkeypatch.context() as patched:
+        patched.setattr("edge.tools.letters.undelivered", interrupted)
+        assert main(asked) == 130
+    assert not [path.name for path in box.parent.iterdir() if "new" in path.name]
+    assert main(asked) == 0
