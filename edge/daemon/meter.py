@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -57,21 +57,27 @@ class InHand:
     Written by the inference thread, read by the ground thread, which goes on when the other is held up.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, waited_ns: Callable[[], int] = lambda: 0) -> None:
+        """``waited_ns``: what this thread has spent on waiting for disks so far, which says nothing of the frame."""
         self._clock = clock
+        self._waited_ns = waited_ns
         self._since_ns: int | None = None
         self._longest_ns: int | None = None
 
     def __enter__(self) -> InHand:
-        self._since_ns = self._clock.monotonic_ns()
+        self._since_ns = self._now_ns()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._since_ns is not None:
-            self._longest_ns = max(self._longest_ns or 0, self._clock.monotonic_ns() - self._since_ns)
+            self._longest_ns = max(self._longest_ns or 0, self._now_ns() - self._since_ns)
         self._since_ns = None
+
+    def _now_ns(self) -> int:
+        """On a clock that stands still while a disk is waited for."""
+        return self._clock.monotonic_ns() - self._waited_ns()
 
     def trouble(self) -> str | None:
         """That a frame takes far longer than any before it (the first: than ten seconds); None while none does."""
@@ -79,7 +85,7 @@ class InHand:
         if since_ns is None:
             return None
         limit_ns = FIRST_FRAME_NS if longest_ns is None else max(STUCK_NS, 3 * longest_ns)
-        took_ns = self._clock.monotonic_ns() - since_ns
+        took_ns = self._now_ns() - since_ns
         if took_ns < limit_ns:
             return None
         before = "" if longest_ns is None else f", the longest before it {longest_ns / 1e9:.1f} s"

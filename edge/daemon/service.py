@@ -50,6 +50,7 @@ from edge.pipeline import Pipeline
 from edge.settings import Settings, read
 from edge.support.clock import Clock, SystemClock
 from edge.support.errors import SpanhawkError, TryAgainError
+from edge.support.waits import Waits, watch
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,9 @@ class Service:
         self._clock = clock
         self._systemd = systemd
         self._meter = Meter()
-        self._in_hand = InHand(clock)
+        outbox: Path | None = getattr(settings.outbox.options, "path", None)
+        self._waits = Waits(untold=outbox)  # the outbox tells of its own disk
+        self._in_hand = InHand(clock, lambda: self._waits.total_ns)
         self._noise = Noise()
         self._switch = Switch(flying=settings.flight.start_flying)
         self._flight = Flight.of(settings.vehicle, flight_id(clock))
@@ -94,11 +97,11 @@ class Service:
         self._record: FlightRecord | None = None
         self._seen: SeenSoFar | None = None
         self._gallery: Gallery | None = None
-        outbox: Path | None = getattr(settings.outbox.options, "path", None)
         self._names = Names(None if outbox is None else outbox.with_suffix(".cracks"), settings.vehicle, clock)
 
     def run(self, stop: threading.Event) -> None:
         """Open everything, work until ``stop`` is set, close everything; what was recorded is kept."""
+        watch(self._waits)
         with ExitStack() as stack:
             outbox: Outbox = stack.enter_context(self._opening.open("outbox", "open_outbox"))
             publisher = stack.enter_context(self._opening.publisher())
@@ -236,10 +239,11 @@ class Service:
         complaints = (
             lambda: camera.health() if self._switch.flying else None,
             lambda: segmenter.degraded,
-            lambda: None if outbox.waits_s > 0 else self._in_hand.trouble(),  # a slow disk is named by the outbox
+            self._in_hand.trouble,
             self._noise.trouble,
             navigator.health,
             outbox.health,
+            self._waits.trouble,
             lambda: pipeline.storage_trouble,
             lambda: None if self._record is None else self._record.health(),
             lambda: None if self._gallery is None else self._gallery.health(),
@@ -282,7 +286,7 @@ class Service:
             self._switch,
             self._systemd,
             self._clock,
-            lambda: 0 < outbox.waits_s < MAX_DISK_WAIT_S,
+            lambda: 0 < self._waits.now_s < MAX_DISK_WAIT_S,
         )
 
 

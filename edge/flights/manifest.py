@@ -27,6 +27,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from edge.support.disk import sync_file
+from edge.support.waits import waiting
+
 SCHEMA = "spanhawk/manifest/1"
 NEWEST = 1
 ORIGIN = "0" * 64
@@ -190,7 +193,7 @@ class Manifest:
 
     def sync(self) -> None:
         """Wait until all lines are on the disk. Raises OSError."""
-        os.fsync(self._file.fileno())
+        sync_file(Path(self._file.name), self._file.fileno())
 
     def close(self) -> None:
         """Close the file."""
@@ -201,8 +204,9 @@ def append(file: Any, data: bytes) -> None:
     """Write all of ``data`` at the end of an unbuffered file, or nothing. Raises OSError."""
     start, done = os.fstat(file.fileno()).st_size, 0
     try:
-        while done < len(data):
-            done += file.write(data[done:]) or 0
+        with waiting(Path(file.name).parent):
+            while done < len(data):
+                done += file.write(data[done:]) or 0
     except OSError:
         file.truncate(start)
         raise

@@ -18,7 +18,7 @@ from edge.evidence import Evidence
 from edge.flights import CRACKS, DETECTIONS, MADE_LATER, MANIFEST, PHOTOS, REVIEW, SETTINGS, SIGNATURE, SUMMARY
 from edge.flights.manifest import SCHEMA, Manifest, append
 from edge.support.clock import Clock
-from edge.support.disk import make_folder, write_whole
+from edge.support.disk import make_folder, sync_file, write_whole
 from edge.support.errors import UsageError
 from edge.support.minisig import Signer
 
@@ -133,7 +133,7 @@ class FlightWriter:
         for name, one in self._growing.items():
             if one.size == one.noted and one.size:
                 continue
-            os.fsync(one.file.fileno())
+            sync_file(self.folder / name, one.file.fileno())
             self._manifest.note(_segment(name, one.noted, one.size, one.digest.hexdigest()))
             one.noted, one.digest = one.size, hashlib.sha256()
         self._manifest.sync()

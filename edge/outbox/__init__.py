@@ -93,11 +93,6 @@ class Outbox(Protocol):
     def purge(self, *, everything: bool = False) -> int:
         """Delete confirmed letters (or, with ``everything``, all); returns how many."""
 
-    @property
-    def waits_s(self) -> float:
-        """How long a ``put`` has been waiting for the disk, seconds; 0 when none is. While it waits, other methods may
-        raise TryAgainError."""
-
     def health(self) -> str | None:
         """One sentence on what is wrong with the storage; None when it is well."""
 

@@ -129,11 +129,6 @@ class MemoryOutbox:
             self._refused = None
         return len(gone)
 
-    @property
-    def waits_s(self) -> float:
-        """0: memory is not waited for."""
-        return 0.0
-
     def health(self) -> str | None:
         """That there is no room, if the last ``put`` found none; None otherwise."""
         return self._refused

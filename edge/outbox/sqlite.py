@@ -162,11 +162,6 @@ class SqliteOutbox:
         self._refused = None
         return deleted
 
-    @property
-    def waits_s(self) -> float:
-        """How long a ``put`` has been waiting for the disk, seconds; 0 when none is."""
-        return self._store.waits_s
-
     def health(self) -> str | None:
         """What is wrong with the storage (full, failing, or found damaged); None when it is well."""
         try:

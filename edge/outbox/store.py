@@ -16,6 +16,7 @@ from edge.outbox.space import Ballast, free_bytes_of, megabytes
 from edge.support.clock import Clock
 from edge.support.disk import make_folder
 from edge.support.errors import ConfigError, TryAgainError
+from edge.support.waits import slowness, waiting
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,6 @@ _NOTHING_LEFT_BYTES = 128 << 10
 
 # Who only asks or notes something waits so long for a put that waits for the disk, and then goes on without.
 _PATIENCE_S = 0.5
-_SLOW_S = 2.0
 
 _ADVICE = {
     "is full": "the disk is full: delete files or put in a larger card",
@@ -76,13 +76,9 @@ class Store:
     @property
     def trouble(self) -> str | None:
         """One sentence on what fails now, or was found damaged since the start; None when all is well."""
-        return self._failing or _slowness(self._path, self.waits_s) or self._slow or self._damaged
-
-    @property
-    def waits_s(self) -> float:
-        """How long the durable write under way has taken, seconds; 0 when none is. For any thread."""
         since_ns = self._waits_since_ns
-        return 0.0 if since_ns is None else (self._clock.monotonic_ns() - since_ns) / 1e9
+        slow = None if since_ns is None else slowness(self._path, (self._clock.monotonic_ns() - since_ns) / 1e9)
+        return self._failing or slow or self._slow or self._damaged
 
     def write(self, work: Callable[[Database], T], *, durable: bool = False) -> T:
         """Run ``work`` in one transaction; ``durable``: on the disk when this returns.
@@ -90,7 +86,7 @@ class Store:
         Raises TryAgainError when the disk does not take it, or is busy with another's write; then nothing of it is
         written.
         """
-        with self._turn(wait=durable):
+        with waiting(self._path), self._turn(wait=durable):
             began_ns = self._clock.monotonic_ns()
             self._waits_since_ns = began_ns if durable else None
             try:
@@ -98,7 +94,7 @@ class Store:
             finally:
                 self._waits_since_ns = None
             if durable:
-                self._slow = _slowness(self._path, (self._clock.monotonic_ns() - began_ns) / 1e9)
+                self._slow = slowness(self._path, (self._clock.monotonic_ns() - began_ns) / 1e9)
             self._restore_ballast()
             return result
 
@@ -223,15 +219,6 @@ class Store:
             log.warning("%s", sentence)
         self._failing = sentence
         return TryAgainError(sentence)
-
-
-def _slowness(path: Path, took_s: float) -> str | None:
-    if took_s < _SLOW_S:
-        return None
-    return (
-        f"the disk of {path} takes {took_s:.0f} s for a write, and frames are missed meanwhile: "
-        "put in a faster card, or a new one (dmesg says more)"
-    )
 
 
 def _transact(db: Database, work: Callable[[Database], T], *, durable: bool) -> T:

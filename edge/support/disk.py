@@ -7,6 +7,8 @@ import errno
 import os
 from pathlib import Path
 
+from edge.support.waits import waiting
+
 
 def free_bytes(folder: Path) -> int:
     """Bytes an ordinary user may still write on the file system of ``folder``. Raises OSError when it does not answer.
@@ -38,11 +40,18 @@ def advice(error: OSError) -> str:
     return "name a folder that can be made and written"
 
 
+def sync_file(path: Path, descriptor: int) -> None:
+    """Wait until what was written to ``descriptor``, an open file at ``path``, is on the disk. Raises OSError."""
+    with waiting(path.parent):
+        os.fsync(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
     """Make created, renamed and removed names in ``folder`` durable. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        with waiting(folder):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -52,7 +61,8 @@ def make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
+    with waiting(folder.parent):
+        folder.mkdir(exist_ok=True)
     sync_folder(folder.parent)
 
 
@@ -63,12 +73,13 @@ def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
     """
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        part.replace(path)
+        with waiting(path.parent):
+            with part.open("wb") as file:
+                file.write(data)
+                if durable:
+                    file.flush()
+                    sync_file(path, file.fileno())
+            part.replace(path)
     except OSError:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)

@@ -135,3 +135,16 @@ def test_second_looks_are_counted_since_the_start() -> None:
     for looks in (3, 0, 2):
         meter.add(0, {}, 0, second_looks=looks)
     assert meter.read(0).second_looks == 5
+
+
+def test_what_a_frame_waits_for_a_disk_is_no_fault_of_the_accelerator() -> None:
+    clock, waited = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc)), [0]
+    hand = InHand(clock, lambda: waited[0])
+    with hand:
+        clock.advance(2 * 10**9)
+        clock.advance(100 * 10**9)
+        waited[0] += 100 * 10**9  # its picture, on a card that collects its garbage
+        assert hand.trouble() is None
+    with hand:
+        clock.advance(7 * 10**9)
+        assert "for 7 s, the longest before it 2.0 s" in str(hand.trouble()), "and does not make the next one wait"

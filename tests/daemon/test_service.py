@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
+import threading
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -141,3 +144,44 @@ def test_the_watchdog_waits_for_a_slow_camera_and_for_no_other(
         else:
             with pytest.raises(BlockingIOError):
                 systemd.recv(100)
+
+
+def test_systemd_hears_of_us_while_any_disk_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only the outbox's: a card that takes half a minute for a picture or the flight folder killed the daemon.
+
+    Each kind of fsync returns here only when systemd has heard of us after it began.
+    """
+    notify, stop, inference, real = tmp_path / "notify", threading.Event(), threading.get_ident(), os.fsync
+    wanted = {"picture", "flight folder", "manifest", "summary", "names"}
+    heard: dict[str, bool] = {}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(notify))
+
+        def slow(descriptor: int) -> None:
+            real(descriptor)
+            what = _what_is(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+            if threading.get_ident() != inference or what not in wanted - heard.keys():
+                return
+            systemd.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    systemd.recv(1000)
+            systemd.settimeout(5.0)
+            with contextlib.suppress(TimeoutError):
+                heard[what] = any(systemd.recv(1000) == b"WATCHDOG=1" for _ in range(4))  # STATUS comes each second
+            heard.setdefault(what, False)
+            if {"picture", "flight folder", "manifest"} <= heard.keys() or not all(heard.values()):
+                stop.set()
+
+        config = written(tmp_path, "mqtt://127.0.0.1:1")
+        service = Service(settings.read(config), SystemClock(), Systemd(str(notify), "600000000"))
+        monkeypatch.setattr(os, "fsync", slow)
+        service.run(stop)
+    assert heard == dict.fromkeys(wanted, True)
+
+
+def _what_is(path: Path) -> str:
+    if path.suffix == ".part":
+        kinds = {".jpg": "picture", ".cracks": "names"}
+        return "summary" if "summary" in path.name else kinds.get(Path(path.stem).suffix, "")
+    return {"photos": "flight folder", "manifest.jsonl": "manifest"}.get(path.name, "")
