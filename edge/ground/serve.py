@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 # Topic and properties of a packet, beside its payload.
 _PACKET_OVERHEAD_BYTES = 4096
+SHARE_BEFORE = "ground"
+"""What every collector shared by default once: the session that a broker kept of another store took half of all."""
 
 
 def serve(config: Path | None, *, broker: str | None, store: str | None, http: str | None) -> int:
@@ -73,7 +75,8 @@ def collector_of(settings: GroundSettings, store: Store, clock: Clock) -> Collec
         client_id=mqtt.client_id or f"spanhawk-ground-{store.id}-{socket.gethostname()[:32]}",
         topics=TOPICS,
         is_5=mqtt.protocol == "5",
-        share=ground.share,
+        share=f"{SHARE_BEFORE}-{store.id}" if ground.share is None else ground.share,
+        left=() if ground.share == SHARE_BEFORE else (SHARE_BEFORE,),
         keepalive_s=mqtt.keepalive_s,
         session_expiry_s=ground.session_expiry_s,
         max_packet_bytes=MAX_PAYLOAD_BYTES + _PACKET_OVERHEAD_BYTES,

@@ -39,8 +39,9 @@ class GroundOptions:
     """A folder of map tiles, ``Z/X/Y.png`` in web Mercator, laid under the cracks; None: the map has no background."""
     bands: str | None = None
     """Width bands for the colours: a table that ships or a TOML file, as ``spanhawk report --bands``; None: EN 1992."""
-    share: str = "ground"
-    """Collectors with this name in common share the fleet among them, and must share their store too (MQTT 5)."""
+    share: str | None = None
+    """Collectors with this name in common share the fleet among them, and must share their store too (MQTT 5); None: a
+    name of the store's own."""
     session_expiry_s: int = 86400
     """The broker keeps what arrives for so long while the collector is away, seconds."""
     batch: int = 1000
@@ -52,7 +53,7 @@ class GroundOptions:
         """Refuse what cannot be."""
         if self.http is not None:
             self.guard.check(self.http)
-        if not self.share or any(one in self.share for one in "/+#"):
+        if self.share is not None and (not self.share or any(one in self.share for one in "/+#")):
             raise ConfigError(f"ground.share: got {self.share!r}, needs a name without / + #")
         if not 1 <= self.batch <= 10_000:
             raise ConfigError(f"ground.batch: got {self.batch}, needs 1 to 10000")

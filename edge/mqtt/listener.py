@@ -56,6 +56,8 @@ class Subscriber:
     """The broker keeps what arrives for so long while this listener is away, seconds; of MQTT 3.1.1, indefinitely."""
     max_packet_bytes: int
     """The broker must not send more in one packet (MQTT 5 only)."""
+    left: Sequence[str] = ()
+    """Names of shared subscriptions that an earlier run under this ``client_id`` had; the session gives them up."""
 
 
 class Line:
@@ -173,6 +175,10 @@ class Line:
 
     def _subscribe(self) -> None:
         self._subscribed = True
+        if self._who.is_5 and self._who.left:
+            self._client.unsubscribe(
+                [f"$share/{name}/{topic}" for name in self._who.left for topic in self._who.topics]
+            )
         prefix = f"$share/{self._who.share}/" if self._who.share is not None and self._who.is_5 else ""
         self._client.subscribe([(prefix + topic, 1) for topic in self._who.topics])
 

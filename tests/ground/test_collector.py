@@ -1,6 +1,7 @@
 """The collector with a real broker: what is stored is confirmed, nothing else is, and nobody's payload stops it."""
 
 import contextlib
+import dataclasses
 import json
 import threading
 
@@ -20,11 +21,12 @@ DETECTIONS, RECEIPTS = "spanhawk/drone1/detections", "spanhawk/drone1/receipts"
 
 
 @contextlib.contextmanager
-def collecting(url, broker, **mqtt):
+def collecting(url, broker, share=None):
     """A collector at work; its store."""
     clock, stop = SystemClock(), threading.Event()
     with open_store(url, clock) as store:
         settings = settings_of(None, broker=broker.url, store=url)
+        settings = dataclasses.replace(settings, ground=dataclasses.replace(settings.ground, share=share))
         collector = collector_of(settings, store, clock)
         thread = threading.Thread(target=collector.run, args=(stop,), name="collector")
         thread.start()
@@ -184,6 +186,31 @@ def test_two_collectors_of_one_name_lose_nothing_and_name_the_reason(tmp_path, b
     told = {record.message for record in caplog.records if record.levelname == "WARNING"}
     assert all("give each collector a mqtt.client_id of its own" in one for one in told)
     assert told
+
+
+def test_a_ground_with_a_new_store_gets_all_whatever_session_another_left(tmp_path, broker, ear):
+    """For a day the broker kept half of everything for the session of a store that was there before."""
+    with collecting(str(tmp_path / "before.db"), broker):
+        listening(broker)
+    with collecting(str(tmp_path / "new.db"), broker) as (store, _):
+        listening(broker, 2)
+        for seq in range(1, 41):
+            ear.say(DETECTIONS, as_bytes(detection(seq)))
+        assert ear.wait(lambda: len(confirmed(ear)) == 40)
+        assert store.ranges("drone1", "f1") == ((1, 40),)
+
+
+def test_an_upgraded_ground_gives_its_old_subscription_up(tmp_path, broker, ear):
+    """The session under its name still has the one that all grounds shared; with both, each message came twice."""
+    url = str(tmp_path / "ground.db")
+    with collecting(url, broker, share="ground"):
+        listening(broker)
+    with collecting(url, broker) as (_, collector):
+        listening(broker, 2)
+        for seq in range(1, 21):
+            ear.say(DETECTIONS, as_bytes(detection(seq)))
+        assert ear.wait(lambda: len(confirmed(ear)) == 20)
+        assert (collector.counts.messages, collector.counts.repeats) == (20, 0)
 
 
 def test_what_is_missing_is_asked_for(tmp_path, broker):
