@@ -143,6 +143,8 @@ class Added:
     """Detections and cracks that were there already, with the same content."""
     conflicts: tuple[DetectionRow | CrackRow, ...]
     """Those whose name is taken by another content: the first is kept, these are not stored."""
+    unfit: tuple[DetectionRow | CrackRow, ...] = ()
+    """Those that the database does not take: they are among the refused, and not stored."""
 
 
 @dataclass(frozen=True, slots=True)

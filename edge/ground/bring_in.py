@@ -150,6 +150,7 @@ class Import:
         self._new += added.new
         self._repeats += added.repeats
         self._conflicts += len(added.conflicts)
+        self._refused += len(added.unfit)
         if added.conflicts:
             self._store.add(Batch(refused=[conflict(row, self._clock.utc()) for row in added.conflicts]))
 

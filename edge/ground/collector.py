@@ -139,7 +139,8 @@ class Collector:
         self._count(added)
         if added.conflicts:
             self._write(Batch(refused=[conflict(row, now) for row in added.conflicts]), stop)
-        for topic, payload in receipts_for(batch, added.conflicts):
+        self.counts.refused += len(added.unfit)
+        for topic, payload in receipts_for(batch, (*added.conflicts, *added.unfit)):
             line.publish(topic, payload)
             self.counts.receipts += 1
         # Only now: a connection that ends before this has the broker send the letters again, and then a receipt goes
@@ -185,10 +186,13 @@ class Collector:
             self._complaints.warn("gaps", str(error))
 
 
-def receipts_for(batch: Batch, conflicts: Sequence[DetectionRow | CrackRow]) -> list[tuple[str, bytes]]:
-    """Topics and payloads of the receipts for a batch that was written, one or more for each flight in it."""
+def receipts_for(batch: Batch, left_out: Sequence[DetectionRow | CrackRow]) -> list[tuple[str, bytes]]:
+    """Topics and payloads of the receipts for a batch that was written, one or more for each flight in it.
+
+    ``left_out`` of it were not stored.
+    """
     # By identity: of two with one name, the first was stored and the other was not, and its letter has the same id.
-    unstored = {id(row) for row in conflicts}
+    unstored = {id(row) for row in left_out}
     numbers: dict[tuple[str, str], list[int]] = {}
     revisions: dict[tuple[str, str], dict[str, list[int]]] = {}
     for row in batch.detections:

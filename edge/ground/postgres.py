@@ -9,6 +9,7 @@ A connection that is lost is opened again at the next use; until then each use r
 
 from __future__ import annotations
 
+import json
 import struct
 import threading
 from collections.abc import Sequence
@@ -21,8 +22,9 @@ import psycopg
 from edge.ground import Added, Batch, Box, CrackRow, DetectionRow
 from edge.ground import rows as of
 from edge.ground.content import digest
-from edge.ground.postgres_server import MAKING, SCHEMA, Server
+from edge.ground.postgres_server import MAKING, SCHEMA, WRITING, Server
 from edge.ground.reading import Reading
+from edge.ground.unfit import add_what_fits
 from edge.support.clock import Clock
 
 MOST_REFUSED = 10_000
@@ -47,7 +49,7 @@ _COPY_TYPES = (
 _PUT_CRACK = """INSERT INTO crack (flight, crack_id, number, revision, state, kind, first_seen_us, seen_us, views,
     length_mm, width_mm, width_at_most_mm, best_sha256, west, south, east, north, payload, digest, geom)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
-        ST_Force2D(ST_GeomFromGeoJSON(convert_from(%s, 'UTF8')::json ->> 'geometry'))) ON CONFLICT DO NOTHING"""
+        %s) ON CONFLICT DO NOTHING"""
 _PUT_COVERAGE = """INSERT INTO coverage VALUES (%s, %s, %s)
     ON CONFLICT (vehicle, flight_id) DO UPDATE SET payload = excluded.payload"""
 _PUT_STATE = """INSERT INTO state VALUES (%s, %s, %s, %s, %s) ON CONFLICT (vehicle, what, flight_id)
@@ -92,18 +94,29 @@ class PostgresStore(Reading):
         return self._id
 
     def add(self, batch: Batch) -> Added:
-        """Write all of ``batch`` in one transaction, on the disk on return."""
+        """Write all of ``batch`` in one transaction, or what the server takes of it; on the disk on return."""
         with self._lock, self._server.sentences():
-            db = self._writer()
             try:
-                with db.transaction():
-                    return self._add(db, batch)
-            except BaseException:
-                self._flights.clear()
-                self._days.clear()
-                raise
+                return self._added(batch)
+            except ValueError:
+                return add_what_fits(batch, self._added, self._clock.utc())
+
+    def _added(self, batch: Batch) -> Added:
+        db = self._writer()
+        try:
+            with db.transaction():
+                return self._add(db, batch)
+        except BaseException as error:
+            self._flights.clear()
+            self._days.clear()
+            if isinstance(error, psycopg.DataError):
+                raise ValueError(str(error)) from error
+            raise
 
     def _add(self, db: psycopg.Connection[Any], batch: Batch) -> Added:
+        # Rows are numbered when they are written and seen when they are committed. One writer at a time: a reader that
+        # goes by the last row it saw would miss for good what was numbered earlier and committed later.
+        db.execute("SELECT pg_advisory_xact_lock(%s)", (WRITING,))
         now_us = of.us(self._clock.utc())
         self._know_flights(db, batch, now_us)
         numbered = [(*self._flights[row.vehicle, row.flight_id], row) for row in batch.detections]
@@ -111,7 +124,7 @@ class PostgresStore(Reading):
         for crack in batch.cracks:
             flight, _ = self._flights[crack.vehicle, crack.flight_id]
             mark = digest(crack.payload)
-            put = db.execute(_PUT_CRACK, (*of.of_crack(crack, flight), mark, crack.payload))
+            put = db.execute(_PUT_CRACK, (*of.of_crack(crack, flight), mark, _course_ewkb(crack)))
             new += put.rowcount
             if not put.rowcount:
                 text = "SELECT digest FROM crack WHERE crack_id = %s AND revision = %s"
@@ -223,6 +236,17 @@ class PostgresStore(Reading):
         if self._db is None or self._db.closed:
             self._db = self._server.connect()
         return self._db
+
+
+def _course_ewkb(crack: CrackRow) -> bytes | None:
+    """The crack's geometry as EWKB in the plane, of what ``incoming`` has checked and no more; None: it has none."""
+    geometry = None if crack.box is None else json.loads(crack.payload)["geometry"]
+    if geometry is None:
+        return None
+    if geometry["type"] == "Point":
+        return struct.pack("<BIIdd", 1, 0x20000001, 4326, *geometry["coordinates"][:2])
+    flat = [float(number) for point in geometry["coordinates"] for number in point[:2]]
+    return struct.pack(f"<BIII{len(flat)}d", 1, 0x20000002, 4326, len(flat) // 2, *flat)
 
 
 def _ewkb(box: Box | None) -> bytes | None:

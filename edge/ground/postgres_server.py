@@ -18,6 +18,8 @@ _CONNECT_S = 5
 SCHEMA = "spanhawk"
 # Held while tables and partitions are made: two collectors may begin at one moment.
 MAKING = 0x53484752
+# Held by who writes rows, until they are committed.
+WRITING = 0x53484757
 
 _PLACE = "west float8, south float8, east float8, north float8"
 _TABLES = (
@@ -72,6 +74,9 @@ class Server:
         # A server set up for speed must not make receipts out of what is only in its memory.
         db.execute("SET synchronous_commit = on")
         db.execute("SET client_encoding = 'UTF8'")
+        # Writers wait for each other, but not for one whose machine is gone: the server ends it.
+        db.execute("SET lock_timeout = '30s'")
+        db.execute("SET idle_in_transaction_session_timeout = '60s'")
         # Payloads are packed by the server; its older way takes longer than all the rest of storing them.
         db.execute(
             "SELECT set_config(name, 'lz4', false) FROM pg_settings "

@@ -1,12 +1,14 @@
 """What every store promises, over an SQLite file and over a real PostgreSQL server with PostGIS."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +16,9 @@ import psycopg
 import pytest
 
 from edge.ground import Batch, CoverageRow, Query, ReviewRow, StateRow, as_ranges, missing
+from edge.ground.collector import receipts_for
 from edge.ground.incoming import read
+from edge.ground.postgres import PostgresStore
 from edge.ground.stores import open_reader, open_store
 from edge.support.errors import ConfigError, UsageError
 from tests.ground.letters import BEGIN, as_bytes, clock, crack, detection
@@ -285,3 +289,74 @@ def test_runs_and_gaps():
     assert missing(((2, 3), (6, 9))) == ((1, 1), (4, 5))
     assert missing(()) == ()
     assert json.dumps(as_ranges([5])) == "[[5, 5]]"
+
+
+def test_a_reader_who_goes_by_the_last_row_misses_nothing_of_two_writers(postgres):
+    """Rows were numbered by who wrote first and seen by who committed first: the page went past the slower one's."""
+    url = postgres.database("writers")
+    with open_store(url, clock()) as slow, open_store(url, clock()) as quick:
+        db, done = slow._writer(), threading.Event()
+
+        def second():
+            quick.add(batch_of(crack(2, 1), detection(2)))
+            done.set()
+
+        other = threading.Thread(target=second)
+        seen, newest = [], 0
+        with db.transaction():
+            slow._add(db, batch_of(crack(1, 1), detection(1)))  # written, and not committed yet
+            other.start()
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            while not done.is_set() and not quick._ask(waiting)[0][0]:
+                done.wait(0.01)
+            for row in quick.cracks(Query(after=newest)):
+                seen, newest = [*seen, row.number], row.row
+        other.join()
+        seen += [row.number for row in quick.cracks(Query(after=newest))]
+        assert sorted(seen) == [1, 2]
+        assert seqs(quick.detections(Query())) == [1, 2]
+
+
+HOSTILE_CRACKS = {
+    "NUL": as_bytes(crack(1, 1)).replace(b'"views"', rb'"note":"\u0000","views"'),
+    "half a character": as_bytes(crack(1, 1)).replace(b'"views"', rb'"note":"\ud800","views"'),
+    "another crs": as_bytes(crack(1, 1)).replace(
+        b'"coordinates"', b'"crs":{"properties":{"name":"EPSG:3857"}},"coordinates"'
+    ),
+    "heights of some": as_bytes(crack(1, 1)).replace(b"[7.001,50.002]", b"[7.001,50.002,80.5]"),
+    "a line of whole degrees": as_bytes(crack(1, 1, path=((7, 50), (8, 51)))),
+    "a point": as_bytes(crack(1, 1)).replace(b"LineString", b"Point").replace(
+        b"[[7.0,50.0],[7.001,50.002]]", b"[7,50]"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("payload", HOSTILE_CRACKS.values(), ids=HOSTILE_CRACKS)
+def test_no_crack_ends_the_collector(store, payload):
+    """It came again with each start, as the broker had no word for it: nothing was stored any more."""
+    batch = batch_of(detection(1))
+    if read("spanhawk/drone1/cracks", payload, BEGIN, batch) is None:
+        assert store.add(batch).new == 2
+        (row,) = store.cracks(Query())
+        assert row.payload == payload
+        if isinstance(store, PostgresStore):
+            ((said, east, north),) = store._ask("SELECT ST_SRID(geom), ST_XMin(geom), ST_YMax(geom) FROM crack")
+            assert (said, [row.box[0], row.box[3]]) == (4326, [east, north])
+    else:
+        assert store.add(batch).new == 1
+
+
+def test_what_the_server_does_not_take_is_refused_and_the_rest_is_kept(postgres):
+    with open_store(postgres.database("unfit"), clock()) as store:
+        batch = batch_of(*(detection(seq) for seq in range(1, 8)), crack(1, 1))
+        bad = dataclasses.replace(batch.detections[3], kind="a\0b")
+        batch.detections[3] = bad
+        batch.reviews.append(ReviewRow("drone1", "f1", "c", "confirmed", None, "\ud800", None, BEGIN))
+        added = store.add(batch)
+        assert (added.new, added.repeats, added.conflicts, added.unfit) == (7, 0, (), (bad,))
+        assert seqs(store.detections(Query())) == [1, 2, 3, 5, 6, 7]
+        reasons = sorted(row.reason for row in store.refused(9))
+        assert all(reason.startswith("the database does not take it: ") for reason in reasons)
+        assert [("0x00" in reason, "surrogates" in reason) for reason in reasons] == [(False, True), (True, False)]
+        told = json.loads(receipts_for(batch, added.unfit)[0][1])
+        assert told["ranges"] == [[1, 3], [5, 7]]
