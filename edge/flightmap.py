@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from edge.detections.coverage import coverage_document, coverage_payload
 from edge.detections.cracks import crack_feature, crack_id, revision_id
 from edge.detections.wire import to_bytes
 from edge.frames import Frame, Moment, sharpness
+from edge.frames.sharpness import Sharpness
 from edge.masks import Area, Mask
 from edge.measurers import Measured, Measurer
 from edge.outbox import Letter
@@ -29,7 +31,7 @@ from edge.surface.motion import Motion
 from edge.surface.place import View
 from edge.surface.record import CrackState
 from edge.surface.registration import Registered
-from edge.surface.visibility import Seen, look
+from edge.surface.visibility import Seen, look, shows_cracks
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,8 @@ class Laid:
     """Beside the others; None where the flight keeps no inventory of cracks."""
     smear: Smear | None
     """How it moved during its exposure; None where exposure or motion are not known. Without an inventory none is."""
+    looks: Callable[[], Sharpness]
+    """How sharp and how well lit it is: measured when it is asked first, and once."""
 
 
 class FlightMap:
@@ -88,7 +92,8 @@ class FlightMap:
             self._coverage.move(placed)
         exposure_us = frame.exposure_us if frame.time_known else None
         size = frame.height_px, frame.width_px
-        return Laid(placed, self._motion.smear(placed, frame.exposed_ns, exposure_us, size))
+        smear = self._motion.smear(placed, frame.exposed_ns, exposure_us, size)
+        return Laid(placed, smear, cache(partial(sharpness.measure, frame.rgb, frame.tone)))
 
     def recognise(
         self,
@@ -113,6 +118,7 @@ class FlightMap:
                 sizes=[size if isinstance(size, CrackSize) else None for size in sizes],
                 view=view,
                 picture=picture.take,
+                shows=lambda: shows_cracks(laid.looks()),
                 placed=laid.placed,
             )
         )
@@ -131,7 +137,7 @@ class FlightMap:
         """How well the frame shows what it shows; what the network looked at goes into the coverage."""
         size, placed = (frame.height_px, frame.width_px), laid.placed
         smear_px = None if laid.smear is None else laid.smear.length_at((size[1] - 1) / 2, (size[0] - 1) / 2)
-        seen = look(sharpness.measure(frame.rgb, frame.tone), view, smear_px, size, facing=self._facing)
+        seen = look(laid.looks(), view, smear_px, size, facing=self._facing)
         if placed is not None:
             whole = (Area(0, frame.width_px, 0, frame.height_px),)
             quads = [_corners(area) for area in (whole if mask.looked is None else mask.looked)]

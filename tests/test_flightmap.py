@@ -5,16 +5,17 @@ from __future__ import annotations
 import gc
 import json
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
+import cv2
 import numpy as np
 import pytest
 
 from edge import flightmap
 from edge.flightmap import FlightMap, Published
-from edge.frames import Frame, Moment
+from edge.frames import Frame, Moment, sharpness
 from edge.masks import ClassMask, DamageClass, Mask
 from edge.measurers import MEASURERS, Measured, Measures
 from edge.navigation import Attitude, Fix, FixKind, NavState, nowhere
@@ -171,6 +172,42 @@ def test_a_frame_that_fails_after_it_was_laid_does_not_keep_the_coverage_in_pixe
     shown_m2 = (160 + WIDTH) * HEIGHT * M_PER_PX**2
     assert sum(one["area_m2"] for one in features) == pytest.approx(shown_m2, rel=0.1)
     assert sum(one["chart"]["area"] for one in features) == pytest.approx(shown_m2, rel=0.1), "in metres"
+
+
+@pytest.mark.parametrize(("spoil", "state"), [
+    (lambda rgb: rgb, "withdrawn"),
+    (lambda rgb: cv2.GaussianBlur(rgb, (0, 0), 8.0), "confirmed"),
+    (lambda rgb: (rgb * 0.12).astype(np.uint8), "confirmed"),
+])  # fmt: skip
+def test_frames_that_are_too_blurred_or_too_dark_to_show_a_crack_do_not_withdraw_it(
+    concrete: np.ndarray, spoil: Callable[[np.ndarray], np.ndarray], state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crack is found in three frames, and in none of the next nine."""
+    calls: list[int] = []
+    measure = sharpness.measure
+    monkeypatch.setattr(sharpness, "measure", lambda rgb, tone: calls.append(1) or measure(rgb, tone))
+    measurer = MEASURERS["line"](Measures(scale=SCALE))
+    clock, line = ManualClock(START, synced=True), zigzag((560, 220), (0, 1), 50, seed=1)
+    flown = FlightMap(Flight.of("drone", "flight"), "crack", Inventory(), clock, facing=False)
+    nothing, kind = np.zeros((HEIGHT, WIDTH), np.uint8), DamageClass("crack", 0.5, "line")
+    for number in range(12):
+        left, found = 200.0 + 40 * (number % 8), number < 3
+        rgb = window(concrete, left, 100)
+        frame = Frame(number, clock.monotonic_ns(), 500, rgb if found else spoil(rgb))
+        part = seen_in(line, left, 100.0)
+        assert part is not None
+        measured = Measured("crack", [crack(part, 0.9)] if found else [], {}, 0, lambda: np.zeros((1, 1), np.bool_))
+        moment, picture = Moment(START + timedelta(seconds=number), synced=True), Picture(lambda: None, wanted=False)
+        view = Surveyor(SCALE).look(nowhere(0), WIDTH, HEIGHT)
+        laid = flown.lay(frame, view)
+        assert laid.placed is not None
+        assert laid.placed.chart == 1
+        flown.recognise(frame, measured, measurer, moment, view, picture, laid)
+        flown.judge(frame, Mask(frame, (ClassMask(frame, kind, nothing, nothing.astype(bool)),), "model"), view, laid)
+        assert len(calls) == number + 1, "measured once"
+    (only,) = flown.inventory.all()
+    assert (only.state, only.views) == (state, 3)
+    assert (only.missed > 0) == (state == "withdrawn")
 
 
 def test_of_too_many_cracks_the_oldest_are_left_out_and_it_is_said(caplog: pytest.LogCaptureFixture) -> None:

@@ -61,8 +61,9 @@ class Look:
     view: View
     picture: Callable[[], str | None] = lambda: None
     """Keeps the frame as a picture, once, and gives its SHA-256; None where none is kept. Asked for best views."""
-    sharp: bool = True
-    """False: too blurred for a crack that is not seen to count as missed."""
+    shows: Callable[[], bool] = lambda: True
+    """Whether the frame is sharp and bright enough for a crack that is not found in it to count as missed
+    (``visibility.shows_cracks``). Asked where one is not."""
     placed: Registered | None = None
     """Where ``Inventory.place`` laid the frame; None: ``add`` is to do it."""
 
@@ -191,7 +192,7 @@ class Inventory:
             )
         elif placed.moved >= VIEW_SHIFT and sighting.visible_px >= MIN_VISIBLE_PX:
             found = sighting.seen_px >= FOUND_SHARE * sighting.visible_px
-            if found or look.sharp:
+            if found or look.shows():
                 entry.judgement.look(found=found, length_px=sighting.visible_px, sure_length_px=self._sure_length_px)
         self._look_for_rims([sighting.number])
         entry.last_frame = self.frames

@@ -34,6 +34,8 @@ SHARP_PX = 1.2
 BRIGHT_ENOUGH = 0.18
 """Light of a well exposed grey surface."""
 _SMEARED_SHARE = 0.5
+MISSED_PX = 2.0
+"""A frame tells that there is no crack where it would have shown one of so many pixels."""
 
 Kind = Literal[
     "0.1", "0.2", "0.3", "0.5", "1.0", "2.0", "unscaled", "far", "oblique", "blurred", "dark", "bright", "unknown"
@@ -124,13 +126,29 @@ def look(looks: Sharpness, view: View, smear_px: float | None, size: tuple[int, 
     )
 
 
+def shows_cracks(looks: Sharpness) -> bool:
+    """Whether a crack that the picture does not show is missing, and not hidden by blur or by too little light.
+
+    False also where nothing in the picture tells how sharp it is: a smooth wall and a lens cap look alike.
+    """
+    if _lost(looks) is not None or looks.blur_px is None:
+        return False
+    return narrowest_px(looks.blur_px, looks.light) <= MISSED_PX
+
+
+def _lost(looks: Sharpness) -> Kind | None:
+    """Why the picture shows nothing; None where it may show something."""
+    if looks.light < DARK_LIGHT or looks.dark_share > _LOST_SHARE:
+        return "dark"
+    return "bright" if looks.bright_share > _LOST_SHARE else None
+
+
 def _kind(
     looks: Sharpness, view: View, narrow_px: float | None, narrowest_mm: float | None, worst_mm: float | None
 ) -> Kind:
-    if looks.light < DARK_LIGHT or looks.dark_share > _LOST_SHARE:
-        return "dark"
-    if looks.bright_share > _LOST_SHARE:
-        return "bright"
+    lost = _lost(looks)
+    if lost is not None:
+        return lost
     if narrow_px is None or looks.blur_px is None:
         return "unknown"
     if view.why_no_plane == OBLIQUE:

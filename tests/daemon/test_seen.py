@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timezone
+from functools import partial
 
 import jsonschema
 import numpy as np
@@ -14,7 +15,7 @@ from edge.detections import coverage as wire
 from edge.detections.coverage import coverage_document, coverage_payload, schema
 from edge.detections.wire import to_bytes
 from edge.flightmap import FlightMap, Laid
-from edge.frames import Frame
+from edge.frames import Frame, sharpness
 from edge.masks import ClassMask, DamageClass, Mask
 from edge.mqtt.memory import MemoryPublisher
 from edge.mqtt.memory import Options as MqttOptions
@@ -53,7 +54,8 @@ def test_it_is_retained_and_told_at_most_every_half_minute_and_once_more_at_the_
     seen.tell(flight_map)
     for second in range(65):
         frame = Frame(seq=second, exposed_ns=clock.monotonic_ns(), exposure_us=None, rgb=picture)
-        flight_map.judge(frame, blank(frame), view, Laid(placed(40.0 * second, 0), None))
+        laid = Laid(placed(40.0 * second, 0), None, partial(sharpness.measure, picture, "srgb"))
+        flight_map.judge(frame, blank(frame), view, laid)
         seen.tell(flight_map)
         clock.advance_to(clock.monotonic_ns() + 1_000_000_000)
     seen.tell(flight_map, now=True)
