@@ -208,10 +208,9 @@ class Inventory:
         gsd = None if size is None else size.gsd_mm_per_px
         elsewhere = sighting.number in self._elsewhere
         pictured = not elsewhere and entry.best.evidence_sha256 is not None
-        entry.best = entry.best.or_better(
-            look.frame_seq, look.frame_name, quality, gsd, look.picture, pictured=pictured
-        )
-        if elsewhere and entry.best.frame_seq == look.frame_seq:
+        before = entry.best
+        entry.best = before.or_better(look.frame_seq, look.frame_name, quality, gsd, look.picture, pictured=pictured)
+        if entry.best is not before and entry.best.evidence_sha256 is not None:  # frames count anew after a restart
             self._elsewhere.discard(sighting.number)
         if size is not None:
             entry.scale.add(crack, size, placed.unit_per_px)
@@ -281,6 +280,7 @@ class Inventory:
                 self._named.discard(younger)
                 if kept is None or kept.told is None:
                     self._named.add(older)
+            best = self._best_of({younger: entry} if kept is None else {older: kept, younger: entry}, older)
             if kept is None:  # a part of a line that was cut, and that no view showed since
                 entry.told, entry.revision = None, 0
                 self.entries[older] = entry
@@ -291,11 +291,25 @@ class Inventory:
             kept.last_seen = max(kept.last_seen, entry.last_seen)
             kept.last_frame = max(kept.last_frame, entry.last_frame)
             kept.score = max(kept.score, entry.score)
-            kept.best = max(kept.best, entry.best, key=lambda best: (best.evidence_sha256 is not None, best.quality))
+            kept.best = best
             for surface, views in entry.surfaces.items():
                 kept.surfaces[surface] = kept.surfaces.get(surface, 0) + views
             kept.scale.take(entry.scale)
         return told
+
+    def _best_of(self, entries: dict[int, Entry], kept: int) -> Best:
+        """The best view of ``entries``, by number, that are ``kept`` from here on; this flight's pictures go first."""
+
+        def worth(number: int) -> tuple[bool, bool, float]:
+            best = entries[number].best
+            return best.evidence_sha256 is not None, number not in self._elsewhere, best.quality
+
+        number = max(entries, key=worth)
+        elsewhere = number in self._elsewhere
+        self._elsewhere.difference_update(entries)
+        if elsewhere:
+            self._elsewhere.add(kept)
+        return entries[number].best
 
     def _due(self, in_sight: set[int]) -> list[CrackState]:
         """What changes is in sight or was joined with this frame, or went out of sight LEFT_FRAMES ago; and what others

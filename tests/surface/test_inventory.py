@@ -169,6 +169,24 @@ def test_what_is_known_of_both_parts_is_known_of_the_crack(concrete: np.ndarray)
     assert only.last_seen - only.first_seen == timedelta(seconds=6)
 
 
+def test_a_picture_of_this_flight_is_kept_before_a_better_one_that_lies_in_an_earlier_flights_folder(
+    concrete: np.ndarray,
+) -> None:
+    inventory = Inventory()
+
+    def see(number: int, path: np.ndarray, picture: str) -> None:
+        left = 40.0 * number
+        shot = look(number, window(concrete, left, 100), [path - (left, 100.0)])
+        inventory.add(replace(shot, picture=lambda: picture))
+
+    see(0, level(345, 620), "earlier")
+    inventory.begin_pictures()
+    see(1, level(230, 330), "here")
+    inventory.finish()
+    (only,) = inventory.all()
+    assert only.best.evidence_sha256 == "here"
+
+
 def test_a_frame_that_found_both_parts_is_one_view() -> None:
     one, other = Judgement(0.0, views=5, missed=2), Judgement(-0.5, views=3, missed=4, was_confirmed=True)
     one.take(other, apart=False)

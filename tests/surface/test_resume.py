@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -62,6 +64,29 @@ def test_no_revision_is_given_twice_by_a_run_that_ended_after_the_writing() -> N
     assert second
     given = [one.revision for one in (*first, *second)]
     assert len(set(given)) == len(given)
+
+
+def test_a_crack_gets_a_picture_of_the_new_flight_whatever_its_frames_are_numbered() -> None:
+    """The picture of the frame that has the old best view's number cannot be kept; those after it can."""
+    concrete, line = wall(4), zigzag((500, 240), (0, 1), 45, seed=1)
+
+    def fly(inventory: Inventory, flight: str, kept: set[int]) -> str | None:
+        for number in range(5):
+            part = seen_in(line, 40.0 * number, 100.0)
+            assert part is not None
+            sha256 = f"{flight}-{number}" if number in kept else None
+            shot = look(number, window(concrete, 40.0 * number, 100), [part])
+            inventory.add(replace(shot, picture=lambda sha256=sha256: sha256))
+        (only,) = inventory.all()
+        return only.best.evidence_sha256
+
+    inventory = Inventory()
+    assert fly(inventory, "first", {0}) == "first-0"
+    again = from_bytes(to_bytes(inventory))
+    again.begin_pictures()
+    picture = fly(again, "second", {1, 2, 3, 4})
+    assert picture is not None
+    assert picture.startswith("second")
 
 
 def test_a_rim_that_was_told_as_a_crack_stays_withdrawn_over_a_restart() -> None:
