@@ -46,8 +46,10 @@ class PlaceOptions:
         for name in ("h_uncertainty_m", "v_uncertainty_m"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        if self.origin is not None and not (abs(self.origin[0]) <= 90 and abs(self.origin[1]) <= 180):
-            raise ValueError(f"origin is latitude, longitude, height, got {self.origin}")
+        if self.origin is not None:
+            lat_deg, lon_deg, height_m = self.origin
+            if not (abs(lat_deg) <= 90 and abs(lon_deg) <= 180 and math.isfinite(height_m)):
+                raise ValueError(f"origin is latitude, longitude, height, got {self.origin}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Frames:
     def __init__(self, options: PlaceOptions, structure: StructureOptions | None) -> None:
         self._options = options
         self._structure = structure if structure is not None and structure.name is not None else None
-        self._origin = None if options.origin is None else _Origin(*options.origin, "ell")
+        self._origin = None if options.origin is None else _Origin.of(*options.origin)
 
     def go_on(self, name: str) -> None:
         """Keep the origin of an earlier run's frame of that name, where it was one of satellites and none is set."""
@@ -125,6 +127,11 @@ class _Origin:
     height_m: float
     datum: str | None
     """``ell``: above the ellipsoid; ``amsl``: above mean sea level; None: no height known yet (``height_m`` is 0)."""
+
+    @classmethod
+    def of(cls, lat_deg: float, lon_deg: float, height_m: float) -> _Origin:
+        """The origin that is configured; its height counts above the ellipsoid."""
+        return cls(round(lat_deg, 7), round(lon_deg, 7), round(height_m, 2), "ell")
 
     @classmethod
     def at(cls, fix: Fix) -> _Origin:

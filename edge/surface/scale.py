@@ -54,7 +54,7 @@ class ScaleOptions:
     """Beyond this tilt no size is given."""
 
     def __post_init__(self) -> None:
-        """Refuse lenses that cannot be."""
+        """Refuse what cannot be."""
         if (self.focal_length_mm is None) != (self.sensor_width_mm is None):
             raise ValueError("focal_length_mm and sensor_width_mm go together; give both, or hfov_deg or lens alone")
         if len(self._stated()) > 1:
@@ -63,9 +63,15 @@ class ScaleOptions:
             )
         if self.hfov_deg is not None and not 0 < self.hfov_deg < 180:
             raise ValueError(f"hfov_deg must lie between 0 and 180, got {self.hfov_deg}")
-        for name in ("lens_uncertainty", "range_uncertainty_m", "tilt_uncertainty_deg"):
-            if getattr(self, name) < 0:
+        for name in ("lens_uncertainty", "range_uncertainty_m"):
+            if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        if not 0 <= self.tilt_uncertainty_deg < 90:
+            raise ValueError(f"tilt_uncertainty_deg must be 0 or more and below 90, got {self.tilt_uncertainty_deg}")
+        if not 0 < self.max_incidence_deg <= 90:
+            raise ValueError(f"max_incidence_deg must be above 0 and at most 90, got {self.max_incidence_deg}")
+        if self.wall_normal_deg is not None and not -360 <= self.wall_normal_deg <= 360:
+            raise ValueError(f"wall_normal_deg must be from -360 to 360, got {self.wall_normal_deg}")
         for name in ("focal_length_mm", "sensor_width_mm", "min_width_px", "range_m", "max_range_m"):
             value = getattr(self, name)
             if value is not None and not value > 0:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from edge.frames import PicturePose
 from edge.navigation import Attitude, Fix, FixKind, LocalPosition, NavState
 from edge.surface import earth, place
+from edge.surface.geodetic import to_wgs84
 from edge.surface.local import PlaceOptions
 from edge.surface.place import Surveyor, View
 from edge.surface.scale import ScaleOptions
@@ -75,6 +76,23 @@ def test_the_lever_arm_turns_with_the_vehicle_not_with_the_camera() -> None:
     assert (unknown.method, unknown.reason) == ("camera", place.NO_LEVER)
     assert unknown.sigma_m is not None
     assert unknown.sigma_m[0] == pytest.approx(math.hypot(0.02, math.hypot(0.2, 0.1)))
+
+
+def test_a_configured_origin_with_more_decimals_than_its_name_leads_back_to_the_fix_by_its_name() -> None:
+    fix = replace(FIX, lat_deg=51.0500004321, lon_deg=3.7200000987, alt_ellipsoid_m=55.0049)
+    found = look(replace(NAV, fix=fix), PlaceOptions(origin=(51.0500004321, 3.7200000987, 55.0049))).place_of(MIDDLE)
+    assert found.frame is not None
+    assert found.east_m is not None
+    ((lon, lat, height),) = to_wgs84(found.frame, np.array([[found.east_m - 3.0, found.north_m, found.up_m]])) or []
+    assert (lat - fix.lat_deg) * NORTH_M == pytest.approx(0.0, abs=1.5e-3), "8 decimals are written"
+    assert (lon - fix.lon_deg) * EAST_M == pytest.approx(0.0, abs=1.5e-3)
+    assert height == pytest.approx(55.0049, abs=6e-4)
+
+
+@pytest.mark.parametrize("origin", [(51.0, 3.0, math.nan), (math.nan, 3.0, 0.0), (51.0, 181.0, 0.0)])
+def test_an_origin_that_cannot_be_is_refused(origin: tuple[float, float, float]) -> None:
+    with pytest.raises(ValueError, match="origin is latitude, longitude, height"):
+        PlaceOptions(origin=origin)
 
 
 def test_the_origin_is_the_first_fix_and_its_name_alone_leads_back() -> None:
