@@ -15,6 +15,7 @@ import numpy as np
 from edge.surface.joining import ASIDE_PX, DOUBLED, TURN_DEG, Arm, Boxes, course
 from edge.surface.lines import Line, directions, seen_apart
 from edge.surface.merging import ALONG_COSINE
+from edge.surface.nearest import nearest_points
 
 TOGETHER_PX = 8.0
 """An end runs along another line where it is no farther from it, over TOGETHER_POINTS points or more."""
@@ -63,11 +64,10 @@ def _together(line: Line, other: Line, reach: float) -> int:
     """How many points from the start of a line lie on the middle of another one and lead along it."""
     if len(other.xy) <= 2 * FORK_POINTS or np.hypot(*(other.xy - line.xy[0]).T).min() > reach:
         return 0
-    apart = np.hypot(*np.moveaxis(line.xy[:, None] - other.xy[None], 2, 0))
-    nearest = apart.argmin(axis=1)
-    along = np.abs((directions(line.xy) * directions(other.xy)[nearest]).sum(axis=1)) >= ALONG_COSINE
-    inner = (nearest >= FORK_POINTS) & (nearest < len(other.xy) - FORK_POINTS)
-    on = inner & along & (apart.min(axis=1) <= reach)
+    distance, at = nearest_points(line.xy, other.xy)
+    along = np.abs((directions(line.xy) * directions(other.xy)[at]).sum(axis=1)) >= ALONG_COSINE
+    inner = (at >= FORK_POINTS) & (at < len(other.xy) - FORK_POINTS)
+    on = inner & along & (distance <= reach)
     return len(on) if on.all() else int(on.argmin())
 
 
@@ -75,10 +75,8 @@ def _doubled(line: Line, other: Line, reach: float) -> int:
     """How many points from the start of a line are another one once more: laid beside it, never seen beside it."""
     if np.hypot(*(other.xy - line.xy[0]).T).min() > reach:
         return 0
-    apart = np.hypot(*np.moveaxis(line.xy[:, None] - other.xy[None], 2, 0))
-    nearest = apart.argmin(axis=1)
-    along = np.abs((directions(line.xy) * directions(other.xy)[nearest]).sum(axis=1)) >= ALONG_COSINE
-    distance = apart.min(axis=1)
+    distance, at = nearest_points(line.xy, other.xy)
+    along = np.abs((directions(line.xy) * directions(other.xy)[at]).sum(axis=1)) >= ALONG_COSINE
     on = distance <= reach
     count = len(on) if on.all() else int(on.argmin())
     if count < DOUBLED_POINTS or along[:count].mean() < DOUBLED:
@@ -87,7 +85,7 @@ def _doubled(line: Line, other: Line, reach: float) -> int:
         return 0
     # Where the two part, the distance grows: the end stays at the fork, which lies at the other line's middle.
     last = int(np.flatnonzero(distance[:count] <= max(float(np.median(distance[:count])), 0.2 * reach))[-1])
-    return last + 1 if FORK_POINTS <= nearest[last] < len(other.xy) - FORK_POINTS else 0
+    return last + 1 if FORK_POINTS <= at[last] < len(other.xy) - FORK_POINTS else 0
 
 
 def straighten(lines: list[Line], px: dict[int, float]) -> list[int]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.surface.lines import Line, Points, Widths, directions, seen_apart
+from edge.surface.nearest import nearest_points
 
 GAP_PX = 90.0
 """The widest gap between two fragments, pixels of the frame."""
@@ -143,11 +144,9 @@ def doubled(lines: list[Line], px: dict[int, float]) -> list[Pair]:
         for shorter in (by_length[j] for j in boxes.around(i, reach, i + 1)):
             if shorter.number in gone:
                 continue
-            apart = np.hypot(*np.moveaxis(shorter.xy[:, None] - longer.xy[None], 2, 0))
-            nearest = apart.argmin(axis=1)
-            near = apart[np.arange(len(nearest)), nearest] <= reach
-            turned = np.abs((directions(shorter.xy) * directions(longer.xy)[nearest]).sum(axis=1)) < ASIDE_COSINE
-            close = apart.min(axis=1) <= BESIDE_PX * px[longer.number]
+            distance, at = nearest_points(shorter.xy, longer.xy)
+            turned = np.abs((directions(shorter.xy) * directions(longer.xy)[at]).sum(axis=1)) < ASIDE_COSINE
+            near, close = distance <= reach, distance <= BESIDE_PX * px[longer.number]
             if (near & (close | ~turned)).mean() >= DOUBLED and not seen_apart(longer, shorter, reach):
                 gone.add(shorter.number)
                 pairs.append((longer.number, shorter.number))
@@ -243,7 +242,7 @@ def _apart(a: Line, side: int, b: Line, overlap: float) -> Points:
     """How far the last stretch of ``a`` before its end ``side`` lies from ``b``, by point."""
     count = max(2, round(overlap / a.step))
     stretch = a.xy[:count] if side == 0 else a.xy[-count:]
-    return np.asarray(np.hypot(*np.moveaxis(stretch[:, None] - b.xy[None], 2, 0)).min(axis=1), np.float64)
+    return nearest_points(stretch, b.xy)[0]
 
 
 def course(line: Line, side: int) -> Points:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from edge.surface.nearest import nearest_points
+
 Points = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int32]
 Marks = npt.NDArray[np.int64]
@@ -206,10 +208,9 @@ def seen_apart(one: Line, other: Line, reach: float) -> bool:
     """
     if len(one.xy) > len(other.xy):
         one, other = other, one
-    apart = np.hypot(*np.moveaxis(one.xy[:, None] - other.xy[None], 2, 0))
-    nearest = apart.argmin(axis=1)
-    beside = apart[np.arange(len(nearest)), nearest] <= reach
-    mine, theirs = one.last[beside], other.last[nearest[beside]]
+    distance, at = nearest_points(one.xy, other.xy)
+    beside = distance <= reach
+    mine, theirs = one.last[beside], other.last[at[beside]]
     known = (mine != UNMARKED) & (theirs != UNMARKED)
     together = known & (mine // _PER_FRAME == theirs // _PER_FRAME) & (mine != theirs)
     return bool(together.sum() >= max(3.0, SEEN_APART * known.sum()))

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.surface.lines import READING, UNMARKED, Line, directions, evenly
+from edge.surface.nearest import nearest_points
 from edge.surface.overlay import SPACING_PX
 
 ALONG_COSINE = 0.8
@@ -28,11 +29,10 @@ def append(older: Line, younger: Line, gap_px: float) -> bool:
     away = younger.xy if other == 0 else younger.xy[::-1]
     marks = younger.last if other == 0 else younger.last[::-1]
     read = younger.read if other == 0 else younger.read[::-1]
-    apart = np.hypot(*np.moveaxis(away[:, None] - older.xy[None], 2, 0))
-    distance, nearest = apart.min(axis=1), apart.argmin(axis=1)
+    distance, at = nearest_points(away, older.xy)
     # What runs along the older line is it once more, and would fold it back on itself; its ends' points run past it.
-    along = np.abs((directions(away) * directions(older.xy)[nearest]).sum(axis=1)) >= ALONG_COSINE
-    inner = (nearest > 0) & (nearest < len(older.xy) - 1)
+    along = np.abs((directions(away) * directions(older.xy)[at]).sum(axis=1)) >= ALONG_COSINE
+    inner = (at > 0) & (at < len(older.xy) - 1)
     beside = inner & along & (distance <= BESIDE_PX * older.step / SPACING_PX)
     runs = gaps((distance <= 2 * older.step) | beside)
     left = sum(last - first for first, last in runs)
