@@ -42,7 +42,9 @@ class Anchor:
         self._metric = np.zeros(3)
         """Sums over views with a scale: squared metres per chart unit along x, along both, along y, ..."""
         self._scaled = 0
-        """... and how many they are."""
+        """... and how many they are, ..."""
+        self._doubt = 0.0
+        """... and of the relative standard uncertainties of their scales."""
         self._places: dict[int, Points] = {}
         """By surface: float64 (_SUMS,)."""
         self._fits: dict[int, tuple[Points, Points]] = {}
@@ -56,16 +58,16 @@ class Anchor:
     def sums(self) -> Points:
         """All that was added, for ``of``."""
         places = [np.array([surface, *place]) for surface, place in self._places.items()]
-        return np.concatenate([self._metric, [self._scaled], *places])
+        return np.concatenate([self._metric, [self._scaled, self._doubt], *places])
 
     @classmethod
     def of(cls, sums: Points) -> Anchor:
         """The anchor whose ``sums`` these are. Raises ValueError for others."""
         anchor = cls()
         values = np.asarray(sums, np.float64)
-        xx, xy, yy, scaled = values[:4].tolist()
+        xx, xy, yy, scaled, anchor._doubt = values[:5].tolist()
         anchor._metric, anchor._scaled = np.array([xx, xy, yy]), int(scaled)
-        for surface, *place in values[4:].reshape(-1, 1 + _SUMS).tolist():
+        for surface, *place in values[5:].reshape(-1, 1 + _SUMS).tolist():
             anchor._places[int(surface)] = np.array(place)
         return anchor
 
@@ -75,19 +77,27 @@ class Anchor:
         whole = cls()
         for one in anchors:
             whole._metric = whole._metric + one._metric
-            whole._scaled += one._scaled
+            whole._scaled, whole._doubt = whole._scaled + one._scaled, whole._doubt + one._doubt
             for surface, place in one._places.items():
                 whole._places[surface] = whole._places.get(surface, 0.0) + place
         return whole
 
-    def add(self, placed: Registered, pixels: Points, points_m: Points, sigma_m: float = 1.0, surface: int = 0) -> None:
+    def add(
+        self,
+        placed: Registered,
+        pixels: Points,
+        points_m: Points,
+        sigma_m: float = 1.0,
+        surface: int = 0,
+        relative: float = 0.0,
+    ) -> None:
         """One view: its pixels (N, 2) and the same points in the structure's frame, metres (N, 3).
 
-        ``sigma_m``: standard uncertainty of its position along each axis; ``surface``: the one that it shows. The
-        points count as its scale too.
+        ``sigma_m``: standard uncertainty of its position along each axis; ``surface``: the one that it shows;
+        ``relative``: as of ``scale``, for which the points count too.
         """
         flat = project(placed.to_chart, pixels)
-        if not self._scale(flat, points_m):
+        if not self._scale(flat, points_m, relative):
             return
         at, middle = flat.mean(axis=0), points_m.mean(axis=0)
         around, on = flat - at, points_m - middle
@@ -97,11 +107,14 @@ class Anchor:
         place = np.concatenate([[1.0], within, between])
         self._places[surface] = self._places.get(surface, 0.0) + place
 
-    def scale(self, placed: Registered, pixels: Points, points_m: Points) -> None:
-        """One view whose scale is known and its place is not: as ``add``, but the points lie in any axes."""
-        self._scale(project(placed.to_chart, pixels), points_m)
+    def scale(self, placed: Registered, pixels: Points, points_m: Points, relative: float) -> None:
+        """One view whose scale is known and its place is not: as ``add``, but the points lie in any axes.
 
-    def _scale(self, flat: Points, points_m: Points) -> bool:
+        ``relative``: the scale's relative standard uncertainty.
+        """
+        self._scale(project(placed.to_chart, pixels), points_m, relative)
+
+    def _scale(self, flat: Points, points_m: Points, relative: float) -> bool:
         """Weigh in one view's metres per chart unit; False, and nothing is done, where its points lie on one line."""
         from_middle = flat - flat.mean(axis=0)
         (xx, xy), (_, yy) = (from_middle.T @ from_middle).tolist()
@@ -112,7 +125,7 @@ class Anchor:
         linear = np.array([[yy, -xy], [-xy, xx]]) @ both / area
         metric = linear @ linear.T
         self._metric += np.array([metric[0, 0], metric[0, 1], metric[1, 1]])
-        self._scaled += 1
+        self._scaled, self._doubt = self._scaled + 1, self._doubt + relative
         self._fits = {}
         return True
 
@@ -129,6 +142,14 @@ class Anchor:
     def length_mm(self, chart: Points) -> float | None:
         """The length of a line (N, 2) of the chart; None where no view knew its scale."""
         return None if not self._scaled else 1000 * float(lengths(chart @ self._shape())[-1])
+
+    @property
+    def relative(self) -> float:
+        """The relative standard uncertainty of lengths and of ``mm_per_unit``; 0 where no view knew its scale.
+
+        Views share lens and range sensor: together they know it no better than they do on average.
+        """
+        return self._doubt / self._scaled if self._scaled else 0.0
 
     def _shape(self) -> Points:
         """(2, 2): from the chart to metres, but for turn and shift: the root of the views' mean metric.

@@ -17,11 +17,12 @@ from edge.frames import RGB
 from edge.surface import CrackSize
 from edge.surface.anchor import Anchor
 from edge.surface.best import Best, sharpness
-from edge.surface.homography import Points, frame_corners
+from edge.surface.homography import Points, frame_corners, project
 from edge.surface.identity import CrackMap, Sighting
 from edge.surface.judgement import State, first
+from edge.surface.lines import lengths
 from edge.surface.place import View
-from edge.surface.record import CrackState, Entry, Told, gone, state_of
+from edge.surface.record import CrackState, Entry, Told, gone, state_of, weigh_length
 from edge.surface.registration import VIEW_SHIFT, Registered, Registrar
 from edge.surface.rims import is_rim
 from edge.surface.straightening import Bend
@@ -121,22 +122,24 @@ class Inventory:
             predicted = self.surfaces.prediction(surface, corners, points_m, sigma_m)
         placed = self.registrar.register(rgb, predicted, placed=predicted is not None)
         if placed.bent is not None:
-            self.map.bend(placed.bent)
+            self._bend(placed.bent)
         if placed.rebased is not None:
+            onto = placed.rebased
+            self._resize(placed.chart, lambda points: project(onto, points))
             self.map.rebase(placed.chart, placed.rebased, placed.unit_per_px)
             self.anchors.pop(placed.chart, None)
             for number, entry in self.entries.items():
                 if self.map.lines[number].chart == placed.chart:
                     entry.unit_per_px = placed.unit_per_px
-                    entry.scale.rescale(placed.unit_per_px)
+                    entry.across.rescale(placed.unit_per_px)
         anchor = self.anchors.setdefault(placed.chart, Anchor())
         middle = _middle(rgb.shape)
         inner_m = None if surface is None else view.on_surface(middle)
         cut = None if inner_m is not None or view.plane is None else view.plane.cut(middle)
         if inner_m is not None and surface is not None:
-            anchor.add(placed, middle, inner_m, sigma_m, surface)
+            anchor.add(placed, middle, inner_m, sigma_m, surface, view.scale_uncertainty)
         elif cut is not None:
-            anchor.scale(placed, middle, cut)
+            anchor.scale(placed, middle, cut, view.scale_uncertainty)
         return placed
 
     def add(self, look: Look) -> Added:
@@ -165,7 +168,7 @@ class Inventory:
         """At the end of the flight: a revision of every crack that is not as it was told of last."""
         self.bends = self.registrar.straighten([chart for chart, anchor in self.anchors.items() if not anchor.views])
         for bend in self.bends:
-            self.map.bend(bend)
+            self._bend(bend)
         self._look_for_rims(self.entries)
         joined = self._give_up(self.map.finish(self._of_state("withdrawn"), unsure=self._of_state("tentative")))
         self._look_for_rims(self.entries)
@@ -213,7 +216,20 @@ class Inventory:
         if entry.best is not before and entry.best.evidence_sha256 is not None:  # frames count anew after a restart
             self._elsewhere.discard(sighting.number)
         if size is not None:
-            entry.scale.add(crack, size, placed.unit_per_px)
+            entry.across.add(crack, size, placed.unit_per_px)
+            weigh_length(entry, crack, size, placed.to_chart, look.view.scale_uncertainty)
+
+    def _bend(self, bend: Bend) -> None:
+        """Move the lines of a chart that was straightened, and what is known of its units with them."""
+        self._resize(bend.chart, bend)
+        self.map.bend(bend)
+
+    def _resize(self, chart: int, move: Callable[[Points], Points]) -> None:
+        """Bring what is known of a chart's units where its cracks run into its new coordinates."""
+        for number, entry in self.entries.items():
+            line = self.map.lines[number]
+            if line.chart == chart and entry.scale.units and line.length > 0:
+                entry.scale.units *= float(lengths(move(line.xy))[-1]) / line.length
 
     def _trim(self) -> None:
         """Forget the marks that nobody was told of, but the newest: light and noise make some with every frame."""
@@ -295,6 +311,7 @@ class Inventory:
             for surface, views in entry.surfaces.items():
                 kept.surfaces[surface] = kept.surfaces.get(surface, 0) + views
             kept.scale.take(entry.scale)
+            kept.across.take(entry.across)
         return told
 
     def _best_of(self, entries: dict[int, Entry], kept: int) -> Best:

@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from edge.frames import PicturePose
 from edge.navigation import Fix, NavState
-from edge.surface import Place, lens
+from edge.surface import Place, lens, tilt
 from edge.surface.lens import Lens
 from edge.surface.local import Frame, Frames, PlaceOptions, on_earth
 from edge.surface.plane import Float64, Plane, camera_to_ned, normal_ned
-from edge.surface.scale import ScaleOptions
+from edge.surface.scale import ScaleOptions, relative_uncertainty
 from edge.surface.structure import StructureOptions
 from edge.surface.uncertainty import Bundle, bundle, spread_of
 
@@ -47,6 +47,8 @@ class View:
     """Why a damage cannot be placed on the surface; None where it can."""
     why_no_plane: str | None
     """Why ``plane`` is None; None where it is not."""
+    scale_uncertainty: float
+    """Relative standard uncertainty of lengths on ``plane`` in the middle of the picture; 0 where it is None."""
     frame: Frame | None
     """None: nothing is known of the position."""
     _fix: Fix | None
@@ -176,6 +178,7 @@ class Surveyor:
             plane,
             why,
             seen if isinstance(seen, str) else None,
+            0.0 if plane is None else _scale_uncertainty(plane, self._scale),
             frame,
             fix,
             moved,
@@ -254,3 +257,8 @@ class Surveyor:
         to_ned = camera_to_ned(nav.vehicle)  # axes right, down, forward
         forward, right, down = self._options.lever_arm_m
         return np.asarray(to_ned @ np.array([right, down, forward]))
+
+
+def _scale_uncertainty(plane: Plane, options: ScaleOptions) -> float:
+    """Relative standard uncertainty of lengths where the camera looks: half of that of an area there."""
+    return relative_uncertainty(plane, options, tilt.of_area(plane, np.array([0.0, 0.0, plane.range_m])) / 2)

@@ -10,11 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from edge.cracks import Crack
+from edge.surface import CrackSize
 from edge.surface.anchor import Anchor, most_of
 from edge.surface.best import Best
+from edge.surface.homography import Matrix, project
 from edge.surface.judgement import Judgement, State
-from edge.surface.lines import Line
-from edge.surface.widths import Scale, along
+from edge.surface.lines import Line, lengths
+from edge.surface.widths import Across, along
 
 Points = npt.NDArray[np.float64]
 
@@ -22,6 +25,8 @@ SHIFT_M = 0.02
 """A crack whose place shifted by less since it was told is not told again for that."""
 MEASURED = 0.5
 """A crack has a width where so much of what was read of it was measured; else a bound of it is told."""
+CHART_DRIFT = 0.02
+"""Relative standard uncertainty of a length on a chart whose units are known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +96,38 @@ class Told(NamedTuple):
         return float(np.linalg.norm(self.ends_m - now.ends_m, axis=1).max()) <= SHIFT_M
 
 
+@dataclass(slots=True)
+class Scale:
+    """What the views of one crack say of the chart's units where it runs, each for the length of it that it shows."""
+
+    units: float = 0.0
+    """Chart units of what all views showed, ..."""
+    mm: float = 0.0
+    """... that in millimetres, ..."""
+    doubt_mm: float = 0.0
+    """... and that times the relative standard uncertainty of the view's scale."""
+
+    def add(self, units: float, mm: float, relative: float) -> None:
+        """One view."""
+        self.units, self.mm, self.doubt_mm = self.units + units, self.mm + mm, self.doubt_mm + relative * mm
+
+    def take(self, other: Scale) -> None:
+        """Add what the views of another line said, that proved to be a part of this crack."""
+        self.units, self.mm, self.doubt_mm = (
+            self.units + other.units, self.mm + other.mm, self.doubt_mm + other.doubt_mm,
+        )  # fmt: skip
+
+    @property
+    def mm_per_unit(self) -> float | None:
+        """None where no view had a size."""
+        return self.mm / self.units if self.units > 0 else None
+
+    @property
+    def relative(self) -> float:
+        """Relative standard uncertainty of that, 0 where it is None."""
+        return self.doubt_mm / self.mm if self.mm > 0 else 0.0
+
+
 @dataclass(slots=True, eq=False)
 class Entry:
     """One crack of the flight, beside its line."""
@@ -102,24 +139,49 @@ class Entry:
     best: Best
     score: float
     unit_per_px: float
-    scale: Scale = field(default_factory=Scale)
+    across: Across = field(default_factory=Across)
     revision: int = 0
     told: Told | None = None
     """None: nobody was told of it."""
     surfaces: dict[int, int] = field(default_factory=dict)
     """Views that found it and had a place, by the surface that they show."""
+    scale: Scale = field(default_factory=Scale)
 
 
-def length_sigma_mm(line: Line, length_mm: float) -> float:
-    """Two percent for scale and drift of the chart, and one point at either end."""
-    return math.hypot(0.02 * length_mm, math.sqrt(2) * length_mm * line.step / max(line.length, line.step))
+def weigh_length(entry: Entry, crack: Crack, size: CrackSize, to_chart: Matrix, relative: float) -> None:
+    """Weigh in what one view says of the chart's units where the crack runs.
+
+    ``to_chart`` (3, 3): from the view's pixels; ``relative``: the relative standard uncertainty of its scale.
+    """
+    path = crack.path_px.astype(np.float64)
+    steps_px = float(lengths(path)[-1])
+    if steps_px > 0:  # as the view's own length: the polyline only carries the local scale
+        entry.scale.add(
+            crack.length_px * float(lengths(project(to_chart, path))[-1]) / steps_px, size.length_mm, relative
+        )
+
+
+def length_mm(entry: Entry, line: Line, anchor: Anchor) -> tuple[float, float] | None:
+    """A crack's length and its standard uncertainty; None where no view knew its scale.
+
+    By the views' own sizes of it, which know the tilt and where in the picture it runs; where no view has any, by the
+    chart's mean units. Two percent are drift of the chart, and one point is open at either end. Views share lens and
+    range sensor, so that all together know the scale no better than they do on average.
+    """
+    scale, relative = entry.scale.mm_per_unit, entry.scale.relative
+    whole = anchor.length_mm(line.xy) if scale is None else line.length * scale
+    if whole is None:
+        return None
+    relative = anchor.relative if scale is None else relative
+    ends = math.sqrt(2) * line.step / max(line.length, line.step)
+    return whole, whole * math.hypot(relative, CHART_DRIFT, ends)
 
 
 def state_of(number: int, revision: int, entry: Entry, line: Line, anchor: Anchor, frame: str | None) -> CrackState:
     """One crack as it is known now; ``frame`` is the name of the frame that ``anchor`` leads to."""
     on = most_of(entry.surfaces)
     path_m = None if entry.surfaces and on is None else anchor.to_structure(line.xy, on)
-    length_mm = anchor.length_mm(line.xy)
+    length = length_mm(entry, line, anchor)
     width_mm, bound_mm, width_px = _widths(entry, line)
     return CrackState(
         number=number,
@@ -134,8 +196,8 @@ def state_of(number: int, revision: int, entry: Entry, line: Line, anchor: Ancho
         frame=None if path_m is None else frame,
         path_chart=line.xy.copy(),  # the line goes on to move
         chart=line.chart,
-        length_mm=length_mm,
-        length_sigma_mm=None if length_mm is None else length_sigma_mm(line, length_mm),
+        length_mm=None if length is None else length[0],
+        length_sigma_mm=None if length is None else length[1],
         length_px=line.length / entry.unit_per_px,
         width_mm=width_mm,
         width_at_most_mm=bound_mm,
@@ -150,7 +212,7 @@ def _widths(entry: Entry, line: Line) -> tuple[tuple[float, float] | None, float
     found = along(line)
     if found is None:
         return None, None, None
-    mm, stated = entry.scale.millimetres(found), found.measured >= MEASURED
+    mm, stated = entry.across.millimetres(found), found.measured >= MEASURED
     width_px = (found.mean / entry.unit_per_px, found.sigma / entry.unit_per_px) if stated else None
     if mm is None:
         return None, None, width_px

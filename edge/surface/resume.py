@@ -26,17 +26,17 @@ from edge.surface.best import Best
 from edge.surface.inventory import Inventory
 from edge.surface.judgement import Judgement
 from edge.surface.lines import READING, Line
-from edge.surface.record import Entry, Told
+from edge.surface.record import Entry, Scale, Told
 from edge.surface.rims import is_rim
 from edge.surface.surfaces import Surfaces
-from edge.surface.widths import Scale
+from edge.surface.widths import Across
 
 VERSION = 7
 KEYFRAMES = 4
 NUMBERS_MARGIN = 1000
 """So many numbers are passed over: lines that began after the writing had them."""
 REVISIONS_MARGIN = 100
-_SCALE = ("weight", "mm", "doubt", "length", "rough_mm")
+_ACROSS = ("weight", "mm", "doubt", "length", "rough_mm")
 
 
 def to_bytes(inventory: Inventory) -> bytes:
@@ -131,8 +131,9 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "best": [best.frame_seq, best.frame_name, best.evidence_sha256, best.quality, best.gsd_mm_per_px],
         "score": entry.score,
         "unit_per_px": entry.unit_per_px,
-        "scale": [getattr(entry.scale, one) for one in _SCALE],
+        "across": [getattr(entry.across, one) for one in _ACROSS],
         "surfaces": list(entry.surfaces.items()),
+        "scale": [entry.scale.units, entry.scale.mm, entry.scale.doubt_mm],
         "revision": entry.revision,
         "told": None if entry.told is None else entry.told[:3],
     }
@@ -150,8 +151,9 @@ def _from_entry(one: dict[str, Any]) -> Entry:
         best=Best(*one["best"]),
         score=float(one["score"]),
         unit_per_px=float(one["unit_per_px"]),
-        scale=Scale(*map(float, one["scale"])),
+        across=Across(*map(float, one["across"])),
         revision=int(one["revision"]) + REVISIONS_MARGIN,  # also where nobody was told before the writing
         told=None if told is None else Told(told[0], float(told[1]), int(told[2]), None, None),
         surfaces={int(surface): int(views) for surface, views in one["surfaces"]},
+        scale=Scale(*one["scale"]),
     )

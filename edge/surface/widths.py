@@ -85,7 +85,7 @@ def along(line: Line) -> Along | None:
 
 
 @dataclass(slots=True)
-class Scale:
+class Across:
     """Millimetres per chart unit across one crack, from all views that know it, each for the length that it shows."""
 
     weight: float = 0.0
@@ -112,7 +112,7 @@ class Scale:
         self.weight, self.mm = self.weight + weight, self.mm + weight * across / unit_per_px
         self.doubt += weight * share
 
-    def take(self, other: Scale) -> None:
+    def take(self, other: Across) -> None:
         """Add what the views of another line said, that proved to be a part of this crack."""
         self.weight, self.mm, self.doubt = self.weight + other.weight, self.mm + other.mm, self.doubt + other.doubt
         self.length, self.rough_mm = self.length + other.length, self.rough_mm + other.rough_mm

@@ -11,7 +11,7 @@ from edge.cracks import Crack
 from edge.surface import CrackSize
 from edge.surface.lines import Line
 from edge.surface.merging import append
-from edge.surface.widths import Along, Scale, along, readings, rescaled
+from edge.surface.widths import Across, Along, along, readings, rescaled
 from tests.surface.wall import crack
 
 STEP = 5.0
@@ -143,7 +143,7 @@ def size(mm_per_px: float, width_px: float, sigma_mm: float, at_most_mm: float |
 
 
 def test_millimetres_from_the_scale_of_the_views_that_know_it() -> None:
-    one, scale = line(50), Scale()
+    one, scale = line(50), Across()
     for mm_per_px in (0.49, 0.51):
         see(one, 0, 50, view(4.0))
         scale.add(view(4.0), size(mm_per_px, 4.0, float(np.hypot(0.1 * mm_per_px, 0.03 * 4 * mm_per_px))), UNIT)
@@ -153,11 +153,11 @@ def test_millimetres_from_the_scale_of_the_views_that_know_it() -> None:
     assert at_most > 2.0 + 1.645 * sigma / 1.5
     scale.add(view(4.0), size(5.0, 4.0, 20.0), UNIT)
     assert (scale.millimetres(found(one)) or (0.0,))[0] == pytest.approx(2.0, rel=0.06), "a scale that is not known"
-    assert Scale().millimetres(found(one)) is None
+    assert Across().millimetres(found(one)) is None
 
 
 def test_cracks_that_were_only_bounded_have_a_bound_in_millimetres() -> None:
-    one, scale, bounded = line(50), Scale(), view(1.4, 0.2, 1.8)
+    one, scale, bounded = line(50), Across(), view(1.4, 0.2, 1.8)
     stated = size(0.5, 1.4, 0.1, at_most_mm=0.95)
     see(one, 0, 50, bounded, stated)
     scale.add(bounded, stated, UNIT)
@@ -171,7 +171,7 @@ def test_cracks_that_were_only_bounded_have_a_bound_in_millimetres() -> None:
 
 
 def test_parts_that_prove_to_be_one_and_charts_of_another_unit_keep_their_millimetres() -> None:
-    whole, parts, one = Scale(), (Scale(), Scale()), line(50)
+    whole, parts, one = Across(), (Across(), Across()), line(50)
     rng = np.random.default_rng(1)
     for number in range(20):
         crack_, mm_per_px = view(float(rng.uniform(2, 5))), float(rng.uniform(0.4, 0.6))
