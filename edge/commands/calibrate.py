@@ -32,6 +32,7 @@ def add(commands: Commands) -> None:
     )
     verb.add_argument("--name", default="lens", metavar="NAME", help="what the card is called (%(default)s)")
     verb.add_argument("--out", type=Path, default=Path("lens.toml"), metavar="FILE", help="default: %(default)s")
+    verb.add_argument("--overwrite", action="store_true", help="replace FILE and the cameras.json beside it")
     verb.set_defaults(verb=_calibrate)
 
 
@@ -45,6 +46,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         charuco=arguments.charuco,
         name=arguments.name,
         out=arguments.out,
+        overwrite=arguments.overwrite,
     )
     print(calibrate.calibrate(job))
     return EXIT_DONE

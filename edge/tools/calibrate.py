@@ -19,6 +19,7 @@ import numpy.typing as npt
 from edge.frames import RGB, Frame
 from edge.frames.folder import Options, open_camera
 from edge.support.clock import SystemClock
+from edge.support.disk import write_whole
 from edge.support.errors import UsageError
 from edge.surface.lens import Lens, to_cameras_json, to_toml
 
@@ -52,6 +53,8 @@ class Job:
     charuco: str | None = None
     name: str = "lens"
     out: Path = Path("lens.toml")
+    overwrite: bool = False
+    """Replace ``out`` and the cameras.json beside it."""
 
     def __post_init__(self) -> None:
         columns, rows = self.corners()
@@ -81,6 +84,14 @@ class _Sighting:
 
 def calibrate(job: Job) -> str:
     """Measure the lens, write ``job.out`` and ``cameras.json`` beside it; returns what to tell. Raises UsageError."""
+    card = job.out.absolute()  # the daemon that is told of it runs elsewhere
+    beside = card.with_name("cameras.json")
+    try:
+        there = [path for path in (card, beside) if path.exists()]
+    except OSError as error:
+        raise UsageError(f"--out {job.out}: cannot look there ({error.strerror}); name another file") from error
+    if there and not job.overwrite:
+        raise UsageError(f"{there[0]} is there already; name another file with --out, or replace it with --overwrite")
     seen, size = _look(job)
     if len(seen) < _FEWEST:
         raise UsageError(
@@ -89,12 +100,11 @@ def calibrate(job: Job) -> str:
         )
     lens, kept, covered = _solve(job, seen, size)
     try:
-        job.out.write_text(to_toml(lens), encoding="utf-8")
-        beside = job.out.with_name("cameras.json")
-        beside.write_text(to_cameras_json(lens), encoding="utf-8")
+        write_whole(card, to_toml(lens).encode())
+        write_whole(beside, to_cameras_json(lens).encode())
     except OSError as error:
         raise UsageError(f"--out {job.out}: cannot write there ({error.strerror}); name another file") from error
-    return _told(lens, len(kept), len(seen), covered, job.out, beside)
+    return _told(lens, len(kept), len(seen), covered, card, beside)
 
 
 def _look(job: Job) -> tuple[list[_Sighting], tuple[int, int]]:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.cli import main
 from edge.support.errors import UsageError
 from edge.surface import lens
 from edge.tools.calibrate import Job, calibrate
@@ -69,8 +70,15 @@ def job(folder: Path, out: Path, **more: object) -> Job:
     return Job(**({"photos": [folder], "board": "9x6", "square_mm": SQUARE, "out": out} | more))  # type: ignore[arg-type]
 
 
-def test_the_lens_is_found_again(tilted: Path, tmp_path: Path) -> None:
-    told = calibrate(job(tilted, tmp_path / "lens.toml"))
+def test_the_lens_is_found_again(
+    tilted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("lens.toml", "cameras.json"):
+        Path(name).write_text("another lens")
+    assert main(["calibrate", str(tilted), "--board", "9x6", "--square-mm", "25", "--overwrite"]) == 0
+    told = capsys.readouterr().out
+    assert f'[scale] lens = "{tmp_path}/lens.toml"' in told, "the daemon runs in another folder"
     card = lens.load(str(tmp_path / "lens.toml"))
     assert card.fx_px == pytest.approx(F, rel=2 * card.focal_uncertainty)
     assert (card.cx_px, card.cy_px) == pytest.approx((CX, CY), abs=1.5)
@@ -82,7 +90,7 @@ def test_the_lens_is_found_again(tilted: Path, tmp_path: Path) -> None:
     )
     apart = np.abs(card.rays(corners) - true.rays(corners)).max() * F
     assert apart < 0.005 * F, "rays agree to half a per cent where boards were seen"
-    assert (tmp_path / "cameras.json").exists()
+    assert (tmp_path / "cameras.json").read_text() != "another lens"
     assert "% of the picture only" in told or "root mean square" in told
 
 
@@ -132,3 +140,14 @@ def test_a_charuco_board_is_found_too(tmp_path: Path) -> None:
 def test_what_cannot_be_meant(wrong: dict[str, object], tilted: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         calibrate(job(tilted, tmp_path / "lens.toml", **wrong))
+
+
+@pytest.mark.parametrize("name", ["lens.toml", "cameras.json"])
+def test_a_file_that_is_there_is_not_replaced_unasked(
+    name: str, tilted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text("another lens")
+    words = ["--board", "9x6", "--square-mm", "25", "--out", str(tmp_path / "lens.toml")]
+    assert main(["calibrate", str(tilted), *words]) == 2
+    assert f"{tmp_path / name} is there already" in capsys.readouterr().err
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "another lens")]
