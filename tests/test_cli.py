@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from edge.cli import main
+from edge.settings import effective, from_table
 
 
 @pytest.mark.parametrize(
@@ -54,3 +56,25 @@ def test_an_option_of_the_ground_station_is_not_ignored_by_its_actions(
     assert main(["ground", *words]) == 2
     assert f"{option}: spanhawk ground" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def helped(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_the_help_names_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    told = re.search(r"exit codes: (.*?)\n\n", helped([], capsys), re.DOTALL)
+    assert told is not None
+    # 1: a flight that was changed; 130: Ctrl-C, as a shell has it (128 + SIGINT).
+    assert [int(code) for code in re.findall(r"\b\d+\b", told[1])] == [0, 1, 2, 69, 75, 78, 130]
+
+
+def test_the_help_of_replay_names_every_table_that_it_heeds(capsys: pytest.CaptureFixture[str]) -> None:
+    told = " ".join(helped(["replay"], capsys).split())
+    tables = [line for line in effective(from_table({}, "defaults")).splitlines() if line.startswith("[")]
+    not_heeded = {"[flight]", "[pictures]", "[camera]", "[outbox]", "[navigation]"}
+    assert {"[cracks]", "[structure]"} <= set(tables)
+    assert [table for table in tables if table not in not_heeded and table not in told] == []

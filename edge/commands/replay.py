@@ -43,7 +43,8 @@ def add(commands: Commands) -> None:
         "--config",
         type=Path,
         metavar="FILE",
-        help="take [masks], [cracks], [report], [scale], [mqtt], the camera mount and the vehicle's ids from here",
+        help="take [masks], [cracks], [areas], [report], [scale], [place], [structure], [mqtt], the camera mount and "
+        "the vehicle's ids from here",
     )
     verb.add_argument(
         "--out", type=Path, default=Path("spanhawk-replay"), metavar="DIR", help="where to write (%(default)s)"

@@ -1,4 +1,4 @@
-"""The columns that every file of a report has, and a finding as a row of them."""
+"""The columns that the files of a report have, but for the DXF, which has lines; and a finding as a row of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIELDS = (
     "first_seen", "last_seen", "gsd_mm_px", "pos_method", "h_acc_m", "photo", "photo_sha256", "model_sha256", "review",
     "remark", "area_cm2", "area_sigma_cm2", "extent_mm",
 )  # fmt: skip
-"""The columns of cracks.gpkg, .geojson, .csv, .kml and .dxf, in this order. None is unknown."""
+"""The columns of cracks.gpkg, .geojson, .csv and .kml, in this order. None is unknown."""
 NUMBERS = frozenset(
     ("station_m", "offset_m", "height_m", "length_mm", "width_mean_mm", "width_p95_mm", "width_sigma_mm",
      "width_at_most_mm", "orientation_deg", "score", "gsd_mm_px", "h_acc_m", "area_cm2", "area_sigma_cm2", "extent_mm")
