@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from edge.detections.receipts import MOST_LETTERS, receipt
 from edge.detections.wire import to_bytes
@@ -55,8 +54,6 @@ class Counts:
     receipts: int = 0
     asked_again: int = 0
     """Commands sent to drones for numbers that are missing."""
-    by_reason: Counter[str] = field(default_factory=Counter)
-    """Refused messages by the first words of the reason."""
 
 
 class Collector:
@@ -79,11 +76,13 @@ class Collector:
         self._complaints = Complaints(log, clock)
         self._store_trouble: str | None = None
         self._broker_trouble: str | None = "the broker has not been called yet"
+        self._refusals: list[str] = []
         self.counts = Counts()
 
     def health(self) -> list[str]:
         """What is wrong now, one sentence each; empty when all is well."""
-        return [trouble for trouble in (self._store_trouble, self._broker_trouble) if trouble is not None]
+        troubles = [self._store_trouble, self._broker_trouble, *self._refusals]
+        return [trouble for trouble in troubles if trouble is not None]
 
     @property
     def connected(self) -> bool:
@@ -110,7 +109,8 @@ class Collector:
                 if up_ns is not None and self._clock.monotonic_ns() - up_ns > _HELD_NS:
                     backoff.reset()
                     up_ns = None
-                for complaint in line.complaints:
+                self._refusals = line.complaints()
+                for complaint in self._refusals:
                     self._complaints.warn(complaint, complaint)
                 if heard:
                     self._take(line, heard, stop)
@@ -118,7 +118,7 @@ class Collector:
             line.close(goodbye=True)
             return 0.0
         except Disconnected as ended:
-            self._broker_trouble = str(ended)
+            self._broker_trouble, self._refusals = str(ended), []
             self._complaints.warn("broker", str(ended))
             taken_over = line.taken_over
             line.close(goodbye=False)
@@ -130,7 +130,6 @@ class Collector:
             refused = read(one.topic, one.payload, now, batch)
             if refused is not None:
                 self.counts.refused += 1
-                self.counts.by_reason[refused.reason.split(":")[0][:60]] += 1
                 self._complaints.warn("refused", f"refused what came on {refused.topic!r}: {refused.reason}")
         self.counts.messages += len(heard)
         added = self._write(batch, stop)

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 _DIAL_TIMEOUT_S = 10.0
 _PUBLISH_LIMIT = 1000
 TAKEN_OVER = "Session taken over"
+_RIGHTS = "give this ground the right in the broker's access list, and start it again"
 _OWN_NAME = "give each collector a mqtt.client_id of its own"
 
 
@@ -73,15 +74,26 @@ class Line:
         self._accepted = False
         self._refused: str | None = None
         self._ended: str | None = None
-        self._subscribed = False
-        self.complaints: list[str] = []
-        """Subscriptions that the broker refuses."""
+        self._asked = self._subscribed = False
+        self._unheard: list[str] = []
+        # By topic: what the broker says of what is published there. And by number, what it has not answered yet.
+        self._unsaid: dict[str, str] = {}
+        self._on_its_way: dict[int, str] = {}
         self._client = self._prepared(username, password)
 
     @property
     def subscribed(self) -> bool:
-        """True once the broker has answered for every topic."""
+        """True once the broker has answered for every topic, be it that it refuses some."""
         return self._subscribed
+
+    def complaints(self) -> list[str]:
+        """What the broker refuses, one sentence each: subscriptions, and what was published last on a topic."""
+        told = list(self._unheard)
+        if self._unsaid:
+            topic, reason = next(iter(self._unsaid.items()))
+            more = f" and on {len(self._unsaid) - 1} more topics" if len(self._unsaid) > 1 else ""
+            told.append(f"{self._address} refuses what is published on {topic}{more}: {reason}; {_RIGHTS}")
+        return told
 
     @property
     def taken_over(self) -> bool:
@@ -117,7 +129,7 @@ class Line:
         heard, self._heard = self._heard, []
         if (status != 0 or self._ended is not None) and not heard:
             raise Disconnected(self._why(int(status)), refused=self._refused is not None)
-        if self._accepted and not self._subscribed and not self.complaints:
+        if self._accepted and not self._asked:
             self._subscribe()
         return heard
 
@@ -129,7 +141,8 @@ class Line:
 
     def publish(self, topic: str, payload: bytes) -> None:
         """At QoS 1, without waiting; what is lost with the connection was of this connection only."""
-        self._client.publish(topic, payload, qos=1)
+        number = self._client.publish(topic, payload, qos=1).mid
+        self._on_its_way[number] = topic
 
     def close(self, *, goodbye: bool) -> None:
         """DISCONNECT, or only close the socket."""
@@ -144,7 +157,7 @@ class Line:
             socket.close()
         if self._context is not None:
             self._context.close_last()
-        client.on_connect = client.on_disconnect = client.on_subscribe = client.on_message = None
+        client.on_connect = client.on_disconnect = client.on_subscribe = client.on_publish = client.on_message = None
         client.on_socket_register_write = None
         del self._client
 
@@ -169,12 +182,13 @@ class Line:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
+        client.on_publish = self._on_publish
         client.on_message = self._on_message
         client.on_socket_register_write = _nothing  # publish() and ack() leave writing to our loop
         return client
 
     def _subscribe(self) -> None:
-        self._subscribed = True
+        self._asked = True
         if self._who.is_5 and self._who.left:
             self._client.unsubscribe(
                 [f"$share/{name}/{topic}" for name in self._who.left for topic in self._who.topics]
@@ -201,7 +215,19 @@ class Line:
     ) -> None:
         for topic, reason in zip(self._who.topics, reasons, strict=False):
             if reason.is_failure:
-                self.complaints.append(f"{self._address} refuses the subscription to {topic}: {reason}")
+                self._unheard.append(f"{self._address} refuses the subscription to {topic}: {reason}; {_RIGHTS}")
+        self._subscribed = True
+
+    def _on_publish(
+        self, client: Client, userdata: object, mid: int, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        topic = self._on_its_way.pop(mid, None)
+        if topic is None:
+            return
+        if reason.is_failure:
+            self._unsaid[topic] = str(reason)
+        else:
+            self._unsaid.pop(topic, None)
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
         self._heard.append(Heard(message.topic, bytes(message.payload), bool(message.retain), message.qos, message.mid))
