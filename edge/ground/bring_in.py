@@ -169,7 +169,11 @@ class Import:
         except UsageError as error:
             cracks, self._damaged = [], error
         for number, feature in enumerate(cracks, 1):
-            yield "cracks", f"feature {number} of cracks.geojson", to_bytes(feature)
+            try:
+                payload = to_bytes(feature)
+            except ValueError:  # NaN, or half a character: it is refused as it would be from the air
+                payload = json.dumps(feature).encode()
+            yield "cracks", f"feature {number} of cracks.geojson", payload
         coverage = folder / "coverage.geojson"
         if coverage.is_file() and coverage.stat().st_size > MAX_FILE_BYTES:
             self._refused += 1

@@ -19,7 +19,7 @@ from edge.detections.wire import detection_id
 from edge.ground import Batch, Box, CoverageRow, CrackRow, DetectionRow, RefusedRow, StateRow
 from edge.mqtt.topics import check_vehicle
 from edge.support.errors import ConfigError, SpanhawkError
-from edge.support.strict_json import no_constant, single_keys
+from edge.support.strict_json import finite, no_constant, single_keys, whole
 
 try:
     import orjson
@@ -120,7 +120,10 @@ def _check_vehicle(name: str, whose: str = "") -> None:
 
 
 def parsed(payload: bytes, most_bytes: int = MAX_PAYLOAD_BYTES) -> dict[str, Any]:
-    """A JSON object, strictly: UTF-8, no key twice, no NaN, not nested beyond reason. Raises RefusedError."""
+    """A JSON object, strictly: UTF-8, no key twice, no NaN, nothing endless, not nested beyond reason.
+
+    Raises RefusedError.
+    """
     if len(payload) > most_bytes:
         raise RefusedError(f"{len(payload)} bytes, more than the {most_bytes} that the largest may have")
     document = _quickly(payload)
@@ -130,6 +133,10 @@ def parsed(payload: bytes, most_bytes: int = MAX_PAYLOAD_BYTES) -> dict[str, Any
         document = _QUICK.decode(payload.decode("utf-8"))
         if not _keys_are_single(payload, document):
             document = _STRICT.decode(payload.decode("utf-8"))
+        if _HALVES.search(payload):
+            json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise RefusedError("a text holds half a character, which no UTF-8 has") from None
     except UnicodeDecodeError as error:
         raise RefusedError(f"not UTF-8 text (byte {error.start})") from error
     except RecursionError:
@@ -165,12 +172,17 @@ def _is_shallow(payload: bytes) -> bool:
     return not brackets
 
 
+_SPACE_BEHIND_TEXT = (b'" ', b'"\t', b'"\n', b'"\r')
+_HALVES = re.compile(rb"\\u[dD][89a-fA-F]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def _keys_are_single(payload: bytes, document: Any) -> bool:
-    """True where it is plain that no key stands twice: as many ``":`` as keys. Much quicker than asking for pairs."""
-    return isinstance(document, dict) and payload.count(b'":') == _count_keys(document)
+    """True where it is plain that no key stands twice: as many ``":`` as keys, and no white space that may lie between
+    the two characters. Much quicker than asking for pairs."""
+    if not isinstance(document, dict) or any(space in payload for space in _SPACE_BEHIND_TEXT):
+        return False
+    return payload.count(b'":') == _count_keys(document)
 
 
 def _count_keys(document: Mapping[str, Any]) -> int:
@@ -184,8 +196,9 @@ def _count_keys(document: Mapping[str, Any]) -> int:
     raise RefusedError("nested too deeply")
 
 
-_QUICK = json.JSONDecoder(parse_constant=no_constant)
-_STRICT = json.JSONDecoder(parse_constant=no_constant, object_pairs_hook=single_keys)
+_STRICTLY: Mapping[str, Any] = {"parse_constant": no_constant, "parse_float": finite, "parse_int": whole}
+_QUICK = json.JSONDecoder(**_STRICTLY)
+_STRICT = json.JSONDecoder(**_STRICTLY, object_pairs_hook=single_keys)
 
 
 def _detection(vehicle: str, document: Mapping[str, Any], payload: bytes) -> DetectionRow:

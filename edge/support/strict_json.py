@@ -19,6 +19,12 @@ def single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
+def whole(text: str) -> int:
+    """For ``parse_int``: one that no float holds is no number to anybody who reads JSON as most programs do."""
+    finite(text)
+    return int(text)
+
+
 def finite(text: str) -> float:
     """For ``parse_float``: 1e999 would be infinite."""
     value = float(text)

@@ -6,6 +6,7 @@ import pytest
 
 from edge.cli import main
 from edge.ground import Batch, Query
+from edge.ground.bring_in import Import
 from edge.ground.incoming import read
 from edge.ground.stores import open_store
 from tests.ground.letters import BEGIN, as_bytes, clock, crack, detection
@@ -107,3 +108,17 @@ def test_a_broker_or_table_that_cannot_be_is_refused(tmp_path, capsys):
     assert "ground.share" in told
     assert "other machines can connect" in told
     assert "write it as mqtt://host:1883" in told
+
+
+def test_one_bad_crack_costs_neither_the_others_nor_the_detections(tmp_path):
+    """A NaN in cracks.geojson ended it with a bare ValueError, and up to a thousand rows before it were not written."""
+    folder = tmp_path / "flight"
+    folder.mkdir()
+    (folder / "detections.jsonl").write_bytes(as_bytes(detection(1)) + b"\n" + as_bytes(detection(2)) + b"\n")
+    cracks = b",".join([as_bytes(crack(1, 1)), as_bytes(crack(2, 1)).replace(b"0.4", b"NaN"), as_bytes(crack(3, 1))])
+    (folder / "cracks.geojson").write_bytes(b'{"type":"FeatureCollection","features":[' + cracks + b"]}")
+    with open_store(str(tmp_path / "ground.db"), clock()) as store:
+        told = Import(store, None, clock()).read(folder)
+        assert "4 new, 0 already there, 1 refused" in told
+        assert sorted(row.number for row in store.cracks(Query())) == [1, 3]
+        assert [row.reason for row in store.refused(9)] == ["not a JSON object: NaN is not JSON"]

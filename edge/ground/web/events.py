@@ -21,6 +21,7 @@ EVERY_S = 1.0
 _BREATH_S = 15.0
 """A line is sent at least so often: proxies close what is silent, and a page that is gone is noticed."""
 MOST_PAGES = 200
+_UNREAD = json.dumps({"trouble": "the store could not be read; the log of the ground says why"})
 
 
 class Events:
@@ -89,6 +90,10 @@ class Events:
                 now = json.dumps(await asyncio.to_thread(self._heads))
             except TryAgainError as error:
                 now = json.dumps({"trouble": str(error)})
+            except Exception:  # the pages would wait for ever for news of a watcher that ended
+                if self._now != _UNREAD:
+                    log.exception("cannot say how far the store is")
+                now = _UNREAD
             if now != self._now:
                 async with self._changed:
                     self._now = now

@@ -80,4 +80,6 @@ def _read(crack_id: str, body: bytes) -> dict[str, Any]:
         text = said.get(name)
         if text is not None and (not isinstance(text, str) or len(text) > most):
             raise AskedWronglyError(f"{name}: needs a text of at most {most} characters, or null")
+        if text is not None and ("\0" in text or text != text.encode("utf-8", "replace").decode()):
+            raise AskedWronglyError(f"{name}: holds a character that no database keeps")
     return {"crack_id": crack_id, **said}

@@ -20,6 +20,11 @@ from edge.ground.web.routes import Handler, Routes, Shown, refused
 from edge.support.access import Door, Guesses, Listen
 from edge.support.errors import ConfigError, TryAgainError
 
+# Of a refusal: what an asker needs to ask rightly (RFC 9110, 15.5.6 and 10.2.3).
+_KEPT_HEADERS = ("Allow", "Retry-After")
+# A connection without a request is held so long: aiohttp's own hour would keep those of askers that are gone.
+_KEPT_OPEN_S = 75.0
+
 log = logging.getLogger(__name__)
 
 _STARTS_WITHIN_S = 15.0
@@ -82,7 +87,13 @@ class Site:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1.0, handle_signals=False)
+        runner = web.AppRunner(
+            self._application(),
+            access_log=None,
+            shutdown_timeout=1.0,
+            handle_signals=False,
+            keepalive_timeout=_KEPT_OPEN_S,
+        )
         await runner.setup()
         try:
             site = web.TCPSite(runner, self._listen.host, self._listen.port, ssl_context=self._context)
@@ -129,6 +140,8 @@ class Site:
         turned_away = await self._ask(request.headers.get("Authorization"), request.remote or "")
         if turned_away is not None:
             return turned_away
+        if "%00" in request.raw_path:  # PostgreSQL has no word for it, so nothing is called so
+            return refused(404, "nothing has a name with the character 0 in it")
         try:
             return await handler(request)
         except AskedWronglyError as error:
@@ -142,7 +155,9 @@ class Site:
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            return refused(error.status, _sentence(error, request))
+            answer = refused(error.status, _sentence(error, request))
+            answer.headers.update({name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers})
+            return answer
         except ConnectionError:
             raise
         except Exception:  # one question that cannot be answered must not end the others

@@ -47,6 +47,8 @@ def test_a_word_is_kept_and_shown_and_goes_into_the_report(client, tmp_path):
         (SAID | {"verdict": "ok"}, ONE, {}, 400, "got 'ok', needs one of confirmed"),
         (SAID | {"crack_id": "x"}, ONE, {}, 400, "an object of verdict"),
         (SAID | {"remark": "x" * 4001}, ONE, {}, 400, "at most 4000 characters"),
+        (SAID | {"remark": "a\0b"}, ONE, {}, 400, "remark: holds a character that no database keeps"),
+        (SAID | {"remark": "\ud83d"}, ONE, {}, 400, "remark: holds a character that no database keeps"),
         (SAID | {"grade": 3}, ONE, {}, 400, "grade: needs a text"),
         (b"[" * 9000, ONE, {}, 400, "not JSON"),
         (b"x" * 40_000, ONE, {}, 413, "32768"),

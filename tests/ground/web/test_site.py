@@ -1,5 +1,6 @@
 """Who may look, what is never executed, pictures with ranges, metrics, and events."""
 
+import asyncio
 import base64
 import hashlib
 import http.client
@@ -14,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from edge.ground import Batch, StateRow
+from edge.ground.web import events
 from tests.ground.letters import BEGIN, as_bytes, crack, detection
 from tests.ground.test_store import batch_of
 
@@ -41,7 +43,11 @@ def test_the_page_is_for_browsers_and_keeps_to_itself(client):
     assert client.get("/files/page.css", If_None_Match=tag).status == 304
     for path in ("/files/../settings.py", "/files/..%2fsettings.py", "/files/%2e%2e/x", "/tiles/0/0/../../x.png"):
         assert client.get(path).status in (400, 404)
-    assert client.get("/collections", method="DELETE").status == 405
+    not_so = client.get("/collections", method="DELETE")
+    assert (not_so.status, not_so.headers["allow"]) == (405, "GET,HEAD")
+    for nobody in ("/messages/a%00b", "/collections/cracks/items/%00", "/live/cracks/%00/picture"):
+        answer = client.get(nobody)
+        assert (answer.status, "character 0" in answer.json["description"]) == (404, True)  # PostgreSQL knows none
 
 
 def test_a_picture_in_parts_and_small(client):
@@ -211,3 +217,28 @@ def test_the_colours_of_the_bands_can_be_told_apart_by_everybody(client):
         seen = rgb2lab(np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)[None])[0]
         for a, b in itertools.combinations(seen, 2):
             assert deltaE_ciede2000(a, b) > 15, who  # 2 is just noticeable side by side
+
+
+def test_the_watcher_of_the_store_survives_whatever_it_meets(monkeypatch):
+    """It ended with the first error that nobody had foreseen, and every open page waited for news for ever."""
+    monkeypatch.setattr(events, "EVERY_S", 0.0)
+    told, answers = [], iter([[1], ValueError("a surprise"), [2]])
+
+    async def watch():
+        def heads():
+            told.append(watcher._now)
+            answer = next(answers, None)
+            if answer is None:
+                watcher._over = True
+            if isinstance(answer, Exception):
+                raise answer
+            return answer or [3]
+
+        watcher = events.Events(heads)
+        watcher._pages = 1
+        await watcher._watch()
+
+    asyncio.run(watch())
+    assert told[:2] == [None, "[1]"]
+    assert "could not be read" in json.loads(told[2])["trouble"]
+    assert told[3] == "[2]"
