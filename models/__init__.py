@@ -53,6 +53,8 @@ class Example:
     """Mask of class 0 of the same size; None (and no `labels`) means known to be free of damage."""
     group: str
     """Photograph or scene the picture was cut from: examples of one group never stand on both sides of a split."""
+    listed: bool = False
+    """`group` was read from index.csv: it means the same photograph in other folders too."""
     labels: tuple[Label, ...] = ()
     """Where several classes are drawn; `mask` is None then."""
 

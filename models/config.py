@@ -83,7 +83,8 @@ class ValidationConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TestConfig:
-    """`[[test]]`: pictures that no training may know; near copies of them are kept out, nothing else is done."""
+    """`[[test]]`: pictures that no training may know; near copies of them, and what index.csv tells to be of the same
+    photographs, are kept out, nothing else is done."""
 
     name: str
     images: str

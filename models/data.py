@@ -50,8 +50,9 @@ def find_examples(
             Label(index=label.index, path=drawn[label.path][path.stem], value=label.value) for label in labels
         )
         mask = drawn[masks][path.stem] if masks is not None else None
-        group = groups.get(path.resolve(), f"{images.name}/{path.stem}")
-        examples.append(Example(image=path, mask=mask, group=group, labels=found))
+        group = groups.get(path.resolve())
+        own = f"{images.name}/{path.stem}"
+        examples.append(Example(image=path, mask=mask, group=group or own, listed=group is not None, labels=found))
     return examples
 
 

@@ -87,6 +87,7 @@ def write_run(path: Path, config: Config, command: str, parts: DataSplit, model:
             for name, examples in parts.held.items()
         },
         "near_copies_dropped": parts.dropped,
+        "held_photos_dropped": parts.same_photo,
     }
     _write(path, json.dumps(content, indent=1) + "\n")
 

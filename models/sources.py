@@ -19,8 +19,9 @@ log = logging.getLogger(__name__)
 def split_sources(config: Config, root: Path) -> DataSplit:
     """List all examples and hold out part of the sources by photograph, the same for the same seed.
 
+    A photograph that one set holds out or tests on is dropped from all sources, where index.csv names it.
     Pictures that look like a held-out one are dropped or refused, as [train] near_copies says. Raises DataError for
-    folders that cannot be used, for a source of which a holdout leaves nothing, and for near copies that are refused.
+    folders that cannot be used, for a source of which nothing is left, and for near copies that are refused.
     """
     made = config.mix.rendered_cracks or config.mix.rendered_clean
     if not config.sources and not made:
@@ -42,8 +43,9 @@ def split_sources(config: Config, root: Path) -> DataSplit:
     sets: tuple[SourceConfig | ValidationConfig, ...] = (*config.sources, *config.validation)
     labelled = {item.name: _labelled(config, item) for item in sets}
     labelled |= {f"{source.name}/held": labelled[source.name] for source in config.sources}
+    learned, same_photo = _without_held_photos(config, root, learned, held)
     learned, dropped = _without_copies(config, root, learned, held)
-    return DataSplit(train=learned, held=held, labelled=labelled, dropped=dropped)
+    return DataSplit(train=learned, held=held, labelled=labelled, dropped=dropped, same_photo=same_photo)
 
 
 def copies_in(config: Config, root: Path) -> list[duplicates.Copy]:
@@ -125,6 +127,33 @@ def _check_classes(mix: batches.Mix, names: tuple[str, ...]) -> None:
         log.warning("every training picture holds damage: without sound ones a network learns to see it everywhere")
 
 
+def _without_held_photos(
+    config: Config, root: Path, learned: dict[str, list[Example]], held: dict[str, list[Example]]
+) -> tuple[dict[str, list[Example]], dict[str, int]]:
+    """Drop what is of a photograph that another set holds out: each source was split by itself."""
+    unseen = [*held.values(), *_tests(config, root)]
+    photos = {one.group for examples in unseen for one in examples if one.listed}
+    kept = {
+        name: [one for one in examples if not (one.listed and one.group in photos)]
+        for name, examples in learned.items()
+    }
+    return kept, _dropped(learned, kept, "are of photographs that another set holds out")
+
+
+def _dropped(before: dict[str, list[Example]], kept: dict[str, list[Example]], why: str) -> dict[str, int]:
+    """Count what was dropped, per source, and tell it. Raises DataError for a source of which nothing is left."""
+    dropped = {name: len(before[name]) - len(kept[name]) for name in kept if len(before[name]) > len(kept[name])}
+    for name, count in dropped.items():
+        log.warning("%s: %d pictures %s and are not learned from", name, count, why)
+        if not kept[name]:
+            raise DataError(f"All pictures of source {name} {why}: nothing is left to learn.")
+    return dropped
+
+
+def _tests(config: Config, root: Path) -> list[list[Example]]:
+    return [data.find_examples(root / item.images, None, root) for item in config.test]
+
+
 def _without_copies(
     config: Config, root: Path, learned: dict[str, list[Example]], held: dict[str, list[Example]]
 ) -> tuple[dict[str, list[Example]], dict[str, int]]:
@@ -141,20 +170,13 @@ def _without_copies(
         )
     gone = {copy.picture for copy in copies}
     kept = {name: [one for one in examples if one.image not in gone] for name, examples in learned.items()}
-    dropped = {name: len(learned[name]) - len(kept[name]) for name in kept if len(learned[name]) > len(kept[name])}
-    for name, count in dropped.items():
-        log.warning("%s: %d pictures look like a held-out one and are not learned from", name, count)
-        if not kept[name]:
-            raise DataError(f"Every picture of source {name} looks like a held-out one: nothing is left to learn.")
-    return kept, dropped
+    return kept, _dropped(learned, kept, "look like a held-out one")
 
 
 def _find_copies(
     config: Config, root: Path, learned: dict[str, list[Example]], held: dict[str, list[Example]]
 ) -> list[duplicates.Copy]:
-    kept_out = [one.image for examples in held.values() for one in examples]
-    for item in config.test:
-        kept_out += [one.image for one in data.find_examples(root / item.images, None)]
+    kept_out = [one.image for examples in (*held.values(), *_tests(config, root)) for one in examples]
     pictures = [one.image for examples in learned.values() for one in examples]
     if not kept_out or not pictures:
         return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -29,6 +29,8 @@ class DataSplit:
     """Per name of `train` and `held`, the classes whose labels are complete there, as bits."""
     dropped: Mapping[str, int]
     """Per source, pictures left out because they look like a held-out one."""
+    same_photo: Mapping[str, int] = field(default_factory=dict)
+    """Per source, pictures left out because another set holds their photograph out, by index.csv."""
 
 
 class Task(Protocol):

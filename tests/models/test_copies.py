@@ -91,7 +91,7 @@ def test_source_that_is_nothing_but_copies_is_refused(root):
         path.unlink()
     cv2.imwrite(str(root / "learn/again.png"), scene(200))
     (root / "config.toml").write_text(CONFIG.format(choice="drop"))
-    with pytest.raises(DataError, match="Every picture of source a looks like a held-out one"):
+    with pytest.raises(DataError, match="All pictures of source a look like a held-out one"):
         split_sources(load_config(root / "config.toml"), root)
 
 
@@ -117,6 +117,81 @@ def test_command_lists_what_looks_alike(root, capsys):
     assert float(correlation) > 0.99
     assert found.err.endswith("1 training pictures look like a held-out one\n")
     assert main(["duplicates", str(root / "config.toml"), "--data", str(root / "nowhere")]) == 2
+
+
+HOLDS_OUT = """
+[train]
+steps = 1
+near_copies = "keep"
+[[sources]]
+name = "cracked"
+images = "images"
+masks = "masks"
+holdout = 0.3
+[[sources]]
+name = "sound"
+images = "negatives"
+{more}
+"""
+
+
+@pytest.fixture
+def imported(tmp_path):
+    """The layout that `models import` writes: of each of ten photographs a piece with and a piece without a crack."""
+    rows = ["image,photo"]
+    for i in range(10):
+        for folder in ("images", "negatives", "masks"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            picture = np.zeros((8, 8, 3), np.uint8)
+            cv2.imwrite(str(tmp_path / folder / f"piece{i}.png"), picture)
+        rows += [f"images/piece{i}.png,photo{i}", f"negatives/piece{i}.png,photo{i}"]
+    (tmp_path / "index.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+def numbers(examples):
+    """Photographs by the number in the file's name, as the fixture wrote it."""
+    return {int(one.image.stem.removeprefix("piece")) for one in examples}
+
+
+def test_photograph_held_out_of_one_source_is_learned_from_in_no_other(imported, tmp_path, caplog):
+    from models import record
+    from models.unet import classic_unet
+
+    (imported / "config.toml").write_text(HOLDS_OUT.format(more=""))
+    config = load_config(imported / "config.toml")
+    parts = split_sources(config, imported)
+    held = numbers(parts.held["cracked/held"])
+    assert len(held) == 3
+    assert numbers(parts.train["cracked"]) == numbers(parts.train["sound"]) == set(range(10)) - held
+    assert "sound: 3 pictures are of photographs that another set holds out" in caplog.text
+    record.write_run(tmp_path / "run.json", config, "", parts, classic_unet(32, 32, 2, 1))
+    assert json.loads((tmp_path / "run.json").read_text())["held_photos_dropped"] == {"sound": 3}
+
+
+@pytest.mark.parametrize("kind", ["validation", "test"])
+def test_photograph_of_a_validation_or_test_set_is_not_learned_from(imported, kind):
+    (imported / "other").mkdir()
+    (imported / "images/piece4.png").rename(imported / "other/piece4.png")
+    (imported / "masks/piece4.png").unlink()
+    index = imported / "index.csv"
+    index.write_text(index.read_text().replace("images/piece4.png", "other/piece4.png"))
+    text = HOLDS_OUT.format(more=f'[[{kind}]]\nname = "v"\nimages = "other"').replace("holdout = 0.3", "")
+    (imported / "config.toml").write_text(text)
+    parts = split_sources(load_config(imported / "config.toml"), imported)
+    assert numbers(parts.train["sound"]) == set(range(10)) - {4}
+    assert parts.same_photo == {"sound": 1}
+
+
+def test_pictures_of_one_name_are_two_photographs_where_no_index_says_otherwise(imported):
+    """Cameras count anew on each card: IMG_0001 of two folders of one name, as a/images and b/images, are two."""
+    (imported / "index.csv").unlink()
+    (imported / "b").mkdir()
+    (imported / "negatives").rename(imported / "b/images")
+    text = HOLDS_OUT.format(more="").replace('"negatives"', '"b/images"')
+    (imported / "config.toml").write_text(text)
+    parts = split_sources(load_config(imported / "config.toml"), imported)
+    assert numbers(parts.train["sound"]) == set(range(10))
 
 
 def test_dropped_copies_are_recorded(root, tmp_path):
