@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edge.frames.listing import natural
 from models import DamagedError, DataError, Example
 from models.data import find_examples, read_example
 from models.index import read_groups
@@ -138,10 +139,12 @@ def read(folder: Path, examples: Sequence[Example]) -> Handed:
 def share_out(mine: Handed, held: Handed | None = None) -> Parts:
     """Share photographs out: those to learn from first by name, then those to choose on, then those to report.
 
-    Neighbours by name mostly show the same place, so each part is a run of them, with its share of the cracked ones.
-    With `held`, all of `mine` are learned from, and those of `held` are shared out to choose on and to report. Raises
-    DataError for too few or too many photographs, for too few with a crack, and for a photograph in both folders.
+    Neighbours by name mostly show the same place, so each part is a run of them, with its share of the cracked ones; a
+    number in a name counts as one. A picture that lies in a folder twice is one photograph. With `held`, all of `mine`
+    are learned from, and those of `held` are shared out to choose on and to report. Raises DataError for too few or too
+    many photographs, for too few with a crack, and for a photograph in both folders.
     """
+    mine, held = _joined(mine), None if held is None else _joined(held)
     count = len({photo.example.group for photo in mine.photos})
     if not LEAST <= count <= MOST:
         advice = "label more" if count < LEAST else "take out some, or train on them all with python -m models train"
@@ -188,6 +191,23 @@ def _check_apart(mine: Handed, held: Handed) -> None:
         )
 
 
+def _joined(handed: Handed) -> Handed:
+    """Make one photograph of those that hold a picture of the same pixels, so that no split parts its copies."""
+    first: dict[bytes, Photo] = {}
+    groups = {photo.example.group: photo.example.group for photo in handed.photos}
+    for photo in handed.photos:
+        other = first.setdefault(_content(photo), photo).example
+        if other is photo.example:
+            continue
+        log.warning("%s is the same picture as %s: they count as one photo", photo.example.image.name, other.image.name)
+        gone, kept = groups[photo.example.group], groups[other.group]
+        groups = {name: kept if now == gone else now for name, now in groups.items()}
+    photos = [
+        replace(photo, example=replace(photo.example, group=groups[photo.example.group])) for photo in handed.photos
+    ]
+    return replace(handed, photos=tuple(photos))
+
+
 def _content(photo: Photo) -> bytes:
     """The same for the same pixels, whatever the file's name and form."""
     return hashlib.sha256(f"{photo.rgb.shape}".encode() + photo.rgb.tobytes()).digest()
@@ -196,7 +216,7 @@ def _content(photo: Photo) -> bytes:
 def _groups(photos: Sequence[Photo]) -> list[list[Photo]]:
     """Photographs by name, each with all of its pictures."""
     found: dict[str, list[Photo]] = {}
-    for photo in sorted(photos, key=lambda one: one.example.group):
+    for photo in sorted(photos, key=lambda one: natural(one.example.group)):
         found.setdefault(photo.example.group, []).append(photo)
     return list(found.values())
 

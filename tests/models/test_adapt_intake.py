@@ -38,6 +38,36 @@ def test_pictures_of_one_photograph_stay_together(tmp_path):
     assert not groups[0] & groups[1] | groups[1] & groups[2] | groups[0] & groups[2]
 
 
+def test_a_picture_that_lies_there_twice_is_in_one_part(tmp_path, caplog):
+    """By name alone it would be learned from under one name and judge what was learned under the other."""
+    folder = write(tmp_path / "a", 9, 9)
+    for i in (6, 7, 8):
+        for kind in ("images", "masks"):
+            picture = cv2.imread(str(folder / f"{kind}/{i:02d}.png"))
+            cv2.imwrite(str(folder / f"{kind}/!copy{i}.png"), picture, [cv2.IMWRITE_PNG_COMPRESSION, 0])
+    found = parts(folder)
+    shown = [{one.rgb.tobytes() for one in part} for part in (found.learn, found.choose, found.report)]
+    assert [len(one) for one in shown] == [6, 1, 2]  # of nine photographs a third is kept apart
+    assert len(set().union(*shown)) == 9
+    assert "06.png is the same picture as !copy6.png: they count as one photo" in caplog.text
+    few = write(tmp_path / "few", 4, 4)
+    for kind in ("images", "masks"):
+        cv2.imwrite(str(few / kind / "again.png"), cv2.imread(str(few / kind / "00.png")))
+    with pytest.raises(DataError, match="holds 4 photos that can be read"):
+        parts(few)
+
+
+def test_neighbours_by_number_are_neighbours(tmp_path):
+    """IMG_10 follows IMG_9, not IMG_1: what is kept apart are the last places that were flown past."""
+    folder = write(tmp_path / "a", 12, 12)
+    for kind in ("images", "masks"):
+        for i in range(12):
+            (folder / f"{kind}/{i:02d}.png").rename(folder / f"{kind}/IMG_{i + 1}.png")
+    found = parts(folder)
+    numbers = [[int(name.removeprefix("IMG_")) for name in names(part)] for part in (found.learn, found.choose)]
+    assert numbers == [[1, 2, 3, 4, 5, 6, 7, 8], [9, 10]]
+
+
 def test_too_few_too_many_and_none_with_a_crack_are_told(tmp_path):
     with pytest.raises(
         DataError, match="holds 4 photos that can be read; adapting takes 5 to 50 of one structure: label"
