@@ -21,7 +21,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from edge.flights.reader import FlightFolder
 from edge.navigation import Attitude
 from edge.surface.plane import camera_to_ned
 from edge.tools.export import Picture, Shape
+from edge.tools.export.foxglove import SCHEMAS, Json
 
 _FILE = "flight.mcap"
 _INFO = 2
@@ -41,8 +42,6 @@ _LINE_LOOP, _LINE_STRIP = 2, 3
 _UNKNOWN, _DIAGONAL_KNOWN = 0, 2
 _NED_TO_ENU = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 _CONFIRMED, _UNREVIEWED = (0.18, 0.75, 0.35), (1.0, 0.88, 0.3)
-
-Json = Mapping[str, Any]
 
 
 def write(pictures: Iterator[Picture], flight: FlightFolder, out: Path) -> str:
@@ -108,7 +107,7 @@ class _Tracks:
         self.first_ns = at_ns if self.first_ns is None else min(self.first_ns, at_ns)
         if topic not in self._channels:
             if schema not in self._schemas:
-                text = json.dumps({"title": schema, **_SCHEMAS[schema]}).encode()
+                text = json.dumps({"title": schema, **SCHEMAS[schema]}).encode()
                 self._schemas[schema] = self._writer.register_schema(schema, "jsonschema", text)
             self._channels[topic] = self._writer.register_channel(topic, "json", self._schemas[schema])
         data = json.dumps(message, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
@@ -218,51 +217,3 @@ def _ns(moment: Any) -> int | None:
 
 def _time(at_ns: int) -> Json:
     return {"sec": at_ns // 1_000_000_000, "nsec": at_ns % 1_000_000_000}
-
-
-def _object(required: Json, optional: Json | None = None) -> dict[str, Any]:
-    return {"type": "object", "properties": {**required, **(optional or {})}, "required": list(required)}
-
-
-def _list(items: Json) -> Json:
-    return {"type": "array", "items": items}
-
-
-_TEXT: Json = {"type": "string"}
-_NUMBER: Json = {"type": "number"}
-_WHOLE: Json = {"type": "integer"}
-_STAMP: Json = {"title": "time", **_object({"sec": _WHOLE, "nsec": _WHOLE})}
-_POINT = _object({"x": _NUMBER, "y": _NUMBER})
-_COLOUR = _object(dict.fromkeys("rgba", _NUMBER))
-_POINTS = _object(
-    {"timestamp": _STAMP, "type": _WHOLE, "points": _list(_POINT), "outline_color": _COLOUR,
-     "outline_colors": _list(_COLOUR), "fill_color": _COLOUR, "thickness": _NUMBER}
-)  # fmt: skip
-_TEXTS = _object(
-    {"timestamp": _STAMP, "position": _POINT, "text": _TEXT, "font_size": _NUMBER, "text_color": _COLOUR,
-     "background_color": _COLOUR}
-)  # fmt: skip
-_POSE = _object(
-    {"position": _object(dict.fromkeys("xyz", _NUMBER)), "orientation": _object(dict.fromkeys("xyzw", _NUMBER))}
-)
-_SCHEMAS: Mapping[str, dict[str, Any]] = {
-    "foxglove.CompressedImage": _object(
-        {"timestamp": _STAMP, "frame_id": _TEXT, "data": {**_TEXT, "contentEncoding": "base64"}, "format": _TEXT}
-    ),
-    "foxglove.ImageAnnotations": _object(
-        {"timestamp": _STAMP, "circles": _list({"type": "object"}), "points": _list(_POINTS), "texts": _list(_TEXTS)}
-    ),
-    "foxglove.LocationFix": _object(
-        {"timestamp": _STAMP, "frame_id": _TEXT, "latitude": _NUMBER, "longitude": _NUMBER,
-         "position_covariance": _list(_NUMBER), "position_covariance_type": _WHOLE},
-        {"altitude": _NUMBER},
-    ),
-    "foxglove.PoseInFrame": _object({"timestamp": _STAMP, "frame_id": _TEXT, "pose": _POSE}),
-    "foxglove.GeoJSON": _object({"geojson": _TEXT}),
-    "foxglove.Log": _object(
-        {"timestamp": _STAMP, "level": _WHOLE, "message": _TEXT, "name": _TEXT, "file": _TEXT, "line": _WHOLE}
-    ),
-    "spanhawk.Attitude": _object(
-        {"timestamp": _STAMP, "roll_deg": _NUMBER, "pitch_deg": _NUMBER, "yaw_deg": _NUMBER}, {"range_m": _NUMBER}
-    ),
-}  # fmt: skip
