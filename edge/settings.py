@@ -24,6 +24,9 @@ from edge.surface.local import PlaceOptions
 from edge.surface.scale import ScaleOptions
 from edge.surface.structure import StructureOptions
 
+# Every board at work is warmer: below this the status would always be degraded.
+_COOLEST_DEG_C = 40.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlightOptions:
@@ -54,6 +57,15 @@ class FlightOptions:
             raise ValueError(f"min_free_mb must be 0 or more, got {self.min_free_mb}")
         if self.keep_newest_flights is not None and self.keep_newest_flights < 1:
             raise ValueError(f"keep_newest_flights must be 1 or more, got {self.keep_newest_flights}")
+        for name in ("sign_key", "keep_newest_flights"):
+            if getattr(self, name) is not None and self.folder_dir is None:
+                raise ValueError(
+                    f"{name} does nothing without folder_dir; name the folder that flights leave theirs in"
+                )
+        if self.max_temperature_deg_c < _COOLEST_DEG_C:
+            raise ValueError(
+                f"max_temperature_deg_c must be {_COOLEST_DEG_C:.0f} or more, got {self.max_temperature_deg_c}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

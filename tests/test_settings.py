@@ -49,6 +49,9 @@ def test_reads_a_whole_configuration(tmp_path: Path) -> None:
         ("[masks]\nthreds = 2", "masks.threds: unknown key; did you mean threads?"),
         ("[scale]\nhfov_deg = 200", "scale: hfov_deg must lie between 0 and 180"),
         ("[report]\nsure_length_px = -1", "report: sure_length_px is -1.0, must be 0 or more"),
+        ("[flight]\nsign_key = '/k'", "flight: sign_key does nothing without folder_dir"),
+        ("[flight]\nkeep_newest_flights = 3", "flight: keep_newest_flights does nothing without folder_dir"),
+        ("[flight]\nmax_temperature_deg_c = -5", "flight: max_temperature_deg_c must be 40 or more, got -5"),
         ("[flight]\nstart_flying = 1", "flight.start_flying: got 1 (int), needs true or false"),
     ],
 )

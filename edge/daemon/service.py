@@ -108,15 +108,15 @@ class Service:
             try:
                 navigator: Navigator = stack.enter_context(self._opening.open("navigation", "open_navigator"))
                 segmenter: Segmenter = stack.enter_context(self._opening.open("masks", "open_segmenter"))
+                self._record = FlightRecord(self._settings, self._flight, segmenter, self._clock)
+                self._gallery = self._enter_gallery(stack)
             except SpanhawkError as error:
                 self._opening.tell_why(publisher, error)
                 raise
-            self._record = FlightRecord(self._settings, self._flight, segmenter, self._clock)
             pipeline = self._pipeline(segmenter, navigator, outbox, self._record, publisher)
             self._pilot = pilot_of(navigator, self._clock)
             camera = stack.enter_context(self._camera())
             self._seen = SeenSoFar(self._settings.vehicle, publisher, self._clock)
-            self._gallery = self._enter_gallery(stack)
             ground = self._ground(publisher, outbox, pipeline, segmenter, navigator, camera)
             stack.enter_context(ground)
             self._systemd.ready(f"{self._flight.flight_id}: {segmenter.model} on {segmenter.runtime.accelerator}")

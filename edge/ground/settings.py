@@ -140,9 +140,25 @@ def read(
         if broker is not None:
             given["url"] = broker
         mqtt = config.build(MqttOptions, given, "mqtt")
+        _refuse_idle(ground, pictures, table, mqtt)
     except ConfigError as error:
         raise type(error)(f"{path or 'the command line'}: {error}") from error
     return GroundSettings(ground, pictures, mqtt)
+
+
+def _refuse_idle(ground: GroundOptions, pictures: PictureOptions, table: Mapping[str, Any], mqtt: MqttOptions) -> None:
+    """Refuse what is given and would do nothing: whoever gave it believes that it works."""
+    for name in ("http_token_file", "http_cert_file", "http_key_file", "allow_plaintext", "tiles", "bands"):
+        if ground.http is None and getattr(ground, name):
+            raise ConfigError(f"ground.{name} does nothing without ground.http; give HOST:PORT, or leave it out")
+    if ground.share is not None and mqtt.protocol != "5":
+        raise ConfigError(f"ground.share needs MQTT 5, and mqtt.protocol is {mqtt.protocol!r}; leave one of them out")
+    for name in ("window", "max_payload_bytes"):
+        if name in _table(table, "mqtt"):
+            raise ConfigError(f"mqtt.{name} is the drone's; a ground reads what it is sent: leave it out")
+    for name in _table(table, "pictures"):
+        if not pictures.drones and name != "drones":
+            raise ConfigError(f"pictures.{name} does nothing without a drone; add a table [pictures.drones.VEHICLE]")
 
 
 def _table(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -43,6 +43,8 @@ class Options:
             raise ConfigError(
                 f"mqtt.ca_file, cert_file and key_file need an encrypted url, as mqtts://{address.host}:8883"
             )
+        if self.key_file is not None and self.cert_file is None:
+            raise ConfigError("mqtt.key_file is given without mqtt.cert_file; give the certificate that it belongs to")
         if self.password_file is not None and self.username is None:
             raise ConfigError("mqtt.password_file is given without mqtt.username; give the name it belongs to")
         for name, low, high in (("keepalive_s", 1, 3600), ("window", 1, 1000), ("max_payload_bytes", 1024, 256 << 20)):

@@ -15,6 +15,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from edge import settings
+from edge.daemon.notify import Systemd
+from edge.daemon.service import Service
 from edge.detections.coverage import schema as coverage_schema
 from edge.detections.cracks import revision_id
 from edge.detections.wire import schema
@@ -24,7 +27,7 @@ from edge.outbox import LetterState
 from edge.outbox.reader import open_reader
 from edge.outbox.sqlite import Options, open_outbox
 from edge.support.clock import SystemClock
-from edge.support.errors import ConfigError
+from edge.support.errors import ConfigError, SpanhawkError
 from tests.daemon.world import PATIENCE_S, Ground, daemon, written
 from tests.mqtt.broker import Broker, mosquitto
 
@@ -182,6 +185,25 @@ def test_a_wrong_bundle_ends_with_78_and_says_why_on_status(tmp_path: Path, brok
     assert "Traceback" not in ran.stderr
     told = ground.find("spanhawk/drone1/status", lambda status: status["state"] == "offline")
     assert "card.json" in told["reasons"][0]
+    ground.close()
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ('[pictures]\nlisten = "127.0.0.1:0"\ntoken_file = "{folder}/absent"', "pictures.token_file: cannot read"),
+        ("", "flight.sign_key: cannot read"),
+    ],
+    ids=["gallery", "flight record"],
+)
+def test_whatever_cannot_begin_is_told_on_status(tmp_path: Path, broker: Broker, table: str, reason: str) -> None:
+    """Of half of the failures the ground heard the last will alone, which names no reason."""
+    ground, key = Ground(broker), "" if table else f'sign_key = "{tmp_path}/absent"'
+    config = written(tmp_path, broker.url, f"{key}\n{table.format(folder=tmp_path)}\n")
+    with pytest.raises(SpanhawkError, match=reason):
+        Service(settings.read(config), SystemClock(), Systemd("", "")).run(threading.Event())
+    told = ground.find("spanhawk/drone1/status", lambda status: status["state"] == "offline")
+    assert told["reasons"][0].startswith(reason)
     ground.close()
 
 

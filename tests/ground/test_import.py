@@ -1,6 +1,7 @@
 """A landed flight's folder goes into the store as if it had come over the air."""
 
 import json
+import re
 
 import pytest
 
@@ -8,7 +9,9 @@ from edge.cli import main
 from edge.ground import Batch, Query
 from edge.ground.bring_in import Import
 from edge.ground.incoming import read
+from edge.ground.settings import read as read_settings
 from edge.ground.stores import open_store
+from edge.support.errors import ConfigError
 from tests.ground.letters import BEGIN, as_bytes, clock, crack, detection
 
 
@@ -95,6 +98,29 @@ def test_a_folder_without_a_flight_and_a_damaged_one_are_refused(tmp_path, fligh
     (flight / "summary.json").write_text('{"schema": "spanhawk/flight/2"}')
     assert main(["ground", "import", str(flight), "--store", store]) == 2
     assert "written by a newer spanhawk" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[ground]\nhttp_token_file = "/t"', "ground.http_token_file does nothing without ground.http"),
+        ('[ground]\ntiles = "/t"', "ground.tiles does nothing without ground.http"),
+        ('[ground]\nbands = "x"', "ground.bands does nothing without ground.http"),
+        ("[ground]\nallow_plaintext = true", "ground.allow_plaintext does nothing without ground.http"),
+        ('[ground]\nshare = "a"\n[mqtt]\nprotocol = "3.1.1"', "ground.share needs MQTT 5"),
+        ("[mqtt]\nwindow = 3", "mqtt.window is the drone's"),
+        ("[mqtt]\nmax_payload_bytes = 2000", "mqtt.max_payload_bytes is the drone's"),
+        ("[pictures]\nrate_kb_s = 5", "pictures.rate_kb_s does nothing without a drone"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(tmp_path, text, words):
+    config = tmp_path / "ground.toml"
+    config.write_text(text + "\n")
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        read_settings(config)
+    for more in ('http = "127.0.0.1:0"', ""):
+        config.write_text(f"[ground]\n{more}\n")
+        read_settings(config, http="127.0.0.1:0")
 
 
 def test_a_broker_or_table_that_cannot_be_is_refused(tmp_path, capsys):

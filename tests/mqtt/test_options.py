@@ -70,6 +70,7 @@ def test_a_password_in_the_address_is_refused_and_not_repeated(url):
         ({"max_payload_bytes": 10}, "max_payload_bytes"),
         ({"ca_file": Path("ca.pem")}, "need an encrypted url, as mqtts://localhost:8883"),
         ({"password_file": Path("p")}, "without mqtt.username"),
+        ({"url": "mqtts://h", "key_file": Path("k")}, "key_file is given without mqtt.cert_file"),
     ],
 )
 def test_options_that_do_not_fit(given, why):
