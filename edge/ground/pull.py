@@ -89,8 +89,8 @@ class Puller:
         self._looked_ns: int | None = None
         self._trouble: str | None = None
         self._low: str | None = None
-        self.stored = 0
-        """Pictures that have come in this run; grows."""
+        self.news = 0
+        """Grows with each picture that has come in this run, and with each that turned out to be lost."""
 
     def health(self) -> list[str]:
         """What is wrong now, one sentence each. A drone that is away is nothing wrong."""
@@ -159,8 +159,10 @@ class Puller:
             drone.wants[row.crack_id] = wanted
         if before is not None and before not in drone.wants.values():
             drone.link.forget(before)
+            was_missing = before in drone.missing
             drone.missing.discard(before)
-            drone.not_before_ns.pop(before, None)
+            if drone.not_before_ns.pop(before, None) is not None and not was_missing:
+                drone.wrong = None  # nobody wants that one any more
         self._count(drone)
 
     def _count(self, drone: _Drone) -> None:
@@ -191,15 +193,19 @@ class Puller:
             drone.counts.size_bytes += drone.link.fetch(sha256, self._stop)
         except NotThereError as error:
             log.info("%s", error)
+            self._answered(drone)
+            self.news += sha256 not in drone.missing
             drone.missing.add(sha256)
             drone.not_before_ns[sha256] = now_ns + _MISSING_NS
         except WrongPictureError as error:
+            self._answered(drone)
             drone.counts.wrong += 1
             drone.wrong = f"{error}; it is asked for again in {_WRONG_NS // 60_000_000_000} minutes"
             self._complaints.warn(f"wrong {name}", drone.wrong)
             drone.not_before_ns[sha256] = now_ns + _WRONG_NS
         except NotNowError as error:
             log.debug("%s", error)
+            self._answered(drone)
             drone.next_ns = now_ns + round(error.after_s * 1e9)
         except NotLetInError as error:
             drone.trouble = f"no pictures come from it: {error}"
@@ -218,12 +224,17 @@ class Puller:
         self._count(drone)
         return True
 
-    def _stored(self, drone: _Drone, sha256: str) -> None:
+    def _answered(self, drone: _Drone) -> None:
+        """Whatever it said: it is there, and it lets us in."""
         drone.backoff.reset()
         drone.counts.away = False
-        drone.trouble = self._trouble = None
+        drone.trouble = None
+
+    def _stored(self, drone: _Drone, sha256: str) -> None:
+        self._answered(drone)
+        self._trouble = None
         drone.counts.stored += 1
-        self.stored += 1
+        self.news += 1
         drone.missing.discard(sha256)
         if drone.not_before_ns.pop(sha256, None) is not None:
             drone.wrong = None

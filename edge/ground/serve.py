@@ -139,9 +139,9 @@ def site_of(
 
     def heads() -> list[Any]:
         now = reader.heads()
-        # The last one tells the page that pictures have come: the store does not know of them.
+        # The last one tells the page that pictures have come or are lost: the store does not know of them.
         told = now.detections, now.cracks, list(now.coverage), now.states_us, now.reviews
-        return [*told, 0 if puller is None else puller.stored]
+        return [*told, 0 if puller is None else puller.news]
 
     shown = Shown(
         reader=reader,

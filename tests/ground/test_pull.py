@@ -256,6 +256,32 @@ def test_a_drone_that_drips_is_away_or_asks_for_patience_holds_nobody_up(tmp_pat
     held.set()
 
 
+def test_any_answer_ends_what_was_said_of_the_drone(tmp_path, station):
+    """It was "away", or "did not let us in", until a picture came, however often it said that it has none."""
+    denied, absent = (head(401, 0),), (head(404, 0),)
+    with Odd(denied, absent) as drone:
+        ground = station(drone.url)
+        ground.store.add(batch_of(showing(1, PICTURE)))
+        assert ground.step()
+        assert "does not accept our token" in ground.puller.health()[0]
+        ground.puller._drones["drone1"].counts.away = True
+        before = ground.puller.news
+        assert ground.step(200)
+        assert (ground.puller.health(), ground.counts.away, ground.counts.missing) == ([], False, 1)
+        assert ground.puller.news == before + 1, "the page is told that it is lost"
+
+
+def test_what_was_wrong_is_forgotten_with_the_wish_for_it(tmp_path, station):
+    with Odd((head(200, len(OTHER)), OTHER)) as drone:
+        ground = station(drone.url)
+        ground.store.add(batch_of(showing(1, PICTURE)))
+        assert ground.step()
+        assert "something else" in ground.puller.health()[0]
+        ground.store.add(batch_of(showing(1, PICTURE, revision=2, state="withdrawn")))
+        assert not ground.step(10)
+        assert ground.puller.health() == []
+
+
 def test_the_rate_and_the_room_are_bounded(tmp_path, station):
     flight(tmp_path / "flights", a=PICTURE)
     with gallery(Shelf(tmp_path / "flights", None)) as drone:

@@ -68,6 +68,8 @@ function drawWall() {
   wall.rule();
 }
 
+const ON_DRONE = 1, LOST = 3; // of a crack's picture
+
 // Asked for at once, not after one another: a radio link takes its time for each.
 let firstCracks = ask("/live/cracks");
 const firstLegend = ask("/live/legend");
@@ -91,9 +93,9 @@ async function loadCracks() {
   draw();
 }
 
-// Pictures have come: the cracks say which of them are here now.
+// Pictures have come, or are lost: the cracks say which of them are here now.
 async function loadPictures() {
-  if ([...cracks.values()].every((one) => one.picture !== 1)) return;
+  if ([...cracks.values()].every((one) => one.picture !== ON_DRONE && one.picture !== LOST)) return;
   newest = null;
   asCracks();
 }
@@ -133,7 +135,7 @@ async function loadWalls() {
 
 // Runs one task at a time, again when it was asked for meanwhile, and not more often than `everyMs`.
 function paced(task, everyMs) {
-  let running = false, wanted = false;
+  let running = false, wanted = false, failed = false;
   return async function go() {
     wanted = true;
     if (running) return;
@@ -142,7 +144,9 @@ function paced(task, everyMs) {
       wanted = false;
       try {
         await task();
+        if (failed) { failed = false; sayLive(); }
       } catch (error) {
+        failed = true;
         say("lost", error.message);
         setTimeout(go, AGAIN_MS);
       }
@@ -159,6 +163,11 @@ function say(state, words) {
   const link = by("link");
   if (link.textContent !== words) link.textContent = words;
   link.dataset.state = state;
+}
+
+// After a trouble that is over, where the stream is still there.
+function sayLive() {
+  if (events !== null && events.readyState === EventSource.OPEN) say("live", "live");
 }
 
 // A page that a browser keeps for "back" would keep its stream too, and a browser opens six connections to one address:
@@ -191,6 +200,7 @@ function choose(id, fromList = false) {
   const crack = cracks.get(id);
   if (fromList && crack && crack.line !== null && by("view").value === "") plan.map.setView(plan.lines.get(id).layer.getBounds().getCenter(), Math.max(plan.map.getZoom(), 20));
   showCrack(id, reviews).then((line) => {
+    sayLive();
     const now = cracks.get(id);
     if (now && line !== null) { now.line = line; draw(); } // the first look had its course in a few points
   }).catch((error) => say("lost", error.message));
