@@ -45,7 +45,8 @@ class CrackState:
     first_seen: datetime
     last_seen: datetime
     path_m: Points | None
-    """float64 (N, 3): on the surface, in the frame's metres; None where no view had a place."""
+    """float64 (N, 3): on the surface, in the frame's metres; None before two views of its surface had a place, and
+    where no surface is in most of its views."""
     frame: str | None
     """The name of that frame (``Place.frame``)."""
     path_chart: Points
