@@ -1,8 +1,8 @@
 """How true the mean widths of confirmed cracks are: rendered flights, each crack against the truth along its own line.
 
-The flights are those of benchmarks/identity_flights.py, out along the girder with a pose. A confirmed crack's line is laid
-on the wall through the true homographies of the frames; the truth is the mean width of the rendered cracks at the points
-of the line, so it is a mean over the crack's length, not over its views.
+The flights are those of benchmarks/identity_flights.py, out along the girder with a pose. A confirmed crack's line is
+laid on the wall through the true homographies of the frames; the truth is the mean width of the rendered cracks at the
+points of the line, so it is a mean over the crack's length, not over its views.
 
 python benchmarks/mapping_crack_width.py --cache FOLDER --seeds 11 12 13
 """
@@ -61,7 +61,9 @@ def widths(flight: Flown, result: Flight) -> list[Width]:
 
 def table(found: Sequence[Width]) -> str:
     """What holds, as Markdown: stated widths, and bounds."""
-    stated = [(one.stated_mm - one.true_mm, one.sigma_mm) for one in found if one.stated_mm is not None and one.sigma_mm]
+    stated = [
+        (one.stated_mm - one.true_mm, one.sigma_mm) for one in found if one.stated_mm is not None and one.sigma_mm
+    ]
     bounds = [(one.at_most_mm, one.true_mm) for one in found if one.stated_mm is None and one.at_most_mm is not None]
     lines = ["| confirmed cracks | measured | goal |", "|---|---|---|"]
     if stated:
@@ -92,6 +94,11 @@ def measure(seeds: Sequence[int], cache: Path | None) -> list[Width]:
     return found
 
 
+def _deviation(one: Width) -> float:
+    """Error in standard uncertainties; 0 where only a bound is known."""
+    return 0.0 if one.stated_mm is None else abs(one.stated_mm - one.true_mm) / (one.sigma_mm or 1.0)
+
+
 def main() -> int:
     """Print the table; with --verbose each crack before it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -101,7 +108,9 @@ def main() -> int:
     arguments = parser.parse_args()
     found = measure(arguments.seeds, arguments.cache)
     if arguments.verbose:
-        for one in sorted(found, key=lambda one: -abs((one.stated_mm or one.true_mm) - one.true_mm) / (one.sigma_mm or 1)):
+        for one in sorted(
+            found, key=lambda one: -abs((one.stated_mm or one.true_mm) - one.true_mm) / (one.sigma_mm or 1)
+        ):
             print(one)
     print(table(found))
     return 0

@@ -69,15 +69,16 @@ def test_a_flight_of_nothing_is_a_valid_document() -> None:
 
 
 def test_a_flight_lies_where_all_its_posed_views_say_also_after_a_first_one_that_stood_alone() -> None:
-    """One view with a pose, one of elsewhere without, then a flight with poses: charts 1 and 3 are in metres."""
+    """One view with a pose, one of elsewhere without, then a flight that soon has poses: charts 1 and 3 are in metres."""
     surveyor, inventory, coverage = Surveyor(ScaleOptions(hfov_deg=60.0)), Inventory(), Coverage()
     elsewhere, lost, concrete = wall(3), wall(2), wall()
-    flown = [(elsewhere, 0), (lost, None), *((concrete, 30 + number) for number in range(4))]
+    flown = [(elsewhere, 0), (lost, None), (concrete, None), *((concrete, 30 + number) for number in range(4))]
     for number, (picture, east) in enumerate(flown):
         nav = at(number, lost=True) if east is None else at(east, lost=False)
         left = 300 if east is None or east < 30 else 300 - 60 * (east - 30)
         rgb = window(picture, left, 300)
         told = inventory.add(Look(number, None, NOON, rgb, (), (), surveyor.look(nav, WIDTH, HEIGHT)))
+        coverage.move(told.placed)
         coverage.add(told.placed, SIZE, WHOLE, "0.3" if east is not None else "unscaled")
     assert coverage.charts == (1, 2, 3)
     document = coverage_document("drone", "flight", NOON, coverage, inventory)
