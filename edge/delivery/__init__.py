@@ -213,7 +213,9 @@ class Delivery:
 
     def _fill(self) -> None:
         under_way = len(self._sent_ns) + len(self._hand)
-        room = min(self._stumbling.window, self._owed.most - self._owed.count) - under_way
+        room = self._stumbling.window - under_way
+        if self._read_receipt is not None:
+            room = min(room, self._owed.most - self._owed.count - under_way)
         if room > 0:
             self._hand.extend(self._outbox.take(room))
         while self._hand:

@@ -25,7 +25,7 @@ class Owed:
         self._since_ns: dict[str, int] = {}  # in the order in which they were acknowledged
         self._pause_s = _OWED_FIRST_S
         self._silent_since_ns: int | None = None
-        self.most = _MOST_OWED
+        self.most = _LEAST_OWED
         """So many may be owed at one time."""
 
     @property

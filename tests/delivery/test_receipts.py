@@ -126,6 +126,19 @@ def test_a_ground_that_is_away_costs_little(world):
     assert len(world.arrived()) - sent < 1000, "four minutes"
 
 
+def test_before_the_first_receipt_only_fifty_letters_are_risked_and_then_ever_more(world):
+    """As docs/architecture.md says; a broker that is killed loses what it took."""
+    world.put_seqs(*range(1, 1001))
+    for _ in range(100):
+        world.turn(0.1)
+    assert len(world.arrived()) == 50
+    for _ in range(8):
+        world.ground_has((1, 1000))
+        for _ in range(40):
+            world.turn(0.0)
+    assert world.count(LetterState.CONFIRMED) == 1000
+
+
 def test_only_letters_that_were_handed_over_can_be_confirmed(world):
     world.put_seqs(*range(1, 100))
     world.delivery.step()  # a window of five
