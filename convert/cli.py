@@ -13,7 +13,7 @@ from typing import Any
 from convert import MAX_FRACTION_ABOVE, TOLERANCE_LSB, commands
 from edge.support.errors import SpanhawkError
 from models import quiet_tensorflow
-from models.arguments import THRESHOLD, number, refused, whole
+from models.arguments import EXIT_INTERRUPTED, THRESHOLD, number, refused, whole
 
 EXAMPLES = """examples:
   python -m convert quantize runs/mine/model.keras --data photos/ -o bundles/mine
@@ -36,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SpanhawkError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
     except OSError as error:
         return refused(error, "; nothing was changed")
 
@@ -118,8 +121,8 @@ def _add_verify(parsers: Any) -> None:
                         help="data sets: folders with images/ and masks/, or of pictures alone (compared, not scored)",
                         )  # fmt: skip
     verify.add_argument("--test", nargs=3, action="append", default=[], metavar=("NAME", "IMAGES", "MASKS"),
-                        help="a data set by name; MASKS is - where crack-free; a NAME that the training held out is "
-                        "cut down to the held-out part")  # fmt: skip
+                        help="a data set by name; MASKS is - where crack-free; of a source NAME of which the training "
+                        "held out a part, write NAME/held: it is cut down to that part")  # fmt: skip
     verify.add_argument("--images", type=whole(1), metavar="N", help="at most N pictures of each set, evenly spaced")
     verify.add_argument("--json", action="store_true", help="the whole report on stdout, not its head")
     verify.set_defaults(run=commands.verify)

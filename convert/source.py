@@ -138,10 +138,8 @@ def _with_thresholds(source: Source, given: float | None) -> Source:
                 f"--threshold is for one class, and {source.path} has {', '.join(source.damage)}; change "
                 "score_thresholds in its record, or keep one class with --class."
             )
-        return replace(source, thresholds={source.damage[0]: given})
-    first = source.record.get("score_threshold")
-    known = {classes_of(source.path, source.record)[0]: first} if first is not None else {}
-    known |= source.record.get("score_thresholds", {})
+        return _without_rule(replace(source, thresholds={source.damage[0]: given}), source.damage[0], given)
+    known = _recorded(source)
     missing = [name for name in source.damage if name not in known]
     if missing:
         raise DataError(
@@ -149,6 +147,26 @@ def _with_thresholds(source: Source, given: float | None) -> Source:
             f"{record_path(source.path).name} is missing or holds none; copy it from the training, or give --threshold."
         )
     return replace(source, thresholds={name: float(known[name]) for name in source.damage})
+
+
+def _recorded(source: Source) -> dict[str, float]:
+    """The score thresholds of the record, by class."""
+    first = source.record.get("score_threshold")
+    known = {classes_of(source.path, source.record)[0]: first} if first is not None else {}
+    return {**known, **source.record.get("score_thresholds", {})}
+
+
+def _without_rule(source: Source, name: str, given: float) -> Source:
+    """Leave out the rule of reporting of a class that was fitted on masks of another threshold than `given`."""
+    rules = dict(source.record.get("report_rules", {}))
+    if name not in rules or _recorded(source).get(name) == given:
+        return source
+    del rules[name]
+    log.warning(
+        "the rule of reporting of %s was fitted at the threshold %s of its record, not at %g: it is left out; fit one "
+        "with python -m models report-rule --thresholds %g --record", name, _recorded(source).get(name), given, given,
+    )  # fmt: skip
+    return replace(source, record={**source.record, "report_rules": rules})
 
 
 def _listed(path: Path, record: Mapping[str, Any], keep: Sequence[str] | None) -> tuple[str, ...]:

@@ -6,9 +6,13 @@ import argparse
 import errno
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from edge.support.errors import EXIT_TRY_AGAIN, EXIT_USAGE
+from models import DataError
+
+EXIT_INTERRUPTED = 130
+"""As a shell tells a program that Ctrl-C ended; `spanhawk` ends with it too."""
 
 
 def whole(least: int) -> Callable[[str], int]:
@@ -42,6 +46,15 @@ def number(least: float = -math.inf, most: float = math.inf, *, above: bool = Fa
         return value
 
     return read
+
+
+def refuse_seen(name: str, held: Mapping[str, object]) -> None:
+    """Refuse to score the whole of a set of which a training learned from a part, by what its record holds out.
+
+    Raises DataError.
+    """
+    if name not in held and f"{name}/held" in held:
+        raise DataError(f"{name} was learned from in part: write {name}/held to score what the training held out.")
 
 
 def refused(error: OSError, then: str = "") -> int:

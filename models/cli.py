@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.support.errors import EXIT_DONE, SpanhawkError
+from edge.support.errors import EXIT_DONE, SpanhawkError, TryAgainError
 from models import DataError, Example, quiet_tensorflow
 from models.adapt import command as adapt_command
-from models.arguments import THRESHOLD, number, refused, whole
+from models.arguments import EXIT_INTERRUPTED, THRESHOLD, number, refuse_seen, refused, whole
 from models.gpu import commands as gpu_commands
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SpanhawkError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
     except OSError as error:
         return refused(error)
 
@@ -36,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m models", description="Train and evaluate crack segmenters.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     train = commands.add_parser("train", help="train from a configuration; resumes where it stopped")
+    train.epilog = "The same command goes on after an interruption (exit code 75); steps and minutes may change then."
     train.add_argument("config", type=Path, help="TOML file, see models/configs/")
     train.add_argument("--data", type=Path, help="folder that image folders are relative to (default: the file's own)")
     train.add_argument("--out", type=Path, required=True, help="folder for weights, record and curve")
@@ -113,8 +117,8 @@ def _add_sets(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--masks", type=Path)
     verb.add_argument("--negatives", type=Path, help="folder of crack-free pictures")
     verb.add_argument("--set", action="append", default=[], metavar="NAME=IMAGES[,MASKS]",
-                      help="one of several sets; without MASKS its pictures are crack-free; of a NAME that the "
-                      "training of a .keras file held out, only that part is scored")  # fmt: skip
+                      help="one of several sets; without MASKS its pictures are crack-free; of a source NAME of which "
+                      "the training held out a part, write NAME/held=...: only that part is scored")  # fmt: skip
     verb.add_argument("--held", type=Path, metavar="RUN.json",
                       help="a training's record; default: run.json beside the model")  # fmt: skip
 
@@ -122,12 +126,17 @@ def _add_sets(verb: argparse.ArgumentParser) -> None:
 def _train(arguments: argparse.Namespace) -> int:
     from models.train import train
 
-    scores = train(arguments.config, arguments.data or arguments.config.parent, arguments.out)
+    try:
+        scores = train(arguments.config, arguments.data or arguments.config.parent, arguments.out)
+    except KeyboardInterrupt as error:
+        raise TryAgainError("Interrupted; the same command goes on from the last checkpoint.") from error
     print(json.dumps(scores))
     return EXIT_DONE
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
+    if arguments.windows and arguments.report is not None:
+        raise DataError("--report shows pictures, and --windows scores none: leave one of them out.")
     sets = _sets(arguments)
     from models.evaluate import DEFINITIONS, look, reporting_filter, summary
     from models.report import Scored, write_report
@@ -207,6 +216,7 @@ def _sets(arguments: argparse.Namespace) -> list[tuple[str, list[Example], list[
             raise DataError(f"--set {text} is not NAME=IMAGES,MASKS or NAME=IMAGES.")
         if name in [one[0] for one in sets]:
             raise DataError(f"--set {name} is given twice; give each set a name of its own.")
+        refuse_seen(name, held)
         examples = find_examples(Path(images), Path(masks) if masks else None)
         if name in held:
             examples = [example for example in examples if example.image.name in held[name]]

@@ -92,6 +92,51 @@ def write_run(path: Path, config: Config, command: str, parts: DataSplit, model:
     _write(path, json.dumps(content, indent=1) + "\n")
 
 
+FREE = frozenset(("steps", "minutes", "validate_every", "threshold_pictures", "threads", "data_parallel"))
+"""Keys of [train] that may change while a training goes on: its length, and what no weight depends on."""
+
+
+def check_same(path: Path, config: Config, parts: DataSplit) -> None:
+    """Raise DataError unless the training of the run.json at `path` had this configuration and these pictures.
+
+    A training that goes on with others would be of neither, and its best weights would be of another score.
+    """
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        settings = {**before["config"], "train": {k: v for k, v in before["config"]["train"].items() if k not in FREE}}
+        held = {name: one["names"] for name, one in before["held"].items()}
+        hashes = {name: one["sha256"] for kind in ("train", "held") for name, one in before[kind].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path} tells not of which configuration and pictures the checkpoint beside it is: choose another --out."
+        ) from error
+    differs = _difference(settings, json.loads(json.dumps(dataclasses.asdict(config))))
+    if differs is None:
+        now = {name: [one.image.name for one in examples] for name, examples in parts.held.items()}
+        if now != held:
+            differs = "what is held out differs"
+        elif hashes != {name: content_hash(one) for kind in (parts.train, parts.held) for name, one in kind.items()}:
+            differs = "the pictures or masks differ"
+    if differs is not None:
+        raise DataError(
+            f"{path.parent} holds a training of another configuration ({differs}): give the same as before to go on "
+            "with it, or another --out to begin anew; steps and minutes may change."
+        )
+
+
+def _difference(before: Any, now: Any, key: str = "") -> str | None:
+    """The first key that differs, with both values; a key that `before` does not know yet is passed over."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        pairs = [(before[name], now.get(name), f"{key}.{name}" if key else name) for name in before]
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        pairs = [(*pair, f"{key}[{i}]") for i, pair in enumerate(zip(before, now, strict=True))]
+    elif isinstance(before, dict | list) or isinstance(now, dict | list):
+        return f"{key} differs"
+    else:
+        return None if before == now else f"{key} was {before} and is {now}"
+    return next((found for pair in pairs if (found := _difference(*pair)) is not None), None)
+
+
 def add(path: Path, **facts: Any) -> None:
     """Add facts that are known only after training to run.json."""
     content = json.loads(path.read_text(encoding="utf-8"))

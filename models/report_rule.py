@@ -104,10 +104,11 @@ def record(path: Path, kind: str, fitted: Fitted) -> None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         content.setdefault("report_rules", {})[kind] = asdict(fitted.rule)
-        if "score_thresholds" in content:
-            content["score_thresholds"][kind] = fitted.threshold
-        else:
+        first = content.get("classes", [kind])[0] == kind  # score_threshold is that of the first class
+        if first:
             content["score_threshold"] = fitted.threshold
+        if not first or "score_thresholds" in content:
+            content.setdefault("score_thresholds", {})[kind] = fitted.threshold
         new = path.with_name(f".{path.name}.new")
         new.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         new.replace(path)

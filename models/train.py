@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge.support.errors import TryAgainError
 from models import DataError, batches, checkpoint, native_torch, parallel, record
 from models.checkpoint import replacing
 from models.config import Config, load_config
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 SPEED_AFTER = 20
 """Steps after which it is said how fast it goes: the first ones compile and fill caches."""
+SAVE_EVERY_S = 60.0
+"""Between two checkpoints at most; each validation writes one too."""
+CHECKPOINT = "checkpoint.npz"
 AVERAGE_EVERY = 5
 """Steps between updates of the averaged weights; every step would copy all weights for nothing."""
 
@@ -38,9 +42,10 @@ AVERAGE_EVERY = 5
 def train(config_path: Path, root: Path, out: Path) -> dict[str, float]:
     """Train and return the validation scores of the best weights.
 
-    `root` is the folder that the configuration's image folders are relative to. Raises DataError for unusable data and
-    for a loss that is not finite (the last good weights stay in `out`), TryAgainError for a disk that is full (the last
-    checkpoint stays whole).
+    `root` is the folder that the configuration's image folders are relative to. Raises DataError for unusable data, for
+    an `out` that holds a training of another configuration or of other pictures, and for a loss that is not finite (the
+    last good weights stay in `out`), TryAgainError for a disk that is full and an interruption (the last checkpoint is
+    whole).
     """
     import keras
 
@@ -49,6 +54,8 @@ def train(config_path: Path, root: Path, out: Path) -> dict[str, float]:
     if config.train.data_parallel:
         parallel.share_batches(config.train.batch)
     parts = split_sources(config, root)
+    if (out / CHECKPOINT).is_file():
+        record.check_same(out / "run.json", config, parts)
     task = _task(config, parts, config_path.parent)
     out.mkdir(parents=True, exist_ok=True)
     try:
@@ -178,7 +185,7 @@ class _Run:
 
     def resume(self) -> None:
         """Go on from the checkpoint in the folder, where there is one. Raises DataError where it cannot be used."""
-        path = self.out / "checkpoint.npz"
+        path = self.out / CHECKPOINT
         if not path.is_file():
             return
         state = checkpoint.load(path, self._way_out())
@@ -206,9 +213,10 @@ class _Run:
         feed = batches.stream(self.task.batch, self.step, settings.threads)
         bar = tqdm(total=settings.steps, initial=self.step, unit="step", mininterval=5)
         first = self.step, self.seconds, self.progress()
+        losses: list[float] = []
         try:
             begun = time.perf_counter() - self.seconds
-            losses: list[float] = []
+            saved = time.perf_counter()
             while self.progress() < 1:
                 losses.append(self._one_step(*self.task.teach(next(feed))))
                 self.seconds = time.perf_counter() - begun
@@ -219,9 +227,22 @@ class _Run:
                 if self.step - first[0] == SPEED_AFTER:
                     log.info("%.1f crops per second: about %.0f minutes left", rate, left)
                 if self.step % settings.validate_every == 0 or self.progress() >= 1:
-                    self._validate(float(np.mean(losses)))
+                    self._validate(losses)
                     log.info("%.1f crops per second, validation included: about %.0f minutes left", rate, left)
                     losses.clear()
+                    saved = time.perf_counter()
+                elif time.perf_counter() - saved > SAVE_EVERY_S:
+                    self._save()
+                    saved = time.perf_counter()
+            if not self.history or self.history[-1]["step"] != self.step:  # interrupted before its last validation
+                self._validate(losses)
+        except KeyboardInterrupt as error:
+            if self.step > first[0]:
+                self._save()
+            raise TryAgainError(
+                f"Interrupted at step {self.step}; the same command goes on from there, and {self.out} can be removed "
+                "if it is not wanted."
+            ) from error
         finally:
             feed.close()
             bar.close()
@@ -247,14 +268,15 @@ class _Run:
             self.average.update(self.model.get_weights(), self.step)
         return loss
 
-    def _validate(self, loss: float) -> None:
+    def _validate(self, losses: list[float]) -> None:
+        loss = float(np.mean(losses)) if losses else math.nan
         self.judge.set_weights(self.average.values)
         found = self.task.score(self.judge)
         self.history.append({"step": self.step, "minutes": self.seconds / 60, "loss": loss, **found})
         log.info("step %d loss %.4f %s", self.step, loss, {key: round(value, 3) for key, value in found.items()})
         if found["score"] >= self.best:
-            self.best, self.scores = found["score"], found
             self._save_weights("best.weights.h5")
+            self.best, self.scores = found["score"], found
         self._save_weights("last.weights.h5")
         self._save()
         record.write_history(self.out, self.history)
@@ -269,7 +291,7 @@ class _Run:
             step=self.step, seconds=self.seconds, best=self.best, weights=self.model.get_weights(),
             ema=self.average.values, optimizer=[np.asarray(item) for item in self.model.optimizer.variables],
         )  # fmt: skip
-        checkpoint.save(self.out / "checkpoint.npz", state)
+        checkpoint.save(self.out / CHECKPOINT, state)
 
     def _way_out(self) -> str:
         """What to do about a checkpoint that cannot be used."""

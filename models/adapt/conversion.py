@@ -134,8 +134,8 @@ def convert(base: Base, parts: Parts, bundle: Path, made: Made, seed: int) -> No
         shutil.rmtree(folder, ignore_errors=True)
     for i, rgb in enumerate(calibration(parts.learn, np.random.default_rng(seed))):
         _save(frames / f"{i:03d}.png", rgb)
-    for photo in (*parts.choose, *parts.report):
-        stem = photo.example.image.stem
+    for i, photo in enumerate((*parts.choose, *parts.report)):
+        stem = f"{i:03d}-{photo.example.image.stem}"  # images/ and negatives/ may hold the same names
         _save(held / "images" / f"{stem}.png", photo.rgb)
         _save(held / "masks" / f"{stem}.png", np.asarray((photo.mask & 1) * 255, np.uint8))
     size = base.card.input

@@ -47,6 +47,8 @@ def select(source: SourceRecipe, root: Path) -> list[tuple[Example, bool]]:
 def held_photos(source: SourceRecipe, photos: Iterable[str]) -> set[str]:
     """Choose the photographs of the unseen site: the last ones by name, as neighbouring numbers are often one place.
 
+    Names sort as text, 10 before 9; weights that ship were trained by this order, and are judged by it.
+
     Of `hold` = 1 all, otherwise at least one and never all. Raises DataError for an unknown name in `hold_photos`, and
     for a share of a source that has a single photograph.
     """

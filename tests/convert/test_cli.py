@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from convert import cli
+from convert import cli, commands
 from models import DataError
 from models.rendered import write_set
 
@@ -45,6 +45,9 @@ def test_test_set_is_cut_down_to_what_was_held_out(tmp_path):
         (folder / "rendered_0003.png").unlink()
     with pytest.raises(DataError, match="holds 1 of the 2 pictures of set/held"):
         named_set("set/held", images, masks, held)
+    with pytest.raises(DataError, match=r"^set was learned from in part: write set/held to score what the training"):
+        commands._named({"held": {"set/held": held}}, "set", str(images), str(masks))
+    assert len(commands._named({"held": {"set/held": held}}, "other", str(images), "-").examples) == 3
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/conversion.md"])

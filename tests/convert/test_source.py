@@ -287,6 +287,21 @@ def test_a_threshold_that_no_card_takes_is_refused_before_anything_is_converted(
     assert with_thresholds(source, 1.0).thresholds == {"crack": 1.0}
 
 
+def test_a_rule_of_reporting_flies_only_with_the_threshold_it_was_fitted_at(caplog):
+    rules = {"crack": {"version": 1}, "rust": {"version": 1}}
+    for thresholds in ({"score_threshold": 0.4}, {"score_threshold": 0.9, "score_thresholds": {"crack": 0.4}}):
+        source = Source(
+            path=Path("net.keras"), sha256="", model=None, kind="logits", pixels="0..1", classes=("crack",),
+            record={"classes": ["crack", "rust"], "report_rules": rules, **thresholds},
+        )  # fmt: skip
+        for same in (None, 0.4):
+            assert with_thresholds(source, same).record["report_rules"] == rules
+        assert "left out" not in caplog.text
+        assert "crack" not in with_thresholds(source, 0.5).record["report_rules"]
+        assert "was fitted at the threshold 0.4 of its record, not at 0.5: it is left out" in caplog.text
+        caplog.clear()
+
+
 def test_missing_models_and_half_given_sizes_are_usage_errors(tmp_path, capsys):
     words = ["quantize", str(tmp_path / "absent.keras"), "--data", str(tmp_path), "-o", str(tmp_path / "b")]
     assert main(words) == 2

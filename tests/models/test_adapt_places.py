@@ -172,6 +172,27 @@ def test_the_gate_is_told_in_words_that_help_who_adapts(tmp_path, monkeypatch):
     assert "--finetune" not in str(told.value)
 
 
+def test_pictures_of_one_name_both_pass_the_gate(tmp_path, monkeypatch):
+    """images/1.png and negatives/1.png are two photographs; the gate compares on each of them, with its own mask."""
+    monkeypatch.setattr(conversion, "CALIBRATION", 1)
+    monkeypatch.setattr(judge, "crack_free", lambda size, rng: np.zeros((8, 8, 3), np.uint8))
+    monkeypatch.setattr(conversion, "run", Mock())
+    cracked, sound = photo(1, cracked=True), photo(2, cracked=False)
+    two = [
+        intake.Photo(example=Example(image=Path(f"{folder}/1.png"), mask=None, group=folder), rgb=rgb, mask=mask)
+        for folder, (rgb, mask) in (("images", cracked), ("negatives", sound))
+    ]
+    parts = intake.Parts(learn=photos(1), choose=(two[0],), report=(two[1],))
+    conversion.convert(
+        Mock(), parts, tmp_path / "mine", conversion.Made(setting=Mock(threshold=0.5), learned=Mock()), 1
+    )
+    found = {}
+    for path in (tmp_path / "gate/images").iterdir():
+        mask = cv2.imread(str(tmp_path / "gate/masks" / path.name), cv2.IMREAD_GRAYSCALE)
+        found[cv2.imread(str(path))[..., ::-1].tobytes()] = int((mask > 0).sum())
+    assert found == {cracked[0].tobytes(): int(cracked[1].sum()), sound[0].tobytes(): 0}
+
+
 def test_a_refused_attempt_does_not_stand_in_the_way_of_the_next(tmp_path):
     weights, places = tmp_path / "base.weights.h5", Places(tmp_path / "mine")
     weights.write_bytes(b"weights")

@@ -142,14 +142,19 @@ def test_command_scores_several_sets_and_writes_the_page(folder, tmp_path, capsy
 def test_only_what_the_training_held_out_is_scored_under_its_name(folder, tmp_path, capsys, pytestconfig):
     record = tmp_path / "run.json"
     record.write_text(json.dumps({"held": {"bars/held": {"names": ["1.png", "4.png"]}}}))
-    both = [f"--set={name}={folder}/images,{folder}/masks" for name in ("bars/held", "bars")]
+    both = [f"--set={name}={folder}/images,{folder}/masks" for name in ("bars/held", "others")]
     assert main(["evaluate", str(pytestconfig.rootpath / BUNDLE), *both, "--held", str(record)]) == 0
     found = json.loads(capsys.readouterr().out)["sets"]
-    assert {name: one["images"] for name, one in found.items()} == {"bars/held": 2, "bars": 6}
+    assert {name: one["images"] for name, one in found.items()} == {"bars/held": 2, "others": 6}
     (folder / "images/4.png").rename(folder / "images/9.png")
     (folder / "masks/4.png").rename(folder / "masks/9.png")
     assert main(["evaluate", str(pytestconfig.rootpath / BUNDLE), *both, "--held", str(record)]) == 2
     assert "holds 1 of the 2 pictures of bars/held" in capsys.readouterr().err
+    whole = ["--set", f"bars={folder}/images,{folder}/masks"]
+    assert main(["evaluate", str(pytestconfig.rootpath / BUNDLE), *whole, "--held", str(record)]) == 2
+    assert capsys.readouterr().err == (
+        "error: bars was learned from in part: write bars/held to score what the training held out.\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -160,6 +165,7 @@ def test_only_what_the_training_held_out_is_scored_under_its_name(folder, tmp_pa
         (["--set", "a"], "--set a is not NAME=IMAGES,MASKS"),
         (["--set", "a=x", "--images", "y"], "--set names sets by itself"),
         (["--set", "a=nowhere"], "folder nowhere does not exist"),
+        (["--set", "a=tests", "--windows", "--report", "page"], "--report shows pictures, and --windows scores none"),
     ],
 )
 def test_wrong_sets_are_answered_with_one_sentence(arguments, message, capsys, pytestconfig):

@@ -91,6 +91,30 @@ def test_what_tells_joints_from_cracks_is_found_and_holds_on_the_other_half(tile
         report_rule.record(tmp_path / "none.json", "crack", fitted)
 
 
+@pytest.mark.parametrize(
+    ("record", "kind", "wanted"),
+    [
+        ({"classes": ["crack", "rust"], "score_threshold": 0.7}, "rust", {"crack": 0.7, "rust": 0.5}),
+        ({"classes": ["crack", "rust"], "score_threshold": 0.7}, "crack", {"crack": 0.5}),
+        ({"classes": ["crack"], "score_threshold": 0.7, "score_thresholds": {"crack": 0.7}}, "crack", {"crack": 0.5}),
+        ({"classes": ["a", "b"], "score_thresholds": {"a": 0.7, "b": 0.6}}, "b", {"a": 0.7, "b": 0.5}),
+    ],
+)
+def test_the_threshold_of_one_class_is_written_to_no_other(
+    record: dict[str, object], kind: str, wanted: dict[str, float], tmp_path: Path
+) -> None:
+    """As the room `convert` reads the record: score_thresholds by class, and score_threshold for the first one."""
+    rule = report_rule.by_length(1200.0)
+    fitted = report_rule.Fitted(threshold=0.5, rule=rule, stricter=0.0, chosen={}, halves={}, sites={})
+    path = tmp_path / "w.json"
+    path.write_text(json.dumps(record))
+    report_rule.record(path, kind, fitted)
+    told = json.loads(path.read_text())
+    first = {told["classes"][0]: told["score_threshold"]} if "score_threshold" in told else {}
+    assert {**first, **told.get("score_thresholds", {})} == wanted
+    assert told.get("score_threshold", 0.5) == wanted[told["classes"][0]] or "score_threshold" not in told
+
+
 def test_the_rule_of_length_can_stand_on_a_card() -> None:
     rng = np.random.default_rng(3)
     length, doubt = np.exp(rng.uniform(2, 7, 5000)), rng.random(5000) ** 3
