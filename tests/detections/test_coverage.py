@@ -69,7 +69,7 @@ def test_a_flight_of_nothing_is_a_valid_document() -> None:
 
 
 def test_a_flight_lies_where_all_its_posed_views_say_also_after_a_first_one_that_stood_alone() -> None:
-    """One view with a pose, one of elsewhere without, then a flight that soon has poses: charts 1 and 3 are in metres."""
+    """One view with a pose, one of elsewhere without, then a flight with poses soon: charts 1 and 3 are in metres."""
     surveyor, inventory, coverage = Surveyor(ScaleOptions(hfov_deg=60.0)), Inventory(), Coverage()
     elsewhere, lost, concrete = wall(3), wall(2), wall()
     flown = [(elsewhere, 0), (lost, None), (concrete, None), *((concrete, 30 + number) for number in range(4))]
