@@ -140,7 +140,7 @@ class Site:
         turned_away = await self._ask(request.headers.get("Authorization"), request.remote or "")
         if turned_away is not None:
             return turned_away
-        if "%00" in request.raw_path:  # PostgreSQL has no word for it, so nothing is called so
+        if "%00" in request.rel_url.raw_path:  # PostgreSQL has no word for it, so nothing is called so
             return refused(404, "nothing has a name with the character 0 in it")
         try:
             return await handler(request)
