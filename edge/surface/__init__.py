@@ -21,6 +21,12 @@ class CrackSize:
     """Upper bound where the crack is below the resolvable width; None where ``width_mm`` is given."""
     incidence_deg: float | None
     """Angle between optical axis and surface normal; None when the surface's orientation is unknown."""
+    across_mm_per_px: float
+    """Millimetres on the surface per pixel across the crack, its mean along it."""
+    across_relative: float
+    """Relative standard uncertainty of ``across_mm_per_px`` (range, lens, tilt)."""
+    length_relative: float
+    """The same of ``length_mm``."""
 
 
 @dataclass(frozen=True, slots=True)

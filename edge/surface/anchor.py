@@ -73,7 +73,7 @@ class Anchor:
 
     @classmethod
     def of_all(cls, anchors: Iterable[Anchor]) -> Anchor:
-        """What the views of several charts say together that share their coordinates, as charts in metres do."""
+        """What the views of several charts say together that share coordinates: those in metres of one surface."""
         whole = cls()
         for one in anchors:
             whole._metric = whole._metric + one._metric

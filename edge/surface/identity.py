@@ -146,8 +146,8 @@ class CrackMap:
         near = self._near[chart] = Nearby(REBASED_PX * unit_per_px)
         for line in self.lines.values() if before is not None else ():
             if line.chart == chart:
-                line.xy = project(onto, line.xy)
-                line.step, line.read = SPACING_PX * unit_per_px, rescaled(line.read, unit_per_px)
+                _move(line, project(onto, line.xy))
+                line.step = SPACING_PX * unit_per_px
                 line.tidy()
                 near.put(line.number, line.box)
 
@@ -155,7 +155,7 @@ class CrackMap:
         """Move the lines of a chart that was straightened."""
         for line in self.lines.values():
             if line.chart == bend.chart:
-                line.xy = bend(line.xy)
+                _move(line, bend(line.xy))
                 line.tidy()
                 self._near[line.chart].put(line.number, line.box)
 
@@ -309,6 +309,14 @@ class CrackMap:
                 continue
             self._votes.joined(younger.number, older.number)
         return given_up
+
+
+def _move(line: Line, xy: Points) -> None:
+    """Bring a line to new coordinates, in whose units its widths are then."""
+    before = line.length
+    line.xy = xy
+    if before > 0:
+        line.read = rescaled(line.read, line.length / before)
 
 
 def _goes_on(

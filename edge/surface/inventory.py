@@ -131,7 +131,6 @@ class Inventory:
             for number, entry in self.entries.items():
                 if self.map.lines[number].chart == placed.chart:
                     entry.unit_per_px = placed.unit_per_px
-                    entry.across.rescale(placed.unit_per_px)
         anchor = self.anchors.setdefault(placed.chart, Anchor())
         middle = _middle(rgb.shape)
         inner_m = None if surface is None else view.on_surface(middle)
@@ -217,7 +216,7 @@ class Inventory:
             self._elsewhere.discard(sighting.number)
         if size is not None:
             entry.across.add(crack, size, placed.unit_per_px)
-            weigh_length(entry, crack, size, placed.to_chart, look.view.scale_uncertainty)
+            weigh_length(entry, crack, size, placed.to_chart)
 
     def _bend(self, bend: Bend) -> None:
         """Move the lines of a chart that was straightened, and what is known of its units with them."""
@@ -228,8 +227,10 @@ class Inventory:
         """Bring what is known of a chart's units where its cracks run into its new coordinates."""
         for number, entry in self.entries.items():
             line = self.map.lines[number]
-            if line.chart == chart and entry.scale.units and line.length > 0:
-                entry.scale.units *= float(lengths(move(line.xy))[-1]) / line.length
+            if line.chart == chart and line.length > 0:
+                factor = float(lengths(move(line.xy))[-1]) / line.length
+                entry.scale.units *= factor
+                entry.across.rescale(factor)
 
     def _trim(self) -> None:
         """Forget the marks that nobody was told of, but the newest: light and noise make some with every frame."""

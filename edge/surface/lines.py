@@ -136,7 +136,8 @@ class Line:
             return
         count = max(2, round(along[-1] / self.step) + 1)
         where = even_places(float(along[-1]), count)
-        nearest = np.minimum(along.searchsorted(where), len(xy) - 1)
+        # The nearest point, not the next one: what is known of points would creep along the line with every view.
+        nearest = np.rint(np.interp(where, along, np.arange(len(xy)))).astype(np.intp)
         self.xy = _between(where, along, xy)
         self.hits, self.looks, self.passes = self.hits[nearest], self.looks[nearest], self.passes[nearest]
         self.last, self.read = self.last[nearest], self.read[nearest]

@@ -149,17 +149,16 @@ class Entry:
     scale: Scale = field(default_factory=Scale)
 
 
-def weigh_length(entry: Entry, crack: Crack, size: CrackSize, to_chart: Matrix, relative: float) -> None:
+def weigh_length(entry: Entry, crack: Crack, size: CrackSize, to_chart: Matrix) -> None:
     """Weigh in what one view says of the chart's units where the crack runs.
 
-    ``to_chart`` (3, 3): from the view's pixels; ``relative``: the relative standard uncertainty of its scale.
+    ``to_chart`` (3, 3): from the view's pixels.
     """
     path = crack.path_px.astype(np.float64)
     steps_px = float(lengths(path)[-1])
     if steps_px > 0:  # as the view's own length: the polyline only carries the local scale
-        entry.scale.add(
-            crack.length_px * float(lengths(project(to_chart, path))[-1]) / steps_px, size.length_mm, relative
-        )
+        units = crack.length_px * float(lengths(project(to_chart, path))[-1]) / steps_px
+        entry.scale.add(units, size.length_mm, size.length_relative)
 
 
 def length_mm(entry: Entry, line: Line, anchor: Anchor) -> tuple[float, float] | None:

@@ -2,7 +2,7 @@
 
 One compressed archive of arrays and a JSON text; nothing in it is run. It holds lines, what is known of them, the
 surfaces and the newest keyframes, which the next frame is looked for in. Its size grows with the length of cracks, some
-56 bytes a point, and with KEYFRAMES pictures of 58 kB, never with frames.
+48 bytes a point, and with KEYFRAMES pictures of 58 kB, never with frames.
 
 What is written is some seconds old when it is read, so two things are moved on by a margin: numbers and revisions that
 may have been told since then are not given again.
@@ -36,7 +36,7 @@ KEYFRAMES = 4
 NUMBERS_MARGIN = 1000
 """So many numbers are passed over: lines that began after the writing had them."""
 REVISIONS_MARGIN = 100
-_ACROSS = ("weight", "mm", "doubt", "length", "rough_mm")
+_ACROSS = ("weight", "mm", "doubt")
 
 
 def to_bytes(inventory: Inventory) -> bytes:
@@ -60,6 +60,7 @@ def to_bytes(inventory: Inventory) -> bytes:
         "version": VERSION,
         "next": inventory.map.next_number,
         "frames": inventory.frames,
+        "surface": inventory.surfaces.last,
         "frame_name": inventory.frame_name,
         "registrar": inventory.registrar.counters(),
         "lines": [[line.number, line.chart, line.step] for line in lines],
@@ -108,7 +109,7 @@ def _inventory(arrays: dict[str, npt.NDArray[Any]]) -> Inventory:
     for name in arrays:
         if name.startswith("anchor-"):
             inventory.anchors[int(name.removeprefix("anchor-"))] = Anchor.of(arrays[name])
-    inventory.surfaces = Surfaces.of_rows(arrays["axes"], arrays["places"])
+    inventory.surfaces = Surfaces.of_rows(arrays["axes"], arrays["places"], int(head["surface"]))
     for number, entry in inventory.entries.items():
         entry.judgement.rim = is_rim(inventory.map.lines[number], was=False)
     inventory.registrar.go_on(

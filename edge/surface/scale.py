@@ -133,6 +133,10 @@ def _size(
     no_direction = tilt.of_area(plane, on_surface.mean(axis=0) / 1000)
     across, per_tilt = _across(plane, path, no_direction) if steps_px > 0 else (gsd, no_direction)
     relative = relative_uncertainty(plane, options, per_tilt)
+    length_per_tilt = no_direction
+    if steps_mm > 0:
+        middles, steps = (on_surface[1:] + on_surface[:-1]) / 2000, np.diff(on_surface, axis=0)
+        length_per_tilt = tilt.of_lengths(plane, middles, steps)
     # Without an estimate from the profile a mask's edge is good to about a pixel.
     sigma_px = crack.width_sigma_px if crack.width_sigma_px is not None else 1.0
     resolved = width_px >= options.min_width_px and crack.width_at_most_px is None
@@ -144,6 +148,9 @@ def _size(
         width_sigma_mm=across * math.hypot(sigma_px, width_px * relative) if resolved else None,
         width_at_most_mm=None if resolved else bound_px * across * (1 + 2 * relative),
         incidence_deg=incidence_deg,
+        across_mm_per_px=across,
+        across_relative=relative,
+        length_relative=relative_uncertainty(plane, options, length_per_tilt),
     )
 
 

@@ -157,8 +157,13 @@ class Surfaces:
         flat = self._all[surface].axes.flat(points_m)
         return Prediction(_homography(pixels, flat), sigma_m, surface)
 
+    @property
+    def last(self) -> int:
+        """The number of the surface that the last view showed; it is asked first about the next one."""
+        return self._last
+
     def rows(self) -> tuple[Points, Points]:
-        """Axes (N, 4, 3), and places (M, 4) with the surface's number before each: all of it, for ``of_rows``."""
+        """Axes (N, 4, 3), and places (M, 4) with the surface's number before each: for ``of_rows``, with ``last``."""
         places = [np.insert(one.places, 0, number, axis=1) for number, one in enumerate(self._all)]
         return (
             np.array([one.axes.rows() for one in self._all]).reshape(-1, 4, 3),
@@ -166,12 +171,15 @@ class Surfaces:
         )
 
     @classmethod
-    def of_rows(cls, axes: Points, places: Points) -> Surfaces:
+    def of_rows(cls, axes: Points, places: Points, last: int) -> Surfaces:
         """The surfaces whose ``rows`` these are. Raises ValueError or IndexError for others."""
         surfaces = cls()
         surfaces._all = [_Surface(Axes.of(rows)) for rows in axes]
         for number, *at in np.asarray(places, np.float64).reshape(-1, 4).tolist():
             surfaces._all[int(number)].put(np.array(at))
+        if not 0 <= last < max(1, len(surfaces._all)):
+            raise ValueError(f"the last surface is one of {len(surfaces._all)}, got {last}")
+        surfaces._last = last
         return surfaces
 
 

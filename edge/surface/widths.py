@@ -37,7 +37,7 @@ def readings(crack: Crack, size: CrackSize | None, count: int, unit_per_px: floa
     read[:, 0], read[:, 1] = wide, 1 / sigma**2
     at_most_px = crack.width_at_most_px
     if at_most_px is None and size is not None and size.width_at_most_mm is not None:  # ``[scale] min_width_px``
-        at_most_px = size.width_at_most_mm / size.gsd_mm_per_px
+        at_most_px = size.width_at_most_mm / (size.across_mm_per_px * (1 + 2 * size.across_relative))
     if at_most_px is None:
         read[:, 2], read[:, 3], read[:, 4] = wide, wide + ONE_SIDED * sigma, 1
     else:
@@ -50,7 +50,7 @@ def readings(crack: Crack, size: CrackSize | None, count: int, unit_per_px: floa
 
 
 def rescaled(read: Readings, factor: float) -> Readings:
-    """Readings (N, 5) in other units, of which ``factor`` make one of theirs."""
+    """Readings (N, 5) in other units, of which ``factor`` are as long as one of theirs."""
     return read * np.array([factor, factor**-2, 1 / factor, 1 / factor, factor**-2], np.float32)
 
 
@@ -89,45 +89,30 @@ class Across:
     """Millimetres per chart unit across one crack, from all views that know it, each for the length that it shows."""
 
     weight: float = 0.0
-    """Sum of the weights of views that measured a width, and so say how sure their scale is, ..."""
+    """Sum of the weights, ..."""
     mm: float = 0.0
     """... of that times millimetres per chart unit, ..."""
     doubt: float = 0.0
-    """... and of that times the standard uncertainty, a share of the scale."""
-    length: float = 0.0
-    """Length of the other views, pixels, ..."""
-    rough_mm: float = 0.0
-    """... and of that times millimetres per chart unit."""
+    """... and of that times its relative standard uncertainty."""
 
     def add(self, crack: Crack, size: CrackSize, unit_per_px: float) -> None:
         """One view of ``size``."""
-        length, width_px = max(1.0, crack.length_px), float(crack.width_px.mean())
-        if size.width_mm is None or size.width_sigma_mm is None or width_px <= 0:
-            self.length, self.rough_mm = self.length + length, self.rough_mm + length * size.gsd_mm_per_px / unit_per_px
-            return
-        across = size.width_mm / width_px
-        read = across * (crack.width_sigma_px if crack.width_sigma_px is not None else UNREAD_SIGMA_PX)
-        share = max(0.0, size.width_sigma_mm**2 - read**2) ** 0.5 / size.width_mm
-        weight = length / (1 + (share / SCALE_SHARE) ** 2)
-        self.weight, self.mm = self.weight + weight, self.mm + weight * across / unit_per_px
-        self.doubt += weight * share
+        weight = max(1.0, crack.length_px) / (1 + (size.across_relative / SCALE_SHARE) ** 2)
+        self.weight, self.mm = self.weight + weight, self.mm + weight * size.across_mm_per_px / unit_per_px
+        self.doubt += weight * size.across_relative
 
     def take(self, other: Across) -> None:
         """Add what the views of another line said, that proved to be a part of this crack."""
         self.weight, self.mm, self.doubt = self.weight + other.weight, self.mm + other.mm, self.doubt + other.doubt
-        self.length, self.rough_mm = self.length + other.length, self.rough_mm + other.rough_mm
 
     def rescale(self, factor: float) -> None:
-        """The chart has other units now, of which ``factor`` make one of those before."""
-        self.mm, self.rough_mm = self.mm / factor, self.rough_mm / factor
+        """The chart has other units now, of which ``factor`` are as long as one of those before."""
+        self.mm /= factor
 
     def millimetres(self, of: Along) -> tuple[float, float, float] | None:
         """Mean width, its standard uncertainty and its upper end in millimetres; None where no view knew its scale."""
-        if self.weight:
-            scale, share = self.mm / self.weight, self.doubt / self.weight
-        elif self.length:  # each view gave a bound: how sure their scale is, is in the bounds already
-            scale, share = self.rough_mm / self.length, 0.0
-        else:
+        if not self.weight:
             return None
+        scale, share = self.mm / self.weight, self.doubt / self.weight
         sigma = float(np.hypot(of.sigma, share * of.mean))
         return scale * of.mean, scale * sigma, scale * of.at_most * (1 + ONE_SIDED * share)

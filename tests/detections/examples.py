@@ -41,7 +41,7 @@ def detection(**changes: object) -> Detection:
         "kind": "crack",
         "damage": crack(),
         "nav": NAV,
-        "size": CrackSize(0.5, 10.0, 2.0, 0.1, None, None),
+        "size": CrackSize(0.5, 10.0, 2.0, 0.1, None, None, 0.5, 0.01, 0.01),
         "place": PLACE,
         "model": "fast-unet-12345678",
         "model_sha256": "a" * 64,

@@ -105,7 +105,7 @@ def test_boxes_are_rounded_as_they_are_read() -> None:
 
 def test_nan_never_leaves() -> None:
     with pytest.raises(ValueError, match="JSON"):
-        to_bytes(feature(detection(size=CrackSize(math.nan, 1, 1, 1, None, None))))
+        to_bytes(feature(detection(size=CrackSize(math.nan, 1, 1, 1, None, None, 0.5, 0.01, 0.01))))
 
 
 @pytest.mark.parametrize(

@@ -109,11 +109,11 @@ def test_widths_of_many_views_are_weighed_and_no_surer_than_they_are_on_average(
     inventory = Inventory()
     line = zigzag((300, 150), (0, 1), 45, seed=6)
     width_px = float(crack(line, 0.9).width_px.mean())
-    for number, (mm_per_px, sigma) in enumerate([(0.5, 0.2), (0.52, 0.2), (0.49, 0.2), (2.5, 100.0)]):
+    for number, (mm_per_px, relative) in enumerate([(0.5, 0.1), (0.52, 0.1), (0.49, 0.1), (2.5, 10.0)]):
         left = 40.0 * number
         part = seen_in(line, left, 100.0)
         assert part is not None
-        size = CrackSize(mm_per_px, 100.0, mm_per_px * width_px, sigma, None, None)
+        size = CrackSize(mm_per_px, 100.0, mm_per_px * width_px, 0.2, None, None, mm_per_px, relative, relative)
         inventory.add(look(number, window(concrete, left, 100), [part], size=size))
     (only,) = inventory.all()
     assert only.width_mm is not None

@@ -137,35 +137,42 @@ def test_a_taper_is_bounded_where_it_is_narrow_too() -> None:
     assert found(half).at_most == pytest.approx(0.9, abs=0.03)
 
 
-def size(mm_per_px: float, width_px: float, sigma_mm: float, at_most_mm: float | None = None) -> CrackSize:
-    width_mm = None if at_most_mm is not None else mm_per_px * width_px
-    return CrackSize(mm_per_px, 100.0, width_mm, None if width_mm is None else sigma_mm, at_most_mm, None)
+def size(
+    across: float, relative: float = 0.0, width_px: float | None = None, at_most_px: float | None = None
+) -> CrackSize:
+    """Of a crack across which a pixel is so many millimetres: a width, or a bound as `scale` makes it."""
+    width = None if width_px is None else across * width_px
+    bound = None if at_most_px is None else across * at_most_px * (1 + 2 * relative)
+    sigma = None if width is None else 0.1
+    return CrackSize(0.5, 100.0, width, sigma, bound, None, across, relative, relative)
 
 
 def test_millimetres_from_the_scale_of_the_views_that_know_it() -> None:
     one, scale = line(50), Across()
-    for mm_per_px in (0.49, 0.51):
+    for across in (0.49, 0.51):
         see(one, 0, 50, view(4.0))
-        scale.add(view(4.0), size(mm_per_px, 4.0, float(np.hypot(0.1 * mm_per_px, 0.03 * 4 * mm_per_px))), UNIT)
+        scale.add(view(4.0), size(across, 0.03, 4.0), UNIT)
     width, sigma, at_most = scale.millimetres(found(one)) or (0.0, 0.0, 0.0)
     assert width == pytest.approx(2.0, abs=1e-3)
     assert sigma == pytest.approx(np.hypot(0.1 * 0.5, 0.03 * 2.0), rel=1e-3)
-    assert at_most > 2.0 + 1.645 * sigma / 1.5
-    scale.add(view(4.0), size(5.0, 4.0, 20.0), UNIT)
+    assert at_most > 2.0 + 1.645 * sigma
+    scale.add(view(4.0), size(5.0, 1.3, 4.0), UNIT)
     assert (scale.millimetres(found(one)) or (0.0,))[0] == pytest.approx(2.0, rel=0.06), "a scale that is not known"
     assert Across().millimetres(found(one)) is None
 
 
-def test_cracks_that_were_only_bounded_have_a_bound_in_millimetres() -> None:
+@pytest.mark.parametrize(("across", "relative"), [(0.5, 0.0), (0.8, 0.05), (2.1, 0.1)])
+def test_a_bound_in_millimetres_counts_the_tilt_and_the_doubt_of_the_scale(across: float, relative: float) -> None:
+    """Seen at an angle a pixel across the crack is more of it than one across the optical axis."""
     one, scale, bounded = line(50), Across(), view(1.4, 0.2, 1.8)
-    stated = size(0.5, 1.4, 0.1, at_most_mm=0.95)
-    see(one, 0, 50, bounded, stated)
-    scale.add(bounded, stated, UNIT)
+    see(one, 0, 50, bounded, size(across, relative, at_most_px=1.8))
+    scale.add(bounded, size(across, relative, at_most_px=1.8), UNIT)
     assert found(one).measured == 0.0
-    assert (scale.millimetres(found(one)) or (0.0, 0.0, 0.0))[2] == pytest.approx(0.9)
+    at_most = (scale.millimetres(found(one)) or (0.0, 0.0, 0.0))[2]
+    assert at_most == pytest.approx(1.8 * across * (1 + 1.645 * relative))
     resolved = view(1.9, 0.05)  # by the picture, but narrower than ``[scale] min_width_px``
     one = line(50)
-    see(one, 0, 50, resolved, size(0.5, 1.9, 0.1, at_most_mm=1.1))
+    see(one, 0, 50, resolved, size(across, relative, at_most_px=2.2))
     assert found(one).measured == 0.0
     assert found(one).at_most == pytest.approx(2.2)
 
@@ -174,15 +181,31 @@ def test_parts_that_prove_to_be_one_and_charts_of_another_unit_keep_their_millim
     whole, parts, one = Across(), (Across(), Across()), line(50)
     rng = np.random.default_rng(1)
     for number in range(20):
-        crack_, mm_per_px = view(float(rng.uniform(2, 5))), float(rng.uniform(0.4, 0.6))
-        bound = None if number % 3 else 2.0
-        measured = size(mm_per_px, float(crack_.width_px.mean()), 0.2, at_most_mm=bound)
-        see(one, 0, 50, crack_)
+        seen = view(float(rng.uniform(2, 5)))
+        sized = size(float(rng.uniform(0.4, 0.6)), float(rng.uniform(0.01, 0.1)), 3.0)
+        see(one, 0, 50, seen)
         for scale in (whole, parts[number % 2]):
-            scale.add(crack_, measured, UNIT)
+            scale.add(seen, sized, UNIT)
     parts[0].take(parts[1])
     before = whole.millimetres(found(one))
     assert parts[0].millimetres(found(one)) == pytest.approx(before)
     one.read = rescaled(one.read, 0.0005)
     parts[0].rescale(0.0005)
     assert parts[0].millimetres(found(one)) == pytest.approx(before, rel=1e-4)
+
+
+def test_what_was_read_stays_where_it_was_read_through_many_views() -> None:
+    """Half of a crack is 1 px wide and half 5 px; each view draws its points, and the line is spaced anew."""
+    rng, one = np.random.default_rng(2), line(200)
+    wide = np.repeat([1.0, 5.0], 100)
+    for _ in range(60):
+        nodes = np.arange(len(one.xy))
+        step = np.interp(one.xy[:, 0], STEP * np.arange(200.0), wide)
+        read = readings(view(3.0), None, len(nodes), UNIT)
+        read[:, 2:4] = (read[:, 1] * step)[:, None]
+        one.see(nodes, one.xy + rng.normal(0, 1.0, one.xy.shape), read=read)
+        one.tidy()
+    assert found(one).mean == pytest.approx(3.0, abs=0.1)
+    value = one.read[:, 2] / one.read[:, 1]
+    edge = float(np.interp(3.0, value, one.xy[:, 0]))
+    assert edge == pytest.approx(100 * STEP, abs=4 * STEP), "readings do not creep along the line"

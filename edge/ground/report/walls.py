@@ -1,10 +1,11 @@
 """Walls: the planes that cracks lie on, with metres along and up, so that a facade can be drawn as a facade.
 
-A plane is fitted to the cracks and the coverage of one local map (a chart): its pictures were joined to one another and
-so show one surface. Points in one line leave the plane's turn about that line open; it is taken as upright then.
+A plane is fitted to the cracks and the coverage of one local map (a chart), whose pictures were joined to one another.
+Points in one line leave the plane's turn about that line open; it is taken as upright then. A chart may run around a
+column or a corner: its cracks are parted then, each with those next to it, so that each part lies on a plane.
 
-Charts in metres share their coordinates, and coverage outlines all of them together. Each may yet lie on a wall of its
-own: its cracks go with that coverage where they lie on its plane, else they are one wall for each chart.
+Charts in metres of one surface share their coordinates, and coverage outlines them together. Their cracks go with that
+coverage where they lie on its plane, else they are one wall for each chart.
 """
 
 from __future__ import annotations
@@ -102,10 +103,12 @@ def find(
         yaw = yaws_deg[number]
         if yaw is not None:
             group.yaws_deg.append(yaw)
+    alone = []
+    for key in [key for key, group in groups.items() if not _flat(group.cracks)]:
+        alone += _sides(groups.pop(key), yaws_deg)
     outlines: dict[tuple[str, tuple[int, ...]], list[Float64]] = {}
     for frame, of_charts, outline in seen:
         outlines.setdefault((frame, of_charts), []).append(outline)
-    alone = []
     for (frame, of_charts), rings in outlines.items():
         covered = _Group(frame, [], rings, [], [])
         there = _on(groups, covered, of_charts)
@@ -139,7 +142,7 @@ def find(
 def _on(groups: Mapping[_Key, _Group], covered: _Group, charts: tuple[int, ...]) -> list[_Key]:
     """Which groups of cracks lie on the same wall as what was looked at on ``charts``.
 
-    One chart is one surface. Of several that are outlined together it is asked which lie on the outline's plane.
+    Of several charts that are outlined together it is asked which lie on the outline's plane.
     """
     there = [key for key in ((covered.frame, chart) for chart in charts or (None,)) if key in groups]
     if len(charts) < 2:
@@ -147,6 +150,35 @@ def _on(groups: Mapping[_Key, _Group], covered: _Group, charts: tuple[int, ...])
     middle, normal = _plane(covered.points)
     off_m = {key: float(np.abs((np.vstack(groups[key].cracks) - middle) @ normal).max()) for key in there}
     return [key for key in there if off_m[key] < _SAME_PLANE_M]
+
+
+def _flat(cracks: Sequence[Float64]) -> bool:
+    """Whether cracks, each (N, 3), lie on one plane; one alone always does."""
+    points = np.vstack(cracks)
+    middle, normal = _plane(points)
+    return len(cracks) < 2 or float(np.abs((points - middle) @ normal).max()) < _SAME_PLANE_M
+
+
+def _sides(group: _Group, yaws_deg: Sequence[float | None]) -> list[_Group]:
+    """The parts of a chart that runs around something: each grows by the nearest crack while it stays on a plane.
+
+    Of two upright cracks any plane through both is as good, so the nearest one must come next.
+    """
+    middles = np.array([path.mean(axis=0) for path in group.cracks])
+    left, sides = list(range(len(middles))), []
+    while left:
+        side = [left.pop(0)]
+        while left:
+            apart = np.linalg.norm(middles[left][:, None] - middles[side][None], axis=2).min(axis=1)
+            nearest = left[int(apart.argmin())]
+            if not _flat([group.cracks[one] for one in (*side, nearest)]):
+                break
+            side.append(nearest)
+            left.remove(nearest)
+        members = [group.members[one] for one in side]
+        yaws = [yaw for yaw in (yaws_deg[member] for member in members) if yaw is not None]
+        sides.append(_Group(group.frame, [group.cracks[one] for one in side], [], yaws, members))
+    return sides
 
 
 def _plane(points: Float64) -> tuple[Float64, Float64]:

@@ -1,7 +1,7 @@
 """One picture of the surface: frames laid beside each other, coverage as colour behind, the cracks with their names.
 
-Each chart is drawn for itself (`canvas`), also those in metres, which share their coordinates: they may show both sides
-of a wall, and lie on each other no better than the positions they hang on. Memory is bounded: small pictures of at most
+Each chart is drawn for itself (`canvas`), also those in metres of one surface, which share their coordinates: they lie
+on each other no better than the positions they hang on. Memory is bounded: small pictures of at most
 KEPT views are kept while flying (every second one goes when there are too many), and one number for each chart; all
 canvases together have about PIXELS pixels, whatever was flown over.
 """

@@ -82,6 +82,24 @@ def test_a_chart_whose_cracks_lie_off_what_was_outlined_with_it_is_a_wall_of_its
     assert found[1].origin_m[1] == pytest.approx(5.0)
 
 
+def test_a_chart_that_runs_around_a_column_is_drawn_from_its_sides() -> None:
+    """Upright cracks, 1 m long each, on a column of 3 m radius, on one chart: none becomes a point seen from above."""
+    turns = (0, 135, 45, 90, 5, 50, 95, 140)
+    paths = []
+    for turn in turns:
+        x, y = 3 * np.cos(np.radians(turn)), 3 * np.sin(np.radians(turn))
+        paths.append(np.array([[x, y, 1.0], [x, y, 1.6], [x, y, 2.0]]))
+    found, of = walls.find(paths, [made.FRAME] * 8, [1] * 8, [None] * 8)
+    assert 2 <= len(found) <= 4
+    for number, path in zip(of, paths, strict=True):
+        assert number is not None
+        assert found[number].holds(path)
+        assert np.ptp(found[number].flat(path)[:, 1]) == pytest.approx(1.0, abs=0.01)
+    for number in range(len(found)):
+        mine = sorted(turn for turn, at in zip(turns, of, strict=True) if at == number)
+        assert mine[-1] - mine[0] <= 95, "neighbours, not what faces another way"
+
+
 def test_what_no_drawing_shows_is_counted_on_the_page(tmp_path: Path) -> None:
     """Pictures without a pose: what they show of the soffit has no place, and one crack has none either."""
     flown = lost_pose.fly("soffit")
