@@ -121,10 +121,6 @@ def _dji(packet: Packet, prefix: str) -> Stated:
     """DJI, and Autel since it writes the same names (spelling mistake of the longitude included)."""
     rtk = _solution(packet.word(f"{prefix}:RtkFlag"))
     height = (packet.word(f"{prefix}:AltitudeType") or "").lower()
-    if height == "rtkalt" and rtk is None:
-        packet.doubts.append(
-            "AltitudeType is RtkAlt without an RTK solution, so its height is not taken as the ellipsoid's"
-        )
     deviations = [packet.number(0, 1e4, f"{prefix}:RtkStd{axis}") for axis in ("Lat", "Lon", "Hgt")]
     known = [value for value in deviations if value is not None and value > 0]
     centre = packet.number(1, 1e5, f"{prefix}:CalibratedOpticalCenterX")

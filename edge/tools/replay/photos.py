@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import TracebackType
 
@@ -15,6 +16,7 @@ from edge.navigation.track import Limits, Plausibility
 log = logging.getLogger(__name__)
 
 _EPOCH = datetime(1970, 1, 1)  # of a clock without a zone
+_VALUES = re.compile(r"""['"].*['"]|\d+(\.\d+)?""")  # what differs between two doubts of one kind
 _KINDS = {"fixed": FixKind.RTK_FIXED, "float": FixKind.RTK_FLOAT, "single": FixKind.FIX_3D}
 
 
@@ -23,6 +25,8 @@ class _Count:
     pictures: int = 0
     with_fix: int = 0
     doubted: int = 0
+    named: set[str] = field(default_factory=set)
+    """The kinds of doubt that were logged."""
     guessed: bool = False
     """Whether it was said that focal lengths are guessed."""
 
@@ -57,8 +61,11 @@ class PhotoNavigator:
             )
         if doubts:
             self._count.doubted += 1
-            if self._count.doubted == 1:  # a thousand pictures of one camera have a thousand times the same fault
-                log.warning("%s: %s", frame.name, "; ".join(doubts))
+        for doubt in doubts:  # a thousand pictures of one camera have a thousand times the same fault
+            kind = _VALUES.sub("", doubt)
+            if kind not in self._count.named:
+                self._count.named.add(kind)
+                log.warning("%s: %s", frame.name, doubt)
 
     def _jump(self, pose: PicturePose | None) -> str | None:
         """Why a position cannot have been flown to since the picture before; None where it can, or no time is known."""

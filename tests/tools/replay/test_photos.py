@@ -155,3 +155,14 @@ def test_that_a_focal_length_is_a_guess_is_said_once(caplog: pytest.LogCaptureFi
     assert [record.getMessage().partition(",")[0] for record in caplog.records] == ["p0: it is neither 4:3 nor 3:2"]
     assert "3661 pixels" in caplog.text
     assert "good to 5 %" in caplog.text
+
+
+def test_each_kind_of_doubt_is_named_once_whatever_its_numbers(caplog: pytest.LogCaptureFixture) -> None:
+    lost, down = "GpsLatitude is '51,{}', not a number from -90 to 90", "the gimbal is past straight down (roll {}.5)"
+    navigator, picture = PhotoNavigator(), np.zeros((2, 2, 3), np.uint8)
+    for number in range(12):
+        doubts = ((lost.format(number),), (lost.format(number), down.format(number)))[number % 4 == 3]
+        pose = PicturePose(None, None, None, None, None, None, None, None, 0, None, None, "DJI", doubts=doubts)
+        navigator.see(Frame(number, number, None, picture, name=f"p{number}", pose=pose))
+    assert [record.getMessage() for record in caplog.records] == [f"p0: {lost.format(0)}", f"p3: {down.format(3)}"]
+    assert "12 of 12 pictures" in (navigator.health() or "")
