@@ -87,12 +87,13 @@ class Gimbal:
 
     def ignored(self, now_ns: int) -> str | None:
         """One sentence naming the gimbals that are heard beside the one that is taken; None where there are none."""
-        others = [source for source, heard_ns in self._others.items() if now_ns - heard_ns <= _LATELY_NS]
-        if not others:
+        lately = sorted(source for source, heard_ns in self._others.items() if now_ns - heard_ns <= _LATELY_NS)
+        if not lately:
             return None
+        others = {_camera(source): source for source in lately}.values()  # each once: the gimbal itself sorts last
         return (
             f"more than one gimbal is heard: the camera is taken to be on that of {_words(self._source)}, not on that "
-            f"of {'; '.join(map(_words, sorted(others)))}"
+            f"of {'; '.join(map(_words, others))}"
         )
 
     def read(self, message: Any, now_ns: int, vehicle_yaw_deg: float | None) -> Look | None:
@@ -112,13 +113,23 @@ class Gimbal:
         return look
 
     def _takes(self, source: Source, device: bool, now_ns: int) -> bool:
-        """The camera is on the first gimbal that was heard, by its better message; on another once that is silent."""
+        """The camera is on the first gimbal that was heard, by its better message; on another once that is silent.
+
+        A gimbal's own report is better than what an autopilot passes on of it, and any device message than any
+        MOUNT_ORIENTATION, which does not even tell reliably of which gimbal it is.
+        """
         lately = self._heard_ns is not None and now_ns - self._heard_ns < _LATELY_NS
-        if lately and not (device and not self._by_device) and (source, device) != (self._source, self._by_device):
-            if self._source is not None and (source if device else source[:1]) != self._source[: 1 + device]:
-                self._others = {**self._others, source: now_ns}
-            return False
-        self._others = {other: heard_ns for other, heard_ns in self._others.items() if other != source}
+        if lately and self._source is not None and (source, device) != (self._source, self._by_device):
+            same = _camera(source) == _camera(self._source)
+            if device == self._by_device:
+                better = same and source[0] in COMPONENTS and self._source[0] not in COMPONENTS
+            else:
+                better = device
+            if not better:
+                if not same and device == self._by_device:
+                    self._others = {**self._others, source: now_ns}
+                return False
+        self._others = {other: ns for other, ns in self._others.items() if _camera(other) != _camera(source)}
         self._source, self._by_device, self._heard_ns = source, device, now_ns
         return True
 
@@ -175,6 +186,20 @@ class Gimbal:
             f"the gimbal's angles are not used: {why}; set [navigation.mount] gimbal (spanhawk doctor --turn finds how)"
         )
         return Look(None, "earth")
+
+
+def _camera(source: Source) -> Source:
+    """The gimbal that a report is of, as that gimbal itself would send it.
+
+    An autopilot names a MAVLink gimbal that it passes on by its component, or counts it: 1 is MAV_COMP_ID_GIMBAL, 2 to
+    6 are GIMBAL2 to GIMBAL6; with 0 it has only one.
+    """
+    component, number = source
+    if component in COMPONENTS:
+        return (component, 0) if number == component else source
+    if number in COMPONENTS:
+        return number, 0
+    return (sorted(COMPONENTS)[max(number, 1) - 1], 0) if number <= len(COMPONENTS) else source
 
 
 def _words(source: Source | None) -> str:

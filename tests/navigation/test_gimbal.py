@@ -52,15 +52,16 @@ def status(
     q: list[float] | None = None,
     component: int = 154,
     system: int = 1,
+    number: int = 0,
 ) -> bytes:
     message = common.MAVLink_gimbal_device_attitude_status_message(
-        0, 0, 0, flags, q or quaternion(*angles), 0, 0, 0, failure, math.radians(delta_deg), NAN, 0
+        0, 0, 0, flags, q or quaternion(*angles), 0, 0, 0, failure, math.radians(delta_deg), NAN, number
     )
     return Autopilot(system, component).pack(message)
 
 
-def mount_orientation(roll: float, pitch: float, yaw: float, absolute: float = NAN) -> bytes:
-    return Autopilot(1, 154).pack(common.MAVLink_mount_orientation_message(0, roll, pitch, yaw, absolute))
+def mount_orientation(roll: float, pitch: float, yaw: float, absolute: float = NAN, component: int = 154) -> bytes:
+    return Autopilot(1, component).pack(common.MAVLink_mount_orientation_message(0, roll, pitch, yaw, absolute))
 
 
 def bench(mount: Mount | None = None, yaw_deg: float = 100.0, roll_deg: float = 0.0) -> Bench:
@@ -190,6 +191,60 @@ def test_a_second_gimbal_is_named_and_stands_in_once_the_first_is_silent() -> No
             assert made.at(ms).attitude is None
     assert looks(made, 8900) == (0.0, -20.0, 44.0)
     assert heard(8900) is None
+
+
+GIMBAL, GIMBAL2, GIMBAL6 = (getattr(common, f"MAV_COMP_ID_GIMBAL{n}") for n in ("", "2", "6"))
+
+
+@pytest.mark.parametrize("number", [0, 1, GIMBAL])
+@pytest.mark.parametrize("autopilot_first", [True, False])
+@pytest.mark.parametrize("by_mount", [True, False])
+def test_a_gimbal_that_the_autopilot_passes_on_is_one_gimbal_and_its_own_report_counts(
+    number: int, autopilot_first: bool, by_mount: bool
+) -> None:
+    made = bench()
+    passed_on = [status(EARTH, (0, -20, 44), component=1, number=number)]
+    if by_mount:
+        passed_on = [mount_orientation(0, -20, 44, component=1)]
+    both = [*passed_on, status(EARTH, (0, -30, 10))]
+    for ms in range(1000, 3000, 100):
+        made.hear(ms, *(both if autopilot_first else both[::-1]))
+        assert made.vehicle.aboard.gimbal.ignored(made.base_ns + ms * MS) is None
+    assert looks(made, 2900) == (0.0, -30.0, 10.0)
+    for ms in range(3000, 9000, 100):
+        made.hear(ms, made.pilot.attitude(ms), *passed_on)
+    assert looks(made, 8900) == (0.0, -20.0, 44.0), "what is passed on stands in once the gimbal itself is silent"
+
+
+@pytest.mark.parametrize(
+    ("others", "named"),
+    [
+        ([(1, 2)], "component 1, gimbal 2"),
+        ([(1, GIMBAL2)], f"component 1, gimbal {GIMBAL2}"),
+        ([(GIMBAL2, 0), (1, 2), (1, GIMBAL2)], f"component {GIMBAL2}"),
+        ([(1, 6), (GIMBAL6, 0)], f"component {GIMBAL6}"),
+        ([(1, 2), (1, 3)], "component 1, gimbal 2; component 1, gimbal 3"),
+        ([(1, 7)], "component 1, gimbal 7"),
+    ],
+)
+def test_another_gimbal_is_named_once_however_many_report_of_it(others: list[tuple[int, int]], named: str) -> None:
+    made = bench()
+    for ms in range(1000, 1500, 100):
+        made.hear(ms, status(EARTH, (0, -30, 10)), status(EARTH, (0, 0, 0), component=1, number=1))
+        made.hear(ms, *(status(EARTH, (0, -20, 44), component=c, number=n) for c, n in others))
+    assert looks(made, 1400) == (0.0, -30.0, 10.0)
+    said = str(made.vehicle.aboard.gimbal.ignored(made.base_ns + 1400 * MS))
+    assert said.endswith(f"on that of component 154, not on that of {named}")
+
+
+def test_mount_orientation_of_anyone_is_not_named_beside_a_device_message() -> None:
+    made = bench()
+    for component in (1, GIMBAL2):
+        made.hear(1000, status(EARTH, (0, -30, 10)), mount_orientation(0, -20, 44, component=component))
+    assert made.vehicle.aboard.gimbal.ignored(made.base_ns + 1000 * MS) is None
+    alone = bench()
+    alone.hear(1000, mount_orientation(0, -30, 10), mount_orientation(0, -20, 44, component=GIMBAL2))
+    assert f"component {GIMBAL2}" in str(alone.vehicle.aboard.gimbal.ignored(alone.base_ns + 1000 * MS))
 
 
 def test_a_range_of_the_body_does_not_count_once_the_gimbal_that_told_where_it_looks_is_silent() -> None:
