@@ -33,6 +33,9 @@ SUFFIXES = (
 
 _MAX_FILE_BYTES = 1 << 30
 
+_named_too_dark: set[Path] = set()
+"""Folders of which ``read_rgb`` has said in this process that a picture may come out too dark."""
+
 
 @dataclass(frozen=True, slots=True)
 class Still:
@@ -82,12 +85,13 @@ def read_rgb(path: Path) -> RGB:
     """Read one picture as uint8 RGB (H, W, 3), upright. Raises UnreadableImageError.
 
     Of 16-bit samples the upper 8 of the bits that this picture uses are kept; a folder played as a flight keeps to one
-    depth for all (``folder``).
+    depth for all (``folder``). Of pictures that may come out too dark by that the first of each folder is named.
     """
     samples = inspect(path).decode()
     if samples.dtype == np.uint8:
         return samples
     doubt = too_dark(samples)
-    if doubt is not None:
+    if doubt is not None and path.parent not in _named_too_dark:
+        _named_too_dark.add(path.parent)
         log.warning("%s: %s", path, doubt)
     return to_eight_bits(samples, significant_bits(samples))

@@ -246,8 +246,12 @@ def test_8_bit_values_in_16_bit_files_are_named_once(brightest, named, tmp_path,
     said = [record for record in caplog.records if "a quarter as bright" in record.getMessage()]
     assert len(said) == named
     caplog.clear()
-    stills.read_rgb(tmp_path / "0.png")
-    assert ("0.png: its 16-bit samples reach" in caplog.text) == named
+    (tmp_path / "other").mkdir()
+    shutil.copy(tmp_path / "0.png", tmp_path / "other" / "2.png")
+    for name in ("0.png", "0.png", "1.png", "other/2.png"):
+        stills.read_rgb(tmp_path / name)
+    said = [record.getMessage().partition(":")[0] for record in caplog.records]
+    assert said == [str(tmp_path / name) for name in ("0.png", "other/2.png") if named]
 
 
 @pytest.mark.parametrize("kind", ["png", "webp"])
