@@ -17,8 +17,9 @@ _TURNED = {1: 0, 3: 180, 6: -90, 8: 90}
 _LAT_REF, _LAT, _LON_REF, _LON, _ALT_REF, _ALT, _STATUS, _H_ERROR = 1, 2, 3, 4, 5, 6, 9, 0x1F
 _FOCAL_MM, _FOCAL_35_MM, _ZOOM = 0x920A, 0xA405, 0xA404
 _DIAGONAL_35_MM = math.hypot(36, 24)
-_SENSOR_SHAPES = (4 / 3, 3 / 2)
+_SENSOR_SHAPES = (4 / 3, 3 / 2, 5 / 4)  # the last: thermal and machine cameras
 _SAME_SHAPE = 0.02
+_CUT_OUT_SHAPE, _LIKE_CUT_OUT = 16 / 9, 0.15  # 16:10, 17:9 and 2:1 are like it; squares and panoramas are not
 _GUESSED = 0.05  # a 3:2 sensor is 4 % off the guess, one that is natively 16:9 8 %
 # A picture made smaller keeps its tags: its maker's calibration is believed for the sensor's own size only.
 _SAME_SIZE = 0.1
@@ -138,10 +139,11 @@ def _focal_px(
     DCG-001) and rounded to a millimetre: good to some 2 % where the picture is the whole sensor. Makers disagree
     whether it contains a digital zoom, so with one nothing is said.
 
-    A picture of another shape than sensors have, mostly 16:9, is cut out of one, and cameras leave the tag as it is for
-    the whole of it: the light did not change. By the picture's own diagonal the focal length would be 8 % too short
-    then. So the diagonal is that of the 4:3 sensor that just holds the picture, which drones and phones have, and that
-    this is a guess is said. ``by_picture``: whoever wrote the tag went by the picture's diagonal, as we do.
+    A picture of about 16:9 is assumed to be cut out of a 4:3 sensor that just holds it, as drones and phones have, and
+    the tag to be that of the whole sensor: by the picture's own diagonal the focal length would be 8 % too short then.
+    No maker's document was found to say so, so it is called a guess. Of shapes far from that (squares, panoramas)
+    nobody can tell what they were cut out of or put together from: they have no focal length by this. ``by_picture``:
+    whoever wrote the tag went by the picture's diagonal, as we do.
     """
     if abs(zoom - 1) > 1e-3:
         return None, None
@@ -152,6 +154,8 @@ def _focal_px(
         return stated.focal_px * longer / stated.full_width_px, None
     if focal_35_mm is None:
         return None, None
-    whole = by_picture or any(abs(longer / shorter / shape - 1) <= _SAME_SHAPE for shape in _SENSOR_SHAPES)
-    diagonal_px = math.hypot(longer, shorter) if whole else math.hypot(4, 3) * max(longer / 4, shorter / 3)
-    return focal_35_mm / _DIAGONAL_35_MM * diagonal_px, None if whole else _GUESSED
+    if by_picture or any(abs(longer / shorter / shape - 1) <= _SAME_SHAPE for shape in _SENSOR_SHAPES):
+        return focal_35_mm / _DIAGONAL_35_MM * math.hypot(longer, shorter), None
+    if abs(longer / shorter / _CUT_OUT_SHAPE - 1) > _LIKE_CUT_OUT:
+        return None, None
+    return focal_35_mm / _DIAGONAL_35_MM * math.hypot(4, 3) * longer / 4, _GUESSED

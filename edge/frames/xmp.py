@@ -88,7 +88,8 @@ class Stated:
     lon_deg: float | None = None
     alt_m: float | None = None
     ellipsoid: bool = False
-    """True: ``alt_m`` is above the WGS 84 ellipsoid (a DJI with RTK); False: above mean sea level, as makers claim."""
+    """True: ``alt_m`` is taken to be above the WGS 84 ellipsoid (see ``_solution``); False: above mean sea level, as
+    makers claim."""
     rtk: str | None = None
     """``fixed``, ``float`` or ``single``."""
     sigma_m: tuple[float, float, float] | None = None
@@ -146,9 +147,10 @@ def _dji(packet: Packet, prefix: str) -> Stated:
 def _solution(flag: str | None) -> str | None:
     """Of RtkFlag; None: no solution, or no RTK.
 
-    DJI's manuals (Matrice 4, Mavic 3 Enterprise): 0 failed, 16 single point, 32 to 49 float, 50 fixed. With a solution
-    AbsoluteAltitude is the geodetic height, above the ellipsoid; the Phantom 4 RTK writes no AltitudeType beside it.
-    Drones without RTK also write AltitudeType RtkAlt, with heights above the sea.
+    By DJI's manuals of the Mavic 3E and 3M and the Matrice 4: 0 failed, 16 single point, 32 to 49 float, 50 fixed; the
+    Zenmuse P1's has 34 alone for float. The rest is assumed, from what users of such drones write in public, and no
+    manual confirms it: that AbsoluteAltitude is above the ellipsoid with a solution and only then, that a Phantom 4 RTK
+    writes no AltitudeType beside it, and that drones without RTK write RtkAlt with heights above the sea.
     """
     number = int(flag) if flag is not None and re.fullmatch(r"\d{1,3}", flag, re.ASCII) else 0
     if number == 16:

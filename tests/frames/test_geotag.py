@@ -58,7 +58,7 @@ def test_dji_with_rtk_states_ellipsoid_and_deviations(tmp_path: Path) -> None:
     ("more", "rtk", "ellipsoid"),
     [
         ({"AltitudeType": "RtkAlt", "RtkFlag": "50"}, "fixed", True),
-        ({"RtkFlag": "50"}, "fixed", True),  # a Phantom 4 RTK
+        ({"RtkFlag": "50"}, "fixed", True),  # as a Phantom 4 RTK is said to write
         ({"RtkFlag": "16"}, "single", True),
         ({"AltitudeType": "RtkAlt", "RtkFlag": "32"}, "float", True),
         ({"AltitudeType": "RtkAlt", "RtkFlag": "49"}, "float", True),
@@ -72,7 +72,7 @@ def test_dji_with_rtk_states_ellipsoid_and_deviations(tmp_path: Path) -> None:
 def test_a_dji_s_height_is_the_ellipsoid_s_only_with_an_rtk_solution(
     tmp_path: Path, more: dict[str, str], rtk: str | None, ellipsoid: bool
 ) -> None:
-    """By the tables of XMP fields in DJI's manuals: 0 failed, 16 single point, 32 to 49 float, 50 fixed."""
+    """By DJI's manuals 0 is failed, 16 single point, 32 to 49 float, 50 fixed; what the heights are is assumed."""
     said = pose(tmp_path, Tags(xmp=dji(**DJI, **more)))
     assert said is not None
     assert said.rtk == rtk
@@ -162,7 +162,7 @@ def test_focal_length_of_35_mm_film_goes_by_the_diagonal(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("size", "guessed"), [((5280, 3956), False), ((5280, 2970), True), ((2970, 5280), True), ((3956, 3956), True)]
+    ("size", "guessed"), [((5280, 3956), False), ((5280, 2970), True), ((2970, 5280), True), ((5280, 3300), True)]
 )
 def test_a_picture_cut_out_of_the_sensor_has_the_whole_sensor_s_focal_length(
     size: tuple[int, int], guessed: bool, tmp_path: Path
@@ -176,6 +176,28 @@ def test_a_picture_cut_out_of_the_sensor_has_the_whole_sensor_s_focal_length(
     own = pose(tmp_path, Tags(xmp=calibrated, focal_35_mm=24), (5280, 2970))
     assert own is not None
     assert (own.focal_px, own.focal_uncertainty) == (3725.15, None)
+
+
+@pytest.mark.parametrize(("size", "binned"), [((640, 512), 1), ((512, 640), 1), ((1280, 1024), 2)])
+def test_a_picture_of_5_to_4_is_a_whole_sensor(size: tuple[int, int], binned: int, tmp_path: Path) -> None:
+    """A thermal camera of 40 mm on film: by its data sheet 9.1 mm before pixels of 12 micrometres, 640 x 512."""
+    said = pose(tmp_path, Tags(**GHENT, focal_35_mm=40), size)
+    assert said is not None
+    assert said.focal_px == pytest.approx(binned * 9.1 / 0.012, rel=0.01)
+    assert said.focal_uncertainty is None
+
+
+@pytest.mark.parametrize("size", [(3956, 3956), (3956, 3700), (8000, 2000), (2000, 8000), (5280, 2200)])
+def test_a_shape_far_from_every_sensor_s_has_no_focal_length_by_that_of_film(
+    size: tuple[int, int], tmp_path: Path
+) -> None:
+    said = pose(tmp_path, Tags(**GHENT, focal_35_mm=24), size)
+    assert said is not None
+    assert (said.focal_px, said.focal_uncertainty) == (None, None)
+    calibrated = dji(**DJI, CalibratedFocalLength="3725.15", CalibratedOpticalCenterX=str(max(size) / 2))
+    own = pose(tmp_path, Tags(xmp=calibrated, focal_35_mm=24), size)
+    assert own is not None
+    assert own.focal_px == 3725.15
 
 
 def test_our_own_pictures_say_the_focal_length_by_their_own_diagonal(tmp_path: Path) -> None:

@@ -55,8 +55,8 @@ class PhotoNavigator:
         if frame.pose is not None and frame.pose.focal_uncertainty is not None and not self._count.guessed:
             self._count.guessed = True
             log.warning(
-                "%s: it is neither 4:3 nor 3:2, so it is taken to be cut out of a 4:3 sensor: its focal length of %.0f "
-                "pixels is good to %.0f %%, unless [scale] states lens, hfov_deg or focal_length_mm",
+                "%s: no usual sensor has its shape, so it is taken to be cut out of a 4:3 sensor: its focal length of "
+                "%.0f pixels is good to %.0f %%, unless [scale] states lens, hfov_deg or focal_length_mm",
                 *(frame.name, frame.pose.focal_px, 100 * frame.pose.focal_uncertainty),
             )
         if doubts:

@@ -152,7 +152,7 @@ def test_that_a_focal_length_is_a_guess_is_said_once(caplog: pytest.LogCaptureFi
     navigator, picture = PhotoNavigator(), np.zeros((9, 16, 3), np.uint8)
     for number in range(3):
         navigator.see(Frame(number, number, None, picture, name=f"p{number}", pose=pose))
-    assert [record.getMessage().partition(",")[0] for record in caplog.records] == ["p0: it is neither 4:3 nor 3:2"]
+    assert [record.getMessage().partition(",")[0] for record in caplog.records] == ["p0: no usual sensor has its shape"]
     assert "3661 pixels" in caplog.text
     assert "good to 5 %" in caplog.text
 
