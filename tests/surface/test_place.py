@@ -252,6 +252,9 @@ def test_a_structures_own_axes_need_no_satellites() -> None:
     assert (found.lat_deg, found.lon_deg, found.alt_ellipsoid_m) == (None, None, None)
     with_fix = surveyor.look(replace(NAV, local=local), W, H).place_of(MIDDLE)
     assert with_fix.lat_deg is None, "below a deck satellites mislead: the structure's own axes are what was asked for"
+    lost = surveyor.look(NAV, W, H).place_of(MIDDLE)
+    assert lost.frame.startswith("enu@"), "while the autopilot has no position of its own, satellites are all there is"
+    assert (lost.lat_deg, lost.lon_deg) == pytest.approx((FIX.lat_deg, FIX.lon_deg + 3 / EAST_M), abs=1e-8)
 
 
 def test_a_local_frame_that_is_turned_against_north() -> None:
