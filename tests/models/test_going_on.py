@@ -129,11 +129,11 @@ def test_ctrl_c_loses_no_step_and_no_validation(tmp_path, capsys, monkeypatch, q
         assert main(words) == 75
     (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
     assert said.startswith("error: Interrupted at step 3; the same command goes on from there")
-    assert checkpoint.load(out / "checkpoint.npz").step == 3
+    assert checkpoint.load(out / "checkpoint.npz", "").step == 3
     with monkeypatch.context() as patch:
         patch.setattr(Segmentation, "score", interrupted)
         assert main(words) == 75
-    state = checkpoint.load(out / "checkpoint.npz")
+    state = checkpoint.load(out / "checkpoint.npz", "")
     assert (len(quick), state.step, state.best) == (5, 5, -np.inf)
     assert main(words) == 0
     assert (out / "best.weights.h5").is_file()

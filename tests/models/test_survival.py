@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import os
 import resource
@@ -109,7 +110,12 @@ def test_a_checkpoint_that_cannot_be_used_ends_training_with_a_sentence_that_lea
     assert told.startswith(f"error: {path} cannot be read as the checkpoint of a training")
     assert advice in told
     path.write_bytes(whole)
+    state = checkpoint.load(path, "")
     told = refused(configure(root, steps=4, base=3))
+    assert told.startswith(f"error: {out} holds a training of another configuration (model.base was 2 and is 3)")
+    wider = [np.repeat(array, 2, axis=-1) if array.ndim == 4 else array for array in state.weights]
+    checkpoint.save(path, dataclasses.replace(state, weights=wider))
+    told = refused(configure(root, steps=4))
     assert told.startswith(f"error: {path} is of another network or precision than the configuration")
     assert advice in told
 
