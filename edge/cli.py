@@ -27,7 +27,7 @@ from edge.commands.common import Parser
 from edge.support.errors import EXIT_DONE, SpanhawkError
 
 _EPILOG = """\
-exit codes: 0 done, 1 not as it should be (verify, benchmark --check, doctor), 2 usage, 69 device unavailable,
+exit codes: 0 done, 1 not as it should be (verify, benchmark --check), 2 usage, 69 device unavailable,
 75 try again, 78 configuration, 130 interrupted
 
 examples:
