@@ -122,7 +122,8 @@ def _add_verify(parsers: Any) -> None:
                         )  # fmt: skip
     verify.add_argument("--test", nargs=3, action="append", default=[], metavar=("NAME", "IMAGES", "MASKS"),
                         help="a data set by name; MASKS is - where crack-free; of a source NAME of which the training "
-                        "held out a part, write NAME/held: it is cut down to that part")  # fmt: skip
+                        "held out a part, write NAME/held (or NAME where gpu-take made its record): it is cut down to "
+                        "that part")  # fmt: skip
     verify.add_argument("--images", type=whole(1), metavar="N", help="at most N pictures of each set, evenly spaced")
     verify.add_argument("--json", action="store_true", help="the whole report on stdout, not its head")
     verify.set_defaults(run=commands.verify)

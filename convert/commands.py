@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 from convert import ConversionError
 from edge.support.errors import EXIT_DONE
 from models import DataError
-from models.arguments import refuse_seen
+from models.arguments import held_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -247,9 +247,8 @@ def _measures(words: list[str], kinds: tuple[str, ...]) -> dict[str, Measure]:
 def _named(record: dict[str, Any], name: str, images: str, masks: str) -> DataSet:
     from convert.gate import named_set
 
-    held = record.get("held", {})
-    refuse_seen(name, held)
-    return named_set(name, Path(images), None if masks == "-" else Path(masks), held.get(name))
+    held = held_out(name, record.get("held", {}))
+    return named_set(name, Path(images), None if masks == "-" else Path(masks), held)
 
 
 def _short(found: dict[str, Any]) -> dict[str, Any]:

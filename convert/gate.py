@@ -71,8 +71,8 @@ def find_set(folder: Path) -> DataSet:
 def named_set(name: str, images: Path, masks: Path | None, held: Mapping[str, Any] | None) -> DataSet:
     """A data set from a folder of images and one of masks (None: crack-free).
 
-    `held` is the training record's entry of this very name where it held part of the folder out: only that part counts
-    then. Raises DataError where the folder does not hold all of it.
+    `held` is the training record's entry for it where it held part of the folder out: only that part counts then.
+    Raises DataError where the folder does not hold all of it.
     """
     examples = find_examples(images, masks)
     if held is not None:

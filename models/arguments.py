@@ -7,9 +7,13 @@ import errno
 import math
 import sys
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from edge.support.errors import EXIT_TRY_AGAIN, EXIT_USAGE
 from models import DataError
+
+Held = TypeVar("Held")
+"""What a record holds of one set."""
 
 EXIT_INTERRUPTED = 130
 """As a shell tells a program that Ctrl-C ended; `spanhawk` ends with it too."""
@@ -48,13 +52,27 @@ def number(least: float = -math.inf, most: float = math.inf, *, above: bool = Fa
     return read
 
 
-def refuse_seen(name: str, held: Mapping[str, object]) -> None:
-    """Refuse to score the whole of a set of which a training learned from a part, by what its record holds out.
+def held_out(name: str, held: Mapping[str, Held]) -> Held | None:
+    """What a record's `held` says of the set `name`; None where the training knew nothing of it: all of it is scored.
 
-    Raises DataError.
+    The part of a source that was held out stands there as NAME/held (`models train`) or as NAME (`gpu-take`);
+    NAME/held finds both. Raises DataError where pictures that were learned from would be scored: for the bare NAME of
+    a source that was learned from in part, and for a NAME/held of which the record, or its lack, tells nothing.
     """
-    if name not in held and f"{name}/held" in held:
+    stem = name.removesuffix("/held")
+    if name in held:
+        return held[name]
+    if f"{name}/held" in held:
         raise DataError(f"{name} was learned from in part: write {name}/held to score what the training held out.")
+    if stem == name:
+        return None
+    if stem not in held:
+        known = f"it names {', '.join(held)}" if held else "there is none, or it names no set"
+        raise DataError(
+            f"No training record says what was held out of {stem} ({known}): write {stem} if nothing of it was learned "
+            "from, or score with the record of the training that held a part of it out."
+        )
+    return held[stem]
 
 
 def refused(error: OSError, then: str = "") -> int:

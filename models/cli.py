@@ -12,7 +12,7 @@ from pathlib import Path
 from edge.support.errors import EXIT_DONE, SpanhawkError, TryAgainError
 from models import DataError, Example, quiet_tensorflow
 from models.adapt import command as adapt_command
-from models.arguments import EXIT_INTERRUPTED, THRESHOLD, number, refuse_seen, refused, whole
+from models.arguments import EXIT_INTERRUPTED, THRESHOLD, held_out, number, refused, whole
 from models.gpu import commands as gpu_commands
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,8 @@ def _add_sets(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--negatives", type=Path, help="folder of crack-free pictures")
     verb.add_argument("--set", action="append", default=[], metavar="NAME=IMAGES[,MASKS]",
                       help="one of several sets; without MASKS its pictures are crack-free; of a source NAME of which "
-                      "the training held out a part, write NAME/held=...: only that part is scored")  # fmt: skip
+                      "the training held out a part, write NAME/held=... (or NAME=... where gpu-take made its "
+                      "record): only that part is scored")  # fmt: skip
     verb.add_argument("--held", type=Path, metavar="RUN.json",
                       help="a training's record; default: run.json beside the model")  # fmt: skip
 
@@ -216,13 +217,13 @@ def _sets(arguments: argparse.Namespace) -> list[tuple[str, list[Example], list[
             raise DataError(f"--set {text} is not NAME=IMAGES,MASKS or NAME=IMAGES.")
         if name in [one[0] for one in sets]:
             raise DataError(f"--set {name} is given twice; give each set a name of its own.")
-        refuse_seen(name, held)
+        kept = held_out(name, held)
         examples = find_examples(Path(images), Path(masks) if masks else None)
-        if name in held:
-            examples = [example for example in examples if example.image.name in held[name]]
+        if kept is not None:
+            examples = [example for example in examples if example.image.name in kept]
             log.info("%s: only the %d pictures that the training held out", name, len(examples))
-            if len(examples) != len(held[name]):
-                raise DataError(f"{images} holds {len(examples)} of the {len(held[name])} pictures of {name}.")
+            if len(examples) != len(kept):
+                raise DataError(f"{images} holds {len(examples)} of the {len(kept)} pictures of {name}.")
         sets.append((name, examples if masks else [], [] if masks else examples))
     return sets
 

@@ -50,6 +50,25 @@ def test_test_set_is_cut_down_to_what_was_held_out(tmp_path):
     assert len(commands._named({"held": {"set/held": held}}, "other", str(images), "-").examples) == 3
 
 
+@pytest.mark.parametrize("name", ["set", "set/held"])
+def test_a_record_of_gpu_take_cuts_a_set_down_by_both_names(tmp_path, name):
+    """There the held-out part has the name of its source alone."""
+    write_set(tmp_path, 4, 64, seed=1)
+    record = {"train": {"set": {"images": 3}}, "held": {"set": {"images": 1, "names": ["rendered_0002.png"]}}}
+    found = commands._named(record, name, str(tmp_path / "images"), str(tmp_path / "masks"))
+    assert [example.image.name for example in found.examples] == ["rendered_0002.png"]
+
+
+@pytest.mark.parametrize(
+    ("record", "known"),
+    [({"held": {"set": {}, "quay": {}}}, "it names set, quay"), ({}, "there is none, or it names no set")],
+)
+def test_a_held_out_part_that_no_record_knows_is_not_scored_as_a_whole(tmp_path, record, known):
+    with pytest.raises(DataError) as refused:
+        commands._named(record, "walls/held", str(tmp_path), "-")
+    assert str(refused.value).startswith(f"No training record says what was held out of walls ({known}): write wal")
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/conversion.md"])
 def test_every_command_the_documentation_shows_is_understood(page):
     """Lines of shell blocks that begin with the command, comments cut off."""

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from models import cli
 from models.cli import main
 from models.data import find_examples
 from models.evaluate import evaluate, look, precision_recall, reporting_filter, summary
@@ -155,6 +156,21 @@ def test_only_what_the_training_held_out_is_scored_under_its_name(folder, tmp_pa
     assert capsys.readouterr().err == (
         "error: bars was learned from in part: write bars/held to score what the training held out.\n"
     )
+
+
+def test_the_record_of_a_gpu_run_names_what_was_held_out_by_its_source_alone(folder, tmp_path, capsys):
+    record = tmp_path / "fast-unet-seen.json"
+    record.write_text(json.dumps({"train": {"bars": {}}, "held": {"bars": {"images": 2, "names": ["1.png", "4.png"]}}}))
+
+    def names(name):
+        words = ["evaluate", "model", f"--set={name}={folder}/images,{folder}/masks", f"--held={record}"]
+        ((_, labelled, _),) = cli._sets(cli._parser().parse_args(words))
+        return [example.image.name for example in labelled]
+
+    assert names("bars/held") == names("bars") == ["1.png", "4.png"]
+    assert len(names("others")) == 6
+    assert main(["evaluate", "model", f"--set=others/held={folder}/images", f"--held={record}"]) == 2
+    assert capsys.readouterr().err.startswith("error: No training record says what was held out of others (it names")
 
 
 @pytest.mark.parametrize(
