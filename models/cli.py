@@ -39,7 +39,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m models", description="Train and evaluate crack segmenters.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     train = commands.add_parser("train", help="train from a configuration; resumes where it stopped")
-    train.epilog = "The same command goes on after an interruption (exit code 75); steps and minutes may change then."
+    train.epilog = (
+        "The same command goes on after an interruption (exit code 75). Of [train], steps, minutes, validate_every, "
+        "threshold_pictures, threads and data_parallel may change then, and licence and split of sources and [[test]]."
+    )
     train.add_argument("config", type=Path, help="TOML file, see models/configs/")
     train.add_argument("--data", type=Path, help="folder that image folders are relative to (default: the file's own)")
     train.add_argument("--out", type=Path, required=True, help="folder for weights, record and curve")
@@ -130,7 +133,9 @@ def _train(arguments: argparse.Namespace) -> int:
     try:
         scores = train(arguments.config, arguments.data or arguments.config.parent, arguments.out)
     except KeyboardInterrupt as error:
-        raise TryAgainError("Interrupted; the same command goes on from the last checkpoint.") from error
+        raise TryAgainError(
+            "Interrupted; the same command goes on from the last checkpoint, or begins anew where there is none."
+        ) from error
     print(json.dumps(scores))
     return EXIT_DONE
 

@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import math
 import platform
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -92,8 +93,14 @@ def write_run(path: Path, config: Config, command: str, parts: DataSplit, model:
     _write(path, json.dumps(content, indent=1) + "\n")
 
 
-FREE = frozenset(("steps", "minutes", "validate_every", "threshold_pictures", "threads", "data_parallel"))
-"""Keys of [train] that may change while a training goes on: its length, and what no weight depends on."""
+FREE = frozenset((
+    *(f"train.{key}" for key in (
+        "steps", "minutes", "validate_every", "threshold_pictures", "threads", "data_parallel"
+    )),
+    "sources.licence", "sources.split", "test",
+))  # fmt: skip
+"""Keys that may change while a training goes on: its length, what no weight depends on, and words for the card. Which
+pictures [[test]] keeps out is seen by the hashes."""
 
 
 def check_same(path: Path, config: Config, parts: DataSplit) -> None:
@@ -103,14 +110,14 @@ def check_same(path: Path, config: Config, parts: DataSplit) -> None:
     """
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
-        settings = {**before["config"], "train": {k: v for k, v in before["config"]["train"].items() if k not in FREE}}
+        settings = dict(before["config"])
         held = {name: one["names"] for name, one in before["held"].items()}
         hashes = {name: one["sha256"] for kind in ("train", "held") for name, one in before[kind].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path} tells not of which configuration and pictures the checkpoint beside it is: choose another --out."
         ) from error
-    differs = _difference(settings, json.loads(json.dumps(dataclasses.asdict(config))))
+    differs = _difference(settings, config)
     if differs is None:
         now = {name: [one.image.name for one in examples] for name, examples in parts.held.items()}
         if now != held:
@@ -120,21 +127,35 @@ def check_same(path: Path, config: Config, parts: DataSplit) -> None:
     if differs is not None:
         raise DataError(
             f"{path.parent} holds a training of another configuration ({differs}): give the same as before to go on "
-            "with it, or another --out to begin anew; steps and minutes may change."
+            "with it, or another --out to begin anew; of [train] steps, minutes, validate_every, threshold_pictures, "
+            "threads and data_parallel may change, and licence and split of sources and [[test]]."
         )
 
 
 def _difference(before: Any, now: Any, key: str = "") -> str | None:
-    """The first key that differs, with both values; a key that `before` does not know yet is passed over."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        pairs = [(before[name], now.get(name), f"{key}.{name}" if key else name) for name in before]
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+    """The first key that differs, with both values; `before` is as JSON has it, `now` a (part of a) configuration.
+
+    A key that `before` does not know yet counts as its default: so that version trained.
+    """
+    if isinstance(before, dict) and dataclasses.is_dataclass(now):
+        fields = {one.name: one for one in dataclasses.fields(now)}
+        old = {**{name: _default(one) for name, one in fields.items() if name not in before}, **before}
+        pairs = [(old[name], getattr(now, name, None), f"{key}.{name}" if key else name) for name in old]
+    elif isinstance(before, list) and isinstance(now, tuple) and len(before) == len(now):
         pairs = [(*pair, f"{key}[{i}]") for i, pair in enumerate(zip(before, now, strict=True))]
-    elif isinstance(before, dict | list) or isinstance(now, dict | list):
+    elif isinstance(before, dict | list) or isinstance(now, tuple) or dataclasses.is_dataclass(now):
         return f"{key} differs"
     else:
         return None if before == now else f"{key} was {before} and is {now}"
-    return next((found for pair in pairs if (found := _difference(*pair)) is not None), None)
+    compared = (pair for pair in pairs if re.sub(r"\[\d+\]", "", pair[2]) not in FREE)
+    return next((found for pair in compared if (found := _difference(*pair)) is not None), None)
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    """Its default as JSON has it; None where it has none."""
+    if field.default_factory is not dataclasses.MISSING:
+        return json.loads(json.dumps(field.default_factory(), default=dataclasses.asdict))
+    return None if field.default is dataclasses.MISSING else json.loads(json.dumps(field.default))
 
 
 def add(path: Path, **facts: Any) -> None:
@@ -179,7 +200,7 @@ def read_history(path: Path) -> list[dict[str, float]]:
 
 
 def _columns(history: Sequence[Mapping[str, float]]) -> list[str]:
-    """Names of all scores, step and minutes first; a set added in a resumed training is missing in older rows."""
+    """Names of all scores, step and minutes first; rows of an earlier version may lack some."""
     return list(dict.fromkeys(key for row in history for key in row))
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models import checkpoint, record
+from models import DataError, checkpoint, record
 from models.cli import main
 from models.config import load_config
 from models.sources import split_sources
@@ -81,11 +81,46 @@ def test_other_pictures_and_other_held_out_ones_are_refused(begun, capsys):
 
 def test_a_longer_training_and_a_record_of_an_older_version_go_on(begun):
     root, out = begun
-    told = json.loads((out / "run.json").read_text())
-    del told["config"]["loss"]["cl_dice"]
-    (out / "run.json").write_text(json.dumps(told))
+    path = out / "run.json"
+    told = json.loads(path.read_text())
+    del told["config"]["loss"]["cl_dice"], told["config"]["mix"]["gentle"], told["config"]["teacher"]
+    del told["config"]["validation"], told["config"]["sources"][0]["labels"]
+    path.write_text(json.dumps(told))
     config = load_config(configure(root, steps=99, every=7, train="minutes = 3\nthreads = 2"))
+    record.check_same(path, config, split_sources(config, root))
+
+    told["config"]["loss"] = {}
+    path.write_text(json.dumps(told))
+    record.check_same(path, config, split_sources(config, root))
+    other = load_config(configure(root, rest="[loss]\ncl_dice = 0.5"))
+    with pytest.raises(DataError, match=r"\(loss\.cl_dice was 0\.0 and is 0\.5\)"):
+        record.check_same(path, other, split_sources(other, root))
+
+
+def test_words_for_the_card_and_far_test_pictures_may_change(begun):
+    root, out = begun
+    told = json.loads((out / "run.json").read_text())
+    told["config"]["sources"][0] |= {"licence": "CC-BY 4.0", "split": "val"}
+    told["config"]["test"] = [{"name": "far", "images": "far"}]
+    (out / "run.json").write_text(json.dumps(told))
+    config = load_config(configure(root))
     record.check_same(out / "run.json", config, split_sources(config, root))
+    told["config"]["sources"][0]["weight"] = 2.0
+    (out / "run.json").write_text(json.dumps(told))
+    with pytest.raises(DataError, match=r"\(sources\[0\]\.weight was 2\.0 and is 1\.0\)"):
+        record.check_same(out / "run.json", config, split_sources(config, root))
+
+
+def test_help_and_refusal_name_every_key_that_may_change(begun, capsys):
+    root, out = begun
+    assert main(["train", str(configure(root, train="seed = 7")), "--out", str(out)]) == 2
+    refusal = capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    told = capsys.readouterr().out
+    for key in record.FREE:
+        assert key.split(".")[-1] in refusal[refusal.index("begin anew") :], key
+        assert key.split(".")[-1] in told[told.index("exit code 75") :], key
 
 
 @pytest.fixture
