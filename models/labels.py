@@ -14,7 +14,7 @@ from edge.tools.export.masks import clear
 from models import DamagedError, DataError, label_files
 from models.data import read_rgb
 from models.labelled import Brushed, Complaints, Drawn, Labelled, Unread
-from models.written import whole_set, write_png
+from models.written import PART, put_back, whole_set, write_png
 
 LINE_PX = 3.0
 """Width of a line that comes without one."""
@@ -36,9 +36,10 @@ def take(source: Path, out: Path, classes: Sequence[str], line_px: float, *, ove
     is as it was before.
     """
     complaints = Complaints()
+    put_back(out)  # before labels are read that may be among it
     found = label_files.read(source, classes, complaints)
     _check_named(source, classes, found.named)
-    check_free(out, overwrite=overwrite)
+    check_free(out, overwrite=overwrite, but=PART)  # which a kill of the same command left
     kept: list[Path] = []
     kinds: dict[str, None] = dict.fromkeys(classes)
     negatives = 0

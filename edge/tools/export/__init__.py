@@ -107,10 +107,10 @@ def export(job: Job) -> str:
     return f"{job.out}: {told}{problems}"
 
 
-def check_free(out: Path, *, overwrite: bool) -> None:
-    """Raise UsageError where the folder ``out`` holds something and that was not allowed for."""
+def check_free(out: Path, *, overwrite: bool, but: str | None = None) -> None:
+    """Raise UsageError where the folder ``out`` holds something, other than ``but``, and that was not allowed for."""
     try:
-        free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+        free = not out.exists() or (out.is_dir() and all(path.name == but for path in out.iterdir()))
     except OSError as error:
         raise UsageError(f"--out {out}: cannot look there ({error.strerror or error}); name another folder") from error
     if not free and not overwrite:
