@@ -189,12 +189,13 @@ class Line:
 
     def _subscribe(self) -> None:
         self._asked = True
+        prefix = f"$share/{self._who.share}/" if self._who.share is not None and self._who.is_5 else ""
+        self._client.subscribe([(prefix + topic, 1) for topic in self._who.topics])
+        # Only then: between the two what is published would be for nobody. What comes twice is a repeat to the store.
         if self._who.is_5 and self._who.left:
             self._client.unsubscribe(
                 [f"$share/{name}/{topic}" for name in self._who.left for topic in self._who.topics]
             )
-        prefix = f"$share/{self._who.share}/" if self._who.share is not None and self._who.is_5 else ""
-        self._client.subscribe([(prefix + topic, 1) for topic in self._who.topics])
 
     def _on_connect(
         self, client: Client, userdata: object, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
