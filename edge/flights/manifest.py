@@ -13,7 +13,8 @@ seal        the last line: nothing comes after it; ``key`` where it is another t
 =========== ==========================================================================================
 
 A file that is replaced is noted before it is in place. ``never_in_place`` of ``interrupted`` or ``seal`` names those of
-which the first writing did not get so far: they are not to be there.
+which the first writing did not get so far: they are not to be there. A ``file`` line with ``never_in_place`` true says
+the same at once, where the disk takes it.
 """
 
 from __future__ import annotations
@@ -154,8 +155,11 @@ class State:
             if body["from"] != (ranges[-1][1] if ranges else 0) or body["to"] < body["from"]:
                 return f"leaves a gap in {body['file']}"
             self.segments.setdefault(body["file"], ranges).append((body["from"], body["to"], body["sha256"]))
+        elif kind == "file" and body.get("never_in_place") is True:
+            self.files.setdefault(body["file"], (body["bytes"], body["sha256"]))
+            self.absent.add(body["file"])
         elif kind == "file":
-            if body["file"] in self.files:
+            if body["file"] in self.files and body["file"] not in self.absent:
                 self.earlier[body["file"]] = self.files[body["file"]][1]
             self.files[body["file"]] = body["bytes"], body["sha256"]
             self.absent.discard(body["file"])

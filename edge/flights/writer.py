@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -93,16 +94,22 @@ class FlightWriter:
 
     def replace(self, name: str, data: bytes) -> None:
         """Write a whole file in one step; the manifest has its hash before it is in place."""
-        before = self._whole.get(name)
-        self._note_file(name, len(data), hashlib.sha256(data).hexdigest())
-        self._manifest.sync()
+        path, before, was_there = self.folder / name, self._whole.get(name), name not in self._never
+        digest = hashlib.sha256(data).hexdigest()
+        self._note_file(name, len(data), digest)
         try:
-            write_whole(self.folder / name, data)
+            self._manifest.sync()
+            write_whole(path, data)
         except OSError:
-            if before is not None and name not in self._never:  # what lies there is still the file of before
-                self._note_file(name, (self.folder / name).stat().st_size, before)
-            else:
+            # What lies there decides: the disk may also fail after the new file is in place.
+            if not os.path.lexists(path):
                 self._never.add(name)
+                with contextlib.suppress(OSError):  # the seal says it too, where the flight gets so far
+                    self._note_file(name, len(data), digest, {"never_in_place": True})
+            elif before is not None and was_there and digest_of(path)[1] == before != digest:
+                self._note_file(name, path.stat().st_size, before)
+            else:
+                self._never.discard(name)
             raise
         self._never.discard(name)
 

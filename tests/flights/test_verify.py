@@ -238,6 +238,70 @@ def test_a_document_that_a_full_disk_never_took_is_not_called_lost(
     assert verify(tmp_path / "flight", keys).problems == ()
 
 
+def failing_sync(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """From now on the disk fails when it is to write down what belongs to ``path``."""
+    sync = os.fsync
+
+    def failed(descriptor: int) -> None:
+        if Path(os.readlink(f"/proc/self/fd/{descriptor}")) == path:
+            raise OSError(errno.EIO, "Input/output error")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failed)
+
+
+@pytest.mark.parametrize("end", ["seal", "power cut"])
+@pytest.mark.parametrize("where", ["", MANIFEST])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_disk_that_fails_before_or_after_a_document_is_in_place_makes_no_tampering(
+    tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch, times: int, where: str, end: str
+) -> None:
+    """At its first writing and at a later one: the sync of the manifest comes before, that of the folder after."""
+    folder = tmp_path / "flights" / "one"
+    writer = begun(folder, ManualClock(NOW))
+    for number in range(1, times):
+        writer.summary({"schema": "spanhawk/flight/1", "number": number})
+    with monkeypatch.context() as now:
+        failing_sync(now, folder / where)
+        with pytest.raises(OSError, match="Input/output"):
+            writer.summary({"schema": "spanhawk/flight/1", "number": times})
+    assert (folder / SUMMARY).exists() == (times > 1 or where == "")
+    writer.cracks([])
+    if end == "seal":
+        writer.seal()
+    else:
+        writer.close()
+        assert seal_all(tmp_path / "flights", ManualClock(NOW), None) == []
+    assert verify(folder, keys).problems == ()
+    (folder / SUMMARY).write_text("{}", encoding="utf-8")
+    assert [one.file for one in verify(folder, keys).problems] == [SUMMARY], "and what is altered is still named"
+
+
+def test_a_power_cut_at_the_second_try_of_a_first_writing_loses_nothing(
+    tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "flights" / "one"
+    writer = begun(folder, ManualClock(NOW))
+    with monkeypatch.context() as now:
+        failing_sync(now, folder / MANIFEST)
+        with pytest.raises(OSError, match="Input/output"):
+            writer.summary({"schema": "spanhawk/flight/1"})
+
+    class PowerCutError(Exception):
+        pass
+
+    def no_power(path: Path, data: bytes) -> None:
+        raise PowerCutError
+
+    with monkeypatch.context() as cut:
+        cut.setattr("edge.flights.writer.write_whole", no_power)
+        with pytest.raises(PowerCutError):
+            writer.summary({"schema": "spanhawk/flight/1"})
+    writer.close()
+    assert seal_all(tmp_path / "flights", ManualClock(NOW), None) == []
+    assert verify(folder, keys).problems == ()
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_a_flight_that_was_begun_with_one_key_and_sealed_with_another_is_not_altered(
     known: bool, tmp_path: Path, keys: Path, capsys: pytest.CaptureFixture[str]
