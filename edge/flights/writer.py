@@ -35,7 +35,9 @@ DERIVED = frozenset({MANIFEST, SIGNATURE, REVIEW, *MADE_LATER})
 """Names at the top of a flight folder that the manifest does not cover: itself, and what people make of the flight
 later. So are names that begin with a dot, databases of other programs (QGIS alters a GeoPackage by opening it) and the
 outbox of a replay with --mqtt."""
-_DERIVED_KINDS = (".gpkg", ".gpkg-wal", ".gpkg-shm", ".gpkg-journal", ".db", ".db-wal", ".db-shm", ".lock", ".ballast")
+_DERIVED_KINDS = (
+    ".gpkg", ".gpkg-wal", ".gpkg-shm", ".gpkg-journal", ".db", ".db-wal", ".db-shm", ".db-journal", ".lock", ".ballast",
+)  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -109,6 +109,7 @@ def test_added_lost_cut_and_grown_files_are_named_and_what_people_make_later_is_
     (folder / "report" / "index.html").write_text("later", encoding="utf-8")
     (folder / "review.json").write_text("{}", encoding="utf-8")
     (folder / "cracks.gpkg").write_bytes(b"later")
+    (folder / "outbox.db-journal").write_bytes(b"later")
     assert verify(folder, keys).intact
     (folder / "photos" / "new.jpg").write_bytes(b"x")
     (folder / "photos" / "00000008.jpg").unlink()
