@@ -14,6 +14,7 @@ from edge.support.errors import ConfigError, TryAgainError, UsageError
 VERSION = 1
 """Kept in the table ``store``."""
 _CONNECT_S = 5
+_PROBES = {"tcp_keepalives_idle": 10, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
 # All of ours lie in one schema of the database, so that they stand in nobody's way.
 SCHEMA = "spanhawk"
 # Held while tables and partitions are made: two collectors may begin at one moment.
@@ -74,9 +75,13 @@ class Server:
         # A server set up for speed must not make receipts out of what is only in its memory.
         db.execute("SET synchronous_commit = on")
         db.execute("SET client_encoding = 'UTF8'")
-        # Writers wait for each other, but not for one whose machine is gone: the server ends it.
+        # Writers wait for each other, but not for one whose machine is gone: the server ends it. Between two statements
+        # it does so for idleness; in the midst of a COPY it is not idle, and only an unanswered probe tells (40 s in
+        # place of Linux's two hours). Through a Unix socket, where no machine can go, probes are ignored.
         db.execute("SET lock_timeout = '30s'")
         db.execute("SET idle_in_transaction_session_timeout = '60s'")
+        for name, value in _PROBES.items():
+            db.execute(f"SET {name} = {value}")
         # Payloads are packed by the server; its older way takes longer than all the rest of storing them.
         db.execute(
             "SELECT set_config(name, 'lz4', false) FROM pg_settings "
