@@ -71,7 +71,7 @@ def bring_in(arguments: argparse.Namespace) -> int:
     from edge.ground.settings import read
 
     _refuse(arguments, "import", "broker", "http")
-    settings = read(getattr(arguments, "config", None), store=getattr(arguments, "store", None))
+    settings = read(getattr(arguments, "config", None), store=getattr(arguments, "store", None), serves=False)
     print(bring_in(arguments.flight, settings.ground.store, settings.ground.picture_folder), file=sys.stderr)
     return EXIT_DONE
 

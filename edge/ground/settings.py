@@ -121,9 +121,18 @@ _TABLES = ("ground", "pictures", "mqtt")
 
 
 def read(
-    path: Path | None, *, broker: str | None = None, store: str | None = None, http: str | None = None
+    path: Path | None,
+    *,
+    broker: str | None = None,
+    store: str | None = None,
+    http: str | None = None,
+    serves: bool = True,
 ) -> GroundSettings:
-    """The file's tables; what is not None replaces what it says. Raises ConfigError."""
+    """The file's tables; what is not None replaces what it says. Raises ConfigError.
+
+    ``serves``: for the station itself. Whoever else reads its file does not know what its command line adds, so keys
+    that would do nothing are no fault then.
+    """
     table: Mapping[str, Any] = {} if path is None else config.load(path)
     try:
         for key in table:
@@ -140,7 +149,8 @@ def read(
         if broker is not None:
             given["url"] = broker
         mqtt = config.build(MqttOptions, given, "mqtt")
-        _refuse_idle(ground, pictures, table, mqtt)
+        if serves:
+            _refuse_idle(ground, pictures, table, mqtt)
     except ConfigError as error:
         raise type(error)(f"{path or 'the command line'}: {error}") from error
     return GroundSettings(ground, pictures, mqtt)

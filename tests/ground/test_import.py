@@ -123,6 +123,17 @@ def test_what_would_do_nothing_is_refused(tmp_path, text, words):
         read_settings(config, http="127.0.0.1:0")
 
 
+def test_the_station_s_file_serves_for_an_import_too(flight, tmp_path, capsys):
+    """It is valid with ``--http``, which stands on the station's command line only."""
+    config = tmp_path / "ground.toml"
+    config.write_text(
+        f'[ground]\nstore = "{tmp_path}/g.db"\ntiles = "{tmp_path}"\nbands = "x"\nhttp_token_file = "t"\n'
+    )
+    assert main(["ground", "import", str(flight), "--config", str(config)]) == 0
+    assert "new" in capsys.readouterr().err
+    assert (tmp_path / "g.db").exists()
+
+
 def test_a_broker_or_table_that_cannot_be_is_refused(tmp_path, capsys):
     config = tmp_path / "ground.toml"
     config.write_text('[ground]\nshare = "a/b"\n')
