@@ -134,6 +134,16 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Unfit:
+    """A row that the database does not take."""
+
+    row: DetectionRow | CrackRow | CoverageRow | StateRow | ReviewRow
+    what: str
+    """The field of ``Batch`` that it stood in."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Added:
     """What became of a batch."""
 
@@ -143,8 +153,8 @@ class Added:
     """Detections and cracks that were there already, with the same content."""
     conflicts: tuple[DetectionRow | CrackRow, ...]
     """Those whose name is taken by another content: the first is kept, these are not stored."""
-    unfit: tuple[DetectionRow | CrackRow, ...] = ()
-    """Those that the database does not take: they are among the refused, and not stored."""
+    unfit: tuple[Unfit, ...] = ()
+    """Rows of any kind that the database does not take: they are among the refused, and not stored."""
 
 
 @dataclass(frozen=True, slots=True)

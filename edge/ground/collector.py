@@ -138,8 +138,7 @@ class Collector:
         self._count(added)
         if added.conflicts:
             self._write(Batch(refused=[conflict(row, now) for row in added.conflicts]), stop)
-        self.counts.refused += len(added.unfit)
-        for topic, payload in receipts_for(batch, (*added.conflicts, *added.unfit)):
+        for topic, payload in receipts_for(batch, (*added.conflicts, *(one.row for one in added.unfit))):
             line.publish(topic, payload)
             self.counts.receipts += 1
         # Only now: a connection that ends before this has the broker send the letters again, and then a receipt goes
@@ -175,6 +174,15 @@ class Collector:
                 f"{name} of {row.vehicle}'s flight {row.flight_id} came with another content than the one stored: the "
                 "first is kept, the other is not confirmed; do two vehicles bear one name?",
             )
+        self.counts.refused += len(added.unfit)
+        for one in added.unfit:
+            number = {DetectionRow: "seq", CrackRow: "number"}.get(type(one.row))
+            name = one.what if number is None else f"{one.what} {getattr(one.row, number)}"
+            self._complaints.warn(
+                "unfit",
+                f"{name} of {one.row.vehicle}'s flight {one.row.flight_id}: {one.reason}; kept among the refused, and "
+                "not confirmed",
+            )
 
     def _ask_again(self, line: Line) -> None:
         try:
@@ -185,7 +193,7 @@ class Collector:
             self._complaints.warn("gaps", str(error))
 
 
-def receipts_for(batch: Batch, left_out: Sequence[DetectionRow | CrackRow]) -> list[tuple[str, bytes]]:
+def receipts_for(batch: Batch, left_out: Sequence[object]) -> list[tuple[str, bytes]]:
     """Topics and payloads of the receipts for a batch that was written, one or more for each flight in it.
 
     ``left_out`` of it were not stored.

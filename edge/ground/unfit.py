@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from edge.ground import Added, Batch, CrackRow, DetectionRow, RefusedRow
+from edge.ground import Added, Batch, RefusedRow, Unfit
 from edge.ground.incoming import KEPT_OF_REFUSED_BYTES
 
 
@@ -32,7 +32,7 @@ def add_what_fits(batch: Batch, add: Callable[[Batch], Added], now: datetime) ->
         reason = f"the database does not take it: {str(error).splitlines()[0][:200]}".replace("\0", "\ufffd")
         payload = getattr(row, "payload", b"")[:KEPT_OF_REFUSED_BYTES]
         add(Batch(refused=[RefusedRow(f"spanhawk/{row.vehicle}/{what}", reason, now, payload)]))
-        return Added(0, 0, (), (row,) if isinstance(row, (DetectionRow, CrackRow)) else ())
+        return Added(0, 0, (), (Unfit(row, what, reason),))
 
 
 def _tried(batch: Batch, add: Callable[[Batch], Added], now: datetime) -> Added:

@@ -9,10 +9,12 @@ import jsonschema
 import pytest
 
 from edge.detections import receipts
-from edge.ground import Query
+from edge.ground import Added, Query, Unfit
+from edge.ground.collector import Collector
 from edge.ground.serve import collector_of
 from edge.ground.settings import read as settings_of
 from edge.ground.stores import open_store
+from edge.mqtt.listener import Heard
 from edge.support.clock import SystemClock
 from tests.ground.letters import as_bytes, crack, detection
 from tests.mqtt.broker import PATIENCE_S, Ear, mosquitto
@@ -250,3 +252,30 @@ def test_what_is_missing_is_asked_for(tmp_path, broker):
             thread.join(PATIENCE_S)
     asked = json.loads(ear.payloads("spanhawk/drone1/commands")[0])
     assert asked == {"command": "resend", "flight_id": "f1", "ranges": [[3, 4], [6, 8]]}
+
+
+def test_what_the_database_refuses_is_told_with_its_reason_and_not_confirmed(caplog):
+    """Nobody heard of it: its drone sent it again and again, and the log was silent."""
+
+    class Choosy:
+        def add(self, batch):
+            return Added(1, 0, (), (Unfit(batch.detections[1], "detections", "it holds a 0x00"),))
+
+    class Said:
+        def __init__(self):
+            self.sent = []
+
+        def publish(self, topic, payload):
+            self.sent.append(json.loads(payload))
+
+        def acknowledge(self, heard):
+            pass
+
+    line = Said()
+    collector = Collector(Choosy(), lambda: line, SystemClock())
+    heard = [Heard(DETECTIONS, as_bytes(detection(seq)), False, 1, seq) for seq in (1, 2)]
+    collector._take(line, heard, threading.Event())
+    (told,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert told.startswith("detections 2 of drone1's flight f1: it holds a 0x00")
+    assert [one["ranges"] for one in line.sent] == [[[1, 1]]]
+    assert collector.counts.refused == 1

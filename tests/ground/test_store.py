@@ -353,10 +353,12 @@ def test_what_the_server_does_not_take_is_refused_and_the_rest_is_kept(postgres)
         batch.detections[3] = bad
         batch.reviews.append(ReviewRow("drone1", "f1", "c", "confirmed", None, "\ud800", None, BEGIN))
         added = store.add(batch)
-        assert (added.new, added.repeats, added.conflicts, added.unfit) == (7, 0, (), (bad,))
+        assert (added.new, added.repeats, added.conflicts) == (7, 0, ())
+        assert [(one.row, one.what) for one in added.unfit] == [(bad, "detections"), (batch.reviews[0], "reviews")]
         assert seqs(store.detections(Query())) == [1, 2, 3, 5, 6, 7]
         reasons = sorted(row.reason for row in store.refused(9))
         assert all(reason.startswith("the database does not take it: ") for reason in reasons)
+        assert sorted(one.reason for one in added.unfit) == reasons
         assert [("0x00" in reason, "surrogates" in reason) for reason in reasons] == [(False, True), (True, False)]
-        told = json.loads(receipts_for(batch, added.unfit)[0][1])
+        told = json.loads(receipts_for(batch, [one.row for one in added.unfit])[0][1])
         assert told["ranges"] == [[1, 3], [5, 7]]

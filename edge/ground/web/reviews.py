@@ -41,7 +41,9 @@ class Reviews:
             crack.vehicle, crack.flight_id, crack_id, review.verdict, review.grade, review.remark, review.by,
             self._clock.utc(),
         )  # fmt: skip
-        self._store.add(Batch(reviews=[row]))
+        added = self._store.add(Batch(reviews=[row]))
+        if added.unfit:
+            raise AskedWronglyError(f"the review was not kept: {added.unfit[0].reason}")
         return _entry(row)
 
     def newest(self) -> dict[str, Any]:

@@ -5,7 +5,11 @@ import json
 import pytest
 
 from edge.cli import main
-from tests.ground.letters import crack
+from edge.ground import Added, Unfit
+from edge.ground.stores import open_store
+from edge.ground.web.asking import AskedWronglyError
+from edge.ground.web.reviews import Reviews
+from tests.ground.letters import clock, crack
 from tests.ground.test_store import batch_of
 
 ONE = crack(1, 1)["id"]
@@ -71,3 +75,14 @@ def test_a_page_of_another_origin_gets_no_leave_and_a_review_names_its_flight(cl
     assert asked.status == 405
     assert not [name for name in asked.headers if name.startswith("access-control")]
     assert "flight_id is missing" in client.get("/reviews").json["description"]
+
+
+def test_a_word_that_the_database_does_not_take_is_not_called_kept(tmp_path, monkeypatch):
+    def refuse(batch):
+        return Added(0, 0, (), (Unfit(batch.reviews[0], "reviews", "it is too odd"),))
+
+    with open_store(str(tmp_path / "ground.db"), clock()) as store:
+        store.add(batch_of(crack(1, 1)))
+        monkeypatch.setattr(store, "add", refuse)
+        with pytest.raises(AskedWronglyError, match="the review was not kept: it is too odd"):
+            Reviews(store, clock()).put(ONE, json.dumps(SAID).encode())
