@@ -109,9 +109,10 @@ class Collector:
                 if up_ns is not None and self._clock.monotonic_ns() - up_ns > _HELD_NS:
                     backoff.reset()
                     up_ns = None
-                self._refusals = line.complaints()
-                for complaint in self._refusals:
-                    self._complaints.warn(complaint, complaint)
+                complaints = line.complaints()
+                self._refusals = list(complaints.values())
+                for kind, complaint in complaints.items():
+                    self._complaints.warn(kind, complaint)
                 if heard:
                     self._take(line, heard, stop)
                 self._ask_again(line)

@@ -83,7 +83,7 @@ def collector_of(settings: GroundSettings, store: Store, clock: Clock) -> Collec
     )
 
     def connect() -> Line:
-        return Line(address, who, context, mqtt.username, password)
+        return Line(address, who, context, mqtt.username, password, clock)
 
     return Collector(store, connect, clock, batch=ground.batch, resend_after_s=ground.resend_after_s)
 

@@ -16,6 +16,7 @@ from edge.mqtt.address import Address
 from edge.mqtt.advice import loss, refusal, silence
 from edge.mqtt.connection import Disconnected, dialling, without_delay
 from edge.mqtt.tls import Context
+from edge.support.clock import Clock
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -27,7 +28,10 @@ log = logging.getLogger(__name__)
 _DIAL_TIMEOUT_S = 10.0
 _PUBLISH_LIMIT = 1000
 TAKEN_OVER = "Session taken over"
-_RIGHTS = "give this ground the right in the broker's access list, and start it again"
+_NOT_AUTHORIZED = "Not authorized"
+# Where nothing more is published on a topic, nobody will ever say that it is taken again.
+_UNSAID_NS = 60_000_000_000
+_RIGHTS = "; give this ground the right in the broker's access list, and start it again"
 _OWN_NAME = "give each collector a mqtt.client_id of its own"
 
 
@@ -65,19 +69,27 @@ class Line:
     """One connection, from its beginning to its end; used by one thread."""
 
     def __init__(
-        self, address: Address, who: Subscriber, context: Context | None, username: str | None, password: str | None
+        self,
+        address: Address,
+        who: Subscriber,
+        context: Context | None,
+        username: str | None,
+        password: str | None,
+        clock: Clock,
     ) -> None:
         self._address = address
         self._who = who
         self._context = context
+        self._clock = clock
         self._heard: list[Heard] = []
         self._accepted = False
         self._refused: str | None = None
         self._ended: str | None = None
         self._asked = self._subscribed = False
-        self._unheard: list[str] = []
-        # By topic: what the broker says of what is published there. And by number, what it has not answered yet.
-        self._unsaid: dict[str, str] = {}
+        self._unheard: dict[str, str] = {}
+        # By topic: what the broker says against what is published there, and when it last did. And by number, what it
+        # has not answered yet.
+        self._unsaid: dict[str, tuple[str, int]] = {}
         self._on_its_way: dict[int, str] = {}
         self._client = self._prepared(username, password)
 
@@ -86,13 +98,17 @@ class Line:
         """True once the broker has answered for every topic, be it that it refuses some."""
         return self._subscribed
 
-    def complaints(self) -> list[str]:
-        """What the broker refuses, one sentence each: subscriptions, and what was published last on a topic."""
-        told = list(self._unheard)
+    def complaints(self) -> dict[str, str]:
+        """What the broker refuses, one sentence for each kind: subscriptions, and what was published on a topic.
+
+        The latter for a minute, unless it takes something on that topic before.
+        """
+        told, since_ns = dict(self._unheard), self._clock.monotonic_ns() - _UNSAID_NS
+        self._unsaid = {topic: one for topic, one in self._unsaid.items() if one[1] > since_ns}
         if self._unsaid:
-            topic, reason = next(iter(self._unsaid.items()))
+            topic, (reason, _) = next(iter(self._unsaid.items()))
             more = f" and on {len(self._unsaid) - 1} more topics" if len(self._unsaid) > 1 else ""
-            told.append(f"{self._address} refuses what is published on {topic}{more}: {reason}; {_RIGHTS}")
+            told["published"] = f"{self._address} refuses what is published on {topic}{more}: {_with_advice(reason)}"
         return told
 
     @property
@@ -216,7 +232,8 @@ class Line:
     ) -> None:
         for topic, reason in zip(self._who.topics, reasons, strict=False):
             if reason.is_failure:
-                self._unheard.append(f"{self._address} refuses the subscription to {topic}: {reason}; {_RIGHTS}")
+                told = f"{self._address} refuses the subscription to {topic}: {_with_advice(str(reason))}"
+                self._unheard[f"subscription to {topic}"] = told
         self._subscribed = True
 
     def _on_publish(
@@ -226,7 +243,7 @@ class Line:
         if topic is None:
             return
         if reason.is_failure:
-            self._unsaid[topic] = str(reason)
+            self._unsaid[topic] = str(reason), self._clock.monotonic_ns()
         else:
             self._unsaid.pop(topic, None)
 
@@ -252,6 +269,10 @@ class Line:
         properties.SessionExpiryInterval = self._who.session_expiry_s
         properties.MaximumPacketSize = self._who.max_packet_bytes
         return properties
+
+
+def _with_advice(reason: str) -> str:
+    return reason + (_RIGHTS if reason == _NOT_AUTHORIZED else "; the log of the broker may say more")
 
 
 def _buffered(socket: Any) -> int:

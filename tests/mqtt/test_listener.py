@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from datetime import datetime, timezone
 
 from edge.mqtt.address import parse_url
 from edge.mqtt.listener import Line, Subscriber
+from edge.support.clock import ManualClock, SystemClock
 
 CONNACK = bytes([0x20, 3, 0, 0, 0])
 SUBSCRIBE = 0x82
-GRANTED_QOS_1, NOT_AUTHORIZED = 0x01, 0x87
+GRANTED_QOS_1, NOT_AUTHORIZED, QUOTA_EXCEEDED = 0x01, 0x87, 0x97
 
 
 def suback(packet: bytes, *reasons: int) -> bytes:
@@ -23,7 +25,7 @@ def test_a_subscription_counts_when_it_is_answered_and_a_refused_one_is_told() -
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = parse_url(f"mqtt://127.0.0.1:{server.getsockname()[1]}")
         who = Subscriber("me", ("a/+/one", "a/+/two"), True, None, 10, 0, 1 << 20)
-        line = Line(address, who, None, None, None)
+        line = Line(address, who, None, None, None, SystemClock())
         line.dial()
         broker, _ = server.accept()
         broker.settimeout(20.0)
@@ -38,8 +40,9 @@ def test_a_subscription_counts_when_it_is_answered_and_a_refused_one_is_told() -
             broker.sendall(suback(broker.recv(1000), GRANTED_QOS_1, NOT_AUTHORIZED))
             while not line.subscribed:
                 line.hear(10, 0.1)
-            (told,) = line.complaints()
+            (told,) = line.complaints().values()
             assert f"{address} refuses the subscription to a/+/two: Not authorized" in told
+            assert "access list" in told
             line.close(goodbye=False)
 
 
@@ -47,7 +50,8 @@ def test_a_new_group_is_joined_before_the_old_one_is_left() -> None:
     """What is published between the two is for nobody otherwise."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = parse_url(f"mqtt://127.0.0.1:{server.getsockname()[1]}")
-        line = Line(address, Subscriber("me", ("a/+/one",), True, "new", 10, 0, 1 << 20, ("old",)), None, None, None)
+        who = Subscriber("me", ("a/+/one",), True, "new", 10, 0, 1 << 20, ("old",))
+        line = Line(address, who, None, None, None, SystemClock())
         line.dial()
         broker, _ = server.accept()
         broker.settimeout(20.0)
@@ -65,4 +69,41 @@ def test_a_new_group_is_joined_before_the_old_one_is_left() -> None:
                     break
             assert sent[0] == SUBSCRIBE, "first of all"
             assert sent.index(b"$share/new/") < sent.index(b"$share/old/")
+            line.close(goodbye=False)
+
+
+def test_a_passing_refusal_of_what_is_published_is_told_for_a_minute_under_one_kind() -> None:
+    """It stayed until the connection ended, advised an access list, and was another line for each number of topics."""
+    clock = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = parse_url(f"mqtt://127.0.0.1:{server.getsockname()[1]}")
+        line = Line(address, Subscriber("me", ("a/+/one",), True, None, 10, 0, 1 << 20), None, None, None, clock)
+        line.dial()
+        broker, _ = server.accept()
+        broker.settimeout(20.0)
+        with broker:
+            line.hear(10, 0.0)
+            broker.recv(1000)
+            broker.sendall(CONNACK)
+            while not line._asked:
+                line.hear(10, 0.1)
+            line.hear(10, 0.0)
+            subscribe = broker.recv(1000)
+            broker.sendall(suback(subscribe, GRANTED_QOS_1))
+            for topic in ("a/1/said", "a/2/said"):
+                line.publish(topic, b"x")
+            first = int.from_bytes(subscribe[2:4], "big") + 1  # numbers go up by one
+            for number in (first, first + 1):
+                broker.sendall(bytes([0x40, 4, 0, number, QUOTA_EXCEEDED, 0]))
+                before = dict(line._on_its_way)
+                while line._on_its_way == before:
+                    line.hear(10, 0.1)
+                assert list(line.complaints()) == ["published"]
+            (told,) = line.complaints().values()
+            assert "refuses what is published on a/1/said and on 1 more topics: Quota exceeded" in told
+            assert "access list" not in told
+            clock.advance_to(clock.monotonic_ns() + 59_000_000_000)
+            assert line.complaints()
+            clock.advance_to(clock.monotonic_ns() + 2_000_000_000)
+            assert line.complaints() == {}
             line.close(goodbye=False)
