@@ -57,6 +57,8 @@ class Outbox(Protocol):
 
         Raises TryAgainError when the disk is full or failing: then none of them is written, and
         everything put before is still there.
+
+        Writes go inside ``edge.support.waits.waiting``: the watchdog excuses a slow disk only for what waits there.
         """
 
     def take(self, count: int) -> list[Letter]:
