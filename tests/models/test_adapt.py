@@ -88,7 +88,7 @@ def small(tmp_path, monkeypatch):
     settings = {"kind": "fast_unet", "base": 8, "shuffle": 4}
     rules = {"crack": asdict(report_rule.by_length(300))}  # its photos are 128 px wide
     record = {"classes": ["crack"], "config": {"model": settings}, "train": {"bridges": {"images": 3}},
-              "report_rules": rules}  # fmt: skip
+              "report_rules": rules, "score_threshold": 0.6}  # fmt: skip
     (tmp_path / "start.json").write_text(json.dumps(record))
     inside(tmp_path, "quantize", "start.weights.h5", "--data", "frames", "-o", "base", "--height", "128",
            "--width", "128", "--threshold", "0.6", "--finetune", "0")  # fmt: skip
