@@ -95,7 +95,7 @@ class Line:
 
     @property
     def subscribed(self) -> bool:
-        """True once the broker has answered for every topic, be it that it refuses some."""
+        """True once the broker has answered for every topic; it may have refused some."""
         return self._subscribed
 
     def complaints(self) -> dict[str, str]:

@@ -35,7 +35,7 @@ BRIGHT_ENOUGH = 0.18
 """Light of a well exposed grey surface."""
 _SMEARED_SHARE = 0.5
 MISSED_PX = 2.0
-"""A frame tells that there is no crack where it would have shown one of so many pixels."""
+"""A frame counts against a crack only where it would have shown one that is so many pixels wide."""
 
 Kind = Literal[
     "0.1", "0.2", "0.3", "0.5", "1.0", "2.0", "unscaled", "far", "oblique", "blurred", "dark", "bright", "unknown"

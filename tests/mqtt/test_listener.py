@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Iterator
 from datetime import datetime, timezone
 
 from edge.mqtt.address import parse_url
@@ -46,19 +47,26 @@ def test_a_subscription_counts_when_it_is_answered_and_a_refused_one_is_told() -
             line.close(goodbye=False)
 
 
+@contextlib.contextmanager
+def _connected(line: Line, server: socket.socket) -> Iterator[socket.socket]:
+    """The broker's end of a connection that it has just accepted."""
+    line.dial()
+    broker, _ = server.accept()
+    broker.settimeout(20.0)
+    with broker:
+        line.hear(10, 0.0)
+        broker.recv(1000)
+        broker.sendall(CONNACK)
+        yield broker
+
+
 def test_a_new_group_is_joined_before_the_old_one_is_left() -> None:
     """What is published between the two is for nobody otherwise."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = parse_url(f"mqtt://127.0.0.1:{server.getsockname()[1]}")
         who = Subscriber("me", ("a/+/one",), True, "new", 10, 0, 1 << 20, ("old",))
         line = Line(address, who, None, None, None, SystemClock())
-        line.dial()
-        broker, _ = server.accept()
-        broker.settimeout(20.0)
-        with broker:
-            line.hear(10, 0.0)
-            broker.recv(1000)
-            broker.sendall(CONNACK)
+        with _connected(line, server) as broker:
             broker.setblocking(False)
             sent = b""
             for _ in range(2000):
@@ -78,13 +86,7 @@ def test_a_passing_refusal_of_what_is_published_is_told_for_a_minute_under_one_k
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = parse_url(f"mqtt://127.0.0.1:{server.getsockname()[1]}")
         line = Line(address, Subscriber("me", ("a/+/one",), True, None, 10, 0, 1 << 20), None, None, None, clock)
-        line.dial()
-        broker, _ = server.accept()
-        broker.settimeout(20.0)
-        with broker:
-            line.hear(10, 0.0)
-            broker.recv(1000)
-            broker.sendall(CONNACK)
+        with _connected(line, server) as broker:
             while not line._asked:
                 line.hear(10, 0.1)
             line.hear(10, 0.0)

@@ -90,7 +90,7 @@ class Events:
                 now = json.dumps(await asyncio.to_thread(self._heads))
             except TryAgainError as error:
                 now = json.dumps({"trouble": str(error)})
-            except Exception:  # the pages would wait for ever for news of a watcher that ended
+            except Exception:  # else the pages would wait indefinitely for a watcher that ended
                 if self._now != _UNREAD:
                     log.exception("cannot say how far the store is")
                 now = _UNREAD

@@ -220,7 +220,7 @@ def test_the_colours_of_the_bands_can_be_told_apart_by_everybody(client):
 
 
 def test_the_watcher_of_the_store_survives_whatever_it_meets(monkeypatch):
-    """It ended with the first error that nobody had foreseen, and every open page waited for news for ever."""
+    """It ended with the first error that nobody had foreseen, and every open page then waited indefinitely."""
     monkeypatch.setattr(events, "EVERY_S", 0.0)
     told, answers = [], iter([[1], ValueError("a surprise"), [2]])
 
