@@ -117,9 +117,9 @@ def fly_demo(job: Job) -> str:
         log.info("building the bridge")
         camera = stack.enter_context(_camera(job, clock))
         navigator = stack.enter_context(_navigator(job, camera, clock))
-        ground = stack.enter_context(Delivering(broker.url, job.out, VEHICLE, _mqtt(broker), afresh=True))
         name = flight_name("demo", segmenter.model, job.seed, job.seconds, job.fps)
         flight = Flight.of(VEHICLE, name)
+        ground = stack.enter_context(Delivering(broker.url, job.out, flight, _mqtt(broker), afresh=True))
         measures = Measures(scale=SCALE)
         flown = {"seed": job.seed, "seconds": job.seconds, "fps": job.fps}
         recorder.begin(clock, name, settings_document(command=flown, measures=measures, masks=job.masks))

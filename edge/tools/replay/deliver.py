@@ -15,6 +15,7 @@ from edge.mqtt import Publisher
 from edge.mqtt.status import status_payload
 from edge.mqtt.topics import status_topic
 from edge.outbox import LetterState, Outbox
+from edge.outcome import Flight
 from edge.support import backends
 from edge.support.clock import SystemClock
 
@@ -33,12 +34,12 @@ class Delivering:
     """Delivers in the background while the replay flies."""
 
     def __init__(
-        self, url: str | None, folder: Path, vehicle: str, mqtt_table: dict[str, Any], *, afresh: bool = False
+        self, url: str | None, folder: Path, flight: Flight, mqtt_table: dict[str, Any], *, afresh: bool = False
     ) -> None:
         """``afresh``: what an earlier run left undelivered in ``folder`` is thrown away."""
         self._url = url
         self._folder = folder
-        self._vehicle = vehicle
+        self._flight = flight
         self._afresh = afresh
         # The drone's own client id would throw the drone off the broker.
         self._table = {key: value for key, value in mqtt_table.items() if key != "client_id"}
@@ -82,7 +83,7 @@ class Delivering:
             left = now
         if self._died is not None:
             raise self._died
-        self._publisher.announce(status_topic(self._vehicle), self._status("offline"), retained=True)
+        self._publisher.announce(status_topic(self._flight.vehicle), self._status("offline"), retained=True)
         counts = self.outbox.counts()
         return Told(counts[LetterState.CONFIRMED], self._trouble(left, counts[LetterState.PARKED]))
 
@@ -126,10 +127,10 @@ class Delivering:
     def _open_publisher(self, url: str) -> Publisher:
         publisher: Publisher = backends.open_backend(
             "edge.mqtt", "open_publisher", {**self._table, "url": url}, self._clock,
-            where="mqtt", default="paho", vehicle=self._vehicle, last_will=self._status("offline"),
+            where="mqtt", default="paho", vehicle=self._flight.vehicle, last_will=self._status("offline"),
         )  # fmt: skip
-        publisher.announce(status_topic(self._vehicle), self._status("online"), retained=True)
+        publisher.announce(status_topic(self._flight.vehicle), self._status("online"), retained=True)
         return publisher
 
     def _status(self, state: str) -> bytes:
-        return status_payload(self._vehicle, "", state, [], flying=False)
+        return status_payload(self._flight.vehicle, self._flight.flight_id, state, [], flying=False)

@@ -18,6 +18,7 @@ from edge.flights.settings import settings_document
 from edge.frames import Camera
 from edge.masks import Segmenter
 from edge.measurers import Measures
+from edge.mqtt.address import parse_url
 from edge.mqtt.topics import check_vehicle
 from edge.navigation import Navigator
 from edge.navigation.recorded import RecordedNavigator
@@ -125,10 +126,10 @@ def replay(job: Job) -> str:
                 "edge.masks", "open_segmenter", tables.masks, SystemClock(), where="masks", default="litert"
             )
         )
-        ground = stack.enter_context(Delivering(job.mqtt_url, job.out, job.vehicle, tables.mqtt))
+        flight = Flight.of(job.vehicle, _flight_id(job, recording, segmenter, tables))
+        ground = stack.enter_context(Delivering(job.mqtt_url, job.out, flight, tables.mqtt))
         # Last: what an earlier replay left is only touched when this one can fly.
         recorder = stack.enter_context(Recorder(job.out, job.source, masks=job.masks, overlays=job.overlays))
-        flight = Flight.of(job.vehicle, _flight_id(job, recording, segmenter, tables))
         recorder.begin(clock, flight.flight_id, _as_flown(job, tables, segmenter))
         proof = recorder.proof() if job.photos else None
         pipeline = Pipeline(segmenter, navigator, ground.outbox, flight, tables.measures, clock, proof)
@@ -174,6 +175,8 @@ def _tables(job: Job) -> Tables:
     """Configuration of the rooms, the command line's words over the file's. Raises ConfigError."""
     from edge.support import config
 
+    if job.mqtt_url is not None:
+        parse_url(job.mqtt_url)  # a slip of the pen is not found after a gigabyte of photos has been read
     table: dict[str, Any] = {}
     if job.config is not None:
         table = config.load(job.config)

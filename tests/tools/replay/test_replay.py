@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import cv2
 import jsonschema
 import numpy as np
 import pytest
+from paho.mqtt import subscribe
 
 from edge.cli import main
 from edge.detections.wire import schema
+from edge.ground import Batch
+from edge.ground.incoming import read
 from edge.tools.replay.fly import Tally, motion_said
 from tests.mqtt.broker import mosquitto
 from tests.navigation.material import Autopilot, tlog
@@ -221,7 +226,10 @@ def test_delivery_to_a_real_broker_twice(photos: Path, tmp_path: Path) -> None:
         for _ in range(2):
             assert fly(photos, tmp_path / "out", "--mqtt", broker.url) == 0
             got.append(summary(tmp_path / "out")["delivered"])
+        status = subscribe.simple("spanhawk/replay/status", hostname="localhost", port=broker.port)
     assert got == [len(lines(tmp_path / "out")) + told_of(tmp_path / "out")] * 2
+    assert read(status.topic, status.payload, datetime.now(timezone.utc), Batch()) is None, "the ground takes it"
+    assert json.loads(status.payload)["flight_id"] == summary(tmp_path / "out")["flight_id"]
 
 
 def test_other_pictures_under_the_same_path_get_other_ids(photos: Path, tmp_path: Path) -> None:
