@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from convert import MAX_FRACTION_ABOVE, TOLERANCE_LSB, commands
+from edge.support.commandline import Parser
 from edge.support.errors import SpanhawkError
 from models import quiet_tensorflow
 from models.arguments import EXIT_INTERRUPTED, THRESHOLD, number, refused, whole
 
-EXAMPLES = """examples:
-  python -m convert quantize runs/mine/model.keras --data photos/ -o bundles/mine
-  python -m convert verify bundles/mine --data test/            # test/images and test/masks
-  python -m convert check bundles/mine                          # what an Edge TPU would take
-  python -m convert onnx bundles/mine                           # for a Jetson
-  python -m convert keys ~/keys/ours                            # once
-  python -m convert sign bundles/mine --key ~/keys/ours.key     # then ours.pub goes into /etc/spanhawk/keys
-"""
+QUANTIZE = "python -m convert quantize runs/mine/model.keras --data photos/ -o bundles/mine"
+VERIFY = "python -m convert verify bundles/mine --data test/            # test/images and test/masks"
+CHECK = "python -m convert check bundles/mine                          # what an Edge TPU would take"
+ONNX = "python -m convert onnx bundles/mine                           # for a Jetson"
+KEYS = "python -m convert keys ~/keys/ours                            # once"
+SIGN = "python -m convert sign bundles/mine --key ~/keys/ours.key     # then ours.pub goes into /etc/spanhawk/keys"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,24 +47,32 @@ def _as_recorded(words: Sequence[str]) -> str:
     return shlex.join(Path(word).name if Path(word).is_absolute() else word for word in words)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m convert", description="Turn a trained model into a bundle that a drone trusts.",
-        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=(QUANTIZE, VERIFY, CHECK, ONNX, KEYS, SIGN),
     )  # fmt: skip
     commands_ = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_quantize(commands_)
     _add_verify(commands_)
-    check = commands_.add_parser("check", help="predict what an Edge TPU takes, operator by operator")
+    check = commands_.add_parser("check", help="predict what an Edge TPU takes, operator by operator", examples=[CHECK])
     check.add_argument("model", type=Path, help=".tflite file, or a bundle")
     check.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     check.set_defaults(run=commands.check)
-    compile_ = commands_.add_parser("compile", help="run edgetpu_compiler on a bundle and read its report")
+    compile_ = commands_.add_parser(
+        "compile",
+        help="run edgetpu_compiler on a bundle and read its report",
+        examples=["python -m convert compile bundles/mine"],
+    )
     compile_.add_argument("bundle", type=Path)
     compile_.add_argument("--compiler", default="edgetpu_compiler", help="the program, where it is not on the path")
     compile_.add_argument("--timeout", type=whole(1), default=180, help="seconds the compiler may take (default 180)")
     compile_.set_defaults(run=commands.compile_bundle)
-    onnx = commands_.add_parser("onnx", help="add an ONNX model for NVIDIA Jetsons to a bundle")
+    onnx = commands_.add_parser(
+        "onnx",
+        help="add an ONNX model for NVIDIA Jetsons to a bundle",
+        examples=[ONNX, "python -m convert onnx bundles/mine --int8 photos/            # the same in int8"],
+    )
     onnx.add_argument("bundle", type=Path)
     _add_float_model(onnx)
     onnx.add_argument("--int8", type=Path, nargs="+", metavar="DIR",
@@ -79,7 +86,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_quantize(parsers: Any) -> None:
-    quantize = parsers.add_parser("quantize", help="float Keras model to an int8 bundle")
+    quantize = parsers.add_parser(
+        "quantize",
+        help="float Keras model to an int8 bundle",
+        examples=[
+            QUANTIZE,
+            "python -m convert quantize models/weights/fast-unet.weights.h5 --data photos/ -o bundles/mine",
+        ],
+    )
     quantize.add_argument("model", type=Path,
                           help="model.keras of a training with run.json beside it, or NAME.weights.h5 of a fast U-Net "
                           "with NAME.json beside it")  # fmt: skip
@@ -113,7 +127,9 @@ def _add_quantize(parsers: Any) -> None:
 
 def _add_verify(parsers: Any) -> None:
     verify = parsers.add_parser(
-        "verify", help="the gate: compare a bundle with its float model; report into the bundle"
+        "verify",
+        help="the gate: compare a bundle with its float model; report into the bundle",
+        examples=[VERIFY],
     )
     verify.add_argument("bundle", type=Path)
     _add_float_model(verify)
@@ -131,7 +147,9 @@ def _add_verify(parsers: Any) -> None:
 
 def _add_artifact(parsers: Any) -> None:
     add = parsers.add_parser(
-        "add", help="put a model for another accelerator, made by its own tools, into a bundle as an artefact"
+        "add",
+        help="put a model for another accelerator, made by its own tools, into a bundle as an artefact",
+        examples=["python -m convert add bundles/mine npu mine.npu --facts report.json"],
     )
     add.add_argument("bundle", type=Path)
     add.add_argument("name", help="the artefact's name, as the backend that runs it has it in its TRAITS")
@@ -150,12 +168,14 @@ def _add_artifact(parsers: Any) -> None:
 
 
 def _add_signing(parsers: Any) -> None:
-    keys = parsers.add_parser("keys", help="make a minisign key pair: NAME.key (keep it) and NAME.pub (for drones)")
-    keys.add_argument("name", type=Path)
-    keys.add_argument("--password-file", type=Path)
+    keys = parsers.add_parser(
+        "keys", help="make a minisign key pair: NAME.key (keep it) and NAME.pub (for drones)", examples=[KEYS]
+    )
+    keys.add_argument("name", type=Path, help="path of the pair, without an ending")
+    keys.add_argument("--password-file", type=Path, help="where the key's password stands (default: asked for)")
     keys.add_argument("--no-password", action="store_true", help="leave the secret key unencrypted")
     keys.set_defaults(run=commands.keys)
-    sign = parsers.add_parser("sign", help="sign a bundle that passed the gate")
+    sign = parsers.add_parser("sign", help="sign a bundle that passed the gate", examples=[SIGN])
     sign.add_argument("bundle", type=Path)
     how = sign.add_mutually_exclusive_group(required=True)
     how.add_argument("--key", type=Path, help="secret key in minisign's format")

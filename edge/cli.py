@@ -23,7 +23,7 @@ from edge.commands import (
     run,
     verify,
 )
-from edge.commands.common import Parser
+from edge.support.commandline import Parser
 from edge.support.errors import EXIT_DONE, SpanhawkError
 
 _EPILOG = """\
@@ -75,7 +75,6 @@ def _parser() -> argparse.ArgumentParser:
         prog="spanhawk",
         description="Onboard crack inspection for drones.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"spanhawk {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help="log more")

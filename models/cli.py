@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge.support.commandline import Parser
 from edge.support.errors import EXIT_DONE, SpanhawkError, TryAgainError
 from models import DataError, Example, quiet_tensorflow
 from models.adapt import command as adapt_command
@@ -35,13 +36,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return refused(error)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m models", description="Train and evaluate crack segmenters.")
+def _parser() -> Parser:
+    parser = Parser(
+        prog="python -m models",
+        description="Train and evaluate crack segmenters.",
+        examples=[
+            "python -m models train models/configs/smoke.toml --out runs/smoke      # a minute, on rendered pictures",
+            "python -m models evaluate bundles/mine --images test/images --masks test/masks",
+            "python -m models adapt models/bundles/fast-unet --data photos -o bundles/mine",
+        ],
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    train = commands.add_parser("train", help="train from a configuration; resumes where it stopped")
-    train.epilog = (
-        "The same command goes on after an interruption (exit code 75). Of [train], steps, minutes, validate_every, "
-        "threshold_pictures, threads and data_parallel may change then, and licence and split of sources and [[test]]."
+    train = commands.add_parser(
+        "train",
+        help="train from a configuration; resumes where it stopped",
+        examples=["python -m models train models/configs/fast-unet.toml --data DATA --out runs/fast-unet"],
+        epilog="The same command goes on after an interruption (exit code 75). Of [train], steps, minutes, "
+        "validate_every, threshold_pictures, threads and data_parallel may change then, and licence and split of "
+        "sources and [[test]].",
     )
     train.add_argument("config", type=Path, help="TOML file, see models/configs/")
     train.add_argument("--data", type=Path, help="folder that image folders are relative to (default: the file's own)")
@@ -50,10 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser(
         "evaluate",
         help="score a bundle or a .keras file on pictures with masks",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples:\n"
-        "  python -m models evaluate bundles/mine --images test/images --masks test/masks --json\n"
-        "  python -m models evaluate bundles/mine --report page --set walls=walls/images,walls/masks --set quay=quay\n",
+        examples=[
+            "python -m models evaluate bundles/mine --images test/images --masks test/masks --json",
+            "python -m models evaluate bundles/mine --report page --set walls=walls/images,walls/masks --set quay=quay",
+        ],
     )
     _add_sets(evaluate)
     evaluate.add_argument("--report", type=Path, metavar="DIR", help="also write DIR/index.html and DIR/report.json")
@@ -69,28 +81,37 @@ def _parser() -> argparse.ArgumentParser:
         help="what the reporting filter would hold back at other limits",
         description="Trace the cracks of all sets once and count, for each [report] sure_length_px, what is reported. "
         "Choose a limit on cracked validation pictures; look at crack-free and test pictures afterwards.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example:\n  python -m models limits bundles/mine --set walls=walls/images,walls/masks --px 0 200 400\n",
+        examples=["python -m models limits bundles/mine --set walls=walls/images,walls/masks --px 0 200 400"],
     )
     _add_sets(limits)
     limits.add_argument("--px", type=number(0), nargs="+", default=[0, 220, 340, 500, 700, 1200, 2000], metavar="LIMIT",
                         help="limits to try (default: 0, everything, to 2000)")  # fmt: skip
     limits.add_argument("--class", dest="name", help="class that is traced (default: the first measured as lines)")
     limits.set_defaults(run=_limits)
-    copies = commands.add_parser("duplicates", help="list training pictures that look like a held-out one")
+    copies = commands.add_parser(
+        "duplicates",
+        help="list training pictures that look like a held-out one",
+        examples=["python -m models duplicates models/configs/fast-unet.toml --data DATA"],
+    )
     copies.add_argument("config", type=Path, help="TOML file: its sources against its holdouts, validation and test")
     copies.add_argument("--data", type=Path, help="folder that image folders are relative to (default: the file's own)")
     copies.set_defaults(run=_duplicates)
-    render = commands.add_parser("render", help="write rendered pictures with masks, to try things without photos")
+    render = commands.add_parser(
+        "render",
+        help="write rendered pictures with masks, to try things without photos",
+        examples=["python -m models render rendered --count 12 --size 640"],
+    )
     render.add_argument("out", type=Path, help="folder; images/ and masks/ are made in it")
-    render.add_argument("--count", type=whole(1), default=40, help="every second one holds a crack")
-    render.add_argument("--size", type=whole(32), default=384, help="side in px")
-    render.add_argument("--seed", type=whole(0), default=1)
+    render.add_argument("--count", type=whole(1), default=40, help="every second one holds a crack (%(default)s)")
+    render.add_argument("--size", type=whole(32), default=384, help="side in px (%(default)s)")
+    render.add_argument("--seed", type=whole(0), default=1, help="another one makes other pictures (%(default)s)")
     render.add_argument("--spalling", action="store_true",
                         help="draw spalling too, and write a folder of masks per class")  # fmt: skip
     render.set_defaults(run=_render)
     back = commands.add_parser(
-        "import", help="corrected labels of labelme, COCO, CVAT or painted masks, as folders for train"
+        "import",
+        help="corrected labels of labelme, COCO, CVAT or painted masks, as folders for train",
+        examples=["python -m models import labels --out corrected"],
     )
     back.add_argument("source", type=Path, help="folder (labelme, or images/ with masks/), or an annotations file")
     back.add_argument("--out", type=Path, required=True, help="images/, masks/CLASS/ and negatives/ are made in it")
@@ -107,7 +128,9 @@ def _parser() -> argparse.ArgumentParser:
     back.set_defaults(run=_import)
     adapt_command.add(commands)
     gpu_commands.add(commands)
-    summary = commands.add_parser("summary", help="size and cost of the networks")
+    summary = commands.add_parser(
+        "summary", help="size and cost of the networks", examples=["python -m models summary --height 720 --width 1280"]
+    )
     summary.add_argument("--height", type=whole(32), default=512)
     summary.add_argument("--width", type=whole(32), default=512)
     summary.set_defaults(run=_summary)
@@ -116,8 +139,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_sets(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("model", type=Path, help="bundle folder, or model.keras with run.json beside it")
-    verb.add_argument("--images", type=Path)
-    verb.add_argument("--masks", type=Path)
+    verb.add_argument("--images", type=Path, help="folder of pictures")
+    verb.add_argument("--masks", type=Path, help="folder of their masks, of the same names")
     verb.add_argument("--negatives", type=Path, help="folder of crack-free pictures")
     verb.add_argument("--set", action="append", default=[], metavar="NAME=IMAGES[,MASKS]",
                       help="one of several sets; without MASKS its pictures are crack-free; of a source NAME of which "

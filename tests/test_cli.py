@@ -33,6 +33,33 @@ def test_an_option_with_one_value_is_not_given_twice(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["replay", "photos", "--ovrelays"],
+            "spanhawk replay: error: there is no option --ovrelays; did you mean --ov",
+        ),
+        (
+            ["outbox", "list", "--limt=5"],
+            "spanhawk outbox list: error: there is no option --limt; did you mean --limit?",
+        ),
+        (
+            ["ground", "--brokr", "mqtt://x"],
+            "spanhawk ground: error: there is no option --brokr; did you mean --broker?",
+        ),
+        (["replay", "my", "photos"], "spanhawk replay: error: 'photos' is one name too many; a name with blanks"),
+    ],
+)
+def test_what_a_command_does_not_know_is_told_by_it(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err
+
+
 def test_lists_and_flags_may_be_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     """Read to the end, and refused only for the second backend, which runs no model."""
     words = ["benchmark", "--bundle", "nowhere", "--backend", "litert", "--backend", "dark", "--threads", "1"]

@@ -16,6 +16,11 @@ def add(commands: Commands) -> None:
         help="how fast a bundle runs on this board, and how far that is from what the board can do",
         description="Measure bundles on this board's backends, one frame at a time; the headline is p90 of wall time. "
         "Exit 1: --check found a number outside the reference.",
+        examples=[
+            "spanhawk benchmark --json board.json",
+            "spanhawk benchmark --bundle bundles/mine --backend litert --threads 4 --size 2304x1296",
+            "spanhawk benchmark --roofline",
+        ],
     )
     many: dict[str, Any] = {"action": "append", "default": []}
     verb.add_argument("--bundle", type=Path, metavar="DIR", **many, help="repeat for more; default: the one that ships")

@@ -16,6 +16,10 @@ def add(commands: Commands) -> None:
         help="measure a lens with photos of a chessboard; writes lens.toml",
         description="Ten or more photos of a printed board, flat on a stiff plate, taken with the camera and the focus "
         "that will fly: from all sides, tilted by up to 45 degrees, and into every corner of the picture.",
+        examples=[
+            "spanhawk calibrate --board 9x6 --square-mm 25 board-photos/",
+            "spanhawk calibrate --board 11x8 --square-mm 20 --charuco DICT_4X4_50 board-photos/ --out my-lens.toml",
+        ],
     )
     verb.add_argument("photos", type=Path, nargs="+", metavar="PHOTOS", help="folders of photos, or photos")
     verb.add_argument(

@@ -12,12 +12,24 @@ from edge.support.errors import EXIT_DONE
 
 def add(commands: Commands) -> None:
     """The parser of ``config`` among those of the other commands."""
-    verb = commands.add_parser("config", help="check a configuration, or show the one in force")
+    verb = commands.add_parser(
+        "config",
+        help="check a configuration, or show the one in force",
+        examples=["spanhawk config check spanhawk.toml", "spanhawk config show --config spanhawk.toml"],
+    )
     actions = verb.add_subparsers(required=True, metavar="ACTION")
-    check = actions.add_parser("check", help="say whether FILE would be accepted")
+    check = actions.add_parser(
+        "check",
+        help="say whether FILE would be accepted",
+        examples=["spanhawk config check spanhawk.toml"],
+    )
     check.add_argument("file", type=Path, metavar="FILE")
     check.set_defaults(verb=_config_check)
-    show = actions.add_parser("show", help="print the configuration in force, defaults included")
+    show = actions.add_parser(
+        "show",
+        help="print the configuration in force, defaults included",
+        examples=["spanhawk config show", "spanhawk config show --config spanhawk.toml"],
+    )
     config_option(show)
     show.set_defaults(verb=_config_show)
 

@@ -15,6 +15,11 @@ def add(commands: Commands) -> None:
         help="is this drone fit to fly, and if not, what is to be done",
         description="Opens each device once, runs one inference, sends one message, and says what is wrong and what "
         "to do about it. Exit code 0 only if fit to fly.",
+        examples=[
+            "sudo spanhawk doctor",
+            "sudo spanhawk doctor --turn 60      # what a gimbal's heading counts from",
+            "spanhawk doctor --config spanhawk.toml --json",
+        ],
         epilog="as the service sees it, with its user, devices and secrets: sudo systemctl start spanhawk-doctor",
     )
     config_option(verb)

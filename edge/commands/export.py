@@ -16,6 +16,10 @@ def add(commands: Commands) -> None:
         "export",
         help="a flight's pictures and findings for programs that correct labels, or play it",
         description="What review.json rejects is not drawn; a picture of which all was rejected is a hard negative.",
+        examples=[
+            "spanhawk export FLIGHT --labelme --out labels      # correct them, then: python -m models import labels",
+            "spanhawk export FLIGHT --mcap --out played         # for Foxglove and Lichtblick",
+        ],
     )
     verb.add_argument("flight", type=Path, metavar="FLIGHT", help="the folder of a flight, a replay or the demo")
     kinds = verb.add_mutually_exclusive_group(required=True)

@@ -7,7 +7,8 @@ import sys
 from getpass import getpass
 from pathlib import Path
 
-from edge.commands.common import Commands, Parser
+from edge.commands.common import Commands
+from edge.support.commandline import Parser
 from edge.support.errors import EXIT_DONE, UsageError
 
 
@@ -25,19 +26,29 @@ def add(commands: Commands) -> None:
         parents=[where],
         help="the ground station: keeps what the drones find, and gives them receipts for it",
         description="Listen at a broker, write down what arrives, and confirm to each drone what is safely stored.",
+        examples=[
+            "spanhawk ground --broker mqtt://localhost:1883 --store ground.db --http 127.0.0.1:8080",
+            "spanhawk ground --config ground.toml",
+            "spanhawk ground import FLIGHT --store ground.db",
+        ],
     )
     verb.add_argument("--broker", metavar="URL", help="as mqtt://localhost:1883, the default")
     verb.add_argument("--http", metavar="HOST:PORT", help="the live page and its services, as 127.0.0.1:8080")
     verb.set_defaults(verb=serve)
     actions = verb.add_subparsers(metavar="ACTION")
-    bring = actions.add_parser("import", parents=[where], help="read the folder of a landed flight into the store")
+    bring = actions.add_parser(
+        "import",
+        parents=[where],
+        help="read the folder of a landed flight into the store",
+        examples=["spanhawk ground import FLIGHT --store ground.db"],
+    )
     bring.add_argument("flight", type=Path, metavar="FLIGHT", help="as the daemon, a replay or the demo writes it")
     bring.set_defaults(verb=bring_in)
     keep = actions.add_parser(
         "password",
         help="the line that [ground] http_token_file holds in place of a password",
         description="Ask for a password (without a terminal: read a line), and print a hash of it that is slow to try.",
-        epilog="example: (umask 077; spanhawk ground password > ground.token)",
+        examples=["(umask 077; spanhawk ground password > ground.token)"],
     )
     keep.set_defaults(verb=password)
 

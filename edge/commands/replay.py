@@ -16,6 +16,12 @@ def add(commands: Commands) -> None:
         "replay",
         help="recorded pictures through the pipeline that flies",
         description="Find the cracks in a folder of images, one image, or a video, exactly as the drone does.",
+        examples=[
+            "spanhawk replay photos/ --overlays --masks --out found",
+            "spanhawk replay photos/ --nav flight.tlog --config spanhawk.toml --out found",
+            "spanhawk replay flight.mp4 --nav flight.SRT --mosaic --out found",
+            "spanhawk replay photos/ --mqtt mqtt://localhost:1883 --vehicle drone1",
+        ],
     )
     verb.add_argument("source", type=Path, metavar="SOURCE", help="a folder of images, one image, or a video")
     verb.add_argument("--nav", type=Path, metavar="FILE", help="a MAVLink tlog, NMEA, DJI .SRT, AirData or other CSV")

@@ -20,6 +20,12 @@ def add(commands: Commands) -> None:
         "report",
         help="after the landing: a page of what was found and what was not seen, and files for QGIS and others",
         description="Writes index.html (one file, no network), cracks.gpkg, .geojson, .csv, .kml and the photos.",
+        examples=[
+            "spanhawk report FLIGHT --out report",
+            "spanhawk report FLIGHT --out report --overwrite --review review.json",
+            "spanhawk report FLIGHT --store ground.db --out report      # with what earlier flights found there",
+            "spanhawk report --store ground.db --flight 20260601T120000Z-ab12cd --out report",
+        ],
     )
     verb.add_argument(
         "flight", type=Path, nargs="?", metavar="FLIGHT", help="the folder that a flight, replay or demo wrote"

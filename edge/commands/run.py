@@ -9,7 +9,12 @@ from edge.commands.common import DEFAULT_CONFIG, Commands, config_option
 
 def add(commands: Commands) -> None:
     """The parser of ``run`` among those of the other commands."""
-    verb = commands.add_parser("run", help="the daemon: camera in, detections out (what systemd starts)")
+    verb = commands.add_parser(
+        "run",
+        help="the daemon: camera in, detections out (what systemd starts)",
+        description="Fly until stopped: camera in, detections out. On a drone systemd starts this.",
+        examples=["spanhawk run --config /etc/spanhawk/spanhawk.toml"],
+    )
     config_option(verb)
     verb.set_defaults(verb=run)
 

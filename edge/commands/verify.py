@@ -20,6 +20,7 @@ def add(commands: Commands) -> None:
         help="was anything in a flight folder changed, added or lost?",
         description="Compares every file of a flight with the chain of SHA-256 in its manifest.jsonl, and that with "
         "its signature.",
+        examples=["spanhawk verify FLIGHT", "spanhawk verify FLIGHT --signed --keys keys/"],
         epilog="exit codes: 0 nothing was changed; 1 something was, each file is named; 2 it cannot be "
         "read, or is no flight; 75 the flight is not sealed "
         "yet; 78 it is signed by a key that this machine does not know",

@@ -9,13 +9,15 @@ from typing import Any
 
 from edge.support.errors import EXIT_DONE, TryAgainError
 
-EXAMPLES = """examples:
-  python -m models adapt models/bundles/fast-unet --data photos -o bundles/mine          # photos/images, photos/masks
-  python -m models adapt models/bundles/fast-unet --data review --minutes 30 -o bundles/mine --key ~/keys/ours.key
+EXAMPLES = (
+    "python -m models adapt models/bundles/fast-unet --data photos -o bundles/mine      # photos/images, photos/masks",
+    "python -m models adapt models/bundles/fast-unet --data review --minutes 30 -o bundles/mine --key ~/keys/ours.key",
+)
 
-The same command goes on after an interruption. Exit codes: 0 the new bundle is better and stands at -o; 2 refused, or
-photos that cannot be used; 75 interrupted or the disk is full; 78 the old bundle must not fly (damaged or altered). The
-old bundle is only read.
+ENDS = """The same command goes on after an interruption. The old bundle is only read.
+
+exit codes: 0 the new bundle is better and stands at -o; 2 refused, or photos that cannot be used; 75 interrupted or the
+disk is full; 78 the old bundle must not fly (damaged or altered)
 """
 
 
@@ -26,7 +28,7 @@ def add(commands: Any) -> None:
         description="Fine-tunes the float weights of a bundle on labelled photos of one structure, keeps a third of "
         "the photos apart to choose threshold and rule of reporting and to report, quantises, passes the gate, and "
         "writes a page of before and after. Where it is not better on the photos kept apart, it is refused.",
-        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES, epilog=ENDS,
     )  # fmt: skip
     adapt.add_argument("bundle", type=Path, help="bundle to start from: a fast U-Net that knows cracks alone")
     adapt.add_argument("--data", type=Path, required=True, metavar="DIR",

