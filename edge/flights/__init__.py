@@ -18,7 +18,9 @@ SETTINGS = "settings.json"
 REVIEW = "review.json"
 MANIFEST = "manifest.jsonl"
 SIGNATURE = "manifest.jsonl.minisig"
-MADE_LATER = ("report", "exports")
+REPORT = "report"
+EXPORTS = "exports"
+MADE_LATER = (REPORT, EXPORTS)
 """Folders in a flight's own for what people make of it; the manifest does not cover them."""
 PHOTOS = "photos"
 """Folder of JPEG pictures."""

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from edge.detections.cracks import collection
 from edge.detections.wire import rfc3339
 from edge.evidence import Evidence
-from edge.flights import CRACKS, DETECTIONS, MADE_LATER, MANIFEST, PHOTOS, REVIEW, SETTINGS, SIGNATURE, SUMMARY
+from edge.flights import CRACKS, DETECTIONS, MADE_LATER, MANIFEST, PHOTOS, REPORT, REVIEW, SETTINGS, SIGNATURE, SUMMARY
 from edge.flights.manifest import SCHEMA, Manifest, append
 from edge.support.clock import Clock
 from edge.support.disk import make_folder, sync_file, write_whole
@@ -212,8 +212,9 @@ def plain_others(folder: Path, known: set[str]) -> Iterator[tuple[str, Path]]:
     return ((name, path) for name, path in others(folder, known) if path.is_file() and not path.is_symlink())
 
 
-def keep_out(folder: Path, out: Path) -> None:
-    """Refuse to write into a flight: its files are evidence. ``report/`` and ``exports/`` in it are for that.
+def keep_out(folder: Path, out: Path, rather: str = REPORT) -> None:
+    """Refuse to write into a flight: its files are evidence. ``report/`` and ``exports/`` in it are for that, and
+    ``rather`` is the one of them that the message names.
 
     Raises UsageError.
     """
@@ -222,7 +223,7 @@ def keep_out(folder: Path, out: Path) -> None:
     if inside == flight or (flight in inside.parents and inside.relative_to(flight).parts[0] not in MADE_LATER):
         raise UsageError(
             f"--out {out}: lies in the flight itself, whose files stay as they are; name another folder, or "
-            f"{folder / MADE_LATER[0]}"
+            f"{folder / rather}"
         )
 
 

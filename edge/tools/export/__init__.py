@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.flights import PHOTOS, in_words
+from edge.flights import EXPORTS, PHOTOS, in_words
 from edge.flights.reader import Feature, FlightFolder
 from edge.flights.writer import keep_out
 from edge.ground.report.reviewed import Names
@@ -85,7 +85,7 @@ def export(job: Job) -> str:
     if job.format == "mcap" and importlib.util.find_spec("mcap") is None:
         raise UsageError("--mcap needs mcap, which is not installed; pip install 'spanhawk[mcap]'")
     flight = FlightFolder(job.flight)
-    keep_out(job.flight, job.out)
+    keep_out(job.flight, job.out, EXPORTS)
     prepare(job.out, overwrite=job.overwrite)
     found = pictures(flight)
     try:

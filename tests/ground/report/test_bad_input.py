@@ -157,12 +157,15 @@ def test_of_the_report_that_is_replaced_nothing_stays_and_of_the_users_files_all
 
 
 @pytest.mark.parametrize("inside", [".", "photos", "new"])
-def test_the_flight_itself_is_never_written_to(flight: Path, tmp_path: Path, inside: str) -> None:
+def test_the_flight_itself_is_never_written_to(
+    flight: Path, tmp_path: Path, inside: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     copy = copied(flight, tmp_path)
     before = {path: path.read_bytes() for path in sorted(copy.rglob("*")) if path.is_file()}
     with pytest.raises(UsageError, match="lies in the flight itself"):
         told(copy, copy / inside, overwrite=True)
     assert main(["export", str(copy), "--coco", "--out", str(copy / inside), "--overwrite"]) == 2
+    assert f"name another folder, or {copy / 'exports'}" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in sorted(copy.rglob("*")) if path.is_file()} == before
     told(copy, copy / "report")
     assert len(rows(copy / "report")) == 6
