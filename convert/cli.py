@@ -14,7 +14,7 @@ from convert import MAX_FRACTION_ABOVE, TOLERANCE_LSB, commands
 from edge.support.commandline import Parser
 from edge.support.errors import SpanhawkError
 from models import quiet_tensorflow
-from models.arguments import EXIT_INTERRUPTED, THRESHOLD, number, refused, whole
+from models.arguments import EXIT_INTERRUPTED, THRESHOLD, not_installed, number, refused, whole
 
 QUANTIZE = "python -m convert quantize runs/mine/model.keras --data photos/ -o bundles/mine"
 VERIFY = "python -m convert verify bundles/mine --data test/            # test/images and test/masks"
@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except ModuleNotFoundError as error:
+        return not_installed(error)
     except OSError as error:
         return refused(error, "; nothing was changed")
 

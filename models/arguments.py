@@ -75,6 +75,28 @@ def held_out(name: str, held: Mapping[str, Held]) -> Held | None:
     return held[stem]
 
 
+_INSTALL = {
+    "torch": "pip install --upgrade pip && pip install --group torch",
+    "jax": "pip install -e '.[workstation,jax]'",
+    **dict.fromkeys(
+        ("keras", "tensorflow", "matplotlib", "PIL", "tf2onnx", "onnx", "onnxruntime"),
+        "pip install -e '.[workstation]'",
+    ),
+}
+
+
+def not_installed(error: ModuleNotFoundError) -> int:
+    """Say on stderr, in one sentence, which library is missing and how it is installed; returns the exit code.
+
+    Raises ``error`` where it is none of a workstation's libraries: then something of ours is wrong.
+    """
+    name = (error.name or "").partition(".")[0]
+    if name not in _INSTALL:
+        raise error
+    print(f"error: this needs {name}, which is not installed; in the source folder: {_INSTALL[name]}", file=sys.stderr)
+    return EXIT_USAGE
+
+
 def refused(error: OSError, then: str = "") -> int:
     """Say on stderr, in one sentence, what the system refused, and `then`; returns the exit code."""
     print(f"error: {error.filename or 'the system'}: {error.strerror or error}{then}", file=sys.stderr)

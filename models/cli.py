@@ -13,7 +13,7 @@ from edge.support.commandline import Parser
 from edge.support.errors import EXIT_DONE, SpanhawkError, TryAgainError
 from models import DataError, Example, quiet_tensorflow
 from models.adapt import command as adapt_command
-from models.arguments import EXIT_INTERRUPTED, THRESHOLD, held_out, number, refused, whole
+from models.arguments import EXIT_INTERRUPTED, THRESHOLD, held_out, not_installed, number, refused, whole
 from models.gpu import commands as gpu_commands
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except ModuleNotFoundError as error:
+        return not_installed(error)
     except OSError as error:
         return refused(error)
 

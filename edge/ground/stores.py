@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 from edge.ground import Reader, Store, sqlite
 from edge.ground.sqlite_reading import SqliteReader
 from edge.support.clock import Clock
-from edge.support.errors import UsageError
+from edge.support.errors import ConfigError, UsageError
 
 _POSTGRES = ("postgresql://", "postgres://")
 
@@ -24,6 +25,7 @@ def open_store(url: str, clock: Clock) -> Store:
     when it cannot be reached now.
     """
     if url.startswith(_POSTGRES):
+        _look_for_psycopg()
         from edge.ground import postgres
 
         return postgres.open_store(url, clock)
@@ -37,6 +39,7 @@ def open_reader(url: str, clock: Clock) -> Reader:
     """
     path = in_a_file(url)
     if path is None:
+        _look_for_psycopg()
         from edge.ground import postgres
 
         return postgres.open_store(url, clock, make=False)
@@ -44,6 +47,15 @@ def open_reader(url: str, clock: Clock) -> Reader:
         what = "it is empty" if path.is_file() else "there is no such file"
         raise UsageError(f"--store {url}: {what}; name the one that spanhawk ground keeps")
     return SqliteReader(path)
+
+
+def _look_for_psycopg() -> None:
+    try:
+        importlib.import_module("edge.ground.postgres")
+    except ImportError as error:  # also where psycopg finds no libpq
+        raise ConfigError(
+            f"a store in PostgreSQL needs psycopg ({error}); install it: pip install 'spanhawk[ground]'"
+        ) from error
 
 
 def shown(url: str) -> str:

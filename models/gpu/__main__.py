@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edge.support.commandline import Parser
 from edge.support.errors import SpanhawkError
-from models.arguments import number, refused, whole
+from models.arguments import not_installed, number, refused, whole
 
 
 def main() -> int:
@@ -46,13 +46,13 @@ def main() -> int:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=NUMBER", help="replaces a number of [run]")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    import torch
-
-    from models.gpu.inputs import Inputs
-    from models.gpu.recipe import load_recipe, replace_numbers
-    from models.gpu.run import start
-
     try:
+        import torch
+
+        from models.gpu.inputs import Inputs
+        from models.gpu.recipe import load_recipe, replace_numbers
+        from models.gpu.run import start
+
         recipe = replace_numbers(load_recipe(arguments.recipe), arguments.set)
         starts = {name: Path(file) for name, _, file in (text.partition("=") for text in arguments.start)}
         inputs = Inputs(packs=arguments.packs, imagenet=arguments.imagenet, starts=starts, rendered=arguments.rendered,
@@ -63,6 +63,8 @@ def main() -> int:
     except SpanhawkError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        return not_installed(error)
     except OSError as error:
         return refused(error)
     return 0

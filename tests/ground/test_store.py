@@ -362,3 +362,10 @@ def test_what_the_server_does_not_take_is_refused_and_the_rest_is_kept(postgres)
         assert [("0x00" in reason, "surrogates" in reason) for reason in reasons] == [(False, True), (True, False)]
         told = json.loads(receipts_for(batch, [one.row for one in added.unfit])[0][1])
         assert told["ranges"] == [[1, 3], [5, 7]]
+
+
+@pytest.mark.parametrize("opened", [open_store, open_reader])
+def test_postgresql_without_its_library_is_refused_in_a_sentence(opened, monkeypatch):
+    monkeypatch.setitem(sys.modules, "edge.ground.postgres", None)
+    with pytest.raises(ConfigError, match=r"needs psycopg .*; install it: pip install 'spanhawk\[ground\]'$"):
+        opened("postgresql://somebody@localhost/bridges", clock())

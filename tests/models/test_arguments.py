@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from argparse import ArgumentTypeError
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,39 @@ def test_a_full_disk_may_be_tried_again(
     monkeypatch.setattr(models, "_evaluate", fail)
     assert models.main(["evaluate", "model.keras", "--report", "page"]) == code
     assert capsys.readouterr().err == f"error: page/index.html: {os.strerror(number)}\n"
+
+
+def lacking(library: str) -> Callable[[object], int]:
+    def run(arguments: object) -> int:
+        raise ModuleNotFoundError(f"No module named {library!r}", name=library)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("library", "sentence"),
+    [
+        (
+            "keras.layers",
+            "needs keras, which is not installed; in the source folder: pip install -e '.[workstation]'\n",
+        ),
+        (
+            "torch",
+            "needs torch, which is not installed; in the source folder: pip install --upgrade pip && pip install --",
+        ),
+    ],
+)
+def test_a_missing_library_is_named_with_what_brings_it(
+    library: str, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(models, "_summary", lacking(library))
+    monkeypatch.setattr(convert.commands, "check", lacking(library))
+    assert models.main(["summary"]) == 2
+    assert convert.main(["check", "b"]) == 2
+    assert capsys.readouterr().err.count(f"error: this {sentence}") == 2
+
+
+def test_a_module_of_our_own_that_is_missing_is_no_users_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "_summary", lacking("models.nothing"))
+    with pytest.raises(ModuleNotFoundError):
+        models.main(["summary"])
