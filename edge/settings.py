@@ -132,9 +132,12 @@ class Settings:
         return str(getattr(self.outbox.options, "confirm", "broker"))
 
 
-def read(path: Path) -> Settings:
-    """Read and check a configuration file. Raises ConfigError naming the file and the key."""
-    return from_table(config.load(path), str(path))
+def read(path: Path, advice: str = "pass --config FILE") -> Settings:
+    """Read and check a configuration file. Raises ConfigError naming the file and the key.
+
+    ``advice`` is what to do where the file is not there.
+    """
+    return from_table(config.load(path, advice=advice), str(path))
 
 
 def from_table(table: Mapping[str, Any], origin: str) -> Settings:

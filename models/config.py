@@ -229,7 +229,7 @@ class Config:
 def load_config(path: Path) -> Config:
     """Read a configuration. Raises DataError naming the file and the key that is missing, unknown or wrong."""
     try:
-        return config.build(Config, config.load(path), "config")
+        return config.build(Config, config.load(path, advice="name another one"), "config")
     except ConfigError as error:
         raise DataError(f"{path}: {error}. See models/configs/ for examples.") from error
 

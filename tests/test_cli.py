@@ -105,3 +105,20 @@ def test_the_help_of_replay_names_every_table_that_it_heeds(capsys: pytest.Captu
     not_heeded = {"[flight]", "[pictures]", "[camera]", "[outbox]", "[navigation]"}
     assert {"[cracks]", "[structure]"} <= set(tables)
     assert [table for table in tables if table not in not_heeded and table not in told] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (None, "nowhere.toml: cannot read the configuration (No such file or directory); name the file that is to be"),
+        ('[scale]\nlens = "mine.toml"\n', "mine.toml: cannot read the lens card (No such file or directory); make one"),
+    ],
+)
+def test_a_file_that_is_not_there_is_called_what_it_is(
+    text: str | None, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        (tmp_path / "spanhawk.toml").write_text(text, encoding="utf-8")
+    assert main(["config", "check", "nowhere.toml" if text is None else "spanhawk.toml"]) == 78
+    assert sentence in capsys.readouterr().err

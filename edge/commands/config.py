@@ -38,7 +38,7 @@ def _config_check(arguments: argparse.Namespace) -> int:
     from edge import settings
     from edge.tools.files import check_files
 
-    absent = check_files(settings.read(arguments.file))
+    absent = check_files(settings.read(arguments.file, "name the file that is to be checked"))
     print(f"{arguments.file}: good", file=sys.stderr)
     for one in absent:
         print(f"not on this computer: {one}", file=sys.stderr)

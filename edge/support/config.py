@@ -27,16 +27,19 @@ _CREDENTIALS_SOURCE = Path("/etc/spanhawk/credentials")
 _CREDENTIALS_NAME = "spanhawk"
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Read a TOML file; raises ConfigError naming the file, and the line where TOML stops making sense."""
+def load(path: Path, what: str = "configuration", advice: str = "pass --config FILE") -> dict[str, Any]:
+    """Read a TOML file; raises ConfigError naming the file, and the line where TOML stops making sense.
+
+    ``what`` it is, and ``advice`` for where it is not there, go into messages.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")  # Notepad begins a UTF-8 file with a byte-order mark
     except OSError as error:
-        advice = "use sudo" if isinstance(error, PermissionError) else "pass --config FILE"
-        raise ConfigError(f"{path}: cannot read the configuration ({error.strerror}); {advice}") from error
+        then = "use sudo" if isinstance(error, PermissionError) else advice
+        raise ConfigError(f"{path}: cannot read the {what} ({error.strerror}); {then}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"{path}: the configuration is not UTF-8 text (byte {error.start}); save it again, as UTF-8"
+            f"{path}: the {what} is not UTF-8 text (byte {error.start}); save it again, as UTF-8"
         ) from error
     return loads(text, str(path))
 

@@ -150,7 +150,7 @@ def card_names() -> list[str]:
 def load(name: str) -> Lens:
     """The card of that name, or the one in that file (whatever ends in .toml). Raises ConfigError."""
     if name.endswith(".toml"):
-        return _card(config.load(Path(name).expanduser()), name)
+        return _card(config.load(Path(name).expanduser(), "lens card", "make one with spanhawk calibrate"), name)
     if name not in card_names():
         raise ConfigError(f"lens: no card {name!r}; give the path of a lens.toml, or one of {', '.join(card_names())}")
     text = (resources.files("edge.surface") / "lenses" / f"{name}.toml").read_text(encoding="utf-8")
