@@ -45,7 +45,7 @@ def test_reads_a_whole_configuration(tmp_path: Path) -> None:
         ("[camera]\nbackend = 'picamara'", "camera.backend: no backend 'picamara'; known: "),
         ("[camera]\nbackend = 3", "camera.backend: got 3, needs a backend's name"),
         ("[camera]\nbackend = 'newest'", "camera.backend: edge.frames.newest is not a backend"),
-        ("[camera]\nbackend = 'nobody.cares'", "camera.backend: no backend 'nobody.cares'"),
+        ("[camera]\nbackend = 'nobody.cares'", "camera.backend: Python finds no module 'nobody.cares'; install"),
         ("[masks]\nthreds = 2", "masks.threds: unknown key; did you mean threads?"),
         ("[scale]\nhfov_deg = 200", "scale: hfov_deg must lie between 0 and 180"),
         ("[report]\nsure_length_px = -1", "report: sure_length_px is -1.0, must be 0 or more"),

@@ -28,6 +28,10 @@ def find(room: str, name: str, opener: str, where: str) -> ModuleType:
     """The backend module ``name``; raises ConfigError with the known names (``where`` is its key, "camera.backend")."""
     path = name if "." in name else f"{room}.{name}"
     if not name or importlib.util.find_spec(path.partition(".")[0]) is None or not _exists(path):
+        if "." in name:
+            raise ConfigError(
+                f"{where}: Python finds no module {name!r}; install it beside spanhawk, or name its folder in PYTHONPATH"
+            )
         raise ConfigError(f"{where}: no backend {name!r}; known: {', '.join(names(room, opener))}")
     module = importlib.import_module(path)
     if not hasattr(module, opener) or not hasattr(module, "Options"):
