@@ -30,7 +30,7 @@ def find(room: str, name: str, opener: str, where: str) -> ModuleType:
     if not name or importlib.util.find_spec(path.partition(".")[0]) is None or not _exists(path):
         if "." in name:
             raise ConfigError(
-                f"{where}: Python finds no module {name!r}; install it beside spanhawk, or name its folder in PYTHONPATH"
+                f"{where}: Python finds no module {name!r}; install it beside spanhawk, or set PYTHONPATH to its folder"
             )
         raise ConfigError(f"{where}: no backend {name!r}; known: {', '.join(names(room, opener))}")
     module = importlib.import_module(path)

@@ -148,7 +148,10 @@ def _check(request: Request) -> None:
     if request.key is not None and not request.key.is_file():
         raise DataError(f"The key {request.key} does not exist; make one with python -m convert keys.")
     if importlib.util.find_spec("torch") is None:
-        raise DataError("Adapting learns with PyTorch, which is not installed: pip install --group torch.")
+        raise DataError(
+            "Adapting learns with PyTorch, which is not installed: pip install --upgrade pip && pip install --group "
+            "torch."
+        )
 
 
 def _read(request: Request, work: Path) -> Parts:
