@@ -17,6 +17,7 @@ import models.cli
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 PROGRAMS = {"spanhawk": edge.cli, "python -m models": models.cli, "python -m convert": convert.cli}
+BENCHMARK = ROOT / "edge" / "commands" / "benchmark.py"
 PARSERS = {program: room._parser() for program, room in PROGRAMS.items()}
 CALL = re.compile(rf"(?<![\w./$-])(?:{'|'.join(PROGRAMS)}) (?=[a-z])")
 
@@ -76,6 +77,23 @@ def test_commands_and_options_exist(page: Path) -> None:
         words = [word for word in rest.split() if not word.startswith(("…", "[", "<"))]
         if (stray := unknown(PARSERS[program], words)) is not None:
             wrong.append(f"{program} {rest}: {stray}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_measurements_and_targets_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    wrong = []
+    for script, rest in re.findall(r"python (benchmarks/\w+\.py)((?: [^`#\n(]+)?)", text):
+        source = (ROOT / script).read_text(encoding="utf-8") if (ROOT / script).is_file() else ""
+        source += BENCHMARK.read_text(encoding="utf-8") if script == "benchmarks/latency.py" else ""  # its other door
+        wrong += [f"{script} {option}" for option in re.findall(r" (--[a-z-]+)", rest) if f'"{option}"' not in source]
+        wrong += [] if source else [script]
+    targets = set(re.findall(r"^([a-z0-9-]+):(?!=)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    called = re.findall(r"`make ([a-z0-9-]+)[^`]*`", text) + re.findall(
+        r"^(?:sudo )?make ([a-z0-9-]+)", text, re.MULTILINE
+    )
+    wrong += [f"make {target}" for target in called if target not in targets]
     assert wrong == []
 
 
