@@ -24,7 +24,7 @@ from edge.commands import (
     verify,
 )
 from edge.support.commandline import Parser
-from edge.support.errors import EXIT_DONE, SpanhawkError
+from edge.support.errors import EXIT_DONE, EXIT_USAGE, SpanhawkError
 
 _EPILOG = """\
 exit codes: 0 done, 1 not as it should be (verify, benchmark --check), 2 usage, 69 device unavailable,
@@ -45,6 +45,11 @@ examples:
   spanhawk benchmark --json board.json              how fast it is on this board
 """
 
+_MAY_NOT = (
+    "this user may not look or write there; run this as a member of the group that owns it (spanhawk on a drone), or "
+    "with sudo"
+)
+
 # In the order in which --help shows them.
 _COMMANDS = (demo, run, replay, report, verify, export, ground, doctor, outbox, config, calibrate, benchmark)
 
@@ -59,6 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SpanhawkError as error:
         print(f"spanhawk: {error}", file=sys.stderr)
         return error.exit_code
+    except PermissionError as error:
+        if arguments.verb is run.run or error.filename is None:
+            raise
+        print(f"spanhawk: {error.filename}: {_MAY_NOT}", file=sys.stderr)
+        return EXIT_USAGE
     except KeyboardInterrupt:
         print("spanhawk: interrupted; what was written so far is intact", file=sys.stderr)
         return 130

@@ -122,3 +122,25 @@ def test_a_file_that_is_not_there_is_called_what_it_is(
         (tmp_path / "spanhawk.toml").write_text(text, encoding="utf-8")
     assert main(["config", "check", "nowhere.toml" if text is None else "spanhawk.toml"]) == 78
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "tool"),
+    [
+        (["outbox", "list", "--outbox", "/var/lib/spanhawk/outbox.db"], "edge.tools.letters.listing"),
+        (["report", "/var/lib/spanhawk/flights/x", "--out", "r"], "edge.ground.report.write"),
+    ],
+)
+def test_what_this_user_may_not_read_is_one_sentence(
+    words: list[str], tool: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A drone's flights and outbox are open to root and to the group spanhawk alone."""
+
+    def closed(*arguments: object) -> str:
+        raise PermissionError(13, "Permission denied", "/var/lib/spanhawk/here")
+
+    monkeypatch.setattr(tool, closed)
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("spanhawk: /var/lib/spanhawk/here: this user may not look or write there; run this as a ")
+    assert said.count("\n") == 1
