@@ -40,7 +40,10 @@ def _connecting(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return "this name is not known here; check mqtt.url and the network"
     if isinstance(error, ConnectionRefusedError):
-        return "nothing listens there; start the broker, or check host and port in mqtt.url"
+        return (
+            "nothing listens there; start the broker (mosquitto: with a listener, for other computers), or check host "
+            "and port in mqtt.url"
+        )
     if isinstance(error, TimeoutError):
         return "no answer; check the network and mqtt.url"
     return error.strerror or str(error)

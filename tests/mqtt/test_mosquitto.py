@@ -27,7 +27,12 @@ def test_an_absent_broker_is_waited_for(tmp_path, caplog):
     with mosquitto(tmp_path) as broker:
         broker.kill()
         with publisher_at(broker) as publisher:
-            assert wait(publisher, lambda: "nothing listens there" in str(publisher.health()))
+            assert wait(
+                publisher,
+                lambda: (
+                    "nothing listens there; start the broker (mosquitto: with a listener" in str(publisher.health())
+                ),
+            )
             broker.start()
             assert wait(publisher, lambda: publisher.connected)
             assert publisher.health() is None
