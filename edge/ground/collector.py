@@ -76,12 +76,12 @@ class Collector:
         self._complaints = Complaints(log, clock)
         self._store_trouble: str | None = None
         self._broker_trouble: str | None = "the broker has not been called yet"
-        self._refusals: list[str] = []
+        self._refusals: dict[str, str] = {}
         self.counts = Counts()
 
     def health(self) -> list[str]:
         """What is wrong now, one sentence each; empty when all is well."""
-        troubles = [self._store_trouble, self._broker_trouble, *self._refusals]
+        troubles = [self._store_trouble, self._broker_trouble, *self._refusals.values()]
         return [trouble for trouble in troubles if trouble is not None]
 
     @property
@@ -110,16 +110,16 @@ class Collector:
                     backoff.reset()
                     up_ns = None
                 complaints = line.complaints()
-                self._refusals = list(complaints.values())
-                for kind, complaint in complaints.items():
-                    self._complaints.warn(kind, complaint)
+                for kind in complaints.keys() - self._refusals.keys():  # told once while it lasts
+                    self._complaints.warn(kind, complaints[kind])
+                self._refusals = complaints
                 if heard:
                     self._take(line, heard, stop)
                 self._ask_again(line)
             line.close(goodbye=True)
             return 0.0
         except Disconnected as ended:
-            self._broker_trouble, self._refusals = str(ended), []
+            self._broker_trouble, self._refusals = str(ended), {}
             self._complaints.warn("broker", str(ended))
             taken_over = line.taken_over
             line.close(goodbye=False)

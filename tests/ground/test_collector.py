@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import threading
+from datetime import datetime, timezone
 
 import jsonschema
 import pytest
@@ -15,7 +16,7 @@ from edge.ground.serve import collector_of
 from edge.ground.settings import read as settings_of
 from edge.ground.stores import open_store
 from edge.mqtt.listener import Heard
-from edge.support.clock import SystemClock
+from edge.support.clock import ManualClock, SystemClock
 from tests.ground.letters import as_bytes, crack, detection
 from tests.mqtt.broker import PATIENCE_S, Ear, mosquitto
 
@@ -279,3 +280,35 @@ def test_what_the_database_refuses_is_told_with_its_reason_and_not_confirmed(cap
     assert told.startswith("detections 2 of drone1's flight f1: it holds a 0x00")
     assert [one["ranges"] for one in line.sent] == [[[1, 1]]]
     assert collector.counts.refused == 1
+
+
+def test_a_refusal_that_lasts_is_logged_once_and_stays_in_the_status(caplog):
+    """One line a minute for weeks, each with "and 299 times more", hid all the others."""
+    clock, stop = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc)), threading.Event()
+    seen = []
+
+    class Refused:
+        subscribed = True
+
+        def dial(self):
+            pass
+
+        def hear(self, most, patience_s):
+            seen.append(collector.health())
+            clock.advance_to(clock.monotonic_ns() + 61_000_000_000)
+            if len(seen) == 5:
+                stop.set()
+            return []
+
+        def complaints(self):
+            return {"subscription to a": "it refuses a"} if len(seen) != 4 else {}
+
+        def close(self, *, goodbye):
+            pass
+
+    collector = Collector(None, Refused, clock)
+    collector._ask_again = lambda line: None
+    collector.run(stop)
+    assert seen[1:] == [["it refuses a"]] * 3 + [[]]
+    told = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert told == ["it refuses a"] * 2, "once, and once more when it came back"

@@ -109,3 +109,50 @@ def test_a_passing_refusal_of_what_is_published_is_told_for_a_minute_under_one_k
             clock.advance_to(clock.monotonic_ns() + 2_000_000_000)
             assert line.complaints() == {}
             line.close(goodbye=False)
+
+
+def _sent(line: Line, broker: socket.socket, *, turns: int = 2000) -> bytes:
+    """What the line sends next, waited for; with few ``turns`` what it sends by itself, which may be nothing."""
+    broker.setblocking(False)
+    sent = b""
+    while not sent and turns > 0:
+        line.hear(10, 0.01 if turns > 20 else 0.0)
+        turns -= 1
+        with contextlib.suppress(BlockingIOError):
+            sent = broker.recv(1000)
+    broker.settimeout(20.0)
+    return sent
+
+
+def test_a_refused_subscription_is_asked_for_again_after_a_while_and_only_that_one() -> None:
+    """It stayed refused until the connection ended, which may be weeks: a right given meanwhile changed nothing."""
+    clock = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = parse_url(f"mqtt://127.0.0.1:{server.getsockname()[1]}")
+        who = Subscriber("me", ("a/+/one", "a/+/two", "a/+/six"), True, "all", 10, 0, 1 << 20)
+        line = Line(address, who, None, None, None, clock)
+        with _connected(line, server) as broker:
+            asked = _sent(line, broker)
+            broker.sendall(suback(asked, GRANTED_QOS_1, NOT_AUTHORIZED, NOT_AUTHORIZED))
+            while not line.subscribed:
+                line.hear(10, 0.1)
+            for refused in (("two", "six"), ("six",)):
+                assert sorted(line.complaints()) == sorted(f"subscription to a/+/{one}" for one in refused)
+                assert all("asked for again" in told for told in line.complaints().values())
+                clock.advance_to(clock.monotonic_ns() + 9_000_000_000)
+                assert _sent(line, broker, turns=20) == b"", "not at once"
+                clock.advance_to(clock.monotonic_ns() + 600_000_000_000)
+                asked = _sent(line, broker)
+                assert asked[0] == SUBSCRIBE
+                assert [f"$share/all/a/+/{one}".encode() in asked for one in ("one", "two", "six")] == [
+                    False, *(one in refused for one in ("two", "six"))
+                ]  # fmt: skip
+                assert _sent(line, broker, turns=20) == b"", "not while the answer is on its way"
+                broker.sendall(suback(asked, GRANTED_QOS_1, *[NOT_AUTHORIZED] * (len(refused) - 1)))
+                before = line.complaints()
+                while line.complaints() == before:
+                    line.hear(10, 0.1)
+            assert line.complaints() == {}
+            clock.advance_to(clock.monotonic_ns() + 3600_000_000_000)
+            assert _sent(line, broker, turns=20) == b"", "all is taken"
+            line.close(goodbye=False)
