@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from edge.detections.receipts import MOST_LETTERS, receipt
 from edge.detections.wire import to_bytes
 from edge.ground import Added, Batch, CrackRow, DetectionRow, Ranges, Store, as_ranges, missing
-from edge.ground.incoming import KINDS, conflict, read
+from edge.ground.incoming import KINDS, RETAINED_KINDS, conflict, read
 from edge.mqtt.commands import MOST_RANGES, MOST_SEQS
 from edge.mqtt.connection import Disconnected
 from edge.mqtt.listener import Heard, Line
@@ -27,7 +27,8 @@ from edge.support.retry import Backoff
 
 log = logging.getLogger(__name__)
 
-TOPICS = tuple(f"spanhawk/+/{kind}" for kind in KINDS)
+TOPICS = tuple(f"spanhawk/+/{kind}" for kind in KINDS if kind not in RETAINED_KINDS)
+RETAINED_TOPICS = tuple(f"spanhawk/+/{kind}" for kind in RETAINED_KINDS)
 _TURN_S = 0.2
 _STORE_PAUSE_S = (0.5, 10.0)
 _BROKER_PAUSE_S = (0.5, 30.0)

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from edge.ground import Store
-from edge.ground.collector import TOPICS, Collector
+from edge.ground.collector import RETAINED_TOPICS, TOPICS, Collector
 from edge.ground.fetch import check
 from edge.ground.incoming import MAX_PAYLOAD_BYTES
 from edge.ground.pictures import Pictures
@@ -74,6 +74,7 @@ def collector_of(settings: GroundSettings, store: Store, clock: Clock) -> Collec
         # for each machine, as several may write into one database.
         client_id=mqtt.client_id or f"spanhawk-ground-{store.id}-{socket.gethostname()[:32]}",
         topics=TOPICS,
+        kept=RETAINED_TOPICS,
         is_5=mqtt.protocol == "5",
         share=f"{SHARE_BEFORE}-{store.id}" if ground.share is None else ground.share,
         left=() if ground.share == SHARE_BEFORE else (SHARE_BEFORE,),

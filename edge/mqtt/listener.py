@@ -67,6 +67,8 @@ class Subscriber:
     """The broker must not send more in one packet (MQTT 5 only)."""
     left: Sequence[str] = ()
     """Names of shared subscriptions that an earlier run under this ``client_id`` had; the session gives them up."""
+    kept: Sequence[str] = ()
+    """Further filters, of what the broker retains; never shared, so that each listener has it with each connection."""
 
 
 class Line:
@@ -217,24 +219,31 @@ class Line:
         """Subscribe, when that is due: to everything once, and from time to time to what was refused."""
         if not self._asked:
             self._asked = True
-            self._subscribe(self._who.topics)
+            self._subscribe([*self._who.topics, *self._who.kept])
             self._leave()
         elif self._ask_again_ns is not None and self._clock.monotonic_ns() >= self._ask_again_ns:
             self._ask_again_ns = None
             self._subscribe(list(self._unheard))
 
     def _subscribe(self, topics: Sequence[str]) -> None:
-        prefix = f"$share/{self._who.share}/" if self._who.share is not None and self._who.is_5 else ""
-        number = self._client.subscribe([(prefix + topic, 1) for topic in topics])[1]
+        # A shared subscription brings nothing that the broker retains (MQTT 5.0, 3.3.1.3 and 4.8.2).
+        number = self._client.subscribe(
+            [(topic if topic in self._who.kept else self._shared(topic), 1) for topic in topics]
+        )[1]
         if number is not None:
             self._asking[number] = topics
 
+    def _shared(self, topic: str) -> str:
+        return f"$share/{self._who.share}/{topic}" if self._who.share is not None and self._who.is_5 else topic
+
     def _leave(self) -> None:
-        # Only then: between the two what is published would be for nobody. What comes twice is a repeat to the store.
-        if self._who.is_5 and self._who.left:
-            self._client.unsubscribe(
-                [f"$share/{name}/{topic}" for name in self._who.left for topic in self._who.topics]
-            )
+        """Give up what the session may have of an earlier run, or of an earlier version, which shared everything."""
+        # Only now: between the two what is published would be for nobody. What comes twice is a repeat to the store.
+        who = self._who
+        left = [f"$share/{name}/{topic}" for name in who.left for topic in (*who.topics, *who.kept)]
+        left += [self._shared(topic) for topic in who.kept if self._shared(topic) != topic]
+        if who.is_5 and left:
+            self._client.unsubscribe(left)
 
     def _on_connect(
         self, client: Client, userdata: object, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None

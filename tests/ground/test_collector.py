@@ -224,6 +224,24 @@ def test_a_ground_with_a_new_store_gets_all_whatever_session_another_left(tmp_pa
         assert store.ranges("drone1", "f1") == ((1, 40),)
 
 
+def test_a_new_store_has_what_the_broker_retains(tmp_path, broker, ear):
+    """Until the next change of a status, which may be hours away, the page said that no drone had been heard."""
+    status = {"schema": "spanhawk/status/1", "vehicle": "drone1", "flight_id": "f1", "state": "offline", "reasons": []}
+    ear.say("spanhawk/drone1/status", as_bytes(status), retain=True)
+    seen = {"type": "FeatureCollection", "vehicle": "drone1", "flight_id": "f1", "features": []}
+    ear.say("spanhawk/drone1/coverage", as_bytes(seen), retain=True)
+    with collecting(str(tmp_path / "new.db"), broker) as (store, _):
+        listening(broker)
+        ear.say(DETECTIONS, as_bytes(detection(1)))  # comes after what the broker retained
+        assert ear.wait(lambda: len(confirmed(ear)) == 1)
+        assert [json.loads(row.payload) for row in store.states()] == [status]
+        assert [row.payload for row in store.coverage()] == [as_bytes(seen)]
+    # mosquitto 2.0.11 gives them to who shares, too; other brokers keep to MQTT 5.0, 4.8.2, and do not.
+    asked = {line.split()[-3] for line in broker.log if "/+/" in line and line.endswith("(QoS 1)")}
+    assert {"spanhawk/+/status", "spanhawk/+/coverage"} < asked
+    assert not any(one.startswith("$share") and one.endswith(("status", "coverage")) for one in asked)
+
+
 def test_an_upgraded_ground_gives_its_old_subscription_up(tmp_path, broker, ear):
     """The session under its name still has the one that all grounds shared; with both, each message came twice."""
     url = str(tmp_path / "ground.db")

@@ -80,6 +80,24 @@ def test_a_new_group_is_joined_before_the_old_one_is_left() -> None:
             line.close(goodbye=False)
 
 
+def test_what_the_broker_retains_is_not_shared_and_a_session_that_shared_it_gives_that_up() -> None:
+    """A shared subscription brings nothing retained (MQTT 5.0, 4.8.2); with both, each message would come twice."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = parse_url(f"mqtt://127.0.0.1:{server.getsockname()[1]}")
+        who = Subscriber("me", ("a/+/one",), True, "all", 10, 0, 1 << 20, kept=("a/+/status",))
+        line = Line(address, who, None, None, None, SystemClock())
+        with _connected(line, server) as broker:
+            sent = _sent(line, broker)
+            while b"$share/all/a/+/status" not in sent:
+                sent += _sent(line, broker)
+            assert sent[0] == SUBSCRIBE
+            subscribe, unsubscribe = sent[: 2 + sent[1]], sent[2 + sent[1] :]
+            assert subscribe.endswith(b"\x00\x12$share/all/a/+/one\x01\x00\x0aa/+/status\x01")
+            assert unsubscribe[0] == 0xA2
+            assert unsubscribe.endswith(b"\x00\x15$share/all/a/+/status")
+            line.close(goodbye=False)
+
+
 def test_a_passing_refusal_of_what_is_published_is_told_for_a_minute_under_one_kind() -> None:
     """It stayed until the connection ended, advised an access list, and was another line for each number of topics."""
     clock = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc))
