@@ -237,11 +237,12 @@ class Line:
         return f"$share/{self._who.share}/{topic}" if self._who.share is not None and self._who.is_5 else topic
 
     def _leave(self) -> None:
-        """Give up what the session may have of an earlier run, or of an earlier version, which shared everything."""
+        """Give up what the session may have: of earlier groups, of MQTT 3.1.1, of a version that shared everything."""
         # Only now: between the two what is published would be for nobody. What comes twice is a repeat to the store.
         who = self._who
         left = [f"$share/{name}/{topic}" for name in who.left for topic in (*who.topics, *who.kept)]
-        left += [self._shared(topic) for topic in who.kept if self._shared(topic) != topic]
+        if who.share is not None:
+            left += [*who.topics, *(self._shared(topic) for topic in who.kept)]
         if who.is_5 and left:
             self._client.unsubscribe(left)
 

@@ -24,12 +24,13 @@ DETECTIONS, RECEIPTS = "spanhawk/drone1/detections", "spanhawk/drone1/receipts"
 
 
 @contextlib.contextmanager
-def collecting(url, broker, share=None):
+def collecting(url, broker, share=None, **mqtt):
     """A collector at work; its store."""
     clock, stop = SystemClock(), threading.Event()
     with open_store(url, clock) as store:
         settings = settings_of(None, broker=broker.url, store=url)
         settings = dataclasses.replace(settings, ground=dataclasses.replace(settings.ground, share=share))
+        settings = dataclasses.replace(settings, mqtt=dataclasses.replace(settings.mqtt, **mqtt))
         collector = collector_of(settings, store, clock)
         thread = threading.Thread(target=collector.run, args=(stop,), name="collector")
         thread.start()
@@ -242,13 +243,25 @@ def test_a_new_store_has_what_the_broker_retains(tmp_path, broker, ear):
     assert not any(one.startswith("$share") and one.endswith(("status", "coverage")) for one in asked)
 
 
-def test_an_upgraded_ground_gives_its_old_subscription_up(tmp_path, broker, ear):
-    """The session under its name still has the one that all grounds shared; with both, each message came twice."""
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ([{"share": "ground"}], {}),  # the one that all grounds shared
+        ([{"share": "laptop"}], {}),
+        ([{}], {"share": "laptop"}),
+        ([{"share": "laptop"}, {"share": "truck"}], {"share": "boat"}),
+        ([{"protocol": "3.1.1"}], {}),
+    ],
+)
+def test_a_ground_under_another_share_gives_its_old_subscription_up(tmp_path, broker, ear, before, now):
+    """The session under its name still has it; with both, each message came twice."""
     url = str(tmp_path / "ground.db")
-    with collecting(url, broker, share="ground"):
-        listening(broker)
-    with collecting(url, broker) as (_, collector):
-        listening(broker, 2)
+    for number, settings in enumerate(before):
+        with collecting(url, broker, **settings):
+            listening(broker, number + 1)
+    with collecting(url, broker, **now) as (_, collector):
+        given_up = 1 + sum("protocol" not in settings for settings in before)
+        assert broker.wait_log("Sending UNSUBACK to spanhawk-ground", count=given_up)  # until then both hold
         for seq in range(1, 21):
             ear.say(DETECTIONS, as_bytes(detection(seq)))
         assert ear.wait(lambda: len(confirmed(ear)) == 20)

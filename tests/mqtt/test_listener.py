@@ -151,7 +151,9 @@ def test_a_refused_subscription_is_asked_for_again_after_a_while_and_only_that_o
         line = Line(address, who, None, None, None, clock)
         with _connected(line, server) as broker:
             asked = _sent(line, broker)
-            broker.sendall(suback(asked, GRANTED_QOS_1, NOT_AUTHORIZED, NOT_AUTHORIZED))
+            while len(asked) == 2 + asked[1]:  # what an earlier run may have left is given up in a packet behind it
+                asked += _sent(line, broker)
+            broker.sendall(suback(asked[: 2 + asked[1]], GRANTED_QOS_1, NOT_AUTHORIZED, NOT_AUTHORIZED))
             while not line.subscribed:
                 line.hear(10, 0.1)
             for refused in (("two", "six"), ("six",)):
