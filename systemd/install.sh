@@ -88,7 +88,7 @@ put_on() {
   if [ "$(current)" != "$name" ] && [ "$(proven)" = "$name" ]; then # back from one that has not come up yet
     leave "$(current)" "$name" ''
   fi
-  if [ "$(current)" = "$name" ]; then
+  if [ "$(current)" = "$name" ] && [ "$(proven)" = "$name" ]; then
     say "$name is the version in use already"
     link_units
     [ "$START" = no ] || start_or_say
@@ -271,10 +271,17 @@ upgrade_to() { # NAME
   before=$(proven) older=$(previous)
   tries && was_running=yes
   systemctl stop spanhawk 2>/dev/null || true # the outbox has one owner, and doctor wants to look into it
+  # What failed before now is ours to decide: a fallback that waits for our lock would leave $name for it. Only after the
+  # daemon, whose end can start one.
+  systemctl stop spanhawk-fallback 2>/dev/null || true
   if ! "$ROOT/versions/$name/venv/bin/spanhawk" doctor --software --config "$ETC/spanhawk.toml"; then
-    rm -rf "${ROOT:?}/versions/$name"
+    if [ "$(current)" = "$name" ]; then # put on before, and never came up
+      leave "$name" "$before" ''
+    else
+      rm -rf "${ROOT:?}/versions/$name"
+    fi
     [ "$was_running" = no ] || systemctl start spanhawk || true
-    die 78 "$name fails its own check with this configuration (see above); $(current) stays in use"
+    die 78 "$name fails its own check with this configuration (see above); $(current) stays in use; to try $name again, edit $ETC/spanhawk.toml, then install it again"
   fi
   switch_to "$name"
   if [ "$START" = no ]; then

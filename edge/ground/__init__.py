@@ -277,6 +277,12 @@ class Store(Reader, Protocol):
         Raises TryAgainError when it cannot be written now (full disk, server away): then nothing of it is.
         """
 
+    def listens(self, client_id: str, share: str) -> list[str]:
+        """Note that ``client_id`` listens in the group ``share``; the other groups that it has listened in before.
+
+        Raises TryAgainError when that cannot be written now; what is noted already is not written again.
+        """
+
     def __enter__(self) -> Store: ...
 
 

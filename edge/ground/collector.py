@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from edge.detections.receipts import MOST_LETTERS, receipt
 from edge.detections.wire import to_bytes
 from edge.ground import Added, Batch, CrackRow, DetectionRow, Ranges, Store, as_ranges, missing
-from edge.ground.incoming import KINDS, conflict, read
+from edge.ground.incoming import KINDS, RETAINED_KINDS, conflict, read
 from edge.mqtt.commands import MOST_RANGES, MOST_SEQS
 from edge.mqtt.connection import Disconnected
 from edge.mqtt.listener import Heard, Line
@@ -27,7 +27,8 @@ from edge.support.retry import Backoff
 
 log = logging.getLogger(__name__)
 
-TOPICS = tuple(f"spanhawk/+/{kind}" for kind in KINDS)
+TOPICS = tuple(f"spanhawk/+/{kind}" for kind in KINDS if kind not in RETAINED_KINDS)
+RETAINED_TOPICS = tuple(f"spanhawk/+/{kind}" for kind in RETAINED_KINDS)
 _TURN_S = 0.2
 _STORE_PAUSE_S = (0.5, 10.0)
 _BROKER_PAUSE_S = (0.5, 30.0)
@@ -76,12 +77,12 @@ class Collector:
         self._complaints = Complaints(log, clock)
         self._store_trouble: str | None = None
         self._broker_trouble: str | None = "the broker has not been called yet"
-        self._refusals: list[str] = []
+        self._refusals: dict[str, str] = {}
         self.counts = Counts()
 
     def health(self) -> list[str]:
         """What is wrong now, one sentence each; empty when all is well."""
-        troubles = [self._store_trouble, self._broker_trouble, *self._refusals]
+        troubles = [self._store_trouble, self._broker_trouble, *self._refusals.values()]
         return [trouble for trouble in troubles if trouble is not None]
 
     @property
@@ -110,16 +111,16 @@ class Collector:
                     backoff.reset()
                     up_ns = None
                 complaints = line.complaints()
-                self._refusals = list(complaints.values())
-                for kind, complaint in complaints.items():
-                    self._complaints.warn(kind, complaint)
+                for kind in complaints.keys() - self._refusals.keys():  # told once while it lasts
+                    self._complaints.warn(kind, complaints[kind])
+                self._refusals = complaints
                 if heard:
                     self._take(line, heard, stop)
                 self._ask_again(line)
             line.close(goodbye=True)
             return 0.0
         except Disconnected as ended:
-            self._broker_trouble, self._refusals = str(ended), []
+            self._broker_trouble, self._refusals = str(ended), {}
             self._complaints.warn("broker", str(ended))
             taken_over = line.taken_over
             line.close(goodbye=False)

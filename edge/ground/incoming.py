@@ -40,6 +40,8 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z", re.ASCI
 _STATE_SCHEMAS = {"status": "spanhawk/status/1", "telemetry": "spanhawk/telemetry/1"}
 KINDS = ("detections", "cracks", "coverage", "status", "telemetry")
 """Last part of the topics that are listened to."""
+RETAINED_KINDS = ("coverage", "status")
+"""Those of which the broker keeps the last message for whoever comes later."""
 
 
 class RefusedError(SpanhawkError):

@@ -101,6 +101,15 @@ class PostgresStore(Reading):
             except ValueError:
                 return add_what_fits(batch, self._added, self._clock.utc())
 
+    def listens(self, client_id: str, share: str) -> list[str]:
+        """Note the group ``share`` of ``client_id``; the others that it has listened in before."""
+        with self._lock, self._server.sentences():
+            db = self._writer()
+            found = db.execute("SELECT share FROM listener WHERE client_id = %s", (client_id,)).fetchall()
+            if (share,) not in found:
+                db.execute("INSERT INTO listener VALUES (%s, %s) ON CONFLICT DO NOTHING", (client_id, share))
+        return sorted(name for (name,) in found if name != share)
+
     def _added(self, batch: Batch) -> Added:
         db = self._writer()
         try:

@@ -53,6 +53,8 @@ _LATER = (
     """CREATE TABLE IF NOT EXISTS review (row bigserial PRIMARY KEY, flight int NOT NULL, crack_id text NOT NULL,
         verdict text NOT NULL, grade text, remark text, said_by text, said_us bigint NOT NULL,
         UNIQUE (flight, crack_id, said_us))""",
+    """CREATE TABLE IF NOT EXISTS listener (client_id text NOT NULL, share text NOT NULL,
+        PRIMARY KEY (client_id, share))""",
     "CREATE INDEX IF NOT EXISTS detection_by_row ON detection (row)",
     "CREATE INDEX IF NOT EXISTS crack_by_row ON crack (row)",
 )

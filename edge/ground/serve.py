@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from edge.ground import Store
-from edge.ground.collector import TOPICS, Collector
+from edge.ground.collector import RETAINED_TOPICS, TOPICS, Collector
 from edge.ground.fetch import check
 from edge.ground.incoming import MAX_PAYLOAD_BYTES
 from edge.ground.pictures import Pictures
@@ -69,14 +69,21 @@ def collector_of(settings: GroundSettings, store: Store, clock: Clock) -> Collec
     address = parse_url(mqtt.url)
     context = tls_context(mqtt.ca_file, mqtt.cert_file, mqtt.key_file) if address.encrypted else None
     password = None if mqtt.password_file is None else read_password(mqtt.password_file)
+    # The broker keeps a session under this name while we are away, so it must be the same each time; and different for
+    # each machine, as several may write into one database.
+    client_id = mqtt.client_id or f"spanhawk-ground-{store.id}-{socket.gethostname()[:32]}"
+    is_5 = mqtt.protocol == "5"
+    own = f"{SHARE_BEFORE}-{store.id}"
+    share = own if ground.share is None else ground.share
+    # No broker tells which subscriptions a session has: what it may have had is given up by name.
+    before = {SHARE_BEFORE, own, *(store.listens(client_id, share) if is_5 else ())} - {share}
     who = Subscriber(
-        # The broker keeps a session under this name while we are away, so it must be the same each time; and different
-        # for each machine, as several may write into one database.
-        client_id=mqtt.client_id or f"spanhawk-ground-{store.id}-{socket.gethostname()[:32]}",
+        client_id=client_id,
         topics=TOPICS,
-        is_5=mqtt.protocol == "5",
-        share=f"{SHARE_BEFORE}-{store.id}" if ground.share is None else ground.share,
-        left=() if ground.share == SHARE_BEFORE else (SHARE_BEFORE,),
+        kept=RETAINED_TOPICS,
+        is_5=is_5,
+        share=share,
+        left=sorted(before),
         keepalive_s=mqtt.keepalive_s,
         session_expiry_s=ground.session_expiry_s,
         max_packet_bytes=MAX_PAYLOAD_BYTES + _PACKET_OVERHEAD_BYTES,

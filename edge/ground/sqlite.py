@@ -53,7 +53,11 @@ _TABLES = (
     f"PRAGMA user_version = {VERSION}",
 )
 # Made where they are missing: a store of an earlier day has none of them.
-_LATER_TABLES = (f"CREATE TABLE IF NOT EXISTS {REVIEWS}",)
+_LATER_TABLES = (
+    f"CREATE TABLE IF NOT EXISTS {REVIEWS}",
+    """CREATE TABLE IF NOT EXISTS listener (client_id TEXT NOT NULL, share TEXT NOT NULL,
+        PRIMARY KEY (client_id, share))""",
+)
 _PUT_DETECTION = """INSERT INTO detection (flight, seq, id, kind, crack_id, seen_us, score, west, south, east, north,
     payload, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _PUT_CRACK = """INSERT INTO crack (flight, crack_id, number, revision, state, kind, first_seen_us, seen_us, views,
@@ -113,6 +117,14 @@ class SqliteStore(SqliteFile):
                     self._db.execute("ROLLBACK")
                 raise
         return added
+
+    def listens(self, client_id: str, share: str) -> list[str]:
+        """Note the group ``share`` of ``client_id``; the others that it has listened in before."""
+        with self._lock, self._sentences():
+            found = self._db.execute("SELECT share FROM listener WHERE client_id = ?", (client_id,)).fetchall()
+            if (share,) not in found:
+                self._db.execute("INSERT INTO listener VALUES (?, ?)", (client_id, share))
+        return sorted(name for (name,) in found if name != share)
 
     def _add(self, batch: Batch) -> Added:
         db, now_us = self._db, of.us(self._clock.utc())

@@ -17,6 +17,7 @@ from edge.mqtt.advice import loss, refusal, silence
 from edge.mqtt.connection import Disconnected, dialling, without_delay
 from edge.mqtt.tls import Context
 from edge.support.clock import Clock
+from edge.support.retry import Backoff
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -31,7 +32,10 @@ TAKEN_OVER = "Session taken over"
 _NOT_AUTHORIZED = "Not authorized"
 # Where nothing more is published on a topic, nobody will ever say that it is taken again.
 _UNSAID_NS = 60_000_000_000
-_RIGHTS = "; give this ground the right in the broker's access list, and start it again"
+_RIGHTS = "; give this ground the right in the broker's access list"
+# A refused subscription: a right that is given meanwhile counts without a new connection.
+_ASK_AGAIN_S = (20.0, 600.0)
+_ASK_AGAIN_LEAST_S = 10.0
 _OWN_NAME = "give each collector a mqtt.client_id of its own"
 
 
@@ -63,6 +67,8 @@ class Subscriber:
     """The broker must not send more in one packet (MQTT 5 only)."""
     left: Sequence[str] = ()
     """Names of shared subscriptions that an earlier run under this ``client_id`` had; the session gives them up."""
+    kept: Sequence[str] = ()
+    """Further filters, of what the broker retains; never shared, so that each listener has it with each connection."""
 
 
 class Line:
@@ -86,7 +92,12 @@ class Line:
         self._refused: str | None = None
         self._ended: str | None = None
         self._asked = self._subscribed = False
+        # What each SUBSCRIBE that has no answer yet asks for, by its number; the filters that are refused, each with a
+        # sentence; and when they are asked for again, None while that is not due.
+        self._asking: dict[int, Sequence[str]] = {}
         self._unheard: dict[str, str] = {}
+        self._ask_again_ns: int | None = None
+        self._backoff = Backoff(*_ASK_AGAIN_S, least_s=_ASK_AGAIN_LEAST_S)
         # By topic: what the broker says against what is published there, and when it last did. And by number, what it
         # has not answered yet.
         self._unsaid: dict[str, tuple[str, int]] = {}
@@ -103,7 +114,8 @@ class Line:
 
         The latter for a minute, unless it takes something on that topic before.
         """
-        told, since_ns = dict(self._unheard), self._clock.monotonic_ns() - _UNSAID_NS
+        told = {f"subscription to {topic}": sentence for topic, sentence in self._unheard.items()}
+        since_ns = self._clock.monotonic_ns() - _UNSAID_NS
         self._unsaid = {topic: one for topic, one in self._unsaid.items() if one[1] > since_ns}
         if self._unsaid:
             topic, (reason, _) = next(iter(self._unsaid.items()))
@@ -145,8 +157,8 @@ class Line:
         heard, self._heard = self._heard, []
         if (status != 0 or self._ended is not None) and not heard:
             raise Disconnected(self._why(int(status)), refused=self._refused is not None)
-        if self._accepted and not self._asked:
-            self._subscribe()
+        if self._accepted:
+            self._ask()
         return heard
 
     def acknowledge(self, heard: Sequence[Heard]) -> None:
@@ -203,15 +215,36 @@ class Line:
         client.on_socket_register_write = _nothing  # publish() and ack() leave writing to our loop
         return client
 
-    def _subscribe(self) -> None:
-        self._asked = True
-        prefix = f"$share/{self._who.share}/" if self._who.share is not None and self._who.is_5 else ""
-        self._client.subscribe([(prefix + topic, 1) for topic in self._who.topics])
-        # Only then: between the two what is published would be for nobody. What comes twice is a repeat to the store.
-        if self._who.is_5 and self._who.left:
-            self._client.unsubscribe(
-                [f"$share/{name}/{topic}" for name in self._who.left for topic in self._who.topics]
-            )
+    def _ask(self) -> None:
+        """Subscribe, when that is due: to everything once, and from time to time to what was refused."""
+        if not self._asked:
+            self._asked = True
+            self._subscribe([*self._who.topics, *self._who.kept])
+            self._leave()
+        elif self._ask_again_ns is not None and self._clock.monotonic_ns() >= self._ask_again_ns:
+            self._ask_again_ns = None
+            self._subscribe(list(self._unheard))
+
+    def _subscribe(self, topics: Sequence[str]) -> None:
+        # A shared subscription brings nothing that the broker retains (MQTT 5.0, 3.3.1.3 and 4.8.2).
+        number = self._client.subscribe(
+            [(topic if topic in self._who.kept else self._shared(topic), 1) for topic in topics]
+        )[1]
+        if number is not None:
+            self._asking[number] = topics
+
+    def _shared(self, topic: str) -> str:
+        return f"$share/{self._who.share}/{topic}" if self._who.share is not None and self._who.is_5 else topic
+
+    def _leave(self) -> None:
+        """Give up what the session may have: of earlier groups, of MQTT 3.1.1, of a version that shared everything."""
+        # Only now: between the two what is published would be for nobody. What comes twice is a repeat to the store.
+        who = self._who
+        left = [f"$share/{name}/{topic}" for name in who.left for topic in (*who.topics, *who.kept)]
+        if who.share is not None:
+            left += [*who.topics, *(self._shared(topic) for topic in who.kept)]
+        if who.is_5 and left:
+            self._client.unsubscribe(left)
 
     def _on_connect(
         self, client: Client, userdata: object, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
@@ -230,10 +263,14 @@ class Line:
     def _on_subscribe(
         self, client: Client, userdata: object, mid: int, reasons: list[ReasonCode], properties: object
     ) -> None:
-        for topic, reason in zip(self._who.topics, reasons, strict=False):
+        for topic, reason in zip(self._asking.pop(mid, ()), reasons, strict=False):
             if reason.is_failure:
-                told = f"{self._address} refuses the subscription to {topic}: {_with_advice(str(reason))}"
-                self._unheard[f"subscription to {topic}"] = told
+                advice = f"{_with_advice(str(reason))}; it is asked for again from time to time"
+                self._unheard[topic] = f"{self._address} refuses the subscription to {topic}: {advice}"
+            elif self._unheard.pop(topic, None) is not None:
+                log.info("%s takes the subscription to %s now", self._address, topic)
+        if self._unheard:
+            self._ask_again_ns = self._clock.monotonic_ns() + round(self._backoff.pause_s() * 1e9)
         self._subscribed = True
 
     def _on_publish(

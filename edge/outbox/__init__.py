@@ -50,7 +50,11 @@ class StoredLetter:
 
 
 class Outbox(Protocol):
-    """Keeps letters until they are confirmed; safe to use from several threads; closed by leaving ``with``."""
+    """Keeps letters until they are confirmed; safe to use from several threads; closed by leaving ``with``.
+
+    While a ``put`` waits for its disk all others answer within seconds, or raise TryAgainError: the thread that calls
+    them is the one that holds the watchdog off.
+    """
 
     def put(self, letters: Sequence[Letter]) -> None:
         """Write all of ``letters`` in one transaction, durable on return.

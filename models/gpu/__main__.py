@@ -44,16 +44,18 @@ def main() -> int:
     parser.add_argument("--threads", type=whole(1), default=8)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=NUMBER", help="replaces a number of [run]")
+    parser.add_argument("--leave-out", nargs="+", default=[], metavar="SOURCE",
+                        help="hold these sources out whole: the recipe is to be judged by them")  # fmt: skip
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         import torch
 
         from models.gpu.inputs import Inputs
-        from models.gpu.recipe import load_recipe, replace_numbers
+        from models.gpu.recipe import leave_out, load_recipe, replace_numbers
         from models.gpu.run import start
 
-        recipe = replace_numbers(load_recipe(arguments.recipe), arguments.set)
+        recipe = leave_out(replace_numbers(load_recipe(arguments.recipe), arguments.set), arguments.leave_out)
         starts = {name: Path(file) for name, _, file in (text.partition("=") for text in arguments.start)}
         inputs = Inputs(packs=arguments.packs, imagenet=arguments.imagenet, starts=starts, rendered=arguments.rendered,
                         elder=arguments.elder, frozen=tuple(arguments.frozen))  # fmt: skip

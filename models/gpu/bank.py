@@ -57,9 +57,11 @@ def chosen(packed: Sequence[Packed], recipe: Recipe) -> list[Packed]:
 def load_bank(packed: Sequence[Packed], recipe: Recipe, device: torch.device, threads: int, seed: int = 0) -> Bank:
     """Decode the pictures of the recipe's sources onto canvases on `device`.
 
-    Raises DataError where a source of the recipe has no picture in the packs.
+    A source with `hold` = 1 is held out whole, whatever the pack says of its pictures. Raises DataError where a source
+    of the recipe has no picture in the packs.
     """
     order = {source.name: i for i, source in enumerate(recipe.sources)}
+    whole = {source.name for source in recipe.sources if source.hold == 1}
     packed = chosen(packed, recipe)
     cv2.setNumThreads(1)
     with ThreadPoolExecutor(threads) as pool:
@@ -74,7 +76,8 @@ def load_bank(packed: Sequence[Packed], recipe: Recipe, device: torch.device, th
     return Bank(
         canvases=canvases, sizes=np.array([one.shape[1:] for one in planes], np.float32),
         source=np.array([order[one.entry.source] for one in packed]),
-        held=np.array([one.entry.held for one in packed]), aims=aims, names=[one.entry.name for one in packed],
+        held=np.array([one.entry.held or one.entry.source in whole for one in packed]), aims=aims,
+        names=[one.entry.name for one in packed],
     )  # fmt: skip
 
 

@@ -53,6 +53,7 @@ def add(commands: Any) -> None:
         metavar="NAME.json",
         help="records of the weights that it started from and that taught it: the card names what those learned from",
     )
+    take.add_argument("--leave-out", nargs="+", default=[], metavar="SOURCE", help="as the run was given it")
     take.set_defaults(run=_take)
     sites = commands.add_parser(
         "sites",
@@ -84,6 +85,8 @@ def add(commands: Any) -> None:
                        help="ask for so much more evidence, as [report] stricter does; compares several")  # fmt: skip
     sites.add_argument("--table", action="store_true",
                        help="print a table of every setting on either half and on both, instead of JSON")  # fmt: skip
+    sites.add_argument("--leave-out", nargs="+", default=[], metavar="SOURCE",
+                       help="judge on these sources alone, whole: give those that the training left out")  # fmt: skip
     sites.add_argument("--counts", type=Path, metavar="FILE.json", help="also write the counts of every picture")
     sites.set_defaults(run=_sites)
 
@@ -106,6 +109,8 @@ def add(commands: Any) -> None:
                       help="ask for so much more evidence than is chosen, ln of odds; of several the strictest "
                       "is taken that finds as many hairlines as the rule of length (%(default)s)")  # fmt: skip
     rule.add_argument("--most", type=whole(1), help="at most about this many pictures of each source")
+    rule.add_argument("--leave-out", nargs="+", default=[], metavar="SOURCE",
+                      help="fit on the held-out pictures of the other sources")  # fmt: skip
     rule.add_argument("--class", dest="kind", default="crack", help="whose rule it is (%(default)s)")
     rule.add_argument("--record", type=Path, metavar="FILE.json",
                       help="write rule and threshold into this record of weights, for quantize")  # fmt: skip
@@ -116,11 +121,14 @@ def _report_rule(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from models import report_rule, sites
-    from models.gpu.recipe import load_recipe
+    from models.gpu.recipe import load_recipe, without
     from models.scoring import open_scorer
 
     scorer = open_scorer(arguments.model, name=arguments.kind)
-    tiles = list(sites.held_tiles(load_recipe(arguments.recipe), arguments.data, arguments.most))
+    recipe = load_recipe(arguments.recipe)
+    if arguments.leave_out:
+        recipe = without(recipe, arguments.leave_out)
+    tiles = list(sites.held_tiles(recipe, arguments.data, arguments.most))
     if not tiles:
         raise DataError(f"{arguments.recipe} holds no picture out: give some source hold or hold_photos.")
     fitted = report_rule.fit(scorer, tiles, arguments.thresholds, arguments.stricter)
@@ -166,11 +174,11 @@ def _write_start(path: Path, out: Path) -> None:
 
 
 def _take(arguments: argparse.Namespace) -> int:
-    from models.gpu.recipe import load_recipe
+    from models.gpu.recipe import leave_out, load_recipe
     from models.gpu.take import take
 
     name = arguments.weights.stem.removeprefix("seen-")
-    recipe = load_recipe(arguments.recipe)
+    recipe = leave_out(load_recipe(arguments.recipe), arguments.leave_out)
     mixed = None
     if arguments.mix is not None:
         path, _, share = arguments.mix.rpartition("=")
@@ -188,11 +196,14 @@ def _take(arguments: argparse.Namespace) -> int:
 def _sites(arguments: argparse.Namespace) -> int:
     from models import site_table, sites
     from models.blur import Blur, blurred_tiles
-    from models.gpu.recipe import load_recipe
+    from models.gpu.recipe import load_recipe, only
     from models.scoring import open_scorer, second_looks_of
 
     scorer = open_scorer(arguments.model, second_look=arguments.second_look, half_look=arguments.half_look)
-    tiles = list(sites.held_tiles(load_recipe(arguments.recipe), arguments.data, arguments.most))
+    recipe = load_recipe(arguments.recipe)
+    if arguments.leave_out:
+        recipe = only(recipe, arguments.leave_out)
+    tiles = list(sites.held_tiles(recipe, arguments.data, arguments.most))
     if not tiles:
         raise DataError(f"{arguments.recipe} holds no picture out: give some source hold or hold_photos.")
     tiles = blurred_tiles(tiles, Blur(motion_px=arguments.blur, defocus_px=arguments.defocus))

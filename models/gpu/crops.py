@@ -19,6 +19,8 @@ FOUR_TAPS_BELOW = 0.8
 """Crops shrunk more than this average four samples per pixel, so that thin lines do not alias away."""
 HALF_FIRST_BELOW = 0.45
 """Crops shrunk more than this are cut from canvases of half size."""
+ENLARGED = (1.6, 5.0)
+"""Sizes of crops that show a crack from nearby."""
 KEEP_LINES_BELOW = 0.7
 """Crops shrunk more than this keep a label where any sample has one: lines stay at least about 1.5 px wide."""
 
@@ -41,11 +43,12 @@ class Views:
 
 def draw_views(
     rng: np.random.Generator, bank: Bank, pictures: npt.NDArray[np.int64], size: int, gentle: npt.NDArray[np.bool_],
-    aim_chance: float = 0.8, shrunken: bool = False,
+    aim_chance: float = 0.8, shrunken: bool = False, enlarged: bool = False,
 ) -> Views:  # fmt: skip
     """Draw a view for each picture: scale 0.3 to 1.6 (`gentle`: near 1), turns, tilt, flip, mostly at a crack.
 
-    `shrunken` (for mosaics): 0.3 to 0.8. No crop is wider than 2.2 times its picture, which is mirrored beyond.
+    `shrunken` (for mosaics): 0.3 to 0.8. `enlarged`: `ENLARGED`. No crop is wider than 2.2 times its picture, which is
+    mirrored beyond.
     """
     count, extent = len(pictures), bank.sizes[pictures]
     smallest = np.maximum(0.3, size / (2.2 * extent.min(axis=1)))
@@ -53,6 +56,8 @@ def draw_views(
     most = np.where(gentle, np.maximum(1.15, 1.1 * smallest), 1.6)
     if shrunken:
         least, most = np.minimum(smallest, 0.7), np.maximum(0.8, 1.1 * smallest)
+    if enlarged:
+        least, most = np.full(count, ENLARGED[0]), np.full(count, ENLARGED[1])
     scale = np.exp(rng.uniform(np.log(least), np.log(most)))
     half = size / 2 / scale
     low, high = np.minimum(half[:, None], extent / 2), np.maximum(extent - half[:, None], extent / 2)

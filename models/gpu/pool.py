@@ -69,6 +69,7 @@ class Pool:
         # ground without cracks is sure: what the teacher takes for one there (painted joints above all) is its error
         near = functional.max_pool2d(made.crack, 2 * NEAR_PX + 1, 1, NEAR_PX)
         target = torch.where(made.weight >= CLEAN_WEIGHT, torch.minimum(target, near), target)
+        target = made.corrected(target)
         planes = torch.cat([rgb, made.crack * 255, made.weight * WEIGHT_SCALE, target * 255], 1).round().to(torch.uint8)
         if self._planes is None:
             shape = (self._capacity, CHANNELS, self._size, self._size)

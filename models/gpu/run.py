@@ -163,6 +163,8 @@ class Training:
             target = self._answer(self._teacher.average, rgb, run.teacher_scales)
             if before is not None and self._elder is not None:
                 target = (2 * target + self._answer(self._elder, rgb, (1.0,))) / 3
+        if target is not None:
+            target = batch.corrected(target)  # what a pool gives is corrected already
         for key, learner in self._students.items():
             with self._autocast():
                 logits = learner.net(rgb)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models import DataError
 from models.gpu import light
 from models.gpu.bank import CRACK, IGNORE, RATIO, RATIO_SCALE, Bank
 from models.gpu.crops import cut, draw_views, to_device
@@ -22,6 +23,9 @@ LOOSE_WEIGHT = 0.3
 """Weight of labels at an edge that may be off."""
 CLEAN_WEIGHT = 1.5
 """Weight of pixels of crack-free sources: what they teach is rarer and surer."""
+
+NEAR_SOUND = 0.25
+"""Share of the enlarged crops that are of crack-free sources."""
 
 REAL, RENDERED, PASTED = 0, 1, 2
 
@@ -36,6 +40,14 @@ class Batch:
     """(n, 1, size, size), 0 or 1."""
     weight: Tensor
     """(n, 1, size, size): of each label; 0 where nobody knows."""
+    sure: Tensor | None = None
+    """(n, 1, 1, 1), 1 for crops whose labels are believed before a teacher; None: there are none."""
+
+    def corrected(self, target: Tensor) -> Tensor:
+        """A teacher's scores (n, 1, size, size); in `sure` crops the labels where these are known."""
+        if self.sure is None:
+            return target
+        return torch.where((self.sure > 0) & (self.weight > 0), self.crack, target)
 
 
 class Scenes:
@@ -60,30 +72,49 @@ class Scenes:
         there = np.array([len(pictures) > 0 for pictures in self._pictures])
         self._cracked = there & ~self._clean & ~self._unlabelled
         self._chances = self._weight * there
+        if self._recipe.mix.enlarged:
+            self._find_exact()
+
+    def _find_exact(self) -> None:
+        """Find the pictures that may be enlarged, each with a chance as large as the area of its cracks."""
+        exact = [self._pictures[i] for i in np.flatnonzero(self._cracked & (self._loose == 0))]
+        self._exact = np.concatenate([*exact, np.zeros(0, np.int64)])
+        area = np.array([float((self._bank.canvases[i, CRACK] > 0).sum()) for i in self._exact])
+        if not area.sum():
+            raise DataError("[mix] enlarged needs a source with masks and looseness_px = 0; name one, or leave it out.")
+        self._area = area / area.sum()
 
     def batch(self, count: int, size: int) -> Batch:
         """Make one batch."""
         made, gentle = self.unlit(count, size)
-        return Batch(rgb=light.change(self._rng, made.rgb, gentle) / 255, crack=made.crack, weight=made.weight)
+        return replace(made, rgb=light.change(self._rng, made.rgb, gentle) / 255)
 
     def unlit(self, count: int, size: int) -> tuple[Batch, npt.NDArray[np.bool_]]:
         """Make one batch before its light is changed, `rgb` 0 to 255; and which crops are to be changed little."""
         rng, mix = self._rng, self._recipe.mix
         made = np.array([mix.rendered_cracks, mix.pasted_cracks])
         shares = np.array([self._chances.sum(), *made])
-        mosaics = round(mix.mosaics * count)
+        mosaics, enlarged = round(mix.mosaics * count), round(mix.enlarged * count)
+        plain = count - mosaics - enlarged
         kinds = np.concatenate([
-            rng.choice(3, count - mosaics, p=shares / shares.sum()), np.full(mosaics, REAL)
+            rng.choice(3, plain, p=shares / shares.sum()), np.full(mosaics + enlarged, REAL)
         ])  # fmt: skip
         gentle = rng.random(count) < mix.gentle
-        planes, source = self._ground(kinds[: count - mosaics], gentle[: count - mosaics], size)
+        planes, source = self._ground(kinds[:plain], gentle[:plain], size)
         if mosaics:
             planes = torch.cat([planes, self._mosaics(mosaics, size)])
             source = np.concatenate([source, np.full(mosaics, -1)])
+        if enlarged:
+            near, of = self._enlarged(enlarged, size)
+            planes, source = torch.cat([planes, near]), np.concatenate([source, of])
         rgb, crack = planes[:, :3], planes[:, CRACK : CRACK + 1] / 255
         weight = self._trust(source, crack) * (planes[:, IGNORE : IGNORE + 1] < 1)
         if mix.joined:
-            rgb, crack, weight = join(rng, rgb, crack, weight, mix.joined)
+            others = count - enlarged
+            parts = join(rng, rgb[:others], crack[:others], weight[:others], mix.joined)
+            rgb, crack, weight = (
+                torch.cat([new, one[others:]]) for new, one in zip(parts, (rgb, crack, weight), strict=True)
+            )
         sound = np.where(source < 0, False, self._clean[source]) | (kinds != REAL)
         chance = np.where(sound, mix.lookalikes_on_clean, mix.lookalikes_on_cracked)
         rgb, hidden = self._paint(rgb, rng.random(count) < chance, size)
@@ -92,7 +123,11 @@ class Scenes:
         weight = weight * (1 - hidden * crack)
         rgb, crack = self._draw(rgb, crack, np.flatnonzero(kinds == RENDERED), size)
         rgb, crack = self._paste(rgb, crack, np.flatnonzero(kinds == PASTED), size)
-        return Batch(rgb=rgb, crack=crack, weight=weight), gentle
+        sure = None
+        if enlarged:
+            sure = to_device((np.arange(count) >= count - enlarged).astype(np.float32), self._device)
+            sure = sure[:, None, None, None]
+        return Batch(rgb=rgb, crack=crack, weight=weight, sure=sure), gentle
 
     def _pick(self, chances: npt.NDArray[np.floating[Any]], count: int) -> npt.NDArray[np.int64]:
         """Choose sources by weight and a picture of each."""
@@ -124,6 +159,20 @@ class Scenes:
         )
         tiles = cut(self._bank, views, half).reshape(count, 2, 2, -1, half, half)
         return tiles.permute(0, 3, 1, 4, 2, 5).reshape(count, -1, size, size)
+
+    def _enlarged(self, count: int, size: int) -> tuple[Tensor, npt.NDArray[np.int64]]:
+        """Crops from nearby, of pictures with exact labels and wide cracks.
+
+        Only exact labels can be enlarged: a line that was drawn over a hairline would teach a broad band.
+        """
+        chosen = self._rng.choice(self._exact, count, p=self._area)
+        clean = self._chances * self._clean
+        if clean.any():
+            chosen = np.where(self._rng.random(count) < NEAR_SOUND, self._pick(clean, count), chosen)
+        views = draw_views(
+            self._rng, self._bank, chosen, size, np.zeros(count, np.bool_), aim_chance=1.0, enlarged=True
+        )
+        return cut(self._bank, views, size), self._bank.source[chosen]
 
     def _concrete(self, count: int, size: int) -> Tensor:
         """Rendered ground: a tone, clouds of all sizes, grain."""

@@ -1,5 +1,6 @@
 """What every outbox promises; a new module of the room is tested here as soon as it exists."""
 
+import contextlib
 import importlib
 import inspect
 import os
@@ -14,6 +15,7 @@ from edge.outbox import Letter, LetterState
 from edge.support import backends
 from edge.support.clock import UTC, ManualClock
 from edge.support.errors import TryAgainError
+from tests.outbox.excused import unexcused
 
 NAMES = backends.names("edge.outbox", "open_outbox")
 EMPTY = dict.fromkeys(LetterState, 0)
@@ -73,6 +75,20 @@ def test_unusual_letters_are_kept_as_they_are(box):
     odd = [letter("é/☂ '\";--", b""), letter("", b"\x00" * 300_000), letter("a" * 5000, b"\xff")]
     box.put(odd)
     assert [(one.id, one.payload) for one in box.take(3)] == [(one.id, one.payload) for one in odd]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_put_waits_for_its_disk_where_the_watchdog_sees_it(name, tmp_path):
+    """Half a minute of a slow card must not end the daemon."""
+    with open_box(name, tmp_path) as box:
+        assert unexcused(tmp_path, lambda: box.put(letters("a", "b"))) == set()
+        assert unexcused(tmp_path, lambda: box.put([letter("c", os.urandom(300_000))])) == set()
+
+
+def test_an_outbox_that_does_not_say_that_it_waits_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge.outbox.store.waiting", contextlib.nullcontext)
+    with open_box("sqlite", tmp_path) as box:
+        assert "outbox.db-wal" in unexcused(tmp_path, lambda: box.put(letters("a")))
 
 
 def test_putting_an_id_again_keeps_the_first(box):

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import threading
+from datetime import datetime, timezone
 
 import jsonschema
 import pytest
@@ -15,7 +16,7 @@ from edge.ground.serve import collector_of
 from edge.ground.settings import read as settings_of
 from edge.ground.stores import open_store
 from edge.mqtt.listener import Heard
-from edge.support.clock import SystemClock
+from edge.support.clock import ManualClock, SystemClock
 from tests.ground.letters import as_bytes, crack, detection
 from tests.mqtt.broker import PATIENCE_S, Ear, mosquitto
 
@@ -23,12 +24,13 @@ DETECTIONS, RECEIPTS = "spanhawk/drone1/detections", "spanhawk/drone1/receipts"
 
 
 @contextlib.contextmanager
-def collecting(url, broker, share=None):
+def collecting(url, broker, share=None, **mqtt):
     """A collector at work; its store."""
     clock, stop = SystemClock(), threading.Event()
     with open_store(url, clock) as store:
         settings = settings_of(None, broker=broker.url, store=url)
         settings = dataclasses.replace(settings, ground=dataclasses.replace(settings.ground, share=share))
+        settings = dataclasses.replace(settings, mqtt=dataclasses.replace(settings.mqtt, **mqtt))
         collector = collector_of(settings, store, clock)
         thread = threading.Thread(target=collector.run, args=(stop,), name="collector")
         thread.start()
@@ -223,13 +225,43 @@ def test_a_ground_with_a_new_store_gets_all_whatever_session_another_left(tmp_pa
         assert store.ranges("drone1", "f1") == ((1, 40),)
 
 
-def test_an_upgraded_ground_gives_its_old_subscription_up(tmp_path, broker, ear):
-    """The session under its name still has the one that all grounds shared; with both, each message came twice."""
-    url = str(tmp_path / "ground.db")
-    with collecting(url, broker, share="ground"):
+def test_a_new_store_has_what_the_broker_retains(tmp_path, broker, ear):
+    """Until the next change of a status, which may be hours away, the page said that no drone had been heard."""
+    status = {"schema": "spanhawk/status/1", "vehicle": "drone1", "flight_id": "f1", "state": "offline", "reasons": []}
+    ear.say("spanhawk/drone1/status", as_bytes(status), retain=True)
+    seen = {"type": "FeatureCollection", "vehicle": "drone1", "flight_id": "f1", "features": []}
+    ear.say("spanhawk/drone1/coverage", as_bytes(seen), retain=True)
+    with collecting(str(tmp_path / "new.db"), broker) as (store, _):
         listening(broker)
-    with collecting(url, broker) as (_, collector):
-        listening(broker, 2)
+        ear.say(DETECTIONS, as_bytes(detection(1)))  # comes after what the broker retained
+        assert ear.wait(lambda: len(confirmed(ear)) == 1)
+        assert [json.loads(row.payload) for row in store.states()] == [status]
+        assert [row.payload for row in store.coverage()] == [as_bytes(seen)]
+    # mosquitto 2.0.11 gives them to who shares, too; other brokers keep to MQTT 5.0, 4.8.2, and do not.
+    asked = {line.split()[-3] for line in broker.log if "/+/" in line and line.endswith("(QoS 1)")}
+    assert {"spanhawk/+/status", "spanhawk/+/coverage"} < asked
+    assert not any(one.startswith("$share") and one.endswith(("status", "coverage")) for one in asked)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ([{"share": "ground"}], {}),  # the one that all grounds shared
+        ([{"share": "laptop"}], {}),
+        ([{}], {"share": "laptop"}),
+        ([{"share": "laptop"}, {"share": "truck"}], {"share": "boat"}),
+        ([{"protocol": "3.1.1"}], {}),
+    ],
+)
+def test_a_ground_under_another_share_gives_its_old_subscription_up(tmp_path, broker, ear, before, now):
+    """The session under its name still has it; with both, each message came twice."""
+    url = str(tmp_path / "ground.db")
+    for number, settings in enumerate(before):
+        with collecting(url, broker, **settings):
+            listening(broker, number + 1)
+    with collecting(url, broker, **now) as (_, collector):
+        given_up = 1 + sum("protocol" not in settings for settings in before)
+        assert broker.wait_log("Sending UNSUBACK to spanhawk-ground", count=given_up)  # until then both hold
         for seq in range(1, 21):
             ear.say(DETECTIONS, as_bytes(detection(seq)))
         assert ear.wait(lambda: len(confirmed(ear)) == 20)
@@ -279,3 +311,35 @@ def test_what_the_database_refuses_is_told_with_its_reason_and_not_confirmed(cap
     assert told.startswith("detections 2 of drone1's flight f1: it holds a 0x00")
     assert [one["ranges"] for one in line.sent] == [[[1, 1]]]
     assert collector.counts.refused == 1
+
+
+def test_a_refusal_that_lasts_is_logged_once_and_stays_in_the_status(caplog):
+    """One line a minute for weeks, each with "and 299 times more", hid all the others."""
+    clock, stop = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc)), threading.Event()
+    seen = []
+
+    class Refused:
+        subscribed = True
+
+        def dial(self):
+            pass
+
+        def hear(self, most, patience_s):
+            seen.append(collector.health())
+            clock.advance_to(clock.monotonic_ns() + 61_000_000_000)
+            if len(seen) == 5:
+                stop.set()
+            return []
+
+        def complaints(self):
+            return {"subscription to a": "it refuses a"} if len(seen) != 4 else {}
+
+        def close(self, *, goodbye):
+            pass
+
+    collector = Collector(None, Refused, clock)
+    collector._ask_again = lambda line: None
+    collector.run(stop)
+    assert seen[1:] == [["it refuses a"]] * 3 + [[]]
+    told = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert told == ["it refuses a"] * 2, "once, and once more when it came back"

@@ -161,6 +161,24 @@ def test_a_store_of_an_earlier_day_gets_its_table_of_reviews(url):
             assert store.reviews() == reader.reviews() == [word(1)]
 
 
+def test_the_groups_that_a_listener_was_in_are_kept(url):
+    """Also by a store of an earlier day, which has no table for them."""
+    with open_store(url, clock()):
+        pass
+    if url.startswith("postgresql"):
+        with psycopg.connect(url) as db:
+            db.execute("DROP TABLE spanhawk.listener")
+    else:
+        with contextlib.closing(sqlite3.connect(url)) as db:
+            db.execute("DROP TABLE listener")
+    with open_store(url, clock()) as store:
+        assert [store.listens("me", share) for share in ("b", "b", "a")] == [[], [], ["b"]]
+        assert store.listens("other", "a") == []
+    with open_store(url, clock()) as store:
+        assert store.listens("me", "c") == ["a", "b"]
+        assert store.listens("me", "b") == ["a", "c"]
+
+
 def test_a_reader_leaves_the_file_and_its_folder_as_they_are(tmp_path):
     path, other = tmp_path / "ground.db", tmp_path / "other.db"
     with open_store(str(path), clock()) as store:

@@ -87,6 +87,60 @@ PIECES = """
             assert net(torch.zeros(1, 3, 64, 96)).shape == (1, 1, 64, 96)
 """
 
+NEARBY = """
+    import cv2, dataclasses, numpy as np, torch
+    from models import DataError
+    from models.gpu.bank import load_bank
+    from models.gpu.packed import Entry, Packed
+    from models.gpu.recipe import MixRecipe, Recipe, SourceRecipe, StudentRecipe
+    from models.gpu.rendered import rendered_once
+    from models.gpu.scenes import Batch, Scenes
+    def picture(source, red, held=False):  # a straight crack of 10 px; red says whose picture it is
+        rgb, mask = np.full((256, 256, 3), 120, np.uint8), np.zeros((256, 256), np.uint8)
+        rgb[..., 2] = red
+        if source != "sound":
+            mask[120:130] = 1
+        image, label = (cv2.imencode(".png", one)[1].tobytes() for one in (rgb, mask))
+        entry = Entry(source=source, name="a", photo="a", held=held, image=(0, 0), mask=(0, 0))
+        return Packed(entry=entry, image=image, mask=label)
+    packed = [picture("exact", 40), picture("loose", 120), picture("sound", 200), picture("away", 250)]
+    sources = tuple(
+        SourceRecipe(name=name, images="a", masks=None if name == "sound" else "b", looseness_px=loose, hold=hold)
+        for name, loose, hold in (("exact", 0, 0), ("loose", 2, 0), ("sound", 1, 0), ("away", 0, 1))
+    )
+    mix = MixRecipe(mosaics=0.0, rendered_cracks=0.0, pasted_cracks=0.0, enlarged=0.5, joined=1.0,
+                    lookalikes_on_cracked=0.0, lookalikes_on_clean=0.0)
+    recipe = Recipe(students=(StudentRecipe(name="small"),), sources=sources, mix=mix)
+    recipe = dataclasses.replace(recipe, run=dataclasses.replace(recipe.run, cracks=1, lookalikes=1))
+    bank = load_bank(packed, recipe, torch.device("cpu"), 1)
+    assert bank.held.tolist() == [False, False, False, True]  # whatever the pack says, a source with hold = 1 is
+    if __name__ == "__main__":
+        rendered = rendered_once(None, recipe, 1)
+        scenes, reds, widths = Scenes(recipe, bank, rendered, 3), [], []
+        for _ in range(12):
+            made, _ = scenes.unlit(8, 64)
+            assert made.sure.flatten().tolist() == [0] * 4 + [1] * 4
+            target = made.corrected(torch.full_like(made.crack, 0.25))
+            assert (target[:4] == 0.25).all() and torch.equal(target[4:], made.crack[4:])  # all labels are known here
+            reds += made.rgb[4:, 0].median(-1).values.median(-1).values.round().int().tolist()
+            for crop, label in zip(made.rgb[4:], made.crack[4:, 0]):
+                if float(crop[0].median()) < 60:
+                    gap = cv2.distanceTransform(label.numpy().astype(np.uint8), cv2.DIST_L2, 5).max()
+                    widths.append(2 * gap if label.mean() < 1 else 64)
+        assert set(reds) == {40, 200}  # never of loose labels, of other pictures by an edge, or held out
+        assert 5 < reds.count(200) < 30  # a quarter of 48
+        assert min(widths) > 12 and max(widths) > 35, sorted(widths)  # 1.6 to 5 times 10 px, as far as 64 px show them
+        unknown = Batch(rgb=made.rgb, crack=made.crack, weight=torch.zeros_like(made.crack), sure=made.sure)
+        assert (unknown.corrected(torch.full_like(made.crack, 0.25)) == 0.25).all()
+        loose = dataclasses.replace(recipe, sources=(*sources[1:3], dataclasses.replace(sources[0], looseness_px=1)))
+        try:
+            Scenes(loose, load_bank(packed, loose, torch.device("cpu"), 1), rendered, 3)
+        except DataError as error:
+            assert "looseness_px = 0" in str(error)
+        else:
+            raise AssertionError("labels that are not exact were taken for enlarging")
+"""
+
 
 JUDGED = """
     import cv2, numpy as np, torch
@@ -137,6 +191,11 @@ def test_a_run_needs_pytorch_numpy_and_opencv_alone() -> None:
 @needs_torch
 def test_edges_carry_their_labels_and_peaks_cost_on_sound_crops_alone() -> None:
     run_python(PIECES)
+
+
+@needs_torch
+def test_cracks_are_shown_from_nearby_by_exact_labels_which_are_believed_before_the_teacher() -> None:
+    run_python(NEARBY)
 
 
 @needs_torch

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from models import DataError
-from models.gpu.recipe import load_recipe, replace_numbers
+from models.gpu.pack import select
+from models.gpu.recipe import leave_out, load_recipe, only, replace_numbers, without
 from tests.models.gpu_runs import RECIPE
 from tests.models.sets import ROOT
 
 GPU_RECIPES = [f"gpu-{of}.toml" for of in ("research", "open", "research-2", "open-2")]
-RECIPES = [*GPU_RECIPES, "cpu-open.toml", "cpu-small.toml", "rule-open.toml"]
+CPU_RECIPES = [f"cpu-{of}.toml" for of in ("open", "research", "small", "wide")]
+RECIPES = [*GPU_RECIPES, *CPU_RECIPES, "rule-open.toml", "leave-out.toml"]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -44,3 +46,20 @@ def test_numbers_are_replaced_by_name_and_checked(data: Path) -> None:
         replace_numbers(recipe, ["colour=3"])
     with pytest.raises(DataError, match="multiple of 64"):
         replace_numbers(recipe, ["crop_px=70"])
+
+
+def test_sources_are_left_out_whole_and_what_is_judged_by_them_or_without_them_follows(data: Path) -> None:
+    recipe = load_recipe(data / "recipe.toml")
+    there = [source.name for source in recipe.sources]
+    left = leave_out(recipe, ["sound"])
+    held = {source.name: [out for _, out in select(source, data)] for source in left.sources}
+    assert all(held["sound"])
+    assert any(held["cracked"])  # its own share stays held out
+    assert not all(held["cracked"])
+    assert [source.name for source in only(recipe, ["sound"]).sources] == ["sound"]
+    assert only(recipe, ["sound"]).sources[0].hold == 1
+    assert [source.name for source in without(recipe, ["sound"]).sources] == [one for one in there if one != "sound"]
+    with pytest.raises(DataError, match="no source sonud to leave out; it has cracked, sound, guessed"):
+        leave_out(recipe, ["sonud"])
+    with pytest.raises(DataError, match="Every source"):
+        without(recipe, there)

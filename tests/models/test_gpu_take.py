@@ -117,3 +117,15 @@ def test_weights_that_learned_of_the_held_out_pictures_are_not_recorded_as_judge
     assert main([*words, str(run / "praised"), "--after", str(run / "all.json")]) == 2
     assert "judged on held-out pictures of cracked" in capsys.readouterr().err
     assert not list(run.glob("praised*"))
+
+
+def test_a_source_that_a_run_left_out_is_recorded_as_held_out_whole(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert take(run, "seen-small.npz", "usual") == 0
+    assert take(run, "seen-small.npz", "left", "--leave-out", "cracked") == 0
+    usual, left = (json.loads((run / f"{name}.json").read_text()) for name in ("usual", "left"))
+    assert left["held"]["cracked"]["images"] == usual["train"]["cracked"]["images"] > 0
+    assert (left["train"], usual["held"]) == ({}, {})
+    assert take(run, "seen-small.npz", "wrong", "--leave-out", "craked") == 2
+    assert "error: The recipe has no source craked to leave out; it has cracked." in capsys.readouterr().err

@@ -80,6 +80,24 @@ def test_a_new_group_is_joined_before_the_old_one_is_left() -> None:
             line.close(goodbye=False)
 
 
+def test_what_the_broker_retains_is_not_shared_and_a_session_that_shared_it_gives_that_up() -> None:
+    """A shared subscription brings nothing retained (MQTT 5.0, 4.8.2); with both, each message would come twice."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = parse_url(f"mqtt://127.0.0.1:{server.getsockname()[1]}")
+        who = Subscriber("me", ("a/+/one",), True, "all", 10, 0, 1 << 20, kept=("a/+/status",))
+        line = Line(address, who, None, None, None, SystemClock())
+        with _connected(line, server) as broker:
+            sent = _sent(line, broker)
+            while b"$share/all/a/+/status" not in sent:
+                sent += _sent(line, broker)
+            assert sent[0] == SUBSCRIBE
+            subscribe, unsubscribe = sent[: 2 + sent[1]], sent[2 + sent[1] :]
+            assert subscribe.endswith(b"\x00\x12$share/all/a/+/one\x01\x00\x0aa/+/status\x01")
+            assert unsubscribe[0] == 0xA2
+            assert unsubscribe.endswith(b"\x00\x15$share/all/a/+/status")
+            line.close(goodbye=False)
+
+
 def test_a_passing_refusal_of_what_is_published_is_told_for_a_minute_under_one_kind() -> None:
     """It stayed until the connection ended, advised an access list, and was another line for each number of topics."""
     clock = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc))
@@ -108,4 +126,53 @@ def test_a_passing_refusal_of_what_is_published_is_told_for_a_minute_under_one_k
             assert line.complaints()
             clock.advance_to(clock.monotonic_ns() + 2_000_000_000)
             assert line.complaints() == {}
+            line.close(goodbye=False)
+
+
+def _sent(line: Line, broker: socket.socket, *, turns: int = 2000) -> bytes:
+    """What the line sends next, waited for; with few ``turns`` what it sends by itself, which may be nothing."""
+    broker.setblocking(False)
+    sent = b""
+    while not sent and turns > 0:
+        line.hear(10, 0.01 if turns > 20 else 0.0)
+        turns -= 1
+        with contextlib.suppress(BlockingIOError):
+            sent = broker.recv(1000)
+    broker.settimeout(20.0)
+    return sent
+
+
+def test_a_refused_subscription_is_asked_for_again_after_a_while_and_only_that_one() -> None:
+    """It stayed refused until the connection ended, which may be weeks: a right given meanwhile changed nothing."""
+    clock = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = parse_url(f"mqtt://127.0.0.1:{server.getsockname()[1]}")
+        who = Subscriber("me", ("a/+/one", "a/+/two", "a/+/six"), True, "all", 10, 0, 1 << 20)
+        line = Line(address, who, None, None, None, clock)
+        with _connected(line, server) as broker:
+            asked = _sent(line, broker)
+            while len(asked) == 2 + asked[1]:  # what an earlier run may have left is given up in a packet behind it
+                asked += _sent(line, broker)
+            broker.sendall(suback(asked[: 2 + asked[1]], GRANTED_QOS_1, NOT_AUTHORIZED, NOT_AUTHORIZED))
+            while not line.subscribed:
+                line.hear(10, 0.1)
+            for refused in (("two", "six"), ("six",)):
+                assert sorted(line.complaints()) == sorted(f"subscription to a/+/{one}" for one in refused)
+                assert all("asked for again" in told for told in line.complaints().values())
+                clock.advance_to(clock.monotonic_ns() + 9_000_000_000)
+                assert _sent(line, broker, turns=20) == b"", "not at once"
+                clock.advance_to(clock.monotonic_ns() + 600_000_000_000)
+                asked = _sent(line, broker)
+                assert asked[0] == SUBSCRIBE
+                assert [f"$share/all/a/+/{one}".encode() in asked for one in ("one", "two", "six")] == [
+                    False, *(one in refused for one in ("two", "six"))
+                ]  # fmt: skip
+                assert _sent(line, broker, turns=20) == b"", "not while the answer is on its way"
+                broker.sendall(suback(asked, GRANTED_QOS_1, *[NOT_AUTHORIZED] * (len(refused) - 1)))
+                before = line.complaints()
+                while line.complaints() == before:
+                    line.hear(10, 0.1)
+            assert line.complaints() == {}
+            clock.advance_to(clock.monotonic_ns() + 3600_000_000_000)
+            assert _sent(line, broker, turns=20) == b"", "all is taken"
             line.close(goodbye=False)

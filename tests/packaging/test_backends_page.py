@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -20,19 +21,22 @@ import pytest
 
 from edge.cli import main
 from edge.detections.wire import schema
+from edge.outbox import Letter
 from edge.support import backends, config
 from edge.support.clock import ManualClock, SystemClock
-from edge.support.errors import DeviceError
+from edge.support.errors import DeviceError, TryAgainError
 from edge.tools.demo.witness import Witness
 from tests.mqtt.broker import mosquitto
+from tests.outbox.excused import unexcused
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "backends.md").read_text(encoding="utf-8")
 
 
-def block(kind: str) -> str:
-    (found,) = re.findall(rf"^```{kind}\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
-    return str(found)
+def block(kind: str, holding: str = "") -> str:
+    found = re.findall(rf"^```{kind}\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+    (one,) = [text for text in found if holding in text]
+    return str(one)
 
 
 def test_links_lead_somewhere() -> None:
@@ -45,7 +49,7 @@ def test_links_lead_somewhere() -> None:
 def arraycam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The page's camera, saved where Python finds it, and a file for it to film."""
     (tmp_path / "acme").mkdir()
-    (tmp_path / "acme" / "arraycam.py").write_text(block("python"), encoding="utf-8")
+    (tmp_path / "acme" / "arraycam.py").write_text(block("python", "open_camera"), encoding="utf-8")
     frames = np.random.default_rng(1).integers(0, 256, (3, 24, 32, 3), dtype=np.uint8)
     np.save(tmp_path / "frames.npy", frames)
     monkeypatch.chdir(tmp_path)
@@ -83,6 +87,43 @@ def test_the_camera_names_what_it_cannot_read(arraycam: Path) -> None:
         module.open_camera(
             module.Options(path=Path("frames.npy")), ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc))
         )
+
+
+@pytest.fixture
+def copybox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """The page's outbox, saved where Python finds it; its table of the configuration."""
+    (tmp_path / "code" / "acme").mkdir(parents=True)
+    (tmp_path / "code" / "acme" / "copybox.py").write_text(block("python", "open_outbox"), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path / "code")
+    for name in ("acme", "acme.copybox"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    importlib.invalidate_caches()
+    (tmp_path / "letters").mkdir()
+    paths = {name: str(tmp_path / "letters" / f"{name}.db") for name in ("path", "copy")}
+    return {"backend": "acme.copybox", "ballast_bytes": 0, "min_free_bytes": 0, **paths}
+
+
+def test_the_outbox_puts_on_both_disks_and_each_wait_is_seen_by_the_watchdog(
+    copybox: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc))
+    opened = backends.open_backend("edge.outbox", "open_outbox", copybox, clock, where="outbox", default="sqlite")
+    folder = tmp_path / "letters"
+    with opened as outbox:
+        assert (
+            unexcused(folder, lambda: outbox.put([Letter("a", "t", b"\xff", None), Letter("b", "t", b"", None)]))
+            == set()
+        )
+        assert [one.id for one in outbox.take(9)] == ["a", "b"]
+        lines = (folder / "copy.db").read_text(encoding="utf-8").splitlines()
+        assert [json.loads(line) for line in lines] == [["a", "t", "ff"], ["b", "t", ""]]
+        monkeypatch.setattr("acme.copybox.waiting", contextlib.nullcontext)
+        assert unexcused(folder, lambda: outbox.put([Letter("c", "t", b"", None)])) == {"copy.db", "fsync"}
+        (folder / "copy.db").unlink()
+        (folder / "copy.db").mkdir()
+        with pytest.raises(TryAgainError, match=r"copy\.db cannot be written .*; is its disk there"):
+            outbox.put([Letter("d", "t", b"", None)])
+        assert "d" not in {one.letter.id for one in outbox.list(9)}
 
 
 def truth(folder: Path, name: str, kind: str) -> np.ndarray[Any, Any]:

@@ -183,6 +183,88 @@ def test_what_flew_may_be_put_on_again_over_one_that_never_came_up(board: Path) 
     assert [path.name for path in (board / "opt/versions").iterdir()] == ["0.1.0-12345678"]
 
 
+# What put_on needs of a machine, without one; the daemon of 0.2.0 does not come up, that of 0.1.0 does.
+ELSEWHERE = """
+check_machine() { :; }; requirements_file() { :; }; find_wheel() { :; }; host_files() { :; }; journalctl() { :; }
+first_configuration() { :; }; final_doctor() { :; }; version_name() { echo 0.2.0-aaaaaaaa; }
+comes_up() { [ "$(current)" = 0.1.0-12345678 ]; }
+APT=no WHEEL=x
+"""
+
+
+def checks(board: Path, version: str, code: int) -> None:
+    """Let this version's own check of the configuration end with ``code``."""
+    doctor = board / "opt/versions" / version / "venv/bin/spanhawk"
+    doctor.parent.mkdir(parents=True)
+    doctor.write_text(f"#!/bin/sh\nexit {code}\n")
+    doctor.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("check", "code", "words"),
+    [
+        (0, 75, "0.2.0-aaaaaaaa does not come up; going back to 0.1.0-12345678"),
+        (78, 78, "0.2.0-aaaaaaaa fails its own check with this configuration (see above); 0.1.0-12345678 stays in use"),
+    ],
+)
+def test_a_version_that_never_came_up_and_is_put_on_again_goes_or_stays_as_it_is_told(
+    board: Path, check: int, code: int, words: str
+) -> None:
+    """0.2.0 came with --no-start. Nobody may be told to edit and restart what the fallback is about to take away."""
+    versions(board, current="0.2.0-aaaaaaaa", previous="0.1.0-12345678", unconfirmed="0.1.0-12345678")
+    checks(board, "0.2.0-aaaaaaaa", check)
+    ran = run(board, f"{ELSEWHERE}START=yes\nput_on")
+    assert (ran.returncode, state(board)) == (code, {"current": "0.1.0-12345678"}), ran.stderr
+    assert words in ran.stderr
+    assert "systemctl restart" not in ran.stderr
+    assert not (board / "opt/versions/0.2.0-aaaaaaaa").exists()
+    assert (board / "opt/versions/0.1.0-12345678/.complete").exists()
+
+
+def test_a_version_that_never_came_up_is_confirmed_when_it_is_put_on_again_and_comes_up(board: Path) -> None:
+    versions(board, current="0.2.0-aaaaaaaa", previous="0.1.0-12345678", unconfirmed="0.1.0-12345678")
+    checks(board, "0.2.0-aaaaaaaa", 0)
+    ran = run(board, f"{ELSEWHERE}comes_up() {{ true; }}\nSTART=yes\nput_on")
+    assert (ran.returncode, state(board)) == (0, {"current": "0.2.0-aaaaaaaa", "previous": "0.1.0-12345678"})
+    assert "0.2.0-aaaaaaaa is in use; 0.1.0-12345678 is kept for: spanhawk-install rollback" in ran.stderr
+
+
+def test_the_advice_to_edit_and_restart_is_given_only_where_nothing_would_take_the_version_away(board: Path) -> None:
+    versions(board, current="0.2.0-aaaaaaaa", previous="0.1.0-12345678")
+    ran = run(board, f"{ELSEWHERE}START=yes\nput_on")
+    assert ran.returncode == 0
+    assert "edit" in ran.stderr
+    assert "then: sudo systemctl restart spanhawk" in ran.stderr
+    assert state(board) == {"current": "0.2.0-aaaaaaaa", "previous": "0.1.0-12345678"}
+
+
+@pytest.mark.parametrize("name", ["0.2.0-aaaaaaaa", "0.3.0-bbbbbbbb"])
+def test_a_fallback_that_waits_for_the_installer_does_not_take_away_what_it_put_on(board: Path, name: str) -> None:
+    """0.2.0 ended while the installer was at work: its fallback waits for the lock, and then finds another version."""
+    versions(board, current="0.2.0-aaaaaaaa", previous="0.1.0-12345678", unconfirmed="0.1.0-12345678")
+    checks(board, name, 0)
+    ran = run(
+        board,
+        f"""{ELSEWHERE}id() {{ echo 0; }}
+        flock() {{ echo >{board}/waits; command flock "$@"; }}
+        mkfifo {board}/waits
+        exec 8>"$ROOT/.lock"; command flock 8
+        set -m # a process group of its own, as systemd ends a service whole
+        (exec 8>&-; main fallback) & waiting=$!
+        read -r <{board}/waits
+        systemctl() {{
+          case $* in --version) echo systemd 252 ;; "stop spanhawk-fallback") kill -- -$waiting ;; esac
+        }}
+        version_name() {{ echo {name}; }}
+        START=no; put_on
+        exec 8>&-
+        wait $waiting || true""",
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert f"{name} is in use from the next start on; if it does not come up then, 0.1.0-12345678 comes" in ran.stderr
+    assert state(board) == {"current": name, "previous": "0.1.0-12345678", "unconfirmed": "0.1.0-12345678"}
+
+
 @pytest.mark.parametrize(
     ("active", "started"), [("active", True), ("activating", True), ("failed", False), ("inactive", False)]
 )
