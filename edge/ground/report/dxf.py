@@ -48,7 +48,6 @@ def drawing(walls: Mapping[str, Sequence[tuple[Mapping[str, Any], int | None, Fl
 
 
 def _label(row: Mapping[str, Any]) -> str:
-    width = row["width_mean_mm"]
-    if width is not None:
-        return f"{width:g} mm"
-    return "?" if row["width_at_most_mm"] is None else f"<= {row['width_at_most_mm']:g} mm"
+    width, at_most = row["width_mean_mm"], row["width_at_most_mm"]
+    size = f"{width:g} mm" if width is not None else "?" if at_most is None else f"<= {at_most:g} mm"
+    return f"{row['number']}: {size}" + ("" if row["state"] == "confirmed" else f", {row['state']}")

@@ -82,6 +82,12 @@ class Finding:
         return self.state in ("confirmed", "several views")
 
     @property
+    def frame_name(self) -> str | None:
+        """What its best picture is called where it came from, as in a replayed folder; None: it has no name."""
+        name = self.best.get("frame_name")
+        return name if isinstance(name, str) else None if self.view is None else self.view.frame_name
+
+    @property
     def worst_mm(self) -> float | None:
         """Its mean width, or the bound above it."""
         return value(self.width) if self.width is not None else self.at_most_mm

@@ -158,7 +158,7 @@ def _columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
 
 
 _NUMERIC = NUMBERS | {"alt_ellipsoid_m", "alt_amsl_m", "roll_deg", "pitch_deg", "yaw_deg", "v_acc_m", "cameras"}
-_WHOLE = frozenset({"n_views"})
+_WHOLE = frozenset({"number", "n_views"})
 
 
 def _layer(

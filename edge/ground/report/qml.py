@@ -32,7 +32,7 @@ def crack_style(bands: Sequence[str], photo_field: str) -> str:
     _symbol(symbols, other, "Line", UNKNOWN_COLOUR, "0.5")
     tip = ElementTree.SubElement(root, "mapTip", enabled="1")
     tip.text = (
-        "<b>[% replace(\"kind\", '<', '&lt;') %]</b> [% \"band\" %]<br/>"
+        '<b>[% "number" %]: [% replace("kind", \'<\', \'&lt;\') %]</b>, [% "state" %]<br/>[% "band" %]<br/>'
         "[% coalesce(\"width_mean_mm\" || ' mm', 'at most ' || "
         "\"width_at_most_mm\" || ' mm', 'width not known') %]<br/>"
         f'<img width="400" src="file:///[% file_path(layer_property(@layer, \'path\')) %]/[% "{photo_field}" %]"/>'

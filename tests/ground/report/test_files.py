@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from edge.detections import coverage, wire
 from edge.ground.report import cameras
 from edge.ground.report.columns import FIELDS
 from tests.ground.report import made
-from tests.ground.report.reading import change, copied, rows, told
+from tests.ground.report.reading import change, copied, page, rows, told
 
 pytest.importorskip("pyogrio", reason="the extra [report] is not installed")
 pytest.importorskip("jinja2", reason="the extra [report] is not installed")
@@ -47,6 +48,36 @@ def test_the_fields_are_the_agreed_ones_and_hold_what_the_flight_measured(out: P
         "surface",
         "ab" * 32,
     )
+
+
+def test_every_file_calls_a_crack_by_the_page_s_number_and_says_whether_it_is_confirmed(
+    flight: Path, tmp_path: Path
+) -> None:
+    copy, out = copied(flight, tmp_path), tmp_path / "out"
+    change(copy, 3, number=41, state="tentative", best={"frame_seq": 3, "frame_name": "<north> span 7"})
+    ezdxf = pytest.importorskip("ezdxf", reason="the extra [dxf] is not installed")
+    told(copy, out, dxf=True)
+    assert "41 · <bdi>crack</bdi> · 0.30\u00a0mm" in page(out)
+    assert "<dt>Picture</dt><dd><bdi>&lt;north&gt; span 7</bdi></dd>" in page(out)
+    name, wanted = made.name(3), ("41", "tentative", "<north> span 7")
+    one = rows(out)[name]
+    assert (one["number"], one["state"], one["frame_name"]) == wanted
+    features = json.loads((out / "cracks.geojson").read_text())["features"]
+    (found,) = [each["properties"] for each in features if each["id"] == name]
+    assert (str(found["number"]), found["state"], found["frame_name"]) == wanted
+    with sqlite3.connect(out / "cracks.gpkg") as database:
+        for layer in ("cracks", "wall_1"):
+            select = f"SELECT number, state, frame_name FROM {layer} WHERE crack_id = ?"
+            assert database.execute(select, (name,)).fetchone() == (41, *wanted[1:])
+        (style,) = database.execute("SELECT styleQML FROM layer_styles WHERE f_table_name = 'cracks'").fetchone()
+    assert '[% "number" %]' in style
+    assert '[% "state" %]' in style
+    marks = ElementTree.parse(out / "cracks.kml").iter("{http://www.opengis.net/kml/2.2}Placemark")
+    told_in = {mark[0].text: mark[1].text or "" for mark in marks}
+    words = "tentative; review: unreviewed; 1000 mm long; Wall 1, facing SE<br/>"
+    assert told_in["41: crack, 0.3 mm"].startswith(words)
+    texts = {text.dxf.text for text in ezdxf.readfile(out / "cracks.dxf").modelspace().query("TEXT")}
+    assert {"41: 0.3 mm, tentative", "2: 0.2 mm"} <= texts
 
 
 @pytest.mark.skipif(shutil.which("ogrinfo") is None, reason="gdal-bin is not installed")
