@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -56,6 +57,17 @@ class Patch:
     """None where one of its patches has no known size."""
 
 
+def features_of(document: Any) -> list[Json]:
+    """The Features of a ``spanhawk/coverage/1`` document; what is none (the words of a drone) is left out."""
+    whole = document if isinstance(document, dict) else {}
+    found = whole.get("features", [whole])
+    return [one for one in found if _is_feature(one)] if isinstance(found, list) else []
+
+
+def _is_feature(one: Any) -> bool:
+    return isinstance(one, dict) and isinstance(one.get("properties"), dict)
+
+
 def patches(flight: Flight) -> list[Patch]:
     """Coverage by class, best first."""
     found: dict[int, list[Json]] = {}
@@ -71,11 +83,11 @@ def outlines(coverage: Sequence[Json]) -> list[Outline]:
         place = feature["properties"].get("place")
         if not isinstance(place, dict) or not isinstance(place.get("frame"), str):
             continue
-        charts = charts_of(feature["properties"])
-        for polygon in place.get("polygons_m") or ():
+        charts, polygons = charts_of(feature["properties"]), place.get("polygons_m")
+        for polygon in polygons if isinstance(polygons, list) else ():
             try:
                 ring = np.asarray(polygon[0], np.float64)
-            except (TypeError, ValueError, IndexError):
+            except (TypeError, ValueError, IndexError, KeyError):
                 continue
             if ring.ndim == 2 and ring.shape[1] == 3 and len(ring) >= 3 and bool(np.isfinite(ring).all()):
                 found.append(Outline(feature, place["frame"], charts, ring))

@@ -98,6 +98,7 @@ def gather(
 ) -> tuple[list[Finding], list[Finding], list[Wall]]:
     """Findings by severity, withdrawn ones apart, and the walls that they lie on."""
     shown = [one for one in flight.cracks if one["properties"].get("state") != "withdrawn"]
+    shown.sort(key=_numbered)  # the first crack's wall is wall 1, in whatever order revisions arrived
     gone = [one for one in flight.cracks if one["properties"].get("state") == "withdrawn"]
     paths = [_path(_part(one, "place").get("path_m"), 3, 1 if "area_cm2" in one["properties"] else 2) for one in shown]
     views = [flight.views.get(str(one["properties"]["crack_id"])) for one in shown]
@@ -174,6 +175,11 @@ def _finding(
         review=reviews.get(name),
         history=history.get(name, ()),
     )
+
+
+def _numbered(feature: Json) -> float:
+    number = feature["properties"].get("number")
+    return number if isinstance(number, int) else math.inf
 
 
 def _part(feature: Json, name: str) -> Json:
