@@ -10,7 +10,7 @@ import numpy as np
 from edge.ground.report.coverage import Outline, grade
 from edge.ground.report.findings import Finding
 from edge.ground.report.flight import Json
-from edge.ground.report.sheets import Drawing, Sheet
+from edge.ground.report.sheets import NARROW, Drawing, Sheet
 from edge.ground.report.walls import Wall
 from edge.ground.report.words import count
 from edge.surface import earth
@@ -59,18 +59,33 @@ def elevation(
 
 
 def charts(findings: Sequence[Finding]) -> Iterator[Drawing]:
-    """Cracks without a place, as the pictures alone join them: no scale is claimed."""
+    """Cracks without a place, as the pictures alone join them: no scale is claimed.
+
+    Of a picture that was joined to no other there is no drawing, since its photo shows the same.
+    """
+    for number, group in sorted(_groups(findings).items(), key=lambda item: item[0] or 0):
+        if not _joined(group):
+            continue
+        # Pictures count downwards.
+        paths = [(one, [[x, -y] for x, y in one.chart_path.tolist()]) for one in group if one.chart_path is not None]
+        sheet = Sheet([point for _, path in paths for point in path], f"Joined pictures, part {number}", "", NARROW)
+        for one, path in paths:
+            sheet.line(one, path)
+        yield sheet.done()
+
+
+def _groups(findings: Sequence[Finding]) -> dict[int | None, list[Finding]]:
+    """Those without a place, by the map that the pictures alone make."""
     groups: dict[int | None, list[Finding]] = {}
     for one in findings:
         if one.wall is None and one.chart_path is not None:
             groups.setdefault(one.chart, []).append(one)
-    for number, group in sorted(groups.items(), key=lambda item: item[0] or 0):
-        # Pictures count downwards.
-        paths = [(one, [[x, -y] for x, y in one.chart_path.tolist()]) for one in group if one.chart_path is not None]
-        sheet = Sheet([point for _, path in paths for point in path], f"Joined pictures, part {number}", "")
-        for one, path in paths:
-            sheet.line(one, path)
-        yield sheet.done()
+    return groups
+
+
+def _joined(group: Sequence[Finding]) -> bool:
+    frames = {one.best.get("frame_seq") for one in group}
+    return len(frames) > 1 or any((one.views or 0) > 1 for one in group)
 
 
 def nowhere(
@@ -79,18 +94,20 @@ def nowhere(
     outlines: Sequence[Outline],
     walls: Sequence[Wall],
     sheets: Iterable[Drawing],
-) -> str | None:
-    """What none of ``sheets`` shows, in one sentence; None where they show everything.
+) -> list[str]:
+    """What none of ``sheets`` shows, in sentences; empty where they show everything.
 
     ``outlines``: of ``coverage``, and drawn on the walls that hold them.
     """
     drawn = {line.crack_id for sheet in sheets for line in sheet.lines}
-    lost = sum(one.crack_id not in drawn for one in findings)
+    alone = {one.crack_id for group in _groups(findings).values() if not _joined(group) for one in group} - drawn
+    lost = len({one.crack_id for one in findings} - drawn - alone)
     held = {id(one.feature) for one in outlines if any(_holds(wall, one) for wall in walls)}
     unseen = sum(not _rings(one.get("geometry")) and id(one) not in held for one in coverage)
     words = [count(lost, "finding")] if lost else []
     words += [f"{count(unseen, 'outline')} of what was looked at"] if unseen else []
-    return f"Drawn nowhere, because their place is not known: {' and '.join(words)}." if words else None
+    told = [f"{count(len(alone), 'finding')} on photos that were joined to no other: see each photo."] if alone else []
+    return told + ([f"Drawn nowhere, because their place is not known: {' and '.join(words)}."] if words else [])
 
 
 def _holds(wall: Wall, outline: Outline) -> bool:

@@ -48,6 +48,8 @@ class Finding:
     middle_m: tuple[float | None, float | None, float | None]
     """Station, offset and height."""
     length: Json | None
+    length_px: float | None
+    """Stands in where millimetres are unknown."""
     width: Json | None
     at_most_mm: float | None
     width_px: Json | None
@@ -160,6 +162,7 @@ def _finding(
         face=None if wall is None else wall.name,
         middle_m=_middle(path_m, flat, structure is not None, wall),
         length=found.get("length_mm") if isinstance(found.get("length_mm"), dict) else None,
+        length_px=length_px if isinstance(length_px := found.get("length_px"), int | float) and length_px > 0 else None,
         width=width,
         at_most_mm=at_most,
         width_px=found.get("width_px") if isinstance(found.get("width_px"), dict) else None,
@@ -255,13 +258,13 @@ def _band_words(band: int | None, width: Json | None, bands: Bands) -> str | Non
     )
 
 
-def _severity(finding: Finding) -> tuple[bool, bool, bool, int, float, float, float]:
+def _severity(finding: Finding) -> tuple[bool, bool, bool, int, float, float, float, float]:
     """Rejected last, confirmed first, areas behind cracks, mere bounds behind measured widths and unknown ones behind
-    both, wide before narrow, long before short; of areas the large before the small."""
+    both, wide before narrow, long before short; of areas the large before the small. Pixels stand in for mm."""
     rejected = finding.review is not None and finding.review.verdict == "rejected"
     worst = finding.worst_mm
     sure = finding.several or (finding.review is not None and finding.review.verdict == "confirmed")
     size = value(finding.area_cm2) if finding.is_area else value(finding.length)
     px = value(finding.width_px) or 0.0
     vague = 0 if finding.width is not None else 1 if worst is not None else 2
-    return rejected, not sure, finding.is_area, vague, -(worst or 0.0), -(size or 0.0), -px
+    return rejected, not sure, finding.is_area, vague, -(worst or 0.0), -(size or 0.0), -px, -(finding.length_px or 0.0)

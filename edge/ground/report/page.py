@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
@@ -110,7 +110,9 @@ def render(
         known=_known(shown),
         unset=all(one.view.clock_set is False for one in shown if one.view is not None),
         size=saying.size,
-        sort_key=lambda one: "" if one.width is None else value(one.width),
+        length=saying.length,
+        width_key=_sort_key(shown, lambda one: value(one.width), lambda one: value(one.width_px)),
+        length_key=_sort_key(shown, lambda one: value(one.length), lambda one: one.length_px),
         wanted_mm=f"{wanted_mm:g} mm",
         area_rows=_area_rows(shown),
         flown=_flown(flight, shown),
@@ -176,9 +178,16 @@ class Known:
 def _known(shown: Sequence[Finding]) -> Known:
     return Known(
         band=any(one.band is not None for one in shown),
-        length=any(one.length is not None for one in shown),
+        length=any(one.length is not None or one.length_px is not None for one in shown),
         wall=any(one.face is not None or one.middle_m[2] is not None for one in shown),
     )
+
+
+def _sort_key(
+    shown: Sequence[Finding], mm: Callable[[Finding], float | None], px: Callable[[Finding], float | None]
+) -> Callable[[Finding], float | None]:
+    """What a column is ordered by: millimetres, or pixels in a flight that has none; never one beside the other."""
+    return mm if any(mm(one) is not None for one in shown) else px
 
 
 def _area_rows(shown: Sequence[Finding]) -> list[AreaRow]:

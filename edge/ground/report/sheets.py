@@ -10,9 +10,10 @@ import numpy as np
 
 from edge.ground.report.findings import Finding
 
-_WIDE = 1000.0
-_MOST_TALL = 560.0
-_LEAST_TALL = 120.0
+WIDE, NARROW = 1000.0, 480.0
+"""Of a sheet as wide as the page, and of one that has another beside it: so figures are as large on both."""
+_MOST_TALL, _LEAST_TALL = 0.56, 0.12
+"""By the width."""
 _TICKS = 8
 _TEXT = 13.0
 """Height of a figure, and below it how wide one is, of the drawing's 15 px type."""
@@ -78,19 +79,19 @@ class Drawing:
 class Sheet:
     """Puts metres onto a sheet of fixed width, with y upwards."""
 
-    def __init__(self, points: Iterable[Sequence[float]], title: str, unit: str) -> None:
+    def __init__(self, points: Iterable[Sequence[float]], title: str, unit: str, wide: float = WIDE) -> None:
         box = np.array([[float(point[0]), float(point[1])] for point in points])
         low, high = box.min(axis=0), box.max(axis=0)
         size = np.maximum(high - low, 0.5 if unit else 1.0)
         pad = 0.06 * float(size.max())
         middle = (low + high) / 2
         size = size + 2 * pad
-        size[1] = max(size[1], size[0] * _LEAST_TALL / _WIDE)
-        size[0] = max(size[0], size[1] * _WIDE / _MOST_TALL)
+        size[1] = max(size[1], size[0] * _LEAST_TALL)
+        size[0] = max(size[0], size[1] / _MOST_TALL)
         self._low = middle - size / 2
         self._high = middle + size / 2
-        self._scale = _WIDE / float(size[0])
-        self.drawing = Drawing(title, unit, _WIDE, round(float(size[1]) * self._scale, 1))
+        self._scale = wide / float(size[0])
+        self.drawing = Drawing(title, unit, wide, round(float(size[1]) * self._scale, 1))
         self._courses: list[list[tuple[float, float]]] = []
         if unit:
             self._grid()

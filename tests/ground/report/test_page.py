@@ -93,7 +93,7 @@ def test_coverage_is_told_first_and_drawn_on_map_and_wall(flight: Path, tmp_path
 def test_what_is_known_of_no_finding_has_neither_column_nor_table(flight: Path, tmp_path: Path) -> None:
     copy = copied(flight, tmp_path)
     for number in range(1, 7):
-        change(copy, number, place=None, width_mm=None, length_mm=None, width_px={"value": 4.0})
+        change(copy, number, place=None, width_mm=None, length_mm=None, length_px=0.0, width_px={"value": 4.0})
     told(copy, tmp_path / "out")
     text = Page(page(tmp_path / "out")).text
     head = text.split("The length is of what was seen.")[1].split("unreviewed")[0]
@@ -101,6 +101,25 @@ def test_what_is_known_of_no_finding_has_neither_column_nor_table(flight: Path, 
     assert " ".join(head.split()) == words
     assert "No width was measured in millimetres" in text
     assert "Context" not in text
+
+
+def test_without_millimetres_findings_are_told_and_sorted_in_pixels(flight: Path, tmp_path: Path) -> None:
+    copy = copied(flight, tmp_path)
+    for number, length_px in enumerate((50.4, 90.0, 70.0, 0.0, 80.0, 60.0), 1):
+        change(copy, number, place=None, width_mm=None, length_mm=None, width_px=None, length_px=length_px)
+    change(copy, 6, width_px={"value": 4.0})
+    lines = [json.loads(line) for line in (copy / "detections.jsonl").read_text().splitlines()]
+    lines[0]["properties"]["crack"]["width_px"] = {"mean": 2.0, "p95": 3.0, "at_most": 3.25}
+    (copy / "detections.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    told(copy, tmp_path / "out")
+    seen = Page(page(tmp_path / "out"))
+    order = [attrs["data-id"] for tag, attrs in seen.elements if tag == "article"]
+    assert order == [made.name(number) for number in (6, 2, 5, 3, 1, 4)], "a measured width, then the long before short"
+    text = " ".join(seen.text.split())
+    assert "6 4.0 px, mm not known 60 px, mm not known" in text
+    assert "1 at most 3.25 px, mm not known 50 px, mm not known" in text
+    keys = [attrs["data-sort"] for _, attrs in seen.elements if attrs.get("data-head") == "Length"]
+    assert keys == ["60.0", "90.0", "80.0", "70.0", "50.4", ""]
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
