@@ -12,7 +12,7 @@ from importlib import resources
 from edge import __version__
 from edge.flights import REVIEW_SCHEMA
 from edge.ground.report import drawings, saying
-from edge.ground.report.bands import WORDS, Bands
+from edge.ground.report.bands import NO_BAND, NO_BAND_MEANING, WORDS, Bands
 from edge.ground.report.cameras import Camera
 from edge.ground.report.coverage import outlines, patches, unseen
 from edge.ground.report.excerpts import Shown
@@ -157,8 +157,8 @@ def _band_rows(shown: Sequence[Finding], table: Bands) -> list[BandRow]:
         rows.append(
             BandRow(
                 band,
-                "no band" if band is None else table.names[band],
-                "only an upper bound of the width is known, or nothing" if band is None else table.meanings[band],
+                NO_BAND if band is None else table.names[band],
+                NO_BAND_MEANING if band is None else table.meanings[band],
                 len(inside),
                 sum(lengths) / 1000 if lengths else None,
             )

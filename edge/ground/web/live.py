@@ -23,7 +23,7 @@ from edge.detections.wire import rfc3339, to_bytes
 from edge.ground import CrackRow, FlightRow, Query, Reader
 from edge.ground.pictures import Pictures
 from edge.ground.report import walls
-from edge.ground.report.bands import Bands
+from edge.ground.report.bands import NO_BAND, NO_BAND_MEANING, Bands
 from edge.ground.report.coverage import features_of, outlines
 from edge.ground.report.tables import COLOURS, UNKNOWN_COLOUR
 from edge.ground.web import columns as columns_of
@@ -74,13 +74,13 @@ class Live:
         self._lost = lost
 
     def legend(self) -> dict[str, Any]:
-        """Width bands with their colours, narrowest first; the last one is for a width that is not known."""
+        """Width bands with their colours, narrowest first; the last one is for what has no band."""
         table = self._bands
         rows = [
             {"name": name, "meaning": meaning, "colour": COLOURS[min(number, len(COLOURS) - 1)]}
             for number, (name, meaning) in enumerate(zip(table.names, table.meanings, strict=True))
         ]
-        unknown = {"name": "width not known", "meaning": "", "colour": UNKNOWN_COLOUR}
+        unknown = {"name": NO_BAND, "meaning": NO_BAND_MEANING, "colour": UNKNOWN_COLOUR}
         return {"source": table.source, "bands": [*rows, unknown]}
 
     def fleet(self, troubles: Sequence[str]) -> dict[str, Any]:
