@@ -49,7 +49,7 @@ def row(finding: Finding, bands: Bands) -> dict[str, Any]:
         "first_seen": finding.first_seen,
         "last_seen": finding.last_seen,
         "gsd_mm_px": finding.best.get("gsd_mm_per_px") or (None if view is None else view.gsd_mm_px),
-        "pos_method": None if view is None else view.pos_method,
+        "pos_method": "surface" if finding.path_m is not None else None if view is None else view.pos_method,
         "h_acc_m": None if view is None else view.h_acc_m,
         "photo": None if finding.photo is None else f"photos/{finding.photo}",
         "photo_sha256": finding.photo_sha256,

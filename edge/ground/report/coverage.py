@@ -184,8 +184,9 @@ def _flown(flight: Flight) -> list[str]:
         if isinstance(lost := summary.get(key), int) and lost:
             told.append(f"{count(lost, 'picture')} {what}.")
     suppressed = summary.get("suppressed")
-    if isinstance(suppressed, dict) and suppressed:
-        total = sum(value for value in suppressed.values() if isinstance(value, int))
-        reasons = ", ".join(str(reason) for reason in suppressed)
+    held = suppressed if isinstance(suppressed, dict) else {}
+    counts = {str(why): number for why, number in held.items() if isinstance(number, int) and number}
+    if counts:
+        total, reasons = sum(counts.values()), ", ".join(f"{number} {why}" for why, number in counts.items())
         told.append(f"{count(total, 'trace')} not certain enough to be reported as findings ({reasons}).")
     return told

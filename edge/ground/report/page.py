@@ -138,7 +138,8 @@ def _facts(
     once = sum(one.views == 1 for one in sure)
     words = {"confirmed": f"confirmed, {once} by one view"} if once else {}
     facts = [Fact(str(len(shown)), "finding" if len(shown) == 1 else "findings")]
-    facts += [Fact(str(number), words.get(state, state)) for state, number in states.most_common()]
+    counted = sorted(states.items(), key=lambda item: (item[0] != "confirmed", -item[1]))
+    facts += [Fact(str(number), words.get(state, state)) for state, number in counted]
     facts.append(Fact("unknown" if not lengths else f"{sum(lengths) / 1000:.1f} m", "length in all"))
     facts.append(Fact("not measured" if not widths else f"{max(widths):.2f} mm", "widest confirmed"))
     reviewed = sum(one.review is not None and one.review.verdict != "unreviewed" for one in shown)

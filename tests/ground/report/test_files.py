@@ -56,12 +56,16 @@ def test_every_file_calls_a_crack_by_the_page_s_number_and_says_whether_it_is_co
     copy, out = copied(flight, tmp_path), tmp_path / "out"
     change(copy, 3, number=41, state="tentative", best={"frame_seq": 3, "frame_name": "<north> span 7"})
     ezdxf = pytest.importorskip("ezdxf", reason="the extra [dxf] is not installed")
+    lines = [json.loads(line) for line in (copy / "detections.jsonl").read_text().splitlines()]
+    lines[2]["properties"]["place"]["method"] = "none"  # the best view's own: its frame had no fix
+    (copy / "detections.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     told(copy, out, dxf=True)
     assert "41 · <bdi>crack</bdi> · 0.30\u00a0mm" in page(out)
     assert "<dt>Picture</dt><dd><bdi>&lt;north&gt; span 7</bdi></dd>" in page(out)
     name, wanted = made.name(3), ("41", "tentative", "<north> span 7")
     one = rows(out)[name]
     assert (one["number"], one["state"], one["frame_name"]) == wanted
+    assert one["pos_method"] == "surface", "its course is known, from other views"
     features = json.loads((out / "cracks.geojson").read_text())["features"]
     (found,) = [each["properties"] for each in features if each["id"] == name]
     assert (str(found["number"]), found["state"], found["frame_name"]) == wanted

@@ -39,6 +39,7 @@ def test_the_first_page_begins_with_what_was_not_seen(out: Path) -> None:
     text = Page(page(out)).text
     assert text.index("Nothing is known of what was seen") < text.index("Summary")
     assert "3 pictures dropped unseen" in text
+    assert "not certain enough" not in text
     assert bands.WORDS in text
 
 
@@ -145,6 +146,19 @@ def test_unconfirmed_findings_stand_behind_confirmed_ones(flight: Path, tmp_path
     order = [attrs["data-id"] for tag, attrs in Page(page(tmp_path / "out")).elements if tag == "article"]
     assert order == [made.name(number) for number in (4, 3, 2, 1, 6)]
     assert "1 more finding withdrawn" in Page(page(tmp_path / "out")).text
+
+
+def test_summary_and_what_was_held_back_count_what_there_is(flight: Path, tmp_path: Path) -> None:
+    copy = copied(flight, tmp_path)
+    for number in range(1, 5):
+        change(copy, number, state="tentative")
+    summary = json.loads((copy / "summary.json").read_text())
+    summary["suppressed"] = {"weak": 18, "straight": 5, "curled": 0, "alone": 1}
+    (copy / "summary.json").write_text(json.dumps(summary))
+    told(copy, tmp_path / "out")
+    text = " ".join(Page(page(tmp_path / "out")).text.split())
+    assert "24 traces not certain enough to be reported as findings (18 weak, 5 straight, 1 alone)." in text
+    assert "6findings 2confirmed 4tentative" in text
 
 
 def test_a_flight_that_saw_nothing_says_that_nothing_is_known(tmp_path: Path) -> None:
