@@ -140,10 +140,11 @@ def _facts(
     facts = [Fact(str(len(shown)), "finding" if len(shown) == 1 else "findings")]
     counted = sorted(states.items(), key=lambda item: (item[0] != "confirmed", -item[1]))
     facts += [Fact(str(number), words.get(state, state)) for state, number in counted]
-    facts.append(Fact("unknown" if not lengths else f"{sum(lengths) / 1000:.1f} m", "length in all"))
-    facts.append(Fact("not measured" if not widths else f"{max(widths):.2f} mm", "widest confirmed"))
-    reviewed = sum(one.review is not None and one.review.verdict != "unreviewed" for one in shown)
-    facts.append(Fact(f"{reviewed} of {len(shown)}", "reviewed"))
+    if shown:
+        facts.append(Fact("unknown" if not lengths else f"{sum(lengths) / 1000:.1f} m", "length in all"))
+        facts.append(Fact("not measured" if not widths else f"{max(widths):.2f} mm", "widest confirmed"))
+        reviewed = sum(one.review is not None and one.review.verdict != "unreviewed" for one in shown)
+        facts.append(Fact(f"{reviewed} of {len(shown)}", "reviewed"))
     frames = flight.summary.get("frames")
     facts.append(Fact("unknown" if frames is None else str(frames), "pictures examined"))
     return facts
@@ -205,8 +206,12 @@ def _area_rows(shown: Sequence[Finding]) -> list[AreaRow]:
 
 def _flown(flight: Flight, shown: Sequence[Finding]) -> str:
     """The day of the flight, and whether its clock can be believed."""
-    begun = min((one.first_seen for one in shown if one.first_seen), default=flight.summary.get("started_at"))
-    unset = any(one.view is not None and one.view.clock_set is False for one in shown)
+    summary = flight.summary
+    frames = [at for one in flight.frames if isinstance(at := one.get("exposed_utc"), str)]
+    begun = min((one.first_seen for one in shown if one.first_seen), default=None)
+    begun = begun or summary.get("began_at") or min(frames, default=None)
+    unset = summary.get("clock_synced") is False
+    unset = unset or any(one.view is not None and one.view.clock_set is False for one in shown)
     return saying.day(begun) + (" by a clock that nothing has confirmed" if unset and begun else "")
 
 

@@ -169,6 +169,18 @@ def test_a_flight_that_saw_nothing_says_that_nothing_is_known(tmp_path: Path) ->
     text = Page(page(tmp_path / "out")).text
     assert text.index("Nothing is known of what was seen") < text.index("Nothing was found. Read above")
     assert rows(tmp_path / "out") == {}
+    assert "length in all" not in text
+
+
+@pytest.mark.parametrize("known", ["summary", "frames"])
+def test_a_flight_without_a_finding_has_its_day_and_what_its_clock_is_worth(tmp_path: Path, known: str) -> None:
+    flight = made.write(tmp_path / "flight", 0)
+    summary = {"flight_id": "f", "began_at": "2026-07-02T23:59:00.000Z", "ended_at": None, "clock_synced": False}
+    if known == "summary":  # as the daemon leaves it
+        (flight / "summary.json").write_text(json.dumps(summary))
+    told(flight, tmp_path / "out")
+    said = {"summary": "2026-07-02 by a clock that nothing has confirmed", "frames": "2026-06-01 "}
+    assert f"Flight {'f' if known == 'summary' else made.FLIGHT}\n{said[known]}" in Page(page(tmp_path / "out")).text
 
 
 def test_replay_pictures_are_found_by_their_frame_and_a_structure_has_its_own_axes(tmp_path: Path) -> None:
