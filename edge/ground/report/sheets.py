@@ -48,12 +48,13 @@ class Area:
     """As ``coverage.grade``."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tick:
     """A line of the grid."""
 
     at: float
     text: str
+    """Empty where a figure would not stand whole on the sheet."""
 
 
 @dataclass(slots=True)
@@ -139,10 +140,17 @@ class Sheet:
     def _grid(self) -> None:
         step = _step((self._high[0] - self._low[0]) / _TICKS)
         digits = max(0, -math.floor(math.log10(step)))
+        wide = self.drawing.width
         for at in _multiples(self._low[0], self._high[0], step):
-            self.drawing.across.append(Tick(self._at((at, 0.0))[0], f"{at:.{digits}f}"))
+            x, text = self._at((at, 0.0))[0], f"{at:.{digits}f}"
+            room = x + 4 + _DIGIT * len(f"{text} {self.drawing.unit}") <= wide
+            self.drawing.across.append(Tick(x, text if room else ""))
         for at in _multiples(self._low[1], self._high[1], step):
-            self.drawing.upward.append(Tick(self._at((0.0, at))[1], f"{at:.{digits}f}"))
+            y = self._at((0.0, at))[1]
+            self.drawing.upward.append(Tick(y, f"{at:.{digits}f}" if y - 4 >= _TEXT else ""))
+        for ticks in (self.drawing.across, self.drawing.upward):  # the last figure has the unit
+            for tick in [one for one in ticks if one.text][-1:]:
+                tick.text += f" {self.drawing.unit}"
 
 
 def _touch(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:

@@ -89,6 +89,13 @@ def test_coverage_is_told_first_and_drawn_on_map_and_wall(flight: Path, tmp_path
     assert "not for cracks of 2 mm: blurred" in seen.text
     drawn = [attrs["class"] for tag, attrs in seen.elements if tag == "polygon"]
     assert drawn == ["area good", "area fair", "area poor"] * 2, "once on the map, once on the wall"
+    told_by = [attrs["class"] for tag, attrs in seen.elements if (attrs.get("class") or "").startswith("chip shade")]
+    assert told_by == ["chip shade good", "chip shade fair", "chip shade poor"] * 2, "by their colours, not by words"
+    assert "Squares are damaged areas" not in seen.text
+    # The line at 4 m is 20 units from the edge of the map: its figure would be cut.
+    figures = re.findall(r'<text x="([\d.]+)" y="[\d.]+">(-?[\d.]+(?: m)?)</text>', page(tmp_path / "out"))
+    assert all(float(x) + 8 * len(figure) <= 1000 for x, figure in figures)
+    assert sum(figure.endswith(" m") for _, figure in figures) == 4, "one on each axis of map and wall"
 
 
 def test_what_is_known_of_no_finding_has_neither_column_nor_table(flight: Path, tmp_path: Path) -> None:
