@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.detections.coverage import charts_of
 from edge.ground.report.flight import Flight, Json
-from edge.ground.report.walls import Float64
+from edge.ground.report.walls import Float64, Wall
 from edge.ground.report.words import count
 
 ORDER = ("0.1", "0.2", "0.3", "0.5", "1.0", "2.0", "unscaled", "far", "oblique", "blurred", "dark", "bright", "unknown")
@@ -45,6 +45,10 @@ class Outline:
     ring_m: Float64
     """(N, 3) in that local frame."""
 
+    def lies_on(self, wall: Wall) -> bool:
+        """Whether it is drawn on that wall."""
+        return self.frame == wall.frame and wall.holds(self.ring_m)
+
 
 @dataclass(frozen=True, slots=True)
 class Patch:
@@ -55,6 +59,36 @@ class Patch:
     words: str
     area_m2: float | None
     """None where one of its patches has no known size."""
+
+
+COLUMNS = ("class", "seen", "reason", "narrowest_crack_mm", "area_m2")
+"""Of a patch, as the GIS files and the ground's collection ``coverage`` have them."""
+
+
+def row(feature: Json) -> Json:
+    """A patch as the files have it: the keys of COLUMNS; None is unknown."""
+    found = {name: feature["properties"].get(name) for name in COLUMNS}
+    texts = {name: found[name] if isinstance(found[name], str) else None for name in COLUMNS[:3]}
+    return texts | {name: found[name] if isinstance(found[name], int | float) else None for name in COLUMNS[3:]}
+
+
+def polygons(feature: Json) -> list[list[list[list[float]]]]:
+    """Of each polygon its rings, the outer one first, of [longitude, latitude, ..]; empty where it has no place."""
+    geometry = feature.get("geometry")
+    coordinates = geometry.get("coordinates") if isinstance(geometry, dict) else None
+    if not isinstance(geometry, dict) or not isinstance(coordinates, list):
+        return []
+    found = [coordinates] if geometry.get("type") == "Polygon" else coordinates
+    wanted = geometry.get("type") in ("Polygon", "MultiPolygon")
+    return [one for one in found if isinstance(one, list) and one and all(map(_is_ring, one))] if wanted else []
+
+
+def _is_ring(ring: Any) -> bool:
+    return isinstance(ring, list) and len(ring) >= 4 and all(map(_is_place, ring))
+
+
+def _is_place(point: Any) -> bool:
+    return isinstance(point, list) and len(point) >= 2 and all(isinstance(one, int | float) for one in point)
 
 
 def features_of(document: Any) -> list[Json]:

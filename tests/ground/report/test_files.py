@@ -118,6 +118,33 @@ def test_the_geopackage_has_heights_walls_styles_and_no_write_ahead_log(out: Pat
     database.close()
 
 
+@pytest.mark.skipif(shutil.which("ogrinfo") is None, reason="gdal-bin is not installed")
+def test_what_was_looked_at_is_in_the_geopackage_over_the_ground_and_on_each_wall(flight: Path, tmp_path: Path) -> None:
+    copy, out = copied(flight, tmp_path), tmp_path / "out"
+    patches = [made.patch("0.3", 0.0, 3.0), made.patch("blurred", 3.0, 5.0), {"type": "Feature", "properties": {}}]
+    patches[0]["properties"] |= {"seen": "seen", "narrowest_crack_mm": 0.3}
+    hole = [[3.72035, 51.0536], [3.72036, 51.0536], [3.72036, 51.05361], [3.72035, 51.0536]]
+    patches[0]["geometry"]["coordinates"][0].append(hole)
+    (copy / "coverage.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": patches}))
+    told(copy, out)
+
+    def sql(select: str) -> list[str]:
+        command = ["ogrinfo", "-ro", "-q", out / "cracks.gpkg", "-dialect", "SQLite", "-sql", select]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stderr == ""
+        return [line.split(" = ")[1] for line in done.stdout.splitlines() if " = " in line]
+
+    columns = "class || ' ' || coalesce(seen, '?') || ' ' || coalesce(narrowest_crack_mm, '?') || ' ' || area_m2"
+    wanted = ["0.3 seen 0.3 6.0", "blurred ? ? 4.0"]
+    assert sql(f"SELECT {columns} FROM coverage ORDER BY class") == wanted
+    assert sql("SELECT ST_NumInteriorRing(ST_GeometryN(geom, 1)) AS holes FROM coverage ORDER BY class") == ["1", "0"]
+    assert sql(f"SELECT {columns} FROM wall_1_coverage ORDER BY class") == wanted
+    areas = sql("SELECT ST_Area(geom) AS area FROM wall_1_coverage ORDER BY class")
+    assert [float(area) for area in areas] == pytest.approx([6.0, 4.0]), "in metres along and up"
+    # Metres count from the first crack, which stands at 0.5 m.
+    assert float(sql("SELECT min(ST_MinX(geom)) AS begin FROM wall_1_coverage")[0]) == pytest.approx(-0.5, abs=0.01)
+
+
 def test_without_an_ellipsoid_height_lines_stay_flat(flight: Path, tmp_path: Path) -> None:
     copy = copied(flight, tmp_path)
     document = json.loads((copy / "cracks.geojson").read_text())
