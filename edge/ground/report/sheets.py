@@ -16,8 +16,10 @@ _MOST_TALL, _LEAST_TALL = 0.56, 0.12
 """By the width."""
 _TICKS = 8
 _TEXT = 13.0
-"""Height of a figure, and below it how wide one is, of the drawing's 15 px type."""
-_DIGIT = 9.5
+"""Height of a figure, and below it how wide one is, of the drawing's 15 px type: bold, of the widest common font."""
+_DIGIT = 10.5
+_BETWEEN = 3.0
+"""Kept free on either side: two numbers that touch are read as one."""
 
 
 @dataclass(slots=True)
@@ -123,7 +125,7 @@ class Sheet:
             for share in (0.5, 0.25, 0.75, 0.0, 1.0):
                 x, y = course[round(share * (len(course) - 1))]
                 for left, base in ((x + 8, y - 6), (x + 8, y + 16), (x - 8 - wide, y - 6), (x - 8 - wide, y + 16)):
-                    box = (left - 2, base - _TEXT, left + wide + 2, base + 3)
+                    box = (left - _BETWEEN, base - _TEXT, left + wide + _BETWEEN, base + 3)
                     if line.label is None and self._inside(box) and not any(_touch(box, other) for other in taken):
                         line.label = (round(left, 1), round(base, 1))
                         taken.append(box)

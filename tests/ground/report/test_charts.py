@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from edge.ground.report import bands, drawings, walls
 from edge.ground.report.coverage import outlines
 from edge.ground.report.findings import Finding, gather
 from edge.ground.report.flight import Flight, Json
+from edge.ground.report.sheets import Sheet
 from edge.ground.report.walls import Wall
 from tests import lost_pose
 from tests.ground.report import made
@@ -141,3 +145,17 @@ def test_a_picture_that_was_joined_to_no_other_has_no_drawing_beside_its_photo(f
     sizes = [attrs["viewbox"] or "" for tag, attrs in seen.elements if attrs.get("class") == "sheet"]
     # Two stand side by side, each 448 px wide at most and 44 % of an A4 page: figures of 15 units are read on both.
     assert [float(size.split()[2]) <= 500 for size in sizes] == [False, True, True], "the map has the whole width"
+
+
+def test_numbers_of_neighbours_do_not_run_into_one_another() -> None:
+    """Figures of DejaVu Sans Bold (Debian) are 1425/2048 of their 15 px wide: 31 and 83 were read as 3183."""
+    sheet = Sheet([[0.0, 0.0], [200.0, 1.0]], "Wall 1", "m")
+    for at in range(200):
+        finding: Any = SimpleNamespace(number=1000 + at, crack_id=str(at), band=None, is_area=False)
+        sheet.line(finding, [[at, 0.0], [at, 1.0]])
+    boxes = [(*line.label, len(str(line.number)) * 15 * 1425 / 2048) for line in sheet.done().lines if line.label]
+    assert len(boxes) > 20
+    for one, other in itertools.combinations(boxes, 2):
+        if abs(one[1] - other[1]) < 12:
+            (left, _, wide), (right, _, _) = sorted((one, other))
+            assert right - (left + wide) > 4
