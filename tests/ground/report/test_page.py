@@ -116,7 +116,11 @@ def test_without_millimetres_findings_are_told_and_sorted_in_pixels(flight: Path
     for number, length_px in enumerate((50.4, 90.0, 70.0, 0.0, 80.0, 60.0), 1):
         change(copy, number, place=None, width_mm=None, length_mm=None, width_px=None, length_px=length_px)
     change(copy, 6, width_px={"value": 4.0})
+    document = json.loads((copy / "cracks.geojson").read_text())
+    document["features"][0]["geometry"] = None
+    (copy / "cracks.geojson").write_text(json.dumps(document))
     lines = [json.loads(line) for line in (copy / "detections.jsonl").read_text().splitlines()]
+    lines[0]["properties"]["nav"] = None
     lines[0]["properties"]["crack"]["width_px"] = {"mean": 2.0, "p95": 3.0, "at_most": 3.25}
     (copy / "detections.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     told(copy, tmp_path / "out")
@@ -126,6 +130,11 @@ def test_without_millimetres_findings_are_told_and_sorted_in_pixels(flight: Path
     text = " ".join(seen.text.split())
     assert "6 4.0 px, mm not known 60 px, mm not known" in text
     assert "1 at most 3.25 px, mm not known 50 px, mm not known" in text
+    articles = re.findall(r"<article.*?</article>", page(tmp_path / "out"), re.DOTALL)
+    cards = {number: " ".join(Page(one).text.split()) for one, number in zip(articles, (6, 2, 5, 3, 1, 4), strict=True)}
+    assert re.search(r"Place ?not known", cards[1])
+    assert "Satellite fix" not in cards[1], "nothing had one"
+    assert re.search(r"Place ?wall unknown.*Satellite fix ?good to 0.02 m", cards[2])
     keys = [attrs["data-sort"] for _, attrs in seen.elements if attrs.get("data-head") == "Length"]
     assert keys == ["60.0", "90.0", "80.0", "70.0", "50.4", ""]
 

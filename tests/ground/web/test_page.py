@@ -16,7 +16,7 @@ HOSTILE = '<img src=x onerror="document.title=666">'
 
 def hostile():
     one = crack(1, 1, vehicle=HOSTILE, flight=HOSTILE)
-    one["properties"]["kind"] = HOSTILE
+    one["properties"] |= {"kind": HOSTILE, "best": {"frame_name": HOSTILE, "evidence_sha256": None}}
     status = {
         "schema": "spanhawk/status/1", "vehicle": HOSTILE, "flight_id": HOSTILE, "state": HOSTILE, "reasons": [HOSTILE],
     }  # fmt: skip

@@ -13,7 +13,7 @@ const FACTS = {
   state: "state", kind: "kind", width_mean_mm: "width, mm", width_sigma_mm: "its standard uncertainty, mm",
   width_at_most_mm: "width at most, mm", band: "band", length_mm: "length, mm", n_views: "views", score: "score",
   first_seen: "first seen", last_seen: "last seen", vehicle: "drone", flight_id: "flight", number: "number",
-  revision: "revision", gsd_mm_px: "mm in a pixel", crack_id: "crack",
+  revision: "revision", frame_name: "picture", gsd_mm_px: "mm in a pixel", crack_id: "crack",
 };
 // In the reader's own time, as in the list: two clocks on one page would contradict each other.
 const TIMES = ["first_seen", "last_seen"];
