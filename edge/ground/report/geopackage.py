@@ -1,9 +1,9 @@
 """cracks.gpkg for QGIS and every other program that reads OGC GeoPackage, written by GDAL (pyogrio).
 
 Layers: ``cracks``, ``crack_points`` (damage of which only one point is known), ``cameras``, ``footprints``, ``track``,
-``coverage``, and ``wall_1``, ``wall_1_coverage`` … with metres along and up in an undefined Cartesian reference system
-(srs_id -1). Styles for QGIS lie in
-``layer_styles``. It is a derivative: QGIS changes its bytes by opening it.
+``coverage``, and ``wall_1``, ``wall_1_points``, ``wall_1_coverage`` … with metres along and up in an undefined Cartesian
+reference system (srs_id -1). Styles for QGIS lie in ``layer_styles``. It is a derivative: QGIS changes its bytes by
+opening it.
 """
 
 from __future__ import annotations
@@ -121,6 +121,7 @@ def _layers(
         ]
     for number, (name, cracks) in enumerate(flat.items(), 1):
         layer = f"wall_{number}"
+        spots = [one for one in cracks if len(one[1]) == 1]
         cracks = [one for one in cracks if len(one[1]) > 1]
         shapes = [_line(path_m.tolist()) for _, path_m in cracks]
         _layer(
@@ -132,6 +133,10 @@ def _layers(
             {"wall": [name] * len(cracks), **_columns([row for row, _ in cracks])},
         )
         styles.append((layer, crack_style(bands, "photo")))
+        if spots:
+            columns = {"wall": [name] * len(spots), **_columns([row for row, _ in spots])}
+            _layer(path, f"{layer}_points", "Point", None, [_point(path_m[0]) for _, path_m in spots], columns)
+            styles.append((f"{layer}_points", plain_style("Point")))
     return styles
 
 
