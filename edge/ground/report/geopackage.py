@@ -1,9 +1,9 @@
 """cracks.gpkg for QGIS and every other program that reads OGC GeoPackage, written by GDAL (pyogrio).
 
 Layers: ``cracks``, ``crack_points`` (damage of which only one point is known), ``cameras``, ``footprints``, ``track``,
-``coverage``, and ``wall_1``, ``wall_1_points``, ``wall_1_coverage`` … with metres along and up in an undefined Cartesian
-reference system (srs_id -1). Styles for QGIS lie in ``layer_styles``. It is a derivative: QGIS changes its bytes by
-opening it.
+``coverage``, and ``wall_1``, ``wall_1_points``, ``wall_1_coverage`` … with metres along and up in an undefined
+Cartesian reference system (srs_id -1). Styles for QGIS lie in ``layer_styles``. It is a derivative: QGIS changes its
+bytes by opening it.
 """
 
 from __future__ import annotations
