@@ -15,6 +15,7 @@ from typing import Any
 
 from edge.flights.writer import keep_out
 from edge.ground.report import bands, cameras, columns, excerpts, findings, photos, replaced, review, tables
+from edge.ground.report.coverage import outlines
 from edge.ground.report.findings import Finding
 from edge.ground.report.flight import Flight, Source
 from edge.ground.report.walls import Float64, Wall
@@ -131,7 +132,11 @@ def _files(
     write_whole(out / "index.html", html.encode("utf-8"))
     # Last, because it alone may be held by another program; all else is written then.
     plain = {name: [(row, path) for row, _, path in cracks] for name, cracks in flat.items()}
-    geopackage.write(out / "cracks.gpkg", rows, courses, plain, placed, table.names)
+    looked_at = outlines(flight.coverage)
+    seen_on = {
+        wall.name: [(one.feature, wall.flat(one.ring_m)) for one in looked_at if one.lies_on(wall)] for wall in walls
+    }
+    geopackage.write(out / "cracks.gpkg", rows, courses, plain, placed, table.names, flight.coverage, seen_on)
 
 
 def _by_wall(

@@ -13,6 +13,7 @@ from edge.support import config
 from edge.support.errors import ConfigError, UsageError
 
 WORDS = "context, not a verdict"
+NO_BAND, NO_BAND_MEANING = "no band", "only an upper bound of the width is known, or nothing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

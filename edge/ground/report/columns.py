@@ -10,10 +10,10 @@ from edge.ground.report.flight import value
 from edge.ground.report.review import Review
 
 FIELDS = (
-    "crack_id", "kind", "element", "face", "station_m", "offset_m", "height_m", "length_mm", "width_mean_mm",
-    "width_p95_mm", "width_sigma_mm", "width_at_most_mm", "band", "band_source", "orientation_deg", "score", "n_views",
-    "first_seen", "last_seen", "gsd_mm_px", "pos_method", "h_acc_m", "photo", "photo_sha256", "model_sha256", "review",
-    "remark", "area_cm2", "area_sigma_cm2", "extent_mm",
+    "crack_id", "number", "state", "kind", "element", "face", "station_m", "offset_m", "height_m", "length_mm",
+    "width_mean_mm", "width_p95_mm", "width_sigma_mm", "width_at_most_mm", "band", "band_source", "orientation_deg",
+    "score", "n_views", "first_seen", "last_seen", "gsd_mm_px", "pos_method", "h_acc_m", "photo", "photo_sha256",
+    "model_sha256", "review", "remark", "area_cm2", "area_sigma_cm2", "extent_mm", "frame_name",
 )  # fmt: skip
 """The columns of cracks.gpkg, .geojson, .csv and .kml, in this order. None is unknown."""
 NUMBERS = frozenset(
@@ -28,6 +28,8 @@ def row(finding: Finding, bands: Bands) -> dict[str, Any]:
     station_m, offset_m, height_m = finding.middle_m
     return {
         "crack_id": finding.crack_id,
+        "number": finding.number,
+        "state": finding.state,
         "kind": finding.kind,
         "element": finding.element,
         "face": finding.face,
@@ -47,7 +49,7 @@ def row(finding: Finding, bands: Bands) -> dict[str, Any]:
         "first_seen": finding.first_seen,
         "last_seen": finding.last_seen,
         "gsd_mm_px": finding.best.get("gsd_mm_per_px") or (None if view is None else view.gsd_mm_px),
-        "pos_method": None if view is None else view.pos_method,
+        "pos_method": "surface" if finding.path_m is not None else None if view is None else view.pos_method,
         "h_acc_m": None if view is None else view.h_acc_m,
         "photo": None if finding.photo is None else f"photos/{finding.photo}",
         "photo_sha256": finding.photo_sha256,
@@ -57,6 +59,7 @@ def row(finding: Finding, bands: Bands) -> dict[str, Any]:
         "area_cm2": value(finding.area_cm2),
         "area_sigma_cm2": None if finding.area_cm2 is None else finding.area_cm2.get("sigma"),
         "extent_mm": value(finding.extent_mm),
+        "frame_name": finding.frame_name,
     }
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from edge.detections.coverage import charts_of
 from edge.ground.report.flight import Flight, Json
-from edge.ground.report.walls import Float64
+from edge.ground.report.walls import Float64, Wall
 from edge.ground.report.words import count
 
 ORDER = ("0.1", "0.2", "0.3", "0.5", "1.0", "2.0", "unscaled", "far", "oblique", "blurred", "dark", "bright", "unknown")
@@ -44,6 +45,10 @@ class Outline:
     ring_m: Float64
     """(N, 3) in that local frame."""
 
+    def lies_on(self, wall: Wall) -> bool:
+        """Whether it is drawn on that wall."""
+        return self.frame == wall.frame and wall.holds(self.ring_m)
+
 
 @dataclass(frozen=True, slots=True)
 class Patch:
@@ -54,6 +59,47 @@ class Patch:
     words: str
     area_m2: float | None
     """None where one of its patches has no known size."""
+
+
+COLUMNS = ("class", "seen", "reason", "narrowest_crack_mm", "area_m2")
+"""Of a patch, as the GIS files and the ground's collection ``coverage`` have them."""
+
+
+def row(feature: Json) -> Json:
+    """A patch as the files have it: the keys of COLUMNS; None is unknown."""
+    found = {name: feature["properties"].get(name) for name in COLUMNS}
+    texts = {name: found[name] if isinstance(found[name], str) else None for name in COLUMNS[:3]}
+    return texts | {name: found[name] if isinstance(found[name], int | float) else None for name in COLUMNS[3:]}
+
+
+def polygons(feature: Json) -> list[list[list[list[float]]]]:
+    """Of each polygon its rings, the outer one first, of [longitude, latitude, ..]; empty where it has no place."""
+    geometry = feature.get("geometry")
+    coordinates = geometry.get("coordinates") if isinstance(geometry, dict) else None
+    if not isinstance(geometry, dict) or not isinstance(coordinates, list):
+        return []
+    found = [coordinates] if geometry.get("type") == "Polygon" else coordinates
+    wanted = geometry.get("type") in ("Polygon", "MultiPolygon")
+    return [one for one in found if isinstance(one, list) and one and all(map(_is_ring, one))] if wanted else []
+
+
+def _is_ring(ring: Any) -> bool:
+    return isinstance(ring, list) and len(ring) >= 4 and all(map(_is_place, ring))
+
+
+def _is_place(point: Any) -> bool:
+    return isinstance(point, list) and len(point) >= 2 and all(isinstance(one, int | float) for one in point)
+
+
+def features_of(document: Any) -> list[Json]:
+    """The Features of a ``spanhawk/coverage/1`` document; what is none (the words of a drone) is left out."""
+    whole = document if isinstance(document, dict) else {}
+    found = whole.get("features", [whole])
+    return [one for one in found if _is_feature(one)] if isinstance(found, list) else []
+
+
+def _is_feature(one: Any) -> bool:
+    return isinstance(one, dict) and isinstance(one.get("properties"), dict)
 
 
 def patches(flight: Flight) -> list[Patch]:
@@ -71,11 +117,11 @@ def outlines(coverage: Sequence[Json]) -> list[Outline]:
         place = feature["properties"].get("place")
         if not isinstance(place, dict) or not isinstance(place.get("frame"), str):
             continue
-        charts = charts_of(feature["properties"])
-        for polygon in place.get("polygons_m") or ():
+        charts, polygons = charts_of(feature["properties"]), place.get("polygons_m")
+        for polygon in polygons if isinstance(polygons, list) else ():
             try:
                 ring = np.asarray(polygon[0], np.float64)
-            except (TypeError, ValueError, IndexError):
+            except (TypeError, ValueError, IndexError, KeyError):
                 continue
             if ring.ndim == 2 and ring.shape[1] == 3 and len(ring) >= 3 and bool(np.isfinite(ring).all()):
                 found.append(Outline(feature, place["frame"], charts, ring))
@@ -172,8 +218,9 @@ def _flown(flight: Flight) -> list[str]:
         if isinstance(lost := summary.get(key), int) and lost:
             told.append(f"{count(lost, 'picture')} {what}.")
     suppressed = summary.get("suppressed")
-    if isinstance(suppressed, dict) and suppressed:
-        total = sum(value for value in suppressed.values() if isinstance(value, int))
-        reasons = ", ".join(str(reason) for reason in suppressed)
+    held = suppressed if isinstance(suppressed, dict) else {}
+    counts = {str(why): number for why, number in held.items() if isinstance(number, int) and number}
+    if counts:
+        total, reasons = sum(counts.values()), ", ".join(f"{number} {why}" for why, number in counts.items())
         told.append(f"{count(total, 'trace')} not certain enough to be reported as findings ({reasons}).")
     return told

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from edge.ground.report.coverage import Outline, grade
+from edge.ground.report.coverage import Outline, grade, polygons
 from edge.ground.report.findings import Finding
 from edge.ground.report.flight import Json
-from edge.ground.report.sheets import Drawing, Sheet
+from edge.ground.report.sheets import NARROW, Drawing, Sheet
 from edge.ground.report.walls import Wall
 from edge.ground.report.words import count
 from edge.surface import earth
@@ -24,7 +24,7 @@ def overview(
     ``track``: [longitude, latitude] of the cameras in the order of time.
     """
     placed = [one for one in findings if one.lonlat is not None]
-    rings = [(ring, grade(one, wanted_mm)) for one in coverage for ring in _rings(one.get("geometry"))]
+    rings = [(ring, grade(one, wanted_mm)) for one in coverage for ring, *_ in polygons(one)]
     everything = [point for one in placed for point in one.lonlat or ()] + list(track)
     everything += [point for ring, _ in rings for point in ring]
     if not everything:
@@ -46,7 +46,7 @@ def elevation(
 ) -> Drawing | None:
     """One wall as one looks at it: metres along and up, with the coverage that lies on it; None where it is empty."""
     on_it = [(one, one.flat_m.tolist()) for one in findings if one.wall == number and one.flat_m is not None]
-    rings = [(wall.flat(one.ring_m).tolist(), grade(one.feature, wanted_mm)) for one in outlines if _holds(wall, one)]
+    rings = [(wall.flat(one.ring_m).tolist(), grade(one.feature, wanted_mm)) for one in outlines if one.lies_on(wall)]
     points = [point for _, path in on_it for point in path] + [point for ring, _ in rings for point in ring]
     if not points:
         return None
@@ -59,18 +59,33 @@ def elevation(
 
 
 def charts(findings: Sequence[Finding]) -> Iterator[Drawing]:
-    """Cracks without a place, as the pictures alone join them: no scale is claimed."""
+    """Cracks without a place, as the pictures alone join them: no scale is claimed.
+
+    Of a picture that was joined to no other there is no drawing, since its photo shows the same.
+    """
+    for number, group in sorted(_groups(findings).items(), key=lambda item: item[0] or 0):
+        if not _joined(group):
+            continue
+        # Pictures count downwards.
+        paths = [(one, [[x, -y] for x, y in one.chart_path.tolist()]) for one in group if one.chart_path is not None]
+        sheet = Sheet([point for _, path in paths for point in path], f"Joined pictures, part {number}", "", NARROW)
+        for one, path in paths:
+            sheet.line(one, path)
+        yield sheet.done()
+
+
+def _groups(findings: Sequence[Finding]) -> dict[int | None, list[Finding]]:
+    """Those without a place, by the map that the pictures alone make."""
     groups: dict[int | None, list[Finding]] = {}
     for one in findings:
         if one.wall is None and one.chart_path is not None:
             groups.setdefault(one.chart, []).append(one)
-    for number, group in sorted(groups.items(), key=lambda item: item[0] or 0):
-        # Pictures count downwards.
-        paths = [(one, [[x, -y] for x, y in one.chart_path.tolist()]) for one in group if one.chart_path is not None]
-        sheet = Sheet([point for _, path in paths for point in path], f"Joined pictures, part {number}", "")
-        for one, path in paths:
-            sheet.line(one, path)
-        yield sheet.done()
+    return groups
+
+
+def _joined(group: Sequence[Finding]) -> bool:
+    frames = {one.best.get("frame_seq") for one in group}
+    return len(frames) > 1 or any((one.views or 0) > 1 for one in group)
 
 
 def nowhere(
@@ -79,22 +94,20 @@ def nowhere(
     outlines: Sequence[Outline],
     walls: Sequence[Wall],
     sheets: Iterable[Drawing],
-) -> str | None:
-    """What none of ``sheets`` shows, in one sentence; None where they show everything.
+) -> list[str]:
+    """What none of ``sheets`` shows, in sentences; empty where they show everything.
 
     ``outlines``: of ``coverage``, and drawn on the walls that hold them.
     """
     drawn = {line.crack_id for sheet in sheets for line in sheet.lines}
-    lost = sum(one.crack_id not in drawn for one in findings)
-    held = {id(one.feature) for one in outlines if any(_holds(wall, one) for wall in walls)}
-    unseen = sum(not _rings(one.get("geometry")) and id(one) not in held for one in coverage)
+    alone = {one.crack_id for group in _groups(findings).values() if not _joined(group) for one in group} - drawn
+    lost = len({one.crack_id for one in findings} - drawn - alone)
+    held = {id(one.feature) for one in outlines if any(one.lies_on(wall) for wall in walls)}
+    unseen = sum(not polygons(one) and id(one) not in held for one in coverage)
     words = [count(lost, "finding")] if lost else []
     words += [f"{count(unseen, 'outline')} of what was looked at"] if unseen else []
-    return f"Drawn nowhere, because their place is not known: {' and '.join(words)}." if words else None
-
-
-def _holds(wall: Wall, outline: Outline) -> bool:
-    return outline.frame == wall.frame and wall.holds(outline.ring_m)
+    told = [f"{count(len(alone), 'finding')} on photos that were joined to no other: see each photo."] if alone else []
+    return told + ([f"Drawn nowhere, because their place is not known: {' and '.join(words)}."] if words else [])
 
 
 def _metres_per_degree(lat_deg: float) -> tuple[float, float]:
@@ -108,19 +121,3 @@ def _metres_per_degree(lat_deg: float) -> tuple[float, float]:
 
 def _flat(point: Sequence[float], middle: Any, scale: tuple[float, float]) -> list[float]:
     return [(float(point[0]) - middle[0]) * scale[0], (float(point[1]) - middle[1]) * scale[1]]
-
-
-def _rings(geometry: Any) -> list[list[list[float]]]:
-    """Outer and inner rings of a polygon or of several; empty for anything else."""
-    if not isinstance(geometry, Mapping):
-        return []
-    coordinates = geometry.get("coordinates")
-    if geometry.get("type") == "Polygon" and isinstance(coordinates, list):
-        return [ring for ring in coordinates[:1] if _ring(ring)]
-    if geometry.get("type") == "MultiPolygon" and isinstance(coordinates, list):
-        return [ring for polygon in coordinates for ring in polygon[:1] if _ring(ring)]
-    return []
-
-
-def _ring(ring: Any) -> bool:
-    return isinstance(ring, list) and len(ring) >= 4 and all(isinstance(one, list) and len(one) >= 2 for one in ring)

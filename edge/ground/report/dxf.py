@@ -38,8 +38,12 @@ def drawing(walls: Mapping[str, Sequence[tuple[Mapping[str, Any], int | None, Fl
         for row, band, path in cracks:
             rgb = int(colour(band)[1:], 16)
             attributes = {"layer": layer, "true_color": rgb}
-            space.add_lwpolyline([(float(x) + shift_m, float(y)) for x, y in path], dxfattribs=attributes)
-            x, y = float(path[0][0]) + shift_m, float(path[0][1])
+            course = [(float(x) + shift_m, float(y)) for x, y in path]
+            if len(course) > 1:
+                space.add_lwpolyline(course, dxfattribs=attributes)
+            else:
+                space.add_point(course[0], dxfattribs=attributes)
+            x, y = course[0]
             space.add_text(_label(row), height=_TEXT_M, dxfattribs=attributes).set_placement((x, y))
         right_m += width_m + _GAP_M
     text = io.StringIO()
@@ -48,7 +52,9 @@ def drawing(walls: Mapping[str, Sequence[tuple[Mapping[str, Any], int | None, Fl
 
 
 def _label(row: Mapping[str, Any]) -> str:
-    width = row["width_mean_mm"]
-    if width is not None:
-        return f"{width:g} mm"
-    return "?" if row["width_at_most_mm"] is None else f"<= {row['width_at_most_mm']:g} mm"
+    width, at_most = row["width_mean_mm"], row["width_at_most_mm"]
+    if row["area_cm2"] is not None:
+        kind = " ".join(str(row["kind"]).split())  # a line of a DXF file is a value
+        return f"{row['number']}: {kind}, {row['area_cm2']:g} cm2, {row['state']}"
+    size = f"{width:g} mm" if width is not None else "?" if at_most is None else f"<= {at_most:g} mm"
+    return f"{row['number']}: {size}" + ("" if row["state"] == "confirmed" else f", {row['state']}")

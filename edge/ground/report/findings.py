@@ -48,6 +48,8 @@ class Finding:
     middle_m: tuple[float | None, float | None, float | None]
     """Station, offset and height."""
     length: Json | None
+    length_px: float | None
+    """Stands in where millimetres are unknown."""
     width: Json | None
     at_most_mm: float | None
     width_px: Json | None
@@ -82,6 +84,12 @@ class Finding:
         return self.state in ("confirmed", "several views")
 
     @property
+    def frame_name(self) -> str | None:
+        """What its best picture is called where it came from, as in a replayed folder; None: it has no name."""
+        name = self.best.get("frame_name")
+        return name if isinstance(name, str) else None if self.view is None else self.view.frame_name
+
+    @property
     def worst_mm(self) -> float | None:
         """Its mean width, or the bound above it."""
         return value(self.width) if self.width is not None else self.at_most_mm
@@ -92,6 +100,7 @@ def gather(
 ) -> tuple[list[Finding], list[Finding], list[Wall]]:
     """Findings by severity, withdrawn ones apart, and the walls that they lie on."""
     shown = [one for one in flight.cracks if one["properties"].get("state") != "withdrawn"]
+    shown.sort(key=_numbered)  # the first crack's wall is wall 1, in whatever order revisions arrived
     gone = [one for one in flight.cracks if one["properties"].get("state") == "withdrawn"]
     paths = [_path(_part(one, "place").get("path_m"), 3, 1 if "area_cm2" in one["properties"] else 2) for one in shown]
     views = [flight.views.get(str(one["properties"]["crack_id"])) for one in shown]
@@ -153,6 +162,7 @@ def _finding(
         face=None if wall is None else wall.name,
         middle_m=_middle(path_m, flat, structure is not None, wall),
         length=found.get("length_mm") if isinstance(found.get("length_mm"), dict) else None,
+        length_px=length_px if isinstance(length_px := found.get("length_px"), int | float) and length_px > 0 else None,
         width=width,
         at_most_mm=at_most,
         width_px=found.get("width_px") if isinstance(found.get("width_px"), dict) else None,
@@ -168,6 +178,11 @@ def _finding(
         review=reviews.get(name),
         history=history.get(name, ()),
     )
+
+
+def _numbered(feature: Json) -> float:
+    number = feature["properties"].get("number")
+    return number if isinstance(number, int) else math.inf
 
 
 def _part(feature: Json, name: str) -> Json:
@@ -243,13 +258,13 @@ def _band_words(band: int | None, width: Json | None, bands: Bands) -> str | Non
     )
 
 
-def _severity(finding: Finding) -> tuple[bool, bool, bool, int, float, float, float]:
+def _severity(finding: Finding) -> tuple[bool, bool, bool, int, float, float, float, float]:
     """Rejected last, confirmed first, areas behind cracks, mere bounds behind measured widths and unknown ones behind
-    both, wide before narrow, long before short; of areas the large before the small."""
+    both, wide before narrow, long before short; of areas the large before the small. Pixels stand in for mm."""
     rejected = finding.review is not None and finding.review.verdict == "rejected"
     worst = finding.worst_mm
     sure = finding.several or (finding.review is not None and finding.review.verdict == "confirmed")
     size = value(finding.area_cm2) if finding.is_area else value(finding.length)
     px = value(finding.width_px) or 0.0
     vague = 0 if finding.width is not None else 1 if worst is not None else 2
-    return rejected, not sure, finding.is_area, vague, -(worst or 0.0), -(size or 0.0), -px
+    return rejected, not sure, finding.is_area, vague, -(worst or 0.0), -(size or 0.0), -px, -(finding.length_px or 0.0)

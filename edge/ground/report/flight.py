@@ -32,6 +32,8 @@ class View:
     """Centrelines [x, y] of the crack in this frame; of area damage its outline, closed."""
     width_p95_mm: float | None
     """95th percentile of the width along it; None where it was not measured in millimetres."""
+    at_most_px: float | None
+    """Upper bound of its mean width where the picture does not resolve it; None where it does, or nothing is known."""
     gsd_mm_px: float | None
     pos_method: str | None
     """``surface``, ``camera`` or ``none``, as on the wire; None where no detection tells."""

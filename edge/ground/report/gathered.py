@@ -186,6 +186,7 @@ def _view(features: Sequence[Json]) -> View:
         size_px=(int(main.get("frame_width_px") or 0), int(main.get("frame_height_px") or 0)),
         paths_px=[path for one in features if (path := _path_px(one["properties"]))],
         width_p95_mm=round(p95 * gsd, 2) if measured and gsd and p95 is not None else None,
+        at_most_px=_at_most_px(features),
         gsd_mm_px=gsd,
         pos_method=_text((main.get("place") or {}).get("method")),
         h_acc_m=nav.get("h_accuracy_m"),
@@ -194,6 +195,14 @@ def _view(features: Sequence[Json]) -> View:
         sha256=_text(evidence.get("sha256")),
         yaw_deg=(nav.get("attitude") or {}).get("yaw_deg"),
     )
+
+
+def _at_most_px(features: Sequence[Json]) -> float | None:
+    """A bound that holds for each of a crack's pieces: of one that is resolved, its mean."""
+    widths = [(one["properties"].get("crack") or {}).get("width_px") or {} for one in features]
+    bounds = [one["mean"] if one.get("at_most") is None else one["at_most"] for one in widths if "mean" in one]
+    bounded = any(one.get("at_most") is not None for one in widths)
+    return max(map(float, bounds)) if bounded and len(bounds) == len(widths) else None
 
 
 def _path_px(found: Json) -> list[list[float]]:

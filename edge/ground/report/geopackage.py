@@ -1,8 +1,9 @@
 """cracks.gpkg for QGIS and every other program that reads OGC GeoPackage, written by GDAL (pyogrio).
 
 Layers: ``cracks``, ``crack_points`` (damage of which only one point is known), ``cameras``, ``footprints``, ``track``,
-and ``wall_1`` … with metres along and up in an undefined Cartesian reference system (srs_id -1). Styles for QGIS lie in
-``layer_styles``. It is a derivative: QGIS changes its bytes by opening it.
+``coverage``, and ``wall_1``, ``wall_1_points``, ``wall_1_coverage`` … with metres along and up in an undefined
+Cartesian reference system (srs_id -1). Styles for QGIS lie in ``layer_styles``. It is a derivative: QGIS changes its
+bytes by opening it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from edge.ground.report import coverage
 from edge.ground.report.cameras import Camera
 from edge.ground.report.columns import FIELDS, NUMBERS
+from edge.ground.report.flight import Json
 from edge.ground.report.qml import crack_style, plain_style
 from edge.ground.report.walls import Float64
 from edge.support.errors import TryAgainError
@@ -55,10 +58,13 @@ def write(
     flat: Mapping[str, Sequence[tuple[Row, Float64]]],
     cameras: Sequence[Camera],
     bands: Sequence[str],
+    seen: Sequence[Json],
+    seen_on: Mapping[str, Sequence[tuple[Json, Float64]]],
 ) -> None:
     """Write the whole file beside ``path``, then put it in its place.
 
     ``flat``: by a wall's name, its cracks as metres along and up. ``bands``: names of the bands, narrowest first.
+    ``seen``: Features of the coverage; ``seen_on``: by a wall's name, their outlines as metres along and up.
     Raises TryAgainError while another program holds the old one, OSError on a full disk.
     """
     if (why := busy(path)) is not None:
@@ -67,6 +73,7 @@ def write(
     part.unlink(missing_ok=True)
     try:
         styles = _layers(part, rows, courses, flat, cameras, bands)
+        styles += _coverage(part, seen, list(seen_on.values()))
         _finish(part, styles)
         os.replace(part, path)
     finally:
@@ -114,6 +121,7 @@ def _layers(
         ]
     for number, (name, cracks) in enumerate(flat.items(), 1):
         layer = f"wall_{number}"
+        spots = [one for one in cracks if len(one[1]) == 1]
         cracks = [one for one in cracks if len(one[1]) > 1]
         shapes = [_line(path_m.tolist()) for _, path_m in cracks]
         _layer(
@@ -125,6 +133,30 @@ def _layers(
             {"wall": [name] * len(cracks), **_columns([row for row, _ in cracks])},
         )
         styles.append((layer, crack_style(bands, "photo")))
+        if spots:
+            columns = {"wall": [name] * len(spots), **_columns([row for row, _ in spots])}
+            _layer(path, f"{layer}_points", "Point", None, [_point(path_m[0]) for _, path_m in spots], columns)
+            styles.append((f"{layer}_points", plain_style("Point")))
+    return styles
+
+
+def _coverage(
+    path: Path, seen: Sequence[Json], on_walls: Sequence[Sequence[tuple[Json, Float64]]]
+) -> list[tuple[str, str]]:
+    """Write what was looked at, over the ground and on each wall; returns each layer's name with its QML."""
+    layers: list[tuple[str, str, str | None, list[tuple[Json, bytes]]]] = []
+    placed = [(one, _polygons(found)) for one in seen if (found := coverage.polygons(one))]
+    layers.append(("coverage", "MultiPolygon", _WGS84, placed))
+    for number, outlines in enumerate(on_walls, 1):
+        flat = [(one, _polygon(ring_m.tolist())) for one, ring_m in outlines]
+        layers.append((f"wall_{number}_coverage", "Polygon", None, flat))
+    styles = []
+    for name, kind, crs, patches in layers:
+        if patches:
+            rows = [coverage.row(one) for one, _ in patches]
+            columns = {key: [row[key] for row in rows] for key in coverage.COLUMNS}
+            _layer(path, name, kind, crs, [shape for _, shape in patches], columns)
+            styles.append((name, plain_style("Polygon")))
     return styles
 
 
@@ -157,8 +189,12 @@ def _columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
     return {name: [row[name] for row in rows] for name in FIELDS}
 
 
-_NUMERIC = NUMBERS | {"alt_ellipsoid_m", "alt_amsl_m", "roll_deg", "pitch_deg", "yaw_deg", "v_acc_m", "cameras"}
-_WHOLE = frozenset({"n_views"})
+_NUMERIC = (
+    NUMBERS
+    | {"alt_ellipsoid_m", "alt_amsl_m", "roll_deg", "pitch_deg", "yaw_deg", "v_acc_m", "cameras"}
+    | {*coverage.COLUMNS[3:]}
+)
+_WHOLE = frozenset({"number", "n_views"})
 
 
 def _layer(
@@ -223,6 +259,11 @@ def _line(points: Sequence[Sequence[float]]) -> bytes:
     return struct.pack("<BII", 1, 2 if array.shape[1] == 2 else 1002, len(array)) + array.tobytes()
 
 
-def _polygon(ring: Sequence[Sequence[float]]) -> bytes:
-    array = np.asarray(ring, "<f8")
-    return struct.pack("<BIII", 1, 3, 1, len(array)) + array.tobytes()
+def _polygon(*rings: Sequence[Sequence[float]]) -> bytes:
+    arrays = [np.asarray([point[:2] for point in ring], "<f8") for ring in rings]
+    parts = [struct.pack("<I", len(array)) + array.tobytes() for array in arrays]
+    return struct.pack("<BII", 1, 3, len(parts)) + b"".join(parts)
+
+
+def _polygons(found: Sequence[Sequence[Sequence[Sequence[float]]]]) -> bytes:
+    return struct.pack("<BII", 1, 6, len(found)) + b"".join(_polygon(*rings) for rings in found)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
 from edge import __version__
 from edge.flights import REVIEW_SCHEMA
 from edge.ground.report import drawings, saying
-from edge.ground.report.bands import WORDS, Bands
+from edge.ground.report.bands import NO_BAND, NO_BAND_MEANING, WORDS, Bands
 from edge.ground.report.cameras import Camera
 from edge.ground.report.coverage import outlines, patches, unseen
 from edge.ground.report.excerpts import Shown
@@ -110,7 +110,9 @@ def render(
         known=_known(shown),
         unset=all(one.view.clock_set is False for one in shown if one.view is not None),
         size=saying.size,
-        sort_key=lambda one: "" if one.width is None else value(one.width),
+        length=saying.length,
+        width_key=_sort_key(shown, lambda one: value(one.width), lambda one: value(one.width_px)),
+        length_key=_sort_key(shown, lambda one: value(one.length), lambda one: one.length_px),
         wanted_mm=f"{wanted_mm:g} mm",
         area_rows=_area_rows(shown),
         flown=_flown(flight, shown),
@@ -136,11 +138,13 @@ def _facts(
     once = sum(one.views == 1 for one in sure)
     words = {"confirmed": f"confirmed, {once} by one view"} if once else {}
     facts = [Fact(str(len(shown)), "finding" if len(shown) == 1 else "findings")]
-    facts += [Fact(str(number), words.get(state, state)) for state, number in states.most_common()]
-    facts.append(Fact("unknown" if not lengths else f"{sum(lengths) / 1000:.1f} m", "length in all"))
-    facts.append(Fact("not measured" if not widths else f"{max(widths):.2f} mm", "widest confirmed"))
-    reviewed = sum(one.review is not None and one.review.verdict != "unreviewed" for one in shown)
-    facts.append(Fact(f"{reviewed} of {len(shown)}", "reviewed"))
+    counted = sorted(states.items(), key=lambda item: (item[0] != "confirmed", -item[1]))
+    facts += [Fact(str(number), words.get(state, state)) for state, number in counted]
+    if shown:
+        facts.append(Fact("unknown" if not lengths else f"{sum(lengths) / 1000:.1f} m", "length in all"))
+        facts.append(Fact("not measured" if not widths else f"{max(widths):.2f} mm", "widest confirmed"))
+        reviewed = sum(one.review is not None and one.review.verdict != "unreviewed" for one in shown)
+        facts.append(Fact(f"{reviewed} of {len(shown)}", "reviewed"))
     frames = flight.summary.get("frames")
     facts.append(Fact("unknown" if frames is None else str(frames), "pictures examined"))
     return facts
@@ -155,8 +159,8 @@ def _band_rows(shown: Sequence[Finding], table: Bands) -> list[BandRow]:
         rows.append(
             BandRow(
                 band,
-                "no band" if band is None else table.names[band],
-                "only an upper bound of the width is known, or nothing" if band is None else table.meanings[band],
+                NO_BAND if band is None else table.names[band],
+                NO_BAND_MEANING if band is None else table.meanings[band],
                 len(inside),
                 sum(lengths) / 1000 if lengths else None,
             )
@@ -176,9 +180,16 @@ class Known:
 def _known(shown: Sequence[Finding]) -> Known:
     return Known(
         band=any(one.band is not None for one in shown),
-        length=any(one.length is not None for one in shown),
+        length=any(one.length is not None or one.length_px is not None for one in shown),
         wall=any(one.face is not None or one.middle_m[2] is not None for one in shown),
     )
+
+
+def _sort_key(
+    shown: Sequence[Finding], mm: Callable[[Finding], float | None], px: Callable[[Finding], float | None]
+) -> Callable[[Finding], float | None]:
+    """What a column is ordered by: millimetres, or pixels in a flight that has none; never one beside the other."""
+    return mm if any(mm(one) is not None for one in shown) else px
 
 
 def _area_rows(shown: Sequence[Finding]) -> list[AreaRow]:
@@ -195,8 +206,12 @@ def _area_rows(shown: Sequence[Finding]) -> list[AreaRow]:
 
 def _flown(flight: Flight, shown: Sequence[Finding]) -> str:
     """The day of the flight, and whether its clock can be believed."""
-    begun = min((one.first_seen for one in shown if one.first_seen), default=flight.summary.get("started_at"))
-    unset = any(one.view is not None and one.view.clock_set is False for one in shown)
+    summary = flight.summary
+    frames = [at for one in flight.frames if isinstance(at := one.get("exposed_utc"), str)]
+    begun = min((one.first_seen for one in shown if one.first_seen), default=None)
+    begun = begun or summary.get("began_at") or min(frames, default=None)
+    unset = summary.get("clock_synced") is False
+    unset = unset or any(one.view is not None and one.view.clock_set is False for one in shown)
     return saying.day(begun) + (" by a clock that nothing has confirmed" if unset and begun else "")
 
 

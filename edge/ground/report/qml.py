@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
+from edge.ground.report.bands import NO_BAND
 from edge.ground.report.tables import UNKNOWN_COLOUR, colour
 
 _GEOMETRY = {
@@ -28,11 +29,11 @@ def crack_style(bands: Sequence[str], photo_field: str) -> str:
         )  # fmt: skip
         _symbol(symbols, str(number), "Line", colour(number), "0.8")
     other = str(len(bands))
-    ElementTree.SubElement(rules, "rule", key="{band-none}", symbol=other, label="width not known", filter="ELSE")
+    ElementTree.SubElement(rules, "rule", key="{band-none}", symbol=other, label=NO_BAND, filter="ELSE")
     _symbol(symbols, other, "Line", UNKNOWN_COLOUR, "0.5")
     tip = ElementTree.SubElement(root, "mapTip", enabled="1")
     tip.text = (
-        "<b>[% replace(\"kind\", '<', '&lt;') %]</b> [% \"band\" %]<br/>"
+        '<b>[% "number" %]: [% replace("kind", \'<\', \'&lt;\') %]</b>, [% "state" %]<br/>[% "band" %]<br/>'
         "[% coalesce(\"width_mean_mm\" || ' mm', 'at most ' || "
         "\"width_at_most_mm\" || ' mm', 'width not known') %]<br/>"
         f'<img width="400" src="file:///[% file_path(layer_property(@layer, \'path\')) %]/[% "{photo_field}" %]"/>'

@@ -37,7 +37,16 @@ def size(one: Finding) -> str:
         return f"at most {mm(one.at_most_mm)}"
     if (px := value(one.width_px)) is not None:
         return f"{px:.1f} px, mm not known"
+    if one.view is not None and one.view.at_most_px is not None:
+        return f"at most {one.view.at_most_px:.2f} px, mm not known"
     return "not known"
+
+
+def length(one: Finding) -> str:
+    """How long a crack is, as far as it was seen."""
+    if one.length is None and one.length_px is not None:
+        return f"{one.length_px:.0f} px, mm not known"
+    return interval(one.length, 0)
 
 
 def change(before: Json, now: Json) -> str:

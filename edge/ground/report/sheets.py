@@ -10,13 +10,16 @@ import numpy as np
 
 from edge.ground.report.findings import Finding
 
-_WIDE = 1000.0
-_MOST_TALL = 560.0
-_LEAST_TALL = 120.0
+WIDE, NARROW = 1000.0, 480.0
+"""Of a sheet as wide as the page, and of one that has another beside it: so figures are as large on both."""
+_MOST_TALL, _LEAST_TALL = 0.56, 0.12
+"""By the width."""
 _TICKS = 8
 _TEXT = 13.0
-"""Height of a figure, and below it how wide one is, of the drawing's 15 px type."""
-_DIGIT = 9.5
+"""Height of a figure, and below it how wide one is, of the drawing's 15 px type: bold, of the widest common font."""
+_DIGIT = 10.5
+_BETWEEN = 3.0
+"""Kept free on either side: two numbers that touch are read as one."""
 
 
 @dataclass(slots=True)
@@ -47,12 +50,13 @@ class Area:
     """As ``coverage.grade``."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tick:
     """A line of the grid."""
 
     at: float
     text: str
+    """Empty where a figure would not stand whole on the sheet."""
 
 
 @dataclass(slots=True)
@@ -78,19 +82,19 @@ class Drawing:
 class Sheet:
     """Puts metres onto a sheet of fixed width, with y upwards."""
 
-    def __init__(self, points: Iterable[Sequence[float]], title: str, unit: str) -> None:
+    def __init__(self, points: Iterable[Sequence[float]], title: str, unit: str, wide: float = WIDE) -> None:
         box = np.array([[float(point[0]), float(point[1])] for point in points])
         low, high = box.min(axis=0), box.max(axis=0)
         size = np.maximum(high - low, 0.5 if unit else 1.0)
         pad = 0.06 * float(size.max())
         middle = (low + high) / 2
         size = size + 2 * pad
-        size[1] = max(size[1], size[0] * _LEAST_TALL / _WIDE)
-        size[0] = max(size[0], size[1] * _WIDE / _MOST_TALL)
+        size[1] = max(size[1], size[0] * _LEAST_TALL)
+        size[0] = max(size[0], size[1] / _MOST_TALL)
         self._low = middle - size / 2
         self._high = middle + size / 2
-        self._scale = _WIDE / float(size[0])
-        self.drawing = Drawing(title, unit, _WIDE, round(float(size[1]) * self._scale, 1))
+        self._scale = wide / float(size[0])
+        self.drawing = Drawing(title, unit, wide, round(float(size[1]) * self._scale, 1))
         self._courses: list[list[tuple[float, float]]] = []
         if unit:
             self._grid()
@@ -121,7 +125,7 @@ class Sheet:
             for share in (0.5, 0.25, 0.75, 0.0, 1.0):
                 x, y = course[round(share * (len(course) - 1))]
                 for left, base in ((x + 8, y - 6), (x + 8, y + 16), (x - 8 - wide, y - 6), (x - 8 - wide, y + 16)):
-                    box = (left - 2, base - _TEXT, left + wide + 2, base + 3)
+                    box = (left - _BETWEEN, base - _TEXT, left + wide + _BETWEEN, base + 3)
                     if line.label is None and self._inside(box) and not any(_touch(box, other) for other in taken):
                         line.label = (round(left, 1), round(base, 1))
                         taken.append(box)
@@ -138,10 +142,17 @@ class Sheet:
     def _grid(self) -> None:
         step = _step((self._high[0] - self._low[0]) / _TICKS)
         digits = max(0, -math.floor(math.log10(step)))
+        wide = self.drawing.width
         for at in _multiples(self._low[0], self._high[0], step):
-            self.drawing.across.append(Tick(self._at((at, 0.0))[0], f"{at:.{digits}f}"))
+            x, text = self._at((at, 0.0))[0], f"{at:.{digits}f}"
+            room = x + 4 + _DIGIT * len(f"{text} {self.drawing.unit}") <= wide
+            self.drawing.across.append(Tick(x, text if room else ""))
         for at in _multiples(self._low[1], self._high[1], step):
-            self.drawing.upward.append(Tick(self._at((0.0, at))[1], f"{at:.{digits}f}"))
+            y = self._at((0.0, at))[1]
+            self.drawing.upward.append(Tick(y, f"{at:.{digits}f}" if y - 4 >= _TEXT else ""))
+        for ticks in (self.drawing.across, self.drawing.upward):  # the last figure has the unit
+            for tick in [one for one in ticks if one.text][-1:]:
+                tick.text += f" {self.drawing.unit}"
 
 
 def _touch(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:

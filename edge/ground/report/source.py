@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edge.flights import CRACKS, PHOTOS, REVIEW, Problem
 from edge.flights.reader import FlightFolder
 from edge.ground.report import review
+from edge.ground.report.coverage import features_of
 from edge.ground.report.flight import Flight, Json
 from edge.ground.report.gathered import Gathered
 from edge.support.errors import UsageError
@@ -38,7 +38,6 @@ class FlightOnDisk:
         cracks, views, more = gathered.findings()
         missing += more
         whole = folder.coverage() or {}
-        coverage = whole.get("features")
         frames: list[Json] = list(folder.frames())
         kept = folder.reviews().values()
         reviews = [one for entry in kept if (one := review.one_of(entry)) is not None]
@@ -51,7 +50,7 @@ class FlightOnDisk:
             summary=folder.summary,
             cracks=cracks,
             views=views,
-            coverage=[one for one in coverage if _is_feature(one)] if isinstance(coverage, list) else [],
+            coverage=features_of(whole),
             coverage_summary={key: value for key, value in whole.items() if key not in ("type", "features")},
             frames=frames,
             kept=folder.photos(),
@@ -76,10 +75,6 @@ _WITHOUT = {
     "coverage.geojson": "what was seen, and what was not, is unknown",
     "frames.jsonl": "the track and the cameras' places are unknown",
 }
-
-
-def _is_feature(one: Any) -> bool:
-    return isinstance(one, dict) and isinstance(one.get("properties"), dict)
 
 
 def named_folder(photos: Path) -> Path:

@@ -11,6 +11,7 @@ from edge.detections.wire import rfc3339
 from edge.ground import DetectionRow, FlightRow, Query, Reader, missing
 from edge.ground.pictures import Pictures, default_folder
 from edge.ground.report import earlier
+from edge.ground.report.coverage import features_of
 from edge.ground.report.flight import Flight, Json, Source, View
 from edge.ground.report.gathered import Gathered
 from edge.ground.report.review import Review, moment
@@ -123,7 +124,6 @@ def _read(store: Reader, flown: FlightRow, photos: Path | None, url: str) -> Fli
             "what they show is not in this report"
         )
     whole = _coverage(store, flown)
-    features = whole.get("features")
     flight = Flight(
         name=flown.flight_id,
         flight_id=flown.flight_id,
@@ -131,7 +131,7 @@ def _read(store: Reader, flown: FlightRow, photos: Path | None, url: str) -> Fli
         summary={},
         cracks=cracks,
         views=views,
-        coverage=[one for one in features if isinstance(one, dict)] if isinstance(features, list) else [],
+        coverage=features_of(whole),
         coverage_summary={key: value for key, value in whole.items() if key not in ("type", "features")},
         frames=[],
         kept=_kept(cracks, views, beside, named),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -90,9 +91,8 @@ def _placemark(document: ElementTree.Element, row: Row, course: Course, band: in
         width = f"{row['width_mean_mm']:g} mm"
     elif row["width_at_most_mm"] is not None:
         width = f"at most {row['width_at_most_mm']:g} mm"
-    _add(mark, "name", f"{row['kind']}: {width}")
-    if row["photo"] is not None:
-        _add(mark, "description", f'<img src="{row["photo"]}" width="480"/>')
+    _add(mark, "name", f"{row['number']}: {row['kind']}, {width}")
+    _add(mark, "description", _balloon(row))
     _add(mark, "styleUrl", f"#band{-1 if band is None else band}")
     data = _add(_add(mark, "ExtendedData"), "SchemaData", schemaUrl="#crack")
     for field in FIELDS:
@@ -104,6 +104,14 @@ def _placemark(document: ElementTree.Element, row: Row, course: Course, band: in
             _add(shape, "tessellate", "1")
         _add(shape, "altitudeMode", "clampToGround")
         _add(shape, "coordinates", " ".join(f"{point[0]:.8f},{point[1]:.8f}" for point in course))
+
+
+def _balloon(row: Row) -> str:
+    """HTML: programs show it instead of the columns (KML 2.2, 9.1.3.1)."""
+    length, review = row["length_mm"], row["review"]
+    words = [row["state"], f"review: {review}", f"{length:g} mm long" if length is not None else None, row["face"]]
+    picture = "" if row["photo"] is None else f'<br/><img src="{row["photo"]}" width="480"/>'
+    return html.escape("; ".join(word for word in words if word)) + picture
 
 
 def _add(parent: ElementTree.Element, tag: str, text: str | None = None, **attributes: str) -> ElementTree.Element:

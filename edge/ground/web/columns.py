@@ -24,7 +24,7 @@ CRACK = {
     "last_seen": "date-time", "length_mm": "number", "length_sigma_mm": "number", "width_mean_mm": "number",
     "width_sigma_mm": "number", "width_at_most_mm": "number", "band": "string", "gsd_mm_px": "number",
     "photo_sha256": "string", "review": "string", "grade": "string", "remark": "string", "reviewed_by": "string",
-    "reviewed_at": "date-time",
+    "reviewed_at": "date-time", "frame_name": "string",
 }  # fmt: skip
 DETECTION = {
     "id": "string", "vehicle": "string", "flight_id": "string", "seq": "integer", "seen_at": "date-time",
@@ -64,6 +64,7 @@ def crack(row: CrackRow, bands: Bands, said: ReviewRow | None) -> Feature:
             "gsd_mm_px": _number(_part(properties, "best").get("gsd_mm_per_px")), "photo_sha256": row.best_sha256,
             "review": "unreviewed" if said is None else said.verdict, "grade": said and said.grade,
             "remark": said and said.remark, "reviewed_by": said and said.by, "reviewed_at": said and rfc3339(said.at),
+            "frame_name": _text(_part(properties, "best").get("frame_name")),
         },
     )  # fmt: skip
 

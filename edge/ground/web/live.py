@@ -23,7 +23,8 @@ from edge.detections.wire import rfc3339, to_bytes
 from edge.ground import CrackRow, FlightRow, Query, Reader
 from edge.ground.pictures import Pictures
 from edge.ground.report import walls
-from edge.ground.report.bands import Bands
+from edge.ground.report.bands import NO_BAND, NO_BAND_MEANING, Bands
+from edge.ground.report.coverage import features_of, outlines
 from edge.ground.report.tables import COLOURS, UNKNOWN_COLOUR
 from edge.ground.web import columns as columns_of
 from edge.ground.web.asking import Pairs, single, whole
@@ -73,13 +74,13 @@ class Live:
         self._lost = lost
 
     def legend(self) -> dict[str, Any]:
-        """Width bands with their colours, narrowest first; the last one is for a width that is not known."""
+        """Width bands with their colours, narrowest first; the last one is for what has no band."""
         table = self._bands
         rows = [
             {"name": name, "meaning": meaning, "colour": COLOURS[min(number, len(COLOURS) - 1)]}
             for number, (name, meaning) in enumerate(zip(table.names, table.meanings, strict=True))
         ]
-        unknown = {"name": "width not known", "meaning": "", "colour": UNKNOWN_COLOUR}
+        unknown = {"name": NO_BAND, "meaning": NO_BAND_MEANING, "colour": UNKNOWN_COLOUR}
         return {"source": table.source, "bands": [*rows, unknown]}
 
     def fleet(self, troubles: Sequence[str]) -> dict[str, Any]:
@@ -150,10 +151,19 @@ class Live:
         return {"columns": ["seen", "narrowest_crack_mm", "reason", "rings"], "rows": patches, "left_out": left_out}
 
     def walls(self, pairs: Pairs) -> dict[str, Any]:
-        """The walls of one flight: cracks as metres along and up. ``vehicle`` and ``flight_id`` name it."""
+        """The walls of one flight: cracks as metres along and up. ``vehicle`` and ``flight_id`` name it.
+
+        They are found in the same way as for the report, so that a wall has one name on both.
+        """
         given = single(pairs, ("vehicle", "flight_id"))
         query = Query(vehicle=given.get("vehicle"), flight_id=given.get("flight_id"), limit=NEWEST, newest_first=True)
         rows = [row for row in self._reader.cracks(query) if row.state in _SHOWN_STATES]
+        rows.sort(key=lambda row: row.number)
+        outlined = [
+            (one.frame, one.charts, one.ring_m)
+            for row in self._reader.coverage(query.vehicle, query.flight_id)
+            for one in outlines(features_of(json.loads(row.payload)))
+        ]
         yaws = self._yaws(dataclasses.replace(query, limit=_YAWS_FROM))
         documents = [json.loads(row.payload)["properties"] for row in rows]
         paths = [_path(one) for one in documents]
@@ -164,6 +174,7 @@ class Live:
             [_named(one.get("frame")) for one in places],
             [one.get("number") if type(one.get("number")) is int else None for one in charts],
             [yaws.get(row.crack_id) for row in rows],
+            outlined,
         )
         return {
             "walls": [
@@ -177,6 +188,7 @@ class Live:
                     ],
                 }
                 for number, wall in enumerate(found)
+                if number in of
             ],
             "left_out": sum(at is None for at in of),
         }

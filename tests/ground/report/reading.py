@@ -21,7 +21,7 @@ def copied(flight: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(flight, tmp_path / "copy"))
 
 
-def change(flight: Path, number: int, **properties: Any) -> None:
+def change(flight: Path, number: int, /, **properties: Any) -> None:
     document = json.loads((flight / "cracks.geojson").read_text())
     document["features"][number - 1]["properties"].update(properties)
     (flight / "cracks.geojson").write_text(json.dumps(document))

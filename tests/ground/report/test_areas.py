@@ -4,6 +4,7 @@ import copy
 import csv
 import json
 import re
+import sqlite3
 
 import numpy as np
 import pytest
@@ -63,7 +64,15 @@ def test_areas_stand_in_the_report_beside_cracks(tmp_path):
     with (flight / "detections.jsonl").open("a") as file:
         file.writelines(json.dumps(one) + "\n" for one in (*views, area(5, method="none", cm2=None)))
     out = tmp_path / "out"
-    assert main(["report", str(flight), "--out", str(out)]) == 0
+    ezdxf = pytest.importorskip("ezdxf", reason="the extra [dxf] is not installed")
+    assert main(["report", str(flight), "--out", str(out), "--dxf"]) == 0
+    space = ezdxf.readfile(out / "cracks.dxf").modelspace()
+    assert [tuple(one.dxf.location)[:2] for one in space.query("POINT")] == [pytest.approx((0.3, 0.9), abs=0.01)]
+    assert all(len(one) > 1 for one in space.query("LWPOLYLINE"))
+    assert "3: spalling, 310 cm2, several views" in {one.dxf.text for one in space.query("TEXT")}
+    with sqlite3.connect(out / "cracks.gpkg") as database:
+        on_wall = database.execute("SELECT number, wall, area_cm2, station_m, height_m FROM wall_1_points").fetchall()
+    assert on_wall == [(3, "Wall 1, facing SE", 310.0, pytest.approx(0.3, abs=0.01), pytest.approx(0.9))]
     rows = list(csv.DictReader((out / "cracks.csv").read_text("utf-8-sig").splitlines()))
     assert [(row["kind"], row["area_cm2"], row["area_sigma_cm2"], row["n_views"]) for row in rows] == [
         ("crack", "", "", "4"),
@@ -155,3 +164,14 @@ def test_where_millimetres_are_unknown_the_wider_line_leads(tmp_path):
     assert main(["report", str(flight), "--out", str(out)]) == 0
     html = (out / "index.html").read_text(encoding="utf-8")
     assert re.findall(r'class="key">([\d.]+) px, mm not known', html) == ["30.0", "9.0", "3.0"]
+
+
+def test_a_kind_of_two_lines_leaves_the_drawing_whole(tmp_path):
+    """A line of a DXF file is a value: the second one of a name would be read as a group code."""
+    ezdxf = pytest.importorskip("ezdxf", reason="the extra [dxf] is not installed")
+    flight, middle = made.write(tmp_path / "flight", 1), 0.8 * made.ALONG + [0.0, 0.0, 0.9]
+    with (flight / "detections.jsonl").open("a") as file:
+        file.write(json.dumps(area(1, at=tuple(middle), kind="spall\nand rust")) + "\n")
+    assert main(["report", str(flight), "--out", str(tmp_path / "out"), "--dxf"]) == 0
+    texts = [one.dxf.text for one in ezdxf.readfile(tmp_path / "out" / "cracks.dxf").modelspace().query("TEXT")]
+    assert "2: spall and rust, 300 cm2, single view" in texts

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +17,11 @@ from edge.ground.report import bands, drawings, walls
 from edge.ground.report.coverage import outlines
 from edge.ground.report.findings import Finding, gather
 from edge.ground.report.flight import Flight, Json
+from edge.ground.report.sheets import Sheet
 from edge.ground.report.walls import Wall
 from tests import lost_pose
 from tests.ground.report import made
-from tests.ground.report.reading import Page, page, told
+from tests.ground.report.reading import Page, copied, page, told
 
 
 def _flight(flown: lost_pose.Flown, coverage: list[Json]) -> Flight:
@@ -119,3 +123,39 @@ def test_what_no_drawing_shows_is_counted_on_the_page(tmp_path: Path) -> None:
         (folder / f"{name}.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     told(folder, tmp_path / "whole")
     assert "Drawn nowhere" not in Page(page(tmp_path / "whole")).text
+
+
+def test_a_picture_that_was_joined_to_no_other_has_no_drawing_beside_its_photo(flight: Path, tmp_path: Path) -> None:
+    """A folder of 98 pictures had 83 drawings before the first finding, nearly each of them one photo's cracks."""
+    flown = copied(flight, tmp_path)
+    document = json.loads((flown / "cracks.geojson").read_text())
+    for number, one in enumerate(document["features"], 1):
+        chart = {1: 1, 2: 2, 3: 2, 4: 3}.get(number, 4)
+        one["geometry"] = None
+        one["properties"] |= {"place": None, "views": 1, "chart": {**one["properties"]["chart"], "number": chart}}
+    for at, frame_seq in ((1, 7), (2, 7), (4, 8), (5, 9)):  # chart 2 is one picture, chart 4 is two
+        document["features"][at]["properties"]["best"]["frame_seq"] = frame_seq
+    document["features"][3]["properties"]["views"] = 2  # so chart 3 is two pictures as well
+    (flown / "cracks.geojson").write_text(json.dumps(document))
+    told(flown, tmp_path / "out")
+    seen = Page(page(tmp_path / "out"))
+    assert [part for part in range(1, 5) if f"Joined pictures, part {part}." in seen.text] == [3, 4]
+    assert "3 findings on photos that were joined to no other: see each photo." in seen.text
+    assert "Drawn nowhere" not in seen.text
+    sizes = [attrs["viewbox"] or "" for tag, attrs in seen.elements if attrs.get("class") == "sheet"]
+    # Two stand side by side, each 448 px wide at most and 44 % of an A4 page: figures of 15 units are read on both.
+    assert [float(size.split()[2]) <= 500 for size in sizes] == [False, True, True], "the map has the whole width"
+
+
+def test_numbers_of_neighbours_do_not_run_into_one_another() -> None:
+    """Figures of DejaVu Sans Bold (Debian) are 1425/2048 of their 15 px wide: 31 and 83 were read as 3183."""
+    sheet = Sheet([[0.0, 0.0], [200.0, 1.0]], "Wall 1", "m")
+    for at in range(200):
+        finding: Any = SimpleNamespace(number=1000 + at, crack_id=str(at), band=None, is_area=False)
+        sheet.line(finding, [[at, 0.0], [at, 1.0]])
+    boxes = [(*line.label, len(str(line.number)) * 15 * 1425 / 2048) for line in sheet.done().lines if line.label]
+    assert len(boxes) > 20
+    for one, other in itertools.combinations(boxes, 2):
+        if abs(one[1] - other[1]) < 12:
+            (left, _, wide), (right, _, _) = sorted((one, other))
+            assert right - (left + wide) > 4

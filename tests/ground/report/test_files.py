@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from edge.detections import coverage, wire
 from edge.ground.report import cameras
 from edge.ground.report.columns import FIELDS
 from tests.ground.report import made
-from tests.ground.report.reading import change, copied, rows, told
+from tests.ground.report.reading import change, copied, page, rows, told
 
 pytest.importorskip("pyogrio", reason="the extra [report] is not installed")
 pytest.importorskip("jinja2", reason="the extra [report] is not installed")
@@ -47,6 +48,40 @@ def test_the_fields_are_the_agreed_ones_and_hold_what_the_flight_measured(out: P
         "surface",
         "ab" * 32,
     )
+
+
+def test_every_file_calls_a_crack_by_the_page_s_number_and_says_whether_it_is_confirmed(
+    flight: Path, tmp_path: Path
+) -> None:
+    copy, out = copied(flight, tmp_path), tmp_path / "out"
+    change(copy, 3, number=41, state="tentative", best={"frame_seq": 3, "frame_name": "<north> span 7"})
+    ezdxf = pytest.importorskip("ezdxf", reason="the extra [dxf] is not installed")
+    lines = [json.loads(line) for line in (copy / "detections.jsonl").read_text().splitlines()]
+    lines[2]["properties"]["place"]["method"] = "none"  # the best view's own: its frame had no fix
+    (copy / "detections.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    told(copy, out, dxf=True)
+    assert "41 · <bdi>crack</bdi> · 0.30\u00a0mm" in page(out)
+    assert "<dt>Picture</dt><dd><bdi>&lt;north&gt; span 7</bdi></dd>" in page(out)
+    name, wanted = made.name(3), ("41", "tentative", "<north> span 7")
+    one = rows(out)[name]
+    assert (one["number"], one["state"], one["frame_name"]) == wanted
+    assert one["pos_method"] == "surface", "its course is known, from other views"
+    features = json.loads((out / "cracks.geojson").read_text())["features"]
+    (found,) = [each["properties"] for each in features if each["id"] == name]
+    assert (str(found["number"]), found["state"], found["frame_name"]) == wanted
+    with sqlite3.connect(out / "cracks.gpkg") as database:
+        for layer in ("cracks", "wall_1"):
+            select = f"SELECT number, state, frame_name FROM {layer} WHERE crack_id = ?"
+            assert database.execute(select, (name,)).fetchone() == (41, *wanted[1:])
+        (style,) = database.execute("SELECT styleQML FROM layer_styles WHERE f_table_name = 'cracks'").fetchone()
+    assert '[% "number" %]' in style
+    assert '[% "state" %]' in style
+    marks = ElementTree.parse(out / "cracks.kml").iter("{http://www.opengis.net/kml/2.2}Placemark")
+    told_in = {mark[0].text: mark[1].text or "" for mark in marks}
+    words = "tentative; review: unreviewed; 1000 mm long; Wall 1, facing SE<br/>"
+    assert told_in["41: crack, 0.3 mm"].startswith(words)
+    texts = {text.dxf.text for text in ezdxf.readfile(out / "cracks.dxf").modelspace().query("TEXT")}
+    assert {"41: 0.3 mm, tentative", "2: 0.2 mm"} <= texts
 
 
 @pytest.mark.skipif(shutil.which("ogrinfo") is None, reason="gdal-bin is not installed")
@@ -81,6 +116,33 @@ def test_the_geopackage_has_heights_walls_styles_and_no_write_ahead_log(out: Pat
     pitch_yaw = database.execute("SELECT DISTINCT pitch_deg, yaw_deg FROM cameras").fetchall()
     assert pitch_yaw == [(-1.0, made.HEADING_DEG)]
     database.close()
+
+
+@pytest.mark.skipif(shutil.which("ogrinfo") is None, reason="gdal-bin is not installed")
+def test_what_was_looked_at_is_in_the_geopackage_over_the_ground_and_on_each_wall(flight: Path, tmp_path: Path) -> None:
+    copy, out = copied(flight, tmp_path), tmp_path / "out"
+    patches = [made.patch("0.3", 0.0, 3.0), made.patch("blurred", 3.0, 5.0), {"type": "Feature", "properties": {}}]
+    patches[0]["properties"] |= {"seen": "seen", "narrowest_crack_mm": 0.3}
+    hole = [[3.72035, 51.0536], [3.72036, 51.0536], [3.72036, 51.05361], [3.72035, 51.0536]]
+    patches[0]["geometry"]["coordinates"][0].append(hole)
+    (copy / "coverage.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": patches}))
+    told(copy, out)
+
+    def sql(select: str) -> list[str]:
+        command = ["ogrinfo", "-ro", "-q", out / "cracks.gpkg", "-dialect", "SQLite", "-sql", select]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stderr == ""
+        return [line.split(" = ")[1] for line in done.stdout.splitlines() if " = " in line]
+
+    columns = "class || ' ' || coalesce(seen, '?') || ' ' || coalesce(narrowest_crack_mm, '?') || ' ' || area_m2"
+    wanted = ["0.3 seen 0.3 6.0", "blurred ? ? 4.0"]
+    assert sql(f"SELECT {columns} FROM coverage ORDER BY class") == wanted
+    assert sql("SELECT ST_NumInteriorRing(ST_GeometryN(geom, 1)) AS holes FROM coverage ORDER BY class") == ["1", "0"]
+    assert sql(f"SELECT {columns} FROM wall_1_coverage ORDER BY class") == wanted
+    areas = sql("SELECT ST_Area(geom) AS area FROM wall_1_coverage ORDER BY class")
+    assert [float(area) for area in areas] == pytest.approx([6.0, 4.0]), "in metres along and up"
+    # Metres count from the first crack, which stands at 0.5 m.
+    assert float(sql("SELECT min(ST_MinX(geom)) AS begin FROM wall_1_coverage")[0]) == pytest.approx(-0.5, abs=0.01)
 
 
 def test_without_an_ellipsoid_height_lines_stay_flat(flight: Path, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def test_the_first_page_begins_with_what_was_not_seen(out: Path) -> None:
     text = Page(page(out)).text
     assert text.index("Nothing is known of what was seen") < text.index("Summary")
     assert "3 pictures dropped unseen" in text
+    assert "not certain enough" not in text
     assert bands.WORDS in text
 
 
@@ -88,12 +89,19 @@ def test_coverage_is_told_first_and_drawn_on_map_and_wall(flight: Path, tmp_path
     assert "not for cracks of 2 mm: blurred" in seen.text
     drawn = [attrs["class"] for tag, attrs in seen.elements if tag == "polygon"]
     assert drawn == ["area good", "area fair", "area poor"] * 2, "once on the map, once on the wall"
+    told_by = [attrs["class"] for tag, attrs in seen.elements if (attrs.get("class") or "").startswith("chip shade")]
+    assert told_by == ["chip shade good", "chip shade fair", "chip shade poor"] * 2, "by their colours, not by words"
+    assert "Squares are damaged areas" not in seen.text
+    # The line at 4 m is 20 units from the edge of the map: its figure would be cut.
+    figures = re.findall(r'<text x="([\d.]+)" y="[\d.]+">(-?[\d.]+(?: m)?)</text>', page(tmp_path / "out"))
+    assert all(float(x) + 8 * len(figure) <= 1000 for x, figure in figures)
+    assert sum(figure.endswith(" m") for _, figure in figures) == 4, "one on each axis of map and wall"
 
 
 def test_what_is_known_of_no_finding_has_neither_column_nor_table(flight: Path, tmp_path: Path) -> None:
     copy = copied(flight, tmp_path)
     for number in range(1, 7):
-        change(copy, number, place=None, width_mm=None, length_mm=None, width_px={"value": 4.0})
+        change(copy, number, place=None, width_mm=None, length_mm=None, length_px=0.0, width_px={"value": 4.0})
     told(copy, tmp_path / "out")
     text = Page(page(tmp_path / "out")).text
     head = text.split("The length is of what was seen.")[1].split("unreviewed")[0]
@@ -101,6 +109,34 @@ def test_what_is_known_of_no_finding_has_neither_column_nor_table(flight: Path, 
     assert " ".join(head.split()) == words
     assert "No width was measured in millimetres" in text
     assert "Context" not in text
+
+
+def test_without_millimetres_findings_are_told_and_sorted_in_pixels(flight: Path, tmp_path: Path) -> None:
+    copy = copied(flight, tmp_path)
+    for number, length_px in enumerate((50.4, 90.0, 70.0, 0.0, 80.0, 60.0), 1):
+        change(copy, number, place=None, width_mm=None, length_mm=None, width_px=None, length_px=length_px)
+    change(copy, 6, width_px={"value": 4.0})
+    document = json.loads((copy / "cracks.geojson").read_text())
+    document["features"][0]["geometry"] = None
+    (copy / "cracks.geojson").write_text(json.dumps(document))
+    lines = [json.loads(line) for line in (copy / "detections.jsonl").read_text().splitlines()]
+    lines[0]["properties"]["nav"] = None
+    lines[0]["properties"]["crack"]["width_px"] = {"mean": 2.0, "p95": 3.0, "at_most": 3.25}
+    (copy / "detections.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    told(copy, tmp_path / "out")
+    seen = Page(page(tmp_path / "out"))
+    order = [attrs["data-id"] for tag, attrs in seen.elements if tag == "article"]
+    assert order == [made.name(number) for number in (6, 2, 5, 3, 1, 4)], "a measured width, then the long before short"
+    text = " ".join(seen.text.split())
+    assert "6 4.0 px, mm not known 60 px, mm not known" in text
+    assert "1 at most 3.25 px, mm not known 50 px, mm not known" in text
+    articles = re.findall(r"<article.*?</article>", page(tmp_path / "out"), re.DOTALL)
+    cards = {number: " ".join(Page(one).text.split()) for one, number in zip(articles, (6, 2, 5, 3, 1, 4), strict=True)}
+    assert re.search(r"Place ?not known", cards[1])
+    assert "Satellite fix" not in cards[1], "nothing had one"
+    assert re.search(r"Place ?wall unknown.*Satellite fix ?good to 0.02 m", cards[2])
+    keys = [attrs["data-sort"] for _, attrs in seen.elements if attrs.get("data-head") == "Length"]
+    assert keys == ["60.0", "90.0", "80.0", "70.0", "50.4", ""]
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
@@ -128,6 +164,19 @@ def test_unconfirmed_findings_stand_behind_confirmed_ones(flight: Path, tmp_path
     assert "1 more finding withdrawn" in Page(page(tmp_path / "out")).text
 
 
+def test_summary_and_what_was_held_back_count_what_there_is(flight: Path, tmp_path: Path) -> None:
+    copy = copied(flight, tmp_path)
+    for number in range(1, 5):
+        change(copy, number, state="tentative")
+    summary = json.loads((copy / "summary.json").read_text())
+    summary["suppressed"] = {"weak": 18, "straight": 5, "curled": 0, "alone": 1}
+    (copy / "summary.json").write_text(json.dumps(summary))
+    told(copy, tmp_path / "out")
+    text = " ".join(Page(page(tmp_path / "out")).text.split())
+    assert "24 traces not certain enough to be reported as findings (18 weak, 5 straight, 1 alone)." in text
+    assert "6findings 2confirmed 4tentative" in text
+
+
 def test_a_flight_that_saw_nothing_says_that_nothing_is_known(tmp_path: Path) -> None:
     flight = tmp_path / "flight"
     flight.mkdir()
@@ -136,6 +185,18 @@ def test_a_flight_that_saw_nothing_says_that_nothing_is_known(tmp_path: Path) ->
     text = Page(page(tmp_path / "out")).text
     assert text.index("Nothing is known of what was seen") < text.index("Nothing was found. Read above")
     assert rows(tmp_path / "out") == {}
+    assert "length in all" not in text
+
+
+@pytest.mark.parametrize("known", ["summary", "frames"])
+def test_a_flight_without_a_finding_has_its_day_and_what_its_clock_is_worth(tmp_path: Path, known: str) -> None:
+    flight = made.write(tmp_path / "flight", 0)
+    summary = {"flight_id": "f", "began_at": "2026-07-02T23:59:00.000Z", "ended_at": None, "clock_synced": False}
+    if known == "summary":  # as the daemon leaves it
+        (flight / "summary.json").write_text(json.dumps(summary))
+    told(flight, tmp_path / "out")
+    said = {"summary": "2026-07-02 by a clock that nothing has confirmed", "frames": "2026-06-01 "}
+    assert f"Flight {'f' if known == 'summary' else made.FLIGHT}\n{said[known]}" in Page(page(tmp_path / "out")).text
 
 
 def test_replay_pictures_are_found_by_their_frame_and_a_structure_has_its_own_axes(tmp_path: Path) -> None:

@@ -10,11 +10,13 @@ import pytest
 
 from edge.cli import main
 from edge.detections.cracks import crack_id
-from edge.ground import Batch
+from edge.ground import Batch, CoverageRow
 from edge.ground.incoming import read
-from edge.ground.report import earlier
+from edge.ground.report import bands, earlier
+from edge.ground.report.findings import gather
 from edge.ground.report.stored import FlightInStore
 from edge.ground.stores import open_store
+from edge.ground.web.live import Live
 from edge.surface.geodetic import to_wgs84
 from tests.ground.letters import as_bytes, clock, crack, detection
 from tests.ground.report import made
@@ -236,3 +238,28 @@ def test_the_source_of_a_replay_is_not_called_changed(tmp_path, capsys):
     html = (out / "index.html").read_text(encoding="utf-8")
     assert "photos/IMG_7.jpg" in html
     assert "was changed" not in html
+
+
+def test_a_wall_has_one_name_in_the_report_and_on_the_ground_s_page(tmp_path):
+    """Three cracks on a wall of two charts, which its coverage outlines together, and one 5 m behind it."""
+    url, behind_m = str(tmp_path / "ground.db"), 5.0 * np.cross(made.ALONG, [0.0, 0.0, 1.0])
+    flown = [made.feature(number, None) for number in (4, 3, 2, 1)]  # the newest revision is the first crack's
+    for one, chart in zip(flown, (9, 1, 2, 1), strict=True):
+        one["properties"]["chart"]["number"] = chart
+    path = np.asarray(flown[0]["properties"]["place"]["path_m"]) + behind_m
+    flown[0]["properties"]["place"]["path_m"] = path.tolist()
+    seen = made.patch("0.3", 0.0, 3.0)
+    seen["properties"]["chart"]["numbers"] = [1, 2]
+    document = {"type": "FeatureCollection", "features": [seen, {"type": "Feature"}, 7]}
+    with open_store(url, clock()) as store:
+        batch = Batch(coverage=[CoverageRow("made", made.FLIGHT, as_bytes(document))])
+        for one in flown:
+            assert read("spanhawk/made/cracks", as_bytes(one), datetime(2026, 6, 2, tzinfo=timezone.utc), batch) is None
+        store.add(batch)
+        asked = [("vehicle", "made"), ("flight_id", made.FLIGHT)]
+        live = Live(store, None, bands.load(None), clock()).walls(asked)["walls"]
+    found, _, _ = gather(FlightInStore(url, made.FLIGHT).flight(), bands.load(None), {})
+    reported = {one.crack_id: (one.face, one.flat_m.round(3).tolist()) for one in found}
+    assert reported == {crack: (one["name"], course) for one in live for crack, course in one["cracks"]}
+    names = [reported[made.name(number)][0] for number in (1, 2, 3, 4)]
+    assert names == ["Wall 1"] * 3 + ["Wall 2"]

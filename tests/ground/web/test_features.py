@@ -51,6 +51,17 @@ def test_gdal_reads_every_collection_page_by_page(full):
     assert ask("detections", "-q", "-spat", "2.5", "49", "5.5", "51").count("OGRFeature(") == 3
 
 
+def test_a_crack_names_its_picture_as_the_report_s_files_do(full):
+    one = crack(7, 1)
+    one["properties"]["best"] = {"frame_name": "DJI_0042", "evidence_sha256": None}
+    odd = crack(8, 1)
+    odd["properties"]["best"] = {"frame_name": 8, "evidence_sha256": None}
+    full.store.add(batch_of(one, odd))
+    found = {each["id"]: each["properties"] for each in full.get("/collections/cracks/items").json["features"]}
+    names = [found[crack(number, 1)["id"]]["frame_name"] for number in (7, 8, 1)]
+    assert names == ["DJI_0042", None, None]
+
+
 def test_pages_follow_each_other_whatever_arrives_in_between(full):
     first = full.get("/collections/detections/items?limit=3")
     assert (ids(first), first.json["numberMatched"], first.json["numberReturned"]) == ([1, 2, 3], 8, 3)

@@ -5,7 +5,8 @@ import json
 
 import aiohttp
 
-from edge.ground import StateRow
+from edge.detections.cracks import crack_id
+from edge.ground import Batch, ReviewRow, StateRow
 from tests.ground.browser import PATIENCE_S, Tab
 from tests.ground.letters import BEGIN, as_bytes, crack
 from tests.ground.test_store import batch_of
@@ -15,12 +16,13 @@ HOSTILE = '<img src=x onerror="document.title=666">'
 
 def hostile():
     one = crack(1, 1, vehicle=HOSTILE, flight=HOSTILE)
-    one["properties"]["kind"] = HOSTILE
+    one["properties"] |= {"kind": HOSTILE, "best": {"frame_name": HOSTILE, "evidence_sha256": None}}
     status = {
         "schema": "spanhawk/status/1", "vehicle": HOSTILE, "flight_id": HOSTILE, "state": HOSTILE, "reasons": [HOSTILE],
     }  # fmt: skip
+    telemetry = {"hint": HOSTILE, "fps": HOSTILE, "fix": 3, "disk_free_mb": 480, "outbox": {"pending": 1}}
     states = [StateRow(HOSTILE, HOSTILE, "status", BEGIN, as_bytes(status))]
-    states.append(StateRow(HOSTILE, HOSTILE, "telemetry", BEGIN, as_bytes({"hint": HOSTILE, "fps": HOSTILE, "fix": 3})))
+    states.append(StateRow(HOSTILE, HOSTILE, "telemetry", BEGIN, as_bytes(telemetry)))
     batch = batch_of(one, crack(2, 1), crack(3, 1, path=None))
     batch.states += states
     return batch
@@ -46,6 +48,10 @@ def test_it_shows_what_arrives_and_executes_nothing_of_it(client, browser):
             assert HOSTILE in words
             assert "≤ 0.40 mm" in words
             assert "place not known" in words
+            assert "no band" in await tab.until(f"return {text.format('legend')}")
+            counts = f"{text.format('counts')}.includes('drone') && {text.format('counts')}"
+            assert await tab.until(f"return {counts}") == "1 drone, 0 flying, 2 flights shown"
+            assert "0.5 GB free, 1 letter waiting" in await tab.until(f"return {text.format('vehicles')}")
             alarm = await tab.until("return document.getElementById('alarm').innerText")
             assert HOSTILE in alarm
             client.store.add(batch_of(crack(4, 1), crack(2, 2, state="withdrawn")))  # it comes by itself
@@ -54,6 +60,8 @@ def test_it_shows_what_arrives_and_executes_nothing_of_it(client, browser):
             await tab.until("document.querySelector('#list button').click(); return true")
             shown = await tab.until(f"return document.getElementById('detail').open && {text.format('detail')}")
             assert "at most" in shown
+            seen = await tab.until("return new Date('2026-05-01T12:01:00Z').toLocaleString()")
+            assert f"last seen\n{seen}" in shown.replace("\t", "\n"), "in the reader's own time, as in the list"
             form = "document.getElementById('review')"
             said = "{verdict: 'rejected', grade: 'S2', remark: '<img src=x onerror=1>', by: 'A. Inspector'}"
             await tab.until(f"""for (const [name, value] of Object.entries({said})) {form}.elements[name].value = value;
@@ -75,6 +83,11 @@ def test_it_shows_what_arrives_and_executes_nothing_of_it(client, browser):
             words = await tab.until(f"return {numbers}.includes('crack 5') && {numbers}")
             # A piece that is not confirmed comes last, however wide it looks.
             assert words.index("crack 7") < words.index("crack 6") < words.index("crack 4") < words.index("crack 5")
+            for number, verdict in ((7, "rejected"), (5, "confirmed")):  # a person's word counts more, as in the report
+                row = ReviewRow("drone1", "f1", crack_id("drone1", "f1", number), verdict, None, None, None, BEGIN)
+                client.store.add(Batch(reviews=[row]))
+            words = await tab.until(f"return {first}.includes('crack 5') && {numbers}")
+            assert words.index("crack 5") < words.index("crack 6") < words.index("crack 4") < words.index("crack 7")
             resources = "performance.getEntriesByType('resource').map((one) => new URL(one.name).host)"
             hosts = await tab.until(f"return {resources}")
             assert set(hosts) == {f"127.0.0.1:{client.site.port}"}  # no network beyond the ground

@@ -71,6 +71,15 @@ export function lengthWords(mm) {
   return mm < 1000 ? `${mm} mm long` : `${(mm / 1000).toFixed(2)} m long`;
 }
 
+export function counted(number, what) {
+  return `${number} ${what}${number === 1 ? "" : "s"}`;
+}
+
+// A drone with less than 10 GB soon has none: told to a tenth.
+export function gigabytes(mb) {
+  return `${(mb / 1000).toFixed(mb < 10000 ? 1 : 0)} GB`;
+}
+
 export function clock(moment) {
   const at = new Date(moment);
   const today = at.toDateString() === new Date().toDateString();

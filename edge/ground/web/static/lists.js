@@ -1,6 +1,6 @@
 // The list of cracks, the drones, the flights, and one crack in full.
 
-import { ask, clock, element, lengthWords, lineOf, widthWords } from "./data.js";
+import { ask, clock, counted, element, gigabytes, lengthWords, lineOf, widthWords } from "./data.js";
 import { words as reviewWords } from "./review.js";
 
 const by = (id) => document.getElementById(id);
@@ -13,8 +13,10 @@ const FACTS = {
   state: "state", kind: "kind", width_mean_mm: "width, mm", width_sigma_mm: "its standard uncertainty, mm",
   width_at_most_mm: "width at most, mm", band: "band", length_mm: "length, mm", n_views: "views", score: "score",
   first_seen: "first seen", last_seen: "last seen", vehicle: "drone", flight_id: "flight", number: "number",
-  revision: "revision", gsd_mm_px: "mm in a pixel", crack_id: "crack",
+  revision: "revision", frame_name: "picture", gsd_mm_px: "mm in a pixel", crack_id: "crack",
 };
+// In the reader's own time, as in the list: two clocks on one page would contradict each other.
+const TIMES = ["first_seen", "last_seen"];
 
 export class List {
   constructor(chosen) {
@@ -58,7 +60,7 @@ export class List {
     const words = element("span");
     words.append(
       element("strong", widthWords(crack)),
-      element("span", `${crack.kind} ${crack.number}, ${lengthWords(crack.length_mm)}, ${crack.views} ${crack.views === 1 ? "view" : "views"}${crack.confirmed ? "" : ", tentative"}`, { className: "small" }),
+      element("span", `${crack.kind} ${crack.number}, ${lengthWords(crack.length_mm)}, ${counted(crack.views, "view")}${crack.confirmed ? "" : ", tentative"}`, { className: "small" }),
       element("span", `${crack.vehicle}, ${clock(crack.last_seen_s * 1000)}${crack.line === null ? ", place not known" : ""}`, { className: "small" }),
     );
     if (crack.review) words.append(element("span", reviewWords(crack.review), { className: "small said" }));
@@ -96,8 +98,8 @@ function vehicle(one) {
     if (told.fps !== null) words.push(`${told.fps} frames/s`);
     if (told.fix && told.fix.kind) words.push(`fix ${told.fix.kind}`);
     if (told.temperature_deg_c !== null) words.push(`${told.temperature_deg_c} °C`);
-    if (told.disk_free_mb !== null) words.push(`${Math.round(told.disk_free_mb / 1000)} GB free`);
-    if (told.outbox) words.push(`${(told.outbox.pending || 0) + (told.outbox.sent || 0)} letters waiting`);
+    if (told.disk_free_mb !== null) words.push(`${gigabytes(told.disk_free_mb)} free`);
+    if (told.outbox) words.push(`${counted((told.outbox.pending || 0) + (told.outbox.sent || 0), "letter")} waiting`);
     item.append(element("div", words.join(", "), { className: "small" }));
     if (told.hint) item.append(element("div", HINTS[told.hint] || told.hint));
     item.append(element("div", `heard ${clock(told.heard)}`, { className: "small" }));
@@ -126,7 +128,7 @@ export async function showCrack(id, reviews) {
   const facts = feature.properties;
   by("detail-title").textContent = `${facts.kind} ${facts.number}`;
   by("detail-facts").replaceChildren(...Object.entries(FACTS).filter(([key]) => facts[key] !== null && facts[key] !== undefined)
-    .flatMap(([key, words]) => [element("dt", words), element("dd", String(facts[key]))]));
+    .flatMap(([key, words]) => [element("dt", words), element("dd", TIMES.includes(key) ? clock(facts[key]) : String(facts[key]))]));
   const link = by("detail-picture"), picture = link.querySelector("img");
   link.hidden = facts.photo_sha256 === null;
   if (facts.photo_sha256 !== null) {

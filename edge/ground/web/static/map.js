@@ -144,7 +144,8 @@ export class Wall extends Sheet {
     }
     for (let y = Math.ceil(bounds.getSouth() / step); y * step <= bounds.getNorth(); y += 1) {
       L.polyline([[y * step, bounds.getWest()], [y * step, bounds.getEast()]], { color: colour, weight: 1, interactive: false }).addTo(this.grid);
-      label([y * step, bounds.getEast() - 58 * perPixel], `${(y * step).toFixed(digits)} m up`);
+      // Not where the figures along the upper edge stand.
+      if (bounds.getNorth() - y * step > 34 * perPixel) label([y * step, bounds.getEast() - 58 * perPixel], `${(y * step).toFixed(digits)} m up`);
     }
     for (const { layer } of this.lines.values()) layer.bringToFront();
   }

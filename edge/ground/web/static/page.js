@@ -1,6 +1,6 @@
 // The page: asks for what is new when the ground says so, and keeps map and lists to it.
 
-import { ask, coverageOf, cracksOf } from "./data.js";
+import { ask, counted, coverageOf, cracksOf } from "./data.js";
 import { List, drawAlarm, drawFleet, showCrack } from "./lists.js";
 import { Plan, SEEN, Wall } from "./map.js";
 import { Reviews } from "./review.js";
@@ -29,10 +29,12 @@ function shown() {
   const found = [...cracks.values()].filter((one) => (flight === "" || flightKey(one.vehicle, one.flight) === flight) && (tentative || one.confirmed));
   for (const one of found) one.review = reviews.of(one.crack_id);
   if (by("order").value !== "widest") return found.sort((a, b) => b.last_seen_s - a.last_seen_s);
-  // A measured width before a bound, and what is confirmed before what may be nothing: a short piece seen once is often wide.
-  const rank = (one) => [one.confirmed, one.width_mm ?? -1, one.width_at_most_mm ?? -1];
+  // As the report sorts: what a person rejected last, what is confirmed before what may be nothing (a short piece seen once
+  // is often wide), and a measured width before a bound.
+  const verdict = (one) => one.review ? one.review.verdict : "unreviewed";
+  const rank = (one) => [verdict(one) !== "rejected", one.confirmed || verdict(one) === "confirmed", one.width_mm ?? -1, one.width_at_most_mm ?? -1];
   const ranked = found.map((one) => [rank(one), one]);
-  ranked.sort(([a], [b]) => b[0] - a[0] || b[1] - a[1] || b[2] - a[2]);
+  ranked.sort(([a], [b]) => b[0] - a[0] || b[1] - a[1] || b[2] - a[2] || b[3] - a[3]);
   return ranked.map(([, one]) => one);
 }
 
@@ -105,7 +107,7 @@ async function loadFleet() {
   drawFleet(fleet);
   drawAlarm(fleet, trouble);
   const flying = fleet.vehicles.filter((one) => one.status && one.status.state === "flying").length;
-  by("counts").textContent = `${fleet.vehicles.length} drones, ${flying} flying, ${fleet.flights.length} flights shown`;
+  by("counts").textContent = `${counted(fleet.vehicles.length, "drone")}, ${flying} flying, ${counted(fleet.flights.length, "flight")} shown`;
   const options = fleet.flights.filter((one) => one.cracks > 0).map((one) => new Option(`${one.vehicle} ${one.flight_id}`, flightKey(one.vehicle, one.flight_id)));
   const select = by("flight"), before = select.value;
   if (options.length + 1 !== select.options.length) {
