@@ -74,6 +74,8 @@ def _parser() -> Parser:
     evaluate.add_argument("--threshold", type=THRESHOLD, help="for a .keras file without run.json")
     evaluate.add_argument("--class", dest="name", help="class that is scored (default: the model's first)")
     evaluate.add_argument("--stride", type=whole(1), default=16, help="patch classifier: step of its windows, px")
+    evaluate.add_argument("--half-look", choices=("off", "blurred", "wide"), default="off",
+                          help="let a bundle look again at half size, as [masks] half_look does")  # fmt: skip
     evaluate.add_argument("--windows", action="store_true",
                           help="patch classifier: score windows cut side by side instead of pixels")  # fmt: skip
     evaluate.add_argument("--json", action="store_true", help="one JSON object on stdout (always so; kept for scripts)")
@@ -174,8 +176,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from models.scoring import open_scorer
 
     scorer = open_scorer(
-        arguments.model, threshold=arguments.threshold, name=arguments.name, stride_px=arguments.stride
-    )
+        arguments.model, threshold=arguments.threshold, name=arguments.name, stride_px=arguments.stride,
+        half_look=arguments.half_look,
+    )  # fmt: skip
     if arguments.windows:
         from models.scoring import report_windows
 

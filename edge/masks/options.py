@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from edge.masks.trust import KEYS, Unsigned
 
-Half = Literal["off", "blurred"]
+Half = Literal["off", "blurred", "wide"]
 
 _MAX_THREADS = 4
 
@@ -45,7 +45,8 @@ class NetworkOptions:
     doubt (edge/masks/second.py); 0 = none."""
     half_look: Half = "off"
     """``blurred``: a frame that is measurably blurred is looked at once more, at half size, for about a third more of
-    the network's time (edge/masks/half.py); ``off``: none is."""
+    the network's time (edge/masks/half.py). ``wide``: every frame is, and cracks of 14 px and more are read whole.
+    ``off``: none is."""
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -65,7 +66,7 @@ class NetworkOptions:
         if self.second_look and (self.budget_ms is not None or self.source != "main"):
             raise ValueError("second_look needs all tiles of the full picture: leave out budget_ms, and source is main")
         if self.half_look not in get_args(Half):
-            raise ValueError(f"half_look is off or blurred, got {self.half_look!r}")
+            raise ValueError(f"half_look is off, blurred or wide, got {self.half_look!r}")
         if self.half_look != "off" and (self.second_look or self.budget_ms is not None or self.source != "main"):
             raise ValueError(
                 "half_look needs the full picture: leave out budget_ms and second_look, and source is main"

@@ -94,7 +94,7 @@ class NetworkSegmenter:
         if options.half_look != "off":
             lines = [kind.measure == "line" for kind in self._classes]
             size = (card.input.height, card.input.width)
-            self._again = HalfLook(*size, self._overlap_px, card.output.scale, lines)
+            self._again = HalfLook(options.half_look, *size, self._overlap_px, card.output.scale, lines)
         if options.second_look:
             pairs = zip(self._classes, self._levels, strict=True)
             levels = [level if kind.measure == "line" else None for kind, level in pairs]

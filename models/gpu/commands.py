@@ -75,8 +75,8 @@ def add(commands: Any) -> None:
     sites.add_argument("--most", type=whole(1), help="at most about this many pictures of each source")
     sites.add_argument("--second-look", type=whole(0), default=0, metavar="RUNS",
                        help="let a bundle look again at what it doubts, as [masks] second_look does")  # fmt: skip
-    sites.add_argument("--half-look", action="store_const", const="blurred", default="off",
-                       help="let a bundle look again at blurred pictures, as [masks] half_look does")  # fmt: skip
+    sites.add_argument("--half-look", choices=("off", "blurred", "wide"), default="off",
+                       help="let a bundle look again at half size, as [masks] half_look does")  # fmt: skip
     sites.add_argument("--blur", type=number(0), default=0.0, metavar="PX",
                        help="lay motion of so many pixels, and a camera's noise, on every picture")  # fmt: skip
     sites.add_argument("--defocus", type=number(0), default=0.0, metavar="PX",

@@ -42,7 +42,7 @@ def wall(height: int, width: int, sigma: float) -> np.ndarray:
 
 
 def half(classes: int = 1) -> HalfLook:
-    return HalfLook(*INPUT, OVERLAP, SCALE, [True] * classes)
+    return HalfLook("blurred", *INPUT, OVERLAP, SCALE, [True] * classes)
 
 
 def test_a_sharp_frame_and_one_without_an_edge_keep_their_answer() -> None:
@@ -68,10 +68,30 @@ def test_a_blurred_frame_takes_the_surer_answer_and_half_size_counts_less(height
 
 def test_only_lines_are_looked_at_again() -> None:
     areas, lines = np.zeros((2, 180, 260), np.uint8)
-    assert HalfLook(*INPUT, OVERLAP, SCALE, [False, True]).improve(wall(180, 260, 3.0), [areas, lines], Red(2)) == 1
+    one, none = (HalfLook("blurred", *INPUT, OVERLAP, SCALE, kinds) for kinds in ([False, True], [False]))
+    assert one.improve(wall(180, 260, 3.0), [areas, lines], Red(2)) == 1
     assert not areas.any()
     assert lines.any()
-    assert HalfLook(*INPUT, OVERLAP, SCALE, [False]).improve(wall(180, 260, 3.0), [areas], Red()) == 0
+    assert none.improve(wall(180, 260, 3.0), [areas], Red()) == 0
+
+
+def test_every_frame_is_looked_at_for_wide_cracks_and_thin_lines_are_not_taken_from_it() -> None:
+    """Bands of known widths on a sharp picture; the first look saw nothing of it."""
+    rgb = np.full((180, 260, 3), 40, np.uint8)
+    cv2.line(rgb, (0, 40), (259, 40), (200, 0, 0), 30)
+    cv2.line(rgb, (0, 90), (259, 90), (200, 0, 0), 5)
+    rgb[130:180, 246:] = (200, 0, 0)  # goes on beyond the corner
+    codes, red = np.zeros(rgb.shape[:2], np.uint8), Red()
+    assert HalfLook("wide", *INPUT, OVERLAP, SCALE, [True]).improve(rgb, [codes], red) == len(red.shown) == 1
+    found = codes > 150
+    truth = np.zeros_like(found)
+    truth[25:56], truth[130:, 246:] = True, True
+    assert (found ^ truth).sum() / truth.sum() < 0.06, "edges stay where they are, to half a pixel of half size"
+    assert not found[80:100].any()
+    assert codes[70, 130] == codes[100, 130] == 40 - LESS, "ground is as wide as anything, and as low as it is"
+    first = np.full_like(codes, 255)
+    HalfLook("wide", *INPUT, OVERLAP, SCALE, [True]).improve(rgb, [first], red)
+    assert (first == 255).all(), "what the first look sees is never taken away"
 
 
 @pytest.mark.parametrize("size", [(40, 60), (150, 222)])
@@ -94,10 +114,11 @@ def test_a_segmenter_counts_it_and_repeats_itself(fixtures, clock, size: tuple[i
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"half_look": "always"}, "half_look is off or blurred"),
+        ({"half_look": "always"}, "half_look is off, blurred or wide"),
         ({"half_look": "blurred", "budget_ms": 80.0}, "leave out budget_ms and second_look"),
         ({"half_look": "blurred", "second_look": 4}, "leave out budget_ms and second_look"),
         ({"half_look": "blurred", "source": "lores"}, "source is main"),
+        ({"half_look": "wide", "second_look": 4}, "leave out budget_ms and second_look"),
     ],
 )
 def test_what_cannot_be_is_refused(options, words) -> None:
