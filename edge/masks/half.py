@@ -1,7 +1,7 @@
 """A look at half size: a frame is shown to the network once more, shrunk, and the surer answer counts.
 
 Two reasons for it. ``blurred``: a crack that motion smears is at half size as sharp as the network's training had it;
-only frames whose measured blur is ``BLURRED_PX`` or more are looked at again. ``wide``: a crack of 30 px is a dark area,
+only frames whose measured blur is ``BLURRED_PX`` or more are looked at again. ``wide``: a crack of 30 px is an area,
 not a line, to a network that learned from lines of a few pixels; every frame is looked at again, and of what half size
 sees only pieces count that are ``WIDE_PX`` wide or more, because thin lines are seen better at full size. What was
 measured before these numbers were chosen stands in docs/experiments.md. The same frame always gets the same mask.
