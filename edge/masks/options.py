@@ -28,7 +28,7 @@ class NetworkOptions:
     largest_tile: float = 2.0
     """Where tiles of another size cover a frame with fewer pixels computed twice, they are used, up to so many times
     the area of the network's own input (more: faster, and more memory); 0 = always the network's own size, as it is
-    with a ``budget_ms``, a ``second_look`` or a ``half_look``, and on accelerators."""
+    with a ``budget_ms`` or a ``second_look``, and on accelerators."""
     source: Literal["main", "lores"] = "main"
     """``main``: the full picture at native scale; ``lores``: the camera's second stream, then enlarged to the frame."""
     unsigned: Unsigned = "refuse"
@@ -43,10 +43,11 @@ class NetworkOptions:
     second_look: int = 0
     """Runs of the network that a frame may take beside its tiles, to look again, enlarged, where the first look leaves
     doubt (edge/masks/second.py); 0 = none."""
-    half_look: Half = "off"
+    half_look: Half | None = None
     """``blurred``: a frame that is measurably blurred is looked at once more, at half size, for about a third more of
-    the network's time (edge/masks/half.py). ``wide``: every frame is, and cracks of 14 px and more are read whole.
-    ``off``: none is."""
+    the network's time (edge/masks/half.py). ``wide``: a frame that shows a crack of 11 px or more is, so that wide
+    cracks are read whole. ``off``: none is. None: ``wide``, or ``off`` where ``budget_ms``, a ``second_look`` or
+    ``source`` forbids it."""
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -65,9 +66,18 @@ class NetworkOptions:
             raise ValueError(f"second_look is 0 (none) or a number of runs for each frame, got {self.second_look}")
         if self.second_look and (self.budget_ms is not None or self.source != "main"):
             raise ValueError("second_look needs all tiles of the full picture: leave out budget_ms, and source is main")
-        if self.half_look not in get_args(Half):
+        if self.half_look is not None and self.half_look not in get_args(Half):
             raise ValueError(f"half_look is off, blurred or wide, got {self.half_look!r}")
-        if self.half_look != "off" and (self.second_look or self.budget_ms is not None or self.source != "main"):
+        if self.half_look not in (None, "off") and not self._sees_all:
             raise ValueError(
                 "half_look needs the full picture: leave out budget_ms and second_look, and source is main"
             )
+
+    @property
+    def asked_half_look(self) -> Half:
+        """``half_look``, with what None stands for."""
+        return self.half_look or ("wide" if self._sees_all else "off")
+
+    @property
+    def _sees_all(self) -> bool:
+        return not self.second_look and self.budget_ms is None and self.source == "main"

@@ -82,23 +82,22 @@ class NetworkSegmenter:
         self._table = preprocess.score_table(card.output.scale, card.output.zero_point)
         self._classes = card.damage
         self._levels = [preprocess.threshold_code(kind.threshold) for kind in self._classes]
-        # A budget is shared out among many small tiles, and what is looked at again is of the network's own size.
-        again = options.second_look or options.half_look != "off"
-        self._others = others if options.budget_ms is None and not again else None
+        # A budget is shared out among many small tiles, and windows of a second look are of the network's own size.
+        self._others = others if options.budget_ms is None and not options.second_look else None
         self._largest_tile = options.largest_tile
         self._fit_buffers(card.input.height, card.input.width)
         self._mosaics: list[tiles.Mosaic] = []  # one per class, all of one plan
+        self._tile_overlap_px = self._overlap_px
         self._budget_ms, self._revisit_frames = options.budget_ms, options.revisit_frames
         self._rounds: Rounds | None = None
-        self._again: SecondLook | HalfLook | None = None
-        if options.half_look != "off":
-            lines = [kind.measure == "line" for kind in self._classes]
-            size = (card.input.height, card.input.width)
-            self._again = HalfLook(options.half_look, *size, self._overlap_px, card.output.scale, lines)
+        self._half: HalfLook | None = None
+        self._second: SecondLook | None = None
+        pairs = zip(self._classes, self._levels, strict=True)
+        levels = [level if kind.measure == "line" else None for kind, level in pairs]
+        if options.asked_half_look != "off":
+            self._half = HalfLook(options.asked_half_look, self._table, card.output.scale, levels)
         if options.second_look:
-            pairs = zip(self._classes, self._levels, strict=True)
-            levels = [level if kind.measure == "line" else None for kind, level in pairs]
-            self._again = SecondLook(card.input.height, card.input.width, self._table, levels, options.second_look)
+            self._second = SecondLook(card.input.height, card.input.width, self._table, levels, options.second_look)
 
     @property
     def model(self) -> str:
@@ -151,9 +150,12 @@ class NetworkSegmenter:
         if self._rounds is not None and not self._rounds.all_fit:
             return self._in_part(frame, rgb, scores, self._rounds, begun_ns)
         found, again = self._score_codes(rgb, scores), 0
-        if self._again is not None:
+        if self._half is not None or self._second is not None:
             found = [codes.copy() for codes in found] if len(self._mosaics[0].tiles) == 1 else found
-            again = self._again.improve(rgb, found, self._run)
+        if self._half is not None:
+            again = self._half.improve(rgb, found, self._run, self._tile_px, self._tile_overlap_px)
+        if self._second is not None:
+            again = self._second.improve(rgb, found, self._run)
         for index, codes in enumerate(found):
             if codes.shape != frame.rgb.shape[:2]:
                 codes = scores[index] = preprocess.upsample(codes, frame.height_px, frame.width_px)
@@ -221,8 +223,8 @@ class NetworkSegmenter:
         height, width = rgb.shape[:2]
         if self._mosaics and (self._mosaics[0].height_px, self._mosaics[0].width_px) == (height, width):
             return
-        overlap_px = self._fit_network(height, width)
-        plan = tiles.plan(height, width, *self._tile_px, overlap_px)
+        self._tile_overlap_px = self._fit_network(height, width)
+        plan = tiles.plan(height, width, *self._tile_px, self._tile_overlap_px)
         self._mosaics = [tiles.Mosaic(plan) for _ in self._classes]
         shared = self._budget_ms is not None and len(plan) > 1
         self._rounds = Rounds(plan, self._budget_ms or 0.0, self._revisit_frames) if shared else None

@@ -5,12 +5,14 @@ The network here answers each pixel by its red, so that what a shrunk picture mu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import pytest
 
 from edge.frames import Frame
-from edge.masks.half import MARGIN, HalfLook
+from edge.masks.half import MARGIN, SEEN_PX, HalfLook, Reason
 from edge.masks.litert import Options, open_segmenter
 
 INPUT, OVERLAP = (96, 144), 24
@@ -41,15 +43,24 @@ def wall(height: int, width: int, sigma: float) -> np.ndarray:
     return np.rint(soft).astype(np.uint8)[..., None].repeat(3, axis=2)
 
 
-def half(classes: int = 1) -> HalfLook:
-    return HalfLook("blurred", *INPUT, OVERLAP, SCALE, [True] * classes)
+TABLE, LEVEL = np.arange(256, dtype=np.uint8), 120  # a score is its code
+
+
+class Half:
+    """A look at half size as a segmenter holds it."""
+
+    def __init__(self, reason: Reason = "blurred", levels: Sequence[int | None] = (LEVEL,)) -> None:
+        self._half = HalfLook(reason, TABLE, SCALE, levels)
+
+    def improve(self, rgb: np.ndarray, codes: list[np.ndarray], look: Red) -> int:
+        return self._half.improve(rgb, codes, look, INPUT, OVERLAP)
 
 
 def test_a_sharp_frame_and_one_without_an_edge_keep_their_answer() -> None:
     assert LESS * SCALE == MARGIN
     for rgb in (wall(200, 300, 0.6), np.full((200, 300, 3), 90, np.uint8), wall(2, 3, 4.0)):
         codes, red = np.full(rgb.shape[:2], 100, np.uint8), Red()
-        assert half().improve(rgb, [codes], red) == 0
+        assert Half().improve(rgb, [codes], red) == 0
         assert red.shown == []
         assert (codes == 100).all()
 
@@ -58,7 +69,7 @@ def test_a_sharp_frame_and_one_without_an_edge_keep_their_answer() -> None:
 def test_a_blurred_frame_takes_the_surer_answer_and_half_size_counts_less(height: int, width: int, runs: int) -> None:
     rgb, red = wall(height, width, 3.0), Red()
     codes = np.where(np.arange(width) < width // 2, 0, 255).astype(np.uint8)[None].repeat(height, axis=0)
-    assert half().improve(rgb, [codes], red) == len(red.shown) == runs
+    assert Half().improve(rgb, [codes], red) == len(red.shown) == runs
     assert all(high <= INPUT[0] and wide <= INPUT[1] for high, wide in red.shown)
     # A picture blurred by 3 px loses next to nothing when it is shrunk and enlarged.
     off = codes[:, : width // 2].astype(int) - (rgb[:, : width // 2, 0].astype(int) - LESS)
@@ -68,21 +79,24 @@ def test_a_blurred_frame_takes_the_surer_answer_and_half_size_counts_less(height
 
 def test_only_lines_are_looked_at_again() -> None:
     areas, lines = np.zeros((2, 180, 260), np.uint8)
-    one, none = (HalfLook("blurred", *INPUT, OVERLAP, SCALE, kinds) for kinds in ([False, True], [False]))
+    one, none = (Half(levels=levels) for levels in ([None, LEVEL], [None]))
     assert one.improve(wall(180, 260, 3.0), [areas, lines], Red(2)) == 1
     assert not areas.any()
     assert lines.any()
     assert none.improve(wall(180, 260, 3.0), [areas], Red()) == 0
 
 
-def test_every_frame_is_looked_at_for_wide_cracks_and_thin_lines_are_not_taken_from_it() -> None:
-    """Bands of known widths on a sharp picture; the first look saw nothing of it."""
+def test_where_a_wide_crack_is_seen_in_part_half_size_gives_the_rest_and_no_thin_line() -> None:
+    """Bands of known widths on a sharp picture, of which the first look saw a disc or less."""
     rgb = np.full((180, 260, 3), 40, np.uint8)
     cv2.line(rgb, (0, 40), (259, 40), (200, 0, 0), 30)
     cv2.line(rgb, (0, 90), (259, 90), (200, 0, 0), 5)
     rgb[130:180, 246:] = (200, 0, 0)  # goes on beyond the corner
-    codes, red = np.zeros(rgb.shape[:2], np.uint8), Red()
-    assert HalfLook("wide", *INPUT, OVERLAP, SCALE, [True]).improve(rgb, [codes], red) == len(red.shown) == 1
+    codes, red, wide = np.zeros(rgb.shape[:2], np.uint8), Red(), Half("wide")
+    for diameter, level, runs in ((SEEN_PX - 2, LEVEL, 0), (SEEN_PX + 2, LEVEL - 1, 0), (SEEN_PX + 2, LEVEL, 1)):
+        codes[:] = 0
+        cv2.circle(codes, (100, 40), diameter // 2, level, -1)
+        assert wide.improve(rgb, [codes], red) == len(red.shown) == runs
     found = codes > 150
     truth = np.zeros_like(found)
     truth[25:56], truth[130:, 246:] = True, True
@@ -90,13 +104,13 @@ def test_every_frame_is_looked_at_for_wide_cracks_and_thin_lines_are_not_taken_f
     assert not found[80:100].any()
     assert codes[70, 130] == codes[100, 130] == 40 - LESS, "ground is as wide as anything, and as low as it is"
     first = np.full_like(codes, 255)
-    HalfLook("wide", *INPUT, OVERLAP, SCALE, [True]).improve(rgb, [first], red)
+    assert wide.improve(rgb, [first], red) == 1
     assert (first == 255).all(), "what the first look sees is never taken away"
 
 
 @pytest.mark.parametrize("size", [(40, 60), (150, 222)])
 def test_a_segmenter_counts_it_and_repeats_itself(fixtures, clock, size: tuple[int, int]) -> None:
-    usual = Options(unsigned="allow", bundle=fixtures / "pixel", threads=1, largest_tile=0)
+    usual = Options(unsigned="allow", bundle=fixtures / "pixel", threads=1, half_look="off")
     asked = Options(unsigned="allow", bundle=fixtures / "pixel", threads=1, half_look="blurred")
     frames = [
         Frame(seq=i, exposed_ns=0, exposure_us=None, rgb=wall(*size, sigma)) for i, sigma in enumerate((3.0, 3.0, 0.6))
@@ -109,6 +123,15 @@ def test_a_segmenter_counts_it_and_repeats_itself(fixtures, clock, size: tuple[i
     np.testing.assert_array_equal(first.classes[0].score, again.classes[0].score)
     np.testing.assert_array_equal(kept.classes[0].score, sharp.classes[0].score)
     assert (first.classes[0].score >= plain.classes[0].score).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [({}, "wide"), ({"half_look": "off"}, "off"), ({"half_look": "blurred"}, "blurred"), ({"second_look": 4}, "off"),
+     ({"budget_ms": 80.0}, "off"), ({"source": "lores"}, "off")],
+)  # fmt: skip
+def test_wide_cracks_are_looked_at_unless_something_else_is_asked(options, asked) -> None:
+    assert Options(**options).asked_half_look == asked
 
 
 @pytest.mark.parametrize(

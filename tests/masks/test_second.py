@@ -107,7 +107,7 @@ def test_areas_keep_their_first_answer() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(40, 60), (150, 222)])
 def test_a_segmenter_counts_its_second_looks_and_repeats_itself(fixtures, clock, height, width) -> None:
-    usual = Options(unsigned="allow", bundle=fixtures / "pixel", threads=1)
+    usual = Options(unsigned="allow", bundle=fixtures / "pixel", threads=1, half_look="off")
     asked = Options(unsigned="allow", bundle=fixtures / "pixel", threads=1, second_look=2)
     rgb = smooth(height, width)
     frames = [Frame(seq=i, exposed_ns=0, exposure_us=None, rgb=rgb.copy()) for i in range(3)]
