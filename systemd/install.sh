@@ -269,7 +269,8 @@ first_configuration() {
 upgrade_to() { # NAME
   local name=$1 before older was_running=no
   before=$(proven) older=$(previous)
-  tries && was_running=yes
+  # A fallback at work is about to start one; the daemon that failed is started in its place, and its end starts another.
+  { tries || tries spanhawk-fallback; } && was_running=yes
   systemctl stop spanhawk 2>/dev/null || true # the outbox has one owner, and doctor wants to look into it
   # What failed before now is ours to decide: a fallback that waits for our lock would leave $name for it. Only after the
   # daemon, whose end can start one.
@@ -398,9 +399,9 @@ start_or_say() {
   fi
 }
 
-# Whether the daemon is up, or ends and is started again and again (a device that is not there yet).
-tries() {
-  case $(systemctl show -p ActiveState --value spanhawk 2>/dev/null) in active | activating | reloading) ;; *) false ;; esac
+# Whether the daemon (or UNIT) is up, or ends and is started again and again (a device that is not there yet).
+tries() { # [UNIT]
+  case $(systemctl show -p ActiveState --value "${1:-spanhawk}" 2>/dev/null) in active | activating | reloading) ;; *) false ;; esac
 }
 
 # Devices belong to the daemon while it runs: it is stopped for the moment in which doctor looks.

@@ -265,6 +265,30 @@ def test_a_fallback_that_waits_for_the_installer_does_not_take_away_what_it_put_
     assert state(board) == {"current": name, "previous": "0.1.0-12345678", "unconfirmed": "0.1.0-12345678"}
 
 
+@pytest.mark.parametrize("name", ["0.2.0-aaaaaaaa", "0.3.0-bbbbbbbb"])
+def test_a_version_that_fails_its_check_leaves_no_board_without_a_daemon(board: Path, name: str) -> None:
+    """0.2.0 had ended, and the installer ended the fallback that was to bring 0.1.0 back: nothing ran until a restart."""
+    versions(board, current="0.2.0-aaaaaaaa", previous="0.1.0-12345678", unconfirmed="0.1.0-12345678")
+    checks(board, name, 78)
+    ran = run(
+        board,
+        f"""{ELSEWHERE}
+        systemctl() {{
+          case $* in
+            --version) echo systemd 252 ;;
+            "show -p ActiveState --value spanhawk") echo failed ;;
+            "show -p ActiveState --value spanhawk-fallback") echo activating ;;
+            "start spanhawk") echo "starts $(current)" ;;
+          esac
+        }}
+        version_name() {{ echo {name}; }}
+        START=yes; put_on""",
+    )
+    assert ran.returncode == 78
+    starts = "0.1.0-12345678" if name.startswith("0.2.0") else "0.2.0-aaaaaaaa"  # whose end starts its fallback
+    assert ran.stdout.splitlines() == [f"starts {starts}"]
+
+
 @pytest.mark.parametrize(
     ("active", "started"), [("active", True), ("activating", True), ("failed", False), ("inactive", False)]
 )
