@@ -123,7 +123,7 @@ class SqliteStore(SqliteFile):
         with self._lock, self._sentences():
             found = self._db.execute("SELECT share FROM listener WHERE client_id = ?", (client_id,)).fetchall()
             if (share,) not in found:
-                self._db.execute("INSERT INTO listener VALUES (?, ?)", (client_id, share))
+                self._db.execute("INSERT OR IGNORE INTO listener VALUES (?, ?)", (client_id, share))
         return sorted(name for (name,) in found if name != share)
 
     def _add(self, batch: Batch) -> Added:

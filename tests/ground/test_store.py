@@ -179,6 +179,22 @@ def test_the_groups_that_a_listener_was_in_are_kept(url):
         assert store.listens("me", "b") == ["a", "c"]
 
 
+def test_two_that_begin_at_one_moment_note_the_same_group(tmp_path):
+    """The later one ended in a traceback."""
+    url = str(tmp_path / "ground.db")
+    with open_store(url, clock()) as store, open_store(url, clock()) as other:
+        told = []
+
+        def quicker(statement):
+            if "INSERT" in statement and not told:
+                told.append(other.listens("me", "a"))
+
+        store._db.set_trace_callback(quicker)
+        assert store.listens("me", "a") == []
+        assert told == [[]]
+        assert store.listens("me", "b") == ["a"]
+
+
 def test_a_reader_leaves_the_file_and_its_folder_as_they_are(tmp_path):
     path, other = tmp_path / "ground.db", tmp_path / "other.db"
     with open_store(str(path), clock()) as store:
