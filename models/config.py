@@ -229,9 +229,9 @@ class Config:
 def load_config(path: Path) -> Config:
     """Read a configuration. Raises DataError naming the file and the key that is missing, unknown or wrong."""
     try:
-        return config.build(Config, config.load(path, advice="name another one"), "config")
+        return config.build(Config, config.load(path, advice="name another one"), f"{path}: config")
     except ConfigError as error:
-        raise DataError(f"{path}: {error}. See models/configs/ for examples.") from error
+        raise DataError(f"{error}. See models/configs/ for examples.") from error
 
 
 def _check_labels(name: str, masks: str | None, labels: tuple[LabelConfig, ...]) -> None:

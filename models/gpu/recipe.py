@@ -160,9 +160,9 @@ class Recipe:
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe. Raises DataError for a file that cannot be read and for a value that cannot be."""
     try:
-        return config.build(Recipe, config.load(path, "recipe", "name another one"), "recipe")
-    except (ValueError, ConfigError) as error:
-        raise DataError(f"{path}: {error}") from error
+        return config.build(Recipe, config.load(path, "recipe", "name another one"), f"{path}: recipe")
+    except ConfigError as error:
+        raise DataError(str(error)) from error
 
 
 def leave_out(recipe: Recipe, names: Sequence[str]) -> Recipe:
