@@ -267,7 +267,7 @@ def test_a_fallback_that_waits_for_the_installer_does_not_take_away_what_it_put_
 
 @pytest.mark.parametrize("name", ["0.2.0-aaaaaaaa", "0.3.0-bbbbbbbb"])
 def test_a_version_that_fails_its_check_leaves_no_board_without_a_daemon(board: Path, name: str) -> None:
-    """0.2.0 had ended, and the installer ended the fallback that was to bring 0.1.0 back: nothing ran until a restart."""
+    """0.2.0 had ended, and the installer ended the fallback that was to bring 0.1.0 back: nothing ran any more."""
     versions(board, current="0.2.0-aaaaaaaa", previous="0.1.0-12345678", unconfirmed="0.1.0-12345678")
     checks(board, name, 78)
     ran = run(
