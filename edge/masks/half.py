@@ -15,7 +15,6 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from edge.frames import RGB, sharpness
 from edge.masks import tiles
@@ -46,7 +45,7 @@ class HalfLook:
         is damage, of each class, None for those that are not measured as lines: they keep their answer.
         """
         self._wide = reason == "wide"
-        self._margin = round(MARGIN / scale)
+        self._margin = np.uint8(min(255, round(MARGIN / scale)))
         self._edges = {
             index: int(np.searchsorted(table, level)) for index, level in enumerate(levels) if level is not None
         }
@@ -66,12 +65,13 @@ class HalfLook:
         small = np.asarray(cv2.resize(rgb, (width_px, height_px), interpolation=cv2.INTER_AREA), np.uint8)
         for index, joined in zip(self._edges, self._answers(small, look, tile_px, overlap_px), strict=True):
             seen = upsample(_wide_parts(joined) if self._wide else joined, *rgb.shape[:2])
-            cv2.subtract(seen, (self._margin,), dst=seen)
+            np.maximum(seen, self._margin, out=seen)
+            seen -= self._margin
             np.maximum(codes[index], seen, out=codes[index])
         return len(self._mosaics[0].tiles)
 
     def _sees_wide(self, codes: Sequence[UInt8]) -> bool:
-        return any(_holds_disc(codes[index] >= edge) for index, edge in self._edges.items())
+        return any(_holds_disc(codes[index], edge) for index, edge in self._edges.items())
 
     def _answers(self, small: RGB, look: Look, tile_px: tuple[int, int], overlap_px: int) -> list[UInt8]:
         """Codes of ``small`` (h, w, 3), for each class of lines."""
@@ -94,9 +94,9 @@ def _blurred(rgb: RGB) -> bool:
     return blur_px is not None and blur_px >= BLURRED_PX
 
 
-def _holds_disc(mask: npt.NDArray[np.bool_]) -> bool:
-    """Whether a disc of ``SEEN_PX`` fits into ``mask`` (h, w); what lies beyond the picture does not bound it."""
-    return bool(mask.any()) and bool(cv2.erode(mask.view(np.uint8), _SEEN_DISC).any())
+def _holds_disc(codes: UInt8, edge: int) -> bool:
+    """Whether a disc of ``SEEN_PX`` fits where ``codes`` (h, w) reach ``edge``; the picture's rim does not bound it."""
+    return bool(codes.max() >= edge) and bool(cv2.erode(codes, _SEEN_DISC).max() >= edge)
 
 
 def _wide_parts(codes: UInt8) -> UInt8:
