@@ -44,10 +44,21 @@ class Outline:
     """All that it was seen on; empty where that is not known."""
     ring_m: Float64
     """(N, 3) in that local frame."""
+    holes_m: tuple[Float64, ...] = ()
+    """Of the same kind: what lies within the edge and does not belong to the patch."""
 
     def lies_on(self, wall: Wall) -> bool:
         """Whether it is drawn on that wall."""
         return self.frame == wall.frame and wall.holds(self.ring_m)
+
+    def on(self, wall: Wall) -> tuple[Json, list[Float64]]:
+        """Its row as the files have it, and its rings (N, 2) as metres along and up, the outer one first.
+
+        ``area_m2`` is its own: that of the Feature belongs to all outlines of it together.
+        """
+        rings = [wall.flat(ring_m) for ring_m in (self.ring_m, *self.holes_m)]
+        outer, *holes = map(_area_of, rings)
+        return {**row(self.feature), "area_m2": round(outer - sum(holes), 4)}, rings
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +130,27 @@ def outlines(coverage: Sequence[Json]) -> list[Outline]:
             continue
         charts, polygons = charts_of(feature["properties"]), place.get("polygons_m")
         for polygon in polygons if isinstance(polygons, list) else ():
-            try:
-                ring = np.asarray(polygon[0], np.float64)
-            except (TypeError, ValueError, IndexError, KeyError):
-                continue
-            if ring.ndim == 2 and ring.shape[1] == 3 and len(ring) >= 3 and bool(np.isfinite(ring).all()):
-                found.append(Outline(feature, place["frame"], charts, ring))
+            ring, *holes = [_ring_m(one) for one in polygon] if isinstance(polygon, list) and polygon else [None]
+            if ring is not None:
+                whole = tuple(hole for hole in holes if hole is not None)
+                found.append(Outline(feature, place["frame"], charts, ring, whole))
     return found
+
+
+def _ring_m(points: Any) -> Float64 | None:
+    """(N, 3) with N >= 3 and finite, or None."""
+    try:
+        ring = np.asarray(points, np.float64)
+    except (TypeError, ValueError):
+        return None
+    good = ring.ndim == 2 and ring.shape[1] == 3 and len(ring) >= 3 and bool(np.isfinite(ring).all())
+    return ring if good else None
+
+
+def _area_of(ring: Float64) -> float:
+    """Of a ring (N, 2), in its unit squared, whichever way it runs (Gauss)."""
+    x, y = (ring - ring[0]).T
+    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
 
 
 def grade(feature: Json, wanted_mm: float) -> str:

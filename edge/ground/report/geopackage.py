@@ -59,12 +59,13 @@ def write(
     cameras: Sequence[Camera],
     bands: Sequence[str],
     seen: Sequence[Json],
-    seen_on: Mapping[str, Sequence[tuple[Json, Float64]]],
+    seen_on: Mapping[str, Sequence[tuple[Row, Sequence[Float64]]]],
 ) -> None:
     """Write the whole file beside ``path``, then put it in its place.
 
     ``flat``: by a wall's name, its cracks as metres along and up. ``bands``: names of the bands, narrowest first.
-    ``seen``: Features of the coverage; ``seen_on``: by a wall's name, their outlines as metres along and up.
+    ``seen``: Features of the coverage; ``seen_on``: by a wall's name, a row (``coverage.row``) and the
+    rings of each of their outlines as metres along and up.
     Raises TryAgainError while another program holds the old one, OSError on a full disk.
     """
     if (why := busy(path)) is not None:
@@ -141,20 +142,19 @@ def _layers(
 
 
 def _coverage(
-    path: Path, seen: Sequence[Json], on_walls: Sequence[Sequence[tuple[Json, Float64]]]
+    path: Path, seen: Sequence[Json], on_walls: Sequence[Sequence[tuple[Row, Sequence[Float64]]]]
 ) -> list[tuple[str, str]]:
     """Write what was looked at, over the ground and on each wall; returns each layer's name with its QML."""
-    layers: list[tuple[str, str, str | None, list[tuple[Json, bytes]]]] = []
-    placed = [(one, _polygons(found)) for one in seen if (found := coverage.polygons(one))]
+    layers: list[tuple[str, str, str | None, list[tuple[Row, bytes]]]] = []
+    placed = [(coverage.row(one), _polygons(found)) for one in seen if (found := coverage.polygons(one))]
     layers.append(("coverage", "MultiPolygon", _WGS84, placed))
     for number, outlines in enumerate(on_walls, 1):
-        flat = [(one, _polygon(ring_m.tolist())) for one, ring_m in outlines]
+        flat = [(row, _polygon(*(ring_m.tolist() for ring_m in rings_m))) for row, rings_m in outlines]
         layers.append((f"wall_{number}_coverage", "Polygon", None, flat))
     styles = []
     for name, kind, crs, patches in layers:
         if patches:
-            rows = [coverage.row(one) for one, _ in patches]
-            columns = {key: [row[key] for row in rows] for key in coverage.COLUMNS}
+            columns = {key: [row[key] for row, _ in patches] for key in coverage.COLUMNS}
             _layer(path, name, kind, crs, [shape for _, shape in patches], columns)
             styles.append((name, plain_style("Polygon")))
     return styles

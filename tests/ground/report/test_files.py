@@ -145,6 +145,26 @@ def test_what_was_looked_at_is_in_the_geopackage_over_the_ground_and_on_each_wal
     assert float(sql("SELECT min(ST_MinX(geom)) AS begin FROM wall_1_coverage")[0]) == pytest.approx(-0.5, abs=0.01)
 
 
+def test_areas_on_a_wall_add_up_to_what_was_looked_at(flight: Path, tmp_path: Path) -> None:
+    """A patch is several outlines with holes; each stands for itself, so that a sum in QGIS is the page's number."""
+    copy, out = copied(flight, tmp_path), tmp_path / "out"
+    patch, other, hole = (made.patch("0.3", *ends) for ends in ((0.0, 3.0), (4.0, 5.0), (1.0, 2.0)))
+    (left,), (right,) = (one["properties"]["place"]["polygons_m"] for one in (patch, other))
+    (whole,) = hole["properties"]["place"]["polygons_m"][0]
+    inner = [[x, y, 0.5 + z / 2] for x, y, z in reversed(whole)]  # 1 m by 1 m
+    patch["properties"] |= {"area_m2": 7.0}
+    patch["properties"]["place"]["polygons_m"] = [[*left, inner], right]
+    (copy / "coverage.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [patch]}))
+    told(copy, out)
+    assert "7.0 m²" in page(out)
+    with sqlite3.connect(out / "cracks.gpkg") as database:
+        found = database.execute("SELECT area_m2 FROM wall_1_coverage ORDER BY area_m2").fetchall()
+        assert [area for (area,) in found] == pytest.approx([2.0, 5.0], abs=1e-3)
+        assert database.execute("SELECT area_m2 FROM coverage").fetchall() == [(7.0,)]
+        shapes = [shape for (shape,) in database.execute("SELECT geom FROM wall_1_coverage ORDER BY area_m2")]
+    assert [len(shape) // 16 for shape in shapes] == [8, 13], "5 corners, and 10, of 16 bytes each behind the header"
+
+
 def test_without_an_ellipsoid_height_lines_stay_flat(flight: Path, tmp_path: Path) -> None:
     copy = copied(flight, tmp_path)
     document = json.loads((copy / "cracks.geojson").read_text())
