@@ -133,7 +133,9 @@ def _files(
     # Last, because it alone may be held by another program; all else is written then.
     plain = {name: [(row, path) for row, _, path in cracks] for name, cracks in flat.items()}
     looked_at = outlines(flight.coverage)
-    seen_on = {wall.name: [one.on(wall) for one in looked_at if one.lies_on(wall)] for wall in walls}
+    seen_on = {
+        wall.name: [(one.row_on(wall), one.rings_on(wall)) for one in looked_at if one.lies_on(wall)] for wall in walls
+    }
     geopackage.write(out / "cracks.gpkg", rows, courses, plain, placed, table.names, flight.coverage, seen_on)
 
 

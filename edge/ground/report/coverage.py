@@ -51,14 +51,14 @@ class Outline:
         """Whether it is drawn on that wall."""
         return self.frame == wall.frame and wall.holds(self.ring_m)
 
-    def on(self, wall: Wall) -> tuple[Json, list[Float64]]:
-        """Its row as the files have it, and its rings (N, 2) as metres along and up, the outer one first.
+    def rings_on(self, wall: Wall) -> list[list[list[float]]]:
+        """Its rings of [metres along, metres up], the outer one first."""
+        return [wall.flat(ring_m).tolist() for ring_m in (self.ring_m, *self.holes_m)]
 
-        ``area_m2`` is its own: that of the Feature belongs to all outlines of it together.
-        """
-        rings = [wall.flat(ring_m) for ring_m in (self.ring_m, *self.holes_m)]
-        outer, *holes = map(_area_of, rings)
-        return {**row(self.feature), "area_m2": round(outer - sum(holes), 4)}, rings
+    def row_on(self, wall: Wall) -> Json:
+        """As ``row``, but its own ``area_m2``: that of the Feature belongs to all outlines of it together."""
+        outer, *holes = (_area_of(wall.flat(ring_m)) for ring_m in (self.ring_m, *self.holes_m))
+        return {**row(self.feature), "area_m2": round(outer - sum(holes), 4)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,16 +24,16 @@ def overview(
     ``track``: [longitude, latitude] of the cameras in the order of time.
     """
     placed = [one for one in findings if one.lonlat is not None]
-    rings = [(ring, grade(one, wanted_mm)) for one in coverage for ring, *_ in polygons(one)]
+    shaded = [(rings, grade(one, wanted_mm)) for one in coverage for rings in polygons(one)]
     everything = [point for one in placed for point in one.lonlat or ()] + list(track)
-    everything += [point for ring, _ in rings for point in ring]
+    everything += [point for rings, _ in shaded for point in rings[0]]
     if not everything:
         return None
     middle = np.mean([[float(point[0]), float(point[1])] for point in everything], axis=0)
     scale = _metres_per_degree(float(middle[1]))
     sheet = Sheet([_flat(point, middle, scale) for point in everything], "Map, north up", "m")
-    for ring, word in rings:
-        sheet.area([_flat(point, middle, scale) for point in ring], word)
+    for rings, word in shaded:
+        sheet.area([[_flat(point, middle, scale) for point in ring] for ring in rings], word)
     if track:
         sheet.track([_flat(point, middle, scale) for point in track])
     for one in placed:
@@ -46,13 +46,13 @@ def elevation(
 ) -> Drawing | None:
     """One wall as one looks at it: metres along and up, with the coverage that lies on it; None where it is empty."""
     on_it = [(one, one.flat_m.tolist()) for one in findings if one.wall == number and one.flat_m is not None]
-    rings = [(wall.flat(one.ring_m).tolist(), grade(one.feature, wanted_mm)) for one in outlines if one.lies_on(wall)]
-    points = [point for _, path in on_it for point in path] + [point for ring, _ in rings for point in ring]
+    shaded = [(one.rings_on(wall), grade(one.feature, wanted_mm)) for one in outlines if one.lies_on(wall)]
+    points = [point for _, path in on_it for point in path] + [point for (ring, *_), _ in shaded for point in ring]
     if not points:
         return None
     sheet = Sheet(points, wall.name, "m")
-    for ring, word in rings:
-        sheet.area(ring, word)
+    for rings, word in shaded:
+        sheet.area(rings, word)
     for one, path in on_it:
         sheet.line(one, path)
     return sheet.done()

@@ -28,6 +28,8 @@ from edge.ground.report.walls import Float64
 from edge.support.errors import TryAgainError
 
 Row = Mapping[str, Any]
+Rings = Sequence[Sequence[Sequence[float]]]
+"""Of a polygon, the outer one first."""
 _WGS84, _WGS84_3D = "EPSG:4326", "EPSG:4979"
 
 
@@ -59,7 +61,7 @@ def write(
     cameras: Sequence[Camera],
     bands: Sequence[str],
     seen: Sequence[Json],
-    seen_on: Mapping[str, Sequence[tuple[Row, Sequence[Float64]]]],
+    seen_on: Mapping[str, Sequence[tuple[Row, Rings]]],
 ) -> None:
     """Write the whole file beside ``path``, then put it in its place.
 
@@ -142,14 +144,14 @@ def _layers(
 
 
 def _coverage(
-    path: Path, seen: Sequence[Json], on_walls: Sequence[Sequence[tuple[Row, Sequence[Float64]]]]
+    path: Path, seen: Sequence[Json], on_walls: Sequence[Sequence[tuple[Row, Rings]]]
 ) -> list[tuple[str, str]]:
     """Write what was looked at, over the ground and on each wall; returns each layer's name with its QML."""
     layers: list[tuple[str, str, str | None, list[tuple[Row, bytes]]]] = []
     placed = [(coverage.row(one), _polygons(found)) for one in seen if (found := coverage.polygons(one))]
     layers.append(("coverage", "MultiPolygon", _WGS84, placed))
     for number, outlines in enumerate(on_walls, 1):
-        flat = [(row, _polygon(*(ring_m.tolist() for ring_m in rings_m))) for row, rings_m in outlines]
+        flat = [(row, _polygon(*rings)) for row, rings in outlines]
         layers.append((f"wall_{number}_coverage", "Polygon", None, flat))
     styles = []
     for name, kind, crs, patches in layers:
@@ -265,5 +267,5 @@ def _polygon(*rings: Sequence[Sequence[float]]) -> bytes:
     return struct.pack("<BII", 1, 3, len(parts)) + b"".join(parts)
 
 
-def _polygons(found: Sequence[Sequence[Sequence[Sequence[float]]]]) -> bytes:
+def _polygons(found: Sequence[Rings]) -> bytes:
     return struct.pack("<BII", 1, 6, len(found)) + b"".join(_polygon(*rings) for rings in found)

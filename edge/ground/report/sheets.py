@@ -45,7 +45,8 @@ class Line:
 class Area:
     """One patch of coverage."""
 
-    points: str
+    course: str
+    """Of an SVG path: the edge, then its holes."""
     seen: str
     """As ``coverage.grade``."""
 
@@ -109,9 +110,10 @@ class Sheet:
         )
         self._courses.append(at)
 
-    def area(self, ring: Sequence[Sequence[float]], word: str) -> None:
-        """Draw one patch of coverage; ``word`` as ``Area.seen``."""
-        self.drawing.areas.append(Area(_points([self._at(point) for point in ring]), word))
+    def area(self, rings: Sequence[Sequence[Sequence[float]]], word: str) -> None:
+        """Draw one patch of coverage, the outer ring first; ``word`` as ``Area.seen``."""
+        course = "".join(f"M{_points([self._at(point) for point in ring])}Z" for ring in rings)
+        self.drawing.areas.append(Area(course, word))
 
     def track(self, path: Sequence[Sequence[float]]) -> None:
         """Draw the camera's way."""

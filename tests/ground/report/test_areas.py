@@ -104,7 +104,7 @@ def test_a_wall_without_a_crack_has_its_elevation(tmp_path):
     assert main(["report", str(flight), "--out", str(out)]) == 0
     html = (out / "index.html").read_text(encoding="utf-8")
     sheets = re.findall(r'<svg class="sheet".*?</svg>', html, re.DOTALL)
-    drawn = [(one.count("<polygon"), one.count("<g class")) for one in sheets]
+    drawn = [(one.count('<path class="area'), one.count("<g class")) for one in sheets]
     assert drawn == [(2, 2), (1, 2), (1, 0)], "patches and findings of the map, and of either wall"
 
 

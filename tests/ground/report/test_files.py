@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -153,10 +154,15 @@ def test_areas_on_a_wall_add_up_to_what_was_looked_at(flight: Path, tmp_path: Pa
     (whole,) = hole["properties"]["place"]["polygons_m"][0]
     inner = [[x, y, 0.5 + z / 2] for x, y, z in reversed(whole)]  # 1 m by 1 m
     patch["properties"] |= {"area_m2": 7.0}
+    patch["geometry"]["coordinates"][0].append(hole["geometry"]["coordinates"][0][0])
     patch["properties"]["place"]["polygons_m"] = [[*left, inner], right]
     (copy / "coverage.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [patch]}))
     told(copy, out)
-    assert "7.0 m²" in page(out)
+    html = page(out)
+    assert "7.0 m²" in html
+    drawn = re.findall(r'<path class="area good" d="([^"]*)"', html)
+    assert [one.count("M") for one in drawn] == [2, 2, 1], "nothing is known of what lies in a hole: it is not shaded"
+    assert ".sheet .area{fill-rule:evenodd" in html
     with sqlite3.connect(out / "cracks.gpkg") as database:
         found = database.execute("SELECT area_m2 FROM wall_1_coverage ORDER BY area_m2").fetchall()
         assert [area for (area,) in found] == pytest.approx([2.0, 5.0], abs=1e-3)
