@@ -52,7 +52,7 @@ _TELEMETRY = (
     "outbox",
 )
 _MOST_COVERAGE_BYTES = 1 << 20
-_YAWS_FROM = 500
+_PAGE = 1000
 
 
 class Live:
@@ -72,6 +72,8 @@ class Live:
         self._bands = bands
         self._clock = clock
         self._lost = lost
+        self._looked: dict[tuple[str | None, str | None], tuple[int | None, dict[str, float]]] = {}
+        """By vehicle and flight: the last detection that was read for ``_yaws``, and what they gave."""
 
     def legend(self) -> dict[str, Any]:
         """Width bands with their colours, narrowest first; the last one is for what has no band."""
@@ -153,7 +155,8 @@ class Live:
     def walls(self, pairs: Pairs) -> dict[str, Any]:
         """The walls of one flight: cracks as metres along and up. ``vehicle`` and ``flight_id`` name it.
 
-        They are found in the same way as for the report, so that a wall has one name on both.
+        They are found in the same way as for the report, so that a wall has one name on both. Of a flight with more
+        than ``NEWEST`` cracks only the newest are here, and a wall may be counted otherwise.
         """
         given = single(pairs, ("vehicle", "flight_id"))
         query = Query(vehicle=given.get("vehicle"), flight_id=given.get("flight_id"), limit=NEWEST, newest_first=True)
@@ -164,7 +167,7 @@ class Live:
             for row in self._reader.coverage(query.vehicle, query.flight_id)
             for one in outlines(features_of(json.loads(row.payload)))
         ]
-        yaws = self._yaws(dataclasses.replace(query, limit=_YAWS_FROM))
+        yaws = self._yaws(query.vehicle, query.flight_id)
         documents = [json.loads(row.payload)["properties"] for row in rows]
         paths = [_path(one) for one in documents]
         places = [one.get("place") if isinstance(one.get("place"), dict) else {} for one in documents]
@@ -193,15 +196,24 @@ class Live:
             "left_out": sum(at is None for at in of),
         }
 
-    def _yaws(self, query: Query) -> dict[str, float]:
-        """By crack, a direction in which the camera looked at it, degrees."""
-        yaws: dict[str, float] = {}
-        for row in self._reader.detections(query):
-            nav = json.loads(row.payload)["properties"].get("nav")
-            attitude = nav.get("attitude") if isinstance(nav, dict) else None
-            yaw = attitude.get("yaw_deg") if isinstance(attitude, dict) else None
-            if row.crack_id is not None and isinstance(yaw, int | float):
-                yaws.setdefault(row.crack_id, float(yaw))
+    def _yaws(self, vehicle: str | None, flight_id: str | None) -> dict[str, float]:
+        """By crack, a direction in which the camera looked at it, degrees.
+
+        All detections are read, because a wall of the first minutes is named by them; but each of them once.
+        """
+        last, before = self._looked.pop((vehicle, flight_id), (None, {}))
+        asked, yaws = Query(vehicle=vehicle, flight_id=flight_id, after=last, limit=_PAGE), dict(before)
+        while rows := self._reader.detections(asked):
+            asked = dataclasses.replace(asked, after=rows[-1].row)
+            for row in rows:
+                nav = json.loads(row.payload)["properties"].get("nav")
+                attitude = nav.get("attitude") if isinstance(nav, dict) else None
+                yaw = attitude.get("yaw_deg") if isinstance(attitude, dict) else None
+                if row.crack_id is not None and isinstance(yaw, int | float):
+                    yaws.setdefault(row.crack_id, float(yaw))
+        self._looked[vehicle, flight_id] = asked.after, yaws
+        for key in list(self._looked)[:-_FLIGHTS]:
+            self._looked.pop(key, None)
         return yaws
 
     def _table(self, rows: Sequence[CrackRow]) -> dict[str, Any]:

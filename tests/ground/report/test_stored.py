@@ -263,3 +263,40 @@ def test_a_wall_has_one_name_in_the_report_and_on_the_ground_s_page(tmp_path):
     assert reported == {crack: (one["name"], course) for one in live for crack, course in one["cracks"]}
     names = [reported[made.name(number)][0] for number in (1, 2, 3, 4)]
     assert names == ["Wall 1"] * 3 + ["Wall 2"]
+
+
+def test_a_wall_of_a_flight_s_first_minutes_keeps_its_side_on_the_ground_s_page(tmp_path):
+    """Its views are the oldest of many; without them its name says no side, and it may be drawn from behind."""
+    url, nav = str(tmp_path / "ground.db"), {"attitude": {"yaw_deg": made.HEADING_DEG}}
+    flown = [made.feature(number, None) for number in (1, 2)]
+    path = np.asarray(flown[1]["properties"]["place"]["path_m"]) + 5.0 * np.cross(made.ALONG, [0.0, 0.0, 1.0])
+    flown[1]["properties"]["place"]["path_m"] = path.tolist()
+    flown[1]["properties"]["chart"]["number"] = 2
+
+    def seen(store, *numbers):
+        batch = Batch()
+        for seq in numbers:
+            name = made.name(1 if seq == 1 else 2)
+            one = detection(seq, "made", made.FLIGHT, crack_id=name, frame_seq=seq, nav=nav if seq < 500 else None)
+            assert read("spanhawk/made/detections", as_bytes(one), datetime.now(timezone.utc), batch) is None
+        store.add(batch)
+
+    with open_store(url, clock()) as store:
+        batch = Batch()
+        for one in flown:
+            assert read("spanhawk/made/cracks", as_bytes(one), datetime.now(timezone.utc), batch) is None
+        store.add(batch)
+        live = Live(store, None, bands.load(None), clock())
+
+        def names():
+            found = live.walls([("vehicle", "made"), ("flight_id", made.FLIGHT)])["walls"]
+            return [one["name"] for one in found]
+
+        seen(store, 1)
+        assert names() == ["Wall 1, facing SE", "Wall 2"]
+        seen(store, *range(2, 600))
+        assert names() == ["Wall 1, facing SE", "Wall 2, facing SE"]
+        live = Live(store, None, bands.load(None), clock())  # a ground that is started anew
+        assert names() == ["Wall 1, facing SE", "Wall 2, facing SE"]
+    _, _, found = gather(FlightInStore(url, made.FLIGHT).flight(), bands.load(None), {})
+    assert [one.name for one in found] == ["Wall 1, facing SE", "Wall 2, facing SE"]
