@@ -79,6 +79,10 @@ class MixRecipe:
     joined: float = 0.0
     """Share of crops that meet another crop at a straight or round edge, often with a joint along it."""
 
+    def __post_init__(self) -> None:
+        if not (self.mosaics >= 0 and self.enlarged >= 0 and self.mosaics + self.enlarged <= 1):
+            raise ValueError("mosaics and enlarged are shares of the crops, 0 to 1 together")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudentRecipe:

@@ -77,7 +77,7 @@ class Scenes:
 
     def _find_exact(self) -> None:
         """Find the pictures that may be enlarged, each with a chance as large as the area of its cracks."""
-        exact = [self._pictures[i] for i in np.flatnonzero(self._cracked & (self._loose == 0))]
+        exact = [self._pictures[i] for i in np.flatnonzero(self._cracked & (self._loose == 0) & (self._weight > 0))]
         self._exact = np.concatenate([*exact, np.zeros(0, np.int64)])
         area = np.array([float((self._bank.canvases[i, CRACK] > 0).sum()) for i in self._exact])
         if not area.sum():

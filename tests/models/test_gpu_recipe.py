@@ -39,6 +39,12 @@ def test_a_recipe_that_cannot_be_is_refused(data: Path, change: str, words: str)
         load_recipe(data / "recipe.toml")
 
 
+def test_mosaics_and_enlarged_crops_are_shares_of_one_batch(data: Path) -> None:
+    (data / "recipe.toml").write_text(RECIPE.replace("[mix]", "[mix]\nmosaics = 0.3\nenlarged = 0.8"))
+    with pytest.raises(DataError, match="0 to 1 together"):
+        load_recipe(data / "recipe.toml")
+
+
 def test_numbers_are_replaced_by_name_and_checked(data: Path) -> None:
     recipe = load_recipe(data / "recipe.toml")
     assert replace_numbers(recipe, ["batch=3", "ema=0.9"]).run.batch == 3
