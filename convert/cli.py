@@ -151,7 +151,7 @@ def _add_artifact(parsers: Any) -> None:
     add = parsers.add_parser(
         "add",
         help="put a model for another accelerator, made by its own tools, into a bundle as an artefact",
-        examples=["python -m convert add bundles/mine npu mine.npu --facts report.json"],
+        examples=["python -m convert add bundles/mine myboard mine.bin --facts report.json"],
     )
     add.add_argument("bundle", type=Path)
     add.add_argument("name", help="the artefact's name, as the backend that runs it has it in its TRAITS")
