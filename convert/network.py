@@ -53,6 +53,7 @@ def read(path: Path) -> keras.Model:
         with warnings.catch_warnings():  # Keras warns about names of tensors, which nothing here depends on
             warnings.simplefilter("ignore", UserWarning)
             saved = keras.models.load_model(path, compile=False)
+    # what Keras raises for a file that is damaged, another's, or of a network with parts that it does not know
     except (ValueError, OSError, KeyError, TypeError, AttributeError, NotImplementedError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} cannot be read as a Keras model: {_reason(str(error))}.") from error
     made = plain(path, saved)

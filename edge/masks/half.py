@@ -100,10 +100,10 @@ def _holds_disc(codes: UInt8, edge: int) -> bool:
 
 
 def _wide_parts(codes: UInt8) -> UInt8:
-    """``codes`` (h, w) of half size where they belong to what is wide, for every threshold at once; elsewhere lower.
+    """Lower ``codes`` (h, w), at half size, wherever they belong to no wide piece.
 
-    Opening keeps, at every level, what the disc fits into, and rounds off its edges; growing by the disc gives them
-    back, and the beginnings of branches.
+    Opening by a disc keeps what the disc fits into and rounds off the corners of it; growing by the same disc restores
+    the corners, and where branches begin. On grey values both hold for every threshold at once.
     """
     core = cv2.dilate(cv2.morphologyEx(codes, cv2.MORPH_OPEN, _DISC), _DISC)
     return np.asarray(np.minimum(codes, core), np.uint8)

@@ -106,7 +106,7 @@ class Line:
 
     @property
     def subscribed(self) -> bool:
-        """True once the broker has answered for every topic; it may have refused some."""
+        """Whether the broker has answered the subscription to every topic, taken or refused."""
         return self._subscribed
 
     def complaints(self) -> dict[str, str]:
